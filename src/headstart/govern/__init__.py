@@ -1,0 +1,1 @@
+"""Pure decisions: facts in, Verdict out. No files, no torch, no clock."""

@@ -1,0 +1,37 @@
+"""Generalised advantage estimation (Schulman et al. 2015, eq. 16) in which truncation is not termination."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+
+def gae(
+    reward: Array,
+    value: Array,
+    last_value: Array,
+    final_value: Array,
+    terminated: Array,
+    truncated: Array,
+    gamma: float,
+    gae_lambda: float,
+) -> Array:
+    """Advantages [T, N].
+
+    reward, value, terminated, truncated: [T, N]; last_value: [N], V of the observation after step T−1; final_value: [T, N], V(o_T) of the
+    observation in which a truncated episode ended, read only where `truncated`. After a termination the future is worth 0; after a
+    truncation it is worth final_value; in neither case does the next episode's advantage leak into this one.
+    """
+    advantage = np.zeros_like(reward)
+    running = np.zeros_like(last_value)
+    for t in range(len(reward) - 1, -1, -1):
+        following = value[t + 1] if t + 1 < len(reward) else last_value
+        following = np.where(truncated[t], final_value[t], following)
+        following = np.where(terminated[t], 0.0, following)
+        delta = reward[t] + gamma * following - value[t]
+        goes_on = ~(terminated[t] | truncated[t])
+        running = delta + gamma * gae_lambda * goes_on * running
+        advantage[t] = running
+    return advantage

@@ -1,0 +1,45 @@
+"""How good a policy is: one episode in each of W worlds that training never saw."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.rollout import sample
+from headstart.worlds.api import Array, World
+
+Mode = Literal["sampled", "deterministic"]
+
+
+@dataclass(frozen=True)
+class Played:
+    """Outcomes of W episodes."""
+
+    success: Array  # [W] bool
+    harm: Array  # [W] bool
+    total_reward: Array  # [W] f64, mean over the agents of a world
+    stats: Array  # [W, A, S]
+
+
+@torch.no_grad()
+def play_episodes(network: ConflictAwarePolicyNetwork | None, world: World, seed: int, mode: Mode) -> Played:
+    """Play one whole episode in every world of `world`, with `network` or, for None, with the scripted expert.
+
+    "sampled" draws actions from the policy, with a random stream that depends on `seed` alone; "deterministic" takes the likeliest.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    seen, _ = world.reset(seed=seed)
+    total = np.zeros(world.num_envs)
+    for _ in range(world.horizon):
+        if network is None:
+            action = world.expert_actions()
+        else:
+            log_policy = network.log_policy({key: torch.from_numpy(value) for key, value in seen.items()})
+            chosen = sample(log_policy, generator) if mode == "sampled" else log_policy.argmax(dim=-1)
+            action = chosen.numpy()
+        seen, reward, _, _, info = world.step(action)
+        total += reward
+    stats = info["stats"].copy()
+    return Played(world.success(stats), world.harm(stats), total.reshape(world.num_worlds, -1).mean(axis=1), stats)

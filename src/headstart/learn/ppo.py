@@ -1,0 +1,224 @@
+"""Proximal policy optimisation (Schulman et al. 2017) on one rollout at a time. `bc.py` is its twin.
+
+    update
+    ├── estimate       values, GAE, returns
+    └── each epoch, each minibatch
+        ├── policy_loss    clipped surrogate (eq. 7) − entropy bonus + KL to a reference policy
+        └── value_loss     squared error to the returns, clipped where asked for
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.learn.advantage import gae
+from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.rollout import Rollout
+from headstart.params import PPOParams
+
+Metrics = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a schedule sets anew for every update."""
+
+    learning_rate: float
+    entropy_coef: float = 0.0
+    kl_weight: float = 0.0
+    actor_frozen: bool = False
+
+
+@dataclass
+class Batch:
+    """B rows, flat, ready to be shuffled."""
+
+    seen: dict[str, Tensor]  # [B, …]
+    action: Tensor  # [B]
+    log_prob: Tensor  # [B]
+    advantage: Tensor  # [B]
+    returns: Tensor  # [B], advantage + value: the target of the critic
+    value: Tensor  # [B], before the update
+    decides: Tensor  # [B] f32, 1 where more than one action is allowed: elsewhere there is no policy to learn
+    reference: Tensor | None  # [B, K] log-probabilities of the reference policy
+
+    def rows(self, index: Tensor) -> "Batch":
+        """The rows of a minibatch."""
+        return Batch(
+            {key: value[index] for key, value in self.seen.items()},
+            self.action[index],
+            self.log_prob[index],
+            self.advantage[index],
+            self.returns[index],
+            self.value[index],
+            self.decides[index],
+            None if self.reference is None else self.reference[index],
+        )
+
+
+def update(
+    network: ConflictAwarePolicyNetwork,
+    optimizer: torch.optim.Optimizer,
+    rollout: Rollout,
+    params: PPOParams,
+    weights: Weights,
+    generator: torch.Generator,
+    reference: ConflictAwarePolicyNetwork | None = None,
+) -> Metrics:
+    """Several epochs of shuffled minibatches over one rollout; returns metrics averaged over rows."""
+    batch, metrics = estimate(network, rollout, params, reference if weights.kl_weight > 0 else None)
+    for group in optimizer.param_groups:
+        group["lr"] = weights.learning_rate
+    log: list[tuple[int, Metrics]] = []
+    actor_stopped = weights.actor_frozen
+    for _ in range(params.num_epochs):
+        for index in torch.randperm(len(batch.action), generator=generator).split(params.mini_batch_size):
+            part = _step(network, optimizer, batch.rows(index), params, weights, actor_stopped)
+            log.append((len(index), part))
+            if params.target_kl is not None and part.get("kl_divergence", 0.0) > params.target_kl:
+                actor_stopped = True  # the critic goes on
+    return metrics | _summary(log) | {"updates": len(log), "transitions": sum(n for n, _ in log)}
+
+
+def estimate(
+    network: ConflictAwarePolicyNetwork,
+    rollout: Rollout,
+    params: PPOParams,
+    reference: ConflictAwarePolicyNetwork | None,
+) -> tuple[Batch, Metrics]:
+    """Values, advantages and returns of a rollout, flattened to B = T·N rows."""
+    ticks, rows = rollout.action.shape
+    seen = {key: value.flatten(0, 1) for key, value in rollout.seen.items()}
+    with torch.no_grad():
+        value = network.value(seen).reshape(ticks, rows)
+        last_value = network.value(rollout.last_seen).numpy()
+        final_value = np.zeros((ticks, rows), np.float32)
+        for t, ended, last in rollout.final:
+            final_value[t, ended] = network.value(last).numpy()
+        reference_log_policy = reference.log_policy(seen) if reference else None
+    advantage = gae(
+        rollout.reward,
+        value.numpy(),
+        last_value,
+        final_value,
+        rollout.terminated,
+        rollout.truncated,
+        params.gamma,
+        params.gae_lambda,
+    )
+    returns = advantage + value.numpy()
+    decides = seen["mask"].sum(dim=-1) > 1
+    batch = Batch(
+        seen,
+        rollout.action.flatten(),
+        rollout.log_prob.flatten(),
+        torch.from_numpy(advantage).flatten(),
+        torch.from_numpy(returns).flatten(),
+        value.flatten(),
+        decides.float(),
+        reference_log_policy,
+    )
+    return batch, {
+        "adv_mean": float(advantage.mean()),
+        "adv_std": float(advantage.std()),
+        "explained_variance": explained_variance(value.numpy(), returns),
+        "reward_advantage_corr": _correlation(rollout.reward, advantage),
+    }
+
+
+def policy_loss(log_policy: Tensor, batch: Batch, params: PPOParams, weights: Weights) -> tuple[Tensor, dict[str, Tensor]]:
+    """L^CLIP (eq. 7) over decision rows, minus the entropy bonus, plus the weighted KL to the reference policy.
+
+    log_policy: [B, K] of the network now. Returns the loss and its parts.
+    """
+    log_prob = log_policy.gather(1, batch.action[:, None]).squeeze(1)
+    log_ratio = log_prob - batch.log_prob
+    ratio = log_ratio.exp()
+    share = batch.decides / batch.decides.sum().clamp_min(1.0)
+    advantage = batch.advantage
+    if params.advantage_normalization:
+        mean = (share * advantage).sum()
+        spread = (share * (advantage - mean).square()).sum().sqrt()
+        advantage = (advantage - mean) / (spread + 1e-8)
+    clipped = ratio.clamp(1.0 - params.clip_param, 1.0 + params.clip_param)
+    surrogate = -(share * torch.minimum(ratio * advantage, clipped * advantage)).sum()
+    policy = log_policy.exp()
+    entropy = -(share * (policy * log_policy).sum(dim=-1)).sum()
+    loss = surrogate - weights.entropy_coef * entropy
+    parts = {
+        "loss_policy": surrogate,
+        "entropy": entropy,
+        "kl_divergence": (share * (ratio - 1.0 - log_ratio)).sum(),  # k3 of Schulman 2020: unbiased and never negative
+        "clip_fraction": (share * ((ratio - 1.0).abs() > params.clip_param)).sum(),
+    }
+    if batch.reference is not None:
+        parts["loss_kl"] = (share * (policy * (log_policy - batch.reference)).sum(dim=-1)).sum()
+        loss = loss + weights.kl_weight * parts["loss_kl"]
+    return loss, parts
+
+
+def value_loss(value: Tensor, batch: Batch, params: PPOParams) -> Tensor:
+    """Mean squared error to the returns; with value_clip the worse of the clipped and the unclipped error."""
+    error = (value - batch.returns).square()
+    if params.value_clip is not None:
+        near = batch.value + (value - batch.value).clamp(-params.value_clip, params.value_clip)
+        error = torch.maximum(error, (near - batch.returns).square())
+    return error.mean()
+
+
+def _step(
+    network: ConflictAwarePolicyNetwork,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    params: PPOParams,
+    weights: Weights,
+    actor_stopped: bool,
+) -> Metrics:
+    """One optimiser step. Actor and critic are clipped apart, so that a large value error cannot throttle the policy."""
+    optimizer.zero_grad(set_to_none=True)
+    loss_value = value_loss(network.value(batch.seen), batch, params)
+    total = params.value_loss_coef * loss_value
+    parts: dict[str, Tensor] = {"loss_value": loss_value}
+    if not actor_stopped:
+        loss, policy_parts = policy_loss(network.log_policy(batch.seen), batch, params, weights)
+        total = total + loss
+        parts |= policy_parts
+    total.backward()  # type: ignore[no-untyped-call]
+    parts["loss_total"] = total
+    parts["grad_norm_value"] = torch.nn.utils.clip_grad_norm_(network.critic.parameters(), params.max_grad_norm_value)
+    if not actor_stopped:
+        parts["grad_norm"] = torch.nn.utils.clip_grad_norm_(network.policy_parameters(), params.max_grad_norm)
+    optimizer.step()
+    return {name: value.item() for name, value in parts.items()}
+
+
+def _summary(log: list[tuple[int, Metrics]]) -> Metrics:
+    """Row-weighted means over the minibatches that have a metric, and the worst of some."""
+    out: Metrics = {}
+    for name in {name for _, part in log for name in part}:
+        having = [(n, part[name]) for n, part in log if name in part]
+        out[name] = sum(n * value for n, value in having) / sum(n for n, _ in having)
+        if name in ("kl_divergence", "clip_fraction", "grad_norm"):
+            out[name + "_max"] = max(value for _, value in having)
+    return out
+
+
+def explained_variance(value: np.ndarray, returns: np.ndarray) -> float:
+    """1 − Var(returns − value) / Var(returns); NaN where the returns do not vary."""
+    variance = float(np.var(returns))
+    return 1.0 - float(np.var(returns - value)) / variance if variance > 0 else float("nan")
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x.ravel() - x.mean(), y.ravel() - y.mean()
+    norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum()) / norm if norm > 0 else float("nan")
+
+
+def make_optimizer(network: ConflictAwarePolicyNetwork) -> torch.optim.Optimizer:
+    """Adam with the ε of the PPO literature."""
+    return torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-5, fused=True)
+
+

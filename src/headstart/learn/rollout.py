@@ -1,0 +1,89 @@
+"""Playing: a policy acts in batched worlds and every step is kept, aligned with the observation it was chosen from."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.worlds.api import Array, Observations, World
+
+STATS_KEPT = 4096  # finished episodes remembered for the training statistics
+
+
+@dataclass
+class Rollout:
+    """T steps of N rows; row t holds o_t, the action chosen from it, and what that action brought."""
+
+    seen: dict[str, Tensor]  # "features" [T, N, F], "mask" [T, N, K], "map" [T, N, C, G, G]
+    action: Tensor  # [T, N] i64
+    log_prob: Tensor  # [T, N], of the action when it was chosen
+    reward: Array  # [T, N] f32
+    reward_terms: Array  # [R] f64, summed over all rows
+    terminated: Array  # [T, N] bool
+    truncated: Array  # [T, N] bool
+    final: list[tuple[int, Array, dict[str, Tensor]]]  # (t, rows, what they saw last) of truncated rows
+    last_seen: dict[str, Tensor]  # [N, …], after step T−1
+    stats: Array  # [worlds that ended, A, S]
+
+
+class Player:
+    """A world, what it shows now, and the random stream that actions are drawn from."""
+
+    def __init__(self, world: World, seed: int, generator: torch.Generator, stagger: bool = True) -> None:
+        self.world = world
+        self.generator = generator
+        self._seen, _ = world.reset(seed=seed, options={"stagger": stagger})
+
+    @torch.no_grad()
+    def play(self, network: ConflictAwarePolicyNetwork, ticks: int) -> Rollout:
+        """Sample `ticks` steps in every world."""
+        rows = self.world.num_envs
+        seen = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._seen.items()}
+        action = torch.empty((ticks, rows), dtype=torch.int64)
+        log_prob = torch.empty((ticks, rows))
+        reward = np.empty((ticks, rows), np.float32)
+        terminated, truncated = np.empty((ticks, rows), bool), np.empty((ticks, rows), bool)
+        reward_terms = np.zeros(len(self.world.names.reward_terms))
+        final, stats = [], []
+        for t in range(ticks):
+            for key, value in self._seen.items():
+                seen[key][t] = torch.from_numpy(value)
+            log_policy = network.log_policy({key: value[t] for key, value in seen.items()})
+            action[t] = sample(log_policy, self.generator)
+            log_prob[t] = log_policy.gather(1, action[t][:, None]).squeeze(1)
+            self._seen, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
+            reward_terms += info["reward_terms"].sum(axis=0, dtype=np.float64)
+            ended = np.flatnonzero(truncated[t])
+            if len(ended):
+                final.append((t, ended, {key: torch.from_numpy(value[ended]) for key, value in info["final_obs"].items()}))
+            if info["episode_end"].any():
+                stats.append(info["stats"][info["episode_end"]])
+        return Rollout(
+            seen,
+            action,
+            log_prob,
+            reward,
+            reward_terms,
+            terminated,
+            truncated,
+            final,
+            as_tensors(self._seen),
+            np.concatenate(stats) if stats else np.empty((0, self.world.num_agents, len(self.world.names.stats))),
+        )
+
+
+def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
+    """One action a row from log-probabilities [B, K], by the Gumbel-max trick (Gumbel 1954): [B] i64."""
+    uniform = torch.rand(log_policy.shape, generator=generator).clamp_min_(1e-12)
+    return (log_policy - torch.log(-torch.log(uniform))).argmax(dim=-1)
+
+
+def as_tensors(seen: Observations) -> dict[str, Tensor]:
+    """Copies of a world's observation arrays."""
+    return {key: torch.tensor(value) for key, value in seen.items()}
+
+
+def _dtype(array: Array) -> torch.dtype:
+    return torch.float32 if array.dtype == np.float32 else torch.uint8

@@ -1,0 +1,305 @@
+"""params.yaml and scenarios/*.yaml as frozen models. An unknown key is an error that names it and its nearest neighbour.
+
+One section of params.yaml for each stage; a scenario file says what one scenario is, whatever is learned on it.
+"""
+
+import difflib
+import hashlib
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from headstart.errors import InputError, UsageError
+
+MAX_YAML_BYTES = 1 << 20
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+# --- params.yaml -----------------------------------------------------------------------------------------------------
+
+
+class ExpertParams(Section):
+    seed: int = Field(ge=0)
+    worlds: int = Field(ge=1)  # episodes on which the expert is judged
+    approval: Literal["gate", "manual"] = "gate"
+
+
+class CaptureParams(Section):
+    seed: int = Field(ge=0)
+    worlds: int = Field(ge=1)  # one episode each
+    shard_worlds: int = Field(ge=1)
+    slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random step, so that recovery is recorded
+    observation: Literal["compact", "hybrid"] = "compact"
+
+
+class CurateParams(Section):
+    min_steps: int = Field(ge=1)
+    min_return: float | None = None
+    require_success: bool = True
+    reject_harm: bool = True
+    heldout_share: float = Field(gt=0, lt=1)  # of the worlds
+    seed: int = Field(ge=0)
+
+
+class ValidateParams(Section):
+    min_episodes: int = Field(ge=1)
+    min_success_rate: float = Field(ge=0, le=1)  # one-sided 95 % lower bound
+    max_majority_share: float = Field(gt=0, le=1)  # of one action among decision steps
+    replay_worlds: int = Field(ge=1)  # worlds whose recording is replayed
+
+
+class NetworkParams(Section):
+    hidden: tuple[int, ...] = (128, 128)
+    activation: Literal["tanh", "relu"] = "tanh"
+
+
+class BCParams(Section):
+    seed: int = Field(ge=0)
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(ge=0)
+    value_coef: float = Field(ge=0)
+    gamma: float = Field(gt=0, le=1)
+    patience: int = Field(ge=1)  # epochs without a better held-out loss before stopping
+    min_accuracy: float = Field(ge=0, le=1)
+    min_macro_f1: float = Field(ge=0, le=1)
+    success_margin: float = Field(ge=0, le=1)  # closed-loop success may be this much below the expert's
+    closed_loop_worlds: int = Field(ge=1)
+
+
+class PPOParams(Section):
+    """Names and meaning as in Schulman et al. 2017 (PPO) and 2015 (GAE)."""
+
+    worlds: int = Field(64, ge=1)
+    rollout_ticks: int = Field(64, ge=1)
+    num_epochs: int = Field(2, ge=1)
+    mini_batch_size: int = Field(2048, ge=1)
+    clip_param: float = Field(0.2, gt=0)
+    value_clip: float | None = Field(None, gt=0)
+    value_loss_coef: float = Field(1.0, ge=0)
+    gamma: float = Field(0.99, gt=0, le=1)
+    gae_lambda: float = Field(0.95, ge=0, le=1)
+    max_grad_norm: float = Field(0.5, gt=0)  # of the policy's gradient
+    max_grad_norm_value: float = Field(1.0, gt=0)
+    advantage_normalization: bool = True
+    target_kl: float | None = Field(None, gt=0)  # the policy sits out the rest of an update beyond this
+
+
+class Ramp(Section):
+    """A value that moves from `start` to `end` over a phase."""
+
+    start: float = Field(ge=0)
+    end: float = Field(ge=0)
+    shape: Literal["linear", "cosine"] = "linear"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constant(cls, value: Any) -> Any:
+        return {"start": value, "end": value} if isinstance(value, (int, float)) else value
+
+
+class Phase(Section):
+    """One phase of a schedule: `critic` fits the value function while the policy only acts; `ppo` trains both."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    kind: Literal["critic", "ppo"]
+    env_steps: int = Field(ge=1)
+    learning_rate: Ramp
+    entropy_coef: Ramp = Ramp(start=0.01, end=0.01)
+    kl_weight: Ramp = Ramp(start=0.0, end=0.0)  # of KL(policy ‖ BC policy) on the learner's own states
+
+
+class Arm(Section):
+    """A recipe of the comparison: where the policy starts, and the phases it goes through."""
+
+    start: Literal["random", "bc"]
+    ppo: PPOParams = PPOParams()
+    phases: tuple[Phase, ...] = Field(min_length=1)
+
+    @property
+    def budget(self) -> int:
+        """Env steps that the arm may use."""
+        return sum(phase.env_steps for phase in self.phases)
+
+
+class AnnealParams(Section):
+    arms: tuple[str, ...]  # which of `arms` to train beside scratch
+
+
+class EvaluationParams(Section):
+    """The design of the comparison; fixed before a run starts and part of every run."""
+
+    seed: int = Field(ge=0)
+    worlds: int = Field(ge=1)  # episodes of one evaluation during training
+    every: int = Field(ge=1)  # env steps between two evaluations
+    exam_seed: int = Field(ge=0)
+    exam_worlds: int = Field(ge=1)  # episodes of the last checkpoint's exam, on other worlds
+
+
+class ComparisonParams(Section):
+    target: str  # one of the scenario's targets
+    max_ratio: float = Field(gt=0)  # for the one-sided 95 % upper bound of pretrained ÷ scratch
+    max_success_loss: float = Field(ge=0, le=1)
+
+
+class Params(Section):
+    scenarios: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(min_length=1)
+    candidate: str
+    processes: int = Field(0, ge=0)  # 0: one for each core
+    expert: ExpertParams
+    capture: CaptureParams
+    curate: CurateParams
+    validate_: ValidateParams = Field(alias="validate")
+    network: NetworkParams
+    bc_train: BCParams
+    anneal: AnnealParams
+    arms: dict[str, Arm]
+    evaluation: EvaluationParams
+    comparison: ComparisonParams
+
+    @model_validator(mode="after")
+    def _arms_exist(self) -> "Params":
+        for name in ("scratch", self.candidate, *self.anneal.arms):
+            if name not in self.arms:
+                raise ValueError(f"arm {name!r} is named but not described under arms ({', '.join(self.arms)})")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice")
+        return self
+
+
+# --- scenarios/<name>.yaml --------------------------------------------------------------------------------------------
+
+
+class ExpertGate(Section):
+    policy: Literal["scripted"]
+    success_rate: float = Field(ge=0, le=1)  # lower bound must reach it
+    harm_rate: float = Field(ge=0, le=1)  # upper bound must stay below it
+
+
+class TargetSection(Section):
+    success_rate: float = Field(ge=0, le=1)
+    return_mean: float | None = None
+    harm_rate: float | None = Field(None, ge=0, le=1)
+    consecutive: int = Field(2, ge=1)  # evaluations in a row
+
+
+class Scenario(Section):
+    """What a scenario file says. `setup` belongs to the world and is checked by it."""
+
+    name: str
+    world: str
+    horizon: int = Field(ge=1)
+    setup: dict[str, Any]
+    success: tuple[str, ...] = Field(min_length=1)
+    harm: tuple[str, ...] = Field(min_length=1)
+    expert: ExpertGate
+    targets: dict[str, TargetSection] = Field(min_length=1)
+    min_action_share: dict[str, float] = {}  # what a dataset of this scenario must contain
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of what the world is: targets and gates may change without making other episodes."""
+        content = self.model_dump(mode="json", include={"name", "world", "horizon", "setup", "success", "harm"})
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+S = TypeVar("S", bound=Section)
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml."""
+    return _checked(Params, load_yaml(path), path)
+
+
+def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:
+    """Read and check scenarios/<name>.yaml; UsageError lists the scenarios that there are."""
+    path = folder / f"{name}.yaml"
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    if name not in known:
+        raise UsageError(f"no scenario {name!r}{_nearest(name, known)}; {folder}/ has {', '.join(known) or 'none'}")
+    return _checked(Scenario, {"name": name} | load_yaml(path), path)
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """A mapping from a YAML file: no tags, no aliases, no duplicate keys, at most 1 MiB."""
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: expected a YAML file, got {error.strerror}") from error
+    if len(text) > MAX_YAML_BYTES:
+        raise InputError(f"{path}: expected at most {MAX_YAML_BYTES} bytes, got {len(text)}")
+    try:
+        content = yaml.load(text, Loader=_StrictLoader)
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise InputError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
+    return content
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses what a reader would overlook: aliases and repeated keys."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", self.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key, (key_node, _) in zip(keys, node.value, strict=True):
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"expected text as key, got {key!r}", key_node.start_mark)
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} appears twice", key_node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def _checked(model: type[S], content: dict[str, Any], path: Path) -> S:
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [_problem(model, item) for item in error.errors()]
+        raise InputError(f"{path}: " + "; ".join(lines)) from error
+
+
+def _problem(model: type[Section], item: Any) -> str:
+    """One validation problem in words: where, what was expected, what came."""
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        siblings = _keys_at(model, item["loc"][:-1])
+        return f"unknown key {where!r}{_nearest(str(item['loc'][-1]), siblings)}"
+    if item["type"] == "missing":
+        return f"key {where!r} is missing"
+    return f"{where or 'file'}: {item['msg']}" + (f", got {item['input']!r:.60}" if where else "")
+
+
+def _keys_at(model: type[Section], path: tuple[Any, ...]) -> list[str]:
+    """Keys that are allowed at a path of a model; walks through optional, tuple and dict fields."""
+    here: Any = model
+    for part in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
+            here = field.annotation if field else None
+        else:  # an item of tuple[X, ...] or dict[str, X]
+            arguments = [a for a in getattr(here, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+            here = arguments[0] if arguments else None
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return [f.alias or n for n, f in here.model_fields.items()]
+    return []
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,0 +1,191 @@
+"""Everything about a foreign HDF5 file that is checked before any of its data is read.
+
+HDF5 is a file system in a file: a dataset may lie in another file, be computed from others, hold pointers,
+or declare petabytes in a kilobyte. What the project writes needs none of that, so all but a short allow-list
+is refused.
+"""
+
+import math
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from headstart.errors import InputError, IntegrityError
+
+MAX_BYTES = 8 << 30  # declared, all columns together
+MAX_CHUNK_BYTES = 16 << 20
+MAX_ATTRIBUTE_BYTES = 1 << 20
+# deflate turns one byte into at most 1032; HDF5 inflates a chunk whole, whatever size it should have
+INFLATES_TO = 1032
+SAFE_TO_INFLATE = 128 << 20
+
+_FILTERS = {h5py.h5z.FILTER_DEFLATE: "deflate", h5py.h5z.FILTER_FLETCHER32: "fletcher32"}
+_LAYOUTS = {h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED}
+# What a file can do wrong below h5py: the C library reports every one of its errors as one of these.
+_HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
+
+
+class Allowed(NamedTuple):
+    """What may stand at a path: dtypes as NumPy spells them, and the number of dimensions."""
+
+    dtypes: tuple[str, ...]
+    ranks: tuple[int, ...]
+
+
+@contextmanager
+def open_guarded(
+    path: Path,
+    groups: set[str],
+    columns: Mapping[str, Allowed],
+    attributes: set[str],
+    max_bytes: int = MAX_BYTES,
+) -> Iterator[h5py.File]:
+    """Open an HDF5 file for reading once its whole structure is known to be harmless.
+
+    `groups` are the allowed group paths, `columns` maps regular expressions of dataset paths to what may
+    stand there, `attributes` are the fixed-length strings that the root carries. Raises InputError naming
+    file and path for anything else, and IntegrityError if the checked file then fails to read (a checksum
+    that does not hold).
+    """
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected an episodes file, found none") from None
+    except _HDF5_ERRORS as error:
+        raise InputError(f"{path}: expected an HDF5 file: {error}") from None
+    with file:
+        try:
+            _check_attributes(file, attributes)
+            declared = _check_group(file.id, "/", groups, columns, path.stat().st_size)
+        except _HDF5_ERRORS as error:
+            raise InputError(f"{path}: expected a sound HDF5 structure: {error}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        if declared > max_bytes:
+            raise InputError(f"{path}: expected at most {max_bytes} bytes of columns, it declares {declared}")
+        yield file
+
+
+def read_column(file: h5py.File, path: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Read one column whole. Raises IntegrityError if its stored bytes do not give it."""
+    try:
+        data: np.ndarray[Any, np.dtype[Any]] = file[path][()]
+    except _HDF5_ERRORS as error:
+        raise IntegrityError(f"{file.filename}: {path} cannot be read as it was written: {error}") from None
+    if data.dtype == np.bool_ and data.size and data.view(np.uint8).max() > 1:
+        raise IntegrityError(f"{file.filename}: {path} holds a boolean that is neither 0 nor 1")
+    return data
+
+
+def _check_attributes(file: h5py.File, allowed: set[str]) -> None:
+    if h5py.h5a.get_num_attrs(file.id) > len(allowed):
+        raise InputError(f"expected the root attributes {sorted(allowed)}, got more")
+    for name in allowed:
+        if not h5py.h5a.exists(file.id, name.encode()):
+            raise InputError(f"expected the root attribute {name!r}, got none")
+        attribute = h5py.h5a.open(file.id, name.encode())
+        kind = attribute.get_type()
+        fixed_string = kind.get_class() == h5py.h5t.STRING and not kind.is_variable_str()
+        if not fixed_string or attribute.get_space().get_simple_extent_ndims() != 0:
+            raise InputError(f"root attribute {name!r}: expected one fixed-length string")
+        if attribute.get_storage_size() > MAX_ATTRIBUTE_BYTES:
+            raise InputError(f"root attribute {name!r}: expected at most {MAX_ATTRIBUTE_BYTES} bytes")
+
+
+def _check_group(
+    group: h5py.h5g.GroupID, prefix: str, groups: set[str], columns: Mapping[str, Allowed], file_bytes: int
+) -> int:
+    """Walk a group of hard links; returns the bytes that its columns declare. Allowed paths end, so cycles
+    end.
+    """
+    declared = 0
+    for index in range(group.get_num_objs()):
+        name = group.get_objname_by_idx(index)
+        path = prefix + name.decode("utf-8", "replace")
+        if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            raise InputError(f"{path}: expected data, got a soft or external link")
+        rule = next((rule for pattern, rule in columns.items() if re.fullmatch(pattern, path)), None)
+        if rule is None and path not in groups:
+            raise InputError(f"{path[:200]}: this path is not part of the format")
+        thing = h5py.h5o.open(group, name)
+        if rule is None and isinstance(thing, h5py.h5g.GroupID):
+            declared += _check_group(thing, path + "/", groups, columns, file_bytes)
+        elif rule is not None and isinstance(thing, h5py.h5d.DatasetID):
+            declared += _check_column(thing, path, rule, file_bytes)
+        else:
+            raise InputError(
+                f"{path}: expected a {'group' if rule is None else 'dataset'}, got something else"
+            )
+    return declared
+
+
+def _check_column(dataset: h5py.h5d.DatasetID, path: str, rule: Allowed, file_bytes: int) -> int:
+    _check_storage(
+        dataset.get_create_plist(), path
+    )  # before its shape: to tell it, HDF5 opens a virtual dataset's sources
+    if dataset.get_type().get_class() not in (
+        h5py.h5t.INTEGER,
+        h5py.h5t.FLOAT,
+        h5py.h5t.ENUM,
+        h5py.h5t.STRING,
+    ):
+        raise InputError(f"{path}: expected numbers, booleans or fixed-length strings, got another type")
+    dtype = "bool" if dataset.dtype == np.bool_ else dataset.dtype.str
+    if dtype not in rule.dtypes:
+        raise InputError(f"{path}: expected dtype {' or '.join(rule.dtypes)}, got {dtype}")
+    if dataset.rank not in rule.ranks:
+        raise InputError(
+            f"{path}: expected {' or '.join(map(str, rule.ranks))} dimensions, got {dataset.rank}"
+        )
+    declared: int = math.prod(dataset.shape) * dataset.dtype.itemsize
+    stored = dataset.get_storage_size()
+    if stored > file_bytes:
+        raise InputError(f"{path}: expected its stored bytes within the file's {file_bytes}, got {stored}")
+    if declared > stored * INFLATES_TO:
+        raise InputError(f"{path}: declares {declared} bytes but stores {stored}")
+    if dataset.get_create_plist().get_layout() == h5py.h5d.CHUNKED:
+        _check_chunks(dataset, path)
+    return declared
+
+
+def _check_storage(plan: h5py.h5p.PropDCID, path: str) -> None:
+    if plan.get_layout() not in _LAYOUTS:
+        raise InputError(f"{path}: expected its data in this file, got a virtual dataset")
+    if plan.get_external_count() > 0:
+        raise InputError(f"{path}: expected its data in this file, got external storage")
+    filters = [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
+    if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(
+        filters
+    ):  # deflate twice inflates 1032 * 1032 times
+        raise InputError(
+            f"{path}: expected each of {sorted(_FILTERS.values())} once at most, got filters {filters}"
+        )
+
+
+def _check_chunks(dataset: h5py.h5d.DatasetID, path: str) -> None:
+    """No chunk may be stored larger than it is, or inflate to more than it is."""
+    plan = dataset.get_create_plist()
+    chunk_bytes = math.prod(plan.get_chunk()) * dataset.dtype.itemsize
+    if chunk_bytes > MAX_CHUNK_BYTES:
+        raise InputError(f"{path}: expected chunks of at most {MAX_CHUNK_BYTES} bytes, got {chunk_bytes}")
+    slack = 1024  # a checksum, and the frame of a stream that did not shrink
+    chunks: list[Any] = []
+    dataset.chunk_iter(chunks.append)
+    for chunk in chunks:
+        if chunk.size > chunk_bytes + slack:
+            raise InputError(f"{path}: a chunk of {chunk_bytes} bytes is stored in {chunk.size}")
+        if plan.get_nfilters() == 0 or chunk.size * INFLATES_TO <= SAFE_TO_INFLATE:
+            continue
+        _, raw = dataset.read_direct_chunk(chunk.chunk_offset)
+        try:
+            inflated = len(zlib.decompressobj().decompress(raw, chunk_bytes + 1))
+        except zlib.error:
+            continue  # stored without deflate, or torn: reading it tells
+        if inflated > chunk_bytes:
+            raise InputError(f"{path}: a chunk of {chunk_bytes} bytes inflates to more")

@@ -1,0 +1,188 @@
+"""The log of a run (`telemetry/2`): one JSON object a line, in segments, written so that a kill costs at most its last second.
+
+    <run>/telemetry/telemetry-0000.ndjson, -0001, …     in ascending order, never renamed
+    <run>/telemetry/index.json                          hashes of the segments that were closed for a next one
+"""
+
+import hashlib
+import math
+import os
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self, get_args
+
+import numpy as np
+from pydantic import ValidationError
+
+from headstart.errors import HeadstartError, InputError, IntegrityError
+from headstart.records.fields import Count, RelativePath, Sha256
+from headstart.records.files import problems, write_record
+from headstart.records.model import Record
+from headstart.records.provenance import utc_text
+from headstart.records.strict_json import canonical_json
+from headstart.records.telemetry_kinds import KINDS
+from headstart.records.telemetry_line import MEASURED, Envelope, Line, Wall
+
+BUFFER_BYTES = 64 << 10
+FLUSH_S = 1.0
+INDEX = "index.json"
+
+_FSYNC = {"checkpoint", "guardrail", "phase_ended", "run_ended"}
+_WALL = ("epoch_duration_sec", "env_steps_per_s")
+_NULLABLE = {
+    kind: [
+        name
+        for name, field in model.model_fields.items()
+        if type(None) in get_args(field.annotation) and MEASURED not in field.metadata
+    ]
+    for kind, model in KINDS.items()
+}
+
+
+class Segment(Record):
+    """A segment that is complete."""
+
+    name: RelativePath
+    sha256: Sha256
+    records: Count
+    bytes: Count
+
+
+class SegmentIndex(Record):
+    """The closed segments, in order; the one that was open last is not among them."""
+
+    schema_id: Literal["telemetry-index/1"] = "telemetry-index/1"
+    segments: tuple[Segment, ...]
+
+
+class TelemetryWriter:
+    """Writes the records of one run into a directory that has none, as a context manager.
+
+    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any kind but `update`; fsync
+    follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an exception, a `run_ended` says so.
+    """
+
+    def __init__(
+        self, directory: Path, envelope: Envelope, max_records: int = 50_000, max_bytes: int = 16 << 20
+    ) -> None:
+        """Raises InputError if the directory holds telemetry of another run."""
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.glob("telemetry-*")):
+            raise InputError(f"{directory}: expected no telemetry of another run")
+        self.directory, self.envelope = directory, envelope
+        self._max_records, self._max_bytes = max_records, max_bytes
+        self._fields_of_run = dict(envelope)
+        self._seq, self._env_steps, self._ended = 0, 0, False
+        self._phase: str | None = None
+        self._began = self._flushed = time.monotonic()
+        self._closed: list[Segment] = []
+        self._open_segment()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is not None and not self._ended:
+                status = "partial" if issubclass(kind, KeyboardInterrupt) else "failed"
+                self.write("run_ended", status=status, reasons=(), censored=True, error_type=kind.__name__)
+        except HeadstartError:
+            if error is None:
+                raise
+        finally:
+            self._file.close()
+
+    def write(self, kind: str, **fields: Any) -> None:
+        """Append one record of a kind.
+
+        Absent nullable fields become null; non-finite numbers become null and are named in `nonfinite`. `env_steps` and `phase` stay
+        as they were where absent (`phase_ended` is the last record of its phase); `epoch_duration_sec` and `env_steps_per_s` go
+        into `wall`. Raises InputError for an unknown kind or field, a missing or wrong one, or a record after `run_ended`, and
+        IntegrityError if the file system does not take it.
+        """
+        if kind not in KINDS:
+            raise InputError(f"telemetry: expected a kind among {sorted(KINDS)}, got {kind!r}")
+        if self._ended:
+            raise InputError(f"telemetry: expected nothing after run_ended, got {kind}")
+        line = self._line(kind, fields)
+        self._append(kind, canonical_json(line.model_dump(mode="json")) + b"\n")
+        self._seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
+        self._phase = None if kind == "phase_ended" else line.phase
+
+    def _line(self, kind: str, fields: dict[str, Any]) -> Line:
+        wall = self._wall({name: fields.pop(name, None) for name in _WALL})
+        if kind == "run_ended":
+            fields = {"records_written": self._seq + 1, "records_sampled_out": 0} | fields
+        nonfinite: list[str] = []
+        values = dict.fromkeys(_NULLABLE[kind]) | {"phase": self._phase, "env_steps": self._env_steps}
+        values |= {name: _finite(value, name, nonfinite) for name, value in fields.items()}
+        own = {"seq": self._seq + 1, "nonfinite": sorted(nonfinite), "wall": wall}
+        try:
+            return KINDS[kind].model_validate(values | self._fields_of_run | own)
+        except ValidationError as error:
+            raise InputError(f"telemetry record {kind!r}: {problems(error)}") from None
+
+    def _wall(self, given: dict[str, Any]) -> Wall:
+        return Wall(
+            time_utc=utc_text(datetime.now(UTC)),
+            elapsed_s=time.monotonic() - self._began,
+            rss_mib=_rss_mib(),
+            **{name: _finite(value, name, []) for name, value in given.items()},
+        )
+
+    def _append(self, kind: str, data: bytes) -> None:
+        try:
+            full = self._records >= self._max_records or self._bytes + len(data) > self._max_bytes
+            if full and self._records > 0:
+                self._rotate()
+            self._file.write(data)
+            self._hash.update(data)
+            self._records, self._bytes = self._records + 1, self._bytes + len(data)
+            if kind != "update" or time.monotonic() - self._flushed > FLUSH_S:
+                self._file.flush()
+                self._flushed = time.monotonic()
+            if kind in _FSYNC:
+                os.fsync(self._file.fileno())
+        except OSError as error:
+            raise IntegrityError(f"{self._path}: the log cannot be written: {error.strerror}") from None
+
+    def _open_segment(self) -> None:
+        self._path = self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
+        self._file: IO[bytes] = self._path.open("xb", buffering=BUFFER_BYTES)
+        self._hash, self._records, self._bytes = hashlib.sha256(), 0, 0
+
+    def _rotate(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        digest = self._hash.hexdigest()
+        self._closed.append(
+            Segment(name=self._path.name, sha256=digest, records=self._records, bytes=self._bytes)
+        )
+        write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
+        self._open_segment()
+
+
+def _finite(value: Any, name: str, nonfinite: list[str]) -> Any:
+    """`value` as plain Python, with null for each number that is not finite; their dotted names go into `nonfinite`."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        nonfinite.append(name)
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item, f"{name}.{key}", nonfinite) for key, item in value.items()}
+    return value
+
+
+def _rss_mib() -> float | None:
+    """Resident memory of this process, where the system tells it as Linux does."""
+    try:
+        with open("/proc/self/statm", "rb") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+    except OSError:
+        return None

@@ -1,0 +1,67 @@
+"""Reading the log of a run back: every complete record, and what was torn off its end."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from headstart.errors import InputError, IntegrityError
+from headstart.records.files import problems, read_bytes, read_record, sha256_file
+from headstart.records.strict_json import canonical_json, parse_json
+from headstart.records.telemetry import INDEX, SegmentIndex
+from headstart.records.telemetry_kinds import ANY_LINE, AnyLine
+
+MAX_LINE_BYTES = 1 << 20
+MAX_LINE_DEPTH = 16
+MAX_FILE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """The complete records of a run, in order, and the number of bytes behind the last of them."""
+
+    records: tuple[AnyLine, ...]
+    torn_tail_bytes: int
+
+
+def read_telemetry(directory: Path) -> Telemetry:
+    """Read all segments of a run.
+
+    A last line that is not complete, or does not parse, counts as torn. Raises InputError if there is no log or a file is too large,
+    and IntegrityError, naming file and line, for a bad line elsewhere, a gap or repeat in `seq`, or a closed segment whose hash
+    is not that in the index.
+    """
+    paths = sorted(path for path in directory.glob("telemetry-*") if re.fullmatch(r"telemetry-\d{4,}.ndjson", path.name))
+    if not paths:
+        raise InputError(f"{directory}: expected telemetry-0000.ndjson, found none")
+    _check_closed_segments(directory)
+    records: list[AnyLine] = []
+    torn = 0
+    for path in paths:
+        data = read_bytes(path, MAX_FILE_BYTES)
+        end = 0
+        for number, line in enumerate(data.splitlines(keepends=True), start=1):
+            where = f"{path}, line {number}"
+            try:
+                record = _parse(line, where)
+            except InputError as error:
+                if path == paths[-1] and end + len(line) == len(data):
+                    break
+                raise IntegrityError(str(error)) from None
+            if record.seq != len(records) + 1:
+                raise IntegrityError(f"{where}: expected seq {len(records) + 1}, got {record.seq}")
+            records.append(record)
+            end += len(line)
+        torn = len(data) - end
+    return Telemetry(tuple(records), torn)
+
+
+def canonical_sha256(records: Iterable[AnyLine]) -> str:
+    """SHA-256 over the records without `wall`: equal for two runs that did the same."""
+    digest = hashlib.sha256()
+    for record in records:
+        digest.update(canonical_json(record.model_dump(mode="json", exclude={"wall"})) + b"\n")
+    return digest.hexdigest()

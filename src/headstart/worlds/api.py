@@ -1,0 +1,75 @@
+"""The contract of every world: a gymnasium VectorEnv over W worlds × A agents, with masks, that a learner can drive blindly.
+
+Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K actions, C map channels, R reward terms, S counters.
+
+* Observations are a dict: "features" [N, F] f32, "mask" [N, K] u8 (discrete worlds), "map" [N, C, G, G] u8 (where asked for). They are read
+  *before* the step; reward and flags that the step returns belong to the action passed to it.
+* `terminated` and `truncated` are two arrays and are never merged. A row that ends is reset in the same step (AutoresetMode.SAME_STEP); what it
+  saw last is in info["final_obs"]: arrays of full size in which only rows with terminated | truncated mean anything.
+* A world's episode runs from reset to its horizon. In the step that ends it, info["episode_end"] [W] bool marks the world,
+  info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)` are the scenario's predicates, [W] bool.
+* The same seed and world id give the same episode, whatever W is: world w has the id `first_world + w`.
+* `snapshot` and `restore` bring back exactly the same future.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import VectorEnv
+
+Array = npt.NDArray[Any]
+Observations = dict[str, Array]
+Predicate = Callable[[Array], npt.NDArray[np.bool_]]
+
+# World ids that never meet: what is learned on one range is examined on another.
+FIRST_WORLD = {"training": 0, "capture": 1_000_000, "expert": 2_000_000, "evaluation": 3_000_000, "exam": 4_000_000}
+
+
+@dataclass(frozen=True)
+class WorldSpec:
+    """Names of everything that passes between a world and a policy."""
+
+    world: str
+    features: tuple[str, ...]
+    actions: tuple[str, ...]
+    reward_terms: tuple[str, ...]
+    stats: tuple[str, ...]  # S counters of an agent's episode; the vocabulary of predicates
+    map_channels: tuple[str, ...] = ()
+    map_size: int = 0
+
+
+class World(VectorEnv):  # type: ignore[type-arg]
+    """W worlds × A agents behind one VectorEnv; the module docstring has the rules of the game."""
+
+    names: WorldSpec
+    num_worlds: int
+    num_agents: int
+    horizon: int
+    success: Predicate
+    harm: Predicate
+
+    @abstractmethod
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observations, dict[str, Any]]:
+        """Begin episode 0 of every world. options={"stagger": True} starts each world's first episode at a random tick."""
+
+    @abstractmethod
+    def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
+        """actions [N] → observations, reward [N] f32, terminated [N] bool, truncated [N] bool, info."""
+
+    @abstractmethod
+    def expert_actions(self) -> Array:
+        """What the scripted expert would do now: [N] i64."""
+
+    @abstractmethod
+    def snapshot(self) -> dict[str, Array]:
+        """Everything that the future depends on, as arrays."""
+
+    @abstractmethod
+    def restore(self, snapshot: dict[str, Array]) -> Observations:
+        """Go back to a snapshot; returns the observations of that moment."""

@@ -1,0 +1,43 @@
+"""Compiling rules with numba, with an on-disk cache that notices every edit.
+
+numba's own cache looks only at the file of the function that was called, so an edit in a file that it calls would go on running the
+old code. Here the cache folder is named after the hash of all simulator sources: any edit starts a new one.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SOURCES = Path(__file__).parent
+
+
+def _cache_folder() -> str:
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted(_SOURCES.rglob("*.py")):
+        digest.update(path.read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return str(home / "headstart" / "numba" / digest.hexdigest()[:16])
+
+
+_CACHE = _cache_folder()
+
+
+def rule(function: F) -> F:
+    """A rule of one world, compiled into whichever kernel calls it."""
+    compiled: F = numba.njit(error_model="numpy", nogil=True)(function)
+    return compiled
+
+
+def kernel(function: F) -> F:
+    """A loop over W worlds (numba.prange), compiled once and kept on disk."""
+    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _CACHE
+    try:
+        compiled: F = numba.njit(error_model="numpy", parallel=True, cache=True)(function)
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
