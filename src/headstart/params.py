@@ -28,14 +28,13 @@ class Section(BaseModel):
 class ExpertParams(Section):
     seed: int = Field(ge=0)
     worlds: int = Field(ge=1)  # episodes on which the expert is judged
-    approval: Literal["gate", "manual"] = "gate"
 
 
 class CaptureParams(Section):
     seed: int = Field(ge=0)
     worlds: int = Field(ge=1)  # one episode each
     shard_worlds: int = Field(ge=1)
-    slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random step, so that recovery is recorded
+    slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
     observation: Literal["compact", "hybrid"] = "compact"
 
 

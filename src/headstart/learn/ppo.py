@@ -79,7 +79,7 @@ def update(
             log.append((len(index), part))
             if params.target_kl is not None and part.get("kl_divergence", 0.0) > params.target_kl:
                 actor_stopped = True  # the critic goes on
-    return metrics | _summary(log) | {"updates": len(log), "transitions": sum(n for n, _ in log)}
+    return metrics | _summary(log)
 
 
 def estimate(
@@ -121,6 +121,8 @@ def estimate(
         reference_log_policy,
     )
     return batch, {
+        # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
+        "entropy": -float((rollout.log_prob.flatten() * batch.decides).sum() / batch.decides.sum().clamp_min(1.0)),
         "adv_mean": float(advantage.mean()),
         "adv_std": float(advantage.std()),
         "explained_variance": explained_variance(value.numpy(), returns),
@@ -180,7 +182,7 @@ def _step(
     optimizer.zero_grad(set_to_none=True)
     loss_value = value_loss(network.value(batch.seen), batch, params)
     total = params.value_loss_coef * loss_value
-    parts: dict[str, Tensor] = {"loss_value": loss_value}
+    parts: dict[str, Tensor] = {"loss_value": loss_value, "adv_std_minibatch": batch.advantage.std(correction=0)}
     if not actor_stopped:
         loss, policy_parts = policy_loss(network.log_policy(batch.seen), batch, params, weights)
         total = total + loss
@@ -195,14 +197,23 @@ def _step(
 
 
 def _summary(log: list[tuple[int, Metrics]]) -> Metrics:
-    """Row-weighted means over the minibatches that have a metric, and the worst of some."""
+    """Row-weighted means over the minibatches that have a metric, the worst of some, and counts."""
     out: Metrics = {}
-    for name in {name for _, part in log for name in part}:
+    for name in sorted({name for _, part in log for name in part}):
         having = [(n, part[name]) for n, part in log if name in part]
         out[name] = sum(n * value for n, value in having) / sum(n for n, _ in having)
         if name in ("kl_divergence", "clip_fraction", "grad_norm"):
             out[name + "_max"] = max(value for _, value in having)
-    return out
+    spreads = [part["adv_std_minibatch"] for _, part in log]
+    entropies = [part["entropy"] for _, part in log if "entropy" in part]
+    return out | {
+        "adv_min_std": min(spreads),
+        "adv_zero_std_batches": sum(spread == 0.0 for spread in spreads),
+        "entropy_std": float(np.std(entropies)) if entropies else 0.0,
+        "clip_triggered_minibatches": sum(part.get("clip_fraction", 0.0) > 0 for _, part in log),
+        "updates": len(log),
+        "transitions": sum(n for n, _ in log),
+    }
 
 
 def explained_variance(value: np.ndarray, returns: np.ndarray) -> float:

@@ -34,7 +34,7 @@ class EpisodeRow(Record):
     harm: bool
     accepted: bool
     split: Literal["train", "heldout", "none"]
-    reasons: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")], ...]
+    reasons: tuple[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]*$")], ...]
 
 
 def write_index(path: Path, rows: Iterable[EpisodeRow]) -> None:

@@ -98,7 +98,9 @@ def package_version(name: str) -> str | None:
 
 
 def git_state(directory: Path) -> tuple[str | None, bool | None]:
-    """Revision of the repository around `directory`, and whether tracked files differ from it; None if unknown."""
+    """Revision of the repository around `directory`, and whether tracked files differ from it; None if
+    unknown.
+    """
     revision = _git(directory, "rev-parse", "HEAD")
     changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
     if revision is None or changes is None:

@@ -1,4 +1,5 @@
-"""The log of a run (`telemetry/2`): one JSON object a line, in segments, written so that a kill costs at most its last second.
+"""The log of a run (`telemetry/2`): one JSON object a line, in segments, written so that a kill costs at
+most its last second.
 
     <run>/telemetry/telemetry-0000.ndjson, -0001, …     in ascending order, never renamed
     <run>/telemetry/index.json                          hashes of the segments that were closed for a next one
@@ -60,8 +61,9 @@ class SegmentIndex(Record):
 class TelemetryWriter:
     """Writes the records of one run into a directory that has none, as a context manager.
 
-    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any kind but `update`; fsync
-    follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an exception, a `run_ended` says so.
+    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any
+    kind but `update`; fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the
+    block ends by an exception, a `run_ended` says so.
     """
 
     def __init__(
@@ -94,15 +96,16 @@ class TelemetryWriter:
             if error is None:
                 raise
         finally:
-            self._file.close()
+            self._close()
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one record of a kind.
 
-        Absent nullable fields become null; non-finite numbers become null and are named in `nonfinite`. `env_steps` and `phase` stay
-        as they were where absent (`phase_ended` is the last record of its phase); `epoch_duration_sec` and `env_steps_per_s` go
-        into `wall`. Raises InputError for an unknown kind or field, a missing or wrong one, or a record after `run_ended`, and
-        IntegrityError if the file system does not take it.
+        Absent nullable fields become null; non-finite numbers become null and are named in `nonfinite`.
+        `env_steps` and `phase` stay as they were where absent (`phase_ended` is the last record of its
+        phase); `epoch_duration_sec` and `env_steps_per_s` go into `wall`. Raises InputError for an unknown
+        kind or field, a missing or wrong one, or a record after `run_ended`, and IntegrityError if the file
+        system does not take it.
         """
         if kind not in KINDS:
             raise InputError(f"telemetry: expected a kind among {sorted(KINDS)}, got {kind!r}")
@@ -155,10 +158,16 @@ class TelemetryWriter:
         self._file: IO[bytes] = self._path.open("xb", buffering=BUFFER_BYTES)
         self._hash, self._records, self._bytes = hashlib.sha256(), 0, 0
 
+    def _close(self) -> None:
+        try:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        except OSError as error:
+            raise IntegrityError(f"{self._path}: the log cannot be written: {error.strerror}") from None
+
     def _rotate(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        self._close()
         digest = self._hash.hexdigest()
         self._closed.append(
             Segment(name=self._path.name, sha256=digest, records=self._records, bytes=self._bytes)
@@ -168,7 +177,9 @@ class TelemetryWriter:
 
 
 def _finite(value: Any, name: str, nonfinite: list[str]) -> Any:
-    """`value` as plain Python, with null for each number that is not finite; their dotted names go into `nonfinite`."""
+    """`value` as plain Python, with null for each number that is not finite; their dotted names go into
+    `nonfinite`.
+    """
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

@@ -1,7 +1,6 @@
 """Reading the log of a run back: every complete record, and what was torn off its end."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from headstart.errors import InputError, IntegrityError
-from headstart.records.files import problems, read_bytes, read_record, sha256_file
+from headstart.records.files import inside, problems, read_bytes, read_record, sha256_file
 from headstart.records.strict_json import canonical_json, parse_json
 from headstart.records.telemetry import INDEX, SegmentIndex
 from headstart.records.telemetry_kinds import ANY_LINE, AnyLine
@@ -30,11 +29,11 @@ class Telemetry:
 def read_telemetry(directory: Path) -> Telemetry:
     """Read all segments of a run.
 
-    A last line that is not complete, or does not parse, counts as torn. Raises InputError if there is no log or a file is too large,
-    and IntegrityError, naming file and line, for a bad line elsewhere, a gap or repeat in `seq`, or a closed segment whose hash
-    is not that in the index.
+    A last line that is not complete, or does not parse, counts as torn. Raises InputError if there is no log
+    or a file is too large, and IntegrityError, naming file and line, for a bad line elsewhere, a gap or
+    repeat in `seq`, or a closed segment whose hash is not that in the index.
     """
-    paths = sorted(path for path in directory.glob("telemetry-*") if re.fullmatch(r"telemetry-\d{4,}.ndjson", path.name))
+    paths = sorted(directory.glob("telemetry-[0-9][0-9][0-9][0-9].ndjson"))
     if not paths:
         raise InputError(f"{directory}: expected telemetry-0000.ndjson, found none")
     _check_closed_segments(directory)
@@ -43,7 +42,7 @@ def read_telemetry(directory: Path) -> Telemetry:
     for path in paths:
         data = read_bytes(path, MAX_FILE_BYTES)
         end = 0
-        for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        for number, line in enumerate(_lines(data), start=1):
             where = f"{path}, line {number}"
             try:
                 record = _parse(line, where)
@@ -65,3 +64,34 @@ def canonical_sha256(records: Iterable[AnyLine]) -> str:
     for record in records:
         digest.update(canonical_json(record.model_dump(mode="json", exclude={"wall"})) + b"\n")
     return digest.hexdigest()
+
+
+def _lines(data: bytes) -> Iterator[bytes]:
+    """The lines with their newlines; the last may lack it. (`splitlines` would also break at a carriage
+    return.)
+    """
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def _parse(line: bytes, where: str) -> AnyLine:
+    if not line.endswith(b"\n"):
+        raise InputError(f"{where}: expected a newline at the end")
+    value = parse_json(line, where, MAX_LINE_BYTES, MAX_LINE_DEPTH)
+    try:
+        return ANY_LINE.validate_json(canonical_json(value, where), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{where}: {problems(error)}") from None
+
+
+def _check_closed_segments(directory: Path) -> None:
+    if not (directory / INDEX).exists():
+        return
+    for segment in read_record(directory / INDEX, SegmentIndex).segments:
+        path = inside(directory, segment.name)
+        found = sha256_file(path) if path.is_file() else "no file"
+        if found != segment.sha256:
+            raise IntegrityError(f"{path}: expected hash {segment.sha256}, found {found}")

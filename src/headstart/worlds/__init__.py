@@ -1,12 +1,14 @@
 """Batched simulators behind one contract (`api.py`). No files, no telemetry, no torch."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from headstart.errors import InputError
 from headstart.worlds.api import FIRST_WORLD, World, WorldSpec
 
-__all__ = ["FIRST_WORLD", "World", "WorldSpec", "make"]
+__all__ = ["FIRST_WORLD", "World", "WorldSpec", "make", "source_sha256"]
 
 
 def make(
@@ -37,3 +39,12 @@ def make(
             hybrid=hybrid,
         )
     raise InputError(f"world: expected town, got {world!r}")
+
+
+def source_sha256(world: str) -> str:
+    """Hash of the sources that decide what happens in a world, its scripted expert included."""
+    folder = Path(__file__).parent
+    digest = hashlib.sha256((folder / "rng.py").read_bytes())
+    for path in sorted((folder / world).glob("*.py")):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()

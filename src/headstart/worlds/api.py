@@ -26,7 +26,14 @@ Observations = dict[str, Array]
 Predicate = Callable[[Array], npt.NDArray[np.bool_]]
 
 # World ids that never meet: what is learned on one range is examined on another.
-FIRST_WORLD = {"training": 0, "capture": 1_000_000, "expert": 2_000_000, "evaluation": 3_000_000, "exam": 4_000_000}
+FIRST_WORLD = {
+    "training": 0,
+    "capture": 1_000_000,
+    "expert": 2_000_000,
+    "clone": 3_000_000,
+    "evaluation": 4_000_000,
+    "exam": 5_000_000,
+}
 
 
 @dataclass(frozen=True)

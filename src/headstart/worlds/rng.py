@@ -18,14 +18,14 @@ _S30, _S27, _S31, _S33 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(
 
 
 @rule
-def _mix(z):  # type: ignore[no-untyped-def]
+def _mix(z):
     z = (z ^ (z >> _S30)) * _M1
     z = (z ^ (z >> _S27)) * _M2
     return z ^ (z >> _S31)
 
 
 @rule
-def draw(seed, world, episode, tick, agent, stream, n):  # type: ignore[no-untyped-def]
+def draw(seed, world, episode, tick, agent, stream, n):
     """A whole number in [0, n). All operands are made uint64 first: mixed signs would silently become floats."""
     z = _mix(np.uint64(seed) * _WORLD + np.uint64(world))
     z = _mix(z + np.uint64(episode) * _EPISODE)

@@ -1,0 +1,69 @@
+"""Jobs side by side: one process a core, one thread a process, with a progress bar where somebody watches."""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Report = Callable[[int], None]  # how many more units of work are done
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def progress_bar(title: str) -> Progress:
+    """A bar with rate and time left on stderr; silent when that is no terminal."""
+    console = Console(stderr=True)
+    columns = [TextColumn(title), BarColumn(), TaskProgressColumn(), TextColumn("{task.description}")]
+    return Progress(
+        *columns, TimeElapsedColumn(), TextColumn("eta"), TimeRemainingColumn(), console=console, disable=not console.is_terminal
+    )
+
+
+def run_all(
+    function: Callable[[Job, Report], Result], jobs: Sequence[Job], title: str, units: int, processes: int = 0
+) -> list[Result]:
+    """`function(job, report)` for every job, results in the order of jobs.
+
+    `function` and jobs are pickled to fresh processes (spawn). `units`: total of what all jobs will report. `processes` 0: one
+    for each core. The first exception ends the rest and is raised here.
+    """
+    workers = min(len(jobs), processes or os.cpu_count() or 1)
+    context = get_context("spawn")
+    before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when a worker starts
+    try:
+        with context.Manager() as manager, progress_bar(title) as bar:
+            reports = manager.Queue()
+            watching = threading.Thread(target=_watch, args=(reports, bar, units), daemon=True)
+            watching.start()
+            with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                futures = [pool.submit(_call, function, job, reports) for job in jobs]
+                try:
+                    results = [future.result() for future in futures]
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+            reports.put(None)
+            watching.join()
+            return results
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _call(function: Callable[[Any, Report], Any], job: Any, reports: "queue.Queue[int | None]") -> Any:
+    return function(job, reports.put)
+
+
+def _watch(reports: "queue.Queue[int | None]", bar: Progress, units: int) -> None:
+    task = bar.add_task("", total=units)
+    while (done := reports.get()) is not None:
+        bar.advance(task, done)

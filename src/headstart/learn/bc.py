@@ -1,0 +1,195 @@
+"""Behaviour cloning (Pomerleau 1991): the policy imitates the expert's choices, the critic learns their returns. `ppo.py` is its twin.
+
+    fit
+    ├── each epoch, each minibatch
+    │   ├── imitation_loss  cross-entropy with the expert's action, over decision rows
+    │   └── value_loss      squared error to the discounted returns
+    └── judge              held-out episodes: accuracy, macro-F1, value fit
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.ppo import explained_variance
+from headstart.params import BCParams
+from headstart.worlds.api import Array, Observations
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """B recorded steps, resident in memory."""
+
+    seen: dict[str, Tensor]  # [B, …]
+    label: Tensor  # [B] i64, what the expert would do
+    returns: Tensor  # [B] f32, discounted, to the end of the episode
+    decides: Tensor  # [B] f32, 1 where more than one action is allowed
+
+    def rows(self, index: Tensor) -> "Demonstrations":
+        """The rows of a minibatch."""
+        return Demonstrations(
+            {key: value[index] for key, value in self.seen.items()},
+            self.label[index],
+            self.returns[index],
+            self.decides[index],
+        )
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """How well a policy predicts the expert on B recorded steps; over decision rows only."""
+
+    loss: float  # cross-entropy, nats
+    accuracy: float
+    confusion: Array  # [K, K] i64, expert's action × likeliest action
+    value_mse: float
+    value_explained_variance: float
+
+    @property
+    def recall(self) -> Array:
+        """[K], NaN for an action that the expert never chose."""
+        return np.diag(self.confusion) / _or_nan(self.confusion.sum(axis=1))
+
+    @property
+    def f1(self) -> Array:
+        """[K], harmonic mean of precision and recall; NaN for an action that neither chose."""
+        return 2 * np.diag(self.confusion) / _or_nan(self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the actions that the expert chose."""
+        return float(self.f1[self.confusion.sum(axis=1) > 0].mean())
+
+    @property
+    def majority_share(self) -> float:
+        """Accuracy of always choosing the expert's most frequent action."""
+        return float(self.confusion.sum(axis=1).max() / max(1, self.confusion.sum()))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch of cloning."""
+
+    number: int
+    loss: float
+    accuracy: float  # on the training rows, while training
+    heldout: Judgement
+    learning_rate: float
+    samples: int
+    best: bool  # lowest held-out loss so far
+    stops: bool  # early
+
+
+def demonstrations(seen: Observations, label: Array, reward: Array, length: Array, gamma: float) -> Demonstrations:
+    """Tensors of recorded steps. `length` [E] tiles the steps into episodes, in order."""
+    tensors = {key: torch.from_numpy(value) for key, value in seen.items()}
+    decides = tensors["mask"].sum(dim=-1) > 1
+    returns = torch.from_numpy(discounted_returns(reward, length, gamma))
+    return Demonstrations(tensors, torch.from_numpy(label), returns, decides.float())
+
+
+def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
+    """Σ γ^k r_{t+k} to the end of each episode: [B] f32."""
+    longest, episodes = int(length.max()), len(length)
+    column = np.arange(len(reward)) - np.repeat(np.cumsum(length) - length, length)
+    row = np.repeat(np.arange(episodes), length)
+    padded = np.zeros((episodes, longest))
+    padded[row, column] = reward
+    for t in range(longest - 2, -1, -1):
+        padded[:, t] += gamma * padded[:, t + 1]
+    return padded[row, column].astype(np.float32)
+
+
+def fit(
+    network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Demonstrations, params: BCParams
+) -> Iterator[Epoch]:
+    """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest."""
+    generator = torch.Generator().manual_seed(params.seed)
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True
+    )
+    steps = -(-len(train.label) // params.batch_size) * params.epochs
+    done, best_loss, best_epoch = 0, float("inf"), 0
+    best_weights = {name: value.clone() for name, value in network.state_dict().items()}
+    for number in range(1, params.epochs + 1):
+        losses, hits = 0.0, 0.0
+        for index in torch.randperm(len(train.label), generator=generator).split(params.batch_size):
+            for group in optimizer.param_groups:
+                group["lr"] = params.learning_rate * (1 - done / steps)
+            loss, right = _step(network, optimizer, train.rows(index), params)
+            losses, hits, done = losses + len(index) * loss, hits + right, done + 1
+        judged = judge(network, heldout)
+        better = judged.loss < best_loss
+        if better:
+            best_loss, best_epoch = judged.loss, number
+            best_weights = {name: value.clone() for name, value in network.state_dict().items()}
+        stops = number - best_epoch >= params.patience
+        yield Epoch(
+            number,
+            losses / len(train.label),
+            hits / max(1.0, float(train.decides.sum())),
+            judged,
+            float(optimizer.param_groups[0]["lr"]),
+            len(train.label),
+            better,
+            stops,
+        )
+        if stops:
+            break
+    network.load_state_dict(best_weights)
+
+
+def imitation_loss(log_policy: Tensor, batch: Demonstrations) -> Tensor:
+    """−log π(a* | o), mean over decision rows; log_policy [B, K]."""
+    taken = log_policy.gather(1, batch.label[:, None]).squeeze(1)
+    return -(batch.decides * taken).sum() / batch.decides.sum().clamp_min(1.0)
+
+
+def _step(
+    network: ConflictAwarePolicyNetwork,
+    optimizer: torch.optim.Optimizer,
+    batch: Demonstrations,
+    params: BCParams,
+) -> tuple[float, float]:
+    """One optimiser step; returns the imitation loss and how many decisions were right."""
+    optimizer.zero_grad(set_to_none=True)
+    log_policy = network.log_policy(batch.seen)
+    loss = imitation_loss(log_policy, batch)
+    value_loss = (network.value(batch.seen) - batch.returns).square().mean()
+    (loss + params.value_coef * value_loss).backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    right = (batch.decides * (log_policy.detach().argmax(dim=-1) == batch.label)).sum()
+    return loss.item(), right.item()
+
+
+@torch.no_grad()
+def judge(network: ConflictAwarePolicyNetwork, data: Demonstrations, rows: int = 16_384) -> Judgement:
+    """Predict recorded steps, `rows` at a time."""
+    loss, confusion, value = 0.0, None, []
+    for index in torch.arange(len(data.label)).split(rows):
+        batch = data.rows(index)
+        log_policy = network.log_policy(batch.seen)
+        loss += float(imitation_loss(log_policy, batch) * batch.decides.sum())
+        actions = log_policy.shape[1]
+        pairs = (batch.label * actions + log_policy.argmax(dim=-1))[batch.decides > 0]
+        counts = torch.bincount(pairs, minlength=actions * actions).reshape(actions, actions).numpy()
+        confusion = counts if confusion is None else confusion + counts
+        value.append(network.value(batch.seen).numpy())
+    assert confusion is not None
+    predicted, returns = np.concatenate(value), data.returns.numpy()
+    decisions = max(1, int(confusion.sum()))
+    return Judgement(
+        loss / decisions,
+        float(np.trace(confusion) / decisions),
+        confusion,
+        float(np.mean((predicted - returns) ** 2)),
+        explained_variance(predicted, returns),
+    )
+
+
+def _or_nan(count: Array) -> Array:
+    return np.where(count > 0, count, np.nan)

@@ -1,0 +1,18 @@
+"""Stage `anneal`: an arm that starts from the clone and goes through its schedule."""
+
+from headstart.errors import UsageError
+from headstart.params import Params, Scenario
+from headstart.stages.arm import run_arm
+from headstart.stages.project import MODELS, REPORTS, main
+
+
+def anneal(params: Params, scenario: Scenario, arm: str) -> str:
+    """Writes models/<scenario>/anneal/<arm> and reports/<scenario>/anneal/<arm>."""
+    if arm not in params.anneal.arms:
+        raise UsageError(f"no arm {arm!r} under anneal.arms in params.yaml ({', '.join(params.anneal.arms)})")
+    name = scenario.name
+    return run_arm(params, scenario, arm, "anneal", MODELS / name / "anneal" / arm, REPORTS / name / "anneal" / arm)
+
+
+if __name__ == "__main__":
+    main(anneal, "SCENARIO ARM")

@@ -1,0 +1,168 @@
+"""Stage `bc_train`: clone the expert from validated data, and judge the clone on held-out episodes and in closed loop."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from headstart.errors import GateFailed
+from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
+from headstart.govern.verdict import Subject
+from headstart.launch.pool import progress_bar
+from headstart.learn.bc import Demonstrations, Epoch, Judgement, demonstrations, fit, judge
+from headstart.learn.evaluation import play_episodes
+from headstart.params import Params, Scenario
+from headstart.records.episodes import read_episodes
+from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
+from headstart.records.manifest import DatasetManifest, require_files
+from headstart.records.observation import ObservationSchema
+from headstart.records.strict_json import pretty_json
+from headstart.records.telemetry import TelemetryWriter
+from headstart.records.telemetry_line import Envelope
+from headstart.stages.policy import new_network, save_policy
+from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score, worlds_of
+
+
+def bc_train(params: Params, scenario: Scenario) -> str:
+    """Writes models/<scenario>/bc and reports/<scenario>/bc_train."""
+    torch.set_num_threads(1)
+    settings = params.bc_train
+    world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
+    schema = schema_of(world)
+    stamp, folder = require_validated(scenario)
+    train, heldout = (read_side(folder / f"{side}.h5", schema, settings.gamma) for side in ("train", "heldout"))
+    network = new_network(world, params.network, settings.seed)
+    with fresh_directory(REPORTS / scenario.name / "bc_train") as report:
+        envelope = Envelope(
+            run_id=f"bc-{stamp.version}", arm="bc", world=scenario.world, scenario=scenario.name, seed=settings.seed, stage="bc_train"
+        )
+        epochs: list[Epoch] = []
+        with TelemetryWriter(report / "telemetry", envelope) as telemetry, progress_bar(f"bc_train {scenario.name}") as bar:
+            task = bar.add_task("", total=settings.epochs)
+            for epoch in fit(network, train, heldout, settings):
+                epochs.append(epoch)
+                telemetry.write("bc_epoch", **_telemetry(epoch, schema))
+                bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")
+            telemetry.write("run_ended", status="completed", reasons=(), censored=False)
+        judged = judge(network, heldout)
+        modes = {mode: play_episodes(network, world, settings.seed, mode) for mode in ("sampled", "deterministic")}  # type: ignore[arg-type]
+        closed = {mode: score(p.success, p.harm, p.total_reward) for mode, p in modes.items()}
+        theirs = play_episodes(None, world, settings.seed, "deterministic")
+        expert = score(theirs.success, theirs.harm, theirs.total_reward)
+        card = save_policy(
+            MODELS / scenario.name / "bc",
+            network,
+            params.network,
+            kind="bc",
+            scenario=scenario.name,
+            arm="bc",
+            seed=settings.seed,
+            env_steps=0,
+            observation=schema,
+            lineage={"dataset": sha256_file(DATA / scenario.name / "validated.json")},
+        )
+        metrics = BcMetrics(judged.accuracy, judged.macro_f1, judged.majority_share, closed["sampled"], expert)
+        limits = BcLimits(
+            accuracy_min=settings.min_accuracy, macro_f1_min=settings.min_macro_f1, success_margin=settings.success_margin
+        )
+        assert card.weights_sha256 is not None
+        verdict = bc_gate(metrics, limits, Subject(type="bc", id=f"{scenario.name}/bc", sha256=card.weights_sha256))
+        write_record(report / "verdict.json", verdict)
+        write_bytes(report / "metrics.json", pretty_json(_metrics(judged, epochs, schema, closed, expert)))
+        write_bytes(report / "losses.tsv", _losses(epochs).encode())
+        write_bytes(report / "confusion.csv", _confusion(judged, schema).encode())
+    return (
+        f"bc_train {scenario.name}: {verdict.outcome}; held-out accuracy {judged.accuracy:.3f} (majority {judged.majority_share:.3f}), "
+        f"macro-F1 {judged.macro_f1:.3f}; success {closed['sampled'].success}/{closed['sampled'].episodes} "
+        f"(expert {expert.success}), return {closed['sampled'].return_mean:.3f} (expert {expert.return_mean:.3f})"
+    )
+
+
+def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
+    """The stamp of a validated dataset and its folder, hashes checked; GateFailed for any other."""
+    folder = DATA / scenario.name / "curated"
+    stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
+    if stamp.status != "validated":
+        raise GateFailed(f"{stamp.dataset}@{stamp.version}: expected a validated dataset, got a {stamp.status} one")
+    require_files(stamp, folder)
+    return stamp, folder
+
+
+def read_side(path: Path, schema: ObservationSchema, gamma: float) -> Demonstrations:
+    """One side of the split as tensors: what the expert chose, in every recorded state."""
+    episodes, _ = read_episodes(path, schema)
+    assert episodes.action_mask is not None
+    seen = episodes.observation | {"mask": episodes.action_mask.astype("u1")}
+    return demonstrations(seen, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
+
+
+def _telemetry(epoch: Epoch, schema: ObservationSchema) -> dict[str, Any]:
+    judged = epoch.heldout
+    counts = judged.confusion.sum(axis=1)
+    return {
+        "bc_epoch": epoch.number,
+        "loss": epoch.loss,
+        "loss_heldout": judged.loss,
+        "accuracy": epoch.accuracy,
+        "accuracy_heldout": judged.accuracy,
+        "macro_f1": judged.macro_f1,
+        "majority_baseline": judged.majority_share,
+        "per_behaviour": {
+            name: {"n": int(n), "recall": float(r)}
+            for name, n, r in zip(schema.actions, counts, judged.recall, strict=True)
+            if n
+        },
+        "value_mse": judged.value_mse,
+        "value_explained_variance": judged.value_explained_variance,
+        "lr": epoch.learning_rate,
+        "samples": epoch.samples,
+        "early_stopped": epoch.stops,
+    }
+
+
+def _metrics(judged: Judgement, epochs: list[Epoch], schema: ObservationSchema, closed: Any, expert: Any) -> dict[str, Any]:
+    counts, chosen = judged.confusion.sum(axis=1), judged.confusion.sum(axis=0)
+    hits = judged.confusion.diagonal()
+    return {
+        "accuracy": judged.accuracy,
+        "macro_f1": judged.macro_f1,
+        "majority_share": judged.majority_share,
+        "train_accuracy": epochs[-1].accuracy,
+        "value_explained_variance": None if math.isnan(judged.value_explained_variance) else judged.value_explained_variance,
+        "per_action": {
+            name: {
+                "n": int(counts[k]),
+                "recall": float(judged.recall[k]),
+                "precision": float(hits[k] / chosen[k]) if chosen[k] else None,
+                "f1": float(judged.f1[k]),
+            }
+            for k, name in enumerate(schema.actions)
+            if counts[k]
+        },
+        "closed_loop": {mode: s.model_dump() for mode, s in closed.items()},
+        "expert": expert.model_dump(),
+    }
+
+
+def _losses(epochs: list[Epoch]) -> str:
+    lines = ["epoch\tside\tloss\taccuracy"]
+    for e in epochs:
+        lines.append(f"{e.number}\ttrain\t{e.loss:.6f}\t{e.accuracy:.6f}")
+        lines.append(f"{e.number}\theldout\t{e.heldout.loss:.6f}\t{e.heldout.accuracy:.6f}")
+    return "\n".join(lines) + "\n"
+
+
+def _confusion(judged: Judgement, schema: ObservationSchema) -> str:
+    """One line a decision, so that DVC's confusion template can count: at most 20,000, in proportion."""
+    total = max(1, int(judged.confusion.sum()))
+    scale = min(1.0, 20_000 / total)
+    lines = ["actual,predicted"]
+    for k, actual in enumerate(schema.actions):
+        for j, predicted in enumerate(schema.actions):
+            lines += [f"{actual},{predicted}"] * math.ceil(scale * int(judged.confusion[k, j]))
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main(bc_train)

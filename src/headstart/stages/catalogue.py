@@ -1,0 +1,42 @@
+"""Stage `catalogue`: one line for the validated dataset in data/catalogue.json, which git tracks.
+
+A stage of its own, without outputs for DVC: it costs nothing, and an output that DVC does not cache would keep `validate` out of the run cache.
+"""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from headstart.params import Params, Scenario
+from headstart.records.catalogue import Entry, add_entry
+from headstart.records.files import read_record, sha256_file
+from headstart.records.manifest import DatasetManifest
+from headstart.records.provenance import git_state, utc_text
+from headstart.stages.project import CATALOGUE, DATA, main
+
+
+def catalogue(params: Params, scenario: Scenario) -> str:
+    """Appends to data/catalogue.json unless this dataset version stands there already."""
+    path = DATA / scenario.name / "validated.json"
+    manifest = read_record(path, DatasetManifest, made_by="dvc repro validate")
+    revision, _ = git_state(Path())
+    entry = Entry(
+        dataset=manifest.dataset,
+        version=manifest.version,
+        scenario=manifest.scenario,
+        manifest=path.as_posix(),
+        manifest_sha256=sha256_file(path),
+        episodes=manifest.accepted.episodes,
+        steps=manifest.accepted.steps,
+        expert=manifest.expert,
+        policy_sha256=manifest.policy_sha256,
+        created_at=utc_text(datetime.now(UTC)),
+        git_revision=revision,
+        parameters={"capture": params.capture.model_dump(mode="json"), "curate": params.curate.model_dump(mode="json")},
+        licence="Apache-2.0",
+    )
+    entries = add_entry(CATALOGUE, entry).entries
+    return f"catalogue: {entry.name} is one of {len(entries)} dataset versions"
+
+
+if __name__ == "__main__":
+    main(catalogue)

@@ -1,0 +1,105 @@
+"""Stage `evaluate`: the candidate beside scratch, for every scenario; reads what the arms left and trains nothing."""
+
+from pathlib import Path
+from typing import Any
+
+from headstart.govern.comparison import Comparison, compare
+from headstart.govern.findings import ComparisonLimits
+from headstart.govern.target import Target
+from headstart.govern.verdict import Evidence
+from headstart.params import Params, Scenario, load_scenario
+from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
+from headstart.records.runs import ArmRuns
+from headstart.records.strict_json import pretty_json
+from headstart.stages.project import MODELS, REPORTS, main
+
+METRICS, COMPARISONS, PLOTS = REPORTS / "metrics.json", REPORTS / "evaluate", REPORTS / "plots"
+
+
+def evaluate(params: Params) -> str:
+    """Writes reports/metrics.json (by scenario), reports/evaluate/<scenario>/<target>.json and learning curves in reports/plots."""
+    metrics, lines = {}, []
+    with fresh_directory(COMPARISONS) as folder, fresh_directory(PLOTS) as plots:
+        for name in params.scenarios:
+            scenario = load_scenario(name)
+            compared = compare_arms(params, scenario)
+            for target, comparison in compared.items():
+                write_record(folder / name / f"{target}.json", comparison)
+            headline = compared[headline_target(params, scenario)]
+            metrics[name] = summary(headline)
+            write_bytes(plots / f"{name}.tsv", curve_table(headline).encode())
+            lines.append(sentence(headline))
+    write_bytes(METRICS, pretty_json(metrics))
+    return "\n".join(lines)
+
+
+def headline_target(params: Params, scenario: Scenario) -> str:
+    """The target that the comparison is about: `comparison.target` where the scenario has it, else its last."""
+    wanted = params.comparison.target
+    return wanted if wanted in scenario.targets else list(scenario.targets)[-1]
+
+
+def compare_arms(params: Params, scenario: Scenario) -> dict[str, Comparison]:
+    """Target → comparison of the candidate with scratch."""
+    paths = {arm: arm_path(scenario.name, arm) for arm in ("scratch", params.candidate)}
+    runs = {arm: read_record(path, ArmRuns, made_by=f"dvc repro {stage}") for arm, (path, stage) in paths.items()}
+    evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path, _ in paths.values()]
+    limits = ComparisonLimits(ratio_max=params.comparison.max_ratio, success_drop_max=params.comparison.max_success_loss)
+    return {
+        name: compare(
+            runs[params.candidate], runs["scratch"], Target(name=name, **section.model_dump()), limits, evidence
+        )
+        for name, section in scenario.targets.items()
+    }
+
+
+def arm_path(scenario: str, arm: str) -> tuple[Path, str]:
+    """Where an arm's runs lie, and the stage that writes them."""
+    if arm == "scratch":
+        return MODELS / scenario / "baseline" / "runs.json", "baseline"
+    return MODELS / scenario / "anneal" / arm / "runs.json", "anneal"
+
+
+def summary(found: Comparison) -> dict[str, Any]:
+    """The metrics that `dvc exp show` puts side by side; the same names whoever the candidate is."""
+    arm, exam, ratio = found.candidate, found.candidate.exams["sampled"], found.online
+    return {
+        "verdict": found.verdict.outcome.value,
+        "success_rate": exam.success / exam.episodes,
+        "success_rate_deterministic": arm.exams["deterministic"].success / exam.episodes,
+        "harm_rate": exam.harm / exam.episodes,
+        "return_mean": exam.return_iqm,
+        "steps_to_target": arm.reached.median_steps,
+        "seeds_censored": arm.reached.censored,
+        "success_area": arm.success_area,
+        "ratio": ratio.geometric_mean if ratio else None,
+        "ratio_upper": ratio.upper if ratio else None,
+        "ratio_is_bound": found.ratio_is_bound,
+        "all_in_ratio": found.all_in.geometric_mean if found.all_in else None,
+    }
+
+
+def curve_table(found: Comparison) -> str:
+    """The candidate's learning curve as TSV: IQM over seeds with its 95 % bootstrap band."""
+    lines = ["arm\tenv_steps\tsuccess_rate\tsuccess_low\tsuccess_high\treturn_mean\treturn_low\treturn_high\tharm_rate"]
+    success, harm, returns = (found.candidate.curves[name] for name in ("success", "harm", "return"))
+    for i, steps in enumerate(success.env_steps):
+        bands = [band[i] for c in (success, returns) for band in (c.iqm, c.low, c.high)]
+        lines.append(f"{found.candidate.arm}\t{steps}\t" + "\t".join(f"{v:.6f}" for v in bands) + f"\t{harm.iqm[i]:.6f}")
+    return "\n".join(lines) + "\n"
+
+
+def sentence(found: Comparison) -> str:
+    """One line for the terminal."""
+    exam, ratio = found.candidate.exams["sampled"], found.online
+    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {found.candidate.arm} exam success "
+    text += f"{exam.success / exam.episodes:.3f}, harm {exam.harm / exam.episodes:.3f}, return {exam.return_iqm:.3f}"
+    if ratio:
+        bound = "≤ " if ratio.is_bound else ""
+        upper = f", upper bound {ratio.upper:.3f}" if ratio.upper is not None else ""
+        text += f"; ratio to scratch {bound}{ratio.geometric_mean:.3f}{upper} over {ratio.n} seeds"
+    return text + "".join(f"\n  {r.outcome}: {r.text}" for r in found.verdict.reasons)
+
+
+if __name__ == "__main__":
+    main(evaluate, "")

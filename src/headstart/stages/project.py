@@ -1,0 +1,83 @@
+"""What all stages share: where things lie, how a scenario becomes worlds, and how a stage ends."""
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.errors import HeadstartError, UsageError
+from headstart.params import Params, Scenario, load_params, load_scenario
+from headstart.records.observation import ObservationSchema
+from headstart.records.runs import Score
+from headstart.worlds import FIRST_WORLD, World, make
+
+DATA, MODELS, REPORTS, SCRATCH = Path("data"), Path("models"), Path("reports"), Path(".headstart")
+CATALOGUE = DATA / "catalogue.json"
+
+
+def worlds_of(
+    scenario: Scenario, purpose: str, num_worlds: int, observation: str = "compact", skip: int = 0
+) -> World:
+    """W worlds of a scenario, from number `skip` of the ids that belong to `purpose` (a key of FIRST_WORLD)."""
+    return make(
+        scenario.world,
+        scenario.setup,
+        horizon=scenario.horizon,
+        success=scenario.success,
+        harm=scenario.harm,
+        num_worlds=num_worlds,
+        first_world=FIRST_WORLD[purpose] + skip,
+        hybrid=observation == "hybrid",
+    )
+
+
+def schema_of(world: World) -> ObservationSchema:
+    """The observation schema of a world, as records keep it."""
+    names = asdict(world.names)
+    return ObservationSchema(**{key: value for key, value in names.items() if key != "stats"})
+
+
+def score(success: Any, harm: Any, total_reward: Any) -> Score:
+    """A Score from [W] outcomes."""
+    return Score(
+        episodes=len(success),
+        success=int(np.sum(success)),
+        harm=int(np.sum(harm)),
+        return_mean=float(np.mean(total_reward)),
+        return_sd=float(np.std(total_reward)),
+    )
+
+
+def hash_of(*parts: Any) -> str:
+    """SHA-256 of anything that JSON can say: the key of resume state and of configurations."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def main(stage: Callable[..., str], names: str = "SCENARIO") -> None:
+    """Run a stage from the command line: `python -m headstart.stages.<stage> SCENARIO …`; prints its one-line result."""
+    wanted = names.split()
+    try:
+        if len(sys.argv) - 1 != len(wanted):
+            raise UsageError(f"expected {names or 'no arguments'}, got {' '.join(sys.argv[1:]) or 'nothing'}")
+        print(run(stage, *sys.argv[1:]))
+    except HeadstartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        print("interrupted; run the same command again", file=sys.stderr)
+        sys.exit(130)
+
+
+def run(stage: Callable[..., str], *arguments: str) -> str:
+    """Load params.yaml and, where the first argument names one, the scenario; then run the stage."""
+    params = load_params()
+    if not arguments:
+        return stage(params)
+    return stage(params, load_scenario(arguments[0]), *arguments[1:])
+
+
