@@ -1,1 +1,138 @@
-def main(): ...
+"""The command line: `headstart STAGE SCENARIO`, and what a person asks of the results.
+
+Rooms are imported inside the commands, so that `headstart --help` needs neither torch nor numba.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from headstart.errors import HeadstartError
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
+catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
+app.add_typer(catalogue_app, name="catalogue")
+
+Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]
+
+
+def _run(stage: str, *arguments: str) -> None:
+    from headstart.stages.project import run
+
+    function = getattr(importlib.import_module(f"headstart.stages.{stage}"), stage)
+    typer.echo(run(function, *arguments))
+
+
+@app.command()
+def expert(scenario: Scenario, worlds: Annotated[int | None, typer.Option(help="Episodes to judge it on.")] = None, json: bool = False) -> None:
+    """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
+    from headstart.params import load_params, load_scenario
+    from headstart.stages.expert import judge_expert
+
+    params = load_params()
+    artefact, verdict = judge_expert(params, load_scenario(scenario), worlds or params.expert.worlds)
+    if json:
+        typer.echo(verdict.model_dump_json(indent=2))
+        return
+    typer.echo(f"{scenario}: {verdict.outcome}; return {artefact.score.return_mean:.3f}")
+    for check in verdict.checks:
+        typer.echo(f"  {'ok  ' if check.passed else 'MISS'} {check.name}: {check.text}: {check.measured} {check.direction} {check.threshold}")
+
+
+@app.command()
+def capture(scenario: Scenario) -> None:
+    """Record the approved expert: data/<scenario>/raw."""
+    _run("capture", scenario)
+
+
+@app.command()
+def curate(scenario: Scenario) -> None:
+    """Accept, reject and split episodes: data/<scenario>/curated."""
+    _run("curate", scenario)
+
+
+@app.command()
+def validate(scenario: Scenario) -> None:
+    """Hold a dataset to its gates; a failure quarantines it and exits with 6."""
+    _run("validate", scenario)
+
+
+@app.command()
+def bc_train(scenario: Scenario) -> None:
+    """Clone the expert: models/<scenario>/bc."""
+    _run("bc_train", scenario)
+
+
+@app.command()
+def baseline(scenario: Scenario) -> None:
+    """Train the arm `scratch` on all seeds."""
+    _run("baseline", scenario)
+
+
+@app.command()
+def anneal(scenario: Scenario, arm: str) -> None:
+    """Train an arm that starts from the clone, on all seeds."""
+    _run("anneal", scenario, arm)
+
+
+@app.command()
+def evaluate() -> None:
+    """Compare the candidate with scratch: reports/metrics.json."""
+    _run("evaluate")
+
+
+@app.command()
+def report() -> None:
+    """Write reports/index.md and a report with figures for every scenario."""
+    from headstart.view.report import write_reports
+
+    for path in write_reports(Path()):
+        typer.echo(path)
+
+
+@catalogue_app.command("list")
+def list_datasets() -> None:
+    """One line for every dataset version."""
+    from headstart.records.catalogue import read_catalogue
+
+    for entry in read_catalogue(Path("data/catalogue.json")).entries:
+        typer.echo(f"{entry.name}\t{entry.status}\t{entry.episodes} episodes\t{entry.steps} steps\t{','.join(entry.tags)}")
+
+
+@catalogue_app.command()
+def check() -> None:
+    """Compare every entry with the files that are here; exits with 4 where one differs."""
+    from headstart.records.catalogue import read_catalogue, require_valid
+
+    present = require_valid(read_catalogue(Path("data/catalogue.json")), Path())
+    typer.echo(f"{len(present)} checked: {', '.join(present) or 'no dataset is checked out'}")
+
+
+@catalogue_app.command()
+def tag(name: str, label: str) -> None:
+    """Add a tag to <dataset>@<version>."""
+    from headstart.records.catalogue import add_tag
+
+    add_tag(Path("data/catalogue.json"), name, label)
+
+
+@catalogue_app.command()
+def deprecate(name: str) -> None:
+    """Mark <dataset>@<version> as not to be used any more; its files stay."""
+    from headstart.records.catalogue import set_status
+
+    set_status(Path("data/catalogue.json"), name, "deprecated")
+
+
+def main() -> None:
+    """Entry point: the project's errors end in one line and their exit code."""
+    try:
+        app(standalone_mode=True)
+    except HeadstartError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -77,19 +77,19 @@ class BCParams(Section):
 class PPOParams(Section):
     """Names and meaning as in Schulman et al. 2017 (PPO) and 2015 (GAE)."""
 
-    worlds: int = Field(64, ge=1)
-    rollout_ticks: int = Field(64, ge=1)
-    num_epochs: int = Field(2, ge=1)
-    mini_batch_size: int = Field(2048, ge=1)
-    clip_param: float = Field(0.2, gt=0)
-    value_clip: float | None = Field(None, gt=0)
-    value_loss_coef: float = Field(1.0, ge=0)
-    gamma: float = Field(0.99, gt=0, le=1)
-    gae_lambda: float = Field(0.95, ge=0, le=1)
-    max_grad_norm: float = Field(0.5, gt=0)  # of the policy's gradient
-    max_grad_norm_value: float = Field(1.0, gt=0)
+    worlds: int = Field(default=64, ge=1)
+    rollout_ticks: int = Field(default=64, ge=1)
+    num_epochs: int = Field(default=2, ge=1)
+    mini_batch_size: int = Field(default=2048, ge=1)
+    clip_param: float = Field(default=0.2, gt=0)
+    value_clip: float | None = Field(default=None, gt=0)
+    value_loss_coef: float = Field(default=1.0, ge=0)
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    max_grad_norm: float = Field(default=0.5, gt=0)  # of the policy's gradient
+    max_grad_norm_value: float = Field(default=1.0, gt=0)
     advantage_normalization: bool = True
-    target_kl: float | None = Field(None, gt=0)  # the policy sits out the rest of an update beyond this
+    target_kl: float | None = Field(default=None, gt=0)  # the policy sits out the rest of an update beyond this
 
 
 class Ramp(Section):
@@ -120,7 +120,7 @@ class Arm(Section):
     """A recipe of the comparison: where the policy starts, and the phases it goes through."""
 
     start: Literal["random", "bc"]
-    ppo: PPOParams = PPOParams()
+    ppo: PPOParams = Field(default_factory=PPOParams)
     phases: tuple[Phase, ...] = Field(min_length=1)
 
     @property
@@ -153,7 +153,7 @@ class Params(Section):
     scenarios: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
     candidate: str
-    processes: int = Field(0, ge=0)  # 0: one for each core
+    processes: int = Field(default=0, ge=0)  # 0: one for each core
     expert: ExpertParams
     capture: CaptureParams
     curate: CurateParams
@@ -187,8 +187,8 @@ class ExpertGate(Section):
 class TargetSection(Section):
     success_rate: float = Field(ge=0, le=1)
     return_mean: float | None = None
-    harm_rate: float | None = Field(None, ge=0, le=1)
-    consecutive: int = Field(2, ge=1)  # evaluations in a row
+    harm_rate: float | None = Field(default=None, ge=0, le=1)
+    consecutive: int = Field(default=2, ge=1)  # evaluations in a row
 
 
 class Scenario(Section):

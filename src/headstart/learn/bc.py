@@ -101,7 +101,7 @@ def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
     padded[row, column] = reward
     for t in range(longest - 2, -1, -1):
         padded[:, t] += gamma * padded[:, t + 1]
-    return padded[row, column].astype(np.float32)
+    return np.asarray(padded[row, column], np.float32)
 
 
 def fit(
@@ -160,7 +160,7 @@ def _step(
     log_policy = network.log_policy(batch.seen)
     loss = imitation_loss(log_policy, batch)
     value_loss = (network.value(batch.seen) - batch.returns).square().mean()
-    (loss + params.value_coef * value_loss).backward()  # type: ignore[no-untyped-call]
+    (loss + params.value_coef * value_loss).backward()
     optimizer.step()
     right = (batch.decides * (log_policy.detach().argmax(dim=-1) == batch.label)).sum()
     return loss.item(), right.item()

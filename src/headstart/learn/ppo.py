@@ -187,7 +187,7 @@ def _step(
         loss, policy_parts = policy_loss(network.log_policy(batch.seen), batch, params, weights)
         total = total + loss
         parts |= policy_parts
-    total.backward()  # type: ignore[no-untyped-call]
+    total.backward()
     parts["loss_total"] = total
     parts["grad_norm_value"] = torch.nn.utils.clip_grad_norm_(network.critic.parameters(), params.max_grad_norm_value)
     if not actor_stopped:

@@ -1,6 +1,4 @@
-"""The catalogue of all datasets that were ever validated (`catalogue/1`): one JSON file in git, to which
-entries are added.
-"""
+"""The catalogue of all datasets that were ever validated (`catalogue/1`): one JSON file in git, to which entries are added."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,14 +14,13 @@ from headstart.records.model import Record
 
 
 class Entry(Record):
-    """One dataset version, named "<dataset>@<version>"; only status, tags, notes and models may change
-    later.
-    """
+    """One dataset version, named "<dataset>@<version>"; only status, tags, notes and models may change later."""
 
     dataset: Name
     version: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
     scenario: Name
     manifest: RelativePath  # where it is checked out, below the project root
+    directory: RelativePath | None = None  # where its files are; null: beside the manifest
     manifest_sha256: Sha256
     episodes: Count
     steps: Count
@@ -74,9 +71,7 @@ def add_entry(path: Path, entry: Entry) -> Catalogue:
         if known.manifest_sha256 == entry.manifest_sha256:
             return catalogue
         if known.name == entry.name:
-            raise IntegrityError(
-                f"{path}: {known.name} has manifest {known.manifest_sha256}, not {entry.manifest_sha256}"
-            )
+            raise IntegrityError(f"{path}: {known.name} has manifest {known.manifest_sha256}, not {entry.manifest_sha256}")
     extended = Catalogue(entries=(*catalogue.entries, entry))
     write_record(path, extended)
     return extended
@@ -88,9 +83,7 @@ def set_status(path: Path, name: str, status: CatalogueStatus) -> Catalogue:
 
 
 def add_tag(path: Path, name: str, tag: str) -> Catalogue:
-    """Add a tag to "<dataset>@<version>", once, atomically. Raises InputError for an unknown entry or a
-    malformed tag.
-    """
+    """Add a tag to "<dataset>@<version>", once, atomically. Raises InputError for an unknown entry or a malformed tag."""
     return _change(
         path,
         name,
@@ -99,11 +92,9 @@ def add_tag(path: Path, name: str, tag: str) -> Catalogue:
 
 
 def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
-    """Check every entry whose version is checked out below `root`; returns the names of the entries that
-    were checked.
+    """Check every entry whose version is checked out below `root`; returns the names of the entries that were checked.
 
-    Raises IntegrityError, naming all offenders, if a manifest or a file of a dataset has other bytes than
-    recorded.
+    Raises IntegrityError, naming all offenders, if a manifest or a file of a dataset has other bytes than recorded.
     """
     checked, problems = [], []
     for entry in catalogue.entries:
@@ -118,7 +109,7 @@ def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
         if found != entry.manifest_sha256:
             problems.append(f"{entry.name}: expected {path} with hash {entry.manifest_sha256}, found {found}")
         try:
-            require_files(manifest, path.parent)
+            require_files(manifest, inside(root, entry.directory) if entry.directory else path.parent)
         except IntegrityError as error:
             problems.append(f"{entry.name}: {error}")
     if problems:

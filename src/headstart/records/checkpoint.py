@@ -1,6 +1,4 @@
-"""Checkpoints (`checkpoint/1`): named arrays as safetensors, and a card that says what they are. Nothing is
-pickled.
-"""
+"""Checkpoints (`checkpoint/1`): named arrays as safetensors, and a card that says what they are. Nothing is pickled."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -24,9 +22,7 @@ _KINDS = "fiub"  # floats, signed and unsigned integers, booleans
 
 
 class Card(Record):
-    """What a checkpoint is and where it comes from. `weights_sha256` and `shapes` are filled by
-    `save_checkpoint`.
-    """
+    """What a checkpoint is and where it comes from. `weights_sha256` and `shapes` are filled by `save_checkpoint`."""
 
     schema_id: Literal["checkpoint/1"] = "checkpoint/1"
     kind: Literal["expert", "bc", "policy"]
@@ -42,19 +38,15 @@ class Card(Record):
 
 
 def save_checkpoint(directory: Path, tensors: dict[str, Array], card: Card) -> Card:
-    """Write weights, then the card with their hash; equal tensors give equal bytes. Returns the card as
-    written.
+    """Write weights, then the card with their hash; equal tensors give equal bytes. Returns the card as written.
 
-    Raises InputError for an array that is neither numeric nor boolean, and for NaN or infinity in a float
-    array.
+    Raises InputError for an array that is neither numeric nor boolean, and for NaN or infinity in a float array.
     """
     for name, tensor in tensors.items():
         if tensor.dtype.kind not in _KINDS:
             raise InputError(f"tensor {name}: expected numbers or booleans, got {tensor.dtype}")
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
-            raise InputError(
-                f"tensor {name}: expected finite values, got {(~np.isfinite(tensor)).sum()} others"
-            )
+            raise InputError(f"tensor {name}: expected finite values, got {(~np.isfinite(tensor)).sum()} others")
     contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
     weights = safetensors.numpy.save(contiguous)
     shapes = {name: tensor.shape for name, tensor in contiguous.items()}
@@ -64,14 +56,11 @@ def save_checkpoint(directory: Path, tensors: dict[str, Array], card: Card) -> C
     return card
 
 
-def load_checkpoint(
-    directory: Path, expect: ObservationSchema | None = None
-) -> tuple[dict[str, Array], Card]:
+def load_checkpoint(directory: Path, expect: ObservationSchema | None = None) -> tuple[dict[str, Array], Card]:
     """Read a checkpoint.
 
-    Raises InputError if a file is missing or not what its format says, SchemaMismatch if the policy was
-    trained for another observation schema than `expect`, and IntegrityError if the weights are not those of
-    the card.
+    Raises InputError if a file is missing or not what its format says, SchemaMismatch if the policy was trained for another
+    observation schema than `expect`, and IntegrityError if the weights are not those of the card.
     """
     card = read_record(directory / CARD, Card)
     if expect is not None:

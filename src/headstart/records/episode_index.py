@@ -1,8 +1,7 @@
-"""The index of all episodes of a dataset, accepted or not, as a table for people and programs
-(`episode-index/1`).
+"""The index of all episodes of a dataset, accepted or not, as a table for people and programs (`episode-index/1`).
 
-A TSV: one comment line with the schema id, one with the column names, then a row an episode. Rejected
-episodes stay here with their reasons; their data are not in the dataset.
+A TSV: one comment line with the schema id, one with the column names, then a row an episode. Rejected episodes stay here with
+their reasons; their data are not in the dataset.
 """
 
 from collections.abc import Iterable
@@ -38,9 +37,7 @@ class EpisodeRow(Record):
 
 
 def write_index(path: Path, rows: Iterable[EpisodeRow]) -> None:
-    """Write the rows in the given order, atomically. Floats keep every bit: `repr` is the shortest text that
-    does.
-    """
+    """Write the rows in the given order, atomically. Floats keep every bit: `repr` is the shortest text that does."""
     lines = [_FIRST_LINE, "\t".join(EpisodeRow.model_fields)]
     lines += ["\t".join(_cell(value) for _, value in row) for row in rows]
     write_bytes(path, ("\n".join(lines) + "\n").encode())
@@ -52,14 +49,10 @@ def read_index(path: Path) -> list[EpisodeRow]:
     try:
         lines = data.decode("utf-8").split("\n")
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}"
-        ) from None
+        raise InputError(f"{path}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
     names = list(EpisodeRow.model_fields)
     if lines[0] != _FIRST_LINE or lines[1:2] != ["\t".join(names)] or lines[-1] != "":
-        raise InputError(
-            f"{path}: expected {_FIRST_LINE!r}, a line of the columns {names}, and a last newline"
-        )
+        raise InputError(f"{path}: expected {_FIRST_LINE!r}, a line of the columns {names}, and a last newline")
     return [_row(f"{path}, line {number}", line) for number, line in enumerate(lines[2:-1], start=3)]
 
 
@@ -80,7 +73,4 @@ def _row(where: str, line: str) -> EpisodeRow:
     try:
         return EpisodeRow.model_validate(values)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(
-            f"{where}: column {first['loc'][0]}: {first['msg']}, got {first['input']!r}"
-        ) from None
+        raise InputError(f"{where}: {problems(error)}") from None

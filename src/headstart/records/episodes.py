@@ -1,8 +1,7 @@
 """Episodes in memory and on disk: flat columns over all steps plus a table of episodes (schema `episodes/1`).
 
-Codec: deflate level 1 over strips of 4 columns, and a fletcher32 checksum of every chunk. Measured with h5py
-3.16 on 2 cores, on 500,000 rows of 180 f32 features (360 MB; half of the columns constant, the others of 2
-to 300 values, as a town's are):
+Codec: deflate level 1 over strips of 4 columns, and a fletcher32 checksum of every chunk. Measured with h5py 3.16 on 2 cores,
+on 500,000 rows of 180 f32 features (360 MB; half of the columns constant, the others of 2 to 300 values, as a town's are):
 
     chunks of 1 MB    codec           write    read     file
     180 columns       none            0.5 s    0.3 s    361 MB
@@ -12,9 +11,9 @@ to 300 values, as a town's are):
       4 columns       deflate 1       2.7 s    1.2 s     43 MB   (with shuffle  82 MB)   ← chosen
       1 column        deflate 1       3.3 s    2.2 s     10 MB
 
-DVC keeps a file twice, in cache and workspace, so size counts; shuffle tears equal floats apart. lzf was
-also dropped because its compressor starts from uninitialised memory. The bytes of a deflate stream depend on
-the zlib that h5py finds: zlib itself has written the same for years, zlib-ng writes others for the same data.
+DVC keeps a file twice, in cache and workspace, so size counts; shuffle tears equal floats apart. lzf was also dropped because
+its compressor starts from uninitialised memory. The bytes of a deflate stream depend on the zlib that h5py finds: zlib itself
+has written the same for years, zlib-ng writes others for the same data.
 """
 
 from collections.abc import Sequence
@@ -68,9 +67,7 @@ class EpisodeTable:
 
 @dataclass(frozen=True)
 class Episodes:
-    """N steps of E episodes. Row t holds o_t, a_t chosen from o_t, and the reward and flags that a_t
-    brought.
-    """
+    """N steps of E episodes. Row t holds o_t, a_t chosen from o_t, and the reward and flags that a_t brought."""
 
     observation: dict[str, Array]  # "features" [N, F] f32; "map" [N, C, G, G] u8 where recorded
     action: Array  # [N] i64 ids, or [N, D] f32: what was executed
@@ -125,9 +122,8 @@ def write_episodes(path: Path, episodes: Episodes, header: Header) -> None:
 def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[Episodes, Header]:
     """Read a whole file that nobody vouches for.
 
-    Raises InputError for anything that `episodes/1` does not have (before any data is read), SchemaMismatch
-    if its observation schema is not `expect`, and IntegrityError if stored bytes and their checksums
-    disagree.
+    Raises InputError for anything that `episodes/1` does not have (before any data is read), SchemaMismatch if its observation
+    schema is not `expect`, and IntegrityError if stored bytes and their checksums disagree.
     """
     with open_guarded(path, GROUPS, ALLOWED, ATTRIBUTES) as file:
         header = _read_header(file, path)
@@ -140,11 +136,9 @@ def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[
 
 
 def select(episodes: Episodes, keep: Array) -> Episodes:
-    """The episodes where `keep` [E] bool holds, in their order, with rows and starts renumbered. Data are
-    copied.
+    """The episodes where `keep` [E] bool holds, in their order, with rows and starts renumbered. Data are copied.
 
-    Raises InputError if `keep` has another shape or dtype, or if an episode's rows lie outside of the step
-    columns.
+    Raises InputError if `keep` has another shape or dtype, or if an episode's rows lie outside of the step columns.
     """
     table, steps = episodes.table, len(episodes.reward)
     if keep.dtype != np.bool_ or keep.shape != table.start.shape:
@@ -153,9 +147,7 @@ def select(episodes: Episodes, keep: Array) -> Episodes:
     outside = (start < 0) | (length < 0) | (start > steps) | (length > steps - start)
     if outside.any():
         at = int(np.flatnonzero(keep)[np.argmax(outside)])
-        raise InputError(
-            f"episode {at}: rows {table.start[at]}+{table.length[at]} are not among the {steps} steps"
-        )
+        raise InputError(f"episode {at}: rows {table.start[at]}+{table.length[at]} are not among the {steps} steps")
     new_start = np.cumsum(length) - length
     rows = np.repeat(start - new_start, length) + np.arange(length.sum())
     columns = {}
@@ -178,23 +170,16 @@ def concatenate(parts: Sequence[Episodes]) -> Episodes:
         this = {name: (_dtype(column), column.shape[1:]) for name, column in columns.items()}
         for name in sorted(first.keys() | this.keys()):
             if first.get(name) != this.get(name):
-                raise InputError(
-                    f"part {index}: {name} is {this.get(name)}, expected {first.get(name)} as in part 0"
-                )
+                raise InputError(f"part {index}: {name} is {this.get(name)}, expected {first.get(name)} as in part 0")
     offset = 0
     for columns, part in zip(all_columns, parts, strict=True):
         columns["/episodes/start"] = columns["/episodes/start"] + offset
         offset += len(part.reward)
-    return _episodes_from(
-        {name: np.concatenate([columns[name] for columns in all_columns]) for name in first}
-    )
+    return _episodes_from({name: np.concatenate([columns[name] for columns in all_columns]) for name in first})
 
 
-def episode_ids(
-    scenario_sha256: str, policy_sha256: str, seed: Array, world: Array, episode: Array, agent: Array
-) -> Array:
-    """Names [E] S16 of episodes: the first 16 hex digits of SHA-256 over scenario, seed, world, episode,
-    agent and policy.
+def episode_ids(scenario_sha256: str, policy_sha256: str, seed: Array, world: Array, episode: Array, agent: Array) -> Array:
+    """Names [E] S16 of episodes: the first 16 hex digits of SHA-256 over scenario, seed, world, episode, agent and policy.
 
     The four arrays are [E] i64. The name follows an episode through curation, training and reports.
     """
@@ -225,9 +210,7 @@ def _episodes_from(columns: dict[str, Array]) -> Episodes:
     def below(group: str) -> dict[str, Array]:
         return {name.removeprefix(group): array for name, array in columns.items() if name.startswith(group)}
 
-    table = EpisodeTable(
-        **{name: columns[f"/episodes/{name}"] for name in _TABLE}, behaviour=below("/episodes/behaviour/")
-    )
+    table = EpisodeTable(**{name: columns[f"/episodes/{name}"] for name in _TABLE}, behaviour=below("/episodes/behaviour/"))
     return Episodes(
         **{name: columns[f"/steps/{name}"] for name in _STEPS},
         action_mask=columns.get("/steps/action_mask"),
@@ -246,15 +229,11 @@ def _write_column(file: h5py.File, name: str, column: Array) -> None:
 def _read_header(file: h5py.File, path: Path) -> Header:
     schema_id = bytes(file.attrs["schema_id"])
     if schema_id != b"episodes/1":
-        raise InputError(
-            f"{path}: expected schema episodes/1, got {schema_id[:40].decode('utf-8', 'replace')!r}"
-        )
+        raise InputError(f"{path}: expected schema episodes/1, got {schema_id[:40].decode('utf-8', 'replace')!r}")
     header = parse_record(bytes(file.attrs["header"]), Header, f"{path}: header")
     stored = bytes(file.attrs["observation_sha256"]).decode("utf-8", "replace")
     if stored != header.observation.sha256():
-        raise IntegrityError(
-            f"{path}: observation schema has hash {header.observation.sha256()}, recorded as {stored[:64]}"
-        )
+        raise IntegrityError(f"{path}: observation schema has hash {header.observation.sha256()}, recorded as {stored[:64]}")
     return header
 
 

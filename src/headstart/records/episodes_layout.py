@@ -1,16 +1,15 @@
-"""The layout of `episodes/1`: which columns a file holds, their dtypes and shapes, and how they are cut into
-chunks.
+"""The layout of `episodes/1`: which columns a file holds, their dtypes and shapes, and how they are cut into chunks.
 
-    /steps/observation/features   [N, F] f32        /final_observation/features   [E, F] f32
-    /steps/observation/map        [N, C, G, G] u8   /final_observation/map        [E, C, G, G] u8   maps
-    /steps/action, expert_action  [N] i64 ids, or [N, D] f32
-    /steps/action_mask            [N, K] bool       discrete worlds
-    /steps/reward                 [N] f32           /steps/reward_terms           [N, R] f32
-    /steps/terminated, truncated  [N] bool
-    /episodes/episode_id          [E] S16           /episodes/success, harm       [E] bool
-    /episodes/start, length, seed, world, episode, agent   [E] i64
-    /episodes/total_reward        [E] f32           /episodes/behaviour/<name>    [E] i32
-    root attributes               schema_id, header (JSON of `Header`), observation_sha256
+/steps/observation/features   [N, F] f32        /final_observation/features   [E, F] f32
+/steps/observation/map        [N, C, G, G] u8   /final_observation/map        [E, C, G, G] u8   maps
+/steps/action, expert_action  [N] i64 ids, or [N, D] f32
+/steps/action_mask            [N, K] bool       discrete worlds
+/steps/reward                 [N] f32           /steps/reward_terms           [N, R] f32
+/steps/terminated, truncated  [N] bool
+/episodes/episode_id          [E] S16           /episodes/success, harm       [E] bool
+/episodes/start, length, seed, world, episode, agent   [E] i64
+/episodes/total_reward        [E] f32           /episodes/behaviour/<name>    [E] i32
+root attributes               schema_id, header (JSON of `Header`), observation_sha256
 """
 
 import re
@@ -68,9 +67,7 @@ class Column(NamedTuple):
 
 
 def expected_columns(header: Header, steps: int, episodes: int) -> dict[str, Column]:
-    """Every column that a file of `steps` rows and `episodes` episodes has, but for its behaviours, by
-    path.
-    """
+    """Every column that a file of `steps` rows and `episodes` episodes has, but for its behaviours, by path."""
     schema = header.observation
     action = Column("<i8", (steps,)) if schema.actions else Column("<f4", (steps, len(schema.action_low)))
     columns = {
@@ -98,8 +95,7 @@ def expected_columns(header: Header, steps: int, episodes: int) -> dict[str, Col
 
 
 def check_columns(columns: Mapping[str, Column], header: Header, where: str) -> None:
-    """Raise InputError naming the first column that is missing, not foreseen, or of another dtype or shape
-    than expected.
+    """Raise InputError naming the first column that is missing, not foreseen, or of another dtype or shape than expected.
 
     The number of steps is the length of the rewards, the number of episodes that of the episode starts.
     """
@@ -124,8 +120,7 @@ def check_columns(columns: Mapping[str, Column], header: Header, where: str) -> 
 def chunk_shape(shape: tuple[int, ...], item_bytes: int) -> tuple[int, ...] | None:
     """Chunks of about 1 MB: tables in strips of 4 columns, images in whole rows; None for no data.
 
-    Neighbours in a strip are the same feature a step apart, which deflate finds; across 180 columns it does
-    not.
+    Neighbours in a strip are the same feature a step apart, which deflate finds; across 180 columns it does not.
     """
     if 0 in shape:
         return None

@@ -1,6 +1,4 @@
-"""The JSON Schemas of all records: `python -m headstart.records.export` rewrites `schemas/`, a test compares
-the bytes.
-"""
+"""The JSON Schemas of all records: `python -m headstart.records.export` rewrites `schemas/`, a test compares the bytes."""
 
 from pathlib import Path
 from typing import Any

@@ -1,6 +1,4 @@
-"""Bytes that are either there in full or not there: atomic files and directories, hashes, and records as
-strict JSON.
-"""
+"""Bytes that are either there in full or not there: atomic files and directories, hashes, and records as strict JSON."""
 
 import hashlib
 import os
@@ -40,11 +38,9 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_tree(directory: Path) -> str:
-    """SHA-256 over the relative paths and contents of all files below `directory`; empty directories do not
-    count.
+    """SHA-256 over the relative paths and contents of all files below `directory`; empty directories do not count.
 
-    Raises InputError if it is no directory, or holds a symbolic link, whose target would not be part of the
-    hash.
+    Raises InputError if it is no directory, or holds a symbolic link, whose target would not be part of the hash.
     """
     if not directory.is_dir():
         raise InputError(f"{directory}: expected a directory")
@@ -58,18 +54,14 @@ def sha256_tree(directory: Path) -> str:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, atomically: after a crash at any moment it holds the old bytes or the new
-    ones.
-    """
+    """Replace `path` by `data`, atomically: after a crash at any moment it holds the old bytes or the new ones."""
     with fresh_file(path) as temporary:
         temporary.write_bytes(data)
 
 
 @contextmanager
 def fresh_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same directory; on success fsync it and rename it to `path`, on failure
-    remove it.
-    """
+    """Yield a temporary path in the same directory; on success fsync it and rename it to `path`, on failure remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _sibling(path)
     try:
@@ -84,12 +76,10 @@ def fresh_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def fresh_directory(path: Path) -> Iterator[Path]:
-    """Yield a new empty sibling directory; on success fsync it and put it in the place of `path`, on failure
-    remove it.
+    """Yield a new empty sibling directory; on success fsync it and put it in the place of `path`, on failure remove it.
 
-    The old directory is moved aside, and removed only once the new one stands. A process that is killed
-    leaves a hidden sibling `.<name>.tmp-*`, which nothing reads. Raises InputError if `path` is there and is
-    no directory.
+    The old directory is moved aside, and removed only once the new one stands. A process that is killed leaves a hidden sibling
+    `.<name>.tmp-*`, which nothing reads. Raises InputError if `path` is there and is no directory.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise InputError(f"{path}: expected a directory or nothing, got something else")
@@ -117,9 +107,7 @@ def fresh_directory(path: Path) -> Iterator[Path]:
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Write a record as pretty, sorted, newline-terminated JSON, atomically. Equal records give equal
-    bytes.
-    """
+    """Write a record as pretty, sorted, newline-terminated JSON, atomically. Equal records give equal bytes."""
     data = pretty_json(record.model_dump(mode="json"), str(path))
     parse_record(data, type(record), str(path))
     write_bytes(path, data)
@@ -128,8 +116,8 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(path: Path, model: type[AnyRecord], made_by: str | None = None) -> AnyRecord:
     """Read a record from strict JSON.
 
-    Raises InputError naming the file, the field, what was expected and what came. `made_by` is the command
-    that writes the file; where the file is missing, the message says to run it.
+    Raises InputError naming the file, the field, what was expected and what came. `made_by` is the command that writes the
+    file; where the file is missing, the message says to run it.
     """
     return parse_record(read_bytes(path, MAX_BYTES, made_by), model, str(path))
 
@@ -149,9 +137,7 @@ def parse_record(data: bytes, model: type[AnyRecord], where: str) -> AnyRecord:
 
 
 def read_bytes(path: Path, max_bytes: int, made_by: str | None = None) -> bytes:
-    """All bytes of a file of at most `max_bytes`. Raises InputError if it is missing, unreadable or
-    larger.
-    """
+    """All bytes of a file of at most `max_bytes`. Raises InputError if it is missing, unreadable or larger."""
     try:
         with path.open("rb") as file:
             data = file.read(max_bytes + 1)
@@ -166,9 +152,7 @@ def read_bytes(path: Path, max_bytes: int, made_by: str | None = None) -> bytes:
 
 
 def inside(root: Path, relative: str) -> Path:
-    """The path `relative` below `root`. Raises InputError if it leaves `root`: by "..", as an absolute path,
-    by a link.
-    """
+    """The path `relative` below `root`. Raises InputError if it leaves `root`: by "..", as an absolute path, by a link."""
     path = root / relative
     if not path.resolve().is_relative_to(root.resolve()):
         raise InputError(f"{relative!r}: expected a path inside {root}")

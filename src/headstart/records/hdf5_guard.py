@@ -1,8 +1,7 @@
 """Everything about a foreign HDF5 file that is checked before any of its data is read.
 
-HDF5 is a file system in a file: a dataset may lie in another file, be computed from others, hold pointers,
-or declare petabytes in a kilobyte. What the project writes needs none of that, so all but a short allow-list
-is refused.
+HDF5 is a file system in a file: a dataset may lie in another file, be computed from others, hold pointers, or declare petabytes
+in a kilobyte. What the project writes needs none of that, so all but a short allow-list is refused.
 """
 
 import math
@@ -48,10 +47,9 @@ def open_guarded(
 ) -> Iterator[h5py.File]:
     """Open an HDF5 file for reading once its whole structure is known to be harmless.
 
-    `groups` are the allowed group paths, `columns` maps regular expressions of dataset paths to what may
-    stand there, `attributes` are the fixed-length strings that the root carries. Raises InputError naming
-    file and path for anything else, and IntegrityError if the checked file then fails to read (a checksum
-    that does not hold).
+    `groups` are the allowed group paths, `columns` maps regular expressions of dataset paths to what may stand there,
+    `attributes` are the fixed-length strings that the root carries. Raises InputError naming file and path for anything else,
+    and IntegrityError if the checked file then fails to read (a checksum that does not hold).
     """
     try:
         file = h5py.File(path, "r", locking=False)
@@ -98,12 +96,8 @@ def _check_attributes(file: h5py.File, allowed: set[str]) -> None:
             raise InputError(f"root attribute {name!r}: expected at most {MAX_ATTRIBUTE_BYTES} bytes")
 
 
-def _check_group(
-    group: h5py.h5g.GroupID, prefix: str, groups: set[str], columns: Mapping[str, Allowed], file_bytes: int
-) -> int:
-    """Walk a group of hard links; returns the bytes that its columns declare. Allowed paths end, so cycles
-    end.
-    """
+def _check_group(group: h5py.h5g.GroupID, prefix: str, groups: set[str], columns: Mapping[str, Allowed], file_bytes: int) -> int:
+    """Walk a group of hard links; returns the bytes that its columns declare. Allowed paths end, so cycles end."""
     declared = 0
     for index in range(group.get_num_objs()):
         name = group.get_objname_by_idx(index)
@@ -119,16 +113,13 @@ def _check_group(
         elif rule is not None and isinstance(thing, h5py.h5d.DatasetID):
             declared += _check_column(thing, path, rule, file_bytes)
         else:
-            raise InputError(
-                f"{path}: expected a {'group' if rule is None else 'dataset'}, got something else"
-            )
+            raise InputError(f"{path}: expected a {'group' if rule is None else 'dataset'}, got something else")
     return declared
 
 
 def _check_column(dataset: h5py.h5d.DatasetID, path: str, rule: Allowed, file_bytes: int) -> int:
-    _check_storage(
-        dataset.get_create_plist(), path
-    )  # before its shape: to tell it, HDF5 opens a virtual dataset's sources
+    # first of all: to tell the shape of a virtual dataset, HDF5 opens its sources
+    _check_storage(dataset.get_create_plist(), path)
     if dataset.get_type().get_class() not in (
         h5py.h5t.INTEGER,
         h5py.h5t.FLOAT,
@@ -140,9 +131,7 @@ def _check_column(dataset: h5py.h5d.DatasetID, path: str, rule: Allowed, file_by
     if dtype not in rule.dtypes:
         raise InputError(f"{path}: expected dtype {' or '.join(rule.dtypes)}, got {dtype}")
     if dataset.rank not in rule.ranks:
-        raise InputError(
-            f"{path}: expected {' or '.join(map(str, rule.ranks))} dimensions, got {dataset.rank}"
-        )
+        raise InputError(f"{path}: expected {' or '.join(map(str, rule.ranks))} dimensions, got {dataset.rank}")
     declared: int = math.prod(dataset.shape) * dataset.dtype.itemsize
     stored = dataset.get_storage_size()
     if stored > file_bytes:
@@ -160,12 +149,9 @@ def _check_storage(plan: h5py.h5p.PropDCID, path: str) -> None:
     if plan.get_external_count() > 0:
         raise InputError(f"{path}: expected its data in this file, got external storage")
     filters = [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
-    if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(
-        filters
-    ):  # deflate twice inflates 1032 * 1032 times
-        raise InputError(
-            f"{path}: expected each of {sorted(_FILTERS.values())} once at most, got filters {filters}"
-        )
+    # once each: deflate twice would inflate 1032 * 1032 times
+    if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(filters):
+        raise InputError(f"{path}: expected each of {sorted(_FILTERS.values())} once at most, got filters {filters}")
 
 
 def _check_chunks(dataset: h5py.h5d.DatasetID, path: str) -> None:

@@ -1,7 +1,6 @@
 """What a dataset is: the manifest `dataset/1` beside its files, a function of its content alone.
 
-It holds no clock, host or git revision, so that the same data always have the same manifest, and a stage may
-depend on it.
+It holds no clock, host or git revision, so that the same data always have the same manifest, and a stage may depend on it.
 """
 
 from pathlib import Path
@@ -47,9 +46,7 @@ class Part(Record):
 
 
 class Splits(Record):
-    """How the accepted episodes were divided, by world and never by episode; `rule` says it so that it can
-    be redone.
-    """
+    """How the accepted episodes were divided, by world and never by episode; `rule` says it so that it can be redone."""
 
     rule: str
     seed: int
@@ -108,9 +105,7 @@ def stored_file(path: Path) -> StoredFile:
 
 
 def require_files(manifest: DatasetManifest, directory: Path) -> None:
-    """Raise IntegrityError, naming all offenders, unless every file of the manifest has its bytes in
-    `directory`.
-    """
+    """Raise IntegrityError, naming all offenders, unless every file of the manifest has its bytes in `directory`."""
     problems = []
     for name, recorded in sorted(manifest.files.items()):
         path = inside(directory, name)
@@ -118,8 +113,7 @@ def require_files(manifest: DatasetManifest, directory: Path) -> None:
             problems.append(f"{path}: expected a file of {recorded.bytes} bytes, found none")
         elif (found := stored_file(path)) != recorded:
             problems.append(
-                f"{path}: expected {recorded.bytes} bytes with hash {recorded.sha256}, "
-                f"found {found.bytes} with {found.sha256}"
+                f"{path}: expected {recorded.bytes} bytes with hash {recorded.sha256}, found {found.bytes} with {found.sha256}"
             )
     if problems:
         raise IntegrityError("; ".join(problems))

@@ -6,6 +6,4 @@ from pydantic import BaseModel, ConfigDict
 class Record(BaseModel):
     """A frozen pydantic model that refuses unknown keys, NaN and infinity."""
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True)

@@ -10,8 +10,8 @@ from headstart.records.model import Record
 class ObservationSchema(Record):
     """Names and order of everything that passes between a world and a policy.
 
-    Discrete worlds name their K actions; continuous worlds leave `actions` empty and bound D reals in
-    `action_low`, `action_high`.
+    Discrete worlds name their K actions; continuous worlds leave `actions` empty and bound D reals in `action_low`,
+    `action_high`.
     """
 
     schema_id: Literal["observation/1"] = "observation/1"
@@ -29,17 +29,13 @@ class ObservationSchema(Record):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def require_same(self, other: "ObservationSchema", where: str) -> None:
-        """Raise SchemaMismatch that names the first difference between this schema and `other`, found at
-        `where`.
-        """
+        """Raise SchemaMismatch that names the first difference between this schema and `other`, found at `where`."""
         for field in type(self).model_fields:
             mine, theirs = getattr(self, field), getattr(other, field)
             if mine == theirs:
                 continue
             if isinstance(mine, tuple) and len(mine) == len(theirs):
                 index = next(i for i, (a, b) in enumerate(zip(mine, theirs, strict=True)) if a != b)
-                raise SchemaMismatch(
-                    f"{where}: {field}[{index}] is {theirs[index]!r}, expected {mine[index]!r}"
-                )
+                raise SchemaMismatch(f"{where}: {field}[{index}] is {theirs[index]!r}, expected {mine[index]!r}")
             size = f" ({len(theirs)} entries, expected {len(mine)})" if isinstance(mine, tuple) else ""
             raise SchemaMismatch(f"{where}: {field} is {theirs!r}, expected {mine!r}{size}")

@@ -17,9 +17,7 @@ from headstart.records.fields import Count, RelativePath, RunId, Sha256, UtcTime
 from headstart.records.files import write_record
 from headstart.records.model import Record
 
-RunType = Literal[
-    "expert_training", "capture", "curate", "validate", "bc_train", "baseline", "anneal", "evaluate"
-]
+RunType = Literal["expert_training", "capture", "curate", "validate", "bc_train", "baseline", "anneal", "evaluate"]
 
 
 class Wall(Record):
@@ -65,8 +63,7 @@ class RunRecord(RunFacts):
 def record_run(path: Path, facts: RunFacts, started_at: datetime) -> RunRecord:
     """Write the record of a run that began at `started_at` (with a time zone) and ends now.
 
-    The git revision is that of the repository around `path`; without git, or outside of a repository, it is
-    null.
+    The git revision is that of the repository around `path`; without git, or outside of a repository, it is null.
     """
     revision, dirty = git_state(path.parent)
     wall = Wall(
@@ -98,9 +95,7 @@ def package_version(name: str) -> str | None:
 
 
 def git_state(directory: Path) -> tuple[str | None, bool | None]:
-    """Revision of the repository around `directory`, and whether tracked files differ from it; None if
-    unknown.
-    """
+    """Revision of the repository around `directory`, and whether tracked files differ from it; None if unknown."""
     revision = _git(directory, "rev-parse", "HEAD")
     changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
     if revision is None or changes is None:

@@ -19,9 +19,7 @@ class Score(Record):
 
 
 class CurvePoint(Record):
-    """One evaluation during training, on evaluation worlds; `env_steps` counts agent-steps charged to the
-    run so far.
-    """
+    """One evaluation during training, on evaluation worlds; `env_steps` counts agent-steps charged to the run so far."""
 
     env_steps: int
     sampled: Score

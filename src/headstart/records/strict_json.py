@@ -1,6 +1,4 @@
-"""JSON as RFC 8259 means it, from files that nobody vouches for: size and depth capped, no NaN, no duplicate
-keys.
-"""
+"""JSON as RFC 8259 means it, from files that nobody vouches for: size and depth capped, no NaN, no duplicate keys."""
 
 import hashlib
 import json
@@ -22,9 +20,8 @@ _STRING = re.compile(rb'"(?:[^"\\]+|\\.)*+"?', re.DOTALL)
 def parse_json(data: bytes, where: str, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
     """Parse one JSON document.
 
-    Raises InputError, which begins with `where`, on: more than `max_bytes` bytes, nesting deeper than
-    `max_depth`, text that is not UTF-8 or not JSON, NaN, Infinity, a number beyond the range of a double, a
-    key that stands twice in one object.
+    Raises InputError, which begins with `where`, on: more than `max_bytes` bytes, nesting deeper than `max_depth`, text that is
+    not UTF-8 or not JSON, NaN, Infinity, a number beyond the range of a double, a key that stands twice in one object.
     """
     if len(data) > max_bytes:
         raise InputError(f"{where}: expected at most {max_bytes} bytes of JSON, got {len(data)}")
@@ -39,24 +36,18 @@ def parse_json(data: bytes, where: str, max_bytes: int = MAX_BYTES, max_depth: i
             parse_float=_finite_float,
         )
     except UnicodeDecodeError as error:
-        raise InputError(
-            f"{where}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}"
-        ) from None
+        raise InputError(f"{where}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
     except ValueError as error:  # json.JSONDecodeError is one; so is an integer of more than 4300 digits
         raise InputError(f"{where}: expected strict JSON: {error}") from None
 
 
 def canonical_json(value: Any, where: str = "JSON") -> bytes:
-    """The one spelling of a value that hashes are taken of: sorted keys, no spaces, UTF-8. Raises InputError
-    on NaN.
-    """
+    """The one spelling of a value that hashes are taken of: sorted keys, no spaces, UTF-8. Raises InputError on NaN."""
     return _dump(value, where, separators=(",", ":"))
 
 
 def pretty_json(value: Any, where: str = "JSON") -> bytes:
-    """The spelling for people and for git: sorted keys, two spaces, a newline at the end. Raises InputError
-    on NaN.
-    """
+    """The spelling for people and for git: sorted keys, two spaces, a newline at the end. Raises InputError on NaN."""
     return _dump(value, where, indent=2) + b"\n"
 
 

@@ -1,8 +1,7 @@
-"""The log of a run (`telemetry/2`): one JSON object a line, in segments, written so that a kill costs at
-most its last second.
+"""The log of a run (`telemetry/2`): one JSON object a line, in segments, written so that a kill costs at most its last second.
 
-    <run>/telemetry/telemetry-0000.ndjson, -0001, …     in ascending order, never renamed
-    <run>/telemetry/index.json                          hashes of the segments that were closed for a next one
+<run>/telemetry/telemetry-0000.ndjson, -0001, …     in ascending order, never renamed
+<run>/telemetry/index.json                          hashes of the segments that were closed for a next one
 """
 
 import hashlib
@@ -61,14 +60,12 @@ class SegmentIndex(Record):
 class TelemetryWriter:
     """Writes the records of one run into a directory that has none, as a context manager.
 
-    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any
-    kind but `update`; fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the
-    block ends by an exception, a `run_ended` says so.
+    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any kind but `update`;
+    fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an exception, a `run_ended`
+    says so.
     """
 
-    def __init__(
-        self, directory: Path, envelope: Envelope, max_records: int = 50_000, max_bytes: int = 16 << 20
-    ) -> None:
+    def __init__(self, directory: Path, envelope: Envelope, max_records: int = 50_000, max_bytes: int = 16 << 20) -> None:
         """Raises InputError if the directory holds telemetry of another run."""
         directory.mkdir(parents=True, exist_ok=True)
         if any(directory.glob("telemetry-*")):
@@ -80,14 +77,13 @@ class TelemetryWriter:
         self._phase: str | None = None
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
+        self._records = self._bytes = 0  # of the open segment
         self._open_segment()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         try:
             if kind is not None and not self._ended:
                 status = "partial" if issubclass(kind, KeyboardInterrupt) else "failed"
@@ -101,11 +97,10 @@ class TelemetryWriter:
     def write(self, kind: str, **fields: Any) -> None:
         """Append one record of a kind.
 
-        Absent nullable fields become null; non-finite numbers become null and are named in `nonfinite`.
-        `env_steps` and `phase` stay as they were where absent (`phase_ended` is the last record of its
-        phase); `epoch_duration_sec` and `env_steps_per_s` go into `wall`. Raises InputError for an unknown
-        kind or field, a missing or wrong one, or a record after `run_ended`, and IntegrityError if the file
-        system does not take it.
+        Absent nullable fields become null; non-finite numbers become null and are named in `nonfinite`. `env_steps` and `phase`
+        stay as they were where absent (`phase_ended` is the last record of its phase); `epoch_duration_sec` and
+        `env_steps_per_s` go into `wall`. Raises InputError for an unknown kind or field, a missing or wrong one, or a record
+        after `run_ended`, and IntegrityError if the file system does not take it.
         """
         if kind not in KINDS:
             raise InputError(f"telemetry: expected a kind among {sorted(KINDS)}, got {kind!r}")
@@ -156,7 +151,8 @@ class TelemetryWriter:
     def _open_segment(self) -> None:
         self._path = self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
         self._file: IO[bytes] = self._path.open("xb", buffering=BUFFER_BYTES)
-        self._hash, self._records, self._bytes = hashlib.sha256(), 0, 0
+        self._hash = hashlib.sha256()
+        self._records = self._bytes = 0
 
     def _close(self) -> None:
         try:
@@ -169,17 +165,14 @@ class TelemetryWriter:
     def _rotate(self) -> None:
         self._close()
         digest = self._hash.hexdigest()
-        self._closed.append(
-            Segment(name=self._path.name, sha256=digest, records=self._records, bytes=self._bytes)
-        )
+        self._closed.append(Segment(name=self._path.name, sha256=digest, records=self._records, bytes=self._bytes))
         write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
+        self._records = self._bytes = 0  # of the open segment
         self._open_segment()
 
 
 def _finite(value: Any, name: str, nonfinite: list[str]) -> Any:
-    """`value` as plain Python, with null for each number that is not finite; their dotted names go into
-    `nonfinite`.
-    """
+    """`value` as plain Python, with null for each number that is not finite; their dotted names go into `nonfinite`."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):

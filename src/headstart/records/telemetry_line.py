@@ -1,8 +1,7 @@
 """What every telemetry record carries (`telemetry/2`): whose it is, its number, its env steps, its clock.
 
-A kind of record has a fixed set of keys, null where one does not apply. Counts are integers. A `Measured`
-number is null only if it was not finite; its name then stands in `nonfinite`. All that depends on the clock
-or the host lies in `wall`.
+A kind of record has a fixed set of keys, null where one does not apply. Counts are integers. A `Measured` number is null only
+if it was not finite; its name then stands in `nonfinite`. All that depends on the clock or the host lies in `wall`.
 """
 
 from typing import Annotated, Literal, Self

@@ -29,9 +29,9 @@ class Telemetry:
 def read_telemetry(directory: Path) -> Telemetry:
     """Read all segments of a run.
 
-    A last line that is not complete, or does not parse, counts as torn. Raises InputError if there is no log
-    or a file is too large, and IntegrityError, naming file and line, for a bad line elsewhere, a gap or
-    repeat in `seq`, or a closed segment whose hash is not that in the index.
+    A last line that is not complete, or does not parse, counts as torn. Raises InputError if there is no log or a file is too
+    large, and IntegrityError, naming file and line, for a bad line elsewhere, a gap or repeat in `seq`, or a closed segment
+    whose hash is not that in the index.
     """
     paths = sorted(directory.glob("telemetry-[0-9][0-9][0-9][0-9].ndjson"))
     if not paths:
@@ -67,9 +67,7 @@ def canonical_sha256(records: Iterable[AnyLine]) -> str:
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
-    """The lines with their newlines; the last may lack it. (`splitlines` would also break at a carriage
-    return.)
-    """
+    """The lines with their newlines; the last may lack it. (`splitlines` would also break at a carriage return.)"""
     start = 0
     while start < len(data):
         end = data.find(b"\n", start) + 1 or len(data)

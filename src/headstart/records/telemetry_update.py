@@ -1,5 +1,4 @@
-"""The telemetry of one PPO iteration: one rollout and one or more passes over it. Averages are weighted by
-minibatch rows.
+"""The telemetry of one PPO iteration: one rollout and one or more passes over it. Averages are weighted by minibatch rows.
 
 Blocks that belong to one kind of world (conflict, needs, collisions) or to a schedule are null elsewhere.
 """
@@ -12,9 +11,7 @@ from headstart.records.telemetry_line import Line, Measured, MeasuredShare, Posi
 
 
 class Conflict(Record):
-    """The two rivalry features of the rows behind an update: mean over batches of the mean and maximum in
-    each.
-    """
+    """The two rivalry features of the rows behind an update: mean over batches of the mean and maximum in each."""
 
     rivalry_max_mean_avg: float | None
     rivalry_max_max_avg: float | None

@@ -12,17 +12,17 @@ import torch
 
 import headstart
 from headstart.launch.pool import Report, run_all
-from headstart.learn.anneal import Evaluated, PhaseBegan, PhaseEnded, Updated, train
-from headstart.learn.evaluation import Played, play_episodes
+from headstart.learn.anneal import Evaluated, PhaseBegan, Updated, train
+from headstart.learn.evaluation import play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.files import fresh_directory, read_record, write_record
 from headstart.records.manifest import DatasetManifest
 from headstart.records.provenance import package_version
-from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, SeedRun
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
 from headstart.stages.policy import load_policy, new_network, save_policy
-from headstart.stages.project import DATA, MODELS, hash_of, schema_of, score, worlds_of
+from headstart.stages.project import DATA, MODELS, hash_of, schema_of, score_of, worlds_of
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
                 telemetry.write("update", **update_fields(event, training.names.stats, arm.ppo.num_epochs, total, seconds))
                 report(event.rollout.action.numel())
             elif isinstance(event, Evaluated):
-                curve.append(CurvePoint(env_steps=env_steps, sampled=_score(event.sampled), deterministic=_score(event.deterministic)))
+                curve.append(CurvePoint(env_steps=env_steps, sampled=score_of(event.sampled), deterministic=score_of(event.deterministic)))
                 clock = time.monotonic()
             else:
                 telemetry.write("phase_ended", env_steps=env_steps, outcome="completed", env_steps_used=event.phase.env_steps, flags={})
@@ -152,15 +152,11 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
         env_steps=env_steps,
         curve=tuple(curve),
         exam={
-            "sampled": _score(play_episodes(network, exam, params.evaluation.exam_seed, "sampled")),
-            "deterministic": _score(play_episodes(network, exam, params.evaluation.exam_seed, "deterministic")),
+            "sampled": score_of(play_episodes(network, exam, params.evaluation.exam_seed, "sampled")),
+            "deterministic": score_of(play_episodes(network, exam, params.evaluation.exam_seed, "deterministic")),
         },
         checkpoint_sha256=card.weights_sha256,
     )
-
-
-def _score(played: Played) -> Score:
-    return score(played.success, played.harm, played.total_reward)
 
 
 def _run_started(job: SeedJob, agents: int, lineage: dict[str, Any]) -> dict[str, Any]:

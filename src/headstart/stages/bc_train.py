@@ -21,7 +21,7 @@ from headstart.records.strict_json import pretty_json
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
 from headstart.stages.policy import new_network, save_policy
-from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score, worlds_of
+from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score_of, worlds_of
 
 
 def bc_train(params: Params, scenario: Scenario) -> str:
@@ -46,10 +46,11 @@ def bc_train(params: Params, scenario: Scenario) -> str:
                 bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")
             telemetry.write("run_ended", status="completed", reasons=(), censored=False)
         judged = judge(network, heldout)
-        modes = {mode: play_episodes(network, world, settings.seed, mode) for mode in ("sampled", "deterministic")}  # type: ignore[arg-type]
-        closed = {mode: score(p.success, p.harm, p.total_reward) for mode, p in modes.items()}
-        theirs = play_episodes(None, world, settings.seed, "deterministic")
-        expert = score(theirs.success, theirs.harm, theirs.total_reward)
+        closed = {
+            "sampled": score_of(play_episodes(network, world, settings.seed, "sampled")),
+            "deterministic": score_of(play_episodes(network, world, settings.seed, "deterministic")),
+        }
+        expert = score_of(play_episodes(None, world, settings.seed, "deterministic"))
         card = save_policy(
             MODELS / scenario.name / "bc",
             network,

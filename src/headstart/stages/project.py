@@ -6,15 +6,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Any, Protocol
 
 from headstart.errors import HeadstartError, UsageError
-from headstart.params import Params, Scenario, load_params, load_scenario
+from headstart.params import Scenario, load_params, load_scenario
 from headstart.records.observation import ObservationSchema
 from headstart.records.runs import Score
 from headstart.worlds import FIRST_WORLD, World, make
+from headstart.worlds.api import Array
 
 DATA, MODELS, REPORTS, SCRATCH = Path("data"), Path("models"), Path("reports"), Path(".headstart")
 CATALOGUE = DATA / "catalogue.json"
@@ -42,14 +41,22 @@ def schema_of(world: World) -> ObservationSchema:
     return ObservationSchema(**{key: value for key, value in names.items() if key != "stats"})
 
 
-def score(success: Any, harm: Any, total_reward: Any) -> Score:
-    """A Score from [W] outcomes."""
+class Outcomes(Protocol):
+    """Of W episodes; what `learn.evaluation` returns."""
+
+    success: Array  # [W] bool
+    harm: Array  # [W] bool
+    total_reward: Array  # [W], mean over the agents of a world
+
+
+def score_of(played: Outcomes) -> Score:
+    """The record of W played episodes."""
     return Score(
-        episodes=len(success),
-        success=int(np.sum(success)),
-        harm=int(np.sum(harm)),
-        return_mean=float(np.mean(total_reward)),
-        return_sd=float(np.std(total_reward)),
+        episodes=len(played.success),
+        success=int(played.success.sum()),
+        harm=int(played.harm.sum()),
+        return_mean=float(played.total_reward.mean()),
+        return_sd=float(played.total_reward.std()),
     )
 
 

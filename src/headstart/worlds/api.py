@@ -49,7 +49,7 @@ class WorldSpec:
     map_size: int = 0
 
 
-class World(VectorEnv):  # type: ignore[type-arg]
+class World(VectorEnv):
     """W worlds × A agents behind one VectorEnv; the module docstring has the rules of the game."""
 
     names: WorldSpec

@@ -8,7 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -29,15 +29,16 @@ _CACHE = _cache_folder()
 
 def rule(function: F) -> F:
     """A rule of one world, compiled into whichever kernel calls it."""
-    compiled: F = numba.njit(error_model="numpy", nogil=True)(function)
-    return compiled
+    compiled: Any = numba.njit(error_model="numpy", nogil=True)(function)
+    return cast(F, compiled)
 
 
 def kernel(function: F) -> F:
     """A loop over W worlds (numba.prange), compiled once and kept on disk."""
-    before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, _CACHE
+    settings: Any = numba.config
+    before, settings.CACHE_DIR = settings.CACHE_DIR, _CACHE
     try:
-        compiled: F = numba.njit(error_model="numpy", parallel=True, cache=True)(function)
+        compiled: Any = numba.njit(error_model="numpy", parallel=True, cache=True)(function)
     finally:
-        numba.config.CACHE_DIR = before
-    return compiled
+        settings.CACHE_DIR = before
+    return cast(F, compiled)

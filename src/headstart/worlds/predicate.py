@@ -20,8 +20,8 @@ _OPERATORS: dict[str, Callable[[Array, float], Array]] = {
     "<": operator.lt,
 }
 _OVER_AGENTS: dict[str, Callable[[Array, Callable[[Array], Array]], Array]] = {
-    "every": lambda counts, holds: holds(counts).all(axis=1),
-    "any": lambda counts, holds: holds(counts).any(axis=1),
+    "every": lambda counts, holds: np.all(holds(counts), axis=1),
+    "any": lambda counts, holds: np.any(holds(counts), axis=1),
     "sum": lambda counts, holds: holds(counts.sum(axis=1)),
     "max": lambda counts, holds: holds(counts.max(axis=1)),
     "min": lambda counts, holds: holds(counts.min(axis=1)),

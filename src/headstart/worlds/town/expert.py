@@ -7,7 +7,7 @@ can learn it from observations.
 from numba import prange
 
 from headstart.worlds.jit import kernel, rule
-from headstart.worlds.town.observe import approach_occupied, need_gap_to_second, need_of
+from headstart.worlds.town.observe import approach_occupied, need_gap_to_second
 from headstart.worlds.town.queueing import AVOID, usable
 from headstart.worlds.town.rules import allowed
 from headstart.worlds.town.state import (

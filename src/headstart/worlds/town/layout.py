@@ -122,4 +122,4 @@ def _narrow(floor: np.ndarray) -> np.ndarray:
     )
     gate = np.pad(floor & ((~north & ~south) | (~east & ~west)), 1)
     beside = gate[:-2, 1:-1] | gate[2:, 1:-1] | gate[1:-1, :-2] | gate[1:-1, 2:]
-    return floor & (gate[1:-1, 1:-1] | beside)
+    return np.asarray(floor & (gate[1:-1, 1:-1] | beside))

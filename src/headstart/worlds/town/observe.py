@@ -9,16 +9,13 @@ from headstart.worlds.town.queueing import AVOID, REQUEST_REACH, place_in_queue,
 from headstart.worlds.town.state import (
     ACTIONS,
     BED,
-    CLAIM,
     DX,
     DY,
     FAR,
-    FRIDGE,
     N_ACTIONS,
     NEEDS,
     OBJECT_TYPES,
     SHOWER,
-    STOVE,
     WAITING,
     WORKPLACE,
 )
@@ -30,23 +27,20 @@ N_OTHERS = 3
 
 
 def _names() -> tuple[str, ...]:
-    self_block = [f"need_{n}" for n in NEEDS] + "wallet extroversion forgiveness ambition day day_triangle progress".split()
-    job = [f"job_{s}" for s in "off pre on_time late absent done".split()]
-    job += "has_job to_start slack_to_start to_end worked_share strikes".split()
-    queue = [f"status_{s}" for s in "none waiting claim using".split()]
-    queue += "queue_length queue_place busy claim_left stall waited".split()
+    self_block = [f"need_{n}" for n in NEEDS] + ["wallet", "extroversion", "forgiveness", "ambition", "day", "day_triangle", "progress"]
+    job = [f"job_{s}" for s in ["off", "pre", "on_time", "late", "absent", "done"]]
+    job += ["has_job", "to_start", "slack_to_start", "to_end", "worked_share", "strikes"]
+    queue = [f"status_{s}" for s in ["none", "waiting", "claim", "using"]]
+    queue += ["queue_length", "queue_place", "busy", "claim_left", "stall", "waited"]
     adjacent = [f"wall_{s}" for s in SIDES] + [f"agent_{s}" for s in SIDES]
     columns = ["exists", "distance", "at_hand", "in_reach", *(f"nearer_{s}" for s in SIDES)]
-    columns += "occupied queue_length usable stock cooldown".split()
+    columns += ["occupied", "queue_length", "usable", "stock", "cooldown"]
     objects = [f"{kind}_{c}" for kind in OBJECT_TYPES for c in columns]
-    conflict = (
-        "rivalry_max rivalry_mean rivalry_avoid_count rivalry_toward_me_max recent_conflict top_rival_dy top_rival_dx "
-        "top_rival_near need_gap_to_neediest_waiter am_front yield_cooldown stay"
-    ).split()
-    other = "exists dy dx rivalry trust familiarity status same_queue stay".split()
+    conflict = ["rivalry_max", "rivalry_mean", "rivalry_avoid_count", "rivalry_toward_me_max", "recent_conflict", "top_rival_dy", "top_rival_dx", "top_rival_near", "need_gap_to_neediest_waiter", "am_front", "yield_cooldown", "stay"]
+    other = ["exists", "dy", "dx", "rivalry", "trust", "familiarity", "status", "same_queue", "stay"]
     others = [f"other{i}_{c}" for i in range(N_OTHERS) for c in other]
     town = ["price_excess", "blackout", "outage", "chat_cooldown", *(f"last_{a}" for a in ACTIONS), "last_ok"]
-    town += "meet_active meet_dy meet_dx meet_distance".split()
+    town += ["meet_active", "meet_dy", "meet_dx", "meet_distance"]
     parking = [f"parking_{s}" for s in SIDES] + ["parking_distance"]
     approach = [f"narrow_{s}" for s in SIDES] + ["narrow_here", "approach_occupied", "need_gap_to_second_in_queue"]
     return tuple(

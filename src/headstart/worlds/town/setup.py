@@ -25,9 +25,9 @@ class Decay(BaseModel):
     """How much of each need is lost in a tick (bp)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    hunger: int = Field(20, ge=0, le=1000)
-    hygiene: int = Field(15, ge=0, le=1000)
-    energy: int = Field(12, ge=0, le=1000)
+    hunger: int = Field(default=20, ge=0, le=1000)
+    hygiene: int = Field(default=15, ge=0, le=1000)
+    energy: int = Field(default=12, ge=0, le=1000)
 
 
 class TownSetup(BaseModel):
@@ -36,15 +36,15 @@ class TownSetup(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     layout: str
     agents: int = Field(ge=1, le=MAX_AGENTS)
-    need: Needs = Needs()
-    decay: Decay = Decay()
+    need: Needs = Field(default_factory=Needs)
+    decay: Decay = Field(default_factory=Decay)
     wallet: tuple[int, int] = (150, 250)  # cents
-    fridge_stock: int = Field(8, ge=0, le=12)
-    stove_stock: int = Field(4, ge=0, le=6)
-    restock_every: int = Field(60, ge=0)  # ticks; 0: never
-    day: int = Field(120, ge=1)  # ticks
+    fridge_stock: int = Field(default=8, ge=0, le=12)
+    stove_stock: int = Field(default=4, ge=0, le=6)
+    restock_every: int = Field(default=60, ge=0)  # ticks; 0: never
+    day: int = Field(default=120, ge=1)  # ticks
     rivalry: BasisPoints = (0, 0)  # between every two agents at the start
-    rivalry_decay: int = Field(30, ge=0, le=10000)  # bp a tick
+    rivalry_decay: int = Field(default=30, ge=0, le=10000)  # bp a tick
 
     @field_validator("wallet", "rivalry")
     @classmethod

@@ -1,0 +1,37 @@
+# Every target makes and uses .venv; nothing else has to be installed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: repro test test-slow check smoke bench clean
+
+repro: $(VENV)/ready  ## the whole pipeline on the embedded default
+	dvc repro
+
+test: $(VENV)/ready  ## all tests but the slow ones
+	pytest -m "not slow"
+
+test-slow: $(VENV)/ready  ## the long runs
+	pytest -m slow
+
+check: $(VENV)/ready  ## lint, format and types
+	ruff check
+	ruff format --check
+	mypy
+
+smoke: $(VENV)/ready  ## every stage on tiny settings, in a temporary clone
+	pytest tests/stages/test_smoke.py
+
+bench: $(VENV)/ready  ## speed, beside what the machine allows
+	python benchmarks/bench.py
+
+$(VENV)/ready: constraints.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt "torch==2.13.0"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,view]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build
