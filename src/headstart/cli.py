@@ -27,7 +27,11 @@ def _run(stage: str, *arguments: str) -> None:
 
 
 @app.command()
-def expert(scenario: Scenario, worlds: Annotated[int | None, typer.Option(help="Episodes to judge it on.")] = None, json: bool = False) -> None:
+def expert(
+    scenario: Scenario,
+    worlds: Annotated[int | None, typer.Option(help="Episodes to judge it on.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The whole verdict.")] = False,
+) -> None:
     """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
     from headstart.params import load_params, load_scenario
     from headstart.stages.expert import judge_expert
@@ -39,7 +43,8 @@ def expert(scenario: Scenario, worlds: Annotated[int | None, typer.Option(help="
         return
     typer.echo(f"{scenario}: {verdict.outcome}; return {artefact.score.return_mean:.3f}")
     for check in verdict.checks:
-        typer.echo(f"  {'ok  ' if check.passed else 'MISS'} {check.name}: {check.text}: {check.measured} {check.direction} {check.threshold}")
+        mark = "ok  " if check.passed else "MISS"
+        typer.echo(f"  {mark} {check.name}: {check.text}: {check.measured} {check.direction} {check.threshold}")
 
 
 @app.command()

@@ -13,8 +13,7 @@ def require_comparable(candidate: ArmRuns, scratch: ArmRuns) -> None:
     """Raise InputError, naming the first difference, unless the arms ran one design on the same seeds."""
     if candidate.scenario != scratch.scenario:
         raise InputError(
-            f"arms must share their scenario: {candidate.arm} ran {candidate.scenario}, "
-            f"{scratch.arm} ran {scratch.scenario}"
+            f"arms must share their scenario: {candidate.arm} ran {candidate.scenario}, {scratch.arm} ran {scratch.scenario}"
         )
     _require_equal_designs(candidate, scratch)
     for arm in (candidate, scratch):
@@ -47,9 +46,7 @@ def _require_run(run: SeedRun, where: str) -> None:
         start = run.curve[0].env_steps if run.curve else "nothing"
         raise InputError(f"{where}: a curve starts with the evaluation at 0 env steps, got {start}")
     if run.curve[-1].env_steps > run.env_steps:
-        raise InputError(
-            f"{where}: the curve ends at {run.curve[-1].env_steps} env steps, the run used {run.env_steps}"
-        )
+        raise InputError(f"{where}: the curve ends at {run.curve[-1].env_steps} env steps, the run used {run.env_steps}")
     for mode in MODES:
         if mode not in run.exam:
             raise InputError(f"{where}: expected exams {', '.join(MODES)}; {mode} is missing")
@@ -61,8 +58,7 @@ def _require_equal_designs(candidate: ArmRuns, scratch: ArmRuns) -> None:
         mine, theirs = getattr(candidate.design, field), getattr(scratch.design, field)
         if mine != theirs:
             raise InputError(
-                f"arms must share their evaluation design: {field} is {mine!r} for {candidate.arm}, "
-                f"{theirs!r} for {scratch.arm}"
+                f"arms must share their evaluation design: {field} is {mine!r} for {candidate.arm}, {theirs!r} for {scratch.arm}"
             )
 
 
@@ -70,10 +66,7 @@ def _require_matched_seeds(candidate: ArmRuns, scratch: ArmRuns) -> None:
     mine, theirs = {run.seed: run for run in candidate.runs}, {run.seed: run for run in scratch.runs}
     if mine.keys() != theirs.keys():
         only = sorted(mine.keys() - theirs.keys()), sorted(theirs.keys() - mine.keys())
-        raise InputError(
-            f"arms must share their seeds: only {candidate.arm} has {only[0]}, "
-            f"only {scratch.arm} has {only[1]}"
-        )
+        raise InputError(f"arms must share their seeds: only {candidate.arm} has {only[0]}, only {scratch.arm} has {only[1]}")
     for seed, run in mine.items():
         if run.budget != theirs[seed].budget:
             raise InputError(

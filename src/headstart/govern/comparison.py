@@ -83,9 +83,7 @@ def _find(candidate: ArmRuns, scratch: ArmRuns, target: Target, limits: Comparis
         online=online,
         all_in=_ratio(ours, theirs, demonstrations, limits) if paired else None,
         ratio_is_bound=paired and bool(theirs.censored.any()),
-        power=None
-        if spread is None
-        else power_table(spread, true_ratio=limits.power_at_ratio, limit=limits.ratio_max),
+        power=None if spread is None else power_table(spread, true_ratio=limits.power_at_ratio, limit=limits.ratio_max),
         probability_of_improvement=_improvement(ours, theirs) if paired else None,
         logrank_p=logrank_p(*ours, *theirs) if paired else None,
         final=_final_difference(candidate, scratch, target.mode, limits) if paired else None,
@@ -120,9 +118,7 @@ def _pairs(candidate: ArmRuns, scratch: ArmRuns, target: Target) -> tuple[SeedPa
     return tuple(pairs)
 
 
-def _ratio(
-    ours: Charges, theirs: Charges, added: tuple[int, int], limits: ComparisonLimits
-) -> RatioEstimate | None:
+def _ratio(ours: Charges, theirs: Charges, added: tuple[int, int], limits: ComparisonLimits) -> RatioEstimate | None:
     """Geometric-mean ratio with `added` steps charged to each run of either arm.
 
     None if a candidate run is censored: dropping it would flatter, and its budget is no measurement of its
@@ -145,9 +141,7 @@ def _improvement(ours: Charges, theirs: Charges) -> float:
     return probability_of_improvement(*arrivals)
 
 
-def _summarise(
-    arm: ArmRuns, charges: Charges, target: Target, limits: ComparisonLimits, end: int
-) -> ArmSummary:
+def _summarise(arm: ArmRuns, charges: Charges, target: Target, limits: ComparisonLimits, end: int) -> ArmSummary:
     areas = [area_under(run, target.mode, end) for run in arm.runs]
     known = [area for area in areas if area is not None]
     return ArmSummary(
@@ -163,9 +157,7 @@ def _summarise(
 
 def _examine(runs: Sequence[SeedRun], mode: Mode) -> ExamSummary:
     scores = [run.exam[mode] for run in runs]
-    episodes, success, harm = (
-        sum(getattr(score, count) for score in scores) for count in ("episodes", "success", "harm")
-    )
+    episodes, success, harm = (sum(getattr(score, count) for score in scores) for count in ("episodes", "success", "harm"))
     return ExamSummary(
         episodes=episodes,
         success=success,
@@ -178,13 +170,9 @@ def _examine(runs: Sequence[SeedRun], mode: Mode) -> ExamSummary:
     )
 
 
-def _final_difference(
-    candidate: ArmRuns, scratch: ArmRuns, mode: Mode, limits: ComparisonLimits
-) -> FinalDifference:
+def _final_difference(candidate: ArmRuns, scratch: ArmRuns, mode: Mode, limits: ComparisonLimits) -> FinalDifference:
     def final(measure: str) -> tuple[Array, Array]:
-        ours, theirs = (
-            np.array([rate(run.exam[mode], measure) for run in arm.runs]) for arm in (candidate, scratch)
-        )
+        ours, theirs = (np.array([rate(run.exam[mode], measure) for run in arm.runs]) for arm in (candidate, scratch))
         return ours, theirs
 
     ours, theirs = final("return")

@@ -40,9 +40,7 @@ def feature_range(data: Dataset) -> Check:
     for observation in (data.episodes.observation, data.episodes.final_observation):
         features = observation["features"]
         outside += np.sum((features < bounds[:, 0]) | (features > bounds[:, 1]), axis=0)
-    return _counted(
-        "feature-range", dict(zip(data.schema.features, outside.tolist(), strict=True)), "values out of range"
-    )
+    return _counted("feature-range", dict(zip(data.schema.features, outside.tolist(), strict=True)), "values out of range")
 
 
 def action_range(data: Dataset) -> Check:
@@ -122,10 +120,7 @@ def action_coverage(data: Dataset) -> Check | None:
         return None
     _require_known("action", wanted, data.schema.actions)
     labels = data.episodes.expert_action[_decisions(data)]
-    shares = {
-        name: float(np.mean(labels == data.schema.actions.index(name))) if len(labels) else 0.0
-        for name in wanted
-    }
+    shares = {name: float(np.mean(labels == data.schema.actions.index(name))) if len(labels) else 0.0 for name in wanted}
     return _shares("action-coverage", shares, wanted, len(labels))
 
 
@@ -212,6 +207,4 @@ def _shares(name: str, shares: dict[str, float], wanted: dict[str, float], n: in
 def _require_known(kind: str, named: Iterable[str], known: tuple[str, ...]) -> None:
     unknown = sorted(set(named) - set(known))
     if unknown:
-        raise InputError(
-            f"limits name {kind}s {unknown}; the observation schema has {', '.join(known) or 'none'}"
-        )
+        raise InputError(f"limits name {kind}s {unknown}; the observation schema has {', '.join(known) or 'none'}")

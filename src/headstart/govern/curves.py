@@ -50,9 +50,7 @@ def rate(score: Score, measure: str) -> float:
     return score.return_mean if measure == "return" else float(getattr(score, measure)) / score.episodes
 
 
-def _band(
-    runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array, resamples: int, seed: int
-) -> CurveBand:
+def _band(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array, resamples: int, seed: int) -> CurveBand:
     values = np.stack([np.interp(grid, *_points(run, measure, mode)) for run in runs])  # [n, X]
     iqm, low, high = iqm_band(values, resamples, seed=seed)
     return CurveBand(

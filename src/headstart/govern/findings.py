@@ -63,9 +63,7 @@ class ArmSummary(Record):
     exams: dict[Mode, ExamSummary]
     reached: Reached  # of charged steps
     met_before_training: int  # seeds whose policy meets the target in its evaluation at 0 env steps
-    success_area: (
-        float | None
-    )  # mean success rate over the steps for which all runs of both arms were watched
+    success_area: float | None  # mean success rate over the steps for which all runs of both arms were watched
     curves: dict[str, CurveBand]  # success, harm, return
 
 

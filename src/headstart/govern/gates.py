@@ -115,9 +115,7 @@ def expert_gate(
     return judge(subject, checks, thresholds, evidence)
 
 
-def dataset_gates(
-    episodes: Episodes, schema: ObservationSchema, facts: DatasetFacts, limits: DatasetLimits
-) -> list[Check]:
+def dataset_gates(episodes: Episodes, schema: ObservationSchema, facts: DatasetFacts, limits: DatasetLimits) -> list[Check]:
     """Every gate of a dataset, one line each, all problems listed. Raises InputError only for limits that
     name what the schema lacks.
 
@@ -138,9 +136,7 @@ def gate_name(gate: Callable[[Dataset], Check | None]) -> str:
     return gate.__name__.replace("_", "-")
 
 
-def bc_gate(
-    metrics: BcMetrics, limits: BcLimits, subject: Subject, evidence: Sequence[Evidence] = ()
-) -> Verdict:
+def bc_gate(metrics: BcMetrics, limits: BcLimits, subject: Subject, evidence: Sequence[Evidence] = ()) -> Verdict:
     """PASS if the clone predicts its expert on held-out episodes, clearly better than the majority class,
     and acts as well.
     """
@@ -160,21 +156,16 @@ def bc_gate(
 def _closed_loop(metrics: BcMetrics, limits: BcLimits) -> list[Check]:
     clone, expert = metrics.closed_loop, metrics.expert
     if clone is None or expert is None:
-        return [
-            nothing("closed-loop-success", ">=", None, "the clone or its expert was not run in closed loop")
-        ]
+        return [nothing("closed-loop-success", ">=", None, "the clone or its expert was not run in closed loop")]
     require_score(clone, "closed loop of the clone")
     require_score(expert, "closed loop of the expert")
     rate, theirs = clone.success / clone.episodes, expert.success / expert.episodes
     text = (
-        f"the clone succeeds in {clone.success} of {clone.episodes} episodes, "
-        f"its expert in {expert.success} of {expert.episodes}"
+        f"the clone succeeds in {clone.success} of {clone.episodes} episodes, its expert in {expert.success} of {expert.episodes}"
     )
     return [
         at_least("some-success", clone.success, 1, text, clone.episodes),
-        at_least(
-            "closed-loop-success", rate, round(theirs - limits.success_margin, 12), text, clone.episodes
-        ),
+        at_least("closed-loop-success", rate, round(theirs - limits.success_margin, 12), text, clone.episodes),
     ]
 
 

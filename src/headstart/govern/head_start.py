@@ -27,9 +27,7 @@ from headstart.govern.verdict import (
 from headstart.records.runs import ArmRuns
 
 
-def head_start_verdict(
-    found: Findings, candidate: ArmRuns, scratch: ArmRuns, evidence: Sequence[Evidence] = ()
-) -> Verdict:
+def head_start_verdict(found: Findings, candidate: ArmRuns, scratch: ArmRuns, evidence: Sequence[Evidence] = ()) -> Verdict:
     """Judge the findings of a comparison of these two arms."""
     content = candidate.model_dump_json() + scratch.model_dump_json()
     subject = Subject(
@@ -44,9 +42,7 @@ def head_start_verdict(
 
 def _checks(found: Findings, candidate: ArmRuns, scratch: ArmRuns) -> Iterator[Check]:
     if not found.pairs:
-        yield nothing(
-            "pairs", ">=", found.limits.pairs_min, f"{candidate.arm} alone: nothing to compare it with"
-        )
+        yield nothing("pairs", ">=", found.limits.pairs_min, f"{candidate.arm} alone: nothing to compare it with")
         return
     yield _enough_pairs(found)
     yield _runs_complete(candidate, scratch, found)
@@ -97,9 +93,7 @@ def _evenly_evaluated(candidate: ArmRuns, scratch: ArmRuns) -> Check:
 def _none_lost(found: Findings) -> Check:
     lost = [pair for pair in found.pairs if pair.candidate_censored]
     beaten = [pair.seed for pair in lost if not pair.scratch_censored]
-    text = (
-        f"{found.candidate.arm} never reached {found.target.name} with seeds {[pair.seed for pair in lost]}"
-    )
+    text = f"{found.candidate.arm} never reached {found.target.name} with seeds {[pair.seed for pair in lost]}"
     if beaten:
         text += f", where {found.scratch.arm} did with {beaten}"
     elif not lost:
@@ -157,9 +151,7 @@ def _in_words(measure: str, difference: PairedDifference) -> str:
     bounds = "too few seeds for a bound"
     if difference.low is not None and difference.high is not None:
         bounds = f"one-sided 95 % bounds {difference.low:+.3f} and {difference.high:+.3f}"
-    return (
-        f"final {measure}, candidate less scratch: {difference.mean:+.3f} over {difference.n} seeds; {bounds}"
-    )
+    return f"final {measure}, candidate less scratch: {difference.mean:+.3f} over {difference.n} seeds; {bounds}"
 
 
 def _target_kept(found: Findings) -> Iterator[Check]:

@@ -25,9 +25,7 @@ class EpisodeMetrics:
     reward_mean: Array  # [E] f64, per step
     action_entropy: Array | None  # [E] f64 nats, of the executed actions
     majority_share: Array | None  # [E] f64, share of steps with the most frequent action
-    waiting_share: (
-        Array | None
-    )  # [E] f64, share of steps with the waiting action; None where the world has none
+    waiting_share: Array | None  # [E] f64, share of steps with the waiting action; None where the world has none
     violations: Array  # [E] i64, steps whose executed action its mask forbids; 0 without masks
 
 

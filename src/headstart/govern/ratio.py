@@ -55,9 +55,7 @@ class PowerTable(Record):
 def log_ratios(candidate_steps: Array, scratch_steps: Array) -> Array:
     """[n] and [n] env steps → [n] natural logarithms of candidate ÷ scratch. Steps must be positive."""
     if candidate_steps.shape != scratch_steps.shape or candidate_steps.ndim != 1:
-        raise InputError(
-            f"pairs need two equal lengths, got {list(candidate_steps.shape)} and {list(scratch_steps.shape)}"
-        )
+        raise InputError(f"pairs need two equal lengths, got {list(candidate_steps.shape)} and {list(scratch_steps.shape)}")
     if np.any(candidate_steps <= 0) or np.any(scratch_steps <= 0):
         raise InputError("a ratio needs positive step counts: charge a run that starts at its target first")
     return np.asarray(np.log(candidate_steps) - np.log(scratch_steps))
@@ -132,12 +130,8 @@ def ratio_power(pairs: int, sd_log: float, true_ratio: float = 0.5, limit: float
     return float(stats.nct.sf(stats.t.ppf(0.95, pairs - 1), pairs - 1, shift))
 
 
-def power_table(
-    sd_log: float, pairs: Sequence[int] = (3, 5, 10, 20), true_ratio: float = 0.5, limit: float = 0.7
-) -> PowerTable:
+def power_table(sd_log: float, pairs: Sequence[int] = (3, 5, 10, 20), true_ratio: float = 0.5, limit: float = 0.7) -> PowerTable:
     """Power for several numbers of pairs, and the least number that has 0.8."""
     rows = tuple(PowerRow(pairs=n, power=ratio_power(n, sd_log, true_ratio, limit)) for n in pairs)
     needed = next((n for n in range(2, 1001) if ratio_power(n, sd_log, true_ratio, limit) >= 0.8), None)
-    return PowerTable(
-        true_ratio=true_ratio, limit=limit, sd_log=sd_log, rows=rows, pairs_for_80_percent=needed
-    )
+    return PowerTable(true_ratio=true_ratio, limit=limit, sd_log=sd_log, rows=rows, pairs_for_80_percent=needed)

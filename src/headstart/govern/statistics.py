@@ -63,9 +63,7 @@ def interquartile_mean(values: Array) -> Array:
     return np.asarray(stats.trim_mean(values, 0.25, axis=0))
 
 
-def iqm_band(
-    values: Array, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0
-) -> tuple[Array, Array, Array]:
+def iqm_band(values: Array, resamples: int = 10_000, confidence: float = 0.95, seed: int = 0) -> tuple[Array, Array, Array]:
     """IQM over n seeds with a two-sided percentile bootstrap band, whole seeds resampled: [n, X] → three [X].
 
     Deterministic in `seed`. The resamples are taken in blocks, so that memory stays near 32 MB.
@@ -89,9 +87,7 @@ def iqm_of(values: Array, resamples: int = 10_000, seed: int = 0) -> Band:
     return Band(iqm=float(iqm[0]), low=float(low[0]), high=float(high[0]))
 
 
-def paired_difference(
-    first: Array, second: Array, confidence: float = 0.95, n_min: int = 2
-) -> PairedDifference:
+def paired_difference(first: Array, second: Array, confidence: float = 0.95, n_min: int = 2) -> PairedDifference:
     """Mean of first − second over pairs, [n] each, with one-sided t bounds; fewer than `n_min` pairs carry
     none.
 
@@ -122,9 +118,7 @@ def probability_of_improvement(candidate: Array, scratch: Array) -> float:
     A censored run is +∞: worse than any that reached the target, equal to another censored one.
     """
     if len(candidate) == 0 or len(scratch) == 0:
-        raise InputError(
-            f"expected runs on both sides, got {len(candidate)} candidate and {len(scratch)} scratch"
-        )
+        raise InputError(f"expected runs on both sides, got {len(candidate)} candidate and {len(scratch)} scratch")
     left, right = np.asarray(candidate, float)[:, None], np.asarray(scratch, float)[None, :]
     return float(np.mean((left < right) + 0.5 * (left == right)))
 

@@ -39,9 +39,7 @@ def kaplan_meier(steps: Array, censored: Array) -> Reached:
     )
 
 
-def logrank_p(
-    candidate_steps: Array, candidate_censored: Array, scratch_steps: Array, scratch_censored: Array
-) -> float | None:
+def logrank_p(candidate_steps: Array, candidate_censored: Array, scratch_steps: Array, scratch_censored: Array) -> float | None:
     """Two-sided p that both arms have the same hazard of reaching the target: [n], [n], [m], [m].
 
     None where the test says nothing: no run arrived, or all that did arrived last with nobody left to
@@ -69,7 +67,5 @@ def _has_variance(x: Array, x_censored: Array, y: Array, y_censored: Array) -> b
 
 def _right_censored(steps: Array, censored: Array) -> stats.CensoredData:
     if steps.shape != censored.shape or steps.ndim != 1 or len(steps) == 0:
-        raise InputError(
-            f"expected as many steps as censoring flags, got {list(steps.shape)} and {list(censored.shape)}"
-        )
+        raise InputError(f"expected as many steps as censoring flags, got {list(steps.shape)} and {list(censored.shape)}")
     return stats.CensoredData.right_censored(np.asarray(steps, float), np.asarray(censored, bool))

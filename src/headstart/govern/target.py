@@ -25,9 +25,7 @@ class Target(Record):
     """What an evaluation must show, in point values; `consecutive` evaluations in a row must show it."""
 
     name: str
-    success_rate: float = Field(
-        gt=0, le=1
-    )  # at least; above 0, since a policy that never succeeds meets nothing
+    success_rate: float = Field(gt=0, le=1)  # at least; above 0, since a policy that never succeeds meets nothing
     harm_rate: float | None = Field(default=None, ge=0, le=1)  # at most
     return_mean: float | None = None  # at least
     consecutive: int = Field(default=3, ge=1)
@@ -88,9 +86,7 @@ def _first_streak(curve: Sequence[CurvePoint], target: Target) -> int | None:
     streak, found = 0, None
     for index, point in enumerate(curve):
         if index and point.env_steps <= curve[index - 1].env_steps:
-            raise InputError(
-                f"a learning curve's steps must rise, got {curve[index - 1].env_steps} then {point.env_steps}"
-            )
+            raise InputError(f"a learning curve's steps must rise, got {curve[index - 1].env_steps} then {point.env_steps}")
         score = getattr(point, target.mode)
         require_score(score, f"evaluation at {point.env_steps} env steps, {target.mode}")
         streak = streak + 1 if meets(score, target) else 0

@@ -100,9 +100,7 @@ def _weights(phase: Phase, progress: float) -> Weights:
     )
 
 
-def _evaluate(
-    network: ConflictAwarePolicyNetwork, world: World, design: EvaluationParams, env_steps: int
-) -> Evaluated:
+def _evaluate(network: ConflictAwarePolicyNetwork, world: World, design: EvaluationParams, env_steps: int) -> Evaluated:
     return Evaluated(
         env_steps,
         play_episodes(network, world, design.seed, "sampled"),

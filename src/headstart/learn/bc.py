@@ -1,10 +1,10 @@
 """Behaviour cloning (Pomerleau 1991): the policy imitates the expert's choices, the critic learns their returns. `ppo.py` is its twin.
 
-    fit
-    ├── each epoch, each minibatch
-    │   ├── imitation_loss  cross-entropy with the expert's action, over decision rows
-    │   └── value_loss      squared error to the discounted returns
-    └── judge              held-out episodes: accuracy, macro-F1, value fit
+fit
+├── each epoch, each minibatch
+│   ├── imitation_loss  cross-entropy with the expert's action, over decision rows
+│   └── value_loss      squared error to the discounted returns
+└── judge              held-out episodes: accuracy, macro-F1, value fit
 """
 
 from collections.abc import Iterator
@@ -104,14 +104,10 @@ def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
     return np.asarray(padded[row, column], np.float32)
 
 
-def fit(
-    network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Demonstrations, params: BCParams
-) -> Iterator[Epoch]:
+def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
     """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest."""
     generator = torch.Generator().manual_seed(params.seed)
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True
-    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True)
     steps = -(-len(train.label) // params.batch_size) * params.epochs
     done, best_loss, best_epoch = 0, float("inf"), 0
     best_weights = {name: value.clone() for name, value in network.state_dict().items()}

@@ -1,10 +1,10 @@
 """Proximal policy optimisation (Schulman et al. 2017) on one rollout at a time. `bc.py` is its twin.
 
-    update
-    ├── estimate       values, GAE, returns
-    └── each epoch, each minibatch
-        ├── policy_loss    clipped surrogate (eq. 7) − entropy bonus + KL to a reference policy
-        └── value_loss     squared error to the returns, clipped where asked for
+update
+├── estimate       values, GAE, returns
+└── each epoch, each minibatch
+    ├── policy_loss    clipped surrogate (eq. 7) − entropy bonus + KL to a reference policy
+    └── value_loss     squared error to the returns, clipped where asked for
 """
 
 from dataclasses import dataclass
@@ -231,5 +231,3 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
 def make_optimizer(network: ConflictAwarePolicyNetwork) -> torch.optim.Optimizer:
     """Adam with the ε of the PPO literature."""
     return torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-5, fused=True)
-
-

@@ -127,10 +127,14 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
                 telemetry.write("update", **update_fields(event, training.names.stats, arm.ppo.num_epochs, total, seconds))
                 report(event.rollout.action.numel())
             elif isinstance(event, Evaluated):
-                curve.append(CurvePoint(env_steps=env_steps, sampled=score_of(event.sampled), deterministic=score_of(event.deterministic)))
+                curve.append(
+                    CurvePoint(env_steps=env_steps, sampled=score_of(event.sampled), deterministic=score_of(event.deterministic))
+                )
                 clock = time.monotonic()
             else:
-                telemetry.write("phase_ended", env_steps=env_steps, outcome="completed", env_steps_used=event.phase.env_steps, flags={})
+                telemetry.write(
+                    "phase_ended", env_steps=env_steps, outcome="completed", env_steps_used=event.phase.env_steps, flags={}
+                )
         telemetry.write("run_ended", status="completed", reasons=(), censored=False)
     card = save_policy(
         job.models / f"seed-{job.seed}",

@@ -35,7 +35,12 @@ def bc_train(params: Params, scenario: Scenario) -> str:
     network = new_network(world, params.network, settings.seed)
     with fresh_directory(REPORTS / scenario.name / "bc_train") as report:
         envelope = Envelope(
-            run_id=f"bc-{stamp.version}", arm="bc", world=scenario.world, scenario=scenario.name, seed=settings.seed, stage="bc_train"
+            run_id=f"bc-{stamp.version}",
+            arm="bc",
+            world=scenario.world,
+            scenario=scenario.name,
+            seed=settings.seed,
+            stage="bc_train",
         )
         epochs: list[Epoch] = []
         with TelemetryWriter(report / "telemetry", envelope) as telemetry, progress_bar(f"bc_train {scenario.name}") as bar:
@@ -110,9 +115,7 @@ def _telemetry(epoch: Epoch, schema: ObservationSchema) -> dict[str, Any]:
         "macro_f1": judged.macro_f1,
         "majority_baseline": judged.majority_share,
         "per_behaviour": {
-            name: {"n": int(n), "recall": float(r)}
-            for name, n, r in zip(schema.actions, counts, judged.recall, strict=True)
-            if n
+            name: {"n": int(n), "recall": float(r)} for name, n, r in zip(schema.actions, counts, judged.recall, strict=True) if n
         },
         "value_mse": judged.value_mse,
         "value_explained_variance": judged.value_explained_variance,

@@ -56,9 +56,7 @@ def approved_expert(scenario: Scenario) -> ExpertPolicy:
     return expert
 
 
-def _write_shard(
-    path: Path, params: Params, scenario: Scenario, expert: ExpertPolicy, start: int, count: int
-) -> None:
+def _write_shard(path: Path, params: Params, scenario: Scenario, expert: ExpertPolicy, start: int, count: int) -> None:
     settings = params.capture
     world = worlds_of(scenario, "capture", count, settings.observation, skip=start)
     header = Header(
@@ -117,9 +115,7 @@ def _episodes(
     start = np.concatenate([[0], last[:-1] + 1])
     row = start // ticks
     in_order = np.argsort(np.concatenate([ended * ticks + t for ended, t, _ in final]))
-    final_observation = {
-        name: np.concatenate([seen[name] for _, _, seen in final])[in_order] for name in final[0][2]
-    }
+    final_observation = {name: np.concatenate([seen[name] for _, _, seen in final])[in_order] for name in final[0][2]}
     agents = world.num_agents
     worlds, agent = world_ids[row // agents], row % agents
     life = np.arange(len(row)) - np.searchsorted(row, row)  # an agent that fainted lives again in the same slot

@@ -46,9 +46,7 @@ def compare_arms(params: Params, scenario: Scenario) -> dict[str, Comparison]:
     evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path, _ in paths.values()]
     limits = ComparisonLimits(ratio_max=params.comparison.max_ratio, success_drop_max=params.comparison.max_success_loss)
     return {
-        name: compare(
-            runs[params.candidate], runs["scratch"], Target(name=name, **section.model_dump()), limits, evidence
-        )
+        name: compare(runs[params.candidate], runs["scratch"], Target(name=name, **section.model_dump()), limits, evidence)
         for name, section in scenario.targets.items()
     }
 

@@ -39,9 +39,7 @@ def judge_expert(params: Params, scenario: Scenario, episodes: int) -> tuple[Exp
         seed=params.expert.seed,
         score=result,
         state="approved" if verdict.outcome is Outcome.PASS else "draft",
-        diagnostics=tuple(
-            f"{r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons
-        ),
+        diagnostics=tuple(f"{r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons),
     )
     return artefact, verdict
 

@@ -19,9 +19,7 @@ DATA, MODELS, REPORTS, SCRATCH = Path("data"), Path("models"), Path("reports"), 
 CATALOGUE = DATA / "catalogue.json"
 
 
-def worlds_of(
-    scenario: Scenario, purpose: str, num_worlds: int, observation: str = "compact", skip: int = 0
-) -> World:
+def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: str = "compact", skip: int = 0) -> World:
     """W worlds of a scenario, from number `skip` of the ids that belong to `purpose` (a key of FIRST_WORLD)."""
     return make(
         scenario.world,
@@ -44,9 +42,14 @@ def schema_of(world: World) -> ObservationSchema:
 class Outcomes(Protocol):
     """Of W episodes; what `learn.evaluation` returns."""
 
-    success: Array  # [W] bool
-    harm: Array  # [W] bool
-    total_reward: Array  # [W], mean over the agents of a world
+    @property
+    def success(self) -> Array: ...  # [W] bool
+
+    @property
+    def harm(self) -> Array: ...  # [W] bool
+
+    @property
+    def total_reward(self) -> Array: ...  # [W], mean over the agents of a world
 
 
 def score_of(played: Outcomes) -> Score:
@@ -86,5 +89,3 @@ def run(stage: Callable[..., str], *arguments: str) -> str:
     if not arguments:
         return stage(params)
     return stage(params, load_scenario(arguments[0]), *arguments[1:])
-
-

@@ -38,7 +38,7 @@ def validate(params: Params, scenario: Scenario) -> str:
     )
     limits = DatasetLimits(
         success_min=params.validate_.min_success_rate,
-        feature_low=-1.0,
+        feature_low=-2.0,
         feature_high=2.0,
         episodes_min=params.validate_.min_episodes,
         action_share_min=scenario.min_action_share,
@@ -46,14 +46,18 @@ def validate(params: Params, scenario: Scenario) -> str:
     )
     checks = dataset_gates(episodes, schema, facts, limits)
     subject = Subject(type="dataset", id=f"{manifest.dataset}@{manifest.version}", sha256=manifest.files["train.h5"].sha256)
-    verdict = judge(subject, checks, limits.model_dump(exclude={"action_share_min", "feature_ranges", "behaviour_share_min", "reward_clip"}))
+    verdict = judge(
+        subject, checks, limits.model_dump(exclude={"action_share_min", "feature_ranges", "behaviour_share_min", "reward_clip"})
+    )
     report = REPORTS / scenario.name / "validate" / "verdict.json"
     write_record(report, verdict)
     if verdict.outcome is not Outcome.PASS:
         quarantine = DATA / "quarantine" / subject.id
         shutil.copytree(folder, quarantine, dirs_exist_ok=True)
         write_record(quarantine / "verdict.json", verdict)
-        failed = "\n".join(f"  {r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
+        failed = "\n".join(
+            f"  {r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons
+        )
         raise GateFailed(
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {len(checks)} gates\n{failed}\n"
             f"kept in {quarantine}; mend capture or curate in params.yaml and run `dvc repro` again"
@@ -68,7 +72,7 @@ def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int,
     Only worlds all of whose agents were accepted can be replayed; actions, observations, rewards and ends must be the same bits.
     """
     table = episodes.table
-    ids, counts = np.unique(table.world, return_counts=True)
+    ids = np.unique(table.world)
     steps = np.array([table.length[table.world == world].sum() for world in ids])
     probe = worlds_of(scenario, "capture", 1, params.capture.observation)
     whole = ids[steps == probe.num_agents * probe.horizon]

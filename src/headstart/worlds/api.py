@@ -60,9 +60,7 @@ class World(VectorEnv):
     harm: Predicate
 
     @abstractmethod
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observations, dict[str, Any]]:
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         """Begin episode 0 of every world. options={"stagger": True} starts each world's first episode at a random tick."""
 
     @abstractmethod

@@ -200,7 +200,7 @@ def _walk(world, plan, setup, a, descends):
                 return d
             if blocked == WAIT:
                 blocked = d
-    if blocked == WAIT or agent.stay < (PATIENCE[0] if blocked == SOUTH or blocked == WEST else PATIENCE[1]):
+    if blocked == WAIT or agent.stay < (PATIENCE[0] if blocked in (SOUTH, WEST) else PATIENCE[1]):
         return WAIT
     sideways = EAST if blocked <= SOUTH else NORTH
     for d in (sideways, sideways + 1):

@@ -117,9 +117,7 @@ def _descends(steps: Cells) -> np.ndarray:
 def _narrow(floor: np.ndarray) -> np.ndarray:
     """Floor cells [16, 16] with something solid on two opposite sides, and the floor cells next to those."""
     framed = np.pad(floor, 1)
-    north, south, east, west = (
-        framed[1 + DY[d] : 1 + DY[d] + GRID, 1 + DX[d] : 1 + DX[d] + GRID] for d in DIRECTIONS
-    )
+    north, south, east, west = (framed[1 + DY[d] : 1 + DY[d] + GRID, 1 + DX[d] : 1 + DX[d] + GRID] for d in DIRECTIONS)
     gate = np.pad(floor & ((~north & ~south) | (~east & ~west)), 1)
     beside = gate[:-2, 1:-1] | gate[2:, 1:-1] | gate[1:-1, :-2] | gate[1:-1, 2:]
     return np.asarray(floor & (gate[1:-1, 1:-1] | beside))

@@ -4,6 +4,8 @@
 that features are the same bits on every machine.
 """
 
+from collections.abc import Iterable
+
 from headstart.worlds.jit import rule
 from headstart.worlds.town.queueing import AVOID, REQUEST_REACH, place_in_queue, usable
 from headstart.worlds.town.state import (
@@ -27,25 +29,34 @@ N_OTHERS = 3
 
 
 def _names() -> tuple[str, ...]:
-    self_block = [f"need_{n}" for n in NEEDS] + ["wallet", "extroversion", "forgiveness", "ambition", "day", "day_triangle", "progress"]
-    job = [f"job_{s}" for s in ["off", "pre", "on_time", "late", "absent", "done"]]
-    job += ["has_job", "to_start", "slack_to_start", "to_end", "worked_share", "strikes"]
-    queue = [f"status_{s}" for s in ["none", "waiting", "claim", "using"]]
-    queue += ["queue_length", "queue_place", "busy", "claim_left", "stall", "waited"]
-    adjacent = [f"wall_{s}" for s in SIDES] + [f"agent_{s}" for s in SIDES]
-    columns = ["exists", "distance", "at_hand", "in_reach", *(f"nearer_{s}" for s in SIDES)]
-    columns += ["occupied", "queue_length", "usable", "stock", "cooldown"]
-    objects = [f"{kind}_{c}" for kind in OBJECT_TYPES for c in columns]
-    conflict = ["rivalry_max", "rivalry_mean", "rivalry_avoid_count", "rivalry_toward_me_max", "recent_conflict", "top_rival_dy", "top_rival_dx", "top_rival_near", "need_gap_to_neediest_waiter", "am_front", "yield_cooldown", "stay"]
-    other = ["exists", "dy", "dx", "rivalry", "trust", "familiarity", "status", "same_queue", "stay"]
-    others = [f"other{i}_{c}" for i in range(N_OTHERS) for c in other]
-    town = ["price_excess", "blackout", "outage", "chat_cooldown", *(f"last_{a}" for a in ACTIONS), "last_ok"]
-    town += ["meet_active", "meet_dy", "meet_dx", "meet_distance"]
-    parking = [f"parking_{s}" for s in SIDES] + ["parking_distance"]
-    approach = [f"narrow_{s}" for s in SIDES] + ["narrow_here", "approach_occupied", "need_gap_to_second_in_queue"]
-    return tuple(
-        self_block + job + queue + adjacent + objects + conflict + others + town + parking + approach
-    )
+    own = "wallet extroversion forgiveness ambition day day_triangle progress"
+    job = "has_job to_start slack_to_start to_end worked_share strikes"
+    queue = "queue_length queue_place busy claim_left stall waited"
+    thing = [*_each("nearer_{}", SIDES), *_words("occupied queue_length usable stock cooldown")]
+    rivalry = "rivalry_max rivalry_mean rivalry_avoid_count rivalry_toward_me_max recent_conflict"
+    top_rival = "top_rival_dy top_rival_dx top_rival_near need_gap_to_neediest_waiter am_front yield_cooldown stay"
+    other = _words("exists dy dx rivalry trust familiarity status same_queue stay")
+    return (
+        *_each("need_{}", NEEDS), *_words(own),
+        *_each("job_{}", _words("off pre on_time late absent done")), *_words(job),
+        *_each("status_{}", _words("none waiting claim using")), *_words(queue),
+        *_each("wall_{}", SIDES), *_each("agent_{}", SIDES),
+        *(f"{kind}_{c}" for kind in OBJECT_TYPES for c in ["exists", "distance", "at_hand", "in_reach", *thing]),
+        *_words(rivalry), *_words(top_rival),
+        *(f"other{i}_{c}" for i in range(N_OTHERS) for c in other),
+        *_words("price_excess blackout outage chat_cooldown"), *_each("last_{}", ACTIONS), "last_ok",
+        *_words("meet_active meet_dy meet_dx meet_distance"),
+        *_each("parking_{}", SIDES), "parking_distance",
+        *_each("narrow_{}", SIDES), *_words("narrow_here approach_occupied need_gap_to_second_in_queue"),
+    )  # fmt: skip
+
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+def _each(pattern: str, names: Iterable[str]) -> list[str]:
+    return [pattern.format(name) for name in names]
 
 
 FEATURES = _names()

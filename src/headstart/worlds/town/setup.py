@@ -59,9 +59,7 @@ def read_setup(setup: Mapping[str, Any]) -> TownSetup:
     try:
         return TownSetup.model_validate(dict(setup))
     except ValidationError as error:
-        problems = "; ".join(
-            f"setup.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors()
-        )
+        problems = "; ".join(f"setup.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors())
         raise InputError(problems) from error
 
 
