@@ -1,0 +1,112 @@
+"""All stages through `dvc repro` on tiny settings, in a temporary clone, and what a user does with DVC afterwards."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+TINY: dict[str, dict[str, Any]] = {
+    "expert": {"worlds": 400},
+    "capture": {"worlds": 96, "shard_worlds": 40},
+    "bc_train": {"epochs": 2, "closed_loop_worlds": 32},
+    "evaluation": {"worlds": 16, "every": 16384, "exam_worlds": 16},
+}
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The working tree as a repository of its own, with tiny settings, after one `dvc repro`."""
+    folder = tmp_path_factory.mktemp("clone")
+    names = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
+    for name in filter(None, names):
+        if (ROOT / name).is_file() and name not in ("dvc.lock", "data/catalogue.json", "reports/metrics.json"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for section, values in TINY.items():
+        params[section] |= values
+    params["seeds"] = [0, 1]
+    params["scenarios"] = ["queue_conflict"]
+    for arm in ("scratch", "pretrained"):
+        for phase in params["arms"][arm]["phases"]:
+            phase["env_steps"] = 16384
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    run(folder, "git", "init", "-q", "-b", "main")
+    run(folder, "git", "config", "user.email", "smoke@example.org")
+    run(folder, "git", "config", "user.name", "smoke")
+    run(folder, "git", "add", "-A")
+    run(folder, "git", "commit", "-q", "-m", "tiny")
+    run(folder, "dvc", "repro")
+    return folder
+
+
+def run(folder: Path, *command: str, ok: bool = True) -> str:
+    """stdout of a command; the virtual environment that runs the tests is on its path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    assert not ok or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout if ok else done.stdout + done.stderr
+
+
+def test_every_stage_leaves_its_outputs(clone: Path) -> None:
+    metrics = json.loads((clone / "reports/metrics.json").read_text())["queue_conflict"]
+    assert metrics["verdict"] in ("HOLD", "FAIL")  # two seeds prove nothing
+    assert (clone / "reports/plots/queue_conflict.tsv").read_text().startswith("arm\tenv_steps")
+    catalogue = json.loads((clone / "data/catalogue.json").read_text())
+    assert [entry["status"] for entry in catalogue["entries"]] == ["active"]
+    for seed in (0, 1):
+        telemetry = clone / f"reports/queue_conflict/anneal/pretrained/telemetry/seed-{seed}/telemetry-0000.ndjson"
+        kinds = [json.loads(line)["kind"] for line in telemetry.read_text().splitlines()]
+        assert (kinds[0], kinds[-1]) == ("run_started", "run_ended")
+
+
+def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
+    assert "Running stage" not in run(clone, "dvc", "repro")
+    assert "up to date" in run(clone, "dvc", "status")
+
+
+def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> None:
+    run(clone, "git", "add", "-A")
+    run(clone, "git", "commit", "-q", "-m", "results")
+    for name in ("scratch", "pretrained"):
+        out = run(clone, "dvc", "exp", "run", "-n", f"as-{name}", "-S", f"candidate={name}")
+        assert "Running stage 'anneal" not in out
+        assert "Running stage 'baseline" not in out
+    rows = json.loads(run(clone, "dvc", "exp", "show", "--json"))
+    found = json.dumps(rows)
+    assert "as-scratch" in found
+    assert "as-pretrained" in found
+    diff = json.loads(run(clone, "dvc", "plots", "diff", "as-scratch", "as-pretrained", "--json"))
+    assert any("queue_conflict.tsv" in name for name in diff["data"])
+
+
+def test_everything_comes_back_from_the_remote(clone: Path) -> None:
+    run(clone, "dvc", "push")
+    shutil.rmtree(clone / ".dvc/cache")
+    for folder in ("data/queue_conflict/raw", "data/queue_conflict/curated", "models/queue_conflict"):
+        shutil.rmtree(clone / folder)
+    run(clone, "dvc", "pull")
+    assert "up to date" in run(clone, "dvc", "status")
+
+
+def test_a_missing_input_is_named_without_a_traceback(clone: Path, tmp_path: Path) -> None:
+    shutil.copy2(clone / "params.yaml", tmp_path / "params.yaml")
+    shutil.copytree(clone / "scenarios", tmp_path / "scenarios")
+    out = run(tmp_path, sys.executable, "-m", "headstart.stages.capture", "queue_conflict", ok=False)
+    assert "expert.json" in out
+    assert "Traceback" not in out
+
+
+def test_an_unknown_key_is_named_with_its_neighbour(clone: Path, tmp_path: Path) -> None:
+    params = (clone / "params.yaml").read_text().replace("shard_worlds:", "shard_world:")
+    (tmp_path / "params.yaml").write_text(params)
+    out = run(tmp_path, sys.executable, "-m", "headstart.stages.evaluate", ok=False)
+    assert "capture.shard_world" in out
+    assert "did you mean 'shard_worlds'?" in out
