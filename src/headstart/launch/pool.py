@@ -51,16 +51,17 @@ def run_all(
             reports = manager.Queue()
             watching = threading.Thread(target=_watch, args=(reports, bar, units), daemon=True)
             watching.start()
-            with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                futures = [pool.submit(_call, function, job, reports) for job in jobs]
-                try:
-                    results = [future.result() for future in futures]
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-            reports.put(None)
-            watching.join()
-            return results
+            try:
+                with ProcessPoolExecutor(workers, mp_context=context) as pool:
+                    futures = [pool.submit(_call, function, job, reports) for job in jobs]
+                    try:
+                        return [future.result() for future in futures]
+                    except BaseException:
+                        pool.shutdown(wait=False, cancel_futures=True)
+                        raise
+            finally:
+                reports.put(None)
+                watching.join()
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})

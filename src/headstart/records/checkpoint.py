@@ -47,7 +47,7 @@ def save_checkpoint(directory: Path, tensors: dict[str, Array], card: Card) -> C
             raise InputError(f"tensor {name}: expected numbers or booleans, got {tensor.dtype}")
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise InputError(f"tensor {name}: expected finite values, got {(~np.isfinite(tensor)).sum()} others")
-    contiguous = {name: np.ascontiguousarray(tensors[name]) for name in sorted(tensors)}
+    contiguous = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
     weights = safetensors.numpy.save(contiguous)
     shapes = {name: tensor.shape for name, tensor in contiguous.items()}
     card = card.model_copy(update={"weights_sha256": sha256_bytes(weights), "shapes": shapes})

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -30,22 +29,18 @@ from headstart.records.episodes_layout import (
     ALLOWED,
     ATTRIBUTES,
     GROUPS,
-    Column,
     Header,
     check_columns,
     chunk_shape,
 )
 from headstart.records.files import fresh_file, parse_record
-from headstart.records.hdf5_guard import open_guarded, read_column
+from headstart.records.hdf5_guard import Array, Column, dtype_name, open_guarded, read_column
 from headstart.records.observation import ObservationSchema
 from headstart.records.strict_json import canonical_json
 
 __all__ = [
-    "EpisodeTable", "Episodes", "Header", "concatenate", "episode_ids", "read_episodes", "select",
-    "write_episodes",
+    "Array", "EpisodeTable", "Episodes", "Header", "concatenate", "episode_ids", "read_episodes", "select", "write_episodes",
 ]  # fmt: skip
-
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -102,7 +97,7 @@ def write_episodes(path: Path, episodes: Episodes, header: Header) -> None:
     Raises InputError if a column has another dtype or shape than the header's observation schema asks for.
     """
     columns = _columns_of(episodes)
-    shapes = {name: Column(_dtype(column), column.shape) for name, column in columns.items()}
+    shapes = {name: Column(dtype_name(column.dtype), column.shape) for name, column in columns.items()}
     check_columns(shapes, header, f"episodes for {path}")
     attributes = {
         "schema_id": header.schema_id.encode(),
@@ -125,14 +120,12 @@ def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[
     Raises InputError for anything that `episodes/1` does not have (before any data is read), SchemaMismatch if its observation
     schema is not `expect`, and IntegrityError if stored bytes and their checksums disagree.
     """
-    with open_guarded(path, GROUPS, ALLOWED, ATTRIBUTES) as file:
-        header = _read_header(file, path)
+    with open_guarded(path, GROUPS, ALLOWED, ATTRIBUTES) as guarded:
+        header = _read_header(guarded.attributes, path)
         if expect is not None:
             expect.require_same(header.observation, str(path))
-        names = _column_paths(file)
-        shapes = {name: Column(_dtype(file[name]), file[name].shape) for name in names}
-        check_columns(shapes, header, str(path))
-        return _episodes_from({name: read_column(file, name) for name in names}), header
+        check_columns(guarded.columns, header, str(path))
+        return _episodes_from({name: read_column(guarded, name) for name in guarded.columns}), header
 
 
 def select(episodes: Episodes, keep: Array) -> Episodes:
@@ -165,9 +158,9 @@ def concatenate(parts: Sequence[Episodes]) -> Episodes:
     if not parts:
         raise InputError("concatenate: expected at least one part, got none")
     all_columns = [_columns_of(part) for part in parts]
-    first = {name: (_dtype(column), column.shape[1:]) for name, column in all_columns[0].items()}
+    first = {name: (dtype_name(column.dtype), column.shape[1:]) for name, column in all_columns[0].items()}
     for index, columns in enumerate(all_columns):
-        this = {name: (_dtype(column), column.shape[1:]) for name, column in columns.items()}
+        this = {name: (dtype_name(column.dtype), column.shape[1:]) for name, column in columns.items()}
         for name in sorted(first.keys() | this.keys()):
             if first.get(name) != this.get(name):
                 raise InputError(f"part {index}: {name} is {this.get(name)}, expected {first.get(name)} as in part 0")
@@ -226,22 +219,12 @@ def _write_column(file: h5py.File, name: str, column: Array) -> None:
     file.create_dataset(name, data=column, chunks=chunks, track_times=False, **codec)
 
 
-def _read_header(file: h5py.File, path: Path) -> Header:
-    schema_id = bytes(file.attrs["schema_id"])
+def _read_header(attributes: dict[str, bytes], path: Path) -> Header:
+    schema_id = attributes["schema_id"]
     if schema_id != b"episodes/1":
         raise InputError(f"{path}: expected schema episodes/1, got {schema_id[:40].decode('utf-8', 'replace')!r}")
-    header = parse_record(bytes(file.attrs["header"]), Header, f"{path}: header")
-    stored = bytes(file.attrs["observation_sha256"]).decode("utf-8", "replace")
+    header = parse_record(attributes["header"], Header, f"{path}: header")
+    stored = attributes["observation_sha256"].decode("utf-8", "replace")
     if stored != header.observation.sha256():
         raise IntegrityError(f"{path}: observation schema has hash {header.observation.sha256()}, recorded as {stored[:64]}")
     return header
-
-
-def _column_paths(file: h5py.File) -> list[str]:
-    names: list[str] = []
-    file.visititems(lambda name, thing: names.append(f"/{name}") if isinstance(thing, h5py.Dataset) else None)
-    return sorted(names)
-
-
-def _dtype(column: Any) -> str:
-    return "bool" if column.dtype == np.bool_ else str(column.dtype.str)

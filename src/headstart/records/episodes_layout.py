@@ -14,11 +14,11 @@ root attributes               schema_id, header (JSON of `Header`), observation_
 
 import re
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from headstart.errors import InputError
 from headstart.records.fields import Name, Sha256
-from headstart.records.hdf5_guard import Allowed
+from headstart.records.hdf5_guard import Allowed, Column
 from headstart.records.model import Record
 from headstart.records.observation import ObservationSchema
 
@@ -54,16 +54,6 @@ class Header(Record):
     seed: int
     observation: ObservationSchema
     writer_version: str
-
-
-class Column(NamedTuple):
-    """One column as it is or as it should be."""
-
-    dtype: str  # as NumPy spells it, "bool" for booleans
-    shape: tuple[int, ...]
-
-    def __str__(self) -> str:
-        return f"{self.dtype} of shape {self.shape}"
 
 
 def expected_columns(header: Header, steps: int, episodes: int) -> dict[str, Column]:

@@ -1,0 +1,149 @@
+"""Recording the expert: alignment, slips, and bytes that depend on scenario and seed alone."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import headstart
+from headstart.errors import GateFailed
+from headstart.params import Scenario, load_params, load_scenario
+from headstart.records.episodes import Episodes, Header, concatenate
+from headstart.stages import capture as capture_stage
+from headstart.stages.capture import record
+from headstart.stages.project import schema_of, worlds_of
+from headstart.stages.validate import replay
+from headstart.worlds import FIRST_WORLD
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "capture.json"
+SEED = 7
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    return load_scenario("queue_conflict", ROOT / "scenarios")
+
+
+def recorded(scenario: Scenario, count: int, skip: int = 0, slip: float = 0.1) -> Episodes:
+    world = worlds_of(scenario, "capture", count, skip=skip)
+    header = Header(
+        scenario=scenario.name,
+        scenario_sha256=scenario.sha256,
+        policy_sha256="0" * 64,
+        seed=SEED,
+        observation=schema_of(world),
+        writer_version=headstart.__version__,
+    )
+    return record(world, FIRST_WORLD["capture"] + skip + np.arange(count), SEED, slip, header)
+
+
+def columns(episodes: Episodes) -> dict[str, np.ndarray]:
+    found = {name: getattr(episodes, name) for name in ("action", "expert_action", "reward", "terminated", "truncated")}
+    found |= {f"observation/{k}": v for k, v in episodes.observation.items()}
+    found |= {f"final/{k}": v for k, v in episodes.final_observation.items()}
+    return found | {name: getattr(episodes.table, name) for name in ("episode_id", "start", "length", "world", "agent", "success")}
+
+
+def test_worlds_recorded_together_or_apart_are_the_same(scenario: Scenario) -> None:
+    together = columns(recorded(scenario, 6))
+    apart = columns(concatenate([recorded(scenario, 2), recorded(scenario, 4, skip=2)]))
+    for name, column in together.items():
+        np.testing.assert_array_equal(column, apart[name], err_msg=name)
+
+
+def test_a_capture_has_its_golden_content(scenario: Scenario) -> None:
+    digest = hashlib.sha256()
+    for name, column in sorted(columns(recorded(scenario, 4)).items()):
+        digest.update(name.encode() + np.ascontiguousarray(column).tobytes())
+    assert digest.hexdigest() == json.loads(GOLDEN.read_text())["queue_conflict"]
+
+
+def test_without_slips_the_expert_does_what_it_chooses(scenario: Scenario) -> None:
+    episodes = recorded(scenario, 4, slip=0.0)
+    np.testing.assert_array_equal(episodes.action, episodes.expert_action)
+
+
+def test_slips_replace_about_their_share_of_actions_and_stay_allowed(scenario: Scenario) -> None:
+    episodes = recorded(scenario, 16, slip=0.3)
+    assert episodes.action_mask is not None
+    assert episodes.action_mask[np.arange(len(episodes.action)), episodes.action].all()
+    free = episodes.action_mask.sum(axis=1) >= 4  # a random allowed action differs from the chosen one at least 3 times in 4
+    assert 0.3 * 0.6 < (episodes.action != episodes.expert_action)[free].mean() < 0.3
+
+
+def test_a_recording_replays_exactly(scenario: Scenario) -> None:
+    assert replay(recorded(scenario, 4), load_params(ROOT / "params.yaml"), scenario) == (16, 0)
+
+
+@pytest.mark.parametrize("column", ["features", "action", "reward", "expert_action"])
+def test_a_recorder_shifted_by_one_step_is_caught_by_replay(scenario: Scenario, column: str) -> None:
+    good = recorded(scenario, 4)
+    if column == "features":
+        bad = replace(good, observation={"features": np.roll(good.observation["features"], -1, axis=0)})
+    else:
+        bad = replace(good, **{column: np.roll(getattr(good, column), -1, axis=0)})
+    compared, differing = replay(bad, load_params(ROOT / "params.yaml"), scenario)
+    assert compared == 16
+    assert differing > 12
+
+
+
+def test_an_interrupted_capture_goes_on_from_its_shards(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = load_params(ROOT / "params.yaml")
+    params = params.model_copy(update={"capture": params.capture.model_copy(update={"worlds": 6, "shard_worlds": 2})})
+    approve(scenario, tmp_path)
+    written: list[str] = []
+    write, dies = capture_stage._write_shard, [True]
+
+    def write_or_die(path: Path, *rest: object) -> None:
+        if dies[0] and len(written) == 2:
+            raise KeyboardInterrupt
+        written.append(path.name)
+        write(path, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(capture_stage, "_write_shard", write_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        capture_stage.capture(params, scenario)
+    dies[0] = False
+    capture_stage.capture(params, scenario)
+    assert written == ["shard-0000.h5", "shard-0001.h5", "shard-0002.h5"]
+    resumed = [path.read_bytes() for path in sorted((tmp_path / "data/queue_conflict/raw").iterdir())]
+    capture_stage.capture(params, scenario)
+    assert resumed == [path.read_bytes() for path in sorted((tmp_path / "data/queue_conflict/raw").iterdir())]
+
+
+def test_capture_refuses_an_expert_that_is_not_approved(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    approve(scenario, tmp_path, state="draft")
+    with pytest.raises(GateFailed, match="expected an approved expert, got a draft"):
+        capture_stage.capture(load_params(ROOT / "params.yaml"), scenario)
+
+
+def approve(scenario: Scenario, folder: Path, state: str = "approved") -> None:
+    """An expert artefact as the expert stage would leave it, without playing 1,000 worlds."""
+    from headstart.records.expert import ExpertPolicy
+    from headstart.records.files import write_record
+    from headstart.records.runs import Score
+    from headstart.worlds import source_sha256
+
+    artefact = ExpertPolicy(
+        kind="scripted",
+        world=scenario.world,
+        scenario=scenario.name,
+        scenario_sha256=scenario.sha256,
+        policy_sha256=source_sha256(scenario.world),
+        seed=0,
+        score=Score(episodes=1, success=1, harm=0, return_mean=0.0, return_sd=0.0),
+        state=state,  # type: ignore[arg-type]
+        diagnostics=() if state == "approved" else ("success: too low",),
+    )
+    write_record(folder / "models" / scenario.name / "expert" / "expert.json", artefact)

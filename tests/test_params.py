@@ -1,0 +1,85 @@
+"""params.yaml and scenario files: what is refused, and in which words."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headstart.errors import InputError, UsageError
+from headstart.params import Ramp, load_params, load_scenario, load_yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def changed(tmp_path: Path, **sections: object) -> Path:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, value in sections.items():
+        content[name] = content[name] | value if isinstance(value, dict) else value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_the_shipped_files_are_valid() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert len(params.seeds) == 10
+    for path in (ROOT / "scenarios").glob("*.yaml"):
+        assert load_scenario(path.stem, ROOT / "scenarios").name == path.stem
+
+
+def test_an_unknown_key_is_named_with_its_nearest_neighbour(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown key 'bc_train\.epoch' \(did you mean 'epochs'\?\)"):
+        load_params(changed(tmp_path, bc_train={"epoch": 3}))
+
+
+def test_a_value_out_of_range_is_named_with_what_came(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"bc_train\.learning_rate: .*less than or equal to 1, got 7"):
+        load_params(changed(tmp_path, bc_train={"learning_rate": 7}))
+
+
+def test_an_arm_that_nobody_described_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="arm 'magic' is named but not described"):
+        load_params(changed(tmp_path, candidate="magic"))
+
+
+def test_a_seed_named_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="names a seed twice"):
+        load_params(changed(tmp_path, seeds=[1, 1]))
+
+
+def test_an_unknown_scenario_lists_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match=r"no scenario 'queue_conflit' \(did you mean 'queue_conflict'\?\)"):
+        load_scenario("queue_conflit", ROOT / "scenarios")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\na: 2\n", "key 'a' appears twice"),
+        ("a: &x 1\nb: *x\n", "aliases are not allowed"),
+        ("a: !!python/object:os.system {}\n", "could not determine a constructor"),
+        ("- 1\n", "expected keys and values at the top, got list"),
+        ("a: [1\n", "not readable as YAML"),
+        ("1: a\n", "expected text as key, got 1"),
+        ("a: " + "[" * 100_000 + "\n", "not readable as YAML"),
+    ],
+)
+def test_yaml_that_says_something_else_than_it_seems_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_yaml(tmp_path / "x.yaml")
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.yaml: expected a YAML file"):
+        load_yaml(tmp_path / "nothing.yaml")
+
+
+def test_a_number_is_a_ramp_that_stays() -> None:
+    assert Ramp.model_validate(0.5) == Ramp(start=0.5, end=0.5)
+
+
+def test_targets_and_gates_do_not_change_what_a_scenario_is() -> None:
+    scenario = load_scenario("queue_conflict", ROOT / "scenarios")
+    assert scenario.model_copy(update={"min_action_share": {}}).sha256 == scenario.sha256
+    assert load_scenario("queue_conflict", ROOT / "scenarios").model_copy(update={"horizon": 5}).sha256 != scenario.sha256
