@@ -116,7 +116,10 @@ def cloning(bound: float, batch: int = 1024, batches: int = 60) -> None:
     world = worlds_of(load_scenario(SCENARIO), "training", 1)
     rows = batch * 8
     data = Demonstrations(
-        {"features": torch.rand(rows, len(world.names.features)), "mask": torch.ones(rows, len(world.names.actions), dtype=torch.uint8)},
+        {
+            "features": torch.rand(rows, len(world.names.features)),
+            "mask": torch.ones(rows, len(world.names.actions), dtype=torch.uint8),
+        },
         torch.randint(0, len(world.names.actions), (rows,)),
         torch.randn(rows),
         torch.ones(rows),

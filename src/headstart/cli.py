@@ -103,7 +103,10 @@ def list_datasets() -> None:
     """One line for every dataset version."""
     from headstart.records.catalogue import read_catalogue
 
-    for entry in read_catalogue(Path("data/catalogue.json")).entries:
+    entries = read_catalogue(Path("data/catalogue.json")).entries
+    if not entries:
+        typer.echo("no dataset yet; `dvc repro` makes one")
+    for entry in entries:
         typer.echo(f"{entry.name}\t{entry.status}\t{entry.episodes} episodes\t{entry.steps} steps\t{','.join(entry.tags)}")
 
 

@@ -206,16 +206,13 @@ def make_score() -> Callable[..., Score]:
     return score
 
 
-def seed_run(
-    seed: int, hits: Sequence[int], every: int = 100, exam: Score | None = None, name: str = "run"
-) -> SeedRun:
+def seed_run(seed: int, hits: Sequence[int], every: int = 100, exam: Score | None = None, name: str = "run") -> SeedRun:
     """A run whose i-th evaluation, at i · every steps, has `hits[i]` successes of 100; it ends at its
     budget.
     """
     last = (len(hits) - 1) * every
     curve = tuple(
-        CurvePoint(env_steps=i * every, sampled=score(hit), deterministic=score(max(hit - 10, 0)))
-        for i, hit in enumerate(hits)
+        CurvePoint(env_steps=i * every, sampled=score(hit), deterministic=score(max(hit - 10, 0))) for i, hit in enumerate(hits)
     )
     final = exam or score(95)
     return SeedRun(
@@ -248,9 +245,7 @@ def arm_runs(
         exam_seed=2,
         exam_worlds=100,
     )
-    return ArmRuns(
-        scenario="walk", arm=name, design=design, demonstration_steps=demonstration_steps, runs=runs
-    )
+    return ArmRuns(scenario="walk", arm=name, design=design, demonstration_steps=demonstration_steps, runs=runs)
 
 
 @pytest.fixture

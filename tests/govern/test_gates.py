@@ -291,9 +291,7 @@ def test_a_recorder_that_is_a_step_off_is_caught_by_replay_and_also_without_it(
     assert with_replay == {sign, "replay-mismatches"}
 
 
-def test_an_aligned_recorder_replays_without_a_mismatch(
-    walks: Episodes, replay: Callable[[Episodes], tuple[int, int]]
-) -> None:
+def test_an_aligned_recorder_replays_without_a_mismatch(walks: Episodes, replay: Callable[[Episodes], tuple[int, int]]) -> None:
     assert replay(walks) == (20, 0)
 
 
@@ -392,8 +390,7 @@ def clone(**changes: Any) -> BcMetrics:
         "expert": rate(98),
     }
     facts |= {
-        key: rate(value) if key in ("closed_loop", "expert") and value is not None else value
-        for key, value in changes.items()
+        key: rate(value) if key in ("closed_loop", "expert") and value is not None else value for key, value in changes.items()
     }
     return BcMetrics(**facts)
 

@@ -119,9 +119,7 @@ def test_a_table_with_a_gap_is_refused() -> None:
         ),
     ],
 )
-def test_each_rule_rejects_what_breaks_it_and_all_reasons_are_listed(
-    rules: CurateRules, expected: list[list[str]]
-) -> None:
+def test_each_rule_rejects_what_breaks_it_and_all_reasons_are_listed(rules: CurateRules, expected: list[list[str]]) -> None:
     episodes = two_episodes()
 
     assert reject_reasons(episodes, episode_metrics(episodes), rules) == expected
@@ -160,9 +158,7 @@ def test_of_episodes_with_the_same_content_the_first_is_kept_whatever_their_ids(
     assert repeats_earlier(episodes).tolist() == [False, False, True, False, True]
     reasons = reject_reasons(episodes, episode_metrics(episodes), CurateRules())
     assert reasons == [[], [], ["duplicate"], [], ["duplicate"]]
-    assert all(
-        not r for r in reject_reasons(episodes, episode_metrics(episodes), CurateRules(allow_duplicates=True))
-    )
+    assert all(not r for r in reject_reasons(episodes, episode_metrics(episodes), CurateRules(allow_duplicates=True)))
 
 
 def test_episodes_that_differ_in_one_observation_only_are_not_duplicates(

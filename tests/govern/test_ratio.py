@@ -91,9 +91,7 @@ def test_bootstrap_and_t_bound_agree_on_well_behaved_data() -> None:
         (20, 0.5, 1.00),
     ],
 )
-def test_power_at_half_the_steps_is_near_the_simulated_figures(
-    pairs: int, correlation: float, published: float
-) -> None:
+def test_power_at_half_the_steps_is_near_the_simulated_figures(pairs: int, correlation: float, published: float) -> None:
     assert ratio_power(pairs, SPREAD[correlation]) == pytest.approx(published, abs=0.015)
 
 

@@ -33,9 +33,7 @@ def test_every_column_of_another_length_is_named(walks: Episodes) -> None:
 def test_a_final_observation_short_of_one_episode_is_named(walks: Episodes) -> None:
     final = {"features": walks.final_observation["features"][:-1]}
 
-    assert length_problems(replace(walks, final_observation=final)) == [
-        "final_observation/features has 239 rows, start 240"
-    ]
+    assert length_problems(replace(walks, final_observation=final)) == ["final_observation/features has 239 rows, start 240"]
 
 
 @pytest.mark.parametrize(
@@ -91,13 +89,9 @@ def test_a_column_of_another_dtype_or_shape_is_named(
     assert shape_problems(spoilt, schema) == [problem]
 
 
-def test_features_that_the_schema_does_not_describe_are_named(
-    walks: Episodes, schema: ObservationSchema
-) -> None:
+def test_features_that_the_schema_does_not_describe_are_named(walks: Episodes, schema: ObservationSchema) -> None:
     features = walks.observation["features"]
-    extra = replace(
-        walks, observation={"features": features[:, :5], "map": np.zeros((5760, 1, 3, 3), np.uint8)}
-    )
+    extra = replace(walks, observation={"features": features[:, :5], "map": np.zeros((5760, 1, 3, 3), np.uint8)})
 
     assert shape_problems(extra, schema) == [
         "observation/map is not in the observation schema",
@@ -107,9 +101,7 @@ def test_features_that_the_schema_does_not_describe_are_named(
     ]
 
 
-def test_a_dataset_without_features_is_named_not_crashed_on(
-    walks: Episodes, schema: ObservationSchema
-) -> None:
+def test_a_dataset_without_features_is_named_not_crashed_on(walks: Episodes, schema: ObservationSchema) -> None:
     bare = replace(walks, observation={}, final_observation={})
 
     assert shape_problems(bare, schema) == [

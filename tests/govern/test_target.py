@@ -50,9 +50,7 @@ def test_a_run_without_a_step_is_charged_one_interval(target: Target, make_run: 
 
 @pytest.mark.parametrize("at", range(1, 30))
 @pytest.mark.parametrize("later", [0, 1, 7])
-def test_charging_never_makes_a_ratio_below_one_smaller(
-    at: int, later: int, target: Target, make_run: MakeRun
-) -> None:
+def test_charging_never_makes_a_ratio_below_one_smaller(at: int, later: int, target: Target, make_run: MakeRun) -> None:
     early, late = (make_run(0, [10] * hit + [95] * 5) for hit in (at, at + later))
 
     raw = (steps_to_target(early.curve, target) or 0) / (steps_to_target(late.curve, target) or 0)

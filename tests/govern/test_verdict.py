@@ -39,16 +39,12 @@ def failed(otherwise: Outcome) -> Check:
         ([FAIL, FAIL, HOLD], FAIL),
     ],
 )
-def test_any_fail_is_a_fail_else_any_hold_is_a_hold_else_it_passes(
-    broken: list[Outcome], expected: Outcome
-) -> None:
+def test_any_fail_is_a_fail_else_any_hold_is_a_hold_else_it_passes(broken: list[Outcome], expected: Outcome) -> None:
     assert decide(reason_of(failed(outcome)) for outcome in broken) == expected
 
 
 @pytest.mark.parametrize("measured", [None, math.nan, math.inf, -math.inf])
-def test_what_is_not_a_finite_number_never_passes_and_is_a_hold(
-    measured: float | None, subject: Subject
-) -> None:
+def test_what_is_not_a_finite_number_never_passes_and_is_a_hold(measured: float | None, subject: Subject) -> None:
     for check in (at_least("x", measured, -1e9, "x"), at_most("x", measured, 1e9, "x")):
         verdict = judge(subject, [check], {})
 
@@ -56,9 +52,7 @@ def test_what_is_not_a_finite_number_never_passes_and_is_a_hold(
         assert check.measured is None
 
 
-@pytest.mark.parametrize(
-    ("measured", "least", "most"), [(1.9, False, True), (2.0, True, True), (2.1, True, False)]
-)
+@pytest.mark.parametrize(("measured", "least", "most"), [(1.9, False, True), (2.0, True, True), (2.1, True, False)])
 def test_a_threshold_itself_is_good_enough(measured: float, least: bool, most: bool) -> None:
     assert at_least("x", measured, 2.0, "x").passed is least
     assert at_most("x", measured, 2.0, "x").passed is most
@@ -107,9 +101,7 @@ def test_a_pass_whose_reasons_were_cut_out_is_refused_when_read(subject: Subject
 
 
 def test_a_verdict_survives_json(subject: Subject) -> None:
-    verdict = judge(
-        subject, [failed(HOLD), equal("approved", True, True, "yes")], {"a": 1, "b": None, "c": "z"}
-    )
+    verdict = judge(subject, [failed(HOLD), equal("approved", True, True, "yes")], {"a": 1, "b": None, "c": "z"})
 
     assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
 

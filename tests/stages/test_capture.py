@@ -45,7 +45,9 @@ def columns(episodes: Episodes) -> dict[str, np.ndarray]:
     found = {name: getattr(episodes, name) for name in ("action", "expert_action", "reward", "terminated", "truncated")}
     found |= {f"observation/{k}": v for k, v in episodes.observation.items()}
     found |= {f"final/{k}": v for k, v in episodes.final_observation.items()}
-    return found | {name: getattr(episodes.table, name) for name in ("episode_id", "start", "length", "world", "agent", "success")}
+    return found | {
+        name: getattr(episodes.table, name) for name in ("episode_id", "start", "length", "world", "agent", "success")
+    }
 
 
 def test_worlds_recorded_together_or_apart_are_the_same(scenario: Scenario) -> None:
@@ -89,7 +91,6 @@ def test_a_recorder_shifted_by_one_step_is_caught_by_replay(scenario: Scenario, 
     compared, differing = replay(bad, load_params(ROOT / "params.yaml"), scenario)
     assert compared == 16
     assert differing > 12
-
 
 
 def test_an_interrupted_capture_goes_on_from_its_shards(

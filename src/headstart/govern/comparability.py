@@ -68,9 +68,9 @@ def _require_matched_seeds(candidate: ArmRuns, scratch: ArmRuns) -> None:
         only = sorted(mine.keys() - theirs.keys()), sorted(theirs.keys() - mine.keys())
         raise InputError(f"arms must share their seeds: only {candidate.arm} has {only[0]}, only {scratch.arm} has {only[1]}")
     for seed, run in mine.items():
-        if run.budget != theirs[seed].budget:
+        if run.budget > theirs[seed].budget:  # with less, a candidate can only hurt itself
             raise InputError(
-                f"seed {seed}: arms must share their budget: {candidate.arm} had {run.budget}, "
+                f"seed {seed}: the candidate may not have more budget than scratch: {candidate.arm} had {run.budget}, "
                 f"{scratch.arm} had {theirs[seed].budget} env steps"
             )
         if run.checkpoint_sha256 == theirs[seed].checkpoint_sha256:

@@ -32,7 +32,7 @@ class Demonstrations:
     def rows(self, index: Tensor) -> "Demonstrations":
         """The rows of a minibatch."""
         return Demonstrations(
-            {key: value[index] for key, value in self.seen.items()},
+            {key: value.index_select(0, index) for key, value in self.seen.items()},
             self.label[index],
             self.returns[index],
             self.decides[index],

@@ -30,7 +30,7 @@ class ConflictAwarePolicyNetwork(nn.Module):
 
     def log_policy(self, seen: Mapping[str, Tensor]) -> Tensor:
         """log π(a | o) over all K actions [B, K]; FORBIDDEN where the mask says so."""
-        logits = self.actor(self._input(seen)).masked_fill(seen["mask"] == 0, FORBIDDEN)
+        logits = torch.where(seen["mask"].bool(), self.actor(self._input(seen)), FORBIDDEN)
         return torch.log_softmax(logits, dim=-1)
 
     def value(self, seen: Mapping[str, Tensor]) -> Tensor:

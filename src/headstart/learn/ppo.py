@@ -47,7 +47,7 @@ class Batch:
     def rows(self, index: Tensor) -> "Batch":
         """The rows of a minibatch."""
         return Batch(
-            {key: value[index] for key, value in self.seen.items()},
+            {key: value.index_select(0, index) for key, value in self.seen.items()},
             self.action[index],
             self.log_prob[index],
             self.advantage[index],

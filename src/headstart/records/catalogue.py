@@ -94,7 +94,8 @@ def add_tag(path: Path, name: str, tag: str) -> Catalogue:
 def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
     """Check every entry whose version is checked out below `root`; returns the names of the entries that were checked.
 
-    Raises IntegrityError, naming all offenders, if a manifest or a file of a dataset has other bytes than recorded.
+    Raises IntegrityError, naming all offenders, if a manifest or a file of a dataset has other bytes than recorded, and
+    InputError if a manifest is no `dataset/1`.
     """
     checked, problems = [], []
     for entry in catalogue.entries:

@@ -17,7 +17,7 @@ has written the same for years, zlib-ng writes others for the same data.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 
@@ -25,14 +25,7 @@ import h5py
 import numpy as np
 
 from headstart.errors import InputError, IntegrityError
-from headstart.records.episodes_layout import (
-    ALLOWED,
-    ATTRIBUTES,
-    GROUPS,
-    Header,
-    check_columns,
-    chunk_shape,
-)
+from headstart.records.episodes_layout import ALLOWED, ATTRIBUTES, GROUPS, Header, check_columns, chunk_shape
 from headstart.records.files import fresh_file, parse_record
 from headstart.records.hdf5_guard import Array, Column, dtype_name, open_guarded, read_column
 from headstart.records.observation import ObservationSchema
@@ -76,18 +69,7 @@ class Episodes:
     table: EpisodeTable
 
 
-_TABLE = (
-    "episode_id",
-    "start",
-    "length",
-    "seed",
-    "world",
-    "episode",
-    "agent",
-    "total_reward",
-    "success",
-    "harm",
-)
+_TABLE = tuple(field.name for field in fields(EpisodeTable) if field.name != "behaviour")
 _STEPS = ("action", "expert_action", "reward", "reward_terms", "terminated", "truncated")
 
 

@@ -9,6 +9,7 @@ from headstart.records.catalogue import Catalogue
 from headstart.records.checkpoint import Card
 from headstart.records.episode_index import EpisodeRow
 from headstart.records.episodes_layout import Header
+from headstart.records.expert import ExpertPolicy
 from headstart.records.files import write_bytes
 from headstart.records.manifest import DatasetManifest
 from headstart.records.observation import ObservationSchema
@@ -27,6 +28,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "dataset/1": TypeAdapter(DatasetManifest),
     "episode-index/1": TypeAdapter(EpisodeRow),  # a row; the file is a TSV
     "episodes/1": TypeAdapter(Header),  # the header; the columns are in episodes_layout
+    "expert-policy/1": TypeAdapter(ExpertPolicy),
     "observation/1": TypeAdapter(ObservationSchema),
     "run/1": TypeAdapter(RunRecord),
     "telemetry-index/1": TypeAdapter(SegmentIndex),

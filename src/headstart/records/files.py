@@ -78,8 +78,9 @@ def fresh_file(path: Path) -> Iterator[Path]:
 def fresh_directory(path: Path) -> Iterator[Path]:
     """Yield a new empty sibling directory; on success fsync it and put it in the place of `path`, on failure remove it.
 
-    The old directory is moved aside, and removed only once the new one stands. A process that is killed leaves a hidden sibling
-    `.<name>.tmp-*`, which nothing reads. Raises InputError if `path` is there and is no directory.
+    The old directory is moved aside, and removed only once the new one stands. A process that is killed leaves hidden siblings
+    `.<name>.tmp-*`, which nothing reads; killed between the two renames, it leaves both directories there and none at `path`,
+    which is a missing input and never a mixed one. Raises InputError if `path` is there and is no directory.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise InputError(f"{path}: expected a directory or nothing, got something else")

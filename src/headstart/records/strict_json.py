@@ -21,8 +21,8 @@ def parse_json(data: bytes, where: str, max_bytes: int = MAX_BYTES, max_depth: i
     """
     if len(data) > max_bytes:
         raise InputError(f"{where}: expected at most {max_bytes} bytes of JSON, got {len(data)}")
-    depth = _depth(data)
-    if depth > max_depth:
+    brackets = data.count(b"{") + data.count(b"[")
+    if brackets > max_depth and (depth := _depth(data)) > max_depth:
         raise InputError(f"{where}: expected JSON nested at most {max_depth} deep, got {depth}")
     try:
         return json.loads(

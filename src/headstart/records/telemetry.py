@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +31,7 @@ FLUSH_S = 1.0
 INDEX = "index.json"
 
 _FSYNC = {"checkpoint", "guardrail", "phase_ended", "run_ended"}
+_OWN = {"kind", "schema_id", "seq", "nonfinite", "wall", *Envelope.model_fields}
 _WALL = ("epoch_duration_sec", "env_steps_per_s")
 _NULLABLE = {
     kind: [
@@ -77,22 +79,22 @@ class TelemetryWriter:
         self._phase: str | None = None
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
-        self._records = self._bytes = 0  # of the open segment
         self._open_segment()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
-            if kind is not None and not self._ended:
-                status = "partial" if issubclass(kind, KeyboardInterrupt) else "failed"
-                self.write("run_ended", status=status, reasons=(), censored=True, error_type=kind.__name__)
-        except HeadstartError:
-            if error is None:
-                raise
-        finally:
+        if kind is None:
             self._close()
+            return
+        with suppress(HeadstartError):  # the error that ended the block says more
+            try:
+                if not self._ended:
+                    status = "partial" if issubclass(kind, KeyboardInterrupt) else "failed"
+                    self.write("run_ended", status=status, reasons=(), censored=True, error_type=kind.__name__)
+            finally:
+                self._close()
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one record of a kind.
@@ -106,20 +108,22 @@ class TelemetryWriter:
             raise InputError(f"telemetry: expected a kind among {sorted(KINDS)}, got {kind!r}")
         if self._ended:
             raise InputError(f"telemetry: expected nothing after run_ended, got {kind}")
+        if taken := sorted(_OWN & fields.keys()):
+            raise InputError(f"telemetry record {kind!r}: {taken} are the writer's own, not to be given")
         line = self._line(kind, fields)
         self._append(kind, canonical_json(line.model_dump(mode="json")) + b"\n")
         self._seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
         self._phase = None if kind == "phase_ended" else line.phase
 
     def _line(self, kind: str, fields: dict[str, Any]) -> Line:
-        wall = self._wall({name: fields.pop(name, None) for name in _WALL})
+        clock = {name: fields.pop(name, None) for name in _WALL}
         if kind == "run_ended":
             fields = {"records_written": self._seq + 1, "records_sampled_out": 0} | fields
         nonfinite: list[str] = []
         values = dict.fromkeys(_NULLABLE[kind]) | {"phase": self._phase, "env_steps": self._env_steps}
         values |= {name: _finite(value, name, nonfinite) for name, value in fields.items()}
-        own = {"seq": self._seq + 1, "nonfinite": sorted(nonfinite), "wall": wall}
         try:
+            own = {"seq": self._seq + 1, "nonfinite": sorted(nonfinite), "wall": self._wall(clock)}
             return KINDS[kind].model_validate(values | self._fields_of_run | own)
         except ValidationError as error:
             raise InputError(f"telemetry record {kind!r}: {problems(error)}") from None
@@ -152,13 +156,13 @@ class TelemetryWriter:
         self._path = self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
         self._file: IO[bytes] = self._path.open("xb", buffering=BUFFER_BYTES)
         self._hash = hashlib.sha256()
-        self._records = self._bytes = 0
+        self._records = self._bytes = 0  # of this segment
 
     def _close(self) -> None:
         try:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            with self._file:
+                self._file.flush()
+                os.fsync(self._file.fileno())
         except OSError as error:
             raise IntegrityError(f"{self._path}: the log cannot be written: {error.strerror}") from None
 
@@ -167,7 +171,6 @@ class TelemetryWriter:
         digest = self._hash.hexdigest()
         self._closed.append(Segment(name=self._path.name, sha256=digest, records=self._records, bytes=self._bytes))
         write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
-        self._records = self._bytes = 0  # of the open segment
         self._open_segment()
 
 

@@ -1,6 +1,6 @@
 """The kinds of telemetry record but for `update`, and the table of all kinds."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, JsonValue, StringConstraints, TypeAdapter
 
@@ -225,15 +225,4 @@ AnyLine = (
     | RunEnded
 )
 ANY_LINE: TypeAdapter[AnyLine] = TypeAdapter(Annotated[AnyLine, Field(discriminator="kind")])
-KINDS: dict[str, type[Line]] = {
-    "run_started": RunStarted,
-    "phase_started": PhaseStarted,
-    "bc_epoch": BcEpoch,
-    "update": Update,
-    "evaluation": Evaluation,
-    "capture_progress": CaptureProgress,
-    "checkpoint": CheckpointLine,
-    "guardrail": GuardrailLine,
-    "phase_ended": PhaseEnded,
-    "run_ended": RunEnded,
-}
+KINDS: dict[str, type[Line]] = {model.model_fields["kind"].default: model for model in get_args(AnyLine)}
