@@ -9,6 +9,7 @@ export OMP_NUM_THREADS ?= 1
 
 repro: $(VENV)/ready  ## the whole pipeline on the embedded default
 	dvc repro
+	headstart report
 
 test: $(VENV)/ready  ## all tests but the slow ones
 	pytest -m "not slow"

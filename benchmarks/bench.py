@@ -11,9 +11,6 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from statistics import median
 
-for variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"
-
 import numba
 import torch
 
@@ -32,6 +29,7 @@ PASSES = 5
 
 def main() -> None:
     """Print every figure."""
+    torch.set_num_threads(1)
     print(f"headstart bench: {SCENARIO}, {os.cpu_count()} cores, torch {torch.__version__}, numba {numba.__version__}")
     print(f"load average at the start: {os.getloadavg()[0]:.2f}")
     simulators()

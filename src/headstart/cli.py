@@ -91,7 +91,7 @@ def evaluate() -> None:
 
 @app.command()
 def report() -> None:
-    """Write reports/index.md and a report with figures for every scenario."""
+    """Write reports/<scenario>/report.md for every scenario."""
     from headstart.view.report import write_reports
 
     for path in write_reports(Path()):

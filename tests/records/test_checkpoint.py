@@ -9,6 +9,7 @@ import pytest
 
 from headstart.errors import InputError, IntegrityError, SchemaMismatch
 from headstart.records.checkpoint import CARD, WEIGHTS, Card, load_checkpoint, save_checkpoint
+from headstart.records.files import sha256_bytes
 from headstart.records.observation import ObservationSchema
 
 
@@ -104,8 +105,6 @@ def test_a_card_without_a_hash_vouches_for_nothing(tmp_path: Path, card: Card, t
 def test_weights_that_are_no_safetensors_are_refused(
     tmp_path: Path, card: Card, tensors: dict[str, np.ndarray], data: bytes
 ) -> None:
-    from headstart.records.files import sha256_bytes
-
     save_checkpoint(tmp_path, tensors, card)
     text = json.loads((tmp_path / CARD).read_text()) | {"weights_sha256": sha256_bytes(data)}
     (tmp_path / CARD).write_text(json.dumps(text))

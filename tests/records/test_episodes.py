@@ -1,5 +1,6 @@
 """Episodes survive disk, selection and concatenation bit for bit, and equal episodes are equal bytes."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -190,8 +191,6 @@ def test_an_episode_has_its_name_from_all_that_made_it() -> None:
     key = b'["' + b"a" * 64 + b'",7,100,0,3,"' + b"b" * 64 + b'"]'
 
     name = episode_ids("a" * 64, "b" * 64, *columns)
-
-    import hashlib
 
     assert name.dtype == np.dtype("S16")
     assert name[0] == hashlib.sha256(key).hexdigest()[:16].encode()

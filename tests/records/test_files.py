@@ -10,7 +10,6 @@ from typing import Literal
 import pytest
 
 from headstart.errors import InputError
-from headstart.records import files
 from headstart.records.files import (
     fresh_directory,
     fresh_file,
@@ -81,8 +80,8 @@ def test_a_file_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: p
         events.append("rename")
         replace(source, target)
 
-    monkeypatch.setattr(files.os, "fsync", noted_fsync)
-    monkeypatch.setattr(files.os, "replace", noted_replace)
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
 
     write_bytes(tmp_path / "f", b"new")
 
@@ -112,6 +111,21 @@ def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> N
 
     assert done.returncode == -signal.SIGKILL
     assert (tmp_path / "f").read_bytes() == b"old"
+
+
+def test_a_process_killed_while_filling_a_directory_leaves_the_old_one(tmp_path: Path) -> None:
+    with fresh_directory(tmp_path / "d") as temporary:
+        (temporary / "old").write_text("old")
+    program = (
+        "import os, signal, sys; from pathlib import Path; from headstart.records.files import fresh_directory\n"
+        "with fresh_directory(Path(sys.argv[1])) as temporary:\n"
+        "    (temporary / 'half').write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, tmp_path / "d"])
+
+    assert done.returncode == -signal.SIGKILL
+    assert os.listdir(tmp_path / "d") == ["old"]
 
 
 def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -146,7 +160,7 @@ def test_a_swap_that_fails_half_way_puts_the_old_directory_back(tmp_path: Path, 
             raise OSError("disk on fire")
         os.replace(source, target)
 
-    monkeypatch.setattr(files.os, "rename", rename)
+    monkeypatch.setattr(os, "rename", rename)
 
     with pytest.raises(OSError, match="disk on fire"), fresh_directory(tmp_path / "d") as temporary:
         (temporary / "new").write_text("new")

@@ -181,7 +181,7 @@ def more_attributes(file: h5py.File) -> None:
     file.attrs["note"] = np.bytes_(b"x")
 
 
-REFUSED = {
+REFUSED: dict[Callable[[h5py.File], None], str] = {
     external_link: "/steps/reward: expected data, got a soft or external link",
     soft_link: "/steps/reward: expected data, got a soft or external link",
     external_storage: "/steps/reward: expected its data in this file, got external storage",

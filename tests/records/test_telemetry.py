@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,16 +14,16 @@ import pytest
 from headstart.errors import InputError, IntegrityError
 from headstart.records import telemetry
 from headstart.records.telemetry import INDEX, TelemetryWriter
-from headstart.records.telemetry_kinds import KINDS, Update
+from headstart.records.telemetry_kinds import KINDS
 from headstart.records.telemetry_line import Envelope
 from headstart.records.telemetry_reader import read_telemetry
+from headstart.records.telemetry_update import Update
 
 WriteRun = Callable[..., None]
 RequireSchema = Callable[[bytes | str, str], None]
 SEGMENT = "telemetry-0000.ndjson"
-FIELDS = json.loads(
-    (Path(__file__).parents[1] / "golden" / "telemetry_fields.json").read_text()
-)  # by kind, without nullable ones
+GOLDEN = Path(__file__).parents[1] / "golden" / "telemetry_fields.json"
+FIELDS: dict[str, dict[str, Any]] = json.loads(GOLDEN.read_text())  # by kind, without nullable ones
 
 
 def update(**changes: Any) -> dict[str, Any]:
@@ -118,6 +119,7 @@ def test_the_run_ended_counts_its_records(tmp_path: Path, write_run: WriteRun) -
         ("update", update(transitions=1.5), "field transitions: .*integer"),
         ("update", update(clip_fraction=1.5), "field clip_fraction: .*less than or equal to 1"),
         ("update", update(seq=9), "writer's own"),
+        ("update", update(epoch_duration_sec="fast"), "field epoch_duration_sec: .*number, got 'fast'"),
         ("guardrail", FIELDS["guardrail"] | {"reason": "x" * 201}, "field reason"),
         ("guardrail", FIELDS["guardrail"] | {"threshold": math.nan}, "field threshold"),
     ],
@@ -183,8 +185,11 @@ def test_an_important_record_is_on_disk_at_once_and_an_update_within_a_second(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, envelope: Envelope
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(telemetry.os, "fsync", synced.append)
-    size = lambda: (tmp_path / SEGMENT).stat().st_size  # noqa: E731
+    monkeypatch.setattr(os, "fsync", synced.append)
+
+    def size() -> int:
+        return (tmp_path / SEGMENT).stat().st_size
+
     with TelemetryWriter(tmp_path, envelope) as writer:
         writer.write("update", **update())
         after_update = size()
@@ -210,9 +215,23 @@ def test_a_full_disk_stops_the_run_with_an_error_of_ours(
         raise OSError(28, "No space left on device")
 
     with TelemetryWriter(tmp_path, envelope) as writer, monkeypatch.context() as patch:
-        patch.setattr(telemetry.os, "fsync", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(IntegrityError, match="the log cannot be written: No space left on device"):
             writer.write("guardrail", **FIELDS["guardrail"])
+
+
+@pytest.mark.parametrize(("error", "expected"), [(ZeroDivisionError("own"), ZeroDivisionError), (None, IntegrityError)])
+def test_a_disk_that_is_full_at_the_end_hides_no_earlier_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, envelope: Envelope, error: Exception | None, expected: type[Exception]
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(expected), TelemetryWriter(tmp_path, envelope):
+        if error:
+            raise error
 
 
 def test_an_update_costs_less_than_a_millisecond(tmp_path: Path, envelope: Envelope) -> None:

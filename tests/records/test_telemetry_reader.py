@@ -100,6 +100,14 @@ def test_two_equal_runs_have_one_canonical_hash(tmp_path: Path, write_run: Write
     assert canonical_sha256(first[:-1]) != canonical_sha256(first)
 
 
+def test_the_canonical_hash_is_the_golden_one(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run(tmp_path)
+
+    found = canonical_sha256(read_telemetry(tmp_path).records)
+
+    assert found == "1da78065db14df137b2163f75dc0c3313d0ac962972a5f8ad8305deaee69c437"
+
+
 def test_a_torn_segment_that_is_not_the_last_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path, max_records=4)
     (tmp_path / INDEX).unlink()

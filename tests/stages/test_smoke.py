@@ -96,6 +96,14 @@ def test_everything_comes_back_from_the_remote(clone: Path) -> None:
     assert "up to date" in run(clone, "dvc", "status")
 
 
+def test_the_catalogue_agrees_with_the_files_and_the_report_reads(clone: Path) -> None:
+    assert "1 checked" in run(clone, "headstart", "catalogue", "check")
+    assert "report.md" in run(clone, "headstart", "report")
+    text = (clone / "reports/queue_conflict/report.md").read_text()
+    assert "## beyond_expert: " in text
+    assert "nan" not in text.lower().replace("dominant", "")
+
+
 def test_a_missing_input_is_named_without_a_traceback(clone: Path, tmp_path: Path) -> None:
     shutil.copy2(clone / "params.yaml", tmp_path / "params.yaml")
     shutil.copytree(clone / "scenarios", tmp_path / "scenarios")

@@ -79,6 +79,7 @@ class TelemetryWriter:
         self._phase: str | None = None
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
+        self._records = self._bytes = 0  # of the open segment
         self._open_segment()
 
     def __enter__(self) -> Self:
@@ -156,7 +157,7 @@ class TelemetryWriter:
         self._path = self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
         self._file: IO[bytes] = self._path.open("xb", buffering=BUFFER_BYTES)
         self._hash = hashlib.sha256()
-        self._records = self._bytes = 0  # of this segment
+        self._records = self._bytes = 0
 
     def _close(self) -> None:
         try:

@@ -24,6 +24,7 @@ def catalogue(params: Params, scenario: Scenario) -> str:
         version=manifest.version,
         scenario=manifest.scenario,
         manifest=path.as_posix(),
+        directory=(DATA / scenario.name / "curated").as_posix(),
         manifest_sha256=sha256_file(path),
         episodes=manifest.accepted.episodes,
         steps=manifest.accepted.steps,

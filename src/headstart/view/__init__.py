@@ -1,0 +1,1 @@
+"""For eyes only: no stage depends on what is here."""

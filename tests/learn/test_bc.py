@@ -1,0 +1,98 @@
+"""Behaviour cloning: returns, scores by hand, a toy that must be learned, and data that cannot pass."""
+
+import numpy as np
+import pytest
+import torch
+
+from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
+from headstart.govern.verdict import Outcome, Subject
+from headstart.learn.bc import Demonstrations, Judgement, demonstrations, discounted_returns, fit, judge
+from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.params import BCParams, NetworkParams
+from headstart.records.runs import Score
+
+SETTINGS = BCParams(
+    seed=0,
+    epochs=30,
+    batch_size=64,
+    learning_rate=0.02,
+    weight_decay=0.0,
+    value_coef=0.5,
+    gamma=0.5,
+    patience=30,
+    min_accuracy=0.9,
+    min_macro_f1=0.8,
+    success_margin=0.05,
+    closed_loop_worlds=1,
+)
+
+
+def toy(rows: int, seed: int, constant: bool = False) -> Demonstrations:
+    """Action 1 where the feature is positive; or always 0."""
+    rng = np.random.default_rng(seed)
+    features = rng.uniform(-1, 1, (rows, 1)).astype(np.float32)
+    label = np.zeros(rows, np.int64) if constant else (features[:, 0] > 0).astype(np.int64)
+    seen = {"features": features, "mask": np.ones((rows, 2), np.uint8)}
+    return demonstrations(seen, label, features[:, 0], np.ones(rows, np.int64), 0.5)
+
+
+def network() -> ConflictAwarePolicyNetwork:
+    torch.manual_seed(0)
+    return ConflictAwarePolicyNetwork(1, 2, None, NetworkParams(hidden=(16,)))
+
+
+def test_returns_are_discounted_within_each_episode() -> None:
+    found = discounted_returns(np.array([1.0, 2.0, 4.0, 8.0, 1.0]), np.array([3, 2]), 0.5)
+    np.testing.assert_allclose(found, [1 + 1 + 1, 2 + 2, 4, 8.5, 1])
+
+
+def test_a_toy_is_learned_and_its_value_too() -> None:
+    clone = network()
+    epochs = list(fit(clone, toy(512, 1), toy(256, 2), SETTINGS))
+    judged = judge(clone, toy(256, 2))
+    assert judged.accuracy > 0.97
+    assert judged.value_explained_variance > 0.95
+    assert judged.loss == pytest.approx(min(e.heldout.loss for e in epochs))
+
+
+def test_the_learning_rate_is_really_used() -> None:
+    losses = [
+        next(fit(network(), toy(256, 1), toy(64, 2), SETTINGS.model_copy(update={"epochs": 1, "learning_rate": rate}))).loss
+        for rate in (1e-7, 1e-2)
+    ]
+    assert losses[1] < losses[0] - 0.01
+
+
+def test_it_stops_when_the_heldout_loss_no_longer_falls() -> None:
+    wrong = toy(256, 2)
+    wrong = Demonstrations(wrong.seen, 1 - wrong.label, wrong.returns, wrong.decides)  # what is learned only hurts here
+    epochs = list(fit(network(), toy(256, 1), wrong, SETTINGS.model_copy(update={"patience": 2})))
+    assert len(epochs) == 3
+    assert epochs[-1].stops
+
+
+def test_scores_by_hand() -> None:
+    judged = Judgement(0.1, 0.8, np.array([[6, 2, 0], [0, 2, 0], [0, 0, 0]]), 0.0, 1.0)
+    np.testing.assert_allclose(judged.recall[:2], [0.75, 1.0])
+    np.testing.assert_allclose(judged.f1[:2], [12 / 14, 4 / 6])
+    assert judged.macro_f1 == pytest.approx((12 / 14 + 4 / 6) / 2)  # the action that never occurs does not count
+    assert judged.majority_share == pytest.approx(0.8)
+
+
+def test_steps_without_a_choice_are_not_scored() -> None:
+    data = toy(100, 1)
+    forced = Demonstrations(data.seen, data.label, data.returns, torch.zeros(100))
+    mixed = Demonstrations(data.seen, data.label, data.returns, torch.cat([torch.ones(10), torch.zeros(90)]))
+    assert judge(network(), forced).confusion.sum() == 0
+    assert judge(network(), mixed).confusion.sum() == 10
+
+
+def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -> None:
+    clone = network()
+    list(fit(clone, toy(256, 1, constant=True), toy(128, 2, constant=True), SETTINGS))
+    judged = judge(clone, toy(128, 2, constant=True))
+    perfect = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
+    metrics = BcMetrics(judged.accuracy, judged.macro_f1, judged.majority_share, perfect, perfect)
+    verdict = bc_gate(metrics, BcLimits(success_margin=0.05), Subject(type="bc", id="toy", sha256="0"))
+    assert judged.accuracy == 1.0
+    assert verdict.outcome is Outcome.FAIL

@@ -1,0 +1,312 @@
+"""PPO: losses by hand, invariants of an update, and probe environments that name the part that is broken."""
+
+import math
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from gymnasium.vector.utils import batch_space
+
+from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
+from headstart.learn.ppo import Batch, Weights, estimate, make_optimizer, policy_loss, update, value_loss
+from headstart.learn.rollout import Player, sample
+from headstart.params import NetworkParams, PPOParams
+from headstart.worlds.api import Array, Observations, World, WorldSpec
+
+PLAIN = PPOParams(advantage_normalization=False)
+TORCH_SEED = 0
+
+
+def batch(
+    new: list[float], old: list[float], advantage: list[float], decides: list[float] | None = None
+) -> tuple[torch.Tensor, Batch]:
+    """B rows of two actions, of which the first was taken with probability `old` and now has `new`."""
+    probability = torch.tensor(new)
+    log_policy = torch.stack([probability.log(), (1 - probability).log()], dim=1).requires_grad_()
+    rows = len(new)
+    return log_policy, Batch(
+        seen={},
+        action=torch.zeros(rows, dtype=torch.int64),
+        log_prob=torch.tensor(old).log(),
+        advantage=torch.tensor(advantage),
+        returns=torch.zeros(rows),
+        value=torch.zeros(rows),
+        decides=torch.tensor(decides or [1.0] * rows),
+        reference=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "advantage", "loss"),
+    [
+        (0.55, 1.0, -1.1),  # ratio 1.1, within 1 ± 0.2
+        (0.75, 1.0, -1.2),  # ratio 1.5, clipped: no more to win
+        (0.75, -1.0, 1.5),  # ratio 1.5, not clipped: the worse of the two counts
+        (0.25, 1.0, -0.5),  # ratio 0.5, not clipped
+        (0.25, -1.0, 0.8),  # ratio 0.5, clipped
+    ],
+)
+def test_the_surrogate_is_clipped_on_the_side_that_would_flatter(new: float, advantage: float, loss: float) -> None:
+    log_policy, rows = batch([new], [0.5], [advantage])
+    _, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3))
+    assert parts["loss_policy"].item() == pytest.approx(loss)
+
+
+def test_clipped_rows_have_no_gradient() -> None:
+    log_policy, rows = batch([0.75, 0.55], [0.5, 0.5], [1.0, 1.0])
+    policy_loss(log_policy, rows, PLAIN, Weights(1e-3))[0].backward()
+    assert log_policy.grad is not None
+    assert log_policy.grad[0, 0] == 0
+    assert log_policy.grad[1, 0].item() == pytest.approx(-1.1 / 2)
+
+
+def test_entropy_kl_and_clip_fraction_by_hand() -> None:
+    log_policy, rows = batch([0.75, 0.5], [0.5, 0.5], [1.0, 1.0])
+    loss, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3, entropy_coef=0.1))
+    entropy = (-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) + math.log(2)) / 2
+    assert parts["entropy"].item() == pytest.approx(entropy)
+    assert parts["kl_divergence"].item() == pytest.approx((1.5 - 1 - math.log(1.5)) / 2)
+    assert parts["clip_fraction"].item() == pytest.approx(0.5)
+    assert loss.item() == pytest.approx((-1.2 - 1.0) / 2 - 0.1 * entropy)
+
+
+def test_the_kl_term_is_that_of_policy_to_reference() -> None:
+    log_policy, rows = batch([0.75], [0.75], [0.0])
+    rows.reference = torch.tensor([[0.5, 0.5]]).log()
+    loss, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3, kl_weight=2.0))
+    kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
+    assert parts["loss_kl"].item() == pytest.approx(kl)
+    assert loss.item() == pytest.approx(2 * kl)
+
+
+def test_rows_without_a_choice_do_not_count() -> None:
+    log_policy, rows = batch([0.55, 0.99], [0.5, 0.5], [1.0, 100.0], decides=[1.0, 0.0])
+    _, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3))
+    assert parts["loss_policy"].item() == pytest.approx(-1.1)
+
+
+def test_advantages_are_normalised_over_decision_rows() -> None:
+    log_policy, rows = batch([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [1.0, 3.0, 1000.0], decides=[1.0, 1.0, 0.0])
+    policy_loss(log_policy, rows, PPOParams(), Weights(1e-3))[0].backward()
+    assert log_policy.grad is not None
+    np.testing.assert_allclose(log_policy.grad[:, 0], [0.5, -0.5, 0.0], atol=1e-6)
+
+
+def test_value_loss_with_and_without_clipping() -> None:
+    _, rows = batch([0.5, 0.5], [0.5, 0.5], [0.0, 0.0])
+    rows.returns, rows.value = torch.tensor([1.0, 1.0]), torch.tensor([0.0, 0.0])
+    value = torch.tensor([0.5, 2.0])
+    assert value_loss(value, rows, PLAIN).item() == pytest.approx((0.25 + 1.0) / 2)
+    # near = 0.2 for both: errors max(0.25, 0.64) and max(1.0, 0.64)
+    assert value_loss(value, rows, PPOParams(value_clip=0.2)).item() == pytest.approx((0.64 + 1.0) / 2)
+
+
+def test_a_masked_action_has_no_probability_and_is_never_drawn() -> None:
+    network = ConflictAwarePolicyNetwork(2, 3, None, NetworkParams(hidden=(8,)))
+    seen = {"features": torch.randn(5000, 2), "mask": torch.tensor([[1, 0, 1]]).expand(5000, 3).to(torch.uint8)}
+    log_policy = network.log_policy(seen)
+    assert log_policy[:, 1].exp().max() < 1e-20
+    drawn = sample(log_policy, torch.Generator().manual_seed(0))
+    assert set(drawn.tolist()) == {0, 2}
+
+
+def test_actions_are_drawn_with_their_probabilities() -> None:
+    log_policy = torch.tensor([[0.1, 0.2, 0.7]]).log().expand(100_000, 3)
+    counts = torch.bincount(sample(log_policy, torch.Generator().manual_seed(1)), minlength=3) / 100_000
+    np.testing.assert_allclose(counts, [0.1, 0.2, 0.7], atol=0.01)
+
+
+# --- probe environments -----------------------------------------------------------------------------------------------
+
+
+class Probe(World):
+    """W worlds of one agent; an episode is `length` ticks long, the last one ends it. Subclasses say what is seen and paid."""
+
+    length = 1
+    truncates = False
+
+    def __init__(self, num_worlds: int = 32) -> None:
+        self.names = WorldSpec("probe", ("signal", "clock"), ("left", "right"), ("reward",), ("visits",))
+        self.num_worlds = self.num_envs = num_worlds
+        self.num_agents, self.horizon = 1, self.length
+        spaces = {"features": gym.spaces.Box(-1, 1, (2,), np.float32), "mask": gym.spaces.Box(0, 1, (2,), np.uint8)}
+        self.single_observation_space = gym.spaces.Dict(spaces)
+        self.observation_space = batch_space(self.single_observation_space, num_worlds)
+        self.single_action_space = gym.spaces.Discrete(2)
+        self.action_space = batch_space(self.single_action_space, num_worlds)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
+        self.rng = np.random.default_rng(seed)
+        self.tick = np.zeros(self.num_worlds, np.int64)
+        self.signal = self.rng.choice([-1.0, 1.0], self.num_worlds)
+        return self.seen(), {}
+
+    def seen(self) -> Observations:
+        features = np.stack([self.signal, self.tick / max(1, self.length)], axis=1).astype(np.float32)
+        return {"features": features, "mask": np.ones((self.num_worlds, 2), np.uint8)}
+
+    def reward(self, actions: Array) -> Array:
+        raise NotImplementedError
+
+    def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
+        reward = self.reward(actions).astype(np.float32)
+        self.tick += 1
+        end = self.tick >= self.length
+        final = self.seen()
+        self.tick[end] = 0
+        self.signal = np.where(end, self.rng.choice([-1.0, 1.0], self.num_worlds), self.signal)
+        none = np.zeros(self.num_worlds, bool)
+        info = {
+            "reward_terms": reward[:, None],
+            "final_obs": final,
+            "episode_end": end,
+            "stats": np.zeros((self.num_worlds, 1, 1), np.int32),
+        }
+        return self.seen(), reward, none if self.truncates else end, end if self.truncates else none, info
+
+    def expert_actions(self) -> Array:
+        return np.zeros(self.num_worlds, np.int64)
+
+    def snapshot(self) -> dict[str, Array]:
+        return {}
+
+    def restore(self, snapshot: dict[str, Array]) -> Observations:
+        return self.seen()
+
+
+class Constant(Probe):
+    """Pays 1 and ends: V = 1."""
+
+    def reward(self, actions: Array) -> Array:
+        return np.ones(self.num_worlds)
+
+
+class Signal(Probe):
+    """Pays what is seen and ends: V = signal."""
+
+    def reward(self, actions: Array) -> Array:
+        return self.signal
+
+
+class Later(Probe):
+    """Pays 1 in the second of two ticks: V = γ, then 1."""
+
+    length = 2
+
+    def reward(self, actions: Array) -> Array:
+        return (self.tick == 1).astype(float)
+
+
+class Choice(Probe):
+    """Pays the right choice: the policy must become `right` where the signal is positive."""
+
+    def reward(self, actions: Array) -> Array:
+        return np.where((actions == 1) == (self.signal > 0), 1.0, -1.0)
+
+
+class Forever(Probe):
+    """Pays 1 in every tick and is only ever truncated: V = 1 / (1 − γ)."""
+
+    truncates = True
+
+    def seen(self) -> Observations:
+        seen = super().seen()
+        seen["features"][:, 1] = 0.0  # no clock: what is seen last looks like everything before
+        return seen
+
+    def reward(self, actions: Array) -> Array:
+        return np.ones(self.num_worlds)
+
+
+def learn(
+    world: World, updates: int, gamma: float = 0.5, learning_rate: float = 1e-2, seed: int = TORCH_SEED
+) -> ConflictAwarePolicyNetwork:
+    torch.manual_seed(seed)
+    torch.set_num_threads(1)
+    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(32,)))
+    params = PPOParams(gamma=gamma, gae_lambda=0.9, num_epochs=4, mini_batch_size=64, max_grad_norm_value=10.0)
+    generator, optimizer = torch.Generator().manual_seed(seed), make_optimizer(network)
+    player = Player(world, seed, generator)
+    for _ in range(updates):
+        update(network, optimizer, player.play(network, 8), params, Weights(learning_rate, 0.01), generator)
+    return network
+
+
+def values(network: ConflictAwarePolicyNetwork, *features: tuple[float, float]) -> list[float]:
+    with torch.no_grad():
+        found: list[float] = network.value({"features": torch.tensor(features)}).tolist()
+    return found
+
+
+def test_probe_constant_value() -> None:
+    assert values(learn(Constant(), 60), (1.0, 0.0), (-1.0, 0.0)) == pytest.approx([1.0, 1.0], abs=0.05)
+
+
+def test_probe_value_depends_on_the_observation() -> None:
+    assert values(learn(Signal(), 80), (1.0, 0.0), (-1.0, 0.0)) == pytest.approx([1.0, -1.0], abs=0.1)
+
+
+def test_probe_a_later_reward_is_discounted() -> None:
+    found = values(learn(Later(), 100), (1.0, 0.0), (1.0, 0.5))
+    assert found == pytest.approx([0.5, 1.0], abs=0.1)
+
+
+def test_probe_the_policy_takes_the_action_that_pays() -> None:
+    network = learn(Choice(), 60)
+    mask = torch.ones(2, 2, dtype=torch.uint8)
+    policy = network.log_policy({"features": torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), "mask": mask}).exp()
+    assert policy[0, 1] > 0.9
+    assert policy[1, 0] > 0.9
+
+
+def test_probe_a_truncation_does_not_end_the_future() -> None:
+    assert values(learn(Forever(), 150), (1.0, 0.0)) == pytest.approx([2.0], abs=0.15)
+
+
+# --- an update --------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_minibatch_reproduces_the_log_probabilities_of_the_rollout() -> None:
+    network = learn(Choice(), 3)
+    generator = torch.Generator().manual_seed(5)
+    rollout = Player(Choice(), 5, generator).play(network, 8)
+    rows, _ = estimate(network, rollout, PLAIN, None)
+    _, parts = policy_loss(network.log_policy(rows.seen), rows, PLAIN, Weights(1e-3))
+    assert abs(parts["kl_divergence"].item()) < 1e-6
+    assert parts["clip_fraction"].item() == 0.0
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_rate_gives_others() -> None:
+    first, again, other = (tensors(learn(Choice(), 5, learning_rate=lr)) for lr in (1e-2, 1e-2, 1e-3))
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+    assert any((first[name] != other[name]).any() for name in first)
+
+
+def test_a_frozen_actor_does_not_move_while_the_critic_learns() -> None:
+    torch.manual_seed(0)
+    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    before = {name: value.copy() for name, value in tensors(network).items()}
+    generator = torch.Generator().manual_seed(0)
+    rollout = Player(Constant(), 0, generator).play(network, 8)
+    metrics = update(network, make_optimizer(network), rollout, PLAIN, Weights(1e-2, actor_frozen=True), generator)
+    after = tensors(network)
+    assert all((before[n] == after[n]).all() for n in before if n.startswith("actor"))
+    assert any((before[n] != after[n]).any() for n in before if n.startswith("critic"))
+    assert "loss_policy" not in metrics
+
+
+def test_the_total_is_the_sum_of_its_parts() -> None:
+    torch.manual_seed(0)
+    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    generator = torch.Generator().manual_seed(0)
+    rollout = Player(Choice(), 0, generator).play(network, 8)
+    reference = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    params = PPOParams(num_epochs=1, mini_batch_size=256, value_loss_coef=0.5)
+    weights = Weights(1e-3, entropy_coef=0.1, kl_weight=0.3)
+    m = update(network, make_optimizer(network), rollout, params, weights, generator, reference)
+    total = m["loss_policy"] + 0.5 * m["loss_value"] - 0.1 * m["entropy"] + 0.3 * m["loss_kl"]
+    assert m["loss_total"] == pytest.approx(total, abs=1e-5)
+    assert (m["updates"], m["transitions"]) == (1, 256)

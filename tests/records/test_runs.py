@@ -1,0 +1,62 @@
+"""What an arm and an expert leave behind comes back from disk and is what the schemas say."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from headstart.errors import InputError
+from headstart.records.expert import ExpertPolicy
+from headstart.records.files import read_record, write_record
+from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+
+RequireSchema = Callable[[bytes | str, str], None]
+SCORE = Score(episodes=4, success=3, harm=1, return_mean=0.1, return_sd=0.2)
+RUNS = ArmRuns(
+    scenario="queue_conflict",
+    arm="scratch",
+    design=EvaluationDesign(
+        scenario_sha256="a" * 64, evaluation_seed=1, evaluation_worlds=4, every=100, exam_seed=2, exam_worlds=4
+    ),
+    demonstration_steps=0,
+    runs=(
+        SeedRun(
+            seed=7,
+            budget=100,
+            env_steps=100,
+            curve=(CurvePoint(env_steps=0, sampled=SCORE, deterministic=SCORE),),
+            exam={"sampled": SCORE, "deterministic": SCORE},
+            checkpoint_sha256="c" * 64,
+        ),
+    ),
+)
+EXPERT = ExpertPolicy(
+    kind="scripted",
+    world="town",
+    scenario="queue_conflict",
+    scenario_sha256="a" * 64,
+    policy_sha256="b" * 64,
+    seed=7,
+    score=SCORE,
+    state="draft",
+    diagnostics=("success 0.4 < 0.9",),
+)
+
+
+@pytest.mark.parametrize("record", [RUNS, EXPERT], ids=lambda record: record.schema_id)
+def test_a_record_comes_back_and_is_valid_by_its_schema(
+    tmp_path: Path, record: ArmRuns | ExpertPolicy, require_schema: RequireSchema
+) -> None:
+    write_record(tmp_path / "r.json", record)
+
+    assert read_record(tmp_path / "r.json", type(record)) == record
+    require_schema((tmp_path / "r.json").read_bytes(), record.schema_id)
+
+
+def test_an_exam_of_an_unknown_mode_is_refused(tmp_path: Path) -> None:
+    write_record(tmp_path / "r.json", RUNS)
+    text = (tmp_path / "r.json").read_text().replace('"exam": {\n        "deterministic"', '"exam": {\n        "greedy"')
+    (tmp_path / "r.json").write_text(text)
+
+    with pytest.raises(InputError, match=r"field runs\.0\.exam\.greedy"):
+        read_record(tmp_path / "r.json", ArmRuns)
