@@ -34,9 +34,9 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params[section] |= values
     params["seeds"] = [0, 1]
     params["scenarios"] = ["queue_conflict"]
-    for arm in ("scratch", "pretrained"):
+    for arm, steps in (("scratch", 32768), ("pretrained", 16384)):  # one phase and two: the same budget
         for phase in params["arms"][arm]["phases"]:
-            phase["env_steps"] = 16384
+            phase["env_steps"] = steps
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     run(folder, "git", "init", "-q", "-b", "main")
     run(folder, "git", "config", "user.email", "smoke@example.org")
