@@ -2,16 +2,44 @@
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from headstart.params import NetworkParams
 
 MAP_EMBEDDING = 64
 FORBIDDEN = -60.0  # logit of a masked action: a probability below 1e-20, yet no denormal, which would slow exp tenfold
-ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU}
+SIMD_COLUMNS = 16  # torch's log_softmax leaves its fast path where the last dimension is not a multiple of it
+
+
+class Tanh(nn.Module):
+    """tanh in place, on a CPU by NumPy's vectorised kernel: on AMD cores it takes a seventh of the time of torch's, which is MKL's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _NumpyTanh.apply(x) if x.device.type == "cpu" else torch.tanh(x)
+
+
+class _NumpyTanh(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        in_place = x.detach().numpy()
+        np.tanh(in_place, out=in_place)
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(x)
+        return x
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.tanh_backward(gradient, y)  # type: ignore[no-any-return]
+
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": nn.ReLU}
 
 
 class ConflictAwarePolicyNetwork(nn.Module):
@@ -31,7 +59,9 @@ class ConflictAwarePolicyNetwork(nn.Module):
     def log_policy(self, seen: Mapping[str, Tensor]) -> Tensor:
         """log π(a | o) over all K actions [B, K]; FORBIDDEN where the mask says so."""
         logits = torch.where(seen["mask"].bool(), self.actor(self._input(seen)), FORBIDDEN)
-        return torch.log_softmax(logits, dim=-1)
+        actions = logits.shape[-1]
+        padded = nn.functional.pad(logits, (0, -actions % SIMD_COLUMNS), value=FORBIDDEN)
+        return torch.log_softmax(padded, dim=-1)[:, :actions]
 
     def value(self, seen: Mapping[str, Tensor]) -> Tensor:
         """V(o) [B]."""
