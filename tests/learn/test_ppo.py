@@ -154,7 +154,7 @@ class Probe(World):
         reward = self.reward(actions).astype(np.float32)
         self.tick += 1
         end = self.tick >= self.length
-        final = self.seen()
+        final, stats = self.seen(), self.running_stats
         self.tick[end] = 0
         self.signal = np.where(end, self.rng.choice([-1.0, 1.0], self.num_worlds), self.signal)
         none = np.zeros(self.num_worlds, bool)
@@ -162,12 +162,16 @@ class Probe(World):
             "reward_terms": reward[:, None],
             "final_obs": final,
             "episode_end": end,
-            "stats": np.zeros((self.num_worlds, 1, 1), np.int32),
+            "stats": stats,
         }
         return self.seen(), reward, none if self.truncates else end, end if self.truncates else none, info
 
     def expert_actions(self) -> Array:
         return np.zeros(self.num_worlds, np.int64)
+
+    @property
+    def running_stats(self) -> Array:
+        return self.tick.astype(np.int32)[:, None, None].copy()
 
     def snapshot(self) -> dict[str, Array]:
         return {}
@@ -276,6 +280,17 @@ def test_the_first_minibatch_reproduces_the_log_probabilities_of_the_rollout() -
     _, parts = policy_loss(network.log_policy(rows.seen), rows, PLAIN, Weights(1e-3))
     assert abs(parts["kl_divergence"].item()) < 1e-6
     assert parts["clip_fraction"].item() == 0.0
+
+
+def test_counters_of_a_rollout_are_of_its_own_ticks_whatever_ended_meanwhile() -> None:
+    generator = torch.Generator().manual_seed(0)
+    world = Later()
+    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    player = Player(world, 5, generator)
+
+    counted = [player.play(network, 3).counted.tolist() for _ in range(4)]
+
+    assert counted == [[3 * world.num_envs]] * 4  # a visit a tick, in episodes of another length
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_rate_gives_others() -> None:

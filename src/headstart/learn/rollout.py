@@ -9,8 +9,6 @@ from torch import Tensor
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.worlds.api import Array, Observations, World
 
-STATS_KEPT = 4096  # finished episodes remembered for the training statistics
-
 
 @dataclass
 class Rollout:
@@ -25,7 +23,8 @@ class Rollout:
     truncated: Array  # [T, N] bool
     final: list[tuple[int, Array, dict[str, Tensor]]]  # (t, rows, what they saw last) of truncated rows
     last_seen: dict[str, Tensor]  # [N, …], after step T−1
-    stats: Array  # [worlds that ended, A, S]
+    stats: Array  # [worlds that ended, A, S], of the whole episodes
+    counted: Array  # [S] i64, what the counters rose by in these T steps, summed over all rows
 
 
 class Player:
@@ -47,6 +46,7 @@ class Player:
         terminated, truncated = np.empty((ticks, rows), bool), np.empty((ticks, rows), bool)
         reward_terms = np.zeros(len(self.world.names.reward_terms))
         final, stats = [], []
+        before = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
         for t in range(ticks):
             for key, value in self._seen.items():
                 seen[key][t] = torch.from_numpy(value)
@@ -60,6 +60,8 @@ class Player:
                 final.append((t, ended, {key: torch.from_numpy(value[ended]) for key, value in info["final_obs"].items()}))
             if info["episode_end"].any():
                 stats.append(info["stats"][info["episode_end"]])
+        ended_stats = np.concatenate(stats) if stats else np.empty((0, self.world.num_agents, len(self.world.names.stats)))
+        after = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
         return Rollout(
             seen,
             action,
@@ -70,7 +72,8 @@ class Player:
             truncated,
             final,
             as_tensors(self._seen),
-            np.concatenate(stats) if stats else np.empty((0, self.world.num_agents, len(self.world.names.stats))),
+            ended_stats,
+            after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
         )
 
 

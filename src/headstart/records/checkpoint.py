@@ -47,13 +47,21 @@ def save_checkpoint(directory: Path, tensors: dict[str, Array], card: Card) -> C
             raise InputError(f"tensor {name}: expected numbers or booleans, got {tensor.dtype}")
         if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
             raise InputError(f"tensor {name}: expected finite values, got {(~np.isfinite(tensor)).sum()} others")
-    contiguous = {name: np.asarray(tensors[name], order="C") for name in sorted(tensors)}
-    weights = safetensors.numpy.save(contiguous)
-    shapes = {name: tensor.shape for name, tensor in contiguous.items()}
+    weights = _serialised(tensors)
+    shapes = {name: tensors[name].shape for name in sorted(tensors)}
     card = card.model_copy(update={"weights_sha256": sha256_bytes(weights), "shapes": shapes})
     write_bytes(directory / WEIGHTS, weights)
     write_record(directory / CARD, card)
     return card
+
+
+def weights_sha256(tensors: dict[str, Array]) -> str:
+    """The hash that `save_checkpoint` would give to these weights."""
+    return sha256_bytes(_serialised(tensors))
+
+
+def _serialised(tensors: dict[str, Array]) -> bytes:
+    return safetensors.numpy.save({name: np.asarray(tensors[name], order="C") for name in sorted(tensors)})
 
 
 def load_checkpoint(directory: Path, expect: ObservationSchema | None = None) -> tuple[dict[str, Array], Card]:

@@ -97,6 +97,11 @@ class TelemetryWriter:
             finally:
                 self._close()
 
+    @property
+    def seq(self) -> int:
+        """Number of the last record."""
+        return self._seq
+
     def write(self, kind: str, **fields: Any) -> None:
         """Append one record of a kind.
 

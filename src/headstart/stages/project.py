@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from headstart.errors import HeadstartError, UsageError
+from headstart.errors import HeadstartError, IntegrityError, UsageError
 from headstart.params import Scenario, load_params, load_scenario
 from headstart.records.observation import ObservationSchema
 from headstart.records.runs import Score
@@ -78,6 +78,9 @@ def main(stage: Callable[..., str], names: str = "SCENARIO") -> None:
     except HeadstartError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # an unwritable folder, a full disk
+        print(f"error: {error.filename or stage.__name__}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(IntegrityError.exit_code)
     except KeyboardInterrupt:
         print("interrupted; run the same command again", file=sys.stderr)
         sys.exit(130)

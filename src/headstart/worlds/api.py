@@ -71,6 +71,11 @@ class World(VectorEnv):
     def expert_actions(self) -> Array:
         """What the scripted expert would do now: [N] i64."""
 
+    @property
+    @abstractmethod
+    def running_stats(self) -> Array:
+        """Counters of the episodes under way: [W, A, S] i32, what info["stats"] would be if they ended now."""
+
     @abstractmethod
     def snapshot(self) -> dict[str, Array]:
         """Everything that the future depends on, as arrays."""

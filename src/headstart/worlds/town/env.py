@@ -116,6 +116,11 @@ class Town(World):
         decide_worlds(self._worlds, self._plans, self._setup, self._decisions)
         return self._rows(self._decisions)
 
+    @property
+    def running_stats(self) -> Array:
+        agents = self._worlds["agent"][:, : self.num_agents]
+        return np.stack([agents[name] for name in STATS], axis=-1)
+
     def snapshot(self) -> dict[str, Array]:
         return {"worlds": self._worlds.copy()}
 

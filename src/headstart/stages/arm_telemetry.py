@@ -1,0 +1,210 @@
+"""What an arm says in its telemetry: the fields of each kind of record, from what happened."""
+
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+import numpy as np
+
+import headstart
+from headstart.govern.statistics import interquartile_mean, t_margin, wilson_lower, wilson_upper
+from headstart.govern.target import Target, meets
+from headstart.learn.anneal import Evaluated, PhaseBegan, Updated
+from headstart.learn.evaluation import Played
+from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
+from headstart.params import Params, Scenario
+from headstart.records.checkpoint import weights_sha256
+from headstart.records.files import sha256_file
+from headstart.records.provenance import package_version
+from headstart.records.runs import CurvePoint
+from headstart.stages.project import hash_of
+from headstart.worlds import World
+
+REWARD_UNIT = 1e-4  # of the counter `total_reward`
+
+
+def hardest_target(scenario: Scenario) -> Target:
+    """The last target of the scenario file, which lists them from easy to hard; telemetry watches this one."""
+    name, section = list(scenario.targets.items())[-1]
+    return Target(name=name, **section.model_dump())
+
+
+def started_fields(params: Params, scenario: Scenario, arm: str, target: Target, lineage: dict[str, Any]) -> dict[str, Any]:
+    """`run_started`: what makes the file explain itself."""
+    recipe = params.arms[arm]
+    return {
+        "run_type": "baseline_ppo" if recipe.start == "random" else "anneal",
+        "config_sha256": hash_of(recipe.model_dump(mode="json"), params.network.model_dump(mode="json"), scenario.sha256),
+        "params": recipe.model_dump(mode="json"),
+        "inputs": [{"role": role, "id": role, "sha256": sha256} for role, sha256 in lineage.items()],
+        "package_version": headstart.__version__,
+        "versions": {name: package_version(name) or "unknown" for name in ("numpy", "torch")} | {"python": python_version()},
+        "device": "cpu",
+        "threads": 1,
+        "worlds": recipe.ppo.worlds,
+        "agents": scenario.setup.get("agents", 1),
+        "target": {"metric": "success_rate", "value": target.success_rate, "sustain_evals": target.consecutive},
+        "guardrails": (),
+        "telemetry_settings": {"every": 1},
+    }
+
+
+def phase_fields(event: PhaseBegan) -> dict[str, Any]:
+    """`phase_started`."""
+    return {
+        "phase": event.phase.name,
+        "phase_index": event.index,
+        "phase_kind": event.phase.kind,
+        "cycle": event.index,
+        "attempt": 0,
+        "planned": {"env_steps": event.phase.env_steps},
+        "baselines": {},
+    }
+
+
+def update_fields(event: Updated, world: World, passes: int, transitions_total: int, seconds: float) -> dict[str, Any]:
+    """`update`: one PPO iteration."""
+    m, rollout, weights = event.metrics, event.rollout, event.weights
+    steps = rollout.action.numel()
+    returns = rollout.stats[..., world.names.stats.index("total_reward")].ravel() * REWARD_UNIT
+    return {
+        "env_steps": event.env_steps,
+        "epoch": event.epoch,
+        "passes": passes,
+        "updates": int(m["updates"]),
+        "transitions": int(m["transitions"]),
+        "transitions_total": transitions_total,
+        "loss_policy": m.get("loss_policy", 0.0),
+        "loss_value": m["loss_value"],
+        "loss_total": m["loss_total"],
+        "batch_entropy_mean": m["entropy"],
+        "batch_entropy_std": m["entropy_std"],
+        "clip_fraction": m.get("clip_fraction", 0.0),
+        "clip_fraction_max": m.get("clip_fraction_max", 0.0),
+        "clip_triggered_minibatches": int(m["clip_triggered_minibatches"]),
+        "adv_mean": m["adv_mean"],
+        "adv_std": m["adv_std"],
+        "adv_min_std": m["adv_min_std"],
+        "adv_zero_std_batches": int(m["adv_zero_std_batches"]),
+        "grad_norm": m.get("grad_norm", m["grad_norm_value"]),
+        "grad_norm_max": m.get("grad_norm_max", m["grad_norm_value"]),
+        "kl_divergence": m.get("kl_divergence", 0.0),
+        "kl_divergence_max": m.get("kl_divergence_max", 0.0),
+        "kl_estimator": "k3",
+        "lr": weights.learning_rate,
+        "data_mode": "rollout",
+        "cycle_id": event.epoch,
+        "rollout_ticks": rollout.action.shape[0],
+        "reward_advantage_corr": _or_none(m["reward_advantage_corr"]),
+        "explained_variance": _or_none(m["explained_variance"]),
+        "kl_weight": weights.kl_weight,
+        "loss_kl": m.get("loss_kl"),
+        "kl_to_reference": m.get("loss_kl"),
+        "reward_mean": float(rollout.reward.mean()),
+        "return_mean": float(returns.mean()) if len(returns) else None,
+        "return_std": float(returns.std()) if len(returns) else None,
+        "episode_length_mean": float(world.horizon) if len(returns) else None,
+        "episodes_finished": int((rollout.terminated | rollout.truncated).sum()),
+        "terminations": int(rollout.terminated.sum()),
+        "truncations": int(rollout.truncated.sum()),
+        "reward_clipped_fraction": 0.0,
+        "epoch_duration_sec": seconds,
+        "env_steps_per_s": steps / seconds,
+    } | (_town_fields(event, world) if world.names.world == "town" else {})
+
+
+def _town_fields(event: Updated, world: World) -> dict[str, Any]:
+    """Events among the rows behind the update, and what the agents felt."""
+    rollout = event.rollout
+    counted = dict(zip(world.names.stats, rollout.counted.tolist(), strict=True))
+    features = rollout.seen["features"]
+
+    def feature(name: str) -> Any:
+        return features[..., world.names.features.index(name)]
+
+    per_1000 = 1000 / rollout.action.numel()
+    conflicts, intensity = counted["presses"] + counted["ghost_steps"], counted["intensity"] / 100
+    shifts = counted["on_time"] + counted["late"] + counted["absent"]
+    rivalry, avoided = feature("rivalry_max"), feature("rivalry_avoid_count")
+    return {
+        "conflict": {
+            "rivalry_max_mean_avg": float(rivalry.mean()),
+            "rivalry_max_max_avg": float(rivalry.max()),
+            "rivalry_avoid_count_mean_avg": float(avoided.mean()),
+            "rivalry_avoid_count_max_avg": float(avoided.max()),
+        },
+        "queue_conflict_events": conflicts,
+        "queue_conflict_intensity_sum": intensity,
+        "queue_conflict_rate": conflicts * per_1000,
+        "queue_intensity_rate": intensity * per_1000,
+        "shower_complete_events": counted["showers"],
+        "sleep_complete_events": counted["sleeps"],
+        "chat_success_events": counted["chats"],
+        "need_mean": {need: float(feature(f"need_{need}").mean()) for need in ("hunger", "hygiene", "energy")},
+        "on_time_ratio": counted["on_time"] / shifts if shifts else None,
+    }
+
+
+def evaluation_fields(
+    event: Evaluated,
+    network: ConflictAwarePolicyNetwork,
+    world: World,
+    seed: int,
+    curve: list[CurvePoint],
+    target: Target,
+) -> list[dict[str, Any]]:
+    """`evaluation`, once for each way of choosing actions; `curve` ends with this evaluation."""
+    policy = weights_sha256(tensors(network))
+    fields = []
+    for mode, played in (("sampled", event.sampled), ("deterministic", event.deterministic)):
+        met = [meets(getattr(point, mode), target) for point in curve]
+        streak = len(met) if all(met) else met[::-1].index(False)
+        margin = t_margin(played.total_reward, 0.95) if len(played.total_reward) > 1 else 0.0
+        mean = float(played.total_reward.mean())
+        fields.append(
+            {
+                "env_steps": event.env_steps,
+                "policy_sha256": policy,
+                "policy_mode": mode,
+                "seed_set_id": f"evaluation-{seed}",
+                "episodes": len(played.success),
+                "return_mean": mean,
+                "return_std": float(played.total_reward.std()),
+                "return_ci_low": mean - margin,
+                "return_ci_high": mean + margin,
+                "return_iqm": float(interquartile_mean(played.total_reward)),
+                "success": _proportion(int(played.success.sum()), len(played.success)),
+                "per_scenario": {},
+                "target_met": met[-1],
+                "consecutive_met": streak,
+            }
+            | (_conflict_rates(played, world) if world.names.world == "town" else {})
+        )
+    return fields
+
+
+def checkpoint_fields(directory: Path, state_sha256: str, seq: int) -> dict[str, Any]:
+    """`checkpoint`: the files of a policy that was just saved."""
+    files = [
+        {"name": f"{directory.name}/{path.name}", "sha256": sha256_file(path), "bytes": path.stat().st_size}
+        for path in sorted(directory.iterdir())
+    ]
+    return {"checkpoint_id": directory.name, "state_sha256": state_sha256, "files": files, "safe": True, "telemetry_seq": seq}
+
+
+def _conflict_rates(played: Played, world: World) -> dict[str, float]:
+    """Conflicts and their intensity per 1,000 env steps."""
+    counted = dict(zip(world.names.stats, played.stats.sum(axis=(0, 1)).tolist(), strict=True))
+    per_1000 = 1000 / (world.num_envs * world.horizon)
+    return {
+        "queue_conflict_rate": (counted["presses"] + counted["ghost_steps"]) * per_1000,
+        "queue_intensity_rate": counted["intensity"] / 100 * per_1000,
+    }
+
+
+def _proportion(k: int, n: int) -> dict[str, float]:
+    return {"k": k, "n": n, "low": wilson_lower(k, n), "high": wilson_upper(k, n)}
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else value
