@@ -128,7 +128,7 @@ def cloning(bound: float, batch: int = 1024, batches: int = 60) -> None:
         for index in torch.randint(0, rows, (batches, batch)):
             part = data.rows(index)
             optimizer.zero_grad(set_to_none=True)
-            loss = imitation_loss(network.log_policy(part.seen), part)
+            loss = imitation_loss(network.policy(part.seen), part)
             loss = loss + settings.value_coef * (network.value(part.seen) - part.returns).square().mean()
             loss.backward()
             optimizer.step()

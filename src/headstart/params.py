@@ -57,6 +57,8 @@ class ValidateParams(Section):
 class NetworkParams(Section):
     hidden: tuple[int, ...] = (128, 128)
     activation: Literal["tanh", "relu"] = "tanh"
+    normalise: bool = False  # features by their running mean and deviation; part of the weights
+    initial_std: float = Field(default=0.5, gt=0)  # of a Gaussian policy, for continuous actions
 
 
 class BCParams(Section):
@@ -68,6 +70,9 @@ class BCParams(Section):
     value_coef: float = Field(ge=0)
     gamma: float = Field(gt=0, le=1)
     patience: int = Field(ge=1)  # epochs without a better held-out loss before stopping
+    action_std: float = Field(
+        default=0.5, gt=0
+    )  # of the clone of an expert whose actions are reals: what fine-tuning explores with
     min_accuracy: float = Field(ge=0, le=1)
     min_macro_f1: float = Field(ge=0, le=1)
     success_margin: float = Field(ge=0, le=1)  # closed-loop success may be this much below the expert's

@@ -6,7 +6,7 @@ import torch
 
 from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
 from headstart.govern.verdict import Outcome, Subject
-from headstart.learn.bc import Demonstrations, Judgement, demonstrations, discounted_returns, fit, judge
+from headstart.learn.bc import ActionScores, Demonstrations, demonstrations, discounted_returns, fit, judge
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.params import BCParams, NetworkParams
 from headstart.records.runs import Score
@@ -72,19 +72,20 @@ def test_it_stops_when_the_heldout_loss_no_longer_falls() -> None:
 
 
 def test_scores_by_hand() -> None:
-    judged = Judgement(0.1, 0.8, np.array([[6, 2, 0], [0, 2, 0], [0, 0, 0]]), 0.0, 1.0)
+    judged = ActionScores(np.array([[6, 2, 0], [0, 2, 0], [0, 0, 0]]))
     np.testing.assert_allclose(judged.recall[:2], [0.75, 1.0])
     np.testing.assert_allclose(judged.f1[:2], [12 / 14, 4 / 6])
     assert judged.macro_f1 == pytest.approx((12 / 14 + 4 / 6) / 2)  # the action that never occurs does not count
-    assert judged.majority_share == pytest.approx(0.8)
 
 
 def test_steps_without_a_choice_are_not_scored() -> None:
     data = toy(100, 1)
     forced = Demonstrations(data.seen, data.label, data.returns, torch.zeros(100))
     mixed = Demonstrations(data.seen, data.label, data.returns, torch.cat([torch.ones(10), torch.zeros(90)]))
-    assert judge(network(), forced).confusion.sum() == 0
-    assert judge(network(), mixed).confusion.sum() == 10
+    for data, decisions in ((forced, 0), (mixed, 10)):
+        scores = judge(network(), data).scores
+        assert scores is not None
+        assert scores.confusion.sum() == decisions
 
 
 def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -> None:
@@ -92,7 +93,8 @@ def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -
     list(fit(clone, toy(256, 1, constant=True), toy(128, 2, constant=True), SETTINGS))
     judged = judge(clone, toy(128, 2, constant=True))
     perfect = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
-    metrics = BcMetrics(judged.accuracy, judged.macro_f1, judged.majority_share, perfect, perfect)
+    assert judged.scores is not None
+    metrics = BcMetrics(judged.accuracy, judged.scores.macro_f1, judged.constant_accuracy, perfect, perfect)
     verdict = bc_gate(metrics, BcLimits(success_margin=0.05), Subject(type="bc", id="toy", sha256="0"))
     assert judged.accuracy == 1.0
     assert verdict.outcome is Outcome.FAIL

@@ -10,8 +10,9 @@ import torch
 from gymnasium.vector.utils import batch_space
 
 from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
+from headstart.learn.policies import Categorical
 from headstart.learn.ppo import Batch, Weights, estimate, make_optimizer, policy_loss, update, value_loss
-from headstart.learn.rollout import Player, sample
+from headstart.learn.rollout import Player
 from headstart.params import NetworkParams, PPOParams
 from headstart.worlds.api import Array, Observations, World, WorldSpec
 
@@ -50,13 +51,13 @@ def batch(
 )
 def test_the_surrogate_is_clipped_on_the_side_that_would_flatter(new: float, advantage: float, loss: float) -> None:
     log_policy, rows = batch([new], [0.5], [advantage])
-    _, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3))
+    _, parts = policy_loss(Categorical(log_policy), rows, PLAIN, Weights(1e-3))
     assert parts["loss_policy"].item() == pytest.approx(loss)
 
 
 def test_clipped_rows_have_no_gradient() -> None:
     log_policy, rows = batch([0.75, 0.55], [0.5, 0.5], [1.0, 1.0])
-    policy_loss(log_policy, rows, PLAIN, Weights(1e-3))[0].backward()
+    policy_loss(Categorical(log_policy), rows, PLAIN, Weights(1e-3))[0].backward()
     assert log_policy.grad is not None
     assert log_policy.grad[0, 0] == 0
     assert log_policy.grad[1, 0].item() == pytest.approx(-1.1 / 2)
@@ -64,7 +65,7 @@ def test_clipped_rows_have_no_gradient() -> None:
 
 def test_entropy_kl_and_clip_fraction_by_hand() -> None:
     log_policy, rows = batch([0.75, 0.5], [0.5, 0.5], [1.0, 1.0])
-    loss, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3, entropy_coef=0.1))
+    loss, parts = policy_loss(Categorical(log_policy), rows, PLAIN, Weights(1e-3, entropy_coef=0.1))
     entropy = (-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) + math.log(2)) / 2
     assert parts["entropy"].item() == pytest.approx(entropy)
     assert parts["kl_divergence"].item() == pytest.approx((1.5 - 1 - math.log(1.5)) / 2)
@@ -74,8 +75,8 @@ def test_entropy_kl_and_clip_fraction_by_hand() -> None:
 
 def test_the_kl_term_is_that_of_policy_to_reference() -> None:
     log_policy, rows = batch([0.75], [0.75], [0.0])
-    rows.reference = torch.tensor([[0.5, 0.5]]).log()
-    loss, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3, kl_weight=2.0))
+    rows.reference = Categorical(torch.tensor([[0.5, 0.5]]).log())
+    loss, parts = policy_loss(Categorical(log_policy), rows, PLAIN, Weights(1e-3, kl_weight=2.0))
     kl = 0.75 * math.log(1.5) + 0.25 * math.log(0.5)
     assert parts["loss_kl"].item() == pytest.approx(kl)
     assert loss.item() == pytest.approx(2 * kl)
@@ -83,13 +84,13 @@ def test_the_kl_term_is_that_of_policy_to_reference() -> None:
 
 def test_rows_without_a_choice_do_not_count() -> None:
     log_policy, rows = batch([0.55, 0.99], [0.5, 0.5], [1.0, 100.0], decides=[1.0, 0.0])
-    _, parts = policy_loss(log_policy, rows, PLAIN, Weights(1e-3))
+    _, parts = policy_loss(Categorical(log_policy), rows, PLAIN, Weights(1e-3))
     assert parts["loss_policy"].item() == pytest.approx(-1.1)
 
 
 def test_advantages_are_normalised_over_decision_rows() -> None:
     log_policy, rows = batch([0.5, 0.5, 0.5], [0.5, 0.5, 0.5], [1.0, 3.0, 1000.0], decides=[1.0, 1.0, 0.0])
-    policy_loss(log_policy, rows, PPOParams(), Weights(1e-3))[0].backward()
+    policy_loss(Categorical(log_policy), rows, PPOParams(), Weights(1e-3))[0].backward()
     assert log_policy.grad is not None
     np.testing.assert_allclose(log_policy.grad[:, 0], [0.5, -0.5, 0.0], atol=1e-6)
 
@@ -106,15 +107,16 @@ def test_value_loss_with_and_without_clipping() -> None:
 def test_a_masked_action_has_no_probability_and_is_never_drawn() -> None:
     network = ConflictAwarePolicyNetwork(2, 3, None, NetworkParams(hidden=(8,)))
     seen = {"features": torch.randn(5000, 2), "mask": torch.tensor([[1, 0, 1]]).expand(5000, 3).to(torch.uint8)}
-    log_policy = network.log_policy(seen)
-    assert log_policy[:, 1].exp().max() < 1e-20
-    drawn = sample(log_policy, torch.Generator().manual_seed(0))
+    policy = network.policy(seen)
+    assert isinstance(policy, Categorical)
+    assert policy.log_policy[:, 1].exp().max() < 1e-20
+    drawn = policy.sample(torch.Generator().manual_seed(0))
     assert set(drawn.tolist()) == {0, 2}
 
 
 def test_actions_are_drawn_with_their_probabilities() -> None:
     log_policy = torch.tensor([[0.1, 0.2, 0.7]]).log().expand(100_000, 3)
-    counts = torch.bincount(sample(log_policy, torch.Generator().manual_seed(1)), minlength=3) / 100_000
+    counts = torch.bincount(Categorical(log_policy).sample(torch.Generator().manual_seed(1)), minlength=3) / 100_000
     np.testing.assert_allclose(counts, [0.1, 0.2, 0.7], atol=0.01)
 
 
@@ -224,12 +226,29 @@ class Forever(Probe):
         return np.ones(self.num_worlds)
 
 
+class Reach(Probe):
+    """Continuous: pays the less, the farther the action is from half the signal."""
+
+    def __init__(self, num_worlds: int = 32) -> None:
+        super().__init__(num_worlds)
+        self.names = WorldSpec("probe", ("signal", "clock"), (), ("reward",), ("visits",), action_low=(-1.0,), action_high=(1.0,))
+        self.single_action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
+        self.action_space = batch_space(self.single_action_space, num_worlds)
+
+    def seen(self) -> Observations:
+        return {"features": super().seen()["features"]}
+
+    def reward(self, actions: Array) -> Array:
+        return -((actions[:, 0] - self.signal / 2) ** 2)
+
+
 def learn(
     world: World, updates: int, gamma: float = 0.5, learning_rate: float = 1e-2, seed: int = TORCH_SEED
 ) -> ConflictAwarePolicyNetwork:
     torch.manual_seed(seed)
     torch.set_num_threads(1)
-    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(32,)))
+    continuous = not world.names.actions
+    network = ConflictAwarePolicyNetwork(2, 1 if continuous else 2, None, NetworkParams(hidden=(32,)), continuous)
     params = PPOParams(gamma=gamma, gae_lambda=0.9, num_epochs=4, mini_batch_size=64, max_grad_norm_value=10.0)
     generator, optimizer = torch.Generator().manual_seed(seed), make_optimizer(network)
     player = Player(world, seed, generator)
@@ -260,9 +279,18 @@ def test_probe_a_later_reward_is_discounted() -> None:
 def test_probe_the_policy_takes_the_action_that_pays() -> None:
     network = learn(Choice(), 60)
     mask = torch.ones(2, 2, dtype=torch.uint8)
-    policy = network.log_policy({"features": torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), "mask": mask}).exp()
-    assert policy[0, 1] > 0.9
-    assert policy[1, 0] > 0.9
+    policy = network.policy({"features": torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), "mask": mask})
+    assert isinstance(policy, Categorical)
+    assert policy.probability[0, 1] > 0.9
+    assert policy.probability[1, 0] > 0.9
+
+
+def test_probe_a_continuous_action_moves_to_where_it_pays() -> None:
+    network = learn(Reach(), 60)
+    policy = network.policy({"features": torch.tensor([[1.0, 0.0], [-1.0, 0.0]])})
+    torch.testing.assert_close(policy.mode(), torch.tensor([[0.5], [-0.5]]), atol=0.15, rtol=0)
+    assert network.log_std is not None
+    assert network.log_std.exp().item() < 0.4  # it began at 0.5
 
 
 def test_probe_a_truncation_does_not_end_the_future() -> None:
@@ -277,7 +305,7 @@ def test_the_first_minibatch_reproduces_the_log_probabilities_of_the_rollout() -
     generator = torch.Generator().manual_seed(5)
     rollout = Player(Choice(), 5, generator).play(network, 8)
     rows, _ = estimate(network, rollout, PLAIN, None)
-    _, parts = policy_loss(network.log_policy(rows.seen), rows, PLAIN, Weights(1e-3))
+    _, parts = policy_loss(network.policy(rows.seen), rows, PLAIN, Weights(1e-3))
     assert abs(parts["kl_divergence"].item()) < 1e-6
     assert parts["clip_fraction"].item() == 0.0
 

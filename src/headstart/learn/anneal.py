@@ -83,6 +83,8 @@ def train(
             rollout = player.play(network, arm.ppo.rollout_ticks)
             weights = _weights(phase, (env_steps - began) / phase.env_steps)
             metrics = update(network, optimizer, rollout, arm.ppo, weights, generator, reference)
+            if reference is None:
+                network.observe(rollout.seen)  # a clone keeps the normaliser that it was taught with
             env_steps, epoch = env_steps + rollout.action.numel(), epoch + 1
             yield Updated(epoch, env_steps, metrics, weights, rollout)
             if env_steps // design.every > evaluated // design.every or env_steps >= arm.budget:

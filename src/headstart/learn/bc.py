@@ -2,7 +2,7 @@
 
 fit
 ├── each epoch, each minibatch
-│   ├── imitation_loss  cross-entropy with the expert's action, over decision rows
+│   ├── imitation_loss  cross-entropy with the expert's action, or squared distance to it, over decision rows
 │   └── value_loss      squared error to the discounted returns
 └── judge              held-out episodes: accuracy, macro-F1, value fit
 """
@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.ppo import explained_variance
+from headstart.learn.policies import NEAR, Categorical, Policy
+from headstart.learn.ppo import decision_rows, explained_variance
 from headstart.params import BCParams
 from headstart.worlds.api import Array, Observations
 
@@ -25,7 +26,7 @@ class Demonstrations:
     """B recorded steps, resident in memory."""
 
     seen: dict[str, Tensor]  # [B, …]
-    label: Tensor  # [B] i64, what the expert would do
+    label: Tensor  # [B] i64 or [B, D] f32, what the expert would do
     returns: Tensor  # [B] f32, discounted, to the end of the episode
     decides: Tensor  # [B] f32, 1 where more than one action is allowed
 
@@ -43,31 +44,39 @@ class Demonstrations:
 class Judgement:
     """How well a policy predicts the expert on B recorded steps; over decision rows only."""
 
-    loss: float  # cross-entropy, nats
-    accuracy: float
-    confusion: Array  # [K, K] i64, expert's action × likeliest action
+    loss: float  # cross-entropy, nats; of reals: squared distance
+    accuracy: float  # share of right actions; of reals: share of steps in which every component is within NEAR of the expert's
+    constant_accuracy: float  # of always choosing the expert's most frequent action; of reals: its median
     value_mse: float
     value_explained_variance: float
+    scores: "ActionScores | None"  # of named actions
+
+
+@dataclass(frozen=True)
+class ActionScores:
+    """What a confusion matrix says of each of K actions."""
+
+    confusion: Array  # [K, K] i64, expert's action × likeliest action
+
+    @property
+    def count(self) -> Array:
+        """[K] times that the expert chose an action."""
+        return np.asarray(self.confusion.sum(axis=1))
 
     @property
     def recall(self) -> Array:
         """[K], NaN for an action that the expert never chose."""
-        return np.diag(self.confusion) / _or_nan(self.confusion.sum(axis=1))
+        return np.diag(self.confusion) / _or_nan(self.count)
 
     @property
     def f1(self) -> Array:
         """[K], harmonic mean of precision and recall; NaN for an action that neither chose."""
-        return 2 * np.diag(self.confusion) / _or_nan(self.confusion.sum(axis=0) + self.confusion.sum(axis=1))
+        return 2 * np.diag(self.confusion) / _or_nan(self.confusion.sum(axis=0) + self.count)
 
     @property
     def macro_f1(self) -> float:
         """Mean F1 over the actions that the expert chose."""
-        return float(self.f1[self.confusion.sum(axis=1) > 0].mean())
-
-    @property
-    def majority_share(self) -> float:
-        """Accuracy of always choosing the expert's most frequent action."""
-        return float(self.confusion.sum(axis=1).max() / max(1, self.confusion.sum()))
+        return float(self.f1[self.count > 0].mean())
 
 
 @dataclass(frozen=True)
@@ -87,9 +96,8 @@ class Epoch:
 def demonstrations(seen: Observations, label: Array, reward: Array, length: Array, gamma: float) -> Demonstrations:
     """Tensors of recorded steps. `length` [E] tiles the steps into episodes, in order."""
     tensors = {key: torch.from_numpy(value) for key, value in seen.items()}
-    decides = tensors["mask"].sum(dim=-1) > 1
     returns = torch.from_numpy(discounted_returns(reward, length, gamma))
-    return Demonstrations(tensors, torch.from_numpy(label), returns, decides.float())
+    return Demonstrations(tensors, torch.from_numpy(label), returns, decision_rows(tensors))
 
 
 def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
@@ -105,7 +113,11 @@ def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
 
 
 def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
-    """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest."""
+    """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest.
+
+    Its normaliser is fitted to the training rows first. A Gaussian policy learns its mean here; its deviation is set in the end.
+    """
+    network.observe(train.seen)
     generator = torch.Generator().manual_seed(params.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True)
     steps = -(-len(train.label) // params.batch_size) * params.epochs
@@ -137,12 +149,12 @@ def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Dem
         if stops:
             break
     network.load_state_dict(best_weights)
+    network.set_std(params.action_std)
 
 
-def imitation_loss(log_policy: Tensor, batch: Demonstrations) -> Tensor:
-    """−log π(a* | o), mean over decision rows; log_policy [B, K]."""
-    taken = log_policy.gather(1, batch.label[:, None]).squeeze(1)
-    return -(batch.decides * taken).sum() / batch.decides.sum().clamp_min(1.0)
+def imitation_loss(policy: Policy, batch: Demonstrations) -> Tensor:
+    """What the policy misses of the expert's actions, mean over decision rows."""
+    return (batch.decides * policy.miss(batch.label)).sum() / batch.decides.sum().clamp_min(1.0)
 
 
 def _step(
@@ -153,38 +165,55 @@ def _step(
 ) -> tuple[float, float]:
     """One optimiser step; returns the imitation loss and how many decisions were right."""
     optimizer.zero_grad(set_to_none=True)
-    log_policy = network.log_policy(batch.seen)
-    loss = imitation_loss(log_policy, batch)
+    policy = network.policy(batch.seen)
+    loss = imitation_loss(policy, batch)
     value_loss = (network.value(batch.seen) - batch.returns).square().mean()
     (loss + params.value_coef * value_loss).backward()
     optimizer.step()
-    right = (batch.decides * (log_policy.detach().argmax(dim=-1) == batch.label)).sum()
+    with torch.no_grad():
+        right = (batch.decides * policy.agrees(batch.label)).sum()
     return loss.item(), right.item()
 
 
 @torch.no_grad()
 def judge(network: ConflictAwarePolicyNetwork, data: Demonstrations, rows: int = 16_384) -> Judgement:
     """Predict recorded steps, `rows` at a time."""
-    loss, confusion, value = 0.0, None, []
+    loss, right, value = 0.0, 0.0, []
+    pairs: list[Array] = []
     for index in torch.arange(len(data.label)).split(rows):
         batch = data.rows(index)
-        log_policy = network.log_policy(batch.seen)
-        loss += float(imitation_loss(log_policy, batch) * batch.decides.sum())
-        actions = log_policy.shape[1]
-        pairs = (batch.label * actions + log_policy.argmax(dim=-1))[batch.decides > 0]
-        counts = torch.bincount(pairs, minlength=actions * actions).reshape(actions, actions).numpy()
-        confusion = counts if confusion is None else confusion + counts
+        policy = network.policy(batch.seen)
+        loss += float(imitation_loss(policy, batch) * batch.decides.sum())
+        right += float((batch.decides * policy.agrees(batch.label)).sum())
+        if isinstance(policy, Categorical):
+            pairs.append(_pairs(policy, batch))
         value.append(network.value(batch.seen).numpy())
-    assert confusion is not None
+    decisions = max(1.0, float(data.decides.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
-    decisions = max(1, int(confusion.sum()))
     return Judgement(
         loss / decisions,
-        float(np.trace(confusion) / decisions),
-        confusion,
+        right / decisions,
+        _constant_accuracy(data),
         float(np.mean((predicted - returns) ** 2)),
         explained_variance(predicted, returns),
+        ActionScores(np.sum(pairs, axis=0)) if pairs else None,
     )
+
+
+def _pairs(policy: Categorical, batch: Demonstrations) -> Array:
+    """[K, K] times that the expert chose one action where the policy finds another likeliest; decision rows."""
+    actions = policy.log_policy.shape[1]
+    pairs = (batch.label * actions + policy.mode())[batch.decides > 0]
+    return np.asarray(torch.bincount(pairs, minlength=actions * actions).reshape(actions, actions).numpy())
+
+
+def _constant_accuracy(data: Demonstrations) -> float:
+    labels = data.label[data.decides > 0]
+    if len(labels) == 0:
+        return 0.0
+    if labels.ndim == 1:
+        return float(torch.bincount(labels).max() / len(labels))
+    return float(((labels - labels.median(dim=0).values).abs() <= NEAR).all(dim=-1).float().mean())
 
 
 def _or_nan(count: Array) -> Array:

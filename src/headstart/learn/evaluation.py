@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.rollout import sample
 from headstart.worlds.api import Array, World
 
 Mode = Literal["sampled", "deterministic"]
@@ -36,9 +35,8 @@ def play_episodes(network: ConflictAwarePolicyNetwork | None, world: World, seed
         if network is None:
             action = world.expert_actions()
         else:
-            log_policy = network.log_policy({key: torch.from_numpy(value) for key, value in seen.items()})
-            chosen = sample(log_policy, generator) if mode == "sampled" else log_policy.argmax(dim=-1)
-            action = chosen.numpy()
+            policy = network.policy({key: torch.from_numpy(value) for key, value in seen.items()})
+            action = (policy.sample(generator) if mode == "sampled" else policy.mode()).numpy()
         seen, reward, _, _, info = world.step(action)
         total += reward
     stats = info["stats"].copy()

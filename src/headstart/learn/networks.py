@@ -9,10 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from headstart.learn.policies import Categorical, Gaussian, Policy
 from headstart.params import NetworkParams
 
 MAP_EMBEDDING = 64
 FORBIDDEN = -60.0  # logit of a masked action: a probability below 1e-20, yet no denormal, which would slow exp tenfold
+LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random
 SIMD_COLUMNS = 16  # torch's log_softmax leaves its fast path where the last dimension is not a multiple of it
 
 
@@ -45,23 +47,36 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": nn.ReLU}
 class ConflictAwarePolicyNetwork(nn.Module):
     """Separate actor and critic over features [B, F] and, where the world has one, an egocentric map [B, C, G, G] u8.
 
-    The actor is a categorical policy over K actions, masked to those that are allowed. Orthogonal initialisation with gain √2, 0.01 for
+    The actor is a categorical policy over K actions, masked to those that are allowed, or, with `continuous`, a Gaussian one over D = `actions`
+    reals. Features are normalised by a running mean and deviation, which only `observe` moves. Orthogonal initialisation with gain √2, 0.01 for
     the last actor layer and 1 for the last critic layer (Engstrom et al. 2020; Andrychowicz et al. 2021).
     """
 
-    def __init__(self, features: int, actions: int, map_shape: tuple[int, int, int] | None, params: NetworkParams) -> None:
+    def __init__(
+        self,
+        features: int,
+        actions: int,
+        map_shape: tuple[int, int, int] | None,
+        params: NetworkParams,
+        continuous: bool = False,
+    ) -> None:
         super().__init__()
+        self.normaliser = Normaliser(features) if params.normalise else None
+        self.log_std = nn.Parameter(torch.full((actions,), math.log(params.initial_std))) if continuous else None
         self.encoder = _map_encoder(map_shape) if map_shape else None
         inputs = features + (MAP_EMBEDDING if map_shape else 0)
         self.actor = _mlp(inputs, params, actions, last_gain=0.01)
         self.critic = _mlp(inputs, params, 1, last_gain=1.0)
 
-    def log_policy(self, seen: Mapping[str, Tensor]) -> Tensor:
-        """log π(a | o) over all K actions [B, K]; FORBIDDEN where the mask says so."""
-        logits = torch.where(seen["mask"].bool(), self.actor(self._input(seen)), FORBIDDEN)
+    def policy(self, seen: Mapping[str, Tensor]) -> Policy:
+        """π(· | o) of B observations; FORBIDDEN is the logit of what the mask rules out."""
+        output = self.actor(self._input(seen))
+        if self.log_std is not None:
+            return Gaussian(output, self.log_std.clamp(*LOG_STD_RANGE))
+        logits = torch.where(seen["mask"].bool(), output, FORBIDDEN)
         actions = logits.shape[-1]
         padded = nn.functional.pad(logits, (0, -actions % SIMD_COLUMNS), value=FORBIDDEN)
-        return torch.log_softmax(padded, dim=-1)[:, :actions]
+        return Categorical(torch.log_softmax(padded, dim=-1)[:, :actions])
 
     def value(self, seen: Mapping[str, Tensor]) -> Tensor:
         """V(o) [B]."""
@@ -69,12 +84,56 @@ class ConflictAwarePolicyNetwork(nn.Module):
 
     def policy_parameters(self) -> list[nn.Parameter]:
         """What the surrogate loss trains; the map encoder belongs to the actor."""
-        return list(self.actor.parameters()) + (list(self.encoder.parameters()) if self.encoder else [])
+        encoder = list(self.encoder.parameters()) if self.encoder else []
+        return list(self.actor.parameters()) + encoder + ([self.log_std] if self.log_std is not None else [])
+
+    def observe(self, seen: Mapping[str, Tensor]) -> None:
+        """Move the normaliser towards these observations; without one, nothing."""
+        if self.normaliser is not None:
+            self.normaliser.observe(seen["features"])
+
+    @torch.no_grad()
+    def set_std(self, std: float) -> None:
+        """Act with this standard deviation from now on; no change for a categorical policy."""
+        if self.log_std is not None:
+            self.log_std.fill_(math.log(std))
 
     def _input(self, seen: Mapping[str, Tensor]) -> Tensor:
+        features = seen["features"] if self.normaliser is None else self.normaliser(seen["features"])
         if self.encoder is None:
-            return seen["features"]
-        return torch.cat([seen["features"], self.encoder(seen["map"].float() / 255.0)], dim=-1)
+            return features
+        return torch.cat([features, self.encoder(seen["map"].float() / 255.0)], dim=-1)
+
+
+class Normaliser(nn.Module):
+    """(x − mean) / deviation of every feature seen so far, clipped to ±6; part of the weights, so that it travels with them."""
+
+    mean: Tensor  # [F] f64
+    variance: Tensor  # [F] f64
+    count: Tensor  # rows behind them
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features, dtype=torch.float64))
+        self.register_buffer("variance", torch.ones(features, dtype=torch.float64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[B, F] → [B, F]."""
+        scale = (self.variance + 1e-8).rsqrt()
+        return (features * scale.float() - (self.mean * scale).float()).clamp_(-6.0, 6.0)
+
+    @torch.no_grad()
+    def observe(self, features: Tensor) -> None:
+        """Merge the moments of [..., F] into the running ones (Chan, Golub, LeVeque 1983)."""
+        rows = features.reshape(-1, features.shape[-1]).double()
+        n = len(rows)
+        total = self.count + n
+        delta = rows.mean(dim=0) - self.mean
+        squares = self.variance * self.count + rows.var(dim=0, correction=0) * n + delta.square() * self.count * n / total
+        self.mean += delta * n / total
+        self.variance.copy_(squares / total)
+        self.count.copy_(total)
 
 
 def _mlp(inputs: int, params: NetworkParams, outputs: int, last_gain: float) -> nn.Sequential:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from headstart.learn.advantage import gae
 from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.policies import Policy
 from headstart.learn.rollout import Rollout
 from headstart.params import PPOParams
 
@@ -36,13 +37,13 @@ class Batch:
     """B rows, flat, ready to be shuffled."""
 
     seen: dict[str, Tensor]  # [B, …]
-    action: Tensor  # [B]
+    action: Tensor  # [B] i64, or [B, D]
     log_prob: Tensor  # [B]
     advantage: Tensor  # [B]
     returns: Tensor  # [B], advantage + value: the target of the critic
     value: Tensor  # [B], before the update
     decides: Tensor  # [B] f32, 1 where more than one action is allowed: elsewhere there is no policy to learn
-    reference: Tensor | None  # [B, K] log-probabilities of the reference policy
+    reference: Policy | None  # what the reference policy says of the same rows
 
     def rows(self, index: Tensor) -> "Batch":
         """The rows of a minibatch."""
@@ -54,7 +55,7 @@ class Batch:
             self.returns[index],
             self.value[index],
             self.decides[index],
-            None if self.reference is None else self.reference[index],
+            None if self.reference is None else self.reference.rows(index),
         )
 
 
@@ -89,7 +90,7 @@ def estimate(
     reference: ConflictAwarePolicyNetwork | None,
 ) -> tuple[Batch, Metrics]:
     """Values, advantages and returns of a rollout, flattened to B = T·N rows."""
-    ticks, rows = rollout.action.shape
+    ticks, rows = rollout.reward.shape
     seen = {key: value.flatten(0, 1) for key, value in rollout.seen.items()}
     with torch.no_grad():
         value = network.value(seen).reshape(ticks, rows)
@@ -97,7 +98,7 @@ def estimate(
         final_value = np.zeros((ticks, rows), np.float32)
         for t, ended, last in rollout.final:
             final_value[t, ended] = network.value(last).numpy()
-        reference_log_policy = reference.log_policy(seen) if reference else None
+        reference_policy = reference.policy(seen) if reference else None
     advantage = gae(
         rollout.reward,
         value.numpy(),
@@ -109,16 +110,16 @@ def estimate(
         params.gae_lambda,
     )
     returns = advantage + value.numpy()
-    decides = seen["mask"].sum(dim=-1) > 1
+    decides = decision_rows(seen)
     batch = Batch(
         seen,
-        rollout.action.flatten(),
+        rollout.action.flatten(0, 1),
         rollout.log_prob.flatten(),
         torch.from_numpy(advantage).flatten(),
         torch.from_numpy(returns).flatten(),
         value.flatten(),
-        decides.float(),
-        reference_log_policy,
+        decides,
+        reference_policy,
     )
     return batch, {
         # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
@@ -130,13 +131,19 @@ def estimate(
     }
 
 
-def policy_loss(log_policy: Tensor, batch: Batch, params: PPOParams, weights: Weights) -> tuple[Tensor, dict[str, Tensor]]:
+def decision_rows(seen: dict[str, Tensor]) -> Tensor:
+    """[B] f32: 1 where there is a choice, which a mask with a single action denies."""
+    if "mask" not in seen:
+        return torch.ones(len(seen["features"]))
+    return (seen["mask"].sum(dim=-1) > 1).float()
+
+
+def policy_loss(policy: Policy, batch: Batch, params: PPOParams, weights: Weights) -> tuple[Tensor, dict[str, Tensor]]:
     """L^CLIP (eq. 7) over decision rows, minus the entropy bonus, plus the weighted KL to the reference policy.
 
-    log_policy: [B, K] of the network now. Returns the loss and its parts.
+    `policy` is the network's now. Returns the loss and its parts.
     """
-    log_prob = log_policy.gather(1, batch.action[:, None]).squeeze(1)
-    log_ratio = log_prob - batch.log_prob
+    log_ratio = policy.log_prob(batch.action) - batch.log_prob
     ratio = log_ratio.exp()
     share = batch.decides / batch.decides.sum().clamp_min(1.0)
     advantage = batch.advantage
@@ -146,8 +153,7 @@ def policy_loss(log_policy: Tensor, batch: Batch, params: PPOParams, weights: We
         advantage = (advantage - mean) / (spread + 1e-8)
     clipped = ratio.clamp(1.0 - params.clip_param, 1.0 + params.clip_param)
     surrogate = -(share * torch.minimum(ratio * advantage, clipped * advantage)).sum()
-    policy = log_policy.exp()
-    entropy = -(share * (policy * log_policy).sum(dim=-1)).sum()
+    entropy = (share * policy.entropy()).sum()
     loss = surrogate - weights.entropy_coef * entropy
     parts = {
         "loss_policy": surrogate,
@@ -156,7 +162,7 @@ def policy_loss(log_policy: Tensor, batch: Batch, params: PPOParams, weights: We
         "clip_fraction": (share * ((ratio - 1.0).abs() > params.clip_param)).sum(),
     }
     if batch.reference is not None:
-        parts["loss_kl"] = (share * (policy * (log_policy - batch.reference)).sum(dim=-1)).sum()
+        parts["loss_kl"] = (share * policy.kl(batch.reference)).sum()  # type: ignore[arg-type]  # both are of one kind
         loss = loss + weights.kl_weight * parts["loss_kl"]
     return loss, parts
 
@@ -184,7 +190,7 @@ def _step(
     total = params.value_loss_coef * loss_value
     parts: dict[str, Tensor] = {"loss_value": loss_value, "adv_std_minibatch": batch.advantage.std(correction=0)}
     if not actor_stopped:
-        loss, policy_parts = policy_loss(network.log_policy(batch.seen), batch, params, weights)
+        loss, policy_parts = policy_loss(network.policy(batch.seen), batch, params, weights)
         total = total + loss
         parts |= policy_parts
     total.backward()

@@ -15,7 +15,7 @@ class Rollout:
     """T steps of N rows; row t holds o_t, the action chosen from it, and what that action brought."""
 
     seen: dict[str, Tensor]  # "features" [T, N, F], "mask" [T, N, K], "map" [T, N, C, G, G]
-    action: Tensor  # [T, N] i64
+    action: Tensor  # [T, N] i64, or [T, N, D] f32
     log_prob: Tensor  # [T, N], of the action when it was chosen
     reward: Array  # [T, N] f32
     reward_terms: Array  # [R] f64, summed over all rows
@@ -40,7 +40,9 @@ class Player:
         """Sample `ticks` steps in every world."""
         rows = self.world.num_envs
         seen = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._seen.items()}
-        action = torch.empty((ticks, rows), dtype=torch.int64)
+        discrete = bool(self.world.names.actions)
+        shape = (ticks, rows) if discrete else (ticks, rows, len(self.world.names.action_low))
+        action = torch.empty(shape, dtype=torch.int64 if discrete else torch.float32)
         log_prob = torch.empty((ticks, rows))
         reward = np.empty((ticks, rows), np.float32)
         terminated, truncated = np.empty((ticks, rows), bool), np.empty((ticks, rows), bool)
@@ -50,9 +52,9 @@ class Player:
         for t in range(ticks):
             for key, value in self._seen.items():
                 seen[key][t] = torch.from_numpy(value)
-            log_policy = network.log_policy({key: value[t] for key, value in seen.items()})
-            action[t] = sample(log_policy, self.generator)
-            log_prob[t] = log_policy.gather(1, action[t][:, None]).squeeze(1)
+            policy = network.policy({key: value[t] for key, value in seen.items()})
+            action[t] = policy.sample(self.generator)
+            log_prob[t] = policy.log_prob(action[t])
             self._seen, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
             reward_terms += info["reward_terms"].sum(axis=0, dtype=np.float64)
             ended = np.flatnonzero(truncated[t])
@@ -75,12 +77,6 @@ class Player:
             ended_stats,
             after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
         )
-
-
-def sample(log_policy: Tensor, generator: torch.Generator) -> Tensor:
-    """One action a row from log-probabilities [B, K], by the Gumbel-max trick (Gumbel 1954): [B] i64."""
-    uniform = torch.rand(log_policy.shape, generator=generator).clamp_min_(1e-12)
-    return (log_policy - torch.log(-torch.log(uniform))).argmax(dim=-1)
 
 
 def as_tensors(seen: Observations) -> dict[str, Tensor]:

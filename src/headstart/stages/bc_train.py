@@ -10,7 +10,7 @@ from headstart.errors import GateFailed
 from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
 from headstart.govern.verdict import Subject
 from headstart.launch.pool import progress_bar
-from headstart.learn.bc import Demonstrations, Epoch, Judgement, demonstrations, fit, judge
+from headstart.learn.bc import ActionScores, Demonstrations, Epoch, Judgement, demonstrations, fit, judge
 from headstart.learn.evaluation import play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.episodes import read_episodes
@@ -68,19 +68,23 @@ def bc_train(params: Params, scenario: Scenario) -> str:
             observation=schema,
             lineage={"dataset": sha256_file(DATA / scenario.name / "validated.json")},
         )
-        metrics = BcMetrics(judged.accuracy, judged.macro_f1, judged.majority_share, closed["sampled"], expert)
+        macro_f1 = judged.scores.macro_f1 if judged.scores else None
+        metrics = BcMetrics(judged.accuracy, macro_f1, judged.constant_accuracy, closed["sampled"], expert)
         limits = BcLimits(
-            accuracy_min=settings.min_accuracy, macro_f1_min=settings.min_macro_f1, success_margin=settings.success_margin
+            accuracy_min=settings.min_accuracy,
+            macro_f1_min=settings.min_macro_f1 if judged.scores else None,
+            success_margin=settings.success_margin,
         )
         assert card.weights_sha256 is not None
         verdict = bc_gate(metrics, limits, Subject(type="bc", id=f"{scenario.name}/bc", sha256=card.weights_sha256))
         write_record(report / "verdict.json", verdict)
         write_bytes(report / "metrics.json", pretty_json(_metrics(judged, epochs, schema, closed, expert)))
         write_bytes(report / "losses.tsv", _losses(epochs).encode())
-        write_bytes(report / "confusion.csv", _confusion(judged, schema).encode())
+        write_bytes(report / "confusion.csv", _confusion(judged.scores, schema).encode())
+    f1 = "" if macro_f1 is None else f", macro-F1 {macro_f1:.3f}"
     return (
-        f"bc_train {scenario.name}: {verdict.outcome}; held-out accuracy {judged.accuracy:.3f} (majority {judged.majority_share:.3f}), "
-        f"macro-F1 {judged.macro_f1:.3f}; success {closed['sampled'].success}/{closed['sampled'].episodes} "
+        f"bc_train {scenario.name}: {verdict.outcome}; held-out accuracy {judged.accuracy:.3f} "
+        f"(constant action {judged.constant_accuracy:.3f}){f1}; success {closed['sampled'].success}/{closed['sampled'].episodes} "
         f"(expert {expert.success}), return {closed['sampled'].return_mean:.3f} (expert {expert.return_mean:.3f})"
     )
 
@@ -104,19 +108,17 @@ def read_side(path: Path, schema: ObservationSchema, gamma: float) -> Demonstrat
 
 
 def _telemetry(epoch: Epoch, schema: ObservationSchema) -> dict[str, Any]:
-    judged = epoch.heldout
-    counts = judged.confusion.sum(axis=1)
+    judged, scores = epoch.heldout, epoch.heldout.scores
+    behaviours = zip(schema.actions, scores.count, scores.recall, strict=True) if scores else ()
     return {
         "bc_epoch": epoch.number,
         "loss": epoch.loss,
         "loss_heldout": judged.loss,
         "accuracy": epoch.accuracy,
         "accuracy_heldout": judged.accuracy,
-        "macro_f1": judged.macro_f1,
-        "majority_baseline": judged.majority_share,
-        "per_behaviour": {
-            name: {"n": int(n), "recall": float(r)} for name, n, r in zip(schema.actions, counts, judged.recall, strict=True) if n
-        },
+        "macro_f1": scores.macro_f1 if scores else None,
+        "majority_baseline": judged.constant_accuracy,
+        "per_behaviour": {name: {"n": int(n), "recall": float(r)} for name, n, r in behaviours if n},
         "value_mse": judged.value_mse,
         "value_explained_variance": judged.value_explained_variance,
         "lr": epoch.learning_rate,
@@ -126,26 +128,29 @@ def _telemetry(epoch: Epoch, schema: ObservationSchema) -> dict[str, Any]:
 
 
 def _metrics(judged: Judgement, epochs: list[Epoch], schema: ObservationSchema, closed: Any, expert: Any) -> dict[str, Any]:
-    counts, chosen = judged.confusion.sum(axis=1), judged.confusion.sum(axis=0)
-    hits = judged.confusion.diagonal()
     return {
         "accuracy": judged.accuracy,
-        "macro_f1": judged.macro_f1,
-        "majority_share": judged.majority_share,
+        "macro_f1": judged.scores.macro_f1 if judged.scores else None,
+        "constant_accuracy": judged.constant_accuracy,
         "train_accuracy": epochs[-1].accuracy,
         "value_explained_variance": None if math.isnan(judged.value_explained_variance) else judged.value_explained_variance,
-        "per_action": {
-            name: {
-                "n": int(counts[k]),
-                "recall": float(judged.recall[k]),
-                "precision": float(hits[k] / chosen[k]) if chosen[k] else None,
-                "f1": float(judged.f1[k]),
-            }
-            for k, name in enumerate(schema.actions)
-            if counts[k]
-        },
+        "per_action": _per_action(judged.scores, schema) if judged.scores else {},
         "closed_loop": {mode: s.model_dump() for mode, s in closed.items()},
         "expert": expert.model_dump(),
+    }
+
+
+def _per_action(scores: ActionScores, schema: ObservationSchema) -> dict[str, Any]:
+    hits, chosen = scores.confusion.diagonal(), scores.confusion.sum(axis=0)
+    return {
+        name: {
+            "n": int(scores.count[k]),
+            "recall": float(scores.recall[k]),
+            "precision": float(hits[k] / chosen[k]) if chosen[k] else None,
+            "f1": float(scores.f1[k]),
+        }
+        for k, name in enumerate(schema.actions)
+        if scores.count[k]
     }
 
 
@@ -157,14 +162,14 @@ def _losses(epochs: list[Epoch]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _confusion(judged: Judgement, schema: ObservationSchema) -> str:
+def _confusion(scores: ActionScores | None, schema: ObservationSchema) -> str:
     """One line a decision, so that DVC's confusion template can count: at most 20,000, in proportion."""
-    total = max(1, int(judged.confusion.sum()))
-    scale = min(1.0, 20_000 / total)
     lines = ["actual,predicted"]
-    for k, actual in enumerate(schema.actions):
-        for j, predicted in enumerate(schema.actions):
-            lines += [f"{actual},{predicted}"] * math.ceil(scale * int(judged.confusion[k, j]))
+    if scores is not None:
+        scale = min(1.0, 20_000 / max(1, int(scores.count.sum())))
+        for k, actual in enumerate(schema.actions):
+            for j, predicted in enumerate(schema.actions):
+                lines += [f"{actual},{predicted}"] * math.ceil(scale * int(scores.confusion[k, j]))
     return "\n".join(lines) + "\n"
 
 

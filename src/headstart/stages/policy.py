@@ -34,4 +34,5 @@ def load_policy(directory: Path, world: World) -> tuple[ConflictAwarePolicyNetwo
 
 def _network(schema: ObservationSchema, params: NetworkParams) -> ConflictAwarePolicyNetwork:
     map_shape = (len(schema.map_channels), schema.map_size, schema.map_size) if schema.map_channels else None
-    return ConflictAwarePolicyNetwork(len(schema.features), len(schema.actions), map_shape, params)
+    actions = len(schema.actions) or len(schema.action_low)
+    return ConflictAwarePolicyNetwork(len(schema.features), actions, map_shape, params, continuous=not schema.actions)

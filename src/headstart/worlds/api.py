@@ -47,6 +47,8 @@ class WorldSpec:
     stats: tuple[str, ...]  # S counters of an agent's episode; the vocabulary of predicates
     map_channels: tuple[str, ...] = ()
     map_size: int = 0
+    action_low: tuple[float, ...] = ()  # [D], of continuous actions, which have bounds and no names
+    action_high: tuple[float, ...] = ()  # [D]
 
 
 class World(VectorEnv):
