@@ -34,6 +34,7 @@ class CaptureParams(Section):
     seed: int = Field(ge=0)
     worlds: int = Field(ge=1)  # one episode each
     shard_worlds: int = Field(ge=1)
+    noise: float = Field(default=0.3, ge=0)  # standard deviation that is added to executed actions that are reals
     slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
     observation: Literal["compact", "hybrid"] = "compact"
 
@@ -184,7 +185,7 @@ class Params(Section):
 
 
 class ExpertGate(Section):
-    policy: Literal["scripted"]
+    policy: Literal["scripted", "ppo"]
     success_rate: float = Field(ge=0, le=1)  # lower bound must reach it
     harm_rate: float = Field(ge=0, le=1)  # upper bound must stay below it
 

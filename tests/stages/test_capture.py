@@ -10,11 +10,12 @@ import pytest
 
 import headstart
 from headstart.errors import GateFailed
-from headstart.params import Scenario, load_params, load_scenario
+from headstart.params import CaptureParams, Scenario, load_params, load_scenario
 from headstart.records.episodes import Episodes, Header, concatenate
 from headstart.stages import capture as capture_stage
 from headstart.stages.capture import record
 from headstart.stages.project import schema_of, worlds_of
+from headstart.stages.teacher import teacher_of
 from headstart.stages.validate import replay
 from headstart.worlds import FIRST_WORLD
 
@@ -38,7 +39,8 @@ def recorded(scenario: Scenario, count: int, skip: int = 0, slip: float = 0.1) -
         observation=schema_of(world),
         writer_version=headstart.__version__,
     )
-    return record(world, FIRST_WORLD["capture"] + skip + np.arange(count), SEED, slip, header)
+    settings = CaptureParams(seed=SEED, worlds=count, shard_worlds=count, slip=slip)
+    return record(world, teacher_of(scenario, world), FIRST_WORLD["capture"] + skip + np.arange(count), settings, header)
 
 
 def columns(episodes: Episodes) -> dict[str, np.ndarray]:

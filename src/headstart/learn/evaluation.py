@@ -30,7 +30,8 @@ def play_episodes(network: ConflictAwarePolicyNetwork | None, world: World, seed
     """
     generator = torch.Generator().manual_seed(seed)
     seen, _ = world.reset(seed=seed)
-    total = np.zeros(world.num_envs)
+    total = np.zeros((world.num_worlds, world.num_agents))
+    stats, playing = np.zeros(0), np.ones(world.num_worlds, bool)
     for _ in range(world.horizon):
         if network is None:
             action = world.expert_actions()
@@ -38,6 +39,12 @@ def play_episodes(network: ConflictAwarePolicyNetwork | None, world: World, seed
             policy = network.policy({key: torch.from_numpy(value) for key, value in seen.items()})
             action = (policy.sample(generator) if mode == "sampled" else policy.mode()).numpy()
         seen, reward, _, _, info = world.step(action)
-        total += reward
-    stats = info["stats"].copy()
-    return Played(world.success(stats), world.harm(stats), total.reshape(world.num_worlds, -1).mean(axis=1), stats)
+        total[playing] += reward.reshape(total.shape)[playing]
+        ending = playing & info["episode_end"]
+        if ending.any():
+            stats = stats if len(stats) else np.zeros_like(info["stats"])
+            stats[ending] = info["stats"][ending]
+            playing &= ~ending
+            if not playing.any():
+                break
+    return Played(world.success(stats), world.harm(stats), total.mean(axis=1), stats)

@@ -11,11 +11,11 @@ class ExpertPolicy(Record):
     """`approved` follows from a PASS; a draft is never recorded."""
 
     schema_id: Literal["expert-policy/1"] = "expert-policy/1"
-    kind: Literal["scripted"]
+    kind: Literal["scripted", "ppo"]
     world: str
     scenario: Name
     scenario_sha256: Sha256
-    policy_sha256: Sha256  # of the script's sources
+    policy_sha256: Sha256  # of the script's sources, or of the weights
     seed: int
     score: Score
     state: Literal["draft", "approved"]

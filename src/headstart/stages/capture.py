@@ -5,19 +5,21 @@ hash of everything that decides their bytes, and the next run goes on from there
 """
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 import headstart
-from headstart.errors import GateFailed
 from headstart.launch.pool import progress_bar
-from headstart.params import Params, Scenario
+from headstart.params import CaptureParams, Params, Scenario
 from headstart.records.episodes import Array, Episodes, EpisodeTable, Header, episode_ids, write_episodes
 from headstart.records.expert import ExpertPolicy
-from headstart.records.files import fresh_directory, read_record
-from headstart.stages.project import DATA, MODELS, SCRATCH, hash_of, main, schema_of, worlds_of
-from headstart.worlds import FIRST_WORLD, World, source_sha256
+from headstart.records.files import fresh_directory
+from headstart.stages.project import DATA, SCRATCH, hash_of, main, schema_of, worlds_of
+from headstart.stages.teacher import Teacher, approved_expert, teacher_of
+from headstart.worlds import FIRST_WORLD, World
+from headstart.worlds.api import Observations
 
 BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited")
 
@@ -44,18 +46,6 @@ def capture(params: Params, scenario: Scenario) -> str:
     return f"capture {scenario.name}: {settings.worlds} worlds × {scenario.horizon} ticks in {len(starts)} shards"
 
 
-def approved_expert(scenario: Scenario) -> ExpertPolicy:
-    """The scenario's expert; GateFailed unless it is approved and is still the one that was judged."""
-    path = MODELS / scenario.name / "expert" / "expert.json"
-    expert = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
-    now = source_sha256(scenario.world)
-    if expert.state != "approved":
-        raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
-    if (expert.policy_sha256, expert.scenario_sha256) != (now, scenario.sha256):
-        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `dvc repro expert` again")
-    return expert
-
-
 def _write_shard(path: Path, params: Params, scenario: Scenario, expert: ExpertPolicy, start: int, count: int) -> None:
     settings = params.capture
     world = worlds_of(scenario, "capture", count, settings.observation, skip=start)
@@ -68,35 +58,60 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, expert: ExpertP
         writer_version=headstart.__version__,
     )
     world_ids = FIRST_WORLD["capture"] + start + np.arange(count)
-    write_episodes(path, record(world, world_ids, settings.seed, settings.slip, header), header)
+    write_episodes(path, record(world, teacher_of(scenario, world), world_ids, settings, header), header)
 
 
-def record(world: World, world_ids: Array, seed: int, slip: float, header: Header) -> Episodes:
-    """One episode of every world: the expert chooses, now and then a random allowed action is executed instead."""
-    ticks, rows = world.horizon, world.num_envs
-    slips = [np.random.Generator(np.random.Philox(key=[seed, world_id])) for world_id in world_ids]
-    slipping = np.concatenate([g.random((world.num_agents, ticks)) for g in slips]) < slip  # [N, T]
-    preference = np.concatenate([g.random((world.num_agents, ticks, len(world.names.actions))) for g in slips])
-    seen, _ = world.reset(seed=seed)
+def record(world: World, teacher: Teacher, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
+    """One episode of every world: the teacher chooses, and what is executed deviates now and then, so that it is seen recovering."""
+    ticks, rows, names = world.horizon, world.num_envs, world.names
+    deviate = deviations(world, world_ids, settings)
+    seen, _ = world.reset(seed=settings.seed)
     columns: dict[str, Array] = {f"obs/{k}": np.empty((rows, ticks, *v.shape[1:]), v.dtype) for k, v in seen.items()}
-    columns |= {name: np.empty((rows, ticks), np.int64) for name in ("action", "expert_action")}
+    chosen = teacher(seen)
+    columns |= {name: np.empty((rows, ticks, *chosen.shape[1:]), chosen.dtype) for name in ("action", "expert_action")}
     columns["reward"] = np.empty((rows, ticks), np.float32)
-    columns["reward_terms"] = np.empty((rows, ticks, len(world.names.reward_terms)), np.float32)
+    columns["reward_terms"] = np.empty((rows, ticks, len(names.reward_terms)), np.float32)
     columns |= {name: np.empty((rows, ticks), bool) for name in ("terminated", "truncated")}
     final: list[tuple[Array, int, dict[str, Array]]] = []
+    stats, length = np.zeros(0), np.zeros(world.num_worlds, np.int64)  # 0: still going on
     for t in range(ticks):
         for name, value in seen.items():
             columns[f"obs/{name}"][:, t] = value
-        chosen = world.expert_actions()
-        other = np.where(seen["mask"] > 0, preference[:, t], -1.0).argmax(axis=1)
         columns["expert_action"][:, t] = chosen
-        columns["action"][:, t] = np.where(slipping[:, t], other, chosen)
+        columns["action"][:, t] = deviate(t, seen, chosen)
         seen, reward, terminated, truncated, info = world.step(columns["action"][:, t])
         columns["reward"][:, t], columns["reward_terms"][:, t] = reward, info["reward_terms"]
         columns["terminated"][:, t], columns["truncated"][:, t] = terminated, truncated
-        ended = np.flatnonzero(terminated | truncated)
+        ended = np.flatnonzero((terminated | truncated) & np.repeat(length == 0, world.num_agents))
         final.append((ended, t, {name: value[ended].copy() for name, value in info["final_obs"].items()}))
-    return _episodes(world, world_ids, seed, columns, final, info["stats"], header)
+        ending = (length == 0) & info["episode_end"]
+        stats = stats if len(stats) else np.zeros_like(info["stats"])
+        stats[ending], length[ending] = info["stats"][ending], t + 1
+        if length.all():
+            break
+        chosen = teacher(seen)
+    return _episodes(world, world_ids, settings.seed, columns, np.repeat(length, world.num_agents), final, stats, header)
+
+
+def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Callable[[int, Observations, Array], Array]:
+    """What is executed at tick t in place of the teacher's choice [N] or [N, D]: a slip to a random allowed action, or noise.
+
+    A world's deviations are a function of the seed and its id, whatever is recorded beside it.
+    """
+    random = [np.random.Generator(np.random.Philox(key=[settings.seed, world_id])) for world_id in world_ids]
+    agents, ticks, names = world.num_agents, world.horizon, world.names
+    if not names.actions:
+        low, high = np.array(names.action_low, np.float32), np.array(names.action_high, np.float32)
+        noise = np.concatenate([g.standard_normal((agents, ticks, len(low)), np.float32) for g in random])
+        return lambda t, seen, chosen: np.clip(chosen + np.float32(settings.noise) * noise[:, t], low, high)
+    slipping = np.concatenate([g.random((agents, ticks)) for g in random]) < settings.slip  # [N, T]
+    preference = np.concatenate([g.random((agents, ticks, len(names.actions))) for g in random])
+
+    def slip(t: int, seen: Observations, chosen: Array) -> Array:
+        other = np.where(seen["mask"] > 0, preference[:, t], -1.0).argmax(axis=1)
+        return np.where(slipping[:, t], other, chosen)
+
+    return slip
 
 
 def _episodes(
@@ -104,16 +119,21 @@ def _episodes(
     world_ids: Array,
     seed: int,
     columns: dict[str, Array],
+    length: Array,
     final: list[tuple[Array, int, dict[str, Array]]],
     stats: Array,
     header: Header,
 ) -> Episodes:
-    """Columns [N, T, …] of whole lives, one after the other: an episode is one agent from its spawn to its end."""
+    """Columns [N, T, …], of which row n counts for `length[n]` ticks, as whole lives, one after the other.
+
+    An episode is one agent from its spawn to its end.
+    """
     rows, ticks = columns["reward"].shape
-    flat = {name: value.reshape(rows * ticks, *value.shape[2:]) for name, value in columns.items()}
+    counts = (np.arange(ticks) < length[:, None]).ravel()
+    flat = {name: value.reshape(rows * ticks, *value.shape[2:])[counts] for name, value in columns.items()}
     last = np.flatnonzero(flat["terminated"] | flat["truncated"])
     start = np.concatenate([[0], last[:-1] + 1])
-    row = start // ticks
+    row = np.repeat(np.arange(rows), length)[start]
     in_order = np.argsort(np.concatenate([ended * ticks + t for ended, t, _ in final]))
     final_observation = {name: np.concatenate([seen[name] for _, _, seen in final])[in_order] for name in final[0][2]}
     agents = world.num_agents
@@ -132,10 +152,10 @@ def _episodes(
         total_reward=np.add.reduceat(flat["reward"], start, dtype=np.float32),
         success=world.success(stats)[row // agents],
         harm=world.harm(stats)[row // agents],
-        behaviour={name: stats[row // agents, agent, names.index(name)].astype(np.int32) for name in BEHAVIOURS},
+        behaviour={name: stats[row // agents, agent, names.index(name)].astype(np.int32) for name in BEHAVIOURS if name in names},
     )
     observation = {name.removeprefix("obs/"): value for name, value in flat.items() if name.startswith("obs/")}
-    mask = observation.pop("mask").astype(bool)
+    mask = observation.pop("mask").astype(bool) if "mask" in observation else None
     rest = {name: flat[name] for name in ("action", "expert_action", "reward", "reward_terms", "terminated", "truncated")}
     return Episodes(observation=observation, action_mask=mask, final_observation=final_observation, table=table, **rest)
 

@@ -9,11 +9,11 @@ from headstart.govern.dataset import DatasetFacts, DatasetLimits
 from headstart.govern.gates import dataset_gates
 from headstart.govern.verdict import Outcome, Subject, judge
 from headstart.params import Params, Scenario
-from headstart.records.episodes import Array, Episodes, concatenate, read_episodes
+from headstart.records.episodes import Array, Episodes, EpisodeTable, concatenate, read_episodes
 from headstart.records.files import read_record, write_record
 from headstart.records.manifest import DatasetManifest, require_files
-from headstart.stages.capture import approved_expert
 from headstart.stages.project import DATA, REPORTS, main, schema_of, worlds_of
+from headstart.stages.teacher import Teacher, approved_expert, teacher_of
 from headstart.worlds import FIRST_WORLD, World
 
 
@@ -73,9 +73,8 @@ def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int,
     """
     table = episodes.table
     ids = np.unique(table.world)
-    steps = np.array([table.length[table.world == world].sum() for world in ids])
     probe = worlds_of(scenario, "capture", 1, params.capture.observation)
-    whole = ids[steps == probe.num_agents * probe.horizon]
+    whole = ids[[_unbroken(table, world, probe.num_agents) for world in ids]]
     chosen = np.random.default_rng(params.capture.seed).permutation(whole)[: params.validate_.replay_worlds]
     compared = differing = 0
     for world_id in np.sort(chosen):
@@ -84,13 +83,22 @@ def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int,
         mine = np.flatnonzero(table.world == world_id)
         mine = mine[np.lexsort((table.episode[mine], table.agent[mine]))]
         rows = np.concatenate([np.arange(table.start[e], table.start[e] + table.length[e]) for e in mine])
-        same = _same(world, episodes, rows.reshape(world.num_agents, world.horizon), int(table.seed[mine[0]]))
+        rows = rows.reshape(world.num_agents, -1)
+        same = _same(world, teacher_of(scenario, world), episodes, rows, int(table.seed[mine[0]]))
         compared += len(mine)
         differing += int((~same[table.agent[mine]]).sum())
     return compared, differing
 
 
-def _same(world: World, episodes: Episodes, rows: Array, seed: int) -> Array:
+def _unbroken(table: EpisodeTable, world: int, agents: int) -> bool:
+    """Whether the recording of a world has no gap: of every agent all lives from the first on, over the same ticks."""
+    mine = table.world == world
+    lives = [np.sort(table.episode[mine & (table.agent == a)]) for a in range(agents)]
+    ticks = {int(table.length[mine & (table.agent == a)].sum()) for a in range(agents)}
+    return len(ticks) == 1 and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
+
+
+def _same(world: World, teacher: Teacher, episodes: Episodes, rows: Array, seed: int) -> Array:
     """[A] bool: every recorded step of each agent is what the world does again; rows [A, T] index the step columns."""
     same = np.ones(len(rows), bool)
     seen, _ = world.reset(seed=seed)
@@ -100,7 +108,7 @@ def _same(world: World, episodes: Episodes, rows: Array, seed: int) -> Array:
             same &= (seen[name] == column[now]).reshape(len(now), -1).all(axis=1)
         if episodes.action_mask is not None:
             same &= (seen["mask"] == episodes.action_mask[now]).all(axis=1)
-        same &= world.expert_actions() == episodes.expert_action[now]
+        same &= (teacher(seen) == episodes.expert_action[now]).reshape(len(now), -1).all(axis=1)
         seen, reward, terminated, truncated, _ = world.step(episodes.action[now])
         same &= (reward == episodes.reward[now]) & (terminated == episodes.terminated[now])
         same &= truncated == episodes.truncated[now]

@@ -6,8 +6,9 @@ Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K
   *before* the step; reward and flags that the step returns belong to the action passed to it.
 * `terminated` and `truncated` are two arrays and are never merged. A row that ends is reset in the same step (AutoresetMode.SAME_STEP); what it
   saw last is in info["final_obs"]: arrays of full size in which only rows with terminated | truncated mean anything.
-* A world's episode runs from reset to its horizon. In the step that ends it, info["episode_end"] [W] bool marks the world,
-  info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)` are the scenario's predicates, [W] bool.
+* A world's episode runs from reset to its horizon, or to the end of its agents where these do not respawn. In the step that ends it,
+  info["episode_end"] [W] bool marks the world, info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)`
+  are the scenario's predicates, [W] bool.
 * The same seed and world id give the same episode, whatever W is: world w has the id `first_world + w`.
 * `snapshot` and `restore` bring back exactly the same future.
 """
