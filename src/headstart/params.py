@@ -209,6 +209,8 @@ class Scenario(Section):
     expert: ExpertGate
     targets: dict[str, TargetSection] = Field(min_length=1)
     min_action_share: dict[str, float] = {}  # what a dataset of this scenario must contain
+    feature_range: tuple[float, float] = (-2.0, 2.0)  # what validate holds features to
+    recipe: dict[str, Any] = {}  # sections of params.yaml that this scenario says otherwise
 
     @cached_property
     def sha256(self) -> str:
@@ -225,6 +227,21 @@ S = TypeVar("S", bound=Section)
 def load_params(path: Path = Path("params.yaml")) -> Params:
     """Read and check params.yaml."""
     return _checked(Params, load_yaml(path), path)
+
+
+def for_scenario(params: Params, scenario: Scenario) -> Params:
+    """`params` with what the scenario's `recipe` says otherwise; InputError names a key that params.yaml does not have."""
+    if not scenario.recipe:
+        return params
+    merged = _merged(params.model_dump(mode="json", by_alias=True), scenario.recipe)
+    return _checked(Params, merged, Path(f"{scenario.name}.yaml, recipe"))
+
+
+def _merged(base: Any, changes: Any) -> Any:
+    """`base` with `changes` laid over it, mapping by mapping; lists and scalars are replaced."""
+    if not (isinstance(base, dict) and isinstance(changes, dict)):
+        return changes
+    return base | {key: _merged(base.get(key), value) for key, value in changes.items()}
 
 
 def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headstart.errors import HeadstartError, IntegrityError, UsageError
-from headstart.params import Scenario, load_params, load_scenario
+from headstart.params import Scenario, for_scenario, load_params, load_scenario
 from headstart.records.observation import ObservationSchema
 from headstart.records.runs import Score
 from headstart.worlds import FIRST_WORLD, World, make
@@ -91,4 +91,5 @@ def run(stage: Callable[..., str], *arguments: str) -> str:
     params = load_params()
     if not arguments:
         return stage(params)
-    return stage(params, load_scenario(arguments[0]), *arguments[1:])
+    scenario = load_scenario(arguments[0])
+    return stage(for_scenario(params, scenario), scenario, *arguments[1:])

@@ -38,8 +38,8 @@ def validate(params: Params, scenario: Scenario) -> str:
     )
     limits = DatasetLimits(
         success_min=params.validate_.min_success_rate,
-        feature_low=-2.0,
-        feature_high=2.0,
+        feature_low=scenario.feature_range[0],
+        feature_high=scenario.feature_range[1],
         episodes_min=params.validate_.min_episodes,
         action_share_min=scenario.min_action_share,
         majority_share_max=params.validate_.max_majority_share,

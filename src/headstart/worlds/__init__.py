@@ -38,13 +38,20 @@ def make(
             first_world=first_world,
             hybrid=hybrid,
         )
-    raise InputError(f"world: expected town, got {world!r}")
+    if world == "gym":
+        from headstart.worlds.gym import GymWorld
+
+        if hybrid:
+            raise InputError("observation: a Gymnasium world has no map, expected compact, got hybrid")
+        return GymWorld(setup, horizon=horizon, success=success, harm=harm, num_worlds=num_worlds, first_world=first_world)
+    raise InputError(f"world: expected town or gym, got {world!r}")
 
 
 def source_sha256(world: str) -> str:
     """Hash of the sources that decide what happens in a world, its scripted expert included."""
     folder = Path(__file__).parent
+    paths = sorted((folder / world).glob("*.py")) or [folder / f"{world}.py"]
     digest = hashlib.sha256((folder / "rng.py").read_bytes())
-    for path in sorted((folder / world).glob("*.py")):
+    for path in paths:
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
