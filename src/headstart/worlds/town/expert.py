@@ -7,8 +7,9 @@ can learn it from observations.
 from numba import prange
 
 from headstart.worlds.jit import kernel, rule
-from headstart.worlds.town.observe import approach_occupied, need_gap_to_second
-from headstart.worlds.town.queueing import AVOID, usable
+from headstart.worlds.town.affordances import usable
+from headstart.worlds.town.facts import approach_occupied, need_gap_to_second
+from headstart.worlds.town.relationships import AVOID
 from headstart.worlds.town.rules import allowed
 from headstart.worlds.town.state import (
     BED,
