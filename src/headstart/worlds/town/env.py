@@ -8,14 +8,15 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from headstart.errors import UsageError
+from headstart.errors import InputError, UsageError
 from headstart.worlds.api import Array, Observations, World, WorldSpec
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.town.expert import decide_worlds
 from headstart.worlds.town.kernels import LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.town.layout import read_layout
-from headstart.worlds.town.observe import FEATURES, MAP_CHANNELS, MAP_SIZE, N_FEATURES
+from headstart.worlds.town.observe import FEATURES, N_FEATURES
 from headstart.worlds.town.setup import read_setup, setup_record
+from headstart.worlds.town.sight import MAP_CHANNELS, MAP_SIZE
 from headstart.worlds.town.state import ACTIONS, N_ACTIONS, REWARD_TERMS, STATS, WORLD
 
 
@@ -50,8 +51,13 @@ class Town(World):
         first_world: int = 0,
         hybrid: bool = False,
         copy: bool = False,
+        respawn: bool = True,
     ) -> None:
-        """`copy`: return fresh arrays from step (by default they are the environment's own, valid until the next step)."""
+        """`copy`: return fresh arrays from step (by default they are the environment's own, valid until the next step).
+
+        `respawn`: put an agent whose life ended back into its slot; otherwise it is gone until the world is reset: its features are
+        zero and it may only wait.
+        """
         checked = read_setup(setup)
         self.names = WorldSpec(
             world="town",
@@ -65,7 +71,9 @@ class Town(World):
         self.success, self.harm = all_hold(success, STATS), any_holds(harm, STATS)
         self.num_worlds, self.num_agents, self.horizon = num_worlds, checked.agents, horizon
         self.num_envs = num_worlds * checked.agents
-        self._plans, self._setup = read_layout(checked.layout), setup_record(checked, horizon)
+        self._plans, self._setup = read_layout(checked.layout), setup_record(checked, horizon, respawn)
+        if checked.jobs > 0 and self._plans[0]["n_workplaces"] == 0:
+            raise InputError(f"setup.jobs: expected a workplace (C or K) in the layout for {checked.jobs} jobs, got none")
         self._worlds = np.zeros(num_worlds, WORLD)
         self._worlds["id"] = first_world + np.arange(num_worlds)
         self._out = _allocate(num_worlds, checked.agents, hybrid)

@@ -7,9 +7,10 @@ import numpy.typing as npt
 from numba import prange
 
 from headstart.worlds.jit import kernel, rule
-from headstart.worlds.rng import draw
-from headstart.worlds.town.observe import write_features, write_map
-from headstart.worlds.town.rules import FIRST_TICK, N_TERMS, fainted, reset_world, respawn, tick, write_mask
+from headstart.worlds.town.beginning import depart, reset_world, respawn, stagger
+from headstart.worlds.town.observe import write_features
+from headstart.worlds.town.rules import N_TERMS, tick, write_mask
+from headstart.worlds.town.sight import write_map
 from headstart.worlds.town.state import STATS
 
 N_STATS = len(STATS)
@@ -69,9 +70,10 @@ def end_rows(world, plan, plans, setup, out, w):
     over = world.tick >= setup.horizon
     ended = False
     for a in range(setup.agents):
-        terminated = fainted(world.agent[a])
+        agent = world.agent[a]
+        terminated = agent.alive == 0 and agent.gone == 0
         out.terminated[w, a] = terminated
-        out.truncated[w, a] = over and not terminated
+        out.truncated[w, a] = over and not terminated and agent.gone == 0
         if terminated or over:
             ended = True
             write_features(world, plan, setup, a, out.final_features[w, a])
@@ -87,8 +89,10 @@ def end_rows(world, plan, plans, setup, out, w):
         reset_world(world, plans, setup)
     else:
         for a in range(setup.agents):
-            if out.terminated[w, a]:
+            if out.terminated[w, a] and setup.respawn != 0:
                 respawn(world, plan, setup, a)
+            elif out.terminated[w, a]:
+                depart(world, a)
 
 
 STEP, RESET, STAGGER, LOOK = 0, 1, 2, 3  # what `run_worlds` does before it writes the observations
@@ -110,6 +114,5 @@ def run_worlds(worlds, plans, setups, actions, mode, out):
         elif mode != LOOK:
             reset_world(world, plans, setup)
             if mode == STAGGER:
-                world.first_tick = draw(world.seed, world.id, world.episode, 0, 0, FIRST_TICK, setup.horizon)
-                world.tick = world.first_tick
+                stagger(world, setup)
         observe_world(world, plans[world.layout], setup, out, w)

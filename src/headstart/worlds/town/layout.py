@@ -19,6 +19,7 @@ from headstart.worlds.town.state import (
     PLAN,
     SOUTH,
     WEST,
+    WORKPLACE,
 )
 
 LETTERS = {"F": 0, "T": 1, "S": 2, "B": 3, "C": 4, "K": 4}  # → index in OBJECT_TYPES; C and K are two workplaces
@@ -59,11 +60,15 @@ def _plan(cells: np.ndarray) -> np.ndarray:
     plan["distance"][:] = FAR
     for index, (letter, y, x) in enumerate(places):
         plan["object_type"][index] = LETTERS[letter]
+        plan["place"][index] = y, x
         plan["object_at"][y, x] = index
         services = [(y + DY[d], x + DX[d]) for d in DIRECTIONS]
         plan["distance"][index] = _steps(floor, [c for c in services if _inside(c) and floor[c]])
         plan["descends"][index] = _descends(plan["distance"][index])
         plan["object_view"][5 + y, 5 + x] = (LETTERS[letter] + 1) * 40
+    workplaces = np.flatnonzero(plan["object_type"][: len(places)] == WORKPLACE)
+    plan["n_workplaces"] = len(workplaces)
+    plan["workplace"][: len(workplaces)] = workplaces
     for kind in range(len(OBJECT_TYPES)):
         of_kind = [i for i in range(len(places)) if plan["object_type"][i] == kind]
         if of_kind:

@@ -1,4 +1,4 @@
-"""What an agent sees: 180 features in named blocks, and an 11 × 11 map around it.
+"""What an agent sees: 180 features in named blocks.
 
 `FEATURES` names the columns in order; each block below writes its own. Every value is a whole number times or over a constant, so
 that features are the same bits on every machine.
@@ -7,24 +7,13 @@ that features are the same bits on every machine.
 from collections.abc import Iterable
 
 from headstart.worlds.jit import rule
-from headstart.worlds.town.queueing import AVOID, REQUEST_REACH, place_in_queue, usable
-from headstart.worlds.town.state import (
-    ACTIONS,
-    BED,
-    DX,
-    DY,
-    FAR,
-    N_ACTIONS,
-    NEEDS,
-    OBJECT_TYPES,
-    SHOWER,
-    WAITING,
-    WORKPLACE,
-)
+from headstart.worlds.town.affordances import usable
+from headstart.worlds.town.facts import approach_occupied, need_gap_to_neediest, need_gap_to_second
+from headstart.worlds.town.queueing import REQUEST_REACH, place_in_queue
+from headstart.worlds.town.relationships import AVOID
+from headstart.worlds.town.state import ACTIONS, DX, DY, FAR, N_ACTIONS, NEEDS, OBJECT_TYPES, WAITING, WORKPLACE
 
 SIDES = ("north", "south", "east", "west")
-MAP_CHANNELS = ("wall", "object", "workplace", "agent", "rivalry", "queue")
-MAP_SIZE = 11
 N_OTHERS = 3
 
 
@@ -67,15 +56,18 @@ N_FEATURES = len(FEATURES)
 def write_features(world, plan, setup, a, out):
     """Features of agent `a` into out [180] f32."""
     agent = world.agent[a]
+    if agent.gone != 0:
+        out[:] = 0.0
+        return
     c = _self(world, setup, agent, out, 0)
-    c = _job(agent, out, c)
+    c = _job(world, plan, setup, agent, out, c)
     c = _queue(world, setup, a, out, c)
     c = _adjacent(world, plan, agent, out, c)
     for kind in range(len(OBJECT_TYPES)):
         c = _object(world, plan, setup, a, kind, out, c)
     c = _conflict(world, plan, setup, a, out, c)
     c = _others(world, setup, a, out, c)
-    c = _town(world, agent, out, c)
+    c = _town(world, a, out, c)
     c = _parking(plan, agent, out, c)
     _approach(world, plan, setup, a, out, c)
 
@@ -96,11 +88,21 @@ def _self(world, setup, agent, out, c):
 
 
 @rule
-def _job(agent, out, c):
-    """No agent has a job yet: the block keeps its place."""
-    for i in range(12):
+def _job(world, plan, setup, agent, out, c):
+    for state in range(6):
+        out[c + state] = agent.job_state == state
+    for i in range(6, 12):
         out[c + i] = 0.0
-    out[c] = agent.job_state == 0
+    if agent.job >= 0:
+        today = world.tick % setup.day
+        to_start = agent.shift_start - today
+        slack = to_start - plan.distance[agent.workplace, agent.y, agent.x]
+        out[c + 6] = 1.0
+        out[c + 7] = min(80, max(-40, to_start)) / 40.0
+        out[c + 8] = min(20, max(-10, slack)) / 10.0
+        out[c + 9] = min(80, max(-40, agent.shift_end - today)) / 40.0
+        out[c + 10] = agent.worked / setup.shift_length
+        out[c + 11] = agent.strikes / 4.0
     return c + 12
 
 
@@ -135,8 +137,8 @@ def _adjacent(world, plan, agent, out, c):
 @rule
 def _object(world, plan, setup, a, kind, out, c):
     agent = world.agent[a]
-    o = plan.nearest[kind, agent.y, agent.x]
-    if o < 0 or kind == WORKPLACE:
+    o = agent.workplace if kind == WORKPLACE else plan.nearest[kind, agent.y, agent.x]
+    if o < 0:
         for i in range(13):
             out[c + i] = 0.0
         return c + 13
@@ -162,7 +164,7 @@ def _conflict(world, plan, setup, a, out, c):
     agent = world.agent[a]
     top, highest, total, avoided, toward_me = -1, 0, 0, 0, 0
     for other in range(setup.agents):
-        if other == a:
+        if other == a or world.agent[other].gone != 0:
             continue
         rivalry = world.rivalry[a, other]
         total += rivalry
@@ -189,39 +191,6 @@ def _conflict(world, plan, setup, a, out, c):
 
 
 @rule
-def need_of(kind):
-    """The need that an object of this type serves."""
-    return 1 if kind == SHOWER else 2 if kind == BED else 0
-
-
-@rule
-def need_gap_to_neediest(world, plan, a):
-    """How much less the neediest other waiter in the agent's queue has of what the queue is for (bp); 0 outside a queue."""
-    agent = world.agent[a]
-    o = agent.queue
-    if o < 0:
-        return 0
-    k = need_of(plan.object_type[o])
-    lowest = 10000
-    for i in range(world.object[o].length):
-        other = world.queue[o, i]
-        if other != a:
-            lowest = min(lowest, world.agent[other].need[k])
-    return agent.need[k] - lowest if lowest < 10000 else 0
-
-
-@rule
-def need_gap_to_second(world, plan, a):
-    """How much less the second in the queue has, seen by the first (bp); 0 for everybody else."""
-    agent = world.agent[a]
-    o = agent.queue
-    if agent.status != WAITING or world.object[o].length < 2 or world.queue[o, 0] != a:
-        return 0
-    k = need_of(plan.object_type[o])
-    return agent.need[k] - world.agent[world.queue[o, 1]].need[k]
-
-
-@rule
 def _others(world, setup, a, out, c):
     """The three nearest other agents, by Manhattan distance, then id."""
     agent = world.agent[a]
@@ -229,8 +198,8 @@ def _others(world, setup, a, out, c):
     for _ in range(N_OTHERS):
         best, best_distance = -1, 1000
         for other in range(setup.agents):
-            if (taken >> other) & 1 == 0:
-                neighbour = world.agent[other]
+            neighbour = world.agent[other]
+            if (taken >> other) & 1 == 0 and neighbour.gone == 0:
                 distance = abs(neighbour.y - agent.y) + abs(neighbour.x - agent.x)
                 if distance < best_distance:
                     best, best_distance = other, distance
@@ -254,7 +223,8 @@ def _others(world, setup, a, out, c):
 
 
 @rule
-def _town(world, agent, out, c):
+def _town(world, a, out, c):
+    agent = world.agent[a]
     out[c] = (world.price - 100) / 100.0
     out[c + 1] = world.blackout_end > world.tick
     out[c + 2] = world.outage_end > world.tick
@@ -264,8 +234,14 @@ def _town(world, agent, out, c):
     out[c + 4 + agent.last_action] = 1.0
     c += 4 + N_ACTIONS
     out[c] = agent.last_ok
-    for i in range(1, 5):  # arranged meetings: no scenario arranges one yet
+    for i in range(1, 5):
         out[c + i] = 0.0
+    if a == world.meet_a or a == world.meet_b:
+        dy, dx = world.meet_y - agent.y, world.meet_x - agent.x
+        out[c + 1] = 1.0
+        out[c + 2] = dy / 8.0
+        out[c + 3] = dx / 8.0
+        out[c + 4] = (abs(dy) + abs(dx)) / 16.0
     return c + 5
 
 
@@ -287,38 +263,3 @@ def _approach(world, plan, setup, a, out, c):
     out[c + 4] = plan.narrow[agent.y, agent.x]
     out[c + 5] = approach_occupied(world, plan, setup, a)
     out[c + 6] = need_gap_to_second(world, plan, a) * 1e-4
-
-
-@rule
-def approach_occupied(world, plan, setup, a):
-    """Somebody nearer to the agent's object stands in the narrow way to it."""
-    agent = world.agent[a]
-    o = agent.queue
-    if o < 0:
-        return False
-    mine = plan.distance[o, agent.y, agent.x]
-    for other in range(setup.agents):
-        if other != a:
-            y, x = world.agent[other].y, world.agent[other].x
-            distance = plan.distance[o, y, x]
-            if distance < mine and distance <= 2 and plan.narrow[y, x] != 0:
-                return True
-    return False
-
-
-@rule
-def write_map(world, plan, setup, a, out):
-    """out [6, 11, 11] u8, centred on agent `a`: wall, object type, own workplace, agents, own rivalry, queue status."""
-    agent = world.agent[a]
-    for y in range(MAP_SIZE):
-        for x in range(MAP_SIZE):
-            out[0, y, x] = plan.wall_view[agent.y + y, agent.x + x]
-            out[1, y, x] = plan.object_view[agent.y + y, agent.x + x]
-    out[2:] = 0
-    for other in range(setup.agents):
-        neighbour = world.agent[other]
-        y, x = neighbour.y - agent.y + 5, neighbour.x - agent.x + 5
-        if 0 <= y < MAP_SIZE and 0 <= x < MAP_SIZE:
-            out[3, y, x] = 128 if other == a else 255
-            out[4, y, x] = world.rivalry[a, other] * 255 // 10000
-            out[5, y, x] = neighbour.status * 85

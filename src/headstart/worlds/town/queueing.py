@@ -4,54 +4,17 @@ One agent uses an object at a time. A request joins the tail; when the object is
 100·place − 4·ticks waited gets a claim and walks up to use it. Whoever holds a claim too long while others wait is displaced: a ghost step.
 """
 
-import numpy as np
-
 from headstart.worlds.jit import rule
-from headstart.worlds.town.state import (
-    BED,
-    CLAIM,
-    CONFLICT,
-    FRIDGE,
-    NONE,
-    SERVICE,
-    SHOWER,
-    STOVE,
-    USING,
-    WAITING,
-)
+from headstart.worlds.town.affordances import finish_use, restock
+from headstart.worlds.town.relationships import conflict, courtesy
+from headstart.worlds.town.state import CLAIM, CONFLICT, NONE, USING, WAITING
 
 CLAIM_TICKS = 16
 COOLDOWN_TICKS = 20
+YIELD_COOLDOWN = 20
 REQUEST_REACH = 4  # steps from which a request or a press is heard
 QUEUE_REACH = 8  # steps beyond which a place in the queue lapses
 STALL_LIMIT = 12
-FRIDGE_CAPACITY, STOVE_CAPACITY = 12, 6
-AVOID = 5000  # bp of rivalry from which an agent keeps away
-
-# by object type: ticks, hunger, hygiene, energy (bp at completion), price (cents), units of stock taken at the start
-USE_TICKS = np.array([4, 10, 8, 16, 0])
-USE_EFFECT = np.array([[4500, 0, 300], [0, -200, -300], [0, 6500, -200], [-200, 0, 6000], [0, 0, 0]])
-USE_PRICE = np.array([40, 15, 10, 0, 0])
-USE_STOCK = np.array([1, 1, 0, 0, 0])
-FIRST_SERVICE = np.array([10000, 5000, 10000, 10000, 0])  # reward, 1/10,000
-
-
-@rule
-def price(world, kind):
-    return USE_PRICE[kind] * world.price // 100
-
-
-@rule
-def usable(world, plan, agent, o):
-    """Stock, supplies and money are there for `agent` to use object `o`."""
-    kind = plan.object_type[o]
-    if kind == FRIDGE:
-        return world.object[o].stock > 0 and agent.wallet >= price(world, kind)
-    if kind == STOVE:
-        return world.object[o].stock > 0 and world.blackout_end <= world.tick and agent.wallet >= price(world, kind)
-    if kind == SHOWER:
-        return world.outage_end <= world.tick and agent.wallet >= price(world, kind)
-    return kind == BED
 
 
 @rule
@@ -120,17 +83,6 @@ def request(world, o, a):
 
 
 @rule
-def start_use(world, plan, a):
-    agent = world.agent[a]
-    kind = plan.object_type[agent.queue]
-    agent.status = USING
-    agent.busy = USE_TICKS[kind]
-    agent.claim = 0
-    agent.wallet -= price(world, kind)
-    world.object[agent.queue].stock -= USE_STOCK[kind]
-
-
-@rule
 def leave(world, a):
     o = world.agent[a].queue
     free(world, a)
@@ -152,11 +104,8 @@ def yield_place(world, a):
         world.queue[o, 1] = a
     receiver = world.agent[other]
     agent.joined, receiver.joined = receiver.joined, agent.joined
-    add_trust(world, other, a, 500)
-    add_familiarity(world, other, a, 500)
-    add_rivalry(world, other, a, -500)
-    add_rivalry(world, a, other, -500)
-    agent.yield_cooldown = 20
+    courtesy(world, a, other)
+    agent.yield_cooldown = YIELD_COOLDOWN
     agent.yields += 1
 
 
@@ -189,38 +138,11 @@ def ghost_step(world, o):
 
 
 @rule
-def conflict(world, actor, rival, intensity):
-    """Both remember: the rival's rivalry rises by 1500 per unit of intensity, the actor's by half of that."""
-    anger = 1500 * intensity // 100
-    add_rivalry(world, rival, actor, anger * (200 - world.agent[rival].forgiveness) // 200)
-    add_rivalry(world, actor, rival, anger // 2)
-    first, second = world.agent[actor], world.agent[rival]
-    first.recent_conflict = min(1000, first.recent_conflict + intensity)
-    second.recent_conflict = min(1000, second.recent_conflict + intensity)
-    first.intensity += intensity
-
-
-@rule
-def add_rivalry(world, holder, other, amount):
-    world.rivalry[holder, other] = min(10000, max(0, world.rivalry[holder, other] + amount))
-
-
-@rule
-def add_trust(world, holder, other, amount):
-    world.trust[holder, other] = min(10000, max(-10000, world.trust[holder, other] + amount))
-
-
-@rule
-def add_familiarity(world, holder, other, amount):
-    world.familiarity[holder, other] = min(10000, max(-10000, world.familiarity[holder, other] + amount))
-
-
-@rule
 def run_object(world, plan, setup, o):
     """One tick of one object: progress, claim timer, stall and ghost step, lapse of distant waiters, grant, restock."""
     thing = world.object[o]
     if thing.active >= 0:
-        _run_active(world, plan, o)
+        _run_active(world, plan, setup, o)
     if thing.active >= 0 and thing.length > 0 and world.agent[thing.active].status == CLAIM:
         thing.stall += 1
     if thing.active >= 0 and thing.length > 0 and thing.stall >= STALL_LIMIT:
@@ -231,58 +153,34 @@ def run_object(world, plan, setup, o):
         if plan.distance[o, agent.y, agent.x] > QUEUE_REACH:
             free(world, a)
     if thing.active < 0 and thing.length > 0:
-        best, best_rank = -1, 1 << 30
-        for index in range(thing.length):
-            a = world.queue[o, index]
-            rank = 100 * index - 4 * (world.tick - world.agent[a].joined)
-            if rank < best_rank:
-                best, best_rank = a, rank
-        give_claim(world, o, best)
-    if setup.restock_every > 0 and (world.tick + 1) % setup.restock_every == 0:
-        if plan.object_type[o] == FRIDGE:
-            thing.stock = min(FRIDGE_CAPACITY, thing.stock + 3)
-        elif plan.object_type[o] == STOVE:
-            thing.stock = min(STOVE_CAPACITY, thing.stock + 1)
+        give_claim(world, o, _next_in_line(world, o))
+    restock(world, plan, setup, o)
 
 
 @rule
-def _run_active(world, plan, o):
+def _next_in_line(world, o):
+    """The waiter with the lowest 100·place − 4·ticks waited."""
+    best, best_rank = -1, 1 << 30
+    for index in range(world.object[o].length):
+        a = world.queue[o, index]
+        rank = 100 * index - 4 * (world.tick - world.agent[a].joined)
+        if rank < best_rank:
+            best, best_rank = a, rank
+    return best
+
+
+@rule
+def _run_active(world, plan, setup, o):
     """Progress of the agent that holds object `o`: it uses it, or its claim runs down."""
     a = world.object[o].active
     agent = world.agent[a]
     if agent.status == USING:
         agent.busy -= 1
         if agent.busy == 0:
-            _finish_use(world, plan, o, a)
+            free(world, a)
+            world.cooldown[o, a] = world.tick + COOLDOWN_TICKS
+            finish_use(world, plan, setup, o, a)
     else:
         agent.claim -= 1
         if agent.claim <= 0 or plan.distance[o, agent.y, agent.x] > QUEUE_REACH:
             free(world, a)
-
-
-@rule
-def _finish_use(world, plan, o, a):
-    agent = world.agent[a]
-    kind = plan.object_type[o]
-    free(world, a)
-    world.cooldown[o, a] = world.tick + COOLDOWN_TICKS
-    for k in range(3):
-        agent.need[k] = min(10000, max(0, agent.need[k] + USE_EFFECT[kind, k]))
-    if kind == FRIDGE:
-        agent.eats += 1
-        first = agent.eats == 1
-    elif kind == SHOWER:
-        agent.showers += 1
-        first = agent.showers == 1
-    elif kind == BED:
-        agent.sleeps += 1
-        first = agent.sleeps == 1
-    else:
-        agent.cooks += 1
-        first = agent.cooks == 1
-        for other in range(plan.n_objects):
-            if plan.object_type[other] == FRIDGE:
-                world.object[other].stock = min(FRIDGE_CAPACITY, world.object[other].stock + 2)
-                break
-    if first:
-        agent.reward[SERVICE] += FIRST_SERVICE[kind]

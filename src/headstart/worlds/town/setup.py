@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from headstart.errors import InputError
 from headstart.worlds.town.state import MAX_AGENTS, NEEDS, SETUP
@@ -30,6 +30,26 @@ class Decay(BaseModel):
     energy: int = Field(default=12, ge=0, le=1000)
 
 
+class Shift(BaseModel):
+    """When job 0, 1, … begins every day, and for how long (ticks); each episode draws the jitter of each job."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    first: int = Field(default=30, ge=0)
+    spacing: int = Field(default=10, ge=0)
+    jitter: int = Field(default=10, ge=0)
+    length: int = Field(default=30, ge=1)
+
+
+class Perturbations(BaseModel):
+    """The chance in a tick that one begins (millionths)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    price_spike: int = Field(default=0, ge=0, le=1_000_000)
+    blackout: int = Field(default=0, ge=0, le=1_000_000)
+    outage: int = Field(default=0, ge=0, le=1_000_000)
+    meet: int = Field(default=0, ge=0, le=1_000_000)
+
+
 class TownSetup(BaseModel):
     """The `setup` section of a town scenario."""
 
@@ -45,6 +65,10 @@ class TownSetup(BaseModel):
     day: int = Field(default=120, ge=1)  # ticks
     rivalry: BasisPoints = (0, 0)  # between every two agents at the start
     rivalry_decay: int = Field(default=30, ge=0, le=10000)  # bp a tick
+    jobs: int = Field(default=0, ge=0, le=MAX_AGENTS)  # spread evenly over the agents; 0: nobody works
+    shift: Shift = Field(default_factory=Shift)
+    perturbations: Perturbations = Field(default_factory=Perturbations)
+    pay_first_service: bool = True  # whether the first meal, shower, sleep and cooking earn a reward
 
     @field_validator("wallet", "rivalry")
     @classmethod
@@ -53,22 +77,38 @@ class TownSetup(BaseModel):
             raise ValueError("expected [low, high] with 0 <= low <= high <= 10000")
         return value
 
+    @model_validator(mode="after")
+    def _shifts_fit_the_day(self) -> "TownSetup":
+        last = self.shift.first + self.shift.spacing * (self.jobs - 1) + self.shift.jitter + self.shift.length
+        if self.jobs > 0 and last > self.day:
+            raise ValueError(f"expected every shift to end within the day of {self.day} ticks, got {last}")
+        return self
+
 
 def read_setup(setup: Mapping[str, Any]) -> TownSetup:
     """Validate a scenario's setup; InputError names every wrong key."""
     try:
         return TownSetup.model_validate(dict(setup))
     except ValidationError as error:
-        problems = "; ".join(f"setup.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors())
-        raise InputError(problems) from error
+        raise InputError("; ".join(_problem(item) for item in error.errors())) from error
 
 
-def setup_record(setup: TownSetup, horizon: int) -> np.ndarray:
+def _problem(item: Any) -> str:
+    where = ".".join(("setup", *map(str, item["loc"])))
+    return f"{where}: {item['msg']}" + (f", got {item['input']!r:.60}" if item["loc"] else "")
+
+
+def setup_record(setup: TownSetup, horizon: int, respawn: bool) -> np.ndarray:
     """The SETUP record [1] that the rules read (an array, because numba cannot pass a lone record to a parallel loop)."""
     record = np.zeros(1, SETUP)
-    for name in ("agents", "day", "fridge_stock", "stove_stock", "restock_every", "rivalry_decay"):
+    for name in ("agents", "day", "fridge_stock", "stove_stock", "restock_every", "rivalry_decay", "jobs", "pay_first_service"):
         record[name] = getattr(setup, name)
+    for name in ("first", "spacing", "jitter", "length"):
+        record[f"shift_{name}"] = getattr(setup.shift, name)
+    for name in ("price_spike", "blackout", "outage", "meet"):
+        record[name] = getattr(setup.perturbations, name)
     record["horizon"] = horizon
+    record["respawn"] = respawn
     for k, need in enumerate(NEEDS):
         record["need_low"][0, k], record["need_high"][0, k] = getattr(setup.need, need)
         record["decay"][0, k] = getattr(setup.decay, need)

@@ -17,6 +17,7 @@ FRIDGE, STOVE, SHOWER, BED, WORKPLACE = 0, 1, 2, 3, 4
 OBJECT_TYPES = ("fridge", "stove", "shower", "bed", "workplace")
 
 NONE, WAITING, CLAIM, USING = 0, 1, 2, 3  # status in a queue
+OFF, PRE, ON_TIME, LATE, ABSENT, DONE = 0, 1, 2, 3, 4, 5  # state of today's shift
 
 ACTIONS = (
     "wait", "north", "south", "east", "west",
@@ -27,9 +28,24 @@ WAIT, NORTH, SOUTH, EAST, WEST, REQUEST, USE, LEAVE, YIELD, PRESS, CHAT, WORK = 
 N_ACTIONS = len(ACTIONS)
 
 REWARD_TERMS = (
-    "comfort", "potential", "service", "wage", "punctuality", "conflict", "stress", "chat", "move", "terminal",
+    "comfort", "potential", "service", "wage", "punctuality", "conflict", "stress", "chat", "move", "terminal", "meeting",
 )  # fmt: skip
-COMFORT, POTENTIAL, SERVICE, WAGE, PUNCTUALITY, CONFLICT, STRESS, CHATTING, MOVING, TERMINAL = range(10)
+COMFORT, POTENTIAL, SERVICE, WAGE, PUNCTUALITY, CONFLICT, STRESS, CHATTING, MOVING, TERMINAL, MEETING = range(11)
+
+# Random streams: one number for every use.
+SPAWN, NEED, WALLET, PERSONALITY, JOB, SHIFT, LAYOUT, RIVALRY, FIRST_TICK = 1, 2, 5, 6, 7, 8, 9, 10, 11
+SPIKE, SPIKE_PRICE, SPIKE_TICKS, BLACKOUT, BLACKOUT_TICKS, OUTAGE, OUTAGE_TICKS, MEET, MEET_CELL = (
+    20,
+    21,
+    22,
+    23,
+    24,
+    25,
+    26,
+    27,
+    28,
+)
+ORDER, CHATS = 30, 31
 
 # What is counted for every agent from reset to horizon; the names that success and harm predicates use.
 STATS = (
@@ -42,7 +58,9 @@ AGENT = np.dtype(
     [(name, "i4") for name in ("y", "x", "wallet", "extroversion", "forgiveness", "ambition")]
     + [("need", "i4", (3,)), ("decay", "i4", (3,))]  # bp; per cent of the scenario's decay
     + [(name, "i4") for name in ("queue", "status", "busy", "claim", "joined", "last_action", "last_ok")]
-    + [(name, "i4") for name in ("job", "job_state", "shift_start", "shift_end", "worked", "strikes")]
+    + [(name, "i4") for name in ("job", "job_state", "shift_start", "shift_end", "worked", "strikes")]  # shift: ticks of the day
+    + [(name, "i4") for name in ("workplace", "ate_at")]  # object or -1; tick of the last meal
+    + [(name, "i4") for name in ("alive", "gone")]  # alive: 0 in the tick that ends a life; gone: left the world for good
     + [(name, "i4") for name in ("recent_conflict", "chat_cooldown", "yield_cooldown", "stay", "potential", "life")]
     + [(name, "i4") for name in STATS]
     + [("reward", "i4", (len(REWARD_TERMS),))],  # of this tick
@@ -53,7 +71,10 @@ WORLD = np.dtype(
     [("seed", "u8"), ("id", "u8")]  # the key of the world's random numbers
     + [(name, "i4") for name in ("tick", "episode", "layout", "first_tick")]
     + [(name, "i4") for name in ("price", "spike_end", "blackout_end", "outage_end")]
-    + [(name, "i4") for name in ("meet_a", "meet_b", "meet_end", "perturbation_cooldown")]
+    + [
+        (name, "i4") for name in ("meet_a", "meet_b", "meet_y", "meet_x", "meet_end")
+    ]  # who shall meet (-1: nobody), where, until when
+    + [("perturbation_cooldown", "i4")]  # ticks left
     + [
         ("agent", AGENT, (MAX_AGENTS,)),
         ("object", OBJECT, (MAX_OBJECTS,)),
@@ -72,7 +93,10 @@ PLAN = np.dtype(
     [
         ("n_objects", "i4"),
         ("n_spawn", "i4"),
+        ("n_workplaces", "i4"),
         ("object_type", "i4", (MAX_OBJECTS,)),
+        ("place", "i4", (MAX_OBJECTS, 2)),  # y, x
+        ("workplace", "i4", (MAX_OBJECTS,)),  # object of each workplace, in order
         ("floor", "u1", (GRID + 2, GRID + 2)),  # one cell of wall around, so that neighbours need no bounds test
         ("object_at", "i1", (GRID, GRID)),
         ("distance", "i4", (MAX_OBJECTS, GRID, GRID)),  # steps to the nearest service cell, FAR where there is no way
@@ -96,6 +120,9 @@ DX = np.array([0, 0, 0, 1, -1])
 SETUP = np.dtype(
     [(name, "i4") for name in ("agents", "horizon", "day", "fridge_stock", "stove_stock", "restock_every", "rivalry_decay")]
     + [("need_low", "i4", (3,)), ("need_high", "i4", (3,)), ("decay", "i4", (3,))]
-    + [(name, "i4") for name in ("wallet_low", "wallet_high", "rivalry_low", "rivalry_high")],
+    + [(name, "i4") for name in ("wallet_low", "wallet_high", "rivalry_low", "rivalry_high")]
+    + [(name, "i4") for name in ("jobs", "shift_first", "shift_spacing", "shift_jitter", "shift_length")]
+    + [(name, "i4") for name in ("price_spike", "blackout", "outage", "meet")]  # chance in a tick, 1/1,000,000
+    + [(name, "i4") for name in ("pay_first_service", "respawn")],  # yes or no
     align=True,
 )

@@ -1,0 +1,124 @@
+"""How the scripted expert walks: around others, out of the way, and not too near to a rival."""
+
+from headstart.worlds.jit import rule
+from headstart.worlds.town.relationships import AVOID
+from headstart.worlds.town.rules import allowed
+from headstart.worlds.town.state import CLAIM, DX, DY, EAST, NORTH, SOUTH, WAIT, WEST
+
+PATIENCE = 2, 5  # ticks of standing still before stepping aside: blocked from south or west, from north or east
+KEEP_AWAY = 3  # cells from a rival, Manhattan
+NOBODY = 99  # cells to a rival where there is none
+
+
+@rule
+def walk(world, plan, setup, a, descends):
+    """One step to the nearer free neighbour; stand behind whoever is in the way for a while, then step aside."""
+    agent = world.agent[a]
+    blocked = WAIT
+    for d in range(NORTH, WEST + 1):
+        if (descends >> (d - 1)) & 1:
+            if allowed(world, plan, setup, a, d):
+                return d
+            if blocked == WAIT:
+                blocked = d
+    if blocked == WAIT or agent.stay < (PATIENCE[0] if blocked in (SOUTH, WEST) else PATIENCE[1]):
+        return WAIT
+    sideways = EAST if blocked <= SOUTH else NORTH
+    for d in (sideways, sideways + 1):
+        if allowed(world, plan, setup, a, d):
+            return d
+    return back_from(world, plan, setup, a, blocked)
+
+
+@rule
+def back_from(world, plan, setup, a, blocked):
+    """A step in the direction opposite to `blocked`, or wait."""
+    back = ((blocked - 1) ^ 1) + 1  # north ↔ south, east ↔ west
+    return back if allowed(world, plan, setup, a, back) else WAIT
+
+
+@rule
+def back_out(world, plan, setup, a):
+    """One step away from the agent's object: any that does not lead nearer."""
+    agent = world.agent[a]
+    descends = plan.descends[agent.queue, agent.y, agent.x]
+    for d in range(NORTH, WEST + 1):
+        if (descends >> (d - 1)) & 1 == 0 and allowed(world, plan, setup, a, d):
+            return d
+    return WAIT
+
+
+@rule
+def next_is_narrow(plan, agent, o):
+    descends = plan.descends[o, agent.y, agent.x]
+    for d in range(NORTH, WEST + 1):
+        if (descends >> (d - 1)) & 1 and plan.narrow[agent.y + DY[d], agent.x + DX[d]] != 0:
+            return True
+    return False
+
+
+@rule
+def keep_away(world, plan, setup, a, action):
+    """`action`, unless it is a step, or a stay, near a rival: then a step farther from it, or wait.
+
+    A claim is right of way, and so is standing in a narrow place, or having the rival to the east or straight south: one of two who
+    meet goes on.
+    """
+    agent = world.agent[a]
+    here = cells_to_rival(world, setup, a, agent.y, agent.x)
+    if here > KEEP_AWAY + 1 or action > WEST:
+        return action
+    there = cells_to_rival(world, setup, a, agent.y + DY[action], agent.x + DX[action])
+    if there > KEEP_AWAY or there > here:
+        return action
+    if agent.status == CLAIM:
+        return action if there > 1 else WAIT
+    if action != WAIT and (plan.narrow[agent.y, agent.x] != 0 or _goes_first(world, setup, a)):
+        return action
+    best, farthest = WAIT, here
+    for d in range(NORTH, WEST + 1):
+        y, x = agent.y + DY[d], agent.x + DX[d]
+        if allowed(world, plan, setup, a, d) and (plan.narrow[y, x] == 0 or plan.narrow[agent.y, agent.x] != 0):
+            cells = cells_to_rival(world, setup, a, y, x)
+            if cells > farthest:
+                best, farthest = d, cells
+    return best
+
+
+@rule
+def _goes_first(world, setup, a):
+    """Every rival within reach is to the east, or straight south."""
+    agent = world.agent[a]
+    for other in range(setup.agents):
+        rival = world.agent[other]
+        if other != a and world.rivalry[a, other] >= AVOID and rival.gone == 0:
+            dy, dx = rival.y - agent.y, rival.x - agent.x
+            if abs(dy) + abs(dx) <= KEEP_AWAY + 1 and (dx < 0 or (dx == 0 and dy < 0)):
+                return False
+    return True
+
+
+@rule
+def make_way(world, plan, setup, a):
+    """A step aside for a neighbour that has been standing there for a moment, less long than `a`: it wants to pass; otherwise wait."""
+    agent = world.agent[a]
+    for d in range(NORTH, WEST + 1):
+        y, x = agent.y + DY[d], agent.x + DX[d]
+        other = world.occupant[y, x] if plan.floor[y + 1, x + 1] != 0 else -1
+        if other >= 0 and 2 <= world.agent[other].stay < agent.stay and world.agent[other].stay <= 5:
+            sideways = EAST if d <= SOUTH else NORTH
+            for step in (sideways, sideways + 1):
+                if allowed(world, plan, setup, a, step):
+                    return step
+            return back_from(world, plan, setup, a, d)
+    return WAIT
+
+
+@rule
+def cells_to_rival(world, setup, a, y, x):
+    """Cells from (y, x) to the nearest agent whom `a` avoids."""
+    nearest = NOBODY
+    for other in range(setup.agents):
+        if other != a and world.rivalry[a, other] >= AVOID and world.agent[other].gone == 0:
+            nearest = min(nearest, abs(world.agent[other].y - y) + abs(world.agent[other].x - x))
+    return nearest
