@@ -33,11 +33,12 @@ def expert(
     json: Annotated[bool, typer.Option("--json", help="The whole verdict.")] = False,
 ) -> None:
     """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
-    from headstart.params import load_params, load_scenario
-    from headstart.stages.expert import judge_expert
+    from headstart.params import for_scenario, load_params, load_scenario
+    from headstart.stages.expert import judge_at_hand
 
-    params = load_params()
-    artefact, verdict = judge_expert(params, load_scenario(scenario), worlds or params.expert.worlds)
+    described = load_scenario(scenario)
+    params = for_scenario(load_params(), described)
+    artefact, verdict = judge_at_hand(params, described, worlds or params.expert.worlds)
     if json:
         typer.echo(verdict.model_dump_json(indent=2))
         return

@@ -27,7 +27,14 @@ class Section(BaseModel):
 
 class ExpertParams(Section):
     seed: int = Field(ge=0)
-    worlds: int = Field(ge=1)  # episodes on which the expert is judged
+    worlds: int = Field(ge=1)  # episodes on which the expert, or each seed of a learned one, is judged
+    seeds: tuple[int, ...] = (0, 1, 2)  # of a learned expert: every one is trained and judged
+    min_seeds: int = Field(default=3, ge=1)  # of a learned expert: fewer are no evidence
+    train: "Arm | None" = None  # how a learned expert is trained; without it as the arm `scratch`
+    plateau_evaluations: int = Field(
+        default=0, ge=0
+    )  # stop when the gate's rates held in so many in a row without gain; 0: never
+    plateau_gain: float = Field(default=0.01, ge=0)  # mean return that counts as a gain
 
 
 class CaptureParams(Section):

@@ -99,16 +99,16 @@ def enough_episodes(data: Dataset) -> Check:
 
 
 def success_rate(data: Dataset) -> Check:
-    """Wilson lower bound of the success rate over world episodes: agents of one world share its success,
+    """Wilson lower bound of the success rate over worlds: agents of one world, and their lives, share its success
     and count once.
     """
     table = data.episodes.table
-    worlds = np.stack([table.seed, table.world, table.episode], axis=1)
+    worlds = np.stack([table.seed, table.world], axis=1)  # a world is recorded for one episode, in which an agent may live twice
     _, index = np.unique(worlds, axis=0, return_inverse=True)
     n = int(index.max()) + 1
     failed = np.bincount(index.ravel(), weights=~table.success, minlength=n) > 0
     k = n - int(failed.sum())
-    text = f"{k} of {n} world episodes succeed; one-sided 95 % lower bound"
+    text = f"{k} of {n} worlds succeed; one-sided 95 % lower bound"
     holds = k / n >= data.limits.success_min
     return at_least("success-rate", wilson_lower(k, n), data.limits.success_min, text, n, unproven(holds))
 

@@ -26,7 +26,7 @@ class DatasetFacts:
 class DatasetLimits(Record):
     """Thresholds of a scenario. Shares are of decision steps: those whose mask leaves a choice."""
 
-    success_min: float = Field(ge=0, le=1)  # one-sided 95 % Wilson lower bound over world episodes
+    success_min: float = Field(ge=0, le=1)  # one-sided 95 % Wilson lower bound over worlds
     feature_low: float
     feature_high: float
     feature_ranges: dict[str, tuple[float, float]] = Field(default_factory=dict)  # exceptions, by name

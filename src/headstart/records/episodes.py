@@ -45,7 +45,7 @@ class EpisodeTable:
     length: Array  # [E] i64, steps
     seed: Array  # [E] i64
     world: Array  # [E] i64, global world id
-    episode: Array  # [E] i64, index of the world's episode
+    episode: Array  # [E] i64, index of the agent's life in the recorded episode of its world
     agent: Array  # [E] i64
     total_reward: Array  # [E] f32
     success: Array  # [E] bool, the scenario's predicate over the world's episode

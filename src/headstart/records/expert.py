@@ -2,9 +2,20 @@
 
 from typing import Literal
 
-from headstart.records.fields import Name, Sha256
+from headstart.records.fields import Count, Name, Sha256
 from headstart.records.model import Record
 from headstart.records.runs import Score
+
+
+class TrainedSeed(Record):
+    """One seed of a learned expert, judged on worlds that neither trained it nor chose among seeds."""
+
+    seed: int
+    env_steps: Count
+    stopped: Literal["budget", "plateau"]
+    selection: Score  # last evaluation during training: what chooses among seeds
+    score: Score
+    weights_sha256: Sha256
 
 
 class ExpertPolicy(Record):
@@ -16,7 +27,8 @@ class ExpertPolicy(Record):
     scenario: Name
     scenario_sha256: Sha256
     policy_sha256: Sha256  # of the script's sources, or of the weights
-    seed: int
+    seed: int  # of the worlds that it was judged on
     score: Score
+    seeds: tuple[TrainedSeed, ...] = ()  # of a learned expert; `policy_sha256` is one of theirs
     state: Literal["draft", "approved"]
     diagnostics: tuple[str, ...]  # what an expert that is not approved missed, and by how much

@@ -1,32 +1,48 @@
-"""Stage `expert`: judge the scenario's expert on worlds of its own; only a PASS may be recorded."""
+"""Stage `expert`: judge the scenario's script, or train one policy a seed and judge each; only a PASS may be recorded."""
 
 from headstart.govern.gates import expert_gate
-from headstart.govern.verdict import Outcome, Subject, Verdict
+from headstart.govern.verdict import Outcome, Subject, Verdict, at_least, judge
 from headstart.learn.evaluation import play_episodes
 from headstart.params import Params, Scenario
-from headstart.records.expert import ExpertPolicy
-from headstart.records.files import write_record
+from headstart.records.expert import ExpertPolicy, TrainedSeed
+from headstart.records.files import fresh_directory, read_record, write_record
+from headstart.stages.expert_training import train_seeds
 from headstart.stages.project import MODELS, REPORTS, main, score_of, worlds_of
+from headstart.stages.teacher import expert_folder
 from headstart.worlds import source_sha256
 
 
 def expert(params: Params, scenario: Scenario) -> str:
-    """Writes models/<scenario>/expert/expert.json and reports/<scenario>/expert/verdict.json."""
-    artefact, verdict = judge_expert(params, scenario, params.expert.worlds)
-    write_record(REPORTS / scenario.name / "expert" / "verdict.json", verdict)
-    write_record(MODELS / scenario.name / "expert" / "expert.json", artefact)
-    result = artefact.score
+    """Writes models/<scenario>/expert (expert.json, and the weights of a learned one) and reports/<scenario>/expert."""
+    reports = REPORTS / scenario.name / "expert"
+    with fresh_directory(MODELS / scenario.name / "expert") as folder:
+        if scenario.expert.policy == "ppo":
+            trained = train_seeds(params, scenario, folder, reports)
+            artefact, verdict = judge_seeds(params, scenario, trained)
+        else:
+            artefact, verdict = judge_script(params, scenario, params.expert.worlds)
+        write_record(folder / "expert.json", artefact)
+    write_record(reports / "verdict.json", verdict)
+    result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
     return (
-        f"expert {scenario.name}: {artefact.state}; success {result.success}/{result.episodes}, harm {result.harm}, "
+        f"expert {scenario.name}: {artefact.state}{seeds}; success {result.success}/{result.episodes}, harm {result.harm}, "
         f"return {result.return_mean:.3f}" + "".join(f"\n  {line}" for line in artefact.diagnostics)
     )
 
 
-def judge_expert(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
+def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
+    """What `expert` would say of the script, or what it said of the policies that it trained; writes nothing."""
+    if scenario.expert.policy == "scripted":
+        return judge_script(params, scenario, episodes)
+    path = expert_folder(scenario) / "expert.json"
+    artefact = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    return judge_seeds(params, scenario, list(artefact.seeds))
+
+
+def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
     """One episode in each of `episodes` worlds that nothing else uses, held to the scenario's gate."""
     gate = scenario.expert
-    played = play_episodes(None, worlds_of(scenario, "expert", episodes), params.expert.seed, "deterministic")
-    result = score_of(played)
+    result = score_of(play_episodes(None, worlds_of(scenario, "expert", episodes), params.expert.seed, "deterministic"))
     policy_sha256 = source_sha256(scenario.world)
     subject = Subject(type="expert", id=f"{scenario.name}/scripted", sha256=policy_sha256)
     verdict = expert_gate(result, gate.success_rate, gate.harm_rate, params.expert.worlds, subject)
@@ -39,9 +55,58 @@ def judge_expert(params: Params, scenario: Scenario, episodes: int) -> tuple[Exp
         seed=params.expert.seed,
         score=result,
         state="approved" if verdict.outcome is Outcome.PASS else "draft",
-        diagnostics=tuple(f"{r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons),
+        diagnostics=_misses(verdict),
     )
     return artefact, verdict
+
+
+def judge_seeds(params: Params, scenario: Scenario, trained: list[TrainedSeed]) -> tuple[ExpertPolicy, Verdict]:
+    """Every seed is held to the scenario's gate; the teacher is the one that its last evaluation in training found best."""
+    gate = scenario.expert
+    best = max(trained, key=lambda seed: (seed.selection.success - seed.selection.harm, seed.selection.return_mean))
+    subject = Subject(type="expert", id=f"{scenario.name}/ppo", sha256=best.weights_sha256)
+    n = len(trained)
+    checks = [at_least("seeds", n, params.expert.min_seeds, f"seeds {', '.join(str(s.seed) for s in trained)} were trained", n)]
+    for seed in trained:
+        of_seed = expert_gate(seed.score, gate.success_rate, gate.harm_rate, params.expert.worlds, subject).checks
+        checks += [check.model_copy(update={"name": f"seed-{seed.seed}-{check.name}"}) for check in of_seed]
+    thresholds = {"success_min": gate.success_rate, "harm_max": gate.harm_rate, "seeds_min": params.expert.min_seeds}
+    verdict = judge(subject, checks, thresholds)
+    artefact = ExpertPolicy(
+        kind="ppo",
+        world=scenario.world,
+        scenario=scenario.name,
+        scenario_sha256=scenario.sha256,
+        policy_sha256=best.weights_sha256,
+        seed=params.expert.seed,
+        score=best.score,
+        seeds=tuple(trained),
+        state="approved" if verdict.outcome is Outcome.PASS else "draft",
+        diagnostics=_misses(verdict) + _advice(verdict, trained),
+    )
+    return artefact, verdict
+
+
+def _misses(verdict: Verdict) -> tuple[str, ...]:
+    return tuple(f"{r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
+
+
+def _advice(verdict: Verdict, trained: list[TrainedSeed]) -> tuple[str, ...]:
+    """What to do about a learned expert that is not approved."""
+    if verdict.outcome is Outcome.PASS:
+        return ()
+    if verdict.outcome is Outcome.HOLD:
+        return ("next: only certainty is lacking, so judge on more worlds (expert.worlds) or train more seeds",)
+    shares = ", ".join(
+        f"seed {s.seed}: {s.selection.success / s.selection.episodes:.3f} after {s.env_steps:,} steps" for s in trained
+    )
+    return (
+        f"success when training ended: {shares}",
+        "next: train longer (env_steps in the recipe of expert.train or arms.scratch) while the learning curves in "
+        "reports/<scenario>/expert still rise",
+        "next: where they are flat, change learning rate, entropy or rollout length, or the reward that the world pays",
+        "next: a gate that the world cannot meet belongs lower in the scenario file, before the next run",
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from headstart.worlds.jit import rule
 from headstart.worlds.town.affordances import USE_TICKS, usable
 from headstart.worlds.town.relationships import AVOID
-from headstart.worlds.town.state import ABSENT, BED, CLAIM, DONE, DX, DY, FRIDGE, HUNGER, HYGIENE, NORTH, SHOWER, STOVE, WEST
+from headstart.worlds.town.state import ABSENT, BED, CLAIM, DX, DY, FRIDGE, HUNGER, HYGIENE, NORTH, SHOWER, STOVE, WEST
 
 CONTENT = 6000  # bp; above it a need is not worth a walk
 URGENT = 1500  # bp; below it even a rival does not keep the agent away

@@ -1,0 +1,108 @@
+"""Training a learned expert: the arm recipe of `expert.train`, on every seed, each judged on worlds of its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numba
+import torch
+
+from headstart.govern.target import Target, meets
+from headstart.launch.pool import Report, run_all
+from headstart.learn.anneal import Evaluated, PhaseBegan, Updated, train
+from headstart.learn.evaluation import play_episodes
+from headstart.params import Arm, Params, Scenario
+from headstart.records.checkpoint import load_checkpoint, save_checkpoint
+from headstart.records.expert import TrainedSeed
+from headstart.records.files import fresh_directory, write_bytes
+from headstart.records.runs import CurvePoint
+from headstart.stages.policy import new_network, save_policy
+from headstart.stages.project import schema_of, score_of, worlds_of
+
+
+@dataclass(frozen=True)
+class ExpertJob:
+    """What one process needs to train one seed."""
+
+    params: Params
+    scenario: Scenario
+    recipe: Arm
+    seed: int
+    folder: Path  # where seed-<n>/ goes
+    reports: Path  # where curve-<n>.tsv goes
+
+
+def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> list[TrainedSeed]:
+    """Train every seed side by side; leaves `folder`/seed-<n> of each and `folder`/policy, the weights of the best."""
+    recipe = params.expert.train or params.arms["scratch"]
+    with fresh_directory(reports) as reports_now:
+        jobs = [ExpertJob(params, scenario, recipe, seed, folder, reports_now) for seed in params.expert.seeds]
+        trained = run_all(train_seed, jobs, f"expert {scenario.name}", recipe.budget * len(jobs), params.processes)
+    best = max(trained, key=lambda seed: (seed.selection.success - seed.selection.harm, seed.selection.return_mean))
+    arrays, card = load_checkpoint(folder / f"seed-{best.seed}")
+    save_checkpoint(folder / "policy", arrays, card)
+    return trained
+
+
+def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
+    """One seed, alone in its process, until its budget or a plateau above the gate."""
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    params, scenario, settings = job.params, job.scenario, job.params.expert
+    see = params.capture.observation
+    training = worlds_of(scenario, "training", job.recipe.ppo.worlds, see)
+    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
+    network = new_network(training, params.network, job.seed)
+    gate = Target(name="gate", success_rate=scenario.expert.success_rate or 1e-9, harm_rate=scenario.expert.harm_rate)
+    curve: list[CurvePoint] = []
+    for event in train(network, job.recipe, training, evaluation, params.evaluation, job.seed):
+        if isinstance(event, Updated):
+            report(event.rollout.reward.size)
+        elif isinstance(event, Evaluated):
+            sampled, likeliest = score_of(event.sampled), score_of(event.deterministic)
+            curve.append(CurvePoint(env_steps=event.env_steps, sampled=sampled, deterministic=likeliest))
+        elif isinstance(event, PhaseBegan):
+            continue
+        if has_settled(curve, gate, settings.plateau_evaluations, settings.plateau_gain):
+            break
+    write_bytes(job.reports / f"curve-{job.seed}.tsv", _table(curve).encode())
+    card = save_policy(
+        job.folder / f"seed-{job.seed}",
+        network,
+        params.network,
+        kind="expert",
+        scenario=scenario.name,
+        arm="expert",
+        seed=job.seed,
+        env_steps=curve[-1].env_steps,
+        observation=schema_of(training),
+        lineage={},
+    )
+    assert card.weights_sha256 is not None
+    judged = worlds_of(scenario, "expert", settings.worlds, see)
+    return TrainedSeed(
+        seed=job.seed,
+        env_steps=curve[-1].env_steps,
+        stopped="budget" if curve[-1].env_steps >= job.recipe.budget else "plateau",
+        selection=curve[-1].deterministic,
+        score=score_of(play_episodes(network, judged, settings.seed, "deterministic")),
+        weights_sha256=card.weights_sha256,
+    )
+
+
+def has_settled(curve: Sequence[CurvePoint], gate: Target, window: int, gain: float) -> bool:
+    """Whether the last `window` evaluations all met the gate's rates and the return rose by less than `gain` over them; 0: never."""
+    if window == 0 or len(curve) < window:
+        return False
+    last = [point.deterministic for point in curve[-window:]]
+    return all(meets(score, gate) for score in last) and last[-1].return_mean - last[0].return_mean < gain
+
+
+def _table(curve: Sequence[CurvePoint]) -> str:
+    lines = ["env_steps\tsuccess_rate\tharm_rate\treturn_mean"]
+    for point in curve:
+        score = point.deterministic
+        lines.append(
+            f"{point.env_steps}\t{score.success / score.episodes:.6f}\t{score.harm / score.episodes:.6f}\t{score.return_mean:.6f}"
+        )
+    return "\n".join(lines) + "\n"
