@@ -1,0 +1,105 @@
+"""The learned expert: when it stops, what it leaves, and what it says when it is not good enough."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headstart.errors import GateFailed
+from headstart.govern.target import Target
+from headstart.params import Params, Scenario, for_scenario, load_params, load_scenario
+from headstart.records.expert import ExpertPolicy
+from headstart.records.files import read_record
+from headstart.records.runs import CurvePoint, Score
+from headstart.stages.expert import expert
+from headstart.stages.expert_training import has_settled
+from headstart.stages.teacher import approved_expert, teacher_of
+
+ROOT = Path(__file__).parents[2]
+POLE = {
+    "world": "gym",
+    "horizon": 60,
+    "setup": {"id": "CartPole-v1"},
+    "success": ["every return >= 40"],
+    "harm": ["any terminated > 0"],
+    "expert": {"policy": "ppo", "success_rate": 0.3, "harm_rate": 1.0},
+    "targets": {"held": {"success_rate": 0.9}},
+    "recipe": {
+        "expert": {
+            "worlds": 64,
+            "seeds": [0, 1],
+            "min_seeds": 2,
+            "train": {
+                "start": "random",
+                "ppo": {"worlds": 16, "rollout_ticks": 64, "num_epochs": 4, "mini_batch_size": 256},
+                "phases": [{"name": "learn", "kind": "ppo", "env_steps": 16384, "learning_rate": 0.002}],
+            },
+        },
+        "network": {"hidden": [32]},
+        "evaluation": {"worlds": 16, "every": 8192},
+        "capture": {"observation": "compact"},
+    },
+}
+
+
+def point(success: int, total: float, steps: int) -> CurvePoint:
+    score = Score(episodes=10, success=success, harm=0, return_mean=total, return_sd=0.0)
+    return CurvePoint(env_steps=steps, sampled=score, deterministic=score)
+
+
+def test_training_stops_on_a_plateau_above_the_gate_and_nowhere_else() -> None:
+    gate = Target(name="gate", success_rate=0.9)
+    rising = [point(9, 0.1 * k, k) for k in range(5)]
+    flat = [point(9, 1.0 + 0.001 * k, k) for k in range(5)]
+    low = [point(5, 1.0, k) for k in range(5)]
+    assert has_settled(flat, gate, 3, 0.01)
+    assert not has_settled(rising, gate, 3, 0.01)
+    assert not has_settled(low, gate, 3, 0.01)
+    assert not has_settled(flat[:2], gate, 3, 0.01)
+    assert not has_settled(flat, gate, 0, 0.01)
+
+
+@pytest.fixture
+def pole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenario:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios/pole.yaml").write_text(yaml.safe_dump(POLE))
+    return load_scenario("pole")
+
+
+def settings(scenario: Scenario) -> Params:
+    return for_scenario(load_params(ROOT / "params.yaml"), scenario)
+
+
+def test_every_seed_is_trained_and_judged_and_the_best_one_teaches(pole: Scenario) -> None:
+    from headstart.stages.project import worlds_of
+
+    line = expert(settings(pole), pole)
+    artefact = read_record(Path("models/pole/expert/expert.json"), ExpertPolicy)
+
+    assert line.startswith("expert pole: approved over 2 seeds")
+    assert [seed.seed for seed in artefact.seeds] == [0, 1]
+    assert artefact.seeds[0].weights_sha256 != artefact.seeds[1].weights_sha256
+    assert artefact.policy_sha256 in {seed.weights_sha256 for seed in artefact.seeds}
+    assert approved_expert(pole) == artefact
+    world = worlds_of(pole, "capture", 3)
+    assert teacher_of(pole, world)(world.reset(seed=0)[0]).shape == (3,)
+
+
+def test_one_that_stagnates_stays_a_draft_and_says_what_to_do(pole: Scenario) -> None:
+    hopeless = pole.model_copy(update={"success": ("every return >= 61",)})  # more than an episode can pay
+    params = settings(pole)
+    train = params.expert.train
+    assert train is not None
+    short = train.model_copy(update={"phases": (train.phases[0].model_copy(update={"env_steps": 2048}),)})
+    params = params.model_copy(update={"expert": params.expert.model_copy(update={"train": short})})
+
+    line = expert(params, hopeless)
+    artefact = read_record(Path("models/pole/expert/expert.json"), ExpertPolicy)
+
+    assert "draft" in line
+    assert artefact.state == "draft"
+    assert any("seed-1-success: 0 of 64 episodes succeed" in text for text in artefact.diagnostics)
+    assert sum(text.startswith("next: ") for text in artefact.diagnostics) >= 3
+    with pytest.raises(GateFailed, match="expected an approved expert, got a draft"):
+        approved_expert(hopeless)
