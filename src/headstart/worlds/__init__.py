@@ -38,7 +38,13 @@ def make(
             first_world=first_world,
             hybrid=hybrid,
         )
-    raise InputError(f"world: expected town, got {world!r}")
+    if world == "nav":
+        from headstart.worlds.nav.env import Nav
+
+        if hybrid:
+            raise InputError("world nav has no map: expected observation compact, got hybrid")
+        return Nav(setup, horizon=horizon, success=success, harm=harm, num_worlds=num_worlds, first_world=first_world)
+    raise InputError(f"world: expected town or nav, got {world!r}")
 
 
 def source_sha256(world: str) -> str:
