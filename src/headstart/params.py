@@ -193,6 +193,7 @@ class Params(Section):
 
 class ExpertGate(Section):
     policy: Literal["scripted", "ppo"]
+    script: str | None = None  # which script, where a world has several
     success_rate: float = Field(ge=0, le=1)  # lower bound must reach it
     harm_rate: float = Field(ge=0, le=1)  # upper bound must stay below it
 
@@ -216,6 +217,7 @@ class Scenario(Section):
     expert: ExpertGate
     targets: dict[str, TargetSection] = Field(min_length=1)
     min_action_share: dict[str, float] = {}  # what a dataset of this scenario must contain
+    constant_reward: bool = False  # of a world that pays the same in every step
     feature_range: tuple[float, float] = (-2.0, 2.0)  # what validate holds features to
     recipe: dict[str, Any] = {}  # sections of params.yaml that this scenario says otherwise
 

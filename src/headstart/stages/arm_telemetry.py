@@ -20,7 +20,7 @@ from headstart.records.runs import CurvePoint
 from headstart.stages.project import hash_of
 from headstart.worlds import World
 
-REWARD_UNIT = 1e-4  # of the counter `total_reward`
+RETURNS = {"total_reward": 1e-4, "return": 1.0}  # the counter of an episode's reward, and its unit
 
 
 def hardest_target(scenario: Scenario) -> Target:
@@ -66,7 +66,8 @@ def update_fields(event: Updated, world: World, passes: int, transitions_total: 
     """`update`: one PPO iteration."""
     m, rollout, weights = event.metrics, event.rollout, event.weights
     steps = rollout.action.numel()
-    returns = rollout.stats[..., world.names.stats.index("total_reward")].ravel() * REWARD_UNIT
+    counter = next(name for name in RETURNS if name in world.names.stats)
+    returns = rollout.stats[..., world.names.stats.index(counter)].ravel() * RETURNS[counter]
     return {
         "env_steps": event.env_steps,
         "epoch": event.epoch,

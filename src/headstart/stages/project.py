@@ -30,6 +30,7 @@ def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: st
         num_worlds=num_worlds,
         first_world=FIRST_WORLD[purpose] + skip,
         hybrid=observation == "hybrid",
+        script=scenario.expert.script,
     )
 
 

@@ -40,6 +40,7 @@ def validate(params: Params, scenario: Scenario) -> str:
         success_min=params.validate_.min_success_rate,
         feature_low=scenario.feature_range[0],
         feature_high=scenario.feature_range[1],
+        constant_reward=scenario.constant_reward,
         episodes_min=params.validate_.min_episodes,
         action_share_min=scenario.min_action_share,
         majority_share_max=params.validate_.max_majority_share,

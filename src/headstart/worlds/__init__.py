@@ -21,11 +21,15 @@ def make(
     num_worlds: int,
     first_world: int = 0,
     hybrid: bool = False,
+    script: str | None = None,
 ) -> World:
     """W = `num_worlds` worlds of one scenario, with ids from `first_world`.
 
-    `setup` is the world's own section of the scenario file. Raises InputError for an unknown world or a bad setup.
+    `setup` is the own section of the world in the scenario file, `script` names one of its scripted experts where it has several. Raises
+    InputError for an unknown world or a bad setup.
     """
+    if script is not None and world != "nav":
+        raise InputError(f"expert.script: world {world} has no scripts to choose from, got {script!r}")
     if world == "town":
         from headstart.worlds.town.env import Town
 
@@ -38,13 +42,30 @@ def make(
             first_world=first_world,
             hybrid=hybrid,
         )
+    if world == "nav":
+        from headstart.worlds.nav.env import Nav
+
+        _require_compact(world, hybrid)
+        return Nav(
+            setup,
+            horizon=horizon,
+            success=success,
+            harm=harm,
+            num_worlds=num_worlds,
+            first_world=first_world,
+            expert=script or "gap_seeker",
+        )
     if world == "gym":
         from headstart.worlds.gym import GymWorld
 
-        if hybrid:
-            raise InputError("observation: a Gymnasium world has no map, expected compact, got hybrid")
+        _require_compact(world, hybrid)
         return GymWorld(setup, horizon=horizon, success=success, harm=harm, num_worlds=num_worlds, first_world=first_world)
-    raise InputError(f"world: expected town or gym, got {world!r}")
+    raise InputError(f"world: expected town, nav or gym, got {world!r}")
+
+
+def _require_compact(world: str, hybrid: bool) -> None:
+    if hybrid:
+        raise InputError(f"world {world} has no map: expected observation compact, got hybrid")
 
 
 def source_sha256(world: str) -> str:

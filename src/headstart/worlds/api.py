@@ -6,9 +6,9 @@ Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K
   *before* the step; reward and flags that the step returns belong to the action passed to it.
 * `terminated` and `truncated` are two arrays and are never merged. A row that ends is reset in the same step (AutoresetMode.SAME_STEP); what it
   saw last is in info["final_obs"]: arrays of full size in which only rows with terminated | truncated mean anything.
-* A world's episode runs from reset to its horizon, or to the end of its agents where these do not respawn. In the step that ends it,
-  info["episode_end"] [W] bool marks the world, info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)`
-  are the scenario's predicates, [W] bool.
+* A world's episode runs from reset to its horizon or, where agents that end do not come back, to the end of its last agent; the next one
+  begins in the same step. In the step that ends it, info["episode_end"] [W] bool marks the world,
+  info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)` are the scenario's predicates, [W] bool.
 * The same seed and world id give the same episode, whatever W is: world w has the id `first_world + w`.
 * `snapshot` and `restore` bring back exactly the same future.
 """
@@ -43,12 +43,12 @@ class WorldSpec:
 
     world: str
     features: tuple[str, ...]
-    actions: tuple[str, ...]
+    actions: tuple[str, ...]  # K names; empty where actions are D reals within action_low … action_high
     reward_terms: tuple[str, ...]
     stats: tuple[str, ...]  # S counters of an agent's episode; the vocabulary of predicates
     map_channels: tuple[str, ...] = ()
     map_size: int = 0
-    action_low: tuple[float, ...] = ()  # [D], of continuous actions, which have bounds and no names
+    action_low: tuple[float, ...] = ()  # [D]
     action_high: tuple[float, ...] = ()  # [D]
 
 
@@ -68,11 +68,11 @@ class World(VectorEnv):
 
     @abstractmethod
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
-        """actions [N] → observations, reward [N] f32, terminated [N] bool, truncated [N] bool, info."""
+        """actions [N] ids or [N, D] f32 → observations, reward [N] f32, terminated [N] bool, truncated [N] bool, info."""
 
     @abstractmethod
     def expert_actions(self) -> Array:
-        """What the scripted expert would do now: [N] i64."""
+        """What the scripted expert would do now: [N] i64 or [N, D] f32."""
 
     @property
     @abstractmethod
