@@ -10,7 +10,7 @@ from headstart.worlds.jit import kernel, rule
 from headstart.worlds.town.affordances import usable
 from headstart.worlds.town.errands import URGENT, choose, on_duty, rival_in_queue, shift_ahead
 from headstart.worlds.town.facts import approach_occupied, need_gap_to_second
-from headstart.worlds.town.footwork import back_out, keep_away, make_way, next_is_narrow, walk
+from headstart.worlds.town.footwork import back_out, keep_away, let_out, make_way, next_is_narrow, walk
 from headstart.worlds.town.rules import allowed
 from headstart.worlds.town.state import CHAT, CLAIM, ENERGY, HUNGER, LEAVE, REQUEST, USE, USING, WAIT, WAITING, WORK, YIELD
 
@@ -65,7 +65,7 @@ def _claim(world, plan, setup, a):
         if plan.narrow[agent.y, agent.x] != 0:
             return back_out(world, plan, setup, a)
         if next_is_narrow(plan, agent, o):
-            return WAIT
+            return let_out(world, plan, setup, a)
     return walk(world, plan, setup, a, plan.descends[o, agent.y, agent.x])
 
 
@@ -78,7 +78,10 @@ def _wait_in_line(world, plan, setup, a):
         return YIELD
     if not usable(world, plan, agent, o) or rival_in_queue(world, setup, a):
         return LEAVE
-    if plan.narrow[agent.y, agent.x] != 0 or plan.distance[o, agent.y, agent.x] == 0:
+    aside = make_way(world, plan, setup, a)
+    if aside != WAIT:
+        return aside
+    if plan.narrow[agent.y, agent.x] != 0 or plan.distance[o, agent.y, agent.x] <= 4:
         return back_out(world, plan, setup, a)
     return WAIT
 

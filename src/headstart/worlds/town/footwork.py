@@ -3,7 +3,7 @@
 from headstart.worlds.jit import rule
 from headstart.worlds.town.relationships import AVOID
 from headstart.worlds.town.rules import allowed
-from headstart.worlds.town.state import CLAIM, DX, DY, EAST, NORTH, SOUTH, WAIT, WEST
+from headstart.worlds.town.state import CLAIM, DX, DY, EAST, NORTH, SOUTH, WAIT, WAITING, WEST
 
 PATIENCE = 2, 5  # ticks of standing still before stepping aside: blocked from south or west, from north or east
 KEEP_AWAY = 3  # cells from a rival, Manhattan
@@ -14,27 +14,44 @@ NOBODY = 99  # cells to a rival where there is none
 def walk(world, plan, setup, a, descends):
     """One step to the nearer free neighbour; stand behind whoever is in the way for a while, then step aside."""
     agent = world.agent[a]
-    blocked = WAIT
+    blocked, returning = WAIT, WAIT
     for d in range(NORTH, WEST + 1):
         if (descends >> (d - 1)) & 1:
             if allowed(world, plan, setup, a, d):
-                return d
-            if blocked == WAIT:
+                if not _reverses(d, agent.last_action):
+                    return d
+                returning = d
+            elif blocked == WAIT:
                 blocked = d
+    if returning != WAIT:
+        return returning
     if blocked == WAIT or agent.stay < (PATIENCE[0] if blocked in (SOUTH, WEST) else PATIENCE[1]):
         return WAIT
-    sideways = EAST if blocked <= SOUTH else NORTH
-    for d in (sideways, sideways + 1):
-        if allowed(world, plan, setup, a, d):
-            return d
-    return back_from(world, plan, setup, a, blocked)
+    return aside_from(world, plan, setup, a, blocked)
 
 
 @rule
-def back_from(world, plan, setup, a, blocked):
-    """A step in the direction opposite to `blocked`, or wait."""
+def aside_from(world, plan, setup, a, blocked):
+    """A step at right angles to direction `blocked`, to a wide cell if there is one; else the opposite way, or wait."""
+    agent = world.agent[a]
+    sideways = EAST if blocked <= SOUTH else NORTH
+    tight = WAIT
+    for d in (sideways, sideways + 1):
+        if allowed(world, plan, setup, a, d):
+            if plan.narrow[agent.y + DY[d], agent.x + DX[d]] == 0:
+                return d
+            if tight == WAIT:
+                tight = d
+    if tight != WAIT:
+        return tight
     back = ((blocked - 1) ^ 1) + 1  # north ↔ south, east ↔ west
     return back if allowed(world, plan, setup, a, back) else WAIT
+
+
+@rule
+def _reverses(d, last_action):
+    """Direction `d` undoes the last step."""
+    return NORTH <= last_action <= WEST and d == ((last_action - 1) ^ 1) + 1
 
 
 @rule
@@ -100,18 +117,22 @@ def _goes_first(world, setup, a):
 
 @rule
 def make_way(world, plan, setup, a):
-    """A step aside for a neighbour that has been standing there for a moment, less long than `a`: it wants to pass; otherwise wait."""
+    """A step aside for a neighbour that wants to pass, or wait."""
     agent = world.agent[a]
     for d in range(NORTH, WEST + 1):
         y, x = agent.y + DY[d], agent.x + DX[d]
         other = world.occupant[y, x] if plan.floor[y + 1, x + 1] != 0 else -1
-        if other >= 0 and 2 <= world.agent[other].stay < agent.stay and world.agent[other].stay <= 5:
-            sideways = EAST if d <= SOUTH else NORTH
-            for step in (sideways, sideways + 1):
-                if allowed(world, plan, setup, a, step):
-                    return step
-            return back_from(world, plan, setup, a, d)
+        if other >= 0 and _wants_to_pass(plan, agent, world.agent[other]):
+            return aside_from(world, plan, setup, a, d)
     return WAIT
+
+
+@rule
+def _wants_to_pass(plan, agent, neighbour):
+    """It has stood there for a moment, less long than `agent`; or it is called to the object while `agent` waits in a narrow place."""
+    if agent.queue >= 0 and neighbour.queue == agent.queue:
+        return neighbour.status == CLAIM and plan.narrow[agent.y, agent.x] != 0
+    return 2 <= neighbour.stay < agent.stay and neighbour.stay <= 5
 
 
 @rule
@@ -122,3 +143,15 @@ def cells_to_rival(world, setup, a, y, x):
         if other != a and world.rivalry[a, other] >= AVOID and world.agent[other].gone == 0:
             nearest = min(nearest, abs(world.agent[other].y - y) + abs(world.agent[other].x - x))
     return nearest
+
+
+@rule
+def let_out(world, plan, setup, a):
+    """Next to the narrow way to its object, which is occupied: out of the way of an agent that stands in it, or wait."""
+    agent = world.agent[a]
+    for d in range(NORTH, WEST + 1):
+        if (plan.descends[agent.queue, agent.y, agent.x] >> (d - 1)) & 1:
+            other = world.occupant[agent.y + DY[d], agent.x + DX[d]]
+            if other >= 0 and world.agent[other].stay >= 2:
+                return aside_from(world, plan, setup, a, d)
+    return WAIT
