@@ -21,10 +21,12 @@ def make(
     num_worlds: int,
     first_world: int = 0,
     hybrid: bool = False,
+    render_mode: str | None = None,
 ) -> World:
     """W = `num_worlds` worlds of one scenario, with ids from `first_world`.
 
-    `setup` is the world's own section of the scenario file. Raises InputError for an unknown world or a bad setup.
+    `setup` is the world's own section of the scenario file; `render_mode` what `render` returns: "ansi" or "rgb_array".
+    Raises InputError for an unknown world or a bad setup.
     """
     if world == "town":
         from headstart.worlds.town.env import Town
@@ -37,6 +39,7 @@ def make(
             num_worlds=num_worlds,
             first_world=first_world,
             hybrid=hybrid,
+            render_mode=render_mode,
         )
     if world == "gym":
         from headstart.worlds.gym import GymWorld
@@ -48,7 +51,7 @@ def make(
 
 
 def source_sha256(world: str) -> str:
-    """Hash of the sources that decide what happens in a world, its scripted expert included."""
+    """Hash of the sources that decide what happens in a world, its scripted expert included; `draw/` decides nothing."""
     folder = Path(__file__).parent
     paths = sorted((folder / world).glob("*.py")) or [folder / f"{world}.py"]
     digest = hashlib.sha256((folder / "rng.py").read_bytes())
