@@ -76,3 +76,10 @@ def test_a_png_holds_the_size_and_the_pixels() -> None:
     size = struct.unpack(">I", data[at - 4 : at])[0]
     rows = zlib.decompress(data[at + 4 : at + 4 + size])
     assert rows == b"\x00" + picture[0].tobytes() + b"\x00" + picture[1].tobytes()
+
+
+def test_a_world_that_cannot_be_drawn_says_so() -> None:
+    with pytest.raises(UsageError, match="a Gymnasium world cannot be drawn, expected None, got 'ansi'"):
+        make(
+            "gym", {"id": "CartPole-v1"}, horizon=5, success=["every x > 0"], harm=["sum x < 0"], num_worlds=1, render_mode="ansi"
+        )

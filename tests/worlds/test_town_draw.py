@@ -58,7 +58,7 @@ def setup() -> Any:
 def world() -> Any:
     """Agent 0 may use the shower and 1 waits for it; 2 uses the fridge; 3 is idle."""
     world = np.zeros(1, s.WORLD)[0]
-    for name, value in {"tick": 7, "id": 3, "episode": 2, "price": 140, "outage_end": 9, "occupant": -1}.items():
+    for name, value in {"tick": 7, "id": 3, "episode": 2, "price": 140, "outage_end": 9, "occupant": -1, "meet_a": -1}.items():
         world[name] = value
     places = [(2, 12, s.CLAIM, 1), (2, 13, s.WAITING, 1), (1, 2, s.USING, 0), (2, 10, s.NONE, -1)]
     for a, (y, x, status, thing) in enumerate(places):
@@ -86,6 +86,34 @@ def test_a_world_reads_as_text(world: Any, plan: Any, setup: Any) -> None:
     world["agent"]["chats"][3] += 1
 
     assert plain(frame(world, plan, setup, before)) == GOLDEN
+
+
+def test_a_meeting_is_announced_and_its_cell_marked(world: Any, plan: Any, setup: Any) -> None:
+    world["meet_a"], world["meet_b"], world["meet_y"], world["meet_x"] = 0, 3, 3, 4
+
+    text = plain(frame(world, plan, setup, world))
+
+    assert "0 and 3 shall meet at +" in text.splitlines()[0]
+    assert text.splitlines()[4][8:10] == "+ "
+    assert tuple(picture(world, plan)[3 * CELL + 5, 4 * CELL + 5]) == colours.MEETING
+
+
+def test_an_agent_that_is_gone_is_not_drawn(world: Any, plan: Any, setup: Any) -> None:
+    world["agent"]["gone"][3], world["occupant"][2, 10] = 1, -1
+
+    text = plain(frame(world, plan, setup, world))
+
+    assert "3 ██████  ██████  ██████   50  gone" in text
+    assert text.splitlines()[3].startswith("██· · · · · · · · · · · 0!")
+    assert tuple(picture(world, plan)[2 * CELL + 16, 10 * CELL + 5]) == colours.FLOOR
+
+
+def test_a_workplace_names_who_works_there(world: Any, setup: Any) -> None:
+    world["agent"]["workplace"] = 0
+    office = read_layout(LAYOUT.replace("F", "K"))[0]
+    world["agent"]["workplace"][1] = -1
+
+    assert "W workplace of 0, 2, 3" in plain(frame(world, office, setup, world))
 
 
 def test_a_text_fits_a_terminal_of_80_columns(world: Any, plan: Any, setup: Any) -> None:

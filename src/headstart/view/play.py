@@ -20,10 +20,10 @@ def frames(world: World, act: Callable[[Observations], Array], seed: int, ticks:
     if not 0 <= ticks < world.horizon:
         raise UsageError(f"ticks: expected 0 to {world.horizon - 1}, got {ticks}")
     seen, _ = world.reset(seed=seed)
-    yield _rendered(world)
+    yield world.render()[0]
     for _ in range(ticks):
         seen, *_ = world.step(act(seen))
-        yield _rendered(world)
+        yield world.render()[0]
 
 
 def show(texts: Iterator[str], out: TextIO, ticks_per_second: float, colour: bool) -> None:
@@ -42,10 +42,3 @@ def show(texts: Iterator[str], out: TextIO, ticks_per_second: float, colour: boo
         if screen:
             out.write(SHOW_CURSOR)
             out.flush()
-
-
-def _rendered(world: World) -> Any:
-    pictures = world.render()
-    if not pictures:
-        raise UsageError(f"{world.names.world}: expected a world that can be drawn, got nothing from render")
-    return pictures[0]

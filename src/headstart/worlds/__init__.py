@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headstart.errors import InputError
+from headstart.errors import InputError, UsageError
 from headstart.worlds.api import FIRST_WORLD, World, WorldSpec
 
 __all__ = ["FIRST_WORLD", "World", "WorldSpec", "make", "source_sha256"]
@@ -26,7 +26,7 @@ def make(
     """W = `num_worlds` worlds of one scenario, with ids from `first_world`.
 
     `setup` is the world's own section of the scenario file; `render_mode` what `render` returns: "ansi" or "rgb_array".
-    Raises InputError for an unknown world or a bad setup.
+    Raises InputError for an unknown world or a bad setup, UsageError for a mode that the world does not have.
     """
     if world == "town":
         from headstart.worlds.town.env import Town
@@ -46,6 +46,8 @@ def make(
 
         if hybrid:
             raise InputError("observation: a Gymnasium world has no map, expected compact, got hybrid")
+        if render_mode is not None:
+            raise UsageError(f"render_mode: a Gymnasium world cannot be drawn, expected None, got {render_mode!r}")
         return GymWorld(setup, horizon=horizon, success=success, harm=harm, num_worlds=num_worlds, first_world=first_world)
     raise InputError(f"world: expected town or gym, got {world!r}")
 

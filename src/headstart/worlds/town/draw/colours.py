@@ -12,6 +12,7 @@ LETTERS = "FTSBW"
 OBJECTS: tuple[Rgb, ...] = ((92, 122, 168), (168, 92, 84), (64, 138, 142), (128, 100, 156), (140, 118, 84))
 FLOOR: Rgb = (244, 242, 236)
 LINE: Rgb = (226, 223, 214)  # between cells of floor
+MEETING: Rgb = (250, 226, 150)  # the cell at which two agents shall meet
 WALL: Rgb = (58, 62, 70)
 INK: Rgb = (24, 26, 30)
 PAPER: Rgb = (255, 255, 255)

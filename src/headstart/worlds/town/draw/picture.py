@@ -1,6 +1,7 @@
 """A world as a picture: floor, walls, objects as squares with a letter, agents as discs with their number.
 
 An agent's status is a shape at its upper right: ring, waits; triangle, may use the object; square, uses it. Dots under an object: its queue.
+A yellow cell: where two agents shall meet.
 """
 
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.worlds.town.draw.colours import AGENTS, FLOOR, INK, LETTERS, LINE, OBJECTS, PAPER, WALL, Rgb, ink_on
+from headstart.worlds.town.draw.colours import AGENTS, FLOOR, INK, LETTERS, LINE, MEETING, OBJECTS, PAPER, WALL, Rgb, ink_on
 from headstart.worlds.town.state import CLAIM, GRID, NONE, WAITING
 
 Picture = npt.NDArray[np.uint8]  # [height, width, 3]
@@ -34,6 +35,8 @@ def picture(world: Any, plan: Any) -> Picture:
             cell = image[y * CELL : (y + 1) * CELL, x * CELL : (x + 1) * CELL]
             a, o = int(world["occupant"][y, x]), int(plan["object_at"][y, x])
             _floor(cell) if o >= 0 or plan["floor"][y + 1, x + 1] else _fill(cell, WALL)
+            if world["meet_a"] >= 0 and (y, x) == (world["meet_y"], world["meet_x"]):
+                _fill(cell[2:-3, 2:-3], MEETING)
             if o >= 0:
                 _object(cell, int(plan["object_type"][o]), int(world["object"][o]["length"]))
             if a >= 0:

@@ -3,9 +3,9 @@
 from itertools import zip_longest
 from typing import Any
 
-from headstart.worlds.town.draw.colours import AGENTS, LETTERS, LINE, MARKS, OBJECTS, WALL, Rgb, ink_on
+from headstart.worlds.town.draw.colours import AGENTS, INK, LETTERS, LINE, MARKS, OBJECTS, WALL, Rgb, ink_on
 from headstart.worlds.town.draw.events import events
-from headstart.worlds.town.state import CLAIM, FRIDGE, GRID, OBJECT_TYPES, STOVE, USING, WAITING
+from headstart.worlds.town.state import CLAIM, FRIDGE, GRID, OBJECT_TYPES, STOVE, USING, WAITING, WORKPLACE
 
 BAR = 6  # characters
 LOW, MIDDLE = 1500, 4000  # bp
@@ -17,7 +17,7 @@ def frame(world: Any, plan: Any, setup: Any, before: Any) -> str:
     """One world (WORLD, PLAN and SETUP records) as lines; `before` is the record of the tick before, for the events."""
     agents = int(setup["agents"])
     panel = ["  hunger  hygiene energy cents", *(_agent(world, plan, a) for a in range(agents)), ""]
-    panel += [_object(world, plan, o) for o in range(plan["n_objects"])]
+    panel += [_object(world, plan, agents, o) for o in range(plan["n_objects"])]
     rows = [_row(world, plan, y) for y in range(GRID)]
     lines = [_head(world, setup)]
     lines += [f"{row or ' ' * 2 * GRID}  {side}".rstrip() for row, side in zip_longest(rows, panel, fillvalue="")]
@@ -31,6 +31,7 @@ def _head(world: Any, setup: Any) -> str:
     words += [f"prices {world['price']} %"] if world["price"] != 100 else []
     words += ["no power"] if world["blackout_end"] > tick else []
     words += ["no water"] if world["outage_end"] > tick else []
+    words += [f"{world['meet_a']} and {world['meet_b']} shall meet at +"] if world["meet_a"] >= 0 else []
     return " · ".join(words)
 
 
@@ -46,6 +47,8 @@ def _cell(world: Any, plan: Any, y: int, x: int) -> str:
     if o >= 0:
         kind, waiting = int(plan["object_type"][o]), int(world["object"][o]["length"])
         return _paint(f"{LETTERS[kind]}{waiting or ' '}", ink_on(OBJECTS[kind]), OBJECTS[kind])
+    if world["meet_a"] >= 0 and (y, x) == (world["meet_y"], world["meet_x"]):
+        return _paint("+ ", INK, AMBER)
     return _paint("· ", LINE, None) if plan["floor"][y + 1, x + 1] else _paint("██", WALL, None)
 
 
@@ -65,6 +68,8 @@ def _bar(need: int) -> str:
 def _doing(world: Any, plan: Any, a: int) -> str:
     agent = world["agent"][a]
     status, o = int(agent["status"]), int(agent["queue"])
+    if agent["gone"]:
+        return "gone"
     if o < 0:
         return SHIFTS[int(agent["job_state"])]
     letter = LETTERS[plan["object_type"][o]]
@@ -76,9 +81,12 @@ def _doing(world: Any, plan: Any, a: int) -> str:
     return f"waits for {letter} {place}/{world['object'][o]['length']}"
 
 
-def _object(world: Any, plan: Any, o: int) -> str:
-    """Letter, name, who has it, who waits, what is left."""
+def _object(world: Any, plan: Any, agents: int, o: int) -> str:
+    """Letter, name, who has it, who waits, what is left; of a workplace, who works there."""
     kind, thing = int(plan["object_type"][o]), world["object"][o]
+    if kind == WORKPLACE:
+        staff = ", ".join(str(a) for a in range(agents) if world["agent"][a]["workplace"] == o)
+        return f"{LETTERS[kind]} {OBJECT_TYPES[kind]} of {staff or 'nobody'}"
     holder = f"agent {thing['active']}" if thing["active"] >= 0 else "free"
     waiting = ", ".join(str(a) for a in world["queue"][o][: thing["length"]])
     stock = f", {thing['stock']} left" if kind in (FRIDGE, STOVE) else ""
