@@ -20,10 +20,10 @@ def frames(world: World, act: Callable[[Observations], Array], seed: int, ticks:
     if not 0 <= ticks < world.horizon:
         raise UsageError(f"ticks: expected 0 to {world.horizon - 1}, got {ticks}")
     seen, _ = world.reset(seed=seed)
-    yield world.render()[0]
+    yield _first(world)
     for _ in range(ticks):
         seen, *_ = world.step(act(seen))
-        yield world.render()[0]
+        yield _first(world)
 
 
 def show(texts: Iterator[str], out: TextIO, ticks_per_second: float, colour: bool) -> None:
@@ -42,3 +42,9 @@ def show(texts: Iterator[str], out: TextIO, ticks_per_second: float, colour: boo
         if screen:
             out.write(SHOW_CURSOR)
             out.flush()
+
+
+def _first(world: World) -> Any:
+    rendered = world.render()
+    assert rendered is not None
+    return rendered[0]

@@ -56,7 +56,7 @@ def _floor(cell: Picture) -> None:
 def _object(cell: Picture, kind: int, waiting: int) -> None:
     cell[2:-3, 2:-3] = OBJECTS[kind]
     ink = ink_on(OBJECTS[kind])
-    _letter(cell, LETTERS[kind], ink, top=4)
+    _letter(cell, LETTERS[kind], ink, top=5 if waiting else 8)
     for place in range(waiting):
         _blend(cell, _disc(centre=(25, 6 + 3.6 * place), radius=1.6), ink)
 
