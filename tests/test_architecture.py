@@ -77,8 +77,10 @@ def test_imports_follow_the_arrows(file: Path) -> None:
 def test_a_world_does_not_import_another_world() -> None:
     worlds = SOURCE / "headstart" / "worlds"
     for folder in (p for p in worlds.iterdir() if p.is_dir() and (p / "env.py").exists()):
-        for file in folder.glob("*.py"):
-            others = {f for f in imports(file) if f.is_relative_to(worlds) and f.parent not in (worlds, folder)}
+        for file in folder.rglob("*.py"):
+            others = {
+                f for f in imports(file) if f.is_relative_to(worlds) and f.parent != worlds and not f.is_relative_to(folder)
+            }
             assert not others, f"{file} imports {others}"
 
 

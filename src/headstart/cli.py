@@ -4,18 +4,25 @@ Rooms are imported inside the commands, so that `headstart --help` needs neither
 """
 
 import importlib
+import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headstart.errors import HeadstartError
+from headstart.errors import HeadstartError, IntegrityError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from headstart.worlds import World
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
 app.add_typer(catalogue_app, name="catalogue")
 
+MAX_SEED = 2**31 - 1
 Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]
 
 
@@ -99,6 +106,69 @@ def report() -> None:
         typer.echo(path)
 
 
+@app.command()
+def play(
+    scenario: Scenario,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the episode and of a policy's choices.")] = 0,
+    world: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Its id; 1000000 is the first that is captured.")] = 0,
+    policy: Annotated[Path | None, typer.Option(help="A checkpoint folder; without it the scripted expert acts.")] = None,
+    ticks: Annotated[int | None, typer.Option(min=0, help="How far to play; without it, to the end of the episode.")] = None,
+    ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, help="In a terminal.")] = 8.0,
+    png: Annotated[Path | None, typer.Option(help="Write the last moment as a picture to this file instead.")] = None,
+) -> None:
+    """Watch one world: the scripted expert or a policy, in the terminal or as a picture."""
+    from headstart.params import load_scenario
+    from headstart.view.play import frames, show
+    from headstart.worlds import make
+
+    chosen = load_scenario(scenario)
+    watched = make(
+        chosen.world,
+        chosen.setup,
+        horizon=chosen.horizon,
+        success=chosen.success,
+        harm=chosen.harm,
+        num_worlds=1,
+        first_world=world,
+        hybrid=policy is not None and _sees_map(policy),
+        render_mode="rgb_array" if png else "ansi",
+    )
+    act = _policy(policy, watched, seed) if policy else lambda seen: watched.expert_actions()
+    played = frames(watched, act, seed, chosen.horizon - 1 if ticks is None else ticks)
+    if png is None:
+        show(played, sys.stdout, ticks_per_second, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+        return
+    from headstart.records.files import write_bytes
+    from headstart.view.png import png as encoded
+
+    *_, last = played
+    write_bytes(png, encoded(last))
+    typer.echo(png)
+
+
+def _sees_map(checkpoint: Path) -> bool:
+    from headstart.records.checkpoint import CARD, Card
+    from headstart.records.files import read_record
+
+    return bool(read_record(checkpoint / CARD, Card).observation.map_channels)
+
+
+def _policy(checkpoint: Path, world: "World", seed: int) -> "Callable[[Any], Any]":
+    """The actions that a checkpoint draws from what it sees."""
+    import torch
+
+    from headstart.stages.policy import load_policy
+
+    network, _ = load_policy(checkpoint, world)
+    generator = torch.Generator().manual_seed(seed)
+
+    def act(seen: Any) -> Any:
+        with torch.no_grad():
+            return network.policy({key: torch.from_numpy(value) for key, value in seen.items()}).sample(generator).numpy()
+
+    return act
+
+
 @catalogue_app.command("list")
 def list_datasets() -> None:
     """One line for every dataset version."""
@@ -143,5 +213,9 @@ def main() -> None:
     except HeadstartError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:  # an unwritable folder, a full disk
+        where = error.filename or "output"
+        typer.echo(f"error: {where}: expected to read or write here, got {error.strerror or error}", err=True)
+        sys.exit(IntegrityError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -34,9 +34,8 @@ from headstart.worlds.town.state import (
     YIELD,
 )
 
-SCENARIOS = {
-    path.stem: yaml.safe_load(path.read_text()) for path in sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
-}
+FILES = sorted((Path(__file__).parents[2] / "scenarios").glob("*.yaml"))
+SCENARIOS = {path.stem: said for path in FILES if (said := yaml.safe_load(path.read_text()))["world"] == "town"}
 
 # Two towns in which everything that the rules know happens often. One works: three jobs at two workplaces, short days, no peace.
 WORKDAY: dict[str, Any] = {

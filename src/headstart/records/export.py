@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from headstart.records.catalogue import Catalogue
 from headstart.records.checkpoint import Card
+from headstart.records.clone import CloneReport
 from headstart.records.episode_index import EpisodeRow
 from headstart.records.episodes_layout import Header
 from headstart.records.expert import ExpertPolicy
@@ -25,6 +26,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "arm-runs/1": TypeAdapter(ArmRuns),
     "catalogue/1": TypeAdapter(Catalogue),
     "checkpoint/1": TypeAdapter(Card),
+    "clone-report/1": TypeAdapter(CloneReport),
     "dataset/1": TypeAdapter(DatasetManifest),
     "episode-index/1": TypeAdapter(EpisodeRow),  # a row; the file is a TSV
     "episodes/1": TypeAdapter(Header),  # the header; the columns are in episodes_layout

@@ -13,11 +13,12 @@ from headstart.launch.pool import progress_bar
 from headstart.learn.bc import ActionScores, Demonstrations, Epoch, Judgement, demonstrations, fit, judge
 from headstart.learn.evaluation import play_episodes
 from headstart.params import Params, Scenario
+from headstart.records.clone import ActionRow, CloneReport
 from headstart.records.episodes import read_episodes
 from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.records.manifest import DatasetManifest, require_files
 from headstart.records.observation import ObservationSchema
-from headstart.records.strict_json import pretty_json
+from headstart.records.runs import Score
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
 from headstart.stages.policy import new_network, save_policy
@@ -25,7 +26,7 @@ from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, sco
 
 
 def bc_train(params: Params, scenario: Scenario) -> str:
-    """Writes models/<scenario>/bc and reports/<scenario>/bc_train."""
+    """Writes models/<scenario>/bc, reports/<scenario>/bc_train, and the plots bc_losses.tsv and bc_confusion.csv beside it."""
     torch.set_num_threads(1)
     settings = params.bc_train
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
@@ -78,9 +79,9 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         assert card.weights_sha256 is not None
         verdict = bc_gate(metrics, limits, Subject(type="bc", id=f"{scenario.name}/bc", sha256=card.weights_sha256))
         write_record(report / "verdict.json", verdict)
-        write_bytes(report / "metrics.json", pretty_json(_metrics(judged, epochs, schema, closed, expert)))
-        write_bytes(report / "losses.tsv", _losses(epochs).encode())
-        write_bytes(report / "confusion.csv", _confusion(judged.scores, schema).encode())
+        write_record(report / "metrics.json", _clone_report(judged, epochs, schema, closed, expert))
+    write_bytes(REPORTS / scenario.name / "bc_losses.tsv", _losses(epochs).encode())
+    write_bytes(REPORTS / scenario.name / "bc_confusion.csv", _decisions(judged.scores, schema).encode())
     f1 = "" if macro_f1 is None else f", macro-F1 {macro_f1:.3f}"
     return (
         f"bc_train {scenario.name}: {verdict.outcome}; held-out accuracy {judged.accuracy:.3f} "
@@ -127,31 +128,39 @@ def _telemetry(epoch: Epoch, schema: ObservationSchema) -> dict[str, Any]:
     }
 
 
-def _metrics(judged: Judgement, epochs: list[Epoch], schema: ObservationSchema, closed: Any, expert: Any) -> dict[str, Any]:
-    return {
-        "accuracy": judged.accuracy,
-        "macro_f1": judged.scores.macro_f1 if judged.scores else None,
-        "constant_accuracy": judged.constant_accuracy,
-        "train_accuracy": epochs[-1].accuracy,
-        "value_explained_variance": None if math.isnan(judged.value_explained_variance) else judged.value_explained_variance,
-        "per_action": _per_action(judged.scores, schema) if judged.scores else {},
-        "closed_loop": {mode: s.model_dump() for mode, s in closed.items()},
-        "expert": expert.model_dump(),
-    }
+def _clone_report(judged: Judgement, epochs: list[Epoch], schema: ObservationSchema, closed: Any, expert: Score) -> CloneReport:
+    scores, explained = judged.scores, judged.value_explained_variance
+    return CloneReport(
+        accuracy=judged.accuracy,
+        macro_f1=scores.macro_f1 if scores else None,
+        constant_accuracy=judged.constant_accuracy,
+        train_accuracy=epochs[-1].accuracy,
+        value_explained_variance=None if math.isnan(explained) else explained,
+        per_action=_per_action(scores, schema) if scores else {},
+        confusion=_confusion(scores, schema) if scores else {},
+        closed_loop=closed,
+        expert=expert,
+    )
 
 
-def _per_action(scores: ActionScores, schema: ObservationSchema) -> dict[str, Any]:
+def _per_action(scores: ActionScores, schema: ObservationSchema) -> dict[str, ActionRow]:
     hits, chosen = scores.confusion.diagonal(), scores.confusion.sum(axis=0)
     return {
-        name: {
-            "n": int(scores.count[k]),
-            "recall": float(scores.recall[k]),
-            "precision": float(hits[k] / chosen[k]) if chosen[k] else None,
-            "f1": float(scores.f1[k]),
-        }
+        name: ActionRow(
+            n=int(scores.count[k]),
+            recall=float(scores.recall[k]),
+            precision=float(hits[k] / chosen[k]) if chosen[k] else None,
+            f1=float(scores.f1[k]),
+        )
         for k, name in enumerate(schema.actions)
         if scores.count[k]
     }
+
+
+def _confusion(scores: ActionScores, schema: ObservationSchema) -> dict[str, dict[str, int]]:
+    """Expert's action → clone's action → decisions; what never happened is left out."""
+    rows = zip(schema.actions, scores.confusion.tolist(), strict=True)
+    return {actual: {name: n for name, n in zip(schema.actions, row, strict=True) if n} for actual, row in rows if any(row)}
 
 
 def _losses(epochs: list[Epoch]) -> str:
@@ -162,7 +171,7 @@ def _losses(epochs: list[Epoch]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _confusion(scores: ActionScores | None, schema: ObservationSchema) -> str:
+def _decisions(scores: ActionScores | None, schema: ObservationSchema) -> str:
     """One line a decision, so that DVC's confusion template can count: at most 20,000, in proportion."""
     lines = ["actual,predicted"]
     if scores is not None:

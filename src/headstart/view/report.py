@@ -1,23 +1,28 @@
-"""The report of a comparison as Markdown: did the head start help, by how much, is it safe, how sure are we.
+"""The report of a comparison as Markdown with figures: did the head start help, by how much, is it safe, how sure are we.
 
 It reads what the stages left and measures nothing. What is missing is named, never drawn as zero.
 """
 
+import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from headstart.errors import InputError
 from headstart.govern.comparison import Comparison
 from headstart.govern.findings import ArmSummary
 from headstart.govern.verdict import Verdict
-from headstart.records.files import read_record, write_bytes
+from headstart.records.clone import CloneReport
+from headstart.records.expert import ExpertPolicy
+from headstart.records.files import read_record, sha256_file, write_bytes
 from headstart.records.manifest import DatasetManifest
-from headstart.records.strict_json import parse_json
+from headstart.records.runs import ArmRuns
+
+NO_FIGURES = "No figures: matplotlib is not installed. `pip install 'headstart[view]'`, then `headstart report` again."
 
 
 def write_reports(root: Path) -> list[Path]:
-    """Write reports/<scenario>/report.md for every scenario that `evaluate` compared; returns their paths."""
+    """Write reports/<scenario>/report.md and its figures for every scenario that `evaluate` compared; returns the reports' paths."""
     folder = root / "reports" / "evaluate"
     scenarios = sorted(p.name for p in folder.glob("*") if p.is_dir())
     if not scenarios:
@@ -25,6 +30,8 @@ def write_reports(root: Path) -> list[Path]:
     written = []
     for scenario in scenarios:
         path = root / "reports" / scenario / "report.md"
+        for name, picture in figures(root, scenario).items():
+            write_bytes(path.with_name(name), picture)
         write_bytes(path, report(root, scenario).encode())
         written.append(path)
     return written
@@ -32,14 +39,63 @@ def write_reports(root: Path) -> list[Path]:
 
 def report(root: Path, scenario: str) -> str:
     """The whole report of one scenario."""
-    comparisons = [read_record(path, Comparison) for path in sorted((root / "reports/evaluate" / scenario).glob("*.json"))]
+    comparisons = _comparisons(root, scenario)
     parts = [f"# {scenario}"]
-    parts += [_comparison(comparison) for comparison in comparisons]
+    parts += [] if _can_draw() else [NO_FIGURES]
+    parts += [_comparison(comparison, _arms(root, comparison) if _can_draw() else ()) for comparison in comparisons]
     parts += [_expert(root, scenario), _dataset(root, scenario), _cloning(root, scenario), _honesty(comparisons)]
     return "\n\n".join(parts) + "\n"
 
 
-def _comparison(found: Comparison) -> str:
+def figures(root: Path, scenario: str) -> dict[str, bytes]:
+    """File name → PNG of every figure that the report shows; none where matplotlib is not installed."""
+    if not _can_draw():
+        return {}
+    from headstart.view.figures import confusion, learning_curves, png, steps_to_target
+
+    drawn = {}
+    expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
+    for found in _comparisons(root, scenario):
+        target = found.target
+        drawn[f"curves_{target.name}.png"] = png(learning_curves(_arms(root, found), target, found.limits, expert))
+        if found.pairs:
+            drawn[f"steps_{target.name}.png"] = png(steps_to_target(found))
+    clone = _clone(root, scenario)
+    if clone.confusion:
+        drawn["confusion.png"] = png(confusion(clone))
+    return drawn
+
+
+def _can_draw() -> bool:
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def _comparisons(root: Path, scenario: str) -> list[Comparison]:
+    return [read_record(path, Comparison) for path in sorted((root / "reports/evaluate" / scenario).glob("*.json"))]
+
+
+def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
+    """Scratch, the candidate, then every other arm that was evaluated in the same way.
+
+    Raises InputError where the runs of the first two are not those that were compared.
+    """
+    models = root / "models" / found.scenario
+    paths = {arm: models / "anneal" / arm / "runs.json" for arm in (found.candidate.arm, *_others(models, found))}
+    paths = {"scratch": models / "baseline" / "runs.json"} | {arm: path for arm, path in paths.items() if arm != "scratch"}
+    runs = {arm: read_record(path, ArmRuns, made_by="dvc pull") for arm, path in paths.items()}
+    for evidence in found.verdict.evidence:
+        if sha256_file(root / evidence.path) != evidence.sha256:
+            raise InputError(
+                f"{root / evidence.path}: expected the runs that were compared, found others; `dvc repro evaluate` compares"
+            )
+    return [arm for arm in runs.values() if arm.design == runs["scratch"].design]
+
+
+def _others(models: Path, found: Comparison) -> list[str]:
+    return sorted(path.parent.name for path in (models / "anneal").glob("*/runs.json"))
+
+
+def _comparison(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     target = found.target
     wants = [f"success ≥ {target.success_rate}"]
     wants += [f"mean return ≥ {target.return_mean}"] if target.return_mean is not None else []
@@ -54,14 +110,19 @@ def _comparison(found: Comparison) -> str:
         "|---|---|---|---|---|---|---|",
         *(_arm(arm) for arm in ([found.candidate, found.scratch] if found.pairs else [found.candidate])),
     ]
+    if arms:
+        lines += ["", f"![Learning curves, target {target.name}](curves_{target.name}.png)", "", curves_caption(found, arms)]
     if found.pairs:
+        if arms:
+            lines += ["", f"![Steps to {target.name}, seed by seed](steps_{target.name}.png)", "", steps_caption(found)]
         lines += ["", "| seed | candidate, env steps | scratch, env steps | ratio |", "|---|---|---|---|"]
         for pair in found.pairs:
             ours = f"> {pair.candidate_steps:,}" if pair.candidate_censored else f"{pair.candidate_steps:,}"
             theirs = f"> {pair.scratch_steps:,}" if pair.scratch_censored else f"{pair.scratch_steps:,}"
             ratio = "not measured" if pair.ratio is None else f"{'≤ ' if pair.ratio_is_bound else ''}{pair.ratio:.3f}"
             lines.append(f"| {pair.seed} | {ours} | {theirs} | {ratio} |")
-        lines += ["", "`>`: not reached within the steps that the run was watched for (censored)."]
+        if _any_censored(found):
+            lines += ["", "`>`: not reached within the steps that the run was watched for (censored)."]
     return "\n".join(lines)
 
 
@@ -77,6 +138,49 @@ def headline(found: Comparison) -> str:
     if found.all_in is not None:
         text += f"; with the recorded demonstrations counted {most}{found.all_in.geometric_mean:.3f}"
     return text + "."
+
+
+def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
+    """What the learning curves show, in numbers."""
+    both = [found.candidate, found.scratch] if found.pairs else [found.candidate]
+    ends = "; ".join(
+        f"{arm.arm} ends at success {arm.curves['success'].iqm[-1]:.2f} and return {arm.curves['return'].iqm[-1]:.2f} "
+        f"after {arm.curves['success'].env_steps[-1]:,} env steps (n = {arm.reached.runs} seeds)"
+        for arm in both
+    )
+    n, least = min(len(arm.runs) for arm in arms), found.limits.pairs_for_interval
+    band = "band: its 95 % bootstrap interval" if n >= least else f"no band, since {n} seeds are fewer than {least}"
+    worlds = arms[0].design.evaluation_worlds
+    return (
+        f"*{ends}. Every evaluation: {worlds:,} worlds, {found.target.mode} policy. Thin: one seed; thick: interquartile mean over seeds; "
+        f"{band}.{f' Open arrow: a seed that never reached {found.target.name}.' if _any_censored(found) else ''}*"
+    )
+
+
+def steps_caption(found: Comparison) -> str:
+    """What the dots show, in numbers."""
+    n = len(found.pairs)
+    faster = sum(not p.candidate_censored and (p.scratch_censored or p.candidate_steps < p.scratch_steps) for p in found.pairs)
+    ours, theirs = (arm.reached.runs - arm.reached.censored for arm in (found.candidate, found.scratch))
+    arrow = " Open arrow: not reached within the steps that the run was watched for (censored)." if _any_censored(found) else ""
+    return (
+        f"*{found.candidate.arm} reached {found.target.name} with {ours} of {n} seeds, scratch with {theirs}; {found.candidate.arm} was the "
+        f"first with {faster} of {n}.{arrow}*"
+    )
+
+
+def _any_censored(found: Comparison) -> bool:
+    return found.candidate.reached.censored > 0 or found.scratch.reached.censored > 0
+
+
+def confusion_caption(clone: CloneReport) -> str:
+    """What the matrix shows, in numbers."""
+    total = sum(row.n for row in clone.per_action.values())
+    name, worst = min(clone.per_action.items(), key=lambda item: item[1].recall)
+    return (
+        f"*Of {total:,} held-out decisions of the expert the clone repeats {clone.accuracy:.1%} (always the commonest action: "
+        f"{clone.constant_accuracy:.1%}). It misses {name} most: {worst.recall:.1%} of {worst.n:,}.*"
+    )
 
 
 def _arm(arm: ArmSummary) -> str:
@@ -105,26 +209,29 @@ def _dataset(root: Path, scenario: str) -> str:
     )
 
 
+def _clone(root: Path, scenario: str) -> CloneReport:
+    return read_record(root / "reports" / scenario / "bc_train" / "metrics.json", CloneReport, made_by="dvc repro bc_train")
+
+
 def _cloning(root: Path, scenario: str) -> str:
-    path = root / "reports" / scenario / "bc_train" / "metrics.json"
-    if not path.is_file():
-        raise InputError(f"{path}: expected the clone's metrics; `dvc repro bc_train` makes them")
-    m: dict[str, Any] = parse_json(path.read_bytes(), str(path))
-    verdict = read_record(path.with_name("verdict.json"), Verdict)
-    clone, expert = m["closed_loop"]["sampled"], m["expert"]
+    report, path = _clone(root, scenario), root / "reports" / scenario / "bc_train" / "verdict.json"
+    verdict = read_record(path, Verdict, made_by="dvc repro bc_train")
+    clone, expert = report.closed_loop["sampled"], report.expert
+    f1 = "" if report.macro_f1 is None else f", macro-F1 {report.macro_f1:.3f}"
     lines = [
         f"## Clone: {verdict.outcome}",
         "",
-        f"Held-out accuracy {m['accuracy']:.3f} (always the commonest action: {m['majority_share']:.3f}), macro-F1 {m['macro_f1']:.3f}. "
-        f"In closed loop {clone['success']} of {clone['episodes']} worlds succeed (expert {expert['success']}), "
-        f"{clone['harm']} with harm (expert {expert['harm']}), return {clone['return_mean']:.3f} (expert {expert['return_mean']:.3f}).",
-        "",
-        "| action | held-out decisions | recall | precision | F1 |",
-        "|---|---|---|---|---|",
+        f"Held-out accuracy {report.accuracy:.3f} (best constant action: {report.constant_accuracy:.3f}){f1}. "
+        f"In closed loop {clone.success} of {clone.episodes} worlds succeed (expert {expert.success}), "
+        f"{clone.harm} with harm (expert {expert.harm}), return {clone.return_mean:.3f} (expert {expert.return_mean:.3f}).",
     ]
-    for name, row in m["per_action"].items():
-        precision = "never chosen" if row["precision"] is None else f"{row['precision']:.3f}"
-        lines.append(f"| {name} | {row['n']:,} | {row['recall']:.3f} | {precision} | {row['f1']:.3f} |")
+    if report.confusion and _can_draw():
+        lines += ["", "![What the clone does where the expert acts](confusion.png)", "", confusion_caption(report)]
+    if report.per_action:
+        lines += ["", "| action | held-out decisions | recall | precision | F1 |", "|---|---|---|---|---|"]
+    for name, row in report.per_action.items():
+        precision = "never chosen" if row.precision is None else f"{row.precision:.3f}"
+        lines.append(f"| {name} | {row.n:,} | {row.recall:.3f} | {precision} | {row.f1:.3f} |")
     return "\n".join(lines)
 
 
@@ -139,7 +246,7 @@ def _honesty(comparisons: list[Comparison]) -> str:
     lines = ["## What these numbers do not say", ""]
     if any(c.ratio_is_bound for c in comparisons):
         lines.append(
-            "* Some run of scratch never reached the target within its budget, so its true cost is higher: the ratio is an upper bound."
+            "* Some run of scratch never reached the target within its budget, so its true cost is higher: any ratio is an upper bound."
         )
     lines.append(
         "* Steps are charged up to the evaluation that confirms the target, for both arms; a difference below one interval cannot be seen."

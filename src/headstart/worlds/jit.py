@@ -1,7 +1,7 @@
 """Compiling rules with numba, with an on-disk cache that notices every edit.
 
 numba's own cache looks only at the file of the function that was called, so an edit in a file that it calls would go on running the
-old code. Here the cache folder is named after the hash of all simulator sources: any edit starts a new one.
+old code. Here the cache folder is named after the hash of all simulator sources: any edit starts a new one. Drawing is not compiled.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _SOURCES = Path(__file__).parent
 
 def _cache_folder() -> str:
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted(_SOURCES.rglob("*.py")):
+    for path in sorted(path for path in _SOURCES.rglob("*.py") if path.parent.name != "draw"):
         digest.update(path.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return str(home / "headstart" / "numba" / digest.hexdigest()[:16])

@@ -11,6 +11,8 @@ from gymnasium.vector.utils import batch_space
 from headstart.errors import InputError, UsageError
 from headstart.worlds.api import Array, Observations, World, WorldSpec
 from headstart.worlds.predicate import all_hold, any_holds
+from headstart.worlds.town.draw.picture import picture
+from headstart.worlds.town.draw.text import frame
 from headstart.worlds.town.expert import decide_worlds
 from headstart.worlds.town.kernels import LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.town.layout import read_layout
@@ -18,6 +20,8 @@ from headstart.worlds.town.observe import FEATURES, N_FEATURES
 from headstart.worlds.town.setup import read_setup, setup_record
 from headstart.worlds.town.sight import MAP_CHANNELS, MAP_SIZE
 from headstart.worlds.town.state import ACTIONS, N_ACTIONS, REWARD_TERMS, STATS, WORLD
+
+RENDER_MODES = "ansi", "rgb_array"
 
 
 class Town(World):
@@ -52,12 +56,15 @@ class Town(World):
         hybrid: bool = False,
         copy: bool = False,
         respawn: bool = True,
+        render_mode: str | None = None,
     ) -> None:
         """`copy`: return fresh arrays from step (by default they are the environment's own, valid until the next step).
 
         `respawn`: put an agent whose life ended back into its slot; otherwise it is gone until the world is reset: its features are
-        zero and it may only wait.
+        zero and it may only wait. `render_mode`: "ansi" for text, "rgb_array" for pictures [512, 512, 3] u8.
         """
+        if render_mode not in (None, *RENDER_MODES):
+            raise UsageError(f"render_mode: expected {' or '.join(RENDER_MODES)}, got {render_mode!r}")
         checked = read_setup(setup)
         self.names = WorldSpec(
             world="town",
@@ -90,7 +97,9 @@ class Town(World):
         self.single_action_space = gym.spaces.Discrete(N_ACTIONS)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(RENDER_MODES)}
+        self.render_mode = render_mode
+        self._before = self._worlds.copy() if render_mode else self._worlds  # a tick ago, to tell what happened
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         if seed is not None:
@@ -129,6 +138,15 @@ class Town(World):
         agents = self._worlds["agent"][:, : self.num_agents]
         return np.stack([agents[name] for name in STATS], axis=-1)
 
+    def render(self) -> tuple[Any, ...]:
+        """One text or picture for each of the W worlds, as `render_mode` says."""
+        if self.render_mode is None:
+            raise UsageError(f"render: expected a town made with render_mode {' or '.join(RENDER_MODES)}, got None")
+        now = zip(self._worlds, self._plans[self._worlds["layout"]], self._before, strict=True)
+        if self.render_mode == "ansi":
+            return tuple(frame(world, plan, self._setup[0], before) for world, plan, before in now)
+        return tuple(picture(world, plan) for world, plan, _ in now)
+
     def snapshot(self) -> dict[str, Array]:
         return {"worlds": self._worlds.copy()}
 
@@ -143,6 +161,8 @@ class Town(World):
         return self._worlds["episode"]
 
     def _run(self, mode: int) -> None:
+        if self.render_mode:
+            self._before[:] = self._worlds
         run_worlds(self._worlds, self._plans, self._setup, self._actions, mode, self._out)
 
     def _observations(self) -> Observations:

@@ -3,7 +3,7 @@
 from headstart.worlds.jit import rule
 from headstart.worlds.town.relationships import AVOID
 from headstart.worlds.town.rules import allowed
-from headstart.worlds.town.state import CLAIM, DX, DY, EAST, NORTH, SOUTH, WAIT, WAITING, WEST
+from headstart.worlds.town.state import CLAIM, DX, DY, EAST, NORTH, SOUTH, WAIT, WEST
 
 PATIENCE = 2, 5  # ticks of standing still before stepping aside: blocked from south or west, from north or east
 KEEP_AWAY = 3  # cells from a rival, Manhattan

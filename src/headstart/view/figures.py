@@ -1,0 +1,200 @@
+"""The figures of the report: learning curves, steps to target, confusion of the clone. Only this file needs matplotlib.
+
+Colours are Okabe and Ito's (2008); a marker or a dash says the same as each colour. Equal inputs give equal bytes.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from headstart.govern.comparison import Comparison
+from headstart.govern.curves import CurveBand, curve_bands, rate
+from headstart.govern.findings import ComparisonLimits, SeedPair
+from headstart.govern.target import Target, charge
+from headstart.records.clone import CloneReport
+from headstart.records.runs import ArmRuns, Score, SeedRun
+
+Style = tuple[str, Literal["-", "--", "-.", ":"]]  # colour, dash
+ARM_STYLES: tuple[Style, ...] = (
+    ("#D55E00", "--"),
+    ("#0072B2", "-"),
+    ("#009E73", "-."),
+    ("#CC79A7", ":"),
+    ("#56B4E9", "--"),
+    ("#E69F00", "-."),
+)
+INK, FAINT = "#222222", "#8a8a8a"
+DPI = 144
+
+
+def learning_curves(arms: Sequence[ArmRuns], target: Target, limits: ComparisonLimits, expert: Score) -> Figure:
+    """Return and success of every arm against env steps; the first arm is the baseline."""
+    figure = Figure(figsize=(9.2, 3.9), layout="constrained")
+    panels = figure.subplots(1, 2)
+    bands = {arm.arm: curve_bands(arm, target.mode, limits.resamples, limits.seed) for arm in arms}
+    lines = (("return", "mean return", target.return_mean), ("success", "success rate", target.success_rate))
+    for axes, (measure, label, wanted) in zip(panels, lines, strict=True):
+        for arm, style in zip(arms, ARM_STYLES, strict=False):
+            _seeds(axes, arm, measure, target, style)
+            _band(axes, bands[arm.arm][measure], style, wide=len(arm.runs) >= limits.pairs_for_interval)
+        _levels(axes, wanted, rate(expert, measure))
+        _frame(axes, "env steps", label)
+        axes.xaxis.set_major_formatter(FuncFormatter(_steps))
+        axes.set_xlim(left=0)
+    panels[1].set_ylim(-0.03, 1.03)
+    figure.legend(handles=_legend(arms, target), loc="outside upper left", ncols=len(arms) + 1, frameon=False, fontsize=9)
+    return figure
+
+
+def steps_to_target(found: Comparison) -> Figure:
+    """One row a seed: what each arm was charged for reaching the target, and an open arrow where it never did."""
+    n = len(found.pairs)
+    figure = Figure(figsize=(7.2, 1.3 + 0.3 * n), layout="constrained")
+    axes = figure.subplots()
+    for row, pair in enumerate(found.pairs):
+        axes.plot([pair.candidate_steps, pair.scratch_steps], [row, row], color="#cccccc", linewidth=2.5, zorder=1)
+        _charged(axes, row, pair)
+    axes.set_yticks(range(n), [str(pair.seed) for pair in found.pairs])
+    axes.set_ylim(n - 0.4, -0.6)
+    _frame(axes, f"env steps charged until {found.target.name} is confirmed", "seed")
+    axes.grid(visible=False, axis="y")
+    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
+    most = max(max(pair.candidate_steps, pair.scratch_steps) for pair in found.pairs)
+    axes.set_xlim(0, most * 1.06)
+    (theirs, _), (ours, _) = ARM_STYLES[:2]
+    handles = [_handle("o", ours, ours, found.candidate.arm, 5.5), _handle("s", theirs, "white", found.scratch.arm, 9)]
+    if any(pair.candidate_censored or pair.scratch_censored for pair in found.pairs):
+        handles.append(_handle(">", FAINT, "white", "not reached by then", 8))
+    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def confusion(clone: CloneReport) -> Figure:
+    """Rows: what the expert chose, commonest first; columns: the clone's likeliest action; cells in % of their row."""
+    rows = sorted(clone.confusion, key=lambda name: (-clone.per_action[name].n, name))
+    others = {name for row in clone.confusion.values() for name in row} - set(rows)
+    columns = [*rows, *sorted(others)]
+    counts = np.array([[clone.confusion[row].get(column, 0) for column in columns] for row in rows])
+    share = 100 * counts / counts.sum(axis=1, keepdims=True)  # [rows, columns] %
+    figure = Figure(figsize=(2.6 + 0.5 * len(columns), 1.9 + 0.34 * len(rows)), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for (y, x), value in np.ndenumerate(share):
+        if counts[y, x]:
+            text = "<1" if value < 1 else ">99" if 99 < value < 100 else f"{value:.0f}"
+            axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if value > 55 else INK)
+    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
+    axes.set_yticks(range(len(rows)), [f"{row}  ({clone.per_action[row].n:,})" for row in rows], fontsize=9)
+    axes.set_xlabel("the clone's likeliest action, % of the row")
+    axes.set_ylabel("the expert's action (held-out decisions)")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    return figure
+
+
+def png(figure: Figure) -> bytes:
+    """The figure as a PNG file, without the name and version of who wrote it."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _seeds(axes: Axes, arm: ArmRuns, measure: str, target: Target, style: Style) -> None:
+    """A thin line a seed; an open arrow at the end of one that never reached the target."""
+    for run in arm.runs:
+        steps = [point.env_steps for point in run.curve]
+        values = [rate(getattr(point, target.mode), measure) for point in run.curve]
+        axes.plot(steps, values, color=style[0], alpha=0.35, linewidth=0.7)
+        if _is_censored(run, target, arm):
+            axes.plot(
+                steps[-1:],
+                values[-1:],
+                marker=">",
+                markersize=5,
+                markerfacecolor="white",
+                color=style[0],
+                clip_on=False,
+                zorder=4,
+            )
+
+
+def _band(axes: Axes, band: CurveBand, style: Style, wide: bool) -> None:
+    """The interquartile mean, and its bootstrap band where there are seeds enough for one."""
+    if wide:
+        axes.fill_between(band.env_steps, band.low, band.high, color=style[0], alpha=0.18, linewidth=0)
+    axes.plot(band.env_steps, band.iqm, color=style[0], linestyle=style[1], linewidth=2.2, zorder=3)
+
+
+def _levels(axes: Axes, wanted: float | None, expert: float) -> None:
+    """The target and the expert as lines, named in the right margin; the higher one above its line."""
+    found = [("expert", expert, ":")] + ([] if wanted is None else [("target", wanted, "--")])
+    highest = max(value for _, value, _ in found)
+    for name, value, dash in found:
+        axes.axhline(value, color=INK, linestyle=dash, linewidth=1)
+        above = value == highest
+        axes.annotate(
+            f"{name} {value:.2f}",
+            (1, value),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 1 if above else -1),
+            textcoords="offset points",
+            va="bottom" if above else "top",
+            fontsize=8,
+            color=INK,
+        )
+
+
+def _legend(arms: Sequence[ArmRuns], target: Target) -> list[Line2D]:
+    handles = [
+        Line2D([], [], color=colour, linestyle=dash, linewidth=2.2, label=f"{arm.arm}, {len(arm.runs)} seeds")
+        for arm, (colour, dash) in zip(arms, ARM_STYLES, strict=False)
+    ]
+    if any(_is_censored(run, target, arm) for arm in arms for run in arm.runs):
+        handles.append(_handle(">", FAINT, "white", "a seed that never reached the target"))
+    return handles
+
+
+def _is_censored(run: SeedRun, target: Target, arm: ArmRuns) -> bool:
+    return charge(run, target, arm.design.every).censored
+
+
+def _charged(axes: Axes, row: int, pair: SeedPair) -> None:
+    """Both arms of one seed: the baseline large and open, the candidate small and filled, so that both show where they meet."""
+    (colour, _), (ours, _) = ARM_STYLES[:2]
+    theirs = ">" if pair.scratch_censored else "s"
+    axes.plot(
+        pair.scratch_steps, row, marker=theirs, markersize=9, markerfacecolor="white", color=colour, clip_on=False, zorder=2
+    )
+    mark = ">" if pair.candidate_censored else "o"
+    face = "white" if pair.candidate_censored else ours
+    axes.plot(pair.candidate_steps, row, marker=mark, markersize=5.5, markerfacecolor=face, color=ours, clip_on=False, zorder=3)
+
+
+def _handle(marker: str, colour: str, face: str, label: str, size: float = 6) -> Line2D:
+    return Line2D([], [], marker=marker, color=colour, markerfacecolor=face, markersize=size, linestyle="none", label=label)
+
+
+def _frame(axes: Axes, x: str, y: str) -> None:
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(color="#e6e6e6", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=9)
+
+
+def _steps(value: float, _: int) -> str:
+    """Env steps as 0, 250 k or 1.5 M."""
+    if value >= 1e6:
+        return f"{value / 1e6:g} M"
+    return f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"

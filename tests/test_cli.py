@@ -1,0 +1,144 @@
+"""The command line: what it lists, and that a user's mistake or a full disk ends in one line that helps."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from headstart import cli
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [
+    "expert",
+    "capture",
+    "curate",
+    "validate",
+    "bc-train",
+    "baseline",
+    "anneal",
+    "evaluate",
+    "play",
+    "report",
+    "catalogue",
+]
+
+
+@pytest.fixture(autouse=True)
+def in_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A working directory with params.yaml and scenarios/, and nothing that a stage made."""
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
+    """A function: arguments → exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["headstart", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+            sys.exit(0)
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+def test_help_lists_the_commands(command) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = command("--help")
+
+    assert code == 0
+    for name in COMMANDS:
+        assert f" {name} " in out, name
+
+
+def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
+    script = "import sys, headstart.cli; print(sorted({'torch', 'numba', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["capture", "queue_conflit"], 2, "no scenario 'queue_conflit' (did you mean 'queue_conflict'?); scenarios/ has"),
+        (["capture", "../params"], 2, "no scenario '../params'"),
+        (["report"], 3, "reports/evaluate: expected comparisons; `dvc repro` makes them"),
+        (["evaluate"], 3, "baseline/runs.json: expected a file, found none"),
+        (["curate", "queue_conflict"], 3, "expected"),
+        (["play", "queue_conflict", "--ticks", "128"], 2, "ticks: expected 0 to 127, got 128"),
+        (["play", "queue_conflict", "--policy", "nowhere"], 3, "nowhere/card.json: expected a file, found none"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_mistake_ends_in_one_line_that_says_what_was_expected_and_where(  # type: ignore[no-untyped-def]
+    command, arguments: list[str], code: int, words: str
+) -> None:
+    found, _, err = command(*arguments)
+
+    assert found == code
+    assert err.startswith("error: ")
+    assert words in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [["nonsense"], ["play"], ["play", "queue_conflict", "--seed", "-1"], ["play", "x", "--seed", "y"]]
+)
+def test_a_wrong_call_exits_with_2_and_no_traceback(command, arguments: list[str]) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = command(*arguments)
+
+    assert code == 2
+    assert "Error" in err
+    assert "Traceback" not in err
+
+
+def test_a_params_file_that_is_no_yaml_is_named(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
+    (in_project / "params.yaml").write_text("seeds: [0, 1\n")
+
+    code, _, err = command("evaluate")
+
+    assert code == 3
+    assert err.startswith("error: params.yaml: not readable as YAML")
+    assert err.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_named(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
+    (in_project / "file").touch()
+
+    code, _, err = command("play", "queue_conflict", "--ticks", "0", "--png", "file/town.png")
+
+    assert code == 4
+    assert err == "error: file: expected to read or write here, got File exists\n"
+
+
+def test_a_full_disk_is_named(command, in_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    def full(path: Path, _: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+
+    code, _, err = command("play", "queue_conflict", "--ticks", "0", "--png", "town.png")
+
+    assert code == 4
+    assert "town.png" in err
+    assert "No space left on device" in err
+    assert err.count("\n") == 1
+    assert not list(in_project.glob(".town.png*"))
+
+
+def test_play_writes_a_picture_or_text(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = command("play", "queue_conflict", "--ticks", "2", "--png", "town.png")
+    assert (code, out) == (0, "town.png\n")
+    assert (in_project / "town.png").read_bytes().startswith(b"\x89PNG")
+
+    code, out, _ = command("play", "queue_conflict", "--ticks", "2")
+    assert code == 0
+    assert out.count("tick ") == 3
+    assert "\x1b" not in out

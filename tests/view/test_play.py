@@ -1,0 +1,85 @@
+"""An episode before your eyes: how many frames there are, what reaches a terminal and what reaches a file."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from headstart.errors import UsageError
+from headstart.params import load_scenario
+from headstart.view.play import frames, show
+from headstart.view.png import png
+from headstart.worlds import World, make
+
+ROOT = Path(__file__).parents[2]
+
+
+def town(render_mode: str = "ansi") -> World:
+    scenario = load_scenario("queue_conflict", ROOT / "scenarios")
+    return make(
+        "town",
+        scenario.setup,
+        horizon=scenario.horizon,
+        success=scenario.success,
+        harm=scenario.harm,
+        num_worlds=1,
+        render_mode=render_mode,
+    )
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_frames_are_the_start_and_the_moment_after_every_tick() -> None:
+    world = town()
+    texts = list(frames(world, lambda seen: world.expert_actions(), seed=1, ticks=127))
+    assert [text.split(" of ")[0] for text in texts] == [f"tick {tick}" for tick in range(128)]
+
+
+@pytest.mark.parametrize("ticks", [-1, 128])
+def test_more_ticks_than_an_episode_has_are_refused(ticks: int) -> None:
+    with pytest.raises(UsageError, match=f"ticks: expected 0 to 127, got {ticks}"):
+        next(frames(town(), lambda seen: np.zeros(4, int), seed=1, ticks=ticks))
+
+
+def test_a_file_gets_plain_text_one_frame_after_the_other() -> None:
+    out = io.StringIO()
+    show(iter(["\x1b[38;5;16ma\x1b[0m\n", "b\n"]), out, ticks_per_second=1, colour=False)
+    assert out.getvalue() == "a\n\nb\n\n"
+
+
+def test_a_terminal_gets_its_cursor_back_even_when_the_play_is_interrupted() -> None:
+    def interrupted():  # type: ignore[no-untyped-def]
+        yield "a\n"
+        raise KeyboardInterrupt
+
+    out = Terminal()
+    with pytest.raises(KeyboardInterrupt):
+        show(interrupted(), out, ticks_per_second=1000, colour=True)
+    assert out.getvalue().startswith("\x1b[?25l")
+    assert out.getvalue().endswith("\x1b[?25h")
+
+
+def test_a_png_holds_the_size_and_the_pixels() -> None:
+    picture = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+
+    data = png(picture)
+
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", data[16:24]) == (3, 2)
+    at = data.index(b"IDAT")
+    size = struct.unpack(">I", data[at - 4 : at])[0]
+    rows = zlib.decompress(data[at + 4 : at + 4 + size])
+    assert rows == b"\x00" + picture[0].tobytes() + b"\x00" + picture[1].tobytes()
+
+
+def test_a_world_that_cannot_be_drawn_says_so() -> None:
+    with pytest.raises(UsageError, match="a Gymnasium world cannot be drawn, expected None, got 'ansi'"):
+        make(
+            "gym", {"id": "CartPole-v1"}, horizon=5, success=["every x > 0"], harm=["sum x < 0"], num_worlds=1, render_mode="ansi"
+        )
