@@ -8,7 +8,7 @@ from headstart.worlds.town.state import ABSENT, BED, CLAIM, DX, DY, FRIDGE, HUNG
 CONTENT = 6000  # bp; above it a need is not worth a walk
 URGENT = 1500  # bp; below it even a rival does not keep the agent away
 PRESSING = 2000  # bp; below it a need is served even if the shift is near
-SET_OUT = 5  # ticks to spare on the way to work
+SET_OUT = 9  # ticks to spare on the way to work
 RIVAL_REACH = 5  # cells
 
 
@@ -34,7 +34,7 @@ def on_duty(world, plan, setup, agent):
 
 @rule
 def choose(world, plan, setup, a):
-    """The object worth going to, or -1: low need, short queue, short way, no rival on it, and time enough before work."""
+    """The object worth going to, or -1: low need, short queue, short way, quickly done, no rival on it, and time enough before work."""
     agent = world.agent[a]
     best, best_score = -1, 1 << 30
     for k in range(3):
@@ -51,7 +51,7 @@ def choose(world, plan, setup, a):
             continue
         if need > URGENT and _rival_on(world, plan, setup, a, o):
             continue
-        score = need + 600 * world.object[o].length + 20 * distance
+        score = need + 600 * world.object[o].length + 30 * distance + 15 * USE_TICKS[plan.object_type[o]]
         if score < best_score:
             best, best_score = o, score
     return best

@@ -17,6 +17,7 @@ from headstart.worlds.town.state import CHAT, CLAIM, ENERGY, HUNGER, LEAVE, REQU
 NEEDIER = 1500  # bp by which the next in line must need it more to be let through
 COMMUTE = 40  # ticks before the shift from which idle time is spent near work
 NEAR_WORK = 2  # steps
+WAITING_ROOM = 5  # steps from the object at which one waits
 CLEARANCE = 3  # steps from any object within which an idle agent is in the way
 
 
@@ -45,6 +46,9 @@ def _go_to_work(world, plan, setup, a):
     agent = world.agent[a]
     if agent.queue >= 0:
         return LEAVE
+    aside = make_way(world, plan, setup, a)
+    if aside != WAIT:
+        return aside
     if allowed(world, plan, setup, a, WORK):
         return WORK
     if plan.distance[agent.workplace, agent.y, agent.x] <= 1:
@@ -81,7 +85,7 @@ def _wait_in_line(world, plan, setup, a):
     aside = make_way(world, plan, setup, a)
     if aside != WAIT:
         return aside
-    if plan.narrow[agent.y, agent.x] != 0 or plan.distance[o, agent.y, agent.x] <= 4:
+    if plan.narrow[agent.y, agent.x] != 0 or plan.distance[o, agent.y, agent.x] < WAITING_ROOM:
         return back_out(world, plan, setup, a)
     return WAIT
 

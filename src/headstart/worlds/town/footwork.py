@@ -82,10 +82,10 @@ def keep_away(world, plan, setup, a, action):
     meet goes on.
     """
     agent = world.agent[a]
-    here = cells_to_rival(world, setup, a, agent.y, agent.x)
+    here = _cells_to_rival(world, setup, a, agent.y, agent.x)
     if here > KEEP_AWAY + 1 or action > WEST:
         return action
-    there = cells_to_rival(world, setup, a, agent.y + DY[action], agent.x + DX[action])
+    there = _cells_to_rival(world, setup, a, agent.y + DY[action], agent.x + DX[action])
     if there > KEEP_AWAY or there > here:
         return action
     if agent.status == CLAIM:
@@ -96,10 +96,20 @@ def keep_away(world, plan, setup, a, action):
     for d in range(NORTH, WEST + 1):
         y, x = agent.y + DY[d], agent.x + DX[d]
         if allowed(world, plan, setup, a, d) and (plan.narrow[y, x] == 0 or plan.narrow[agent.y, agent.x] != 0):
-            cells = cells_to_rival(world, setup, a, y, x)
+            cells = _cells_to_rival(world, setup, a, y, x)
             if cells > farthest:
                 best, farthest = d, cells
     return best
+
+
+@rule
+def _cells_to_rival(world, setup, a, y, x):
+    """Cells from (y, x) to the nearest agent whom `a` avoids."""
+    nearest = NOBODY
+    for other in range(setup.agents):
+        if other != a and world.rivalry[a, other] >= AVOID and world.agent[other].gone == 0:
+            nearest = min(nearest, abs(world.agent[other].y - y) + abs(world.agent[other].x - x))
+    return nearest
 
 
 @rule
@@ -133,16 +143,6 @@ def _wants_to_pass(plan, agent, neighbour):
     if agent.queue >= 0 and neighbour.queue == agent.queue:
         return neighbour.status == CLAIM and plan.narrow[agent.y, agent.x] != 0
     return 2 <= neighbour.stay < agent.stay and neighbour.stay <= 5
-
-
-@rule
-def cells_to_rival(world, setup, a, y, x):
-    """Cells from (y, x) to the nearest agent whom `a` avoids."""
-    nearest = NOBODY
-    for other in range(setup.agents):
-        if other != a and world.rivalry[a, other] >= AVOID and world.agent[other].gone == 0:
-            nearest = min(nearest, abs(world.agent[other].y - y) + abs(world.agent[other].x - x))
-    return nearest
 
 
 @rule
