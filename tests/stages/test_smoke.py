@@ -86,7 +86,12 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
     assert "as-scratch" in found
     assert "as-pretrained" in found
     diff = json.loads(run(clone, "dvc", "plots", "diff", "as-scratch", "as-pretrained", "--json"))
-    assert any("queue_conflict.tsv" in name for name in diff["data"])
+    assert sorted(diff["data"]) == [
+        "reports/plots/queue_conflict.tsv",
+        "reports/queue_conflict/bc_confusion.csv",
+        "reports/queue_conflict/bc_losses.tsv",
+    ]
+    assert "success_low" in json.dumps(diff["data"]["reports/plots/queue_conflict.tsv"][0]["content"]["hconcat"])  # our template
 
 
 def test_everything_comes_back_from_the_remote(clone: Path) -> None:
@@ -104,6 +109,9 @@ def test_the_catalogue_agrees_with_the_files_and_the_report_reads(clone: Path) -
     text = (clone / "reports/queue_conflict/report.md").read_text()
     assert "## beyond_expert: " in text
     assert "nan" not in text.lower().replace("dominant", "")
+    for name in ("curves_beyond_expert", "steps_beyond_expert", "confusion"):
+        assert f"({name}.png)" in text
+        assert (clone / f"reports/queue_conflict/{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_missing_input_is_named_without_a_traceback(clone: Path, tmp_path: Path) -> None:

@@ -172,13 +172,13 @@ def _losses(epochs: list[Epoch]) -> str:
 
 
 def _decisions(scores: ActionScores | None, schema: ObservationSchema) -> str:
-    """One line a decision, so that DVC's confusion template can count: at most 20,000, in proportion."""
+    """One line a decision, because DVC's confusion template counts lines: of each action at most 2,000, in proportion."""
     lines = ["actual,predicted"]
     if scores is not None:
-        scale = min(1.0, 20_000 / max(1, int(scores.count.sum())))
-        for k, actual in enumerate(schema.actions):
-            for j, predicted in enumerate(schema.actions):
-                lines += [f"{actual},{predicted}"] * math.ceil(scale * int(scores.confusion[k, j]))
+        for actual, row in zip(schema.actions, scores.confusion.tolist(), strict=True):
+            share = min(1.0, 2000 / max(1, sum(row)))
+            for predicted, n in zip(schema.actions, row, strict=True):
+                lines += [f"{actual},{predicted}"] * round(share * n)
     return "\n".join(lines) + "\n"
 
 
