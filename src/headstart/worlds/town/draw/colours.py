@@ -5,7 +5,7 @@ from headstart.worlds.town.state import CLAIM, NONE, USING, WAITING
 Rgb = tuple[int, int, int]
 
 AGENTS: tuple[Rgb, ...] = (
-    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167), (70, 70, 70),
+    (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0), (204, 121, 167), (0, 0, 0),
 )  # fmt: skip
 # by object type: fridge, stove, shower, bed, workplace
 LETTERS = "FTSBW"
@@ -13,6 +13,7 @@ OBJECTS: tuple[Rgb, ...] = ((92, 122, 168), (168, 92, 84), (64, 138, 142), (128,
 FLOOR: Rgb = (244, 242, 236)
 LINE: Rgb = (226, 223, 214)  # between cells of floor
 MEETING: Rgb = (250, 226, 150)  # the cell at which two agents shall meet
+DOT: Rgb = (150, 150, 150)  # floor in a terminal, whose background may be light or dark
 WALL: Rgb = (58, 62, 70)
 INK: Rgb = (24, 26, 30)
 PAPER: Rgb = (255, 255, 255)

@@ -3,7 +3,7 @@
 from itertools import zip_longest
 from typing import Any
 
-from headstart.worlds.town.draw.colours import AGENTS, INK, LETTERS, LINE, MARKS, OBJECTS, WALL, Rgb, ink_on
+from headstart.worlds.town.draw.colours import AGENTS, DOT, INK, LETTERS, MARKS, OBJECTS, WALL, Rgb, ink_on
 from headstart.worlds.town.draw.events import events
 from headstart.worlds.town.state import CLAIM, FRIDGE, GRID, OBJECT_TYPES, STOVE, USING, WAITING, WORKPLACE
 
@@ -49,7 +49,7 @@ def _cell(world: Any, plan: Any, y: int, x: int) -> str:
         return _paint(f"{LETTERS[kind]}{waiting or ' '}", ink_on(OBJECTS[kind]), OBJECTS[kind])
     if world["meet_a"] >= 0 and (y, x) == (world["meet_y"], world["meet_x"]):
         return _paint("+ ", INK, AMBER)
-    return _paint("· ", LINE, None) if plan["floor"][y + 1, x + 1] else _paint("██", WALL, None)
+    return _paint("· ", DOT, None) if plan["floor"][y + 1, x + 1] else _paint("██", WALL, None)
 
 
 def _agent(world: Any, plan: Any, a: int) -> str:
