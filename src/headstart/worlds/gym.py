@@ -104,7 +104,7 @@ class GymWorld(World):
             final[w] = info["final_obs"][w]
         told = {
             "reward_terms": reward[:, None].astype(np.float32),
-            "final_obs": self._observations(final),
+            "final_obs": {"features": final.astype(np.float32)},
             "episode_end": ended,
             "stats": stats,
         }
