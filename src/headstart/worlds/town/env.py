@@ -25,23 +25,76 @@ RENDER_MODES = "ansi", "rgb_array"
 
 
 class Town(World):
-    """A small grid town: agents with needs share objects that serve one at a time.
+    """A small grid town: agents with needs share objects that serve one at a time, keep to their shifts, and remember who was rude.
 
-    Actions (id: name): 0 wait · 1 north · 2 south · 3 east · 4 west · 5 request_fridge · 6 request_stove · 7 request_shower ·
-    8 request_bed · 9 use · 10 leave · 11 yield · 12 press · 13 chat · 14 work (nobody has a job yet). obs["mask"] says which are
-    allowed; one that is not becomes wait and counts as refused.
+    ## Actions (id name: allowed when)
 
-    Observation: "features" [N, 180] f32, names and order in `observe.FEATURES`, values about [−1, 2] (needs, rivalry, trust as a share of
-    10,000 bp; distances over 32, 16 or 8 cells; timers over their longest value); "map" [N, 6, 11, 11] u8 with `hybrid`: wall,
-    object type, own workplace, agents, own rivalry toward them, their queue status, centred on the agent.
+    | id | name | allowed when |
+    |---|---|---|
+    | 0 | wait | always |
+    | 1–4 | north, south, east, west | the cell is floor and free |
+    | 5–8 | request_fridge, _stove, _shower, _bed | in no queue; the nearest one is within 4 steps, usable, own cool-down over |
+    | 9 | use | holds the claim, stands next to the object, it is usable |
+    | 10 | leave | waits, holds a claim or uses |
+    | 11 | yield | cool-down over; holds a claim that somebody waits for, or is the first of at least two waiters |
+    | 12 | press | waits within 4 steps of an object that is taken |
+    | 13 | chat | cool-down over; a neighbour that is not using and is not avoided (rivalry < 5,000 bp) |
+    | 14 | work | within 2 steps of the own workplace, during the own shift, not absent from it |
 
-    Reward (sum of, per tick): comfort −Φ/10⁶ with Φ = (100·dh² + 60·dy² + 80·de²)/10⁶ over what is missing of hunger, hygiene, energy;
-    potential ½·(Φ before − Φ after)/10⁴; first meal, shower, sleep of the episode +1, first cooking +½; a conflict costs its actor 0.1
-    (press) or 0.05 (ghost step) and a pressed rival 0.03, times intensity; 0.01 per avoided agent within two cells; chat +0.01 and
-    familiarity (both) or −0.005; a move 0.0005; fainting −2.
+    Who uses an object may only wait or leave. Agents act one after the other, from a drawn first; obs["mask"] is from before the tick. What
+    is not allowed at its turn becomes wait and counts as `refused`. Usable: fridge: a meal and money; stove: an ingredient, power and
+    money; shower: water and money; bed: always.
 
-    Start: layout is one of its eight rotations and mirrors, agents stand on spawn cells with drawn needs, wallets and personalities.
-    End: hunger ≤ 3 % or energy ≤ 1 % terminates an agent (it respawns in its slot); the horizon truncates the world.
+    ## Observation
+
+    "features" [N, 180] f32, in the order of `observe.FEATURES`; "mask" [N, 15] u8; with `hybrid` "map" [N, 6, 11, 11] u8.
+
+    | block | columns | unit, range |
+    |---|---|---|
+    | self | need_hunger, _hygiene, _energy | share of 10,000 bp; 1 is satisfied |
+    | | wallet; extroversion, forgiveness, ambition | 400 cents, at most 1; −1 … 1 |
+    | | day, day_triangle, progress | share of the day, abs(2·day − 1), share of the horizon |
+    | job | job_off … job_done | one-hot state of today's shift |
+    | | has_job; to_start, to_end; slack_to_start | 40 ticks, −1 … 2; 10 ticks left after the way to work, −1 … 2 |
+    | | worked_share, strikes | share of the shift; quarters |
+    | queue | status_none … status_using | one-hot |
+    | | queue_length, queue_place; busy; claim_left; stall; waited | per agent; 16, 20, 10, 50 ticks |
+    | adjacent | wall_north …, agent_north … | 0 or 1 |
+    | fridge, stove, shower, bed, workplace (own) | exists, at_hand, in_reach, nearer_north …, occupied, usable | 0 or 1 |
+    | | distance; queue_length; stock; cooldown | 32 steps; per agent; 10 units; 50 ticks |
+    | conflict | rivalry_max, _mean, _toward_me_max; rivalry_avoid_count | share of 10,000 bp; per agent |
+    | | recent_conflict; top_rival_dy, _dx, _near | share of 1,000; 8 cells; within 3 cells |
+    | | need_gap_to_neediest_waiter; am_front; yield_cooldown; stay | share of 10,000 bp; 0 or 1; 20, 50 ticks |
+    | other0–2 (nearest) | exists, same_queue; dy, dx; rivalry, trust, familiarity; status; stay | 0 or 1; 8 cells; 10,000 bp; thirds; 50 |
+    | town | price_excess; blackout, outage; chat_cooldown; last_wait … last_work, last_ok | share; 0 or 1; 30 ticks; one-hot |
+    | meeting | meet_active, meet_dy, meet_dx, meet_distance | 0 or 1; 8 cells; 16 cells |
+    | parking | parking_north …, parking_distance | 0 or 1: the open is nearer there; 16 steps |
+    | approach | narrow_north …, narrow_here, approach_occupied; need_gap_to_second_in_queue | 0 or 1; share of 10,000 bp |
+
+    The map is centred on the agent: walls 255; object (type + 1)·40; own workplace 255; agents 255 and itself 128; own rivalry toward
+    the agent there, 0 … 255; its queue status × 85.
+
+    ## Reward (sum of; info["reward_terms"] [N, 11])
+
+    | term | value |
+    |---|---|
+    | comfort | −Φ/10⁶ a tick, Φ = (100·dh² + 60·dy² + 80·de²)/10⁶ over what is missing of hunger, hygiene, energy (bp) |
+    | potential | (Φ before − Φ after) / 20,000 |
+    | service | first meal, shower, sleep of the episode +1, first cooking +0.5 (unless pay_first_service is off) |
+    | wage | +0.03 for a tick worked |
+    | punctuality | on time +1, late −1, absent −2, at least 80 % of the shift worked +0.5 |
+    | conflict | times intensity: press −0.1 and −0.03 for who is pressed; ghost step −0.05 for who is displaced |
+    | stress | −0.01 a tick and avoided agent within 2 cells |
+    | chat | success +0.01 and familiarity/10⁶ for both; failure −0.005 |
+    | move | −0.0005 |
+    | terminal | faint −2, eviction −3 |
+    | meeting | +0.05 for both who came to an arranged meeting |
+
+    ## Start and end
+
+    The layout is one of its eight rotations and mirrors; agents stand on spawn cells (wide, at least 5 steps from every object) with drawn
+    needs, wallets, personalities, jobs and shifts. Hunger ≤ 300 bp, energy ≤ 100 bp or a third absence terminates an agent; it comes back
+    in its slot with needs of 5,000 bp and no money (or is gone, with respawn=False). The horizon truncates the world.
     """
 
     def __init__(
