@@ -14,7 +14,7 @@ from headstart.worlds.nav.expert import EXPERTS, decide_rows
 from headstart.worlds.nav.kernels import CHUNK, COUNT, LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.nav.observe import feature_names, ray_directions
 from headstart.worlds.nav.setup import read_setup, setup_record
-from headstart.worlds.nav.state import REWARD_TERMS, STATS, WORLD, scratch_dtype
+from headstart.worlds.nav.state import MAX_PEDS, REWARD_TERMS, STATS, WORLD, scratch_dtype
 from headstart.worlds.predicate import all_hold, any_holds
 
 BOUND = 4.0  # of every feature
@@ -76,10 +76,13 @@ class Nav(World):
         self._worlds = np.zeros(num_worlds, WORLD)
         self._worlds["id"] = first_world + np.arange(num_worlds)
         self._scratches = np.zeros(-(-num_worlds // CHUNK), scratch_dtype(checked.rays))
+        self._scratches["lanes"] = MAX_PEDS
         self._scratches["line_x"][:, : checked.rays], self._scratches["line_y"][:, : checked.rays] = ray_directions(checked.rays)
         self._out = _allocate(num_worlds, len(features))
+        self._distances = np.zeros((num_worlds, checked.rays), np.float32)
         self._actions, self._decisions = np.zeros((num_worlds, 2), np.float32), np.zeros((num_worlds, 2), np.float32)
-        self.single_observation_space = gym.spaces.Dict({"features": gym.spaces.Box(-BOUND, BOUND, (len(features),), np.float32)})
+        self.features_space = gym.spaces.Box(-BOUND, BOUND, (len(features),), np.float32)
+        self.single_observation_space = gym.spaces.Dict({"features": self.features_space})
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_worlds)
         self.action_space = batch_space(self.single_action_space, num_worlds)
@@ -110,7 +113,7 @@ class Nav(World):
 
     def expert_actions(self) -> Array:
         """What the scripted expert would do now: [N, 2] f32. It reads only the features."""
-        decide_rows(self._out.features, self._expert, self._decisions)
+        decide_rows(self._out.features, self._expert, self._distances, self._decisions)
         return self._own(self._decisions)
 
     @property
@@ -125,6 +128,14 @@ class Nav(World):
         self._worlds[:] = snapshot["worlds"]
         self._run(LOOK)
         return self._observations()
+
+    def render(self) -> Any:
+        """The first world from above, [H, W, 3] u8, with render_mode="rgb_array"; else None."""
+        if self.render_mode is None:
+            return None
+        from headstart.worlds.nav.picture import draw_world
+
+        return draw_world(self._worlds[0], self._out.features[0], self._distances.shape[1])
 
     @property
     def episode(self) -> Array:

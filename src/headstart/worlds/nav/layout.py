@@ -148,7 +148,7 @@ def _bottleneck(world, setup, d):
         far = uniform(world, i, PLACE + 1, last + 0.5, 12.0), uniform(world, i, TO, -1.6, 1.6)
         if uniform(world, i, PLACE + 2, 0.0, 1.0) < 0.7:
             near, far = far, near
-        _walker(world, setup, near, (x, 0.0), far)
+        _walker(world, setup, near, (x, uniform(world, i, PLACE + 3, 0.5 - neck, neck - 0.5)), far)
 
 
 @rule

@@ -12,7 +12,7 @@ import numpy as np
 from headstart.worlds.jit import rule
 from headstart.worlds.nav.angles import TURN, cosine, sine
 from headstart.worlds.nav.rules import TOP_V, TOP_W
-from headstart.worlds.nav.state import MAX_PEDS, MAX_WALLS
+from headstart.worlds.nav.state import MAX_WALLS
 from headstart.worlds.nav.walkers import RADIUS_PED, RADIUS_ROBOT
 
 f32 = np.float32
@@ -72,7 +72,7 @@ def to_robot_frame(world, scratch, c, s):
         scratch.bx[m], scratch.by[m] = bx if left else ax, by if left else ay
         scratch.scale[m] = ONE / max(abs(facing), TINY)
     rays = len(scratch.rays)
-    for i in range(MAX_PEDS):
+    for i in range(scratch.lanes):
         x, y = world.ped_x[i] - world.x, world.ped_y[i] - world.y
         scratch.line_x[rays + i], scratch.line_y[rays + i] = x * c + y * s, y * c - x * s
         scratch.distance[i] = x * x + y * y

@@ -41,6 +41,7 @@ WORLD = np.dtype(
     + _f4("waypoint_x waypoint_y", MAX_WAYPOINTS)
     + _f4("wall_ax wall_ay wall_bx wall_by wall_scale", MAX_WALLS)  # ends a and b; 1/|b − a|²
     + _f4("ped_x ped_y ped_vx ped_vy", MAX_PEDS)
+    + _f4("ped_force_x ped_force_y", MAX_PEDS)  # m/s², of this step
     + _f4("ped_speed ped_yield", MAX_PEDS)  # desired, m/s; how far it gives way to the robot
     + _f4("ped_path_x ped_path_y", 3, MAX_PEDS)  # a, m, b: walked back and forth
     + _f4("ped_to_x ped_to_y", MAX_PEDS)  # the point of the path that is walked to
@@ -64,9 +65,12 @@ def scratch_dtype(rays: int) -> np.dtype[np.void]:
     """
     lines = rays + MAX_PEDS
     return np.dtype(
-        _f4("rays", rays)  # carries R
-        + _f4("line_x line_y inverse", lines)  # robot frame; 1 / (where the line first meets a wall), in lengths of the line
-        + _f4("ax ay bx by scale", MAX_WALLS)  # walls in the robot frame
-        + _f4("force_x force_y distance vx vy", MAX_PEDS),
+        [
+            ("lanes", "i8"),  # MAX_PEDS as data: a loop of known short length is unrolled into scalars, this one into vectors
+            *_f4("rays", rays),  # carries R
+            *_f4("line_x line_y inverse", lines),  # robot frame; 1 / (where the line first meets a wall), in lengths of the line
+            *_f4("ax ay bx by scale", MAX_WALLS),  # walls in the robot frame; `scale` also holds squared distances
+            *_f4("distance vx vy", MAX_PEDS),  # m², squared; m/s, robot frame
+        ],
         align=True,
     )

@@ -9,7 +9,6 @@ import math
 import numpy as np
 
 from headstart.worlds.jit import rule
-from headstart.worlds.nav.state import MAX_PEDS
 
 f32 = np.float32
 DT = f32(0.1)
@@ -54,11 +53,11 @@ def turn_round(world):
 @rule
 def drive(world, scratch):
     """(desired velocity − velocity)·2/s"""
-    for i in range(MAX_PEDS):
+    for i in range(scratch.lanes):
         dx, dy = world.ped_to_x[i] - world.ped_x[i], world.ped_to_y[i] - world.ped_y[i]
         share = world.ped_speed[i] / (math.sqrt(dx * dx + dy * dy) + TINY)
-        scratch.force_x[i] = (dx * share - world.ped_vx[i]) * DRIVE
-        scratch.force_y[i] = (dy * share - world.ped_vy[i]) * DRIVE
+        world.ped_force_x[i] = (dx * share - world.ped_vx[i]) * DRIVE
+        world.ped_force_y[i] = (dy * share - world.ped_vy[i]) * DRIVE
 
 
 @rule
@@ -71,22 +70,23 @@ def press(clearance, reach):
 @rule
 def avoid_ped(world, scratch, x, y):
     """A pedestrian at x, y pushes all others (itself by nothing: the offset is zero)."""
-    for i in range(MAX_PEDS):
+    for i in range(scratch.lanes):
         dx, dy = world.ped_x[i] - x, world.ped_y[i] - y
         distance = math.sqrt(dx * dx + dy * dy) + TINY
         push = PUSH_PED * press(distance - (RADIUS_PED + RADIUS_PED), RANGE_PED) / distance
-        scratch.force_x[i] += push * (dx - SIDESTEP * dy)
-        scratch.force_y[i] += push * (dy + SIDESTEP * dx)
+        world.ped_force_x[i] += push * (dx - SIDESTEP * dy)
+        world.ped_force_y[i] += push * (dy + SIDESTEP * dx)
 
 
 @rule
 def avoid_robot(world, scratch):
-    for i in range(MAX_PEDS):
-        dx, dy = world.ped_x[i] - world.x, world.ped_y[i] - world.y
+    x, y = world.x, world.y
+    for i in range(scratch.lanes):
+        dx, dy = world.ped_x[i] - x, world.ped_y[i] - y
         distance = math.sqrt(dx * dx + dy * dy) + TINY
         push = PUSH_ROBOT * world.ped_yield[i] * press(distance - (RADIUS_PED + RADIUS_ROBOT), RANGE_ROBOT) / distance
-        scratch.force_x[i] += push * (dx - SIDESTEP * dy)
-        scratch.force_y[i] += push * (dy + SIDESTEP * dx)
+        world.ped_force_x[i] += push * (dx - SIDESTEP * dy)
+        world.ped_force_y[i] += push * (dy + SIDESTEP * dx)
 
 
 @rule
@@ -94,28 +94,28 @@ def avoid_wall(world, scratch, m):
     ax, ay = world.wall_ax[m], world.wall_ay[m]
     ex, ey, scale = world.wall_bx[m] - ax, world.wall_by[m] - ay, world.wall_scale[m]
     near = 0
-    for i in range(MAX_PEDS):
+    for i in range(scratch.lanes):
         x, y = world.ped_x[i] - ax, world.ped_y[i] - ay
         share = min(max((x * ex + y * ey) * scale, ZERO), ONE)
         dx, dy = x - share * ex, y - share * ey
         near |= dx * dx + dy * dy < NEAR_WALL
     if not near:
         return
-    for i in range(MAX_PEDS):
+    for i in range(scratch.lanes):
         x, y = world.ped_x[i] - ax, world.ped_y[i] - ay
         share = min(max((x * ex + y * ey) * scale, ZERO), ONE)
         dx, dy = x - share * ex, y - share * ey
         distance = math.sqrt(dx * dx + dy * dy) + TINY
         push = PUSH_WALL * press(distance - RADIUS_PED, RANGE_WALL) / distance
-        scratch.force_x[i] += push * dx
-        scratch.force_y[i] += push * dy
+        world.ped_force_x[i] += push * dx
+        world.ped_force_y[i] += push * dy
 
 
 @rule
 def move(world, scratch):
-    for i in range(MAX_PEDS):
-        vx = world.ped_vx[i] + scratch.force_x[i] * DT
-        vy = world.ped_vy[i] + scratch.force_y[i] * DT
+    for i in range(scratch.lanes):
+        vx = world.ped_vx[i] + world.ped_force_x[i] * DT
+        vy = world.ped_vy[i] + world.ped_force_y[i] * DT
         share = min(ONE, TOP_SPEED * world.ped_speed[i] / (math.sqrt(vx * vx + vy * vy) + TINY))
         world.ped_vx[i], world.ped_vy[i] = vx * share, vy * share
         world.ped_x[i] += world.ped_vx[i] * DT
