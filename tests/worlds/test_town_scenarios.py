@@ -101,7 +101,7 @@ def test_a_sixth_scenario_is_one_yaml_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("hidden", ["trust", "familiarity", "wallet", "counters"])
 @every_scenario
 def test_the_expert_does_not_act_on_what_features_hide(name: str, hidden: str) -> None:
-    """Of others: purses, needs outside the own queue and personalities; and the random key of the future."""
+    """Trust and familiarity, the purses of others, its own counters; and the random key of the future."""
     world = town(64, name=name)
     world.reset(seed=4)
     for _ in range(40):

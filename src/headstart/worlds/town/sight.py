@@ -10,10 +10,11 @@ HALF = MAP_SIZE // 2
 @rule
 def write_map(world, plan, setup, a, out):
     """out [6, 11, 11] u8, centred on agent `a`: wall, object type, own workplace, agents, own rivalry, queue status."""
-    out[:] = 0
     agent = world.agent[a]
     if agent.gone != 0:
+        out[:] = 0
         return
+    out[2:] = 0
     for y in range(MAP_SIZE):
         for x in range(MAP_SIZE):
             out[0, y, x] = plan.wall_view[agent.y + y, agent.x + x]
