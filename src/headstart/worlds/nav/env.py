@@ -101,7 +101,7 @@ class Nav(World):
         acts = np.asarray(actions)
         if acts.shape != (self.num_envs, 2) or acts.dtype.kind != "f" or not np.isfinite(acts).all():
             raise UsageError(f"actions: expected [{self.num_envs}, 2] finite reals, got {acts.dtype} {acts.shape} {acts[:2]}…")
-        self._actions[:] = acts
+        np.clip(acts, -1.0, 1.0, out=self._actions, casting="same_kind")
         self._run(STEP)
         out = self._out
         info = {
