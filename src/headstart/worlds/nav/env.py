@@ -79,7 +79,8 @@ class Nav(World):
         self._scratches["lanes"] = MAX_PEDS
         self._scratches["line_x"][:, : checked.rays], self._scratches["line_y"][:, : checked.rays] = ray_directions(checked.rays)
         self._out = _allocate(num_worlds, len(features))
-        self._distances = np.zeros((num_worlds, checked.rays), np.float32)
+        self._distances = np.zeros((num_worlds, 2 * checked.rays), np.float32)
+        self._free = np.zeros((num_worlds, checked.rays), np.float32)
         self._actions, self._decisions = np.zeros((num_worlds, 2), np.float32), np.zeros((num_worlds, 2), np.float32)
         self.features_space = gym.spaces.Box(-BOUND, BOUND, (len(features),), np.float32)
         self.single_observation_space = gym.spaces.Dict({"features": self.features_space})
@@ -100,7 +101,7 @@ class Nav(World):
         acts = np.asarray(actions)
         if acts.shape != (self.num_envs, 2) or acts.dtype.kind != "f" or not np.isfinite(acts).all():
             raise UsageError(f"actions: expected [{self.num_envs}, 2] finite reals, got {acts.dtype} {acts.shape} {acts[:2]}…")
-        self._actions[:] = acts
+        np.clip(acts, -1.0, 1.0, out=self._actions, casting="same_kind")
         self._run(STEP)
         out = self._out
         info = {
@@ -113,7 +114,7 @@ class Nav(World):
 
     def expert_actions(self) -> Array:
         """What the scripted expert would do now: [N, 2] f32. It reads only the features."""
-        decide_rows(self._out.features, self._expert, self._distances, self._decisions)
+        decide_rows(self._out.features, self._expert, self._distances, self._free, self._decisions)
         return self._own(self._decisions)
 
     @property
@@ -135,7 +136,7 @@ class Nav(World):
             return None
         from headstart.worlds.nav.picture import draw_world
 
-        return draw_world(self._worlds[0], self._out.features[0], self._distances.shape[1])
+        return draw_world(self._worlds[0], self._out.features[0], self._free.shape[1])
 
     @property
     def episode(self) -> Array:

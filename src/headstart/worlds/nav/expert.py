@@ -31,11 +31,12 @@ def straight_line(seen, out):
 
 
 @rule
-def gap_seeker(seen, distances, out):
+def gap_seeker(seen, distances, free, out):
     """Towards the ray with the lowest cost = |bearing off the waypoint| + 3/(1 + free way); speed by the free way ahead."""
-    rays = len(distances)
-    for k in range(rays):
-        distances[k] = ONE / seen[EGO + k] - ONE + TOUCHING
+    rays = len(free)
+    for m in range(2 * rays):
+        distances[m] = ONE / seen[EGO + m % rays] - ONE + TOUCHING
+    free_ways(distances, free)
     target = angle_of(seen[2], seen[3])
     best, lowest = ZERO, HUGE
     for k in range(rays):
@@ -43,23 +44,28 @@ def gap_seeker(seen, distances, out):
         angle = angle - TWO * PI if angle > PI else angle
         off = abs(angle - target)
         off = TWO * PI - off if off > PI else off
-        cost = off + CLOSENESS / (ONE + free_way(distances, k))
+        cost = off + CLOSENESS / (ONE + free[k])
         if cost < lowest:
             best, lowest = angle, cost
-    speed = min(TOP_V, BRAKE * max(ZERO, free_way(distances, 0) - KEEP))
+    speed = min(TOP_V, BRAKE * max(ZERO, free[0] - KEEP))
     steer(seen, speed * max(ZERO, ONE - abs(best)), best, out)
 
 
 @rule
-def free_way(distances, k):
-    """Metres that a band of ± BAND can move along ray k before it meets what any ray has met."""
-    rays = len(distances)
-    free = LONGEST
+def free_ways(distances, free):
+    """free [R]: metres that a band of ± BAND can move along each ray before it meets what any ray has met.
+
+    distances: [2R], the rays twice round, so that neighbours need no wrapping.
+    """
+    rays = len(free)
+    for k in range(rays):
+        free[k] = LONGEST
     for j in range(-rays // 4 + 1, rays // 4):
-        distance, angle = distances[(k + j) % rays], j * (TURN // rays)
-        if distance * abs(sine(angle)) < BAND:
-            free = min(free, distance * cosine(angle))
-    return free
+        angle = j * (TURN // rays)
+        ahead, aside, first = cosine(angle), abs(sine(angle)), (j + rays) % rays
+        for k in range(rays):
+            distance = distances[first + k]
+            free[k] = min(free[k], distance * ahead if distance * aside < BAND else LONGEST)
 
 
 @rule
@@ -82,10 +88,10 @@ def angle_of(x, y):
 
 
 @kernel
-def decide_rows(features, expert, distances, actions):
-    """The expert's action for every row of features [N, F] into actions [N, 2]; distances: work space [N, R]."""
+def decide_rows(features, expert, distances, free, actions):
+    """The expert's action for every row of features [N, F] into actions [N, 2]; work space: distances [N, 2R], free [N, R]."""
     for row in prange(len(features)):
         if expert == STRAIGHT_LINE:
             straight_line(features[row], actions[row])
         else:
-            gap_seeker(features[row], distances[row], actions[row])
+            gap_seeker(features[row], distances[row], free[row], actions[row])

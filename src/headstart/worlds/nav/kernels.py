@@ -7,15 +7,14 @@ import numpy.typing as npt
 from numba import prange
 
 from headstart.worlds.jit import kernel, rule
-from headstart.worlds.nav.layout import MAP
 from headstart.worlds.nav.observe import write_features
+from headstart.worlds.nav.pieces import FIRST_TICK, MAP
 from headstart.worlds.nav.rules import reset_world, tick, write_stats
 from headstart.worlds.nav.state import REWARD_TERMS, RUNNING, TIMEOUT
 from headstart.worlds.rng import draw
 
 CHUNK = 16
 N_TERMS = len(REWARD_TERMS)
-FIRST_TICK = 63  # random stream
 
 
 class Out(NamedTuple):

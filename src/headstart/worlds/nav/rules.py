@@ -51,8 +51,8 @@ def tick(world, setup, scratch, forward, turn):
 @rule
 def drive_robot(world, forward, turn):
     """Mid-point rule: the place moves along the heading half-way through the turn. There is no reverse gear."""
-    world.v = min(max(world.v + clip_action(forward) * PUSH_V, ZERO), TOP_V)
-    world.w = min(max(world.w + clip_action(turn) * PUSH_W, -TOP_W), TOP_W)
+    world.v = min(max(world.v + forward * PUSH_V, ZERO), TOP_V)
+    world.w = min(max(world.w + turn * PUSH_W, -TOP_W), TOP_W)
     angle = math.floor(world.w * BINARY + HALF)
     middle = world.heading + (angle >> 1)
     step = world.v * DT
@@ -60,11 +60,6 @@ def drive_robot(world, forward, turn):
     world.y += step * sine(middle)
     world.path += step
     world.heading = (world.heading + angle) & (TURN - 1)
-
-
-@rule
-def clip_action(action):
-    return min(max(action, -ONE), ONE)
 
 
 @rule
