@@ -17,7 +17,11 @@ It is written from the town's specification (`§` names its sections) and shares
     perturbations.py  spikes, cuts, meetings                 §4
     living.py         what time does to an agent             §3.4, §5
     observe.py        features and map                       §6
+
     compare.py        the first difference, in words
+    pair.py           the compiled town and this one, stepped together
+    policies.py       how to act so that rules take part
+    towns.py          every scenario, and two made-up towns
 
 Where the specification leaves a choice open, the reading taken here is marked "Reading:" beside the rule.
 """

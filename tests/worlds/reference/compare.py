@@ -28,7 +28,8 @@ def state_differences(town: Town, record: np.void) -> Iterator[str]:
         if expected != got:
             yield f"world, {name}: reference {expected}, compiled {got}"
     for agent in town.agents:
-        for name, expected, got in agent_fields(agent, record["agent"][agent.id]):
+        compiled = dict(zip(record["agent"].dtype.names, record["agent"][agent.id].item(), strict=True))
+        for name, expected, got in agent_fields(agent, compiled):
             if expected != got:
                 yield f"agent {agent.id}, {name}: reference {expected}, compiled {got}"
 
@@ -49,20 +50,21 @@ def world_fields(town: Town, record: np.void) -> Iterator[Field]:
         yield f"object[{o}].stock", thing.stock, compiled["stock"]
         yield f"queue[{o}]", thing.queue, record["queue"][o, : compiled["length"]].tolist()
     standing = {agent.cell: agent.id for agent in town.present()}
-    cells = [(y, x) for y in range(GRID) for x in range(GRID)]
-    yield "occupant", standing, {cell: record["occupant"][cell] for cell in cells if record["occupant"][cell] >= 0}
+    occupied = np.argwhere(record["occupant"] >= 0).tolist()
+    yield "occupant", standing, {(y, x): record["occupant"][y, x] for y, x in occupied}
 
 
 def edge_fields(town: Town, record: np.void) -> Iterator[Field]:
     """Relationships [holder, other] and cool-downs [object, agent]."""
-    for name in ("rivalry", "trust", "familiarity"):
-        for edge in np.ndindex(len(town.agents), len(town.agents)):
-            yield f"{name}{list(edge)}", getattr(town, name)[edge], record[name][edge]
-    for o, a in np.ndindex(len(town.things), len(town.agents)):
-        yield f"cooldown[{o}, {a}]", town.cooldown[o, a], record["cooldown"][o, a]
+    tables = {"rivalry": town.rivalry, "trust": town.trust, "familiarity": town.familiarity, "cooldown": town.cooldown}
+    for name, table in tables.items():
+        rows = len(town.things) if name == "cooldown" else len(town.agents)
+        for row, numbers in enumerate(record[name][:rows, : len(town.agents)].tolist()):
+            for column, got in enumerate(numbers):
+                yield f"{name}[{row}, {column}]", table[row, column], got
 
 
-def agent_fields(agent: Agent, record: np.void) -> Iterator[Field]:
+def agent_fields(agent: Agent, record: dict[str, Any]) -> Iterator[Field]:
     yield "y, x", agent.cell, (record["y"], record["x"])
     for k, need in enumerate(NEEDS):
         yield f"need {need}", agent.need[need], record["need"][k]

@@ -231,20 +231,25 @@ def approach_occupied(town: Town, agent: Agent) -> bool:
 
 def view(town: Town, agent: Agent) -> Map:
     """The hybrid map: six channels of 11 × 11 bytes centred on the agent; all zero for one that has left."""
-    window = [
-        [(agent.cell[0] + dy, agent.cell[1] + dx) for dx in range(-HALF_VIEW, HALF_VIEW + 1)]
-        for dy in range(-HALF_VIEW, HALF_VIEW + 1)
-    ]
-    objects = {place: (OBJECT_TYPES.index(kind) + 1) * 40 for place, kind in zip(town.plan.places, town.plan.kinds, strict=True)}
+    plan, (y, x) = town.plan, agent.cell
+    around = [(y + dy, x + dx) for dy in range(-HALF_VIEW, HALF_VIEW + 1) for dx in range(-HALF_VIEW, HALF_VIEW + 1)]
     standing = {other.cell: other for other in town.present()}
     channels = {
-        "wall": {cell: 255 for row in window for cell in row if cell not in town.plan.floor and cell not in objects},
-        "object": objects,
-        "workplace": {} if agent.workplace is None else {town.plan.places[agent.workplace]: 255},
+        "wall": {cell: 255 for cell in around if cell not in plan.floor and cell not in plan.places},
+        "object": {place: (OBJECT_TYPES.index(kind) + 1) * 40 for place, kind in zip(plan.places, plan.kinds, strict=True)},
+        "workplace": {} if agent.workplace is None else {plan.places[agent.workplace]: 255},
         "agent": {cell: 128 if other is agent else 255 for cell, other in standing.items()},
         "rivalry": {cell: town.rivalry[agent.id, other.id] * 255 // 10000 for cell, other in standing.items()},
         "queue": {cell: other.status * 85 for cell, other in standing.items()},
     }
-    return {
-        name: [[0 if agent.gone else marks.get(cell, 0) for cell in row] for row in window] for name, marks in channels.items()
-    }
+    return {name: picture({} if agent.gone else marks, y - HALF_VIEW, x - HALF_VIEW) for name, marks in channels.items()}
+
+
+def picture(marks: dict[Cell, int], top: int, left: int) -> list[list[int]]:
+    """11 × 11 bytes; marks outside of it are not seen."""
+    size = 2 * HALF_VIEW + 1
+    rows = [[0] * size for _ in range(size)]
+    for (y, x), mark in marks.items():
+        if 0 <= y - top < size and 0 <= x - left < size:
+            rows[y - top][x - left] = mark
+    return rows

@@ -57,8 +57,8 @@ class ReferenceWorld:
                     (respawn if town.setup.respawn else depart)(town, agent)
         return outcome
 
-    def mask(self, a: int) -> list[bool]:
-        return [allowed(self.town, self.town.agents[a], action) for action in ACTIONS]
+    def mask(self, a: int) -> dict[str, bool]:
+        return {action: allowed(self.town, self.town.agents[a], action) for action in ACTIONS}
 
 
 def make_world(setup: dict[str, Any], horizon: int, seed: int, world: int, respawn: bool = True) -> ReferenceWorld:
