@@ -53,6 +53,21 @@ class Pair:
             self.require_equal(w, when, differences)
         return outcomes
 
+    def tamper(self) -> None:
+        """Set on both sides what play seldom brings about: odd join ticks, recent meals, lives at their end, equal rivalries."""
+        for reference, record in zip(self.references, self.compiled._worlds, strict=True):
+            town = reference.town
+            for agent, compiled in zip(town.agents, record["agent"], strict=False):
+                agent.joined = compiled["joined"] = town.tick - int(self.rng.integers(60))
+                agent.ate_at = compiled["ate_at"] = town.tick - int(self.rng.integers(12))
+                for k, (need, last) in enumerate({"hunger": 300, "hygiene": 0, "energy": 100}.items()):
+                    if self.rng.random() < 0.05:
+                        agent.need[need] = compiled["need"][k] = last + int(self.rng.integers(60))
+                for other in town.others(agent):
+                    if self.rng.random() < 0.1:
+                        edge = agent.id, other.id
+                        town.rivalry[edge] = record["rivalry"][edge] = int(self.rng.choice([0, 400, 520, 5000]))
+
     def require_equal(self, w: int, when: str, differences: Iterator[str]) -> None:
         first = next(differences, None)
         assert first is None, f"world {FIRST_WORLD + w} {when}: {first}"
