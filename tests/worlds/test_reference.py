@@ -67,9 +67,9 @@ def test_both_agree_where_a_life_that_ends_is_gone() -> None:
 
 @pytest.mark.parametrize("name", TOWNS)
 def test_both_agree_on_a_staggered_start(name: str) -> None:
-    pair = Pair(TOWNS[name], worlds=4)
+    pair = Pair(TOWNS[name], worlds=40)
     pair.reset(stagger=True)
-    play(pair, expert, 10)
+    play(pair, expert, 2)
 
 
 @pytest.mark.slow

@@ -59,14 +59,15 @@ class Pair:
             town = reference.town
             for agent, compiled in zip(town.agents, record["agent"], strict=False):
                 agent.joined = compiled["joined"] = town.tick - int(self.rng.integers(60))
-                agent.ate_at = compiled["ate_at"] = town.tick - int(self.rng.integers(12))
+                agent.ate_at = compiled["ate_at"] = town.tick - int(self.rng.integers(10))
+                agent.busy = compiled["busy"] = min(1, agent.busy)  # uses are finished
                 for k, (need, last) in enumerate({"hunger": 300, "hygiene": 0, "energy": 100}.items()):
-                    if self.rng.random() < 0.05:
+                    if self.rng.random() < 0.01:
                         agent.need[need] = compiled["need"][k] = last + int(self.rng.integers(60))
-                for other in town.others(agent):
-                    if self.rng.random() < 0.1:
+                if self.rng.random() < 0.2:
+                    for other in town.others(agent):
                         edge = agent.id, other.id
-                        town.rivalry[edge] = record["rivalry"][edge] = int(self.rng.choice([0, 400, 520, 5000]))
+                        town.rivalry[edge] = record["rivalry"][edge] = int(self.rng.choice([0, 400, 500, 500, 500, 520, 5060]))
 
     def require_equal(self, w: int, when: str, differences: Iterator[str]) -> None:
         first = next(differences, None)
