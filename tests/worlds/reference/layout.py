@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from headstart.worlds.town.state import FAR, GRID
 
@@ -48,6 +49,7 @@ class Plan:
         return [o for o, other in enumerate(self.kinds) if other == kind]
 
 
+@cache
 def read_plans(text: str) -> list[Plan]:
     """The eight turns of a map: four rotations, counter-clockwise, of it and of its mirror image. Missing rows are wall."""
     rows = text.split()

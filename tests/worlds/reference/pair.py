@@ -53,6 +53,22 @@ class Pair:
             self.require_equal(w, when, differences)
         return outcomes
 
+    def tamper(self) -> None:
+        """Set on both sides what play seldom brings about: odd join ticks, recent meals, lives at their end, equal rivalries."""
+        for reference, record in zip(self.references, self.compiled._worlds, strict=True):
+            town = reference.town
+            for agent, compiled in zip(town.agents, record["agent"], strict=False):
+                agent.joined = compiled["joined"] = town.tick - int(self.rng.integers(60))
+                agent.ate_at = compiled["ate_at"] = town.tick - int(self.rng.integers(10))
+                agent.busy = compiled["busy"] = min(1, agent.busy)  # uses are finished
+                for k, (need, last) in enumerate({"hunger": 300, "hygiene": 0, "energy": 100}.items()):
+                    if self.rng.random() < 0.01:
+                        agent.need[need] = compiled["need"][k] = last + int(self.rng.integers(60))
+                if self.rng.random() < 0.2:
+                    for other in town.others(agent):
+                        edge = agent.id, other.id
+                        town.rivalry[edge] = record["rivalry"][edge] = int(self.rng.choice([0, 400, 500, 500, 500, 520, 5060]))
+
     def require_equal(self, w: int, when: str, differences: Iterator[str]) -> None:
         first = next(differences, None)
         assert first is None, f"world {FIRST_WORLD + w} {when}: {first}"

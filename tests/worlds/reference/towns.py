@@ -40,7 +40,7 @@ WORKDAY: dict[str, Any] = {
         "day": 40,
         "rivalry": [0, 9000],
         "jobs": 3,
-        "shift": {"first": 3, "spacing": 3, "jitter": 4, "length": 22},
+        "shift": {"first": 3, "spacing": 3, "jitter": 4, "length": 25},
         "perturbations": {"price_spike": 15000, "blackout": 15000, "outage": 15000, "meet": 30000},
     },
 }
