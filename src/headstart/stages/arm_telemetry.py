@@ -19,6 +19,7 @@ from headstart.records.provenance import package_version
 from headstart.records.runs import CurvePoint
 from headstart.stages.project import hash_of
 from headstart.worlds import World
+from headstart.worlds.api import Array
 
 RETURNS = {"total_reward": 1e-4, "return": 1.0}  # the counter of an episode's reward, and its unit
 
@@ -104,7 +105,7 @@ def update_fields(event: Updated, world: World, passes: int, transitions_total: 
         "reward_mean": float(rollout.reward.mean()),
         "return_mean": float(returns.mean()) if len(returns) else None,
         "return_std": float(returns.std()) if len(returns) else None,
-        "episode_length_mean": float(world.horizon) if len(returns) else None,
+        "episode_length_mean": _episode_length(rollout.stats, world) if len(returns) else None,
         "episodes_finished": int((rollout.terminated | rollout.truncated).sum()),
         "terminations": int(rollout.terminated.sum()),
         "truncations": int(rollout.truncated.sum()),
@@ -112,6 +113,12 @@ def update_fields(event: Updated, world: World, passes: int, transitions_total: 
         "epoch_duration_sec": seconds,
         "env_steps_per_s": steps / seconds,
     } | (_town_fields(event, world) if world.names.world == "town" else {})
+
+
+def _episode_length(stats: Array, world: World) -> float:
+    """Mean length of the episodes that ended; every one is as long as the horizon in a world that does not count steps."""
+    counters = world.names.stats
+    return float(stats[..., counters.index("steps")].mean()) if "steps" in counters else float(world.horizon)
 
 
 def _town_fields(event: Updated, world: World) -> dict[str, Any]:

@@ -134,7 +134,7 @@ class Nav(World):
         """The first world from above, [H, W, 3] u8, with render_mode="rgb_array"; else None."""
         if self.render_mode is None:
             return None
-        from headstart.worlds.nav.picture import draw_world
+        from headstart.worlds.nav.draw.picture import draw_world
 
         return draw_world(self._worlds[0], self._out.features[0], self._free.shape[1])
 
