@@ -202,6 +202,7 @@ class TargetSection(Section):
     success_rate: float = Field(ge=0, le=1)
     return_mean: float | None = None
     harm_rate: float | None = Field(default=None, ge=0, le=1)
+    measures: dict[str, float] = {}  # at least, by the name of one of the scenario's `measures`
     consecutive: int = Field(default=2, ge=1)  # evaluations in a row
 
 
@@ -216,10 +217,20 @@ class Scenario(Section):
     harm: tuple[str, ...] = Field(min_length=1)
     expert: ExpertGate
     targets: dict[str, TargetSection] = Field(min_length=1)
+    measures: tuple[str, ...] = ()  # counters of the world whose means stand in every score
     min_action_share: dict[str, float] = {}  # what a dataset of this scenario must contain
     constant_reward: bool = False  # of a world that pays the same in every step
     feature_range: tuple[float, float] = (-2.0, 2.0)  # what validate holds features to
     recipe: dict[str, Any] = {}  # sections of params.yaml that this scenario says otherwise
+
+    @model_validator(mode="after")
+    def _targets_name_measures(self) -> "Scenario":
+        for name, target in self.targets.items():
+            if unknown := sorted(target.measures.keys() - set(self.measures)):
+                raise ValueError(
+                    f"targets.{name}: {', '.join(unknown)} is not among measures ({', '.join(self.measures) or 'none'})"
+                )
+        return self
 
     @cached_property
     def sha256(self) -> str:

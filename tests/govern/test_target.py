@@ -116,3 +116,11 @@ def test_counts_that_cannot_be_counts_are_refused(
 def test_a_target_that_anything_meets_cannot_be_declared(change: dict[str, float]) -> None:
     with pytest.raises(ValidationError):
         Target.model_validate({"name": "free", "success_rate": 0.9} | change)
+
+
+def test_a_measure_must_be_there_and_reach_its_least() -> None:
+    target = Target(name="fast", success_rate=0.5, measures={"stl_bp": 7000.0})
+    score = Score(episodes=10, success=9, harm=0, return_mean=0.0, return_sd=0.0, measures={"stl_bp": 7000.0})
+    assert meets(score, target)
+    assert not meets(score.model_copy(update={"measures": {"stl_bp": 6999.0}}), target)
+    assert not meets(score.model_copy(update={"measures": {}}), target)

@@ -36,7 +36,8 @@ def head_start_verdict(found: Findings, candidate: ArmRuns, scratch: ArmRuns, ev
         sha256=hashlib.sha256(content.encode()).hexdigest(),
     )
     thresholds: dict[str, Value] = found.limits.model_dump()
-    thresholds |= {f"target_{name}": value for name, value in found.target.model_dump().items()}
+    target = found.target.model_dump(exclude={"measures"}) | found.target.measures
+    thresholds |= {f"target_{name}": value for name, value in target.items()}
     return judge(subject, list(_checks(found, candidate, scratch)), thresholds, evidence)
 
 

@@ -28,6 +28,7 @@ class Target(Record):
     success_rate: float = Field(gt=0, le=1)  # at least; above 0, since a policy that never succeeds meets nothing
     harm_rate: float | None = Field(default=None, ge=0, le=1)  # at most
     return_mean: float | None = None  # at least
+    measures: dict[str, float] = Field(default_factory=dict)  # at least, by the name of a measure of the scenario
     consecutive: int = Field(default=3, ge=1)
     mode: Mode = "sampled"
 
@@ -64,6 +65,7 @@ def meets(score: Score, target: Target) -> bool:
         score.success / score.episodes >= target.success_rate
         and (target.harm_rate is None or score.harm / score.episodes <= target.harm_rate)
         and (target.return_mean is None or score.return_mean >= target.return_mean)
+        and all(score.measures.get(name, float("-inf")) >= least for name, least in target.measures.items())
     )
 
 

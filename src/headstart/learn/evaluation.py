@@ -10,6 +10,7 @@ from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.worlds.api import Array, World
 
 Mode = Literal["sampled", "deterministic"]
+MODES: tuple[Mode, ...] = ("sampled", "deterministic")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from headstart.records.model import Record
 
 
@@ -16,6 +18,7 @@ class Score(Record):
     harm: int  # episodes in which its harm predicate holds
     return_mean: float  # over agents and episodes
     return_sd: float  # over episodes, of the mean over agents
+    measures: dict[str, float] = Field(default_factory=dict)  # means over agents and episodes of the scenario's `measures`
 
 
 class CurvePoint(Record):

@@ -11,7 +11,7 @@ import torch
 from headstart.govern.target import steps_to_target
 from headstart.launch.pool import Report, run_all
 from headstart.learn.anneal import Evaluated, PhaseBegan, Updated, train
-from headstart.learn.evaluation import play_episodes
+from headstart.learn.evaluation import MODES, play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.files import fresh_directory, read_record, write_record
 from headstart.records.manifest import DatasetManifest
@@ -123,9 +123,8 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
                 telemetry.write("update", **update_fields(event, training, arm.ppo.num_epochs, total, seconds))
                 report(event.rollout.action.numel())
             elif isinstance(event, Evaluated):
-                curve.append(
-                    CurvePoint(env_steps=env_steps, sampled=score_of(event.sampled), deterministic=score_of(event.deterministic))
-                )
+                sampled, likeliest = (score_of(played, evaluation, scenario) for played in (event.sampled, event.deterministic))
+                curve.append(CurvePoint(env_steps=env_steps, sampled=sampled, deterministic=likeliest))
                 for line in evaluation_fields(event, network, evaluation, params.evaluation.seed, curve, target):
                     telemetry.write("evaluation", **line)
                 clock = time.monotonic()
@@ -155,9 +154,6 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
         budget=arm.budget,
         env_steps=env_steps,
         curve=tuple(curve),
-        exam={
-            "sampled": score_of(play_episodes(network, exam, params.evaluation.exam_seed, "sampled")),
-            "deterministic": score_of(play_episodes(network, exam, params.evaluation.exam_seed, "deterministic")),
-        },
+        exam={mode: score_of(play_episodes(network, exam, params.evaluation.exam_seed, mode), exam, scenario) for mode in MODES},
         checkpoint_sha256=card.weights_sha256,
     )

@@ -11,7 +11,7 @@ from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
 from headstart.govern.verdict import Subject
 from headstart.launch.pool import progress_bar
 from headstart.learn.bc import ActionScores, Demonstrations, Epoch, Judgement, demonstrations, fit, judge
-from headstart.learn.evaluation import play_episodes
+from headstart.learn.evaluation import MODES, play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.clone import ActionRow, CloneReport
 from headstart.records.episodes import read_episodes
@@ -23,6 +23,7 @@ from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score_of, worlds_of
+from headstart.stages.teacher import expert_network
 
 
 def bc_train(params: Params, scenario: Scenario) -> str:
@@ -52,11 +53,9 @@ def bc_train(params: Params, scenario: Scenario) -> str:
                 bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")
             telemetry.write("run_ended", status="completed", reasons=(), censored=False)
         judged = judge(network, heldout)
-        closed = {
-            "sampled": score_of(play_episodes(network, world, settings.seed, "sampled")),
-            "deterministic": score_of(play_episodes(network, world, settings.seed, "deterministic")),
-        }
-        expert = score_of(play_episodes(None, world, settings.seed, "deterministic"))
+        closed = {mode: score_of(play_episodes(network, world, settings.seed, mode), world, scenario) for mode in MODES}
+        teacher = expert_network(scenario, world)
+        expert = score_of(play_episodes(teacher, world, settings.seed, "deterministic"), world, scenario)
         card = save_policy(
             MODELS / scenario.name / "bc",
             network,

@@ -42,7 +42,8 @@ def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[Ex
 def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
     """One episode in each of `episodes` worlds that nothing else uses, held to the scenario's gate."""
     gate = scenario.expert
-    result = score_of(play_episodes(None, worlds_of(scenario, "expert", episodes), params.expert.seed, "deterministic"))
+    world = worlds_of(scenario, "expert", episodes)
+    result = score_of(play_episodes(None, world, params.expert.seed, "deterministic"), world, scenario)
     policy_sha256 = source_sha256(scenario.world)
     subject = Subject(type="expert", id=f"{scenario.name}/scripted", sha256=policy_sha256)
     verdict = expert_gate(result, gate.success_rate, gate.harm_rate, params.expert.worlds, subject)

@@ -59,7 +59,7 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
         if isinstance(event, Updated):
             report(event.rollout.reward.size)
         elif isinstance(event, Evaluated):
-            sampled, likeliest = score_of(event.sampled), score_of(event.deterministic)
+            sampled, likeliest = (score_of(played, evaluation, scenario) for played in (event.sampled, event.deterministic))
             curve.append(CurvePoint(env_steps=event.env_steps, sampled=sampled, deterministic=likeliest))
         elif isinstance(event, PhaseBegan):
             continue
@@ -85,7 +85,7 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
         env_steps=curve[-1].env_steps,
         stopped="budget" if curve[-1].env_steps >= job.recipe.budget else "plateau",
         selection=curve[-1].deterministic,
-        score=score_of(play_episodes(network, judged, settings.seed, "deterministic")),
+        score=score_of(play_episodes(network, judged, settings.seed, "deterministic"), judged, scenario),
         weights_sha256=card.weights_sha256,
     )
 

@@ -52,15 +52,20 @@ class Outcomes(Protocol):
     @property
     def total_reward(self) -> Array: ...  # [W], mean over the agents of a world
 
+    @property
+    def stats(self) -> Array: ...  # [W, A, S]
 
-def score_of(played: Outcomes) -> Score:
-    """The record of W played episodes."""
+
+def score_of(played: Outcomes, world: World, scenario: Scenario) -> Score:
+    """The record of W played episodes, with the means of the counters that the scenario wants measured."""
+    counters = world.names.stats
     return Score(
         episodes=len(played.success),
         success=int(played.success.sum()),
         harm=int(played.harm.sum()),
         return_mean=float(played.total_reward.mean()),
         return_sd=float(played.total_reward.std()),
+        measures={name: float(played.stats[..., counters.index(name)].mean()) for name in scenario.measures},
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from headstart.errors import GateFailed
+from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.params import Scenario
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import read_record
@@ -19,10 +20,10 @@ Teacher = Callable[[Observations], Array]  # what is seen [N, …] → actions [
 
 def teacher_of(scenario: Scenario, world: World) -> Teacher:
     """What the approved expert would do in `world`; a network acts with its likeliest action."""
-    if scenario.expert.policy == "scripted":
+    network = expert_network(scenario, world)
+    if network is None:
         return lambda seen: world.expert_actions()
     torch.set_num_threads(1)
-    network, _ = load_policy(expert_folder(scenario) / "policy", world)
 
     @torch.no_grad()
     def act(seen: Observations) -> Array:
@@ -30,6 +31,13 @@ def teacher_of(scenario: Scenario, world: World) -> Teacher:
         return chosen if world.names.actions else chosen.clip(world.names.action_low, world.names.action_high)
 
     return act
+
+
+def expert_network(scenario: Scenario, world: World) -> ConflictAwarePolicyNetwork | None:
+    """The learned expert; None where the expert is a script."""
+    if scenario.expert.policy == "scripted":
+        return None
+    return load_policy(expert_folder(scenario) / "policy", world)[0]
 
 
 def approved_expert(scenario: Scenario) -> ExpertPolicy:

@@ -99,6 +99,7 @@ def _comparison(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     target = found.target
     wants = [f"success ≥ {target.success_rate}"]
     wants += [f"mean return ≥ {target.return_mean}"] if target.return_mean is not None else []
+    wants += [f"mean {name} ≥ {least:g}" for name, least in target.measures.items()]
     wants += [f"harm ≤ {target.harm_rate}"] if target.harm_rate is not None else []
     lines = [
         f"## {target.name}: {found.verdict.outcome}",
