@@ -102,8 +102,8 @@ def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
 def read_side(path: Path, schema: ObservationSchema, gamma: float) -> Demonstrations:
     """One side of the split as tensors: what the expert chose, in every recorded state."""
     episodes, _ = read_episodes(path, schema)
-    assert episodes.action_mask is not None
-    seen = episodes.observation | {"mask": episodes.action_mask.astype("u1")}
+    mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
+    seen = episodes.observation | mask
     return demonstrations(seen, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
 
 
