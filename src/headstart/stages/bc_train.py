@@ -73,6 +73,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         limits = BcLimits(
             accuracy_min=settings.min_accuracy,
             macro_f1_min=settings.min_macro_f1 if judged.scores else None,
+            majority_margin_min=0.10 if judged.scores else None,  # reals have no majority class
             success_margin=settings.success_margin,
         )
         assert card.weights_sha256 is not None
