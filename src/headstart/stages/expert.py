@@ -6,7 +6,7 @@ from headstart.learn.evaluation import play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.expert import ExpertPolicy, TrainedSeed
 from headstart.records.files import fresh_directory, read_record, write_record
-from headstart.stages.expert_training import train_seeds
+from headstart.stages.expert_training import best_of, train_seeds
 from headstart.stages.project import MODELS, REPORTS, main, score_of, worlds_of
 from headstart.stages.teacher import expert_folder
 from headstart.worlds import source_sha256
@@ -62,9 +62,9 @@ def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[Exp
 
 
 def judge_seeds(params: Params, scenario: Scenario, trained: list[TrainedSeed]) -> tuple[ExpertPolicy, Verdict]:
-    """Every seed is held to the scenario's gate; the teacher is the one that its last evaluation in training found best."""
+    """Every seed is held to the gate of the scenario; the best of them teaches."""
     gate = scenario.expert
-    best = max(trained, key=lambda seed: (seed.selection.success - seed.selection.harm, seed.selection.return_mean))
+    best = best_of(trained)
     subject = Subject(type="expert", id=f"{scenario.name}/ppo", sha256=best.weights_sha256)
     n = len(trained)
     checks = [at_least("seeds", n, params.expert.min_seeds, f"seeds {', '.join(str(s.seed) for s in trained)} were trained", n)]

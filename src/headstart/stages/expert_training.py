@@ -38,10 +38,14 @@ def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path)
     with fresh_directory(reports) as reports_now:
         jobs = [ExpertJob(params, scenario, recipe, seed, folder, reports_now) for seed in params.expert.seeds]
         trained = run_all(train_seed, jobs, f"expert {scenario.name}", recipe.budget * len(jobs), params.processes)
-    best = max(trained, key=lambda seed: (seed.selection.success - seed.selection.harm, seed.selection.return_mean))
-    arrays, card = load_checkpoint(folder / f"seed-{best.seed}")
+    arrays, card = load_checkpoint(folder / f"seed-{best_of(trained).seed}")
     save_checkpoint(folder / "policy", arrays, card)
     return trained
+
+
+def best_of(trained: Sequence[TrainedSeed]) -> TrainedSeed:
+    """Who teaches: the seed that its last evaluation in training found most successful and least harmful, then the one that it paid most."""
+    return max(trained, key=lambda seed: (seed.selection.success - seed.selection.harm, seed.selection.return_mean))
 
 
 def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
