@@ -131,6 +131,7 @@ def play(
         num_worlds=1,
         first_world=world,
         hybrid=policy is not None and _sees_map(policy),
+        script=chosen.expert.script,
         render_mode="rgb_array" if png else "ansi",
     )
     act = _policy(policy, watched, seed) if policy else lambda seen: watched.expert_actions()

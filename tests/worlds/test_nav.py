@@ -198,6 +198,14 @@ def test_one_robot_is_an_ordinary_gymnasium_environment() -> None:
     np.testing.assert_array_equal(first, again)
 
 
+def test_every_world_is_drawn_and_an_unknown_mode_is_refused() -> None:
+    world = Nav({}, horizon=300, success=SCENARIO.success, harm=SCENARIO.harm, num_worlds=2, render_mode="rgb_array")
+    world.reset(seed=0)
+    assert [picture.shape[2] for picture in world.render()] == [3, 3]
+    with pytest.raises(UsageError, match="expected rgb_array, got 'ansi'"):
+        Nav({}, horizon=300, success=SCENARIO.success, harm=SCENARIO.harm, num_worlds=1, render_mode="ansi")
+
+
 def test_a_picture_shows_the_robot_and_every_pedestrian() -> None:
     env = NavSingle({"families": ["crossing"]}, render_mode="rgb_array")
     env.reset(seed=1)

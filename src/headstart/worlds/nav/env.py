@@ -18,6 +18,7 @@ from headstart.worlds.nav.state import MAX_PEDS, REWARD_TERMS, STATS, WORLD, scr
 from headstart.worlds.predicate import all_hold, any_holds
 
 BOUND = 4.0  # of every feature
+RENDER_MODE = "rgb_array"
 
 
 class Nav(World):
@@ -54,8 +55,12 @@ class Nav(World):
     ) -> None:
         """`expert`: a name in EXPERTS. `copy`: return fresh arrays from step (by default they are the environment's own).
 
-        `render_mode`: "rgb_array" or None; `render` draws the first world.
+        `render_mode`: "rgb_array" for pictures [H, W, 3] u8.
         """
+        if render_mode not in (None, RENDER_MODE):
+            raise UsageError(
+                f"render_mode: a robot's world is drawn as a picture only, expected {RENDER_MODE}, got {render_mode!r}"
+            )
         checked = read_setup(setup)
         if expert not in EXPERTS:
             raise UsageError(f"expert: expected one of {', '.join(EXPERTS)}, got {expert!r}")
@@ -87,7 +92,7 @@ class Nav(World):
         self.single_action_space = gym.spaces.Box(-1.0, 1.0, (2,), np.float32)
         self.observation_space = batch_space(self.single_observation_space, num_worlds)
         self.action_space = batch_space(self.single_action_space, num_worlds)
-        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": ["rgb_array"], "render_fps": 10}
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": [RENDER_MODE], "render_fps": 10}
         self.render_mode = render_mode
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
@@ -130,13 +135,14 @@ class Nav(World):
         self._run(LOOK)
         return self._observations()
 
-    def render(self) -> Any:
-        """The first world from above, [H, W, 3] u8, with render_mode="rgb_array"; else None."""
+    def render(self) -> tuple[Array, ...]:
+        """Each of the W worlds from above."""
         if self.render_mode is None:
-            return None
+            raise UsageError(f"render: expected a world made with render_mode {RENDER_MODE}, got None")
         from headstart.worlds.nav.draw.picture import draw_world
 
-        return draw_world(self._worlds[0], self._out.features[0], self._free.shape[1])
+        rays = self._free.shape[1]
+        return tuple(draw_world(world, seen, rays) for world, seen in zip(self._worlds, self._out.features, strict=True))
 
     @property
     def episode(self) -> Array:

@@ -47,5 +47,5 @@ class NavSingle(gym.Env[Array, Array]):
         return features, float(reward[0]), bool(terminated[0]), bool(truncated[0]), told
 
     def render(self) -> Any:
-        """[H, W, 3] u8 with render_mode="rgb_array"; the moment after an end is already that of the next episode."""
-        return self._nav.render()
+        """[H, W, 3] u8 with render_mode="rgb_array", else None; the moment after an end is already that of the next episode."""
+        return self._nav.render()[0] if self.render_mode else None
