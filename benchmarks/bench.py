@@ -18,7 +18,8 @@ from headstart.learn.bc import Demonstrations, imitation_loss
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.ppo import Weights, make_optimizer, update
 from headstart.learn.rollout import Player
-from headstart.params import PPOParams, load_params, load_scenario
+from headstart.params import load_params, load_scenario
+from headstart.schedule import PPOParams
 from headstart.stages.policy import new_network
 from headstart.stages.project import worlds_of
 from headstart.worlds import World

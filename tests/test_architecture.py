@@ -11,16 +11,17 @@ ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 ARROWS = {
     "errors": set(),
-    "params": {"errors"},
+    "schedule": set(),
+    "params": {"errors", "schedule"},
     "records": {"errors"},
     "worlds": {"errors"},
     "launch": {"errors"},
-    "govern": {"records", "errors"},
+    "govern": {"records", "schedule", "errors"},
     "lineage": {"records", "errors"},
-    "learn": {"worlds", "params", "errors"},
-    "stages": {"params", "records", "worlds", "learn", "govern", "lineage", "launch", "errors"},
-    "view": {"records", "worlds", "govern", "errors"},
-    "cli": {"params", "records", "worlds", "learn", "govern", "lineage", "launch", "stages", "view", "errors"},
+    "learn": {"worlds", "params", "schedule", "errors"},
+    "stages": {"params", "schedule", "records", "worlds", "learn", "govern", "lineage", "launch", "errors"},
+    "view": {"records", "worlds", "govern", "schedule", "errors"},
+    "cli": {"params", "schedule", "records", "worlds", "learn", "govern", "lineage", "launch", "stages", "view", "errors"},
 }
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 

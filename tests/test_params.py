@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from headstart.errors import InputError, UsageError
-from headstart.params import Ramp, load_params, load_scenario, load_yaml
+from headstart.params import load_params, load_scenario, load_yaml
+from headstart.schedule import Ramp
 
 ROOT = Path(__file__).parents[1]
 
@@ -76,7 +77,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_number_is_a_ramp_that_stays() -> None:
-    assert Ramp.model_validate(0.5) == Ramp(start=0.5, end=0.5)
+    assert Ramp.model_validate(0.5) == Ramp.model_validate({"from": 0.5, "to": 0.5})
 
 
 def test_targets_and_gates_do_not_change_what_a_scenario_is() -> None:

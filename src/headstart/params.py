@@ -11,15 +11,12 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from headstart.errors import InputError, UsageError
+from headstart.schedule import Arm, Section
 
 MAX_YAML_BYTES = 1 << 20
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 # --- params.yaml -----------------------------------------------------------------------------------------------------
@@ -30,7 +27,7 @@ class ExpertParams(Section):
     worlds: int = Field(ge=1)  # episodes on which the expert, or each seed of a learned one, is judged
     seeds: tuple[int, ...] = (0, 1, 2)  # of a learned expert: every one is trained and judged
     min_seeds: int = Field(default=3, ge=1)  # of a learned expert: fewer are no evidence
-    train: "Arm | None" = None  # how a learned expert is trained; without it as the arm `scratch`
+    train: Arm | None = None  # how a learned expert is trained; without it as the arm `scratch`
     plateau_evaluations: int = Field(
         default=0, ge=0
     )  # stop when the gate's rates held in so many in a row without gain; 0: never
@@ -85,61 +82,6 @@ class BCParams(Section):
     min_macro_f1: float = Field(ge=0, le=1)
     success_margin: float = Field(ge=0, le=1)  # closed-loop success may be this much below the expert's
     closed_loop_worlds: int = Field(ge=1)
-
-
-class PPOParams(Section):
-    """Names and meaning as in Schulman et al. 2017 (PPO) and 2015 (GAE)."""
-
-    worlds: int = Field(default=64, ge=1)
-    rollout_ticks: int = Field(default=64, ge=1)
-    num_epochs: int = Field(default=2, ge=1)
-    mini_batch_size: int = Field(default=2048, ge=1)
-    clip_param: float = Field(default=0.2, gt=0)
-    value_clip: float | None = Field(default=None, gt=0)
-    value_loss_coef: float = Field(default=1.0, ge=0)
-    gamma: float = Field(default=0.99, gt=0, le=1)
-    gae_lambda: float = Field(default=0.95, ge=0, le=1)
-    max_grad_norm: float = Field(default=0.5, gt=0)  # of the policy's gradient
-    max_grad_norm_value: float = Field(default=1.0, gt=0)
-    advantage_normalization: bool = True
-    target_kl: float | None = Field(default=None, gt=0)  # the policy sits out the rest of an update beyond this
-
-
-class Ramp(Section):
-    """A value that moves from `start` to `end` over a phase."""
-
-    start: float = Field(ge=0)
-    end: float = Field(ge=0)
-    shape: Literal["linear", "cosine"] = "linear"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _constant(cls, value: Any) -> Any:
-        return {"start": value, "end": value} if isinstance(value, (int, float)) else value
-
-
-class Phase(Section):
-    """One phase of a schedule: `critic` fits the value function while the policy only acts; `ppo` trains both."""
-
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
-    kind: Literal["critic", "ppo"]
-    env_steps: int = Field(ge=1)
-    learning_rate: Ramp
-    entropy_coef: Ramp = Ramp(start=0.01, end=0.01)
-    kl_weight: Ramp = Ramp(start=0.0, end=0.0)  # of KL(policy ‖ BC policy) on the learner's own states
-
-
-class Arm(Section):
-    """A recipe of the comparison: where the policy starts, and the phases it goes through."""
-
-    start: Literal["random", "bc"]
-    ppo: PPOParams = Field(default_factory=PPOParams)
-    phases: tuple[Phase, ...] = Field(min_length=1)
-
-    @property
-    def budget(self) -> int:
-        """Env steps that the arm may use."""
-        return sum(phase.env_steps for phase in self.phases)
 
 
 class AnnealParams(Section):
@@ -202,7 +144,7 @@ class TargetSection(Section):
     success_rate: float = Field(ge=0, le=1)
     return_mean: float | None = None
     harm_rate: float | None = Field(default=None, ge=0, le=1)
-    measures: dict[str, float] = {}  # at least, by the name of one of the scenario's `measures`
+    measures: dict[str, float] = Field(default={})  # at least, by the name of one of the scenario's `measures`
     consecutive: int = Field(default=2, ge=1)  # evaluations in a row
 
 
@@ -218,10 +160,10 @@ class Scenario(Section):
     expert: ExpertGate
     targets: dict[str, TargetSection] = Field(min_length=1)
     measures: tuple[str, ...] = ()  # counters of the world whose means stand in every score
-    min_action_share: dict[str, float] = {}  # what a dataset of this scenario must contain
+    min_action_share: dict[str, float] = Field(default={})  # what a dataset of this scenario must contain
     constant_reward: bool = False  # of a world that pays the same in every step
     feature_range: tuple[float, float] = (-2.0, 2.0)  # what validate holds features to
-    recipe: dict[str, Any] = {}  # sections of params.yaml that this scenario says otherwise
+    recipe: dict[str, Any] = Field(default={})  # sections of params.yaml that this scenario says otherwise
 
     @model_validator(mode="after")
     def _targets_name_measures(self) -> "Scenario":

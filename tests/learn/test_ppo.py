@@ -13,7 +13,8 @@ from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
 from headstart.learn.policies import Categorical
 from headstart.learn.ppo import Batch, Weights, estimate, make_optimizer, policy_loss, update, value_loss
 from headstart.learn.rollout import Player
-from headstart.params import NetworkParams, PPOParams
+from headstart.params import NetworkParams
+from headstart.schedule import PPOParams
 from headstart.worlds.api import Array, Observations, World, WorldSpec
 
 PLAIN = PPOParams(advantage_normalization=False)

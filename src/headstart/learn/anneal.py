@@ -3,7 +3,6 @@
 `train` is a generator of what happens, so that whoever calls it writes telemetry, draws progress or stops; the learning itself touches no file.
 """
 
-import math
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
@@ -14,7 +13,8 @@ from headstart.learn.evaluation import Played, play_episodes
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.ppo import Metrics, Weights, make_optimizer, update
 from headstart.learn.rollout import Player, Rollout
-from headstart.params import Arm, EvaluationParams, Phase, Ramp
+from headstart.params import EvaluationParams
+from headstart.schedule import Arm, Phase
 from headstart.worlds.api import World
 
 
@@ -50,13 +50,6 @@ class PhaseEnded:
 Event = PhaseBegan | Updated | Evaluated | PhaseEnded
 
 
-def at(ramp: Ramp, progress: float) -> float:
-    """Value of a ramp at a share 0 … 1 of its phase."""
-    if ramp.shape == "cosine":
-        progress = (1 - math.cos(math.pi * progress)) / 2
-    return ramp.start + (ramp.end - ramp.start) * progress
-
-
 def train(
     network: ConflictAwarePolicyNetwork,
     arm: Arm,
@@ -79,9 +72,9 @@ def train(
     for index, phase in enumerate(arm.phases):
         began = env_steps
         yield PhaseBegan(index, phase, env_steps)
-        while env_steps - began < phase.env_steps:
+        while env_steps - began < phase.steps:
             rollout = player.play(network, arm.ppo.rollout_ticks)
-            weights = _weights(phase, (env_steps - began) / phase.env_steps)
+            weights = _weights(phase, (env_steps - began) / phase.steps)
             metrics = update(network, optimizer, rollout, arm.ppo, weights, generator, reference)
             if reference is None:
                 network.observe(rollout.seen)  # a clone keeps the normaliser that it was taught with
@@ -95,9 +88,9 @@ def train(
 
 def _weights(phase: Phase, progress: float) -> Weights:
     return Weights(
-        at(phase.learning_rate, progress),
-        at(phase.entropy_coef, progress),
-        at(phase.kl_weight, progress),
+        phase.learning_rate.at(progress),
+        phase.entropy_coef.at(progress),
+        phase.kl_weight.at(progress),
         actor_frozen=phase.kind == "critic",
     )
 

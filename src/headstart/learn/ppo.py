@@ -17,7 +17,7 @@ from headstart.learn.advantage import gae
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.policies import Policy
 from headstart.learn.rollout import Rollout
-from headstart.params import PPOParams
+from headstart.schedule import PPOParams
 
 Metrics = dict[str, float]
 

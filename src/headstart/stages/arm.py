@@ -130,7 +130,7 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
                 clock = time.monotonic()
             else:
                 telemetry.write(
-                    "phase_ended", env_steps=env_steps, outcome="completed", env_steps_used=event.phase.env_steps, flags={}
+                    "phase_ended", env_steps=env_steps, outcome="completed", env_steps_used=event.phase.steps, flags={}
                 )
         card = save_policy(
             job.models / f"seed-{job.seed}",

@@ -58,7 +58,7 @@ def phase_fields(event: PhaseBegan) -> dict[str, Any]:
         "phase_kind": event.phase.kind,
         "cycle": event.index,
         "attempt": 0,
-        "planned": {"env_steps": event.phase.env_steps},
+        "planned": {"env_steps": event.phase.steps},
         "baselines": {},
     }
 

@@ -11,11 +11,12 @@ from headstart.govern.target import Target, meets
 from headstart.launch.pool import Report, run_all
 from headstart.learn.anneal import Evaluated, PhaseBegan, Updated, train
 from headstart.learn.evaluation import play_episodes
-from headstart.params import Arm, Params, Scenario
+from headstart.params import Params, Scenario
 from headstart.records.checkpoint import load_checkpoint, save_checkpoint
 from headstart.records.expert import TrainedSeed
 from headstart.records.files import fresh_directory, write_bytes
 from headstart.records.runs import CurvePoint
+from headstart.schedule import Arm
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import schema_of, score_of, worlds_of
 
