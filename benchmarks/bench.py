@@ -14,7 +14,8 @@ from statistics import median
 import numba
 import torch
 
-from headstart.learn.bc import Demonstrations, imitation_loss
+from headstart.learn.bc import imitation_loss
+from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.ppo import Weights, make_optimizer, update
 from headstart.learn.rollout import Player

@@ -56,6 +56,10 @@ class Ramp(Section):
             done = (1 - math.cos(math.pi * done)) / 2
         return self.from_ + (self.to - self.from_) * done
 
+    def part(self, begin: float, end: float) -> "Ramp":
+        """The straight line that it takes between two shares of the phase."""
+        return Ramp.model_validate({"from": self.at(begin), "to": self.at(end)})
+
     @property
     def lowest(self) -> float:
         return min(self.from_, self.to)
@@ -147,3 +151,8 @@ class Arm(Section):
     def budget(self) -> int:
         """Env steps that the arm may use."""
         return sum(phase.steps for phase in self.phases)
+
+    @property
+    def needs_demonstrations(self) -> bool:
+        """Whether any phase clones, is reminded of the expert, or lets it drive."""
+        return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.teacher_share.highest > 0 for phase in self.phases)

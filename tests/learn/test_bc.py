@@ -6,7 +6,8 @@ import torch
 
 from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
 from headstart.govern.verdict import Outcome, Subject
-from headstart.learn.bc import ActionScores, Demonstrations, demonstrations, discounted_returns, fit, judge
+from headstart.learn.bc import ActionScores, fit, judge
+from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.params import BCParams, NetworkParams
 from headstart.records.runs import Score

@@ -35,3 +35,9 @@ def gae(
         running = delta + gamma * gae_lambda * goes_on * running
         advantage[t] = running
     return advantage
+
+
+def explained_variance(value: np.ndarray, returns: np.ndarray) -> float:
+    """1 − Var(returns − value) / Var(returns); NaN where the returns do not vary."""
+    variance = float(np.var(returns))
+    return 1.0 - float(np.var(returns - value)) / variance if variance > 0 else float("nan")

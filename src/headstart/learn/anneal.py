@@ -1,18 +1,22 @@
 """Running an arm: the phases of a schedule on one seed, from its first weights to its last.
 
-`train` is a generator of what happens, so that whoever calls it writes telemetry, draws progress or stops; the learning itself touches no file.
+`run` is a generator of what happens, so that whoever calls it writes telemetry, draws progress, stops, or takes the trainer back to a state
+that it was in: the loop asks the trainer where it is before every step. The learning itself touches no file.
 """
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
+from headstart.errors import UsageError
+from headstart.learn.bc import Epoch, clone_epoch, judge
+from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.evaluation import Played, play_episodes
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.ppo import Metrics, Weights, make_optimizer, update
-from headstart.learn.rollout import Player, Rollout
+from headstart.learn.rollout import Player, Rollout, Teacher
 from headstart.params import EvaluationParams
 from headstart.schedule import Arm, Phase
 from headstart.worlds.api import World
@@ -27,11 +31,21 @@ class PhaseBegan:
 
 @dataclass(frozen=True)
 class Updated:
+    """One rollout and the PPO update on it."""
+
     epoch: int  # index of this update within the run
     env_steps: int
     metrics: Metrics
     weights: Weights
     rollout: Rollout
+
+
+@dataclass(frozen=True)
+class Cloned:
+    """One epoch of a bc phase."""
+
+    epoch: Epoch
+    env_steps: int
 
 
 @dataclass(frozen=True)
@@ -43,61 +57,187 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class PhaseEnded:
+    index: int
     phase: Phase
     env_steps: int
+    env_steps_used: int  # of this phase, rolled-back steps included
 
 
-Event = PhaseBegan | Updated | Evaluated | PhaseEnded
+Event = PhaseBegan | Updated | Cloned | Evaluated | PhaseEnded
 
 
-def train(
+@dataclass
+class Position:
+    """Where a run stands. A rollback stays within its phase and takes back no step: what was spent stays spent."""
+
+    phase: int = 0
+    begun: int = 0  # whether the phase has been announced
+    epochs: int = 0  # done, of a bc phase
+    # what was spent
+    env_steps: int = 0
+    phase_began: int = 0  # env steps when the phase was entered
+    ramps_began: int = 0  # env steps when this attempt at the phase began
+    updates: int = 0
+    evaluated: int = -1  # env steps at the last evaluation
+
+
+@dataclass
+class Trainer:
+    """A run of one arm on one seed: all that its future depends on."""
+
+    arm: Arm
+    design: EvaluationParams
+    seed: int
+    network: ConflictAwarePolicyNetwork
+    optimizer: torch.optim.Optimizer
+    generator: torch.Generator
+    player: Player
+    evaluation: World
+    reference: ConflictAwarePolicyNetwork | None  # the BC policy, which the KL term holds on to
+    demonstrations: tuple[Demonstrations, Demonstrations] | None  # train, held out
+    at: Position = field(default_factory=Position)
+    learning_rate_factor: float = 1.0  # of a retry
+    kl_factor: float = 1.0
+
+    @property
+    def phase(self) -> Phase | None:
+        """The phase that is under way; None at the end."""
+        return self.arm.phases[self.at.phase] if self.at.phase < len(self.arm.phases) else None
+
+    @property
+    def phase_is_over(self) -> bool:
+        at, phase = self.at, self.arm.phases[self.at.phase]
+        return at.epochs >= phase.length if phase.kind == "bc" else at.env_steps >= at.phase_began + phase.steps
+
+    @property
+    def progress(self) -> float:
+        """Where the ramps of the phase stand, 0 … 1; those of a retry begin anew over the steps that are left."""
+        at, phase = self.at, self.arm.phases[self.at.phase]
+        if phase.kind == "bc":
+            return at.epochs / phase.length
+        return (at.env_steps - at.ramps_began) / (at.phase_began + phase.steps - at.ramps_began)
+
+    @property
+    def weights(self) -> Weights:
+        """What the schedule sets for the next update."""
+        phase = self.arm.phases[self.at.phase]
+        progress = self.progress
+        return Weights(
+            phase.learning_rate.at(progress) * self.learning_rate_factor,
+            phase.entropy_coef.at(progress),
+            phase.kl_weight.at(progress) * self.kl_factor,
+            phase.bc_weight.at(progress),
+            phase.teacher_share.at(progress),
+            actor_frozen=phase.kind == "critic",
+        )
+
+    @property
+    def evaluation_due(self) -> bool:
+        """At the start, after the first update at or beyond each multiple of `design.every`, and at the end."""
+        at, every = self.at, self.design.every
+        spent = at.env_steps >= self.arm.budget
+        return at.evaluated < 0 or at.env_steps // every > at.evaluated // every or (spent and at.evaluated < at.env_steps)
+
+
+def trainer_of(
     network: ConflictAwarePolicyNetwork,
     arm: Arm,
     training: World,
     evaluation: World,
     design: EvaluationParams,
     seed: int,
-) -> Iterator[Event]:
-    """Run all phases of `arm` on one seed; `network` holds the weights it starts from and, in the end, those it learned.
+    demonstrations: tuple[Demonstrations, Demonstrations] | None = None,
+    teacher: Teacher | None = None,
+    episode_ticks: int = 0,
+) -> Trainer:
+    """A run that has not begun; `network` holds the weights it starts from and, in the end, those it learned.
 
-    An arm that starts from a clone keeps a frozen copy of it as the reference of the KL term. Evaluations follow the first update at or
-    after each multiple of `design.every` env steps, plus one before the first update and one at the end.
+    An arm that starts from a clone keeps a frozen copy of it as the reference. `demonstrations` (train, held out) serve bc phases and
+    `bc_weight`; `teacher`, whose episodes last `episode_ticks`, serves `teacher_share`.
     """
     generator = torch.Generator().manual_seed(seed)
-    reference = deepcopy(network).requires_grad_(False) if arm.start == "bc" else None
-    optimizer = make_optimizer(network)
-    player = Player(training, seed, generator)
-    env_steps, epoch, evaluated = 0, 0, 0
-    yield _evaluate(network, evaluation, design, 0)
-    for index, phase in enumerate(arm.phases):
-        began = env_steps
-        yield PhaseBegan(index, phase, env_steps)
-        while env_steps - began < phase.steps:
-            rollout = player.play(network, arm.ppo.rollout_ticks)
-            weights = _weights(phase, (env_steps - began) / phase.steps)
-            metrics = update(network, optimizer, rollout, arm.ppo, weights, generator, reference)
-            if reference is None:
-                network.observe(rollout.seen)  # a clone keeps the normaliser that it was taught with
-            env_steps, epoch = env_steps + rollout.action.numel(), epoch + 1
-            yield Updated(epoch, env_steps, metrics, weights, rollout)
-            if env_steps // design.every > evaluated // design.every or env_steps >= arm.budget:
-                evaluated = env_steps
-                yield _evaluate(network, evaluation, design, env_steps)
-        yield PhaseEnded(phase, env_steps)
-
-
-def _weights(phase: Phase, progress: float) -> Weights:
-    return Weights(
-        phase.learning_rate.at(progress),
-        phase.entropy_coef.at(progress),
-        phase.kl_weight.at(progress),
-        actor_frozen=phase.kind == "critic",
+    return Trainer(
+        arm=arm,
+        design=design,
+        seed=seed,
+        network=network,
+        optimizer=make_optimizer(network),
+        generator=generator,
+        player=Player(training, seed, generator, teacher, episode_ticks),
+        evaluation=evaluation,
+        reference=frozen(network) if arm.start == "bc" else None,
+        demonstrations=demonstrations,
     )
 
 
-def _evaluate(network: ConflictAwarePolicyNetwork, world: World, design: EvaluationParams, env_steps: int) -> Evaluated:
+def run(trainer: Trainer) -> Iterator[Event]:
+    """Take the trainer through its schedule, one event at a time, until the phases or the budget end."""
+    at = trainer.at
+    while (phase := trainer.phase) is not None:
+        if trainer.evaluation_due:
+            at.evaluated = at.env_steps
+            yield evaluate(trainer)
+        elif not at.begun:
+            at.begun, at.epochs = 1, 0
+            at.phase_began = at.ramps_began = at.env_steps
+            yield PhaseBegan(at.phase, phase, at.env_steps)
+        elif trainer.phase_is_over:
+            ended = PhaseEnded(at.phase, phase, at.env_steps, at.env_steps - at.phase_began)
+            if phase.kind == "bc":
+                trainer.reference = frozen(trainer.network)
+            at.phase, at.begun = at.phase + 1, 0
+            yield ended
+        elif phase.kind == "bc":
+            yield clone(trainer)
+        else:
+            yield learn(trainer)
+
+
+def learn(trainer: Trainer) -> Updated:
+    """One rollout and one update on it."""
+    at, arm, weights = trainer.at, trainer.arm, trainer.weights
+    phase = arm.phases[at.phase]
+    trainer.player.world.weigh({name: ramp.at(trainer.progress) for name, ramp in phase.reward.items()})
+    rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.teacher_share, phase.blend)
+    recorded = trainer.demonstrations[0] if trainer.demonstrations else None
+    metrics = update(
+        trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded
+    )
+    if trainer.reference is None and not metrics["nonfinite"]:
+        trainer.network.observe(rollout.seen)  # a clone keeps the normaliser that it was taught with
+    at.env_steps, at.updates = at.env_steps + rollout.reward.size, at.updates + 1
+    return Updated(at.updates, at.env_steps, metrics, weights, rollout)
+
+
+def clone(trainer: Trainer) -> Cloned:
+    """One epoch on the demonstrations."""
+    at, ppo = trainer.at, trainer.arm.ppo
+    phase = trainer.arm.phases[at.phase]
+    if trainer.demonstrations is None:
+        raise UsageError(f"phase {phase.name!r} clones: expected demonstrations, got none")
+    train, heldout = trainer.demonstrations
+    loss, accuracy = clone_epoch(
+        trainer.network,
+        trainer.optimizer,
+        train,
+        ppo.mini_batch_size,
+        phase.learning_rate.part(at.epochs / phase.length, (at.epochs + 1) / phase.length),
+        ppo.value_loss_coef,
+        trainer.generator,
+    )
+    at.epochs += 1
+    judged, rate = judge(trainer.network, heldout), float(trainer.optimizer.param_groups[0]["lr"])
+    return Cloned(Epoch(at.epochs, loss, accuracy, judged, rate, len(train.label), best=True, stops=False), at.env_steps)
+
+
+def evaluate(trainer: Trainer) -> Evaluated:
+    """The policy as it is, on worlds that it is not trained on."""
+    network, world, seed = trainer.network, trainer.evaluation, trainer.design.seed
     return Evaluated(
-        env_steps,
-        play_episodes(network, world, design.seed, "sampled"),
-        play_episodes(network, world, design.seed, "deterministic"),
+        trainer.at.env_steps, play_episodes(network, world, seed, "sampled"), play_episodes(network, world, seed, "deterministic")
     )
+
+
+def frozen(network: ConflictAwarePolicyNetwork) -> ConflictAwarePolicyNetwork:
+    """A copy that nothing trains."""
+    return deepcopy(network).requires_grad_(False)

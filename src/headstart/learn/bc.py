@@ -14,30 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.learn.advantage import explained_variance
+from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.policies import NEAR, Categorical, Policy
-from headstart.learn.ppo import decision_rows, explained_variance
 from headstart.params import BCParams
-from headstart.worlds.api import Array, Observations
-
-
-@dataclass(frozen=True)
-class Demonstrations:
-    """B recorded steps, resident in memory."""
-
-    seen: dict[str, Tensor]  # [B, …]
-    label: Tensor  # [B] i64 or [B, D] f32, what the expert would do
-    returns: Tensor  # [B] f32, discounted, to the end of the episode
-    decides: Tensor  # [B] f32, 1 where more than one action is allowed
-
-    def rows(self, index: Tensor) -> "Demonstrations":
-        """The rows of a minibatch."""
-        return Demonstrations(
-            {key: value.index_select(0, index) for key, value in self.seen.items()},
-            self.label[index],
-            self.returns[index],
-            self.decides[index],
-        )
+from headstart.schedule import Ramp
+from headstart.worlds.api import Array
 
 
 @dataclass(frozen=True)
@@ -93,25 +76,6 @@ class Epoch:
     stops: bool  # early
 
 
-def demonstrations(seen: Observations, label: Array, reward: Array, length: Array, gamma: float) -> Demonstrations:
-    """Tensors of recorded steps. `length` [E] tiles the steps into episodes, in order."""
-    tensors = {key: torch.from_numpy(value) for key, value in seen.items()}
-    returns = torch.from_numpy(discounted_returns(reward, length, gamma))
-    return Demonstrations(tensors, torch.from_numpy(label), returns, decision_rows(tensors))
-
-
-def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
-    """Σ γ^k r_{t+k} to the end of each episode: [B] f32."""
-    longest, episodes = int(length.max()), len(length)
-    column = np.arange(len(reward)) - np.repeat(np.cumsum(length) - length, length)
-    row = np.repeat(np.arange(episodes), length)
-    padded = np.zeros((episodes, longest))
-    padded[row, column] = reward
-    for t in range(longest - 2, -1, -1):
-        padded[:, t] += gamma * padded[:, t + 1]
-    return np.asarray(padded[row, column], np.float32)
-
-
 def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
     """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest.
 
@@ -120,36 +84,43 @@ def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Dem
     network.observe(train.seen)
     generator = torch.Generator().manual_seed(params.seed)
     optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True)
-    steps = -(-len(train.label) // params.batch_size) * params.epochs
-    done, best_loss, best_epoch = 0, float("inf"), 0
+    decay = Ramp.model_validate({"from": params.learning_rate, "to": 0})
+    best_loss, best_epoch = float("inf"), 0
     best_weights = {name: value.clone() for name, value in network.state_dict().items()}
     for number in range(1, params.epochs + 1):
-        losses, hits = 0.0, 0.0
-        for index in torch.randperm(len(train.label), generator=generator).split(params.batch_size):
-            for group in optimizer.param_groups:
-                group["lr"] = params.learning_rate * (1 - done / steps)
-            loss, right = _step(network, optimizer, train.rows(index), params)
-            losses, hits, done = losses + len(index) * loss, hits + right, done + 1
+        rate = decay.part((number - 1) / params.epochs, number / params.epochs)
+        loss, accuracy = clone_epoch(network, optimizer, train, params.batch_size, rate, params.value_coef, generator)
         judged = judge(network, heldout)
         better = judged.loss < best_loss
         if better:
             best_loss, best_epoch = judged.loss, number
             best_weights = {name: value.clone() for name, value in network.state_dict().items()}
         stops = number - best_epoch >= params.patience
-        yield Epoch(
-            number,
-            losses / len(train.label),
-            hits / max(1.0, float(train.decides.sum())),
-            judged,
-            float(optimizer.param_groups[0]["lr"]),
-            len(train.label),
-            better,
-            stops,
-        )
+        yield Epoch(number, loss, accuracy, judged, optimizer.param_groups[0]["lr"], len(train.label), better, stops)
         if stops:
             break
     network.load_state_dict(best_weights)
     network.set_std(params.action_std)
+
+
+def clone_epoch(
+    network: ConflictAwarePolicyNetwork,
+    optimizer: torch.optim.Optimizer,
+    train: Demonstrations,
+    batch_size: int,
+    learning_rate: Ramp,
+    value_coef: float,
+    generator: torch.Generator,
+) -> tuple[float, float]:
+    """One pass over shuffled rows, with a learning rate that moves over it; returns the mean loss and the accuracy while training."""
+    losses, hits = 0.0, 0.0
+    batches = torch.randperm(len(train.label), generator=generator).split(batch_size)
+    for number, index in enumerate(batches):
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate.at(number / len(batches))
+        loss, right = _step(network, optimizer, train.rows(index), value_coef)
+        losses, hits = losses + len(index) * loss, hits + right
+    return losses / len(train.label), hits / max(1.0, float(train.decides.sum()))
 
 
 def imitation_loss(policy: Policy, batch: Demonstrations) -> Tensor:
@@ -161,14 +132,14 @@ def _step(
     network: ConflictAwarePolicyNetwork,
     optimizer: torch.optim.Optimizer,
     batch: Demonstrations,
-    params: BCParams,
+    value_coef: float,
 ) -> tuple[float, float]:
     """One optimiser step; returns the imitation loss and how many decisions were right."""
     optimizer.zero_grad(set_to_none=True)
     policy = network.policy(batch.seen)
     loss = imitation_loss(policy, batch)
     value_loss = (network.value(batch.seen) - batch.returns).square().mean()
-    (loss + params.value_coef * value_loss).backward()
+    (loss + value_coef * value_loss).backward()
     optimizer.step()
     with torch.no_grad():
         right = (batch.decides * policy.agrees(batch.label)).sum()

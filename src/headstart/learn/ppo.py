@@ -4,16 +4,21 @@ update
 ├── estimate       values, GAE, returns
 └── each epoch, each minibatch
     ├── policy_loss    clipped surrogate (eq. 7) − entropy bonus + KL to a reference policy
+    ├── imitation_loss what the policy misses of the teacher's and the recorded actions (DAPG: Rajeswaran et al. 2018)
     └── value_loss     squared error to the returns, clipped where asked for
+
+A number that is not finite is never learned from: an update whose data hold one does not begin, a step whose gradient holds one is not made.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.learn.advantage import gae
+from headstart.learn.advantage import explained_variance, gae
+from headstart.learn.demonstrations import Demonstrations, decision_rows
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.policies import Policy
 from headstart.learn.rollout import Rollout
@@ -29,6 +34,8 @@ class Weights:
     learning_rate: float
     entropy_coef: float = 0.0
     kl_weight: float = 0.0
+    bc_weight: float = 0.0
+    teacher_share: float = 0.0
     actor_frozen: bool = False
 
 
@@ -42,8 +49,9 @@ class Batch:
     advantage: Tensor  # [B]
     returns: Tensor  # [B], advantage + value: the target of the critic
     value: Tensor  # [B], before the update
-    decides: Tensor  # [B] f32, 1 where more than one action is allowed: elsewhere there is no policy to learn
+    decides: Tensor  # [B] f32, 1 where the learner chose among more than one action: elsewhere there is no policy to learn
     reference: Policy | None  # what the reference policy says of the same rows
+    taught: Tensor | None = None  # [B] f32, 1 where the teacher chose
 
     def rows(self, index: Tensor) -> "Batch":
         """The rows of a minibatch."""
@@ -56,6 +64,7 @@ class Batch:
             self.value[index],
             self.decides[index],
             None if self.reference is None else self.reference.rows(index),
+            None if self.taught is None else self.taught[index],
         )
 
 
@@ -67,20 +76,31 @@ def update(
     weights: Weights,
     generator: torch.Generator,
     reference: ConflictAwarePolicyNetwork | None = None,
+    demonstrations: Demonstrations | None = None,
 ) -> Metrics:
-    """Several epochs of shuffled minibatches over one rollout; returns metrics averaged over rows."""
+    """Several epochs of shuffled minibatches over one rollout; returns metrics averaged over rows.
+
+    With `weights.bc_weight`, every minibatch comes with as many rows of `demonstrations`.
+    """
     batch, metrics = estimate(network, rollout, params, reference if weights.kl_weight > 0 else None)
+    if reference is not None:
+        metrics["kl_to_reference"] = distance(network, reference, batch)
+    if metrics["nonfinite"]:
+        return metrics | NOT_LEARNED
     for group in optimizer.param_groups:
         group["lr"] = weights.learning_rate
     log: list[tuple[int, Metrics]] = []
     actor_stopped = weights.actor_frozen
     for _ in range(params.num_epochs):
         for index in torch.randperm(len(batch.action), generator=generator).split(params.mini_batch_size):
-            part = _step(network, optimizer, batch.rows(index), params, weights, actor_stopped)
+            taught = None
+            if demonstrations is not None and weights.bc_weight > 0:
+                taught = demonstrations.rows(torch.randint(len(demonstrations.label), (len(index),), generator=generator))
+            part = _step(network, optimizer, batch.rows(index), params, weights, actor_stopped, taught)
             log.append((len(index), part))
             if params.target_kl is not None and part.get("kl_divergence", 0.0) > params.target_kl:
                 actor_stopped = True  # the critic goes on
-    return metrics | _summary(log)
+    return metrics | _summary(log) | {"nonfinite": metrics["nonfinite"] + sum(part["nonfinite"] for _, part in log)}
 
 
 def estimate(
@@ -110,7 +130,10 @@ def estimate(
         params.gae_lambda,
     )
     returns = advantage + value.numpy()
-    decides = decision_rows(seen)
+    decides, taught = decision_rows(seen), None
+    if rollout.driven is not None:
+        driven = rollout.driven.flatten().float()
+        decides, taught = decides * (1.0 - driven), decides * driven
     batch = Batch(
         seen,
         rollout.action.flatten(0, 1),
@@ -120,6 +143,7 @@ def estimate(
         value.flatten(),
         decides,
         reference_policy,
+        taught,
     )
     return batch, {
         # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
@@ -128,14 +152,24 @@ def estimate(
         "adv_std": float(advantage.std()),
         "explained_variance": explained_variance(value.numpy(), returns),
         "reward_advantage_corr": _correlation(rollout.reward, advantage),
+        "teacher_steps": float(rollout.driven.sum()) if rollout.driven is not None else 0.0,
+        "nonfinite": float(_nonfinite(rollout) + np.size(returns) - np.isfinite(returns).sum()),
     }
 
 
-def decision_rows(seen: dict[str, Tensor]) -> Tensor:
-    """[B] f32: 1 where there is a choice, which a mask with a single action denies."""
-    if "mask" not in seen:
-        return torch.ones(len(seen["features"]))
-    return (seen["mask"].sum(dim=-1) > 1).float()
+def _nonfinite(rollout: Rollout) -> int:
+    """Numbers among observations, rewards and log-probabilities that are not finite."""
+    features = rollout.seen["features"]
+    return sum(int((~torch.isfinite(x)).sum()) for x in (features, torch.from_numpy(rollout.reward), rollout.log_prob))
+
+
+@torch.no_grad()
+def distance(network: ConflictAwarePolicyNetwork, reference: ConflictAwarePolicyNetwork, batch: Batch, rows: int = 2048) -> float:
+    """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has gone from what it was taught."""
+    index = torch.arange(0, len(batch.action), max(1, len(batch.action) // rows))
+    some = batch.rows(index)
+    kl = network.policy(some.seen).kl(reference.policy(some.seen))  # type: ignore[arg-type]  # both are of one kind
+    return float((kl * some.decides).sum() / some.decides.sum().clamp_min(1.0))
 
 
 def policy_loss(policy: Policy, batch: Batch, params: PPOParams, weights: Weights) -> tuple[Tensor, dict[str, Tensor]]:
@@ -183,6 +217,7 @@ def _step(
     params: PPOParams,
     weights: Weights,
     actor_stopped: bool,
+    demonstrations: Demonstrations | None = None,
 ) -> Metrics:
     """One optimiser step. Actor and critic are clipped apart, so that a large value error cannot throttle the policy."""
     optimizer.zero_grad(set_to_none=True)
@@ -190,16 +225,34 @@ def _step(
     total = params.value_loss_coef * loss_value
     parts: dict[str, Tensor] = {"loss_value": loss_value, "adv_std_minibatch": batch.advantage.std(correction=0)}
     if not actor_stopped:
-        loss, policy_parts = policy_loss(network.policy(batch.seen), batch, params, weights)
+        policy = network.policy(batch.seen)
+        loss, policy_parts = policy_loss(policy, batch, params, weights)
         total = total + loss
         parts |= policy_parts
+        if weights.bc_weight > 0 and (demonstrations is not None or batch.taught is not None):
+            parts["loss_bc"] = imitation(network, policy, batch, demonstrations)
+            total = total + weights.bc_weight * parts["loss_bc"]
     total.backward()
     parts["loss_total"] = total
     parts["grad_norm_value"] = torch.nn.utils.clip_grad_norm_(network.critic.parameters(), params.max_grad_norm_value)
     if not actor_stopped:
         parts["grad_norm"] = torch.nn.utils.clip_grad_norm_(network.policy_parameters(), params.max_grad_norm)
-    optimizer.step()
-    return {name: value.item() for name, value in parts.items()}
+    numbers = {name: value.item() for name, value in parts.items()}
+    finite = all(math.isfinite(value) for value in numbers.values())
+    if finite:
+        optimizer.step()
+    return numbers | {"nonfinite": float(not finite)}
+
+
+def imitation(network: ConflictAwarePolicyNetwork, policy: Policy, batch: Batch, demonstrations: Demonstrations | None) -> Tensor:
+    """What the policy misses of the teacher's actions, mean over the rows that the teacher drove and the recorded ones."""
+    missed, rows = torch.zeros(()), torch.zeros(())
+    if batch.taught is not None:
+        missed, rows = (batch.taught * policy.miss(batch.action)).sum(), batch.taught.sum()
+    if demonstrations is not None:
+        recorded = network.policy(demonstrations.seen).miss(demonstrations.label)
+        missed, rows = missed + (demonstrations.decides * recorded).sum(), rows + demonstrations.decides.sum()
+    return missed / rows.clamp_min(1.0)
 
 
 def _summary(log: list[tuple[int, Metrics]]) -> Metrics:
@@ -222,10 +275,9 @@ def _summary(log: list[tuple[int, Metrics]]) -> Metrics:
     }
 
 
-def explained_variance(value: np.ndarray, returns: np.ndarray) -> float:
-    """1 − Var(returns − value) / Var(returns); NaN where the returns do not vary."""
-    variance = float(np.var(returns))
-    return 1.0 - float(np.var(returns - value)) / variance if variance > 0 else float("nan")
+NOT_LEARNED: Metrics = dict.fromkeys(
+    ("loss_value", "loss_total", "adv_min_std", "entropy_std", "adv_zero_std_batches", "clip_triggered_minibatches"), 0.0
+) | {"updates": 0, "transitions": 0, "grad_norm_value": 0.0}  # of an update that did not begin
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:

@@ -1,13 +1,18 @@
 """Playing: a policy acts in batched worlds and every step is kept, aligned with the observation it was chosen from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.errors import UsageError
+from headstart.learn.guide import Blend, Guide
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.worlds.api import Array, Observations, World
+
+Teacher = Callable[[Observations], Array]  # what is seen [N, …] → actions [N] i64 or [N, D] f32
 
 
 @dataclass
@@ -25,20 +30,46 @@ class Rollout:
     last_seen: dict[str, Tensor]  # [N, …], after step T−1
     stats: Array  # [worlds that ended, A, S], of the whole episodes
     counted: Array  # [S] i64, what the counters rose by in these T steps, summed over all rows
+    driven: Tensor | None = None  # [T, N] bool, where the teacher acted; None: nowhere
 
 
 class Player:
     """A world, what it shows now, and the random stream that actions are drawn from."""
 
-    def __init__(self, world: World, seed: int, generator: torch.Generator, stagger: bool = True) -> None:
-        self.world = world
-        self.generator = generator
+    def __init__(
+        self,
+        world: World,
+        seed: int,
+        generator: torch.Generator,
+        teacher: Teacher | None = None,
+        episode_ticks: int = 0,
+        stagger: bool = True,
+    ) -> None:
+        """`teacher` can be asked to drive some rows; its episodes last `episode_ticks`."""
+        self.world, self.generator, self.teacher = world, generator, teacher
+        self.guide = Guide(world.num_envs, episode_ticks or world.horizon, generator)
         self._seen, _ = world.reset(seed=seed, options={"stagger": stagger})
 
+    def snapshot(self) -> dict[str, Array]:
+        """Everything that the next rollout depends on beside the network and the generator."""
+        guide = self.guide.snapshot()
+        return {f"world.{key}": value for key, value in self.world.snapshot().items()} | {
+            f"guide.{k}": v for k, v in guide.items()
+        }
+
+    def restore(self, snapshot: dict[str, Array]) -> None:
+        """Go back to a snapshot."""
+        self.guide.restore(_part(snapshot, "guide."))
+        self._seen = self.world.restore(_part(snapshot, "world."))
+
     @torch.no_grad()
-    def play(self, network: ConflictAwarePolicyNetwork, ticks: int) -> Rollout:
-        """Sample `ticks` steps in every world."""
-        rows = self.world.num_envs
+    def play(self, network: ConflictAwarePolicyNetwork, ticks: int, teacher_share: float = 0.0, blend: Blend = "step") -> Rollout:
+        """Sample `ticks` steps in every world; the teacher drives a share of them."""
+        rows, teacher = self.world.num_envs, self.teacher
+        if teacher_share > 0 and teacher is None:
+            raise UsageError("teacher_share: expected a teacher where its share is above 0, got none")
+        self.guide.aim(teacher_share, blend)
+        driven = torch.zeros((ticks, rows), dtype=torch.bool) if teacher_share > 0 else None
         seen = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._seen.items()}
         discrete = bool(self.world.names.actions)
         shape = (ticks, rows) if discrete else (ticks, rows, len(self.world.names.action_low))
@@ -54,8 +85,12 @@ class Player:
                 seen[key][t] = torch.from_numpy(value)
             policy = network.policy({key: value[t] for key, value in seen.items()})
             action[t] = policy.sample(self.generator)
+            if driven is not None and teacher is not None:
+                drives = driven[t] = torch.from_numpy(self.guide.drives())
+                action[t][drives] = torch.from_numpy(teacher(self._seen))[drives]
             log_prob[t] = policy.log_prob(action[t])
             self._seen, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
+            self.guide.advance(terminated[t] | truncated[t])
             reward_terms += info["reward_terms"].sum(axis=0, dtype=np.float64)
             ended = np.flatnonzero(truncated[t])
             if len(ended):
@@ -76,7 +111,12 @@ class Player:
             as_tensors(self._seen),
             ended_stats,
             after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
+            driven,
         )
+
+
+def _part(snapshot: dict[str, Array], prefix: str) -> dict[str, Array]:
+    return {key.removeprefix(prefix): value for key, value in snapshot.items() if key.startswith(prefix)}
 
 
 def as_tensors(seen: Observations) -> dict[str, Tensor]:

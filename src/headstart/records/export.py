@@ -14,7 +14,9 @@ from headstart.records.expert import ExpertPolicy
 from headstart.records.files import write_bytes
 from headstart.records.manifest import DatasetManifest
 from headstart.records.observation import ObservationSchema
+from headstart.records.progress import Progress
 from headstart.records.provenance import RunRecord
+from headstart.records.reference import Reference
 from headstart.records.runs import ArmRuns
 from headstart.records.strict_json import pretty_json
 from headstart.records.telemetry import SegmentIndex
@@ -32,6 +34,8 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "episodes/1": TypeAdapter(Header),  # the header; the columns are in episodes_layout
     "expert-policy/1": TypeAdapter(ExpertPolicy),
     "observation/1": TypeAdapter(ObservationSchema),
+    "progress/1": TypeAdapter(Progress),
+    "reference/1": TypeAdapter(Reference),
     "run/1": TypeAdapter(RunRecord),
     "telemetry-index/1": TypeAdapter(SegmentIndex),
     "telemetry/2": ANY_LINE,  # a line

@@ -38,6 +38,12 @@ class SeedRun(Record):
     curve: tuple[CurvePoint, ...]
     exam: dict[Literal["sampled", "deterministic"], Score]  # the last checkpoint on the exam worlds
     checkpoint_sha256: str
+    status: Literal["completed", "frozen", "stopped"] = (
+        "completed"  # frozen, stopped: by a guardrail, back at its newest safe state
+    )
+    outcome: Literal["PASS", "HOLD", "FAIL"] = "PASS"  # of the guardrails
+    reasons: tuple[str, ...] = ()  # why it is no PASS
+    rollbacks: int = 0
 
 
 class EvaluationDesign(Record):

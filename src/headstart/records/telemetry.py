@@ -5,6 +5,7 @@
 """
 
 import hashlib
+import json
 import math
 import os
 import time
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 
 from headstart.errors import HeadstartError, InputError, IntegrityError
 from headstart.records.fields import Count, RelativePath, Sha256
-from headstart.records.files import problems, write_record
+from headstart.records.files import problems, read_record, write_record
 from headstart.records.model import Record
 from headstart.records.provenance import utc_text
 from headstart.records.strict_json import canonical_json
@@ -30,7 +31,7 @@ BUFFER_BYTES = 64 << 10
 FLUSH_S = 1.0
 INDEX = "index.json"
 
-_FSYNC = {"checkpoint", "guardrail", "phase_ended", "run_ended"}
+_FSYNC = {"checkpoint", "guardrail", "rollback", "phase_ended", "run_ended"}
 _OWN = {"kind", "schema_id", "seq", "nonfinite", "wall", *Envelope.model_fields}
 _WALL = ("epoch_duration_sec", "env_steps_per_s")
 _NULLABLE = {
@@ -60,17 +61,23 @@ class SegmentIndex(Record):
 
 
 class TelemetryWriter:
-    """Writes the records of one run into a directory that has none, as a context manager.
+    """Writes the records of one run, as a context manager: into a directory that has none, or behind the first `keep` of them.
 
     Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any kind but `update`;
     fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an exception, a `run_ended`
     says so.
     """
 
-    def __init__(self, directory: Path, envelope: Envelope, max_records: int = 50_000, max_bytes: int = 16 << 20) -> None:
-        """Raises InputError if the directory holds telemetry of another run."""
+    def __init__(
+        self, directory: Path, envelope: Envelope, max_records: int = 50_000, max_bytes: int = 16 << 20, keep: int = 0
+    ) -> None:
+        """Raises InputError if the directory holds telemetry of another run.
+
+        With `keep`, a run that was interrupted goes on: records beyond that number, and what was torn off, are cut away, because the run
+        will write them again. Raises IntegrityError if fewer are there.
+        """
         directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.glob("telemetry-*")):
+        if not keep and any(directory.glob("telemetry-*")):
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
         self._max_records, self._max_bytes = max_records, max_bytes
@@ -80,7 +87,10 @@ class TelemetryWriter:
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
         self._records = self._bytes = 0  # of the open segment
-        self._open_segment()
+        if keep:
+            self._reopen(keep)
+        else:
+            self._open_segment()
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +130,11 @@ class TelemetryWriter:
         self._append(kind, canonical_json(line.model_dump(mode="json")) + b"\n")
         self._seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
         self._phase = None if kind == "phase_ended" else line.phase
+
+    def flush(self) -> None:
+        """Everything that was written is on disk when this returns."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
 
     def _line(self, kind: str, fields: dict[str, Any]) -> Line:
         clock = {name: fields.pop(name, None) for name in _WALL}
@@ -163,6 +178,31 @@ class TelemetryWriter:
         self._file: IO[bytes] = self._path.open("xb", buffering=BUFFER_BYTES)
         self._hash = hashlib.sha256()
         self._records = self._bytes = 0
+
+    def _reopen(self, keep: int) -> None:
+        """Take up the log behind record `keep`."""
+        if (self.directory / INDEX).exists():
+            for segment in read_record(self.directory / INDEX, SegmentIndex).segments:
+                if self._seq + segment.records > keep:
+                    break
+                self._closed.append(segment)
+                self._seq += segment.records
+            write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
+        here, *later = sorted(self.directory.glob("telemetry-[0-9][0-9][0-9][0-9].ndjson"))[len(self._closed) :]
+        for path in later:
+            path.unlink()
+        lines = here.read_bytes().splitlines(keepends=True)[: keep - self._seq]
+        if len(lines) < keep - self._seq or not lines[-1].endswith(b"\n"):
+            raise IntegrityError(f"{here}: expected {keep} records to go on from, found {self._seq + len(lines)}")
+        here.unlink()
+        self._open_segment()
+        for line in lines:
+            self._file.write(line)
+            self._hash.update(line)
+        self._seq, self._records, self._bytes = keep, len(lines), sum(map(len, lines))
+        last = json.loads(lines[-1])
+        self._env_steps, self._phase = last["env_steps"], None if last["kind"] == "phase_ended" else last["phase"]
+        self._file.flush()
 
     def _close(self) -> None:
         try:

@@ -169,6 +169,28 @@ class GuardrailLine(Line):
     reason: Annotated[str, StringConstraints(max_length=200)]
 
 
+class SkippedCheckpoint(Record):
+    """A checkpoint that could not be gone back to."""
+
+    id: Name
+    reason: str
+
+
+class RollbackLine(Line):
+    """Proof that a run went back: the hash of the state that was kept, and of the state after it was put back."""
+
+    kind: Literal["rollback"] = "rollback"
+    from_state_sha256: Sha256
+    to_checkpoint_id: Name
+    to_state_sha256: Sha256
+    restored_state_sha256: Sha256
+    exact: bool
+    env_steps_discarded: Count
+    attempt: Count
+    next: Literal["retry", "hold", "stop"]
+    skipped_checkpoints: tuple[SkippedCheckpoint, ...]
+
+
 class CheckpointFile(Record):
     """One file of a checkpoint, by its name below the run directory."""
 
@@ -221,6 +243,7 @@ AnyLine = (
     | CaptureProgress
     | CheckpointLine
     | GuardrailLine
+    | RollbackLine
     | PhaseEnded
     | RunEnded
 )

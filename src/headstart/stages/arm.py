@@ -1,5 +1,10 @@
-"""One arm of the comparison on all its seeds, side by side on the cores; `baseline` and `anneal` are this with a name."""
+"""One arm of the comparison on all its seeds, side by side on the cores; `baseline` and `anneal` are this with a name.
 
+Until an arm is whole, its seeds work on a desk of their own below .headstart/, named by all that determines the result: an arm that was
+killed goes on where it was, an arm that differs in anything begins anew.
+"""
+
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,26 +13,28 @@ import numba
 import numpy as np
 import torch
 
+import headstart
+from headstart.govern.control import outcome
 from headstart.govern.target import steps_to_target
 from headstart.launch.pool import Report, run_all
-from headstart.learn.anneal import Evaluated, PhaseBegan, Updated, train
-from headstart.learn.evaluation import MODES, play_episodes
+from headstart.learn.anneal import Trainer, trainer_of
+from headstart.learn.evaluation import MODES, Mode, play_episodes
 from headstart.params import Params, Scenario
-from headstart.records.files import fresh_directory, read_record, write_record
+from headstart.records.files import fresh_directory, read_record, sha256_tree, write_record
 from headstart.records.manifest import DatasetManifest
-from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, SeedRun
+from headstart.records.progress import load_progress
+from headstart.records.reference import REFERENCE, Reference
+from headstart.records.runs import ArmRuns, EvaluationDesign, Score, SeedRun
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
-from headstart.stages.arm_telemetry import (
-    checkpoint_fields,
-    evaluation_fields,
-    hardest_target,
-    phase_fields,
-    started_fields,
-    update_fields,
-)
+from headstart.stages.arm_telemetry import checkpoint_fields, hardest_target, started_fields
+from headstart.stages.dataset import read_demonstrations
+from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
 from headstart.stages.policy import load_policy, new_network, save_policy
-from headstart.stages.project import DATA, MODELS, schema_of, score_of, worlds_of
+from headstart.stages.project import DATA, MODELS, SCRATCH, hash_of, schema_of, score_of, worlds_of
+from headstart.stages.teacher import teacher_of
+
+RESULT, POLICY, TELEMETRY = "result.json", "policy", "telemetry"
 
 
 @dataclass(frozen=True)
@@ -39,8 +46,7 @@ class SeedJob:
     arm: str
     seed: int
     stage: str
-    models: Path  # where seed-<n>/ goes
-    reports: Path  # where telemetry/seed-<n>/ goes
+    desk: Path  # where the seed works; what is whole is taken from there
 
 
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> str:
@@ -51,10 +57,14 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
         demonstration_steps = stamp.accepted.steps
     began = time.monotonic()
+    desk = desk_of(params, scenario, arm)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
-        jobs = [SeedJob(params, scenario, arm, seed, stage, models_now, reports_now) for seed in params.seeds]
+        jobs = [SeedJob(params, scenario, arm, seed, stage, desk / f"seed-{seed}") for seed in params.seeds]
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
+        for job in jobs:
+            shutil.copytree(job.desk / POLICY, models_now / job.desk.name)
+            shutil.copytree(job.desk / TELEMETRY, reports_now / TELEMETRY / job.desk.name)
         arm_runs = ArmRuns(
             scenario=scenario.name,
             arm=arm,
@@ -63,13 +73,18 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
             runs=tuple(runs),
         )
         write_record(models_now / "runs.json", arm_runs)
+    shutil.rmtree(desk)
     seconds = time.monotonic() - began
     exams = [run.exam["sampled"] for run in runs]
+    guarded = [
+        f"\n  seed {run.seed}: {run.status}, {run.outcome}: {'; '.join(run.reasons)}" for run in runs if run.outcome != "PASS"
+    ]
     steps = sum(run.env_steps for run in runs)
     return (
         f"{title}: {len(runs)} seeds × {recipe.budget:,} env steps in {seconds:.0f} s ({steps / seconds:,.0f} steps/s with evaluation); "
         f"exam success {np.mean([e.success / e.episodes for e in exams]):.3f}, "
         f"harm {np.mean([e.harm / e.episodes for e in exams]):.3f}, return {np.mean([e.return_mean for e in exams]):.3f}"
+        + "".join(guarded)
     )
 
 
@@ -86,74 +101,110 @@ def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
     )
 
 
+def desk_of(params: Params, scenario: Scenario, arm: str) -> Path:
+    """A folder named by everything that the arm's result depends on, the code included."""
+    inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
+    code = sha256_tree(Path(headstart.__file__).parent)
+    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture"})
+    key = hash_of(settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code)
+    return SCRATCH / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
+
+
 def run_seed(job: SeedJob, report: Report) -> SeedRun:
-    """One seed, alone in its process, on one thread."""
+    """One seed, alone in its process, on one thread; what it had done before it was interrupted is not done again."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    params, scenario, arm = job.params, job.scenario, job.params.arms[job.arm]
-    see = params.capture.observation
-    training = worlds_of(scenario, "training", arm.ppo.worlds, see)
-    if arm.start == "bc":
-        network, origin = load_policy(MODELS / scenario.name / "bc", training)
-        lineage = {"bc": origin.weights_sha256}
-    else:
-        network, lineage = new_network(training, params.network, job.seed), {}
-    envelope = Envelope(
-        run_id=f"{job.arm}-{scenario.name}-{job.seed}".replace("_", "-"),
-        arm=job.arm,
-        world=scenario.world,
-        scenario=scenario.name,
-        seed=job.seed,
-        stage=job.stage,
-    )
-    curve: list[CurvePoint] = []
-    env_steps = 0
-    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
-    target = hardest_target(scenario)
-    with TelemetryWriter(job.reports / "telemetry" / f"seed-{job.seed}", envelope) as telemetry:
-        telemetry.write("run_started", **started_fields(params, scenario, job.arm, target, lineage))
-        clock, total = time.monotonic(), 0
-        for event in train(network, arm, training, evaluation, params.evaluation, job.seed):
-            env_steps = event.env_steps
-            if isinstance(event, PhaseBegan):
-                telemetry.write("phase_started", **phase_fields(event))
-            elif isinstance(event, Updated):
-                total += int(event.metrics["transitions"])
-                seconds, clock = time.monotonic() - clock, time.monotonic()
-                telemetry.write("update", **update_fields(event, training, arm.ppo.num_epochs, total, seconds))
-                report(event.rollout.action.numel())
-            elif isinstance(event, Evaluated):
-                sampled, likeliest = (score_of(played, evaluation, scenario) for played in (event.sampled, event.deterministic))
-                curve.append(CurvePoint(env_steps=env_steps, sampled=sampled, deterministic=likeliest))
-                for line in evaluation_fields(event, network, evaluation, params.evaluation.seed, curve, target):
-                    telemetry.write("evaluation", **line)
-                clock = time.monotonic()
-            else:
-                telemetry.write(
-                    "phase_ended", env_steps=env_steps, outcome="completed", env_steps_used=event.phase.steps, flags={}
-                )
+    if (job.desk / RESULT).exists():
+        report(job.params.arms[job.arm].budget)
+        return read_record(job.desk / RESULT, SeedRun)
+    trainer, lineage, returns = begin(job)
+    target = hardest_target(job.scenario)
+    watch = Watch(job.scenario, target, returns, job.desk, report)
+    progress = load_progress(job.desk)
+    if progress is None:
+        shutil.rmtree(job.desk, ignore_errors=True)  # a log without a state to go on from
+    with TelemetryWriter(job.desk / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
+        guarded = GuardedRun(trainer, watch, telemetry)
+        if progress:
+            resume(guarded, progress)
+            report(trainer.at.env_steps)
+        else:
+            telemetry.write("run_started", **started_fields(job.params, job.scenario, job.arm, target, lineage, trainer))
+        go(guarded)
         card = save_policy(
-            job.models / f"seed-{job.seed}",
-            network,
-            params.network,
+            job.desk / POLICY,
+            trainer.network,
+            job.params.network,
             kind="policy",
-            scenario=scenario.name,
+            scenario=job.scenario.name,
             arm=job.arm,
             seed=job.seed,
-            env_steps=env_steps,
-            observation=schema_of(training),
+            env_steps=trainer.at.env_steps,
+            observation=schema_of(trainer.evaluation),
             lineage=lineage,
         )
         assert card.weights_sha256 is not None
-        telemetry.write("checkpoint", **checkpoint_fields(job.models / f"seed-{job.seed}", card.weights_sha256, telemetry.seq))
-        reached = steps_to_target(curve, target)
-        telemetry.write("run_ended", status="completed", reasons=(), steps_to_target=reached, censored=reached is None)
-    exam = worlds_of(scenario, "exam", params.evaluation.exam_worlds, see)
-    return SeedRun(
+        telemetry.write("checkpoint", **checkpoint_fields(job.desk / POLICY, card.weights_sha256, telemetry.seq))
+        judged, reasons = outcome(guarded.control)
+        reached = steps_to_target(guarded.curve, target)
+        telemetry.write(
+            "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
+        )
+    result = SeedRun(
         seed=job.seed,
-        budget=arm.budget,
-        env_steps=env_steps,
-        curve=tuple(curve),
-        exam={mode: score_of(play_episodes(network, exam, params.evaluation.exam_seed, mode), exam, scenario) for mode in MODES},
+        budget=trainer.arm.budget,
+        env_steps=trainer.at.env_steps,
+        curve=tuple(guarded.curve),
+        exam=take_exam(job, trainer),
         checkpoint_sha256=card.weights_sha256,
+        status="completed" if guarded.control.status == "running" else guarded.control.status,
+        outcome=judged.value,
+        reasons=reasons,
+        rollbacks=guarded.rollbacks,
     )
+    write_record(job.desk / RESULT, result)
+    return result
+
+
+def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | None]:
+    """The trainer at its start, the hashes of what it starts from, and the returns of an untrained policy and of the expert."""
+    params, scenario, arm = job.params, job.scenario, job.params.arms[job.arm]
+    see = params.capture.observation
+    training = worlds_of(scenario, "training", arm.ppo.worlds, see)
+    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
+    if arm.start == "random":
+        network = new_network(training, params.network, job.seed)
+        return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed), {}, None
+    folder = MODELS / scenario.name / "bc"
+    network, origin = load_policy(folder, training)
+    if arm.value_start == "fresh":
+        network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
+    reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
+    demonstrations, teacher, ticks = None, None, 0
+    if arm.needs_demonstrations:
+        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), params.bc_train.gamma)
+        ticks = stamp.accepted.steps // stamp.accepted.episodes
+        teacher = teacher_of(scenario, training)
+    trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, teacher, ticks)
+    returns = (reference.untrained.return_mean, reference.expert.return_mean)
+    assert origin.weights_sha256 is not None
+    return trainer, {"bc": origin.weights_sha256}, returns
+
+
+def envelope_of(job: SeedJob) -> Envelope:
+    """Whose telemetry this is."""
+    return Envelope(
+        run_id=f"{job.arm}-{job.scenario.name}-{job.seed}".replace("_", "-"),
+        arm=job.arm,
+        world=job.scenario.world,
+        scenario=job.scenario.name,
+        seed=job.seed,
+        stage=job.stage,
+    )
+
+
+def take_exam(job: SeedJob, trainer: Trainer) -> dict[Mode, Score]:
+    """The last weights on worlds that nothing else uses, for each way of choosing actions."""
+    fixed, scenario = job.params.evaluation, job.scenario
+    exam = worlds_of(scenario, "exam", fixed.exam_worlds, job.params.capture.observation)
+    return {mode: score_of(play_episodes(trainer.network, exam, fixed.exam_seed, mode), exam, scenario) for mode in MODES}

@@ -1,5 +1,7 @@
 """What an arm says in its telemetry: the fields of each kind of record, from what happened."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from platform import python_version
 from typing import Any
@@ -7,16 +9,20 @@ from typing import Any
 import numpy as np
 
 import headstart
+from headstart.govern.control import Control
+from headstart.govern.guardrails import limits
 from headstart.govern.statistics import interquartile_mean, t_margin, wilson_lower, wilson_upper
 from headstart.govern.target import Target, meets
-from headstart.learn.anneal import Evaluated, PhaseBegan, Updated
+from headstart.learn.anneal import Evaluated, PhaseBegan, Trainer, Updated
 from headstart.learn.evaluation import Played
 from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
 from headstart.params import Params, Scenario
 from headstart.records.checkpoint import weights_sha256
 from headstart.records.files import sha256_file
+from headstart.records.progress import KeptState, state_path
 from headstart.records.provenance import package_version
 from headstart.records.runs import CurvePoint
+from headstart.schedule import Phase
 from headstart.stages.project import hash_of
 from headstart.worlds import World
 from headstart.worlds.api import Array
@@ -30,7 +36,9 @@ def hardest_target(scenario: Scenario) -> Target:
     return Target(name=name, **section.model_dump())
 
 
-def started_fields(params: Params, scenario: Scenario, arm: str, target: Target, lineage: dict[str, Any]) -> dict[str, Any]:
+def started_fields(
+    params: Params, scenario: Scenario, arm: str, target: Target, lineage: dict[str, Any], trainer: Trainer
+) -> dict[str, Any]:
     """`run_started`: what makes the file explain itself."""
     recipe = params.arms[arm]
     return {
@@ -43,23 +51,51 @@ def started_fields(params: Params, scenario: Scenario, arm: str, target: Target,
         "device": "cpu",
         "threads": 1,
         "worlds": recipe.ppo.worlds,
-        "agents": scenario.setup.get("agents", 1),
+        "agents": trainer.evaluation.num_agents,
         "target": {"metric": "success_rate", "value": target.success_rate, "sustain_evals": target.consecutive},
-        "guardrails": (),
+        "guardrails": [asdict(rule) for rule in limits(recipe, recipe.phases[0]).values()] if recipe.start == "bc" else (),
         "telemetry_settings": {"every": 1},
     }
 
 
-def phase_fields(event: PhaseBegan) -> dict[str, Any]:
-    """`phase_started`."""
+def phase_fields(event: PhaseBegan, control: Control, start: KeptState, reference: Mapping[str, float]) -> dict[str, Any]:
+    """`phase_started`; `start` is the state with which the phase begins."""
+    phase = event.phase
     return {
-        "phase": event.phase.name,
+        "env_steps": event.env_steps,
+        "phase": phase.name,
         "phase_index": event.index,
-        "phase_kind": event.phase.kind,
-        "cycle": event.index,
-        "attempt": 0,
-        "planned": {"env_steps": event.phase.steps},
-        "baselines": {},
+        "phase_kind": phase.kind,
+        "cycle": event.index if phase.cycle is None else phase.cycle,
+        "attempt": control.attempt,
+        "planned": {"epochs": phase.epochs, "env_steps": phase.env_steps},
+        "rollback_target": {"checkpoint_id": start.id, "state_sha256": start.sha256},
+        "baselines": dict(reference),
+    }
+
+
+def schedule_fields(event: Updated, phase: Phase, index: int, control: Control, reference: Mapping[str, float]) -> dict[str, Any]:
+    """What of `update` belongs to the schedule: where it stands, and which guardrails are open."""
+    m, weights, flags = event.metrics, event.weights, set(control.open)
+    return {
+        "data_mode": "mixed" if "loss_bc" in m else "rollout",
+        "anneal_cycle": index if phase.cycle is None else phase.cycle,
+        "anneal_stage": phase.name,
+        "anneal_loss_baseline": reference.get("loss_total"),
+        "anneal_queue_baseline": reference.get("queue_conflict_rate"),
+        "anneal_intensity_baseline": reference.get("queue_intensity_rate"),
+        "anneal_loss_flag": "loss_drift" in flags,
+        "anneal_queue_flag": "queue_events" in flags,
+        "anneal_intensity_flag": "queue_intensity" in flags,
+        "anneal_return_flag": "return_drop" in flags,
+        "anneal_kl_flag": bool(flags & {"policy_kl", "policy_kl_burst", "reference_kl"}),
+        "teacher_share": weights.teacher_share,
+        "bc_weight": weights.bc_weight,
+        "kl_weight": weights.kl_weight,
+        "teacher_steps": int(m.get("teacher_steps", 0.0)),
+        "loss_bc": m.get("loss_bc"),
+        "loss_kl": m.get("loss_kl"),
+        "kl_to_reference": m.get("kl_to_reference"),
     }
 
 
@@ -94,14 +130,10 @@ def update_fields(event: Updated, world: World, passes: int, transitions_total: 
         "kl_divergence_max": m.get("kl_divergence_max", 0.0),
         "kl_estimator": "k3",
         "lr": weights.learning_rate,
-        "data_mode": "rollout",
         "cycle_id": event.epoch,
         "rollout_ticks": rollout.action.shape[0],
         "reward_advantage_corr": _or_none(m["reward_advantage_corr"]),
         "explained_variance": _or_none(m["explained_variance"]),
-        "kl_weight": weights.kl_weight,
-        "loss_kl": m.get("loss_kl"),
-        "kl_to_reference": m.get("loss_kl"),
         "reward_mean": float(rollout.reward.mean()),
         "return_mean": float(returns.mean()) if len(returns) else None,
         "return_std": float(returns.std()) if len(returns) else None,
@@ -186,7 +218,7 @@ def evaluation_fields(
                 "target_met": met[-1],
                 "consecutive_met": streak,
             }
-            | (_conflict_rates(played, world) if world.names.world == "town" else {})
+            | (conflict_rates(played, world) if world.names.world == "town" else {})
         )
     return fields
 
@@ -200,7 +232,7 @@ def checkpoint_fields(directory: Path, state_sha256: str, seq: int) -> dict[str,
     return {"checkpoint_id": directory.name, "state_sha256": state_sha256, "files": files, "safe": True, "telemetry_seq": seq}
 
 
-def _conflict_rates(played: Played, world: World) -> dict[str, float]:
+def conflict_rates(played: Played, world: World) -> dict[str, float]:
     """Conflicts and their intensity per 1,000 env steps."""
     counted = dict(zip(world.names.stats, played.stats.sum(axis=(0, 1)).tolist(), strict=True))
     per_1000 = 1000 / (world.num_envs * world.horizon)
@@ -208,6 +240,13 @@ def _conflict_rates(played: Played, world: World) -> dict[str, float]:
         "queue_conflict_rate": (counted["presses"] + counted["ghost_steps"]) * per_1000,
         "queue_intensity_rate": counted["intensity"] / 100 * per_1000,
     }
+
+
+def state_fields(kept: KeptState, desk: Path, seq: int) -> dict[str, Any]:
+    """`checkpoint`: a whole state that the run can come back to."""
+    path = state_path(desk, kept.id)
+    file = {"name": path.relative_to(desk).as_posix(), "sha256": sha256_file(path), "bytes": kept.bytes}
+    return {"checkpoint_id": kept.id, "state_sha256": kept.sha256, "files": [file], "safe": False, "telemetry_seq": seq}
 
 
 def _proportion(k: int, n: int) -> dict[str, float]:

@@ -1,26 +1,25 @@
 """Stage `bc_train`: clone the expert from validated data, and judge the clone on held-out episodes and in closed loop."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from headstart.errors import GateFailed
 from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
 from headstart.govern.verdict import Subject
 from headstart.launch.pool import progress_bar
-from headstart.learn.bc import ActionScores, Demonstrations, Epoch, Judgement, demonstrations, fit, judge
+from headstart.learn.bc import ActionScores, Epoch, Judgement, fit, judge
 from headstart.learn.evaluation import MODES, play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.clone import ActionRow, CloneReport
-from headstart.records.episodes import read_episodes
-from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
-from headstart.records.manifest import DatasetManifest, require_files
+from headstart.records.files import fresh_directory, sha256_file, write_bytes, write_record
 from headstart.records.observation import ObservationSchema
+from headstart.records.reference import REFERENCE, Reference
 from headstart.records.runs import Score
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
+from headstart.stages.clone_telemetry import epoch_fields
+from headstart.stages.dataset import read_demonstrations
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score_of, worlds_of
 from headstart.stages.teacher import expert_network
@@ -32,9 +31,9 @@ def bc_train(params: Params, scenario: Scenario) -> str:
     settings = params.bc_train
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
     schema = schema_of(world)
-    stamp, folder = require_validated(scenario)
-    train, heldout = (read_side(folder / f"{side}.h5", schema, settings.gamma) for side in ("train", "heldout"))
+    stamp, (train, heldout) = read_demonstrations(scenario, schema, settings.gamma)
     network = new_network(world, params.network, settings.seed)
+    untrained = score_of(play_episodes(network, world, settings.seed, "sampled"), world, scenario)
     with fresh_directory(REPORTS / scenario.name / "bc_train") as report:
         envelope = Envelope(
             run_id=f"bc-{stamp.version}",
@@ -49,7 +48,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
             task = bar.add_task("", total=settings.epochs)
             for epoch in fit(network, train, heldout, settings):
                 epochs.append(epoch)
-                telemetry.write("bc_epoch", **_telemetry(epoch, schema))
+                telemetry.write("bc_epoch", **epoch_fields(epoch, schema.actions))
                 bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")
             telemetry.write("run_ended", status="completed", reasons=(), censored=False)
         judged = judge(network, heldout)
@@ -67,6 +66,9 @@ def bc_train(params: Params, scenario: Scenario) -> str:
             env_steps=0,
             observation=schema,
             lineage={"dataset": sha256_file(DATA / scenario.name / "validated.json")},
+        )
+        write_record(
+            MODELS / scenario.name / "bc" / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"])
         )
         macro_f1 = judged.scores.macro_f1 if judged.scores else None
         metrics = BcMetrics(judged.accuracy, macro_f1, judged.constant_accuracy, closed["sampled"], expert)
@@ -88,44 +90,6 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         f"(constant action {judged.constant_accuracy:.3f}){f1}; success {closed['sampled'].success}/{closed['sampled'].episodes} "
         f"(expert {expert.success}), return {closed['sampled'].return_mean:.3f} (expert {expert.return_mean:.3f})"
     )
-
-
-def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
-    """The stamp of a validated dataset and its folder, hashes checked; GateFailed for any other."""
-    folder = DATA / scenario.name / "curated"
-    stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
-    if stamp.status != "validated":
-        raise GateFailed(f"{stamp.dataset}@{stamp.version}: expected a validated dataset, got a {stamp.status} one")
-    require_files(stamp, folder)
-    return stamp, folder
-
-
-def read_side(path: Path, schema: ObservationSchema, gamma: float) -> Demonstrations:
-    """One side of the split as tensors: what the expert chose, in every recorded state."""
-    episodes, _ = read_episodes(path, schema)
-    mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
-    seen = episodes.observation | mask
-    return demonstrations(seen, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
-
-
-def _telemetry(epoch: Epoch, schema: ObservationSchema) -> dict[str, Any]:
-    judged, scores = epoch.heldout, epoch.heldout.scores
-    behaviours = zip(schema.actions, scores.count, scores.recall, strict=True) if scores else ()
-    return {
-        "bc_epoch": epoch.number,
-        "loss": epoch.loss,
-        "loss_heldout": judged.loss,
-        "accuracy": epoch.accuracy,
-        "accuracy_heldout": judged.accuracy,
-        "macro_f1": scores.macro_f1 if scores else None,
-        "majority_baseline": judged.constant_accuracy,
-        "per_behaviour": {name: {"n": int(n), "recall": float(r)} for name, n, r in behaviours if n},
-        "value_mse": judged.value_mse,
-        "value_explained_variance": judged.value_explained_variance,
-        "lr": epoch.learning_rate,
-        "samples": epoch.samples,
-        "early_stopped": epoch.stops,
-    }
 
 
 def _clone_report(judged: Judgement, epochs: list[Epoch], schema: ObservationSchema, closed: Any, expert: Score) -> CloneReport:

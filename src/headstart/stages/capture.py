@@ -12,12 +12,13 @@ import numpy as np
 
 import headstart
 from headstart.launch.pool import progress_bar
+from headstart.learn.rollout import Teacher
 from headstart.params import CaptureParams, Params, Scenario
 from headstart.records.episodes import Array, Episodes, EpisodeTable, Header, episode_ids, write_episodes
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import fresh_directory
 from headstart.stages.project import DATA, SCRATCH, hash_of, main, schema_of, worlds_of
-from headstart.stages.teacher import Teacher, approved_expert, teacher_of
+from headstart.stages.teacher import approved_expert, teacher_of
 from headstart.worlds import FIRST_WORLD, World
 from headstart.worlds.api import Observations
 

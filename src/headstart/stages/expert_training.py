@@ -9,7 +9,7 @@ import torch
 
 from headstart.govern.target import Target, meets
 from headstart.launch.pool import Report, run_all
-from headstart.learn.anneal import Evaluated, PhaseBegan, Updated, train
+from headstart.learn.anneal import Evaluated, Updated, run, trainer_of
 from headstart.learn.evaluation import play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.checkpoint import load_checkpoint, save_checkpoint
@@ -60,16 +60,14 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
     network = new_network(training, params.network, job.seed)
     gate = Target(name="gate", success_rate=scenario.expert.success_rate or 1e-9, harm_rate=scenario.expert.harm_rate)
     curve: list[CurvePoint] = []
-    for event in train(network, job.recipe, training, evaluation, params.evaluation, job.seed):
+    for event in run(trainer_of(network, job.recipe, training, evaluation, params.evaluation, job.seed)):
         if isinstance(event, Updated):
             report(event.rollout.reward.size)
         elif isinstance(event, Evaluated):
             sampled, likeliest = (score_of(played, evaluation, scenario) for played in (event.sampled, event.deterministic))
             curve.append(CurvePoint(env_steps=event.env_steps, sampled=sampled, deterministic=likeliest))
-        elif isinstance(event, PhaseBegan):
-            continue
-        if has_settled(curve, gate, settings.plateau_evaluations, settings.plateau_gain):
-            break
+            if has_settled(curve, gate, settings.plateau_evaluations, settings.plateau_gain):
+                break
     write_bytes(job.reports / f"curve-{job.seed}.tsv", _table(curve).encode())
     card = save_policy(
         job.folder / f"seed-{job.seed}",

@@ -1,12 +1,12 @@
 """The expert that is recorded: a world's own script, or a network that the expert stage trained."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from headstart.errors import GateFailed
 from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.rollout import Teacher
 from headstart.params import Scenario
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import read_record
@@ -14,8 +14,6 @@ from headstart.stages.policy import load_policy
 from headstart.stages.project import MODELS
 from headstart.worlds import World, source_sha256
 from headstart.worlds.api import Array, Observations
-
-Teacher = Callable[[Observations], Array]  # what is seen [N, …] → actions [N] i64 or [N, D] f32
 
 
 def teacher_of(scenario: Scenario, world: World) -> Teacher:

@@ -8,12 +8,13 @@ from headstart.errors import GateFailed
 from headstart.govern.dataset import DatasetFacts, DatasetLimits
 from headstart.govern.gates import dataset_gates
 from headstart.govern.verdict import Outcome, Subject, judge
+from headstart.learn.rollout import Teacher
 from headstart.params import Params, Scenario
 from headstart.records.episodes import Array, Episodes, EpisodeTable, concatenate, read_episodes
 from headstart.records.files import read_record, write_record
 from headstart.records.manifest import DatasetManifest, require_files
 from headstart.stages.project import DATA, REPORTS, main, schema_of, worlds_of
-from headstart.stages.teacher import Teacher, approved_expert, teacher_of
+from headstart.stages.teacher import approved_expert, teacher_of
 from headstart.worlds import FIRST_WORLD, World
 
 

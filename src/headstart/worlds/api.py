@@ -14,13 +14,15 @@ Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
+
+from headstart.errors import InputError
 
 Array = npt.NDArray[Any]
 Observations = dict[str, Array]
@@ -73,6 +75,13 @@ class World(VectorEnv):
     @abstractmethod
     def expert_actions(self) -> Array:
         """What the scripted expert would do now: [N] i64 or [N, D] f32."""
+
+    def weigh(self, reward: Mapping[str, float]) -> None:
+        """Pay by these weights from the next step on, each named as in the setup; InputError for a world or name that cannot."""
+        if reward:
+            raise InputError(
+                f"reward: the weights of world {self.names.world} cannot change while it runs, got {', '.join(reward)}"
+            )
 
     @property
     @abstractmethod

@@ -9,11 +9,12 @@ from gymnasium.error import Error as GymnasiumError
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from gymnasium.wrappers import FlattenObservation, RescaleAction
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from headstart.errors import InputError, MissingExtra, UsageError
 from headstart.worlds.api import Array, Observations, World, WorldSpec
 from headstart.worlds.predicate import all_hold, any_holds
+from headstart.worlds.setup import read_setup
 
 MAX_FEATURES = 4096  # more is a picture, which the policy network does not read
 OWN_STATS = ("return", "steps", "terminated")
@@ -52,7 +53,7 @@ class GymWorld(World):
         first_world: int = 0,
     ) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
-        checked = read_setup(setup)
+        checked = read_setup(GymSetup, setup)
         self._envs = _make(checked, num_worlds, horizon)
         observed, acting = self._envs.single_observation_space, self._envs.single_action_space
         assert isinstance(observed, gym.spaces.Box)
@@ -135,15 +136,6 @@ class GymWorld(World):
     def _observations(self, features: Array) -> Observations:
         seen = {"features": features.astype(np.float32)}
         return seen | {"mask": np.ones((self.num_worlds, len(self.names.actions)), np.uint8)} if self.names.actions else seen
-
-
-def read_setup(setup: Mapping[str, Any]) -> GymSetup:
-    """Validate a scenario's setup; InputError names every wrong key."""
-    try:
-        return GymSetup.model_validate(dict(setup))
-    except ValidationError as error:
-        problems = "; ".join(f"setup.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors())
-        raise InputError(problems) from error
 
 
 def _make(setup: GymSetup, num_worlds: int, horizon: int) -> gym.vector.VectorEnv[Any, Any, Any]:

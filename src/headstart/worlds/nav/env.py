@@ -8,14 +8,15 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from headstart.errors import UsageError
+from headstart.errors import InputError, UsageError
 from headstart.worlds.api import Array, Observations, World, WorldSpec
 from headstart.worlds.nav.expert import EXPERTS, decide_rows
 from headstart.worlds.nav.kernels import CHUNK, COUNT, LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.nav.observe import feature_names, ray_directions
-from headstart.worlds.nav.setup import read_setup, setup_record
+from headstart.worlds.nav.setup import NavSetup, RewardWeights, setup_record
 from headstart.worlds.nav.state import MAX_PEDS, REWARD_TERMS, STATS, WORLD, scratch_dtype
 from headstart.worlds.predicate import all_hold, any_holds
+from headstart.worlds.setup import read_setup
 
 BOUND = 4.0  # of every feature
 RENDER_MODE = "rgb_array"
@@ -61,7 +62,7 @@ class Nav(World):
             raise UsageError(
                 f"render_mode: a robot's world is drawn as a picture only, expected {RENDER_MODE}, got {render_mode!r}"
             )
-        checked = read_setup(setup)
+        checked = read_setup(NavSetup, setup)
         if expert not in EXPERTS:
             raise UsageError(f"expert: expected one of {', '.join(EXPERTS)}, got {expert!r}")
         features = feature_names(checked.rays)
@@ -121,6 +122,12 @@ class Nav(World):
         """What the scripted expert would do now: [N, 2] f32. It reads only the features."""
         decide_rows(self._out.features, self._expert, self._distances, self._free, self._decisions)
         return self._own(self._decisions)
+
+    def weigh(self, reward: Mapping[str, float]) -> None:
+        if unknown := sorted(reward.keys() - RewardWeights.model_fields.keys()):
+            raise InputError(f"reward: expected names among {', '.join(RewardWeights.model_fields)}, got {', '.join(unknown)}")
+        for name, weight in reward.items():
+            self._setup[name] = weight
 
     @property
     def running_stats(self) -> Array:

@@ -1,12 +1,10 @@
 """What a scenario file may say about a navigation world, with its defaults."""
 
-from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from headstart.errors import InputError
 from headstart.worlds.nav.state import FAMILIES, SETUP
 
 
@@ -51,15 +49,6 @@ class NavSetup(BaseModel):
         if not 0 <= value[0] <= value[1] <= 1:
             raise ValueError("expected [low, high] with 0 <= low <= high <= 1")
         return value
-
-
-def read_setup(setup: Mapping[str, Any]) -> NavSetup:
-    """Validate a scenario's setup; InputError names every wrong key."""
-    try:
-        return NavSetup.model_validate(dict(setup))
-    except ValidationError as error:
-        problems = "; ".join(f"setup.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r:.60}" for e in error.errors())
-        raise InputError(problems) from error
 
 
 def setup_record(setup: NavSetup, horizon: int) -> np.ndarray:

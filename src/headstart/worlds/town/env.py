@@ -11,13 +11,14 @@ from gymnasium.vector.utils import batch_space
 from headstart.errors import InputError, UsageError
 from headstart.worlds.api import Array, Observations, World, WorldSpec
 from headstart.worlds.predicate import all_hold, any_holds
+from headstart.worlds.setup import read_setup
 from headstart.worlds.town.draw.picture import picture
 from headstart.worlds.town.draw.text import frame
 from headstart.worlds.town.expert import decide_worlds
 from headstart.worlds.town.kernels import LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.town.layout import read_layout
 from headstart.worlds.town.observe import FEATURES, N_FEATURES
-from headstart.worlds.town.setup import read_setup, setup_record
+from headstart.worlds.town.setup import TownSetup, setup_record
 from headstart.worlds.town.sight import MAP_CHANNELS, MAP_SIZE
 from headstart.worlds.town.state import ACTIONS, N_ACTIONS, REWARD_TERMS, STATS, WORLD
 
@@ -118,7 +119,7 @@ class Town(World):
         """
         if render_mode not in (None, *RENDER_MODES):
             raise UsageError(f"render_mode: expected {' or '.join(RENDER_MODES)}, got {render_mode!r}")
-        checked = read_setup(setup)
+        checked = read_setup(TownSetup, setup)
         self.names = WorldSpec(
             world="town",
             features=FEATURES,

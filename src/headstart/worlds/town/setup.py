@@ -1,12 +1,8 @@
 """What a scenario file may say about a town, with its defaults."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from headstart.errors import InputError
 from headstart.worlds.town.state import MAX_AGENTS, NEEDS, SETUP
 
 BasisPoints = tuple[int, int]  # uniform between the two, both included
@@ -83,19 +79,6 @@ class TownSetup(BaseModel):
         if self.jobs > 0 and last > self.day:
             raise ValueError(f"expected every shift to end within the day of {self.day} ticks, got {last}")
         return self
-
-
-def read_setup(setup: Mapping[str, Any]) -> TownSetup:
-    """Validate a scenario's setup; InputError names every wrong key."""
-    try:
-        return TownSetup.model_validate(dict(setup))
-    except ValidationError as error:
-        raise InputError("; ".join(_problem(item) for item in error.errors())) from error
-
-
-def _problem(item: Any) -> str:
-    where = ".".join(("setup", *map(str, item["loc"])))
-    return f"{where}: {item['msg']}" + (f", got {item['input']!r:.60}" if item["loc"] else "")
 
 
 def setup_record(setup: TownSetup, horizon: int, respawn: bool) -> np.ndarray:

@@ -1,0 +1,54 @@
+"""Recorded steps of an expert as tensors: what cloning learns from, and what a fine-tuned policy is reminded of."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from headstart.worlds.api import Array, Observations
+
+
+@dataclass(frozen=True)
+class Demonstrations:
+    """B recorded steps, resident in memory."""
+
+    seen: dict[str, Tensor]  # [B, …]
+    label: Tensor  # [B] i64 or [B, D] f32, what the expert would do
+    returns: Tensor  # [B] f32, discounted, to the end of the episode
+    decides: Tensor  # [B] f32, 1 where more than one action is allowed
+
+    def rows(self, index: Tensor) -> "Demonstrations":
+        """The rows of a minibatch."""
+        return Demonstrations(
+            {key: value.index_select(0, index) for key, value in self.seen.items()},
+            self.label[index],
+            self.returns[index],
+            self.decides[index],
+        )
+
+
+def demonstrations(seen: Observations, label: Array, reward: Array, length: Array, gamma: float) -> Demonstrations:
+    """Tensors of recorded steps. `length` [E] tiles the steps into episodes, in order."""
+    tensors = {key: torch.from_numpy(value) for key, value in seen.items()}
+    returns = torch.from_numpy(discounted_returns(reward, length, gamma))
+    return Demonstrations(tensors, torch.from_numpy(label), returns, decision_rows(tensors))
+
+
+def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
+    """Σ γ^k r_{t+k} to the end of each episode: [B] f32."""
+    longest, episodes = int(length.max()), len(length)
+    column = np.arange(len(reward)) - np.repeat(np.cumsum(length) - length, length)
+    row = np.repeat(np.arange(episodes), length)
+    padded = np.zeros((episodes, longest))
+    padded[row, column] = reward
+    for t in range(longest - 2, -1, -1):
+        padded[:, t] += gamma * padded[:, t + 1]
+    return np.asarray(padded[row, column], np.float32)
+
+
+def decision_rows(seen: dict[str, Tensor]) -> Tensor:
+    """[B] f32: 1 where there is a choice, which a mask with a single action denies."""
+    if "mask" not in seen:
+        return torch.ones(len(seen["features"]))
+    return (seen["mask"].sum(dim=-1) > 1).float()
