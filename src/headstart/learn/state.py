@@ -54,9 +54,11 @@ def restore(trainer: Trainer, state: Mapping[str, Array], charged: bool = False)
         trainer.reference = frozen(trainer.network)
         load_tensors(trainer.reference, reference)
     _restore_optimizer(trainer.optimizer, _part(state, "optimizer."))
-    shapes = trainer.player.snapshot()
+    now = trainer.player.snapshot()
     player = _part(state, "player.")
-    trainer.player.restore({name: player[name].view(shapes[name].dtype).reshape(shapes[name].shape) for name in shapes})
+    trainer.player.restore(
+        {name: value.view(now[name].dtype) if now[name].dtype.names else value for name, value in player.items()}
+    )
     trainer.generator.set_state(torch.from_numpy(np.array(state["generator"])))
     trainer.learning_rate_factor, trainer.kl_factor = (float(value) for value in state["factors"])
     names = [name for name in asdict(Position()) if name not in CHARGED]
