@@ -113,7 +113,7 @@ def _warnings(found: ShiftFindings) -> Iterator[str]:
         yield f"the mix of situations differs by a total variation of {found.mix.distance:.3f}"
     if found.candidate_agreement is not None and found.heldout_accuracy is not None:
         if found.heldout_accuracy - found.candidate_agreement > limits.agreement_drop_max:
-            yield f"{found.candidate} agrees with the expert on {found.candidate_agreement:.3f} of its own decisions"
+            yield f"{found.candidate} agrees with the expert in {found.candidate_agreement:.3f} of its own decisions"
     if not found.variants:
         yield "the scenario describes no held-out variants, so no consequence was measured"
 

@@ -93,13 +93,16 @@ def require_variants(params: Params, scenario: Scenario) -> None:
     Cheap, and to be asked before training: the variants are played when it is over.
     """
     see = params.capture.observation
-    if scenario.variants:
-        schema = schema_of(worlds_of(scenario, "exam", 1, see))
     for name in scenario.variants:
         try:
-            schema.require_same(schema_of(worlds_of(variant_of(scenario, name), "exam", 1, see)), "its worlds")
+            usual, other = (worlds_of(one, "exam", 1, see).names for one in (scenario, variant_of(scenario, name)))
         except HeadstartError as error:
             raise InputError(f"scenarios/{scenario.name}.yaml: variants.{name}: {error}") from error
+        if other != usual:
+            sizes = [f"{len(names.features)} features" for names in (usual, other)]
+            raise InputError(
+                f"scenarios/{scenario.name}.yaml: variants.{name}: expected what its scenario shows ({sizes[0]}), got other worlds ({sizes[1]})"
+            )
 
 
 def _situations(visits: Visits, world: World) -> Array | None:
