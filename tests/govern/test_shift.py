@@ -24,7 +24,7 @@ SCENARIO = "5" * 64  # as the arms of conftest have it
 
 
 def states(seed: int, shift: float = 0.0) -> StateSummary:
-    rows = np.random.default_rng(seed).normal(size=(100, 2)) + [shift, 0.0]
+    rows = np.random.default_rng(seed).normal(size=(100, 2)) + np.array([shift, 0.0])
     return summarise(rows, np.arange(100), ["speed", "light"], (-5.0, 5.0))
 
 

@@ -14,7 +14,7 @@ HOLD
 
 Warning
 * at reset, PSI > 0.10; a mix with a total variation > 0.10.
-* the candidate's rows differ from the data's, or go beyond all that the data have.
+* the candidate's rows differ from the data's.
 * the candidate agrees with the expert by > 0.10 less than the clone did in held-out episodes: it may have found something better.
 """
 
@@ -101,16 +101,9 @@ def _warnings(found: ShiftFindings) -> Iterator[str]:
     moved = [one for one in found.visited if _moved(one, limits) or _unstable(one, limits.psi_hold, limits)]
     if moved:
         yield f"{found.candidate} sees other values than the data in {len(moved)} of {len(found.visited)} features, most in {moved[0].feature}"
-    unseen = [one for one in found.visited if one.unseen > limits.outside_max]
-    if unseen:
-        worst = max(unseen, key=lambda one: one.unseen)
-        yield f"{len(unseen)} features go beyond all of the data, most {worst.feature} in {worst.unseen:.1%} of the rows"
-    if (
-        found.mix is not None
-        and limits.mix_warn < found.mix.distance <= limits.mix_hold
-        and found.mix.p <= limits.false_discoveries
-    ):
-        yield f"the mix of situations differs by a total variation of {found.mix.distance:.3f}"
+    mix = found.mix
+    if mix is not None and limits.mix_warn < mix.distance <= limits.mix_hold and mix.p <= limits.false_discoveries:
+        yield f"the mix of situations differs by a total variation of {mix.distance:.3f}"
     if found.candidate_agreement is not None and found.heldout_accuracy is not None:
         if found.heldout_accuracy - found.candidate_agreement > limits.agreement_drop_max:
             yield f"{found.candidate} agrees with the expert in {found.candidate_agreement:.3f} of its own decisions"
