@@ -96,6 +96,7 @@ class EvaluationParams(Section):
     every: int = Field(ge=1)  # env steps between two evaluations
     exam_seed: int = Field(ge=0)
     exam_worlds: int = Field(ge=1)  # episodes of the last checkpoint's exam, on other worlds
+    variant_worlds: int = Field(default=256, ge=0, le=100_000)  # episodes on each held-out variant; 0: shift is not measured
 
 
 class ComparisonParams(Section):
@@ -155,6 +156,9 @@ class Scenario(Section):
     world: str
     horizon: int = Field(ge=1)
     setup: dict[str, Any]
+    variants: dict[str, dict[str, Any]] = Field(
+        default={}
+    )  # held out: keys of `setup` that each says otherwise; nothing trains there
     success: tuple[str, ...] = Field(min_length=1)
     harm: tuple[str, ...] = Field(min_length=1)
     expert: ExpertGate
@@ -172,6 +176,8 @@ class Scenario(Section):
                 raise ValueError(
                     f"targets.{name}: {', '.join(unknown)} is not among measures ({', '.join(self.measures) or 'none'})"
                 )
+        if "shift" in self.targets:
+            raise ValueError("targets.shift: the name of evaluate's own report; expected another one")
         return self
 
     @cached_property
@@ -195,15 +201,15 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
     """`params` with what the scenario's `recipe` says otherwise; InputError names a key that params.yaml does not have."""
     if not scenario.recipe:
         return params
-    merged = _merged(params.model_dump(mode="json", by_alias=True), scenario.recipe)
-    return _checked(Params, merged, Path(f"{scenario.name}.yaml, recipe"))
+    content = merged(params.model_dump(mode="json", by_alias=True), scenario.recipe)
+    return _checked(Params, content, Path(f"{scenario.name}.yaml, recipe"))
 
 
-def _merged(base: Any, changes: Any) -> Any:
+def merged(base: Any, changes: Any) -> Any:
     """`base` with `changes` laid over it, mapping by mapping; lists and scalars are replaced."""
     if not (isinstance(base, dict) and isinstance(changes, dict)):
         return changes
-    return base | {key: _merged(base.get(key), value) for key, value in changes.items()}
+    return base | {key: merged(base.get(key), value) for key, value in changes.items()}
 
 
 def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:

@@ -16,7 +16,7 @@ TINY: dict[str, dict[str, Any]] = {
     "expert": {"worlds": 400},
     "capture": {"worlds": 96, "shard_worlds": 40},
     "bc_train": {"epochs": 2, "closed_loop_worlds": 32},
-    "evaluation": {"worlds": 16, "every": 16384, "exam_worlds": 16},
+    "evaluation": {"worlds": 16, "every": 16384, "exam_worlds": 16, "variant_worlds": 16},
 }
 
 

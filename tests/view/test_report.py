@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from headstart.errors import InputError
+from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
 from headstart.records.files import write_record
 from headstart.records.runs import ArmRuns
 from headstart.view.report import NO_FIGURES, report, write_reports
@@ -73,6 +74,17 @@ def test_continuous_actions_have_no_table_and_no_matrix(results: Results) -> Non
     assert "Held-out accuracy 0.800 (best constant action: 0.700). In closed loop" in path.read_text()
     assert "| action |" not in path.read_text()
     assert not path.with_name("confusion.png").exists()
+
+
+def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
+    root = results(FAST, SLOW)
+    assert "## Distribution shift\n\nNot measured." in report(root, "walk")
+
+    missing = ShiftFindings(scenario="walk", candidate="pretrained", limits=ShiftLimits(), missing=("the clone left no facts",))
+    write_record(root / "reports/evaluate/walk/shift.json", missing)
+
+    assert "## Distribution shift\n\nNot measured: the clone left no facts." in report(root, "walk")
+    assert "no shifted variant was measured" in report(root, "walk")
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

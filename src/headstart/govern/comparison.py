@@ -19,6 +19,7 @@ from headstart.govern.findings import (
 )
 from headstart.govern.head_start import head_start_verdict
 from headstart.govern.ratio import RatioEstimate, estimate_ratio, log_ratios, power_table
+from headstart.govern.shift_findings import ShiftFindings
 from headstart.govern.statistics import (
     interquartile_mean,
     iqm_of,
@@ -56,14 +57,16 @@ def compare(
     target: Target,
     limits: ComparisonLimits,
     evidence: Sequence[Evidence] = (),
+    shift: ShiftFindings | None = None,
 ) -> Comparison:
     """Compare two arms on matched seeds. Raises InputError naming what makes them incomparable.
 
-    Given scratch as the candidate too, it describes the baseline alone: no pairs, no ratio, HOLD.
+    The verdict includes `shift` where it is given. Given scratch as the candidate too, it describes the
+    baseline alone: no pairs, no ratio, HOLD.
     """
     require_comparable(candidate, scratch)
     found = _find(_in_seed_order(candidate), _in_seed_order(scratch), target, limits)
-    return Comparison(**dict(found), verdict=head_start_verdict(found, candidate, scratch, evidence))
+    return Comparison(**dict(found), verdict=head_start_verdict(found, candidate, scratch, evidence, shift))
 
 
 def _find(candidate: ArmRuns, scratch: ArmRuns, target: Target, limits: ComparisonLimits) -> Findings:

@@ -9,6 +9,8 @@ import hashlib
 from collections.abc import Iterator, Sequence
 
 from headstart.govern.findings import Findings
+from headstart.govern.shift import shift_checks
+from headstart.govern.shift_findings import ShiftFindings
 from headstart.govern.statistics import PairedDifference
 from headstart.govern.target import charge
 from headstart.govern.verdict import (
@@ -27,8 +29,14 @@ from headstart.govern.verdict import (
 from headstart.records.runs import ArmRuns
 
 
-def head_start_verdict(found: Findings, candidate: ArmRuns, scratch: ArmRuns, evidence: Sequence[Evidence] = ()) -> Verdict:
-    """Judge the findings of a comparison of these two arms."""
+def head_start_verdict(
+    found: Findings,
+    candidate: ArmRuns,
+    scratch: ArmRuns,
+    evidence: Sequence[Evidence] = (),
+    shift: ShiftFindings | None = None,
+) -> Verdict:
+    """Judge the findings of a comparison of these two arms and, where it is asked for, of distribution shift."""
     content = candidate.model_dump_json() + scratch.model_dump_json()
     subject = Subject(
         type="comparison",
@@ -38,7 +46,11 @@ def head_start_verdict(found: Findings, candidate: ArmRuns, scratch: ArmRuns, ev
     thresholds: dict[str, Value] = found.limits.model_dump()
     target = found.target.model_dump(exclude={"measures"}) | found.target.measures
     thresholds |= {f"target_{name}": value for name, value in target.items()}
-    return judge(subject, list(_checks(found, candidate, scratch)), thresholds, evidence)
+    checks = list(_checks(found, candidate, scratch))
+    if shift is not None:
+        thresholds |= {f"shift_{name}": value for name, value in shift.limits.model_dump().items()}
+        checks += shift_checks(shift)
+    return judge(subject, checks, thresholds, evidence)
 
 
 def _checks(found: Findings, candidate: ArmRuns, scratch: ArmRuns) -> Iterator[Check]:

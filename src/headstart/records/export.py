@@ -18,6 +18,7 @@ from headstart.records.progress import Progress
 from headstart.records.provenance import RunRecord
 from headstart.records.reference import Reference
 from headstart.records.runs import ArmRuns
+from headstart.records.shift import CloneShift
 from headstart.records.strict_json import pretty_json
 from headstart.records.telemetry import SegmentIndex
 from headstart.records.telemetry_kinds import ANY_LINE
@@ -29,6 +30,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "catalogue/1": TypeAdapter(Catalogue),
     "checkpoint/1": TypeAdapter(Card),
     "clone-report/1": TypeAdapter(CloneReport),
+    "clone-shift/1": TypeAdapter(CloneShift),
     "dataset/1": TypeAdapter(DatasetManifest),
     "episode-index/1": TypeAdapter(EpisodeRow),  # a row; the file is a TSV
     "episodes/1": TypeAdapter(Header),  # the header; the columns are in episodes_layout

@@ -7,7 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
+from headstart.records.fields import Count, Sha256
 from headstart.records.model import Record
+from headstart.records.states import StateSummary
 
 
 class Score(Record):
@@ -29,6 +31,31 @@ class CurvePoint(Record):
     deterministic: Score
 
 
+class Agreement(Record):
+    """How often a policy's likeliest action is the expert's, in the states that the policy itself comes to."""
+
+    decisions: Count  # steps in which more than one action is allowed
+    agreed: Count
+
+
+class VariantScore(Record):
+    """A policy on worlds of a held-out variant of its scenario."""
+
+    scenario_sha256: Sha256  # of the variant
+    score: Score  # sampled policy
+
+
+class ShiftFacts(Record):
+    """Where one trained policy goes in exam worlds, and how it fares in variants that no training saw."""
+
+    worlds: Count  # episodes of each part
+    starts: StateSummary  # what exam worlds show at reset, before any policy matters
+    visited: StateSummary  # all that the sampled policy saw in them
+    mix: dict[str, Count]  # situation → worlds; empty where the world has one kind only
+    agreement: Agreement | None  # None: no expert was at hand
+    variants: dict[str, VariantScore]
+
+
 class SeedRun(Record):
     """One training run of one seed. `curve[0]` is the policy before its first update (env_steps 0)."""
 
@@ -44,6 +71,7 @@ class SeedRun(Record):
     outcome: Literal["PASS", "HOLD", "FAIL"] = "PASS"  # of the guardrails
     reasons: tuple[str, ...] = ()  # why it is no PASS
     rollbacks: int = 0
+    shift: ShiftFacts | None = None  # None: not measured
 
 
 class EvaluationDesign(Record):

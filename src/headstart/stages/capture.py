@@ -22,7 +22,7 @@ from headstart.stages.teacher import approved_expert, teacher_of
 from headstart.worlds import FIRST_WORLD, World
 from headstart.worlds.api import Observations
 
-BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited")
+BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited", "family")
 
 
 def capture(params: Params, scenario: Scenario) -> str:

@@ -5,11 +5,14 @@ from typing import Any
 
 from headstart.govern.comparison import Comparison, compare
 from headstart.govern.findings import ComparisonLimits
+from headstart.govern.shift import find_shift
+from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
 from headstart.govern.target import Target
 from headstart.govern.verdict import Evidence
-from headstart.params import Params, Scenario, load_scenario
+from headstart.params import Params, Scenario, for_scenario, load_scenario
 from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.records.runs import ArmRuns
+from headstart.records.shift import CloneShift
 from headstart.records.strict_json import pretty_json
 from headstart.stages.project import MODELS, REPORTS, main
 
@@ -17,12 +20,16 @@ METRICS, COMPARISONS, PLOTS = REPORTS / "metrics.json", REPORTS / "evaluate", RE
 
 
 def evaluate(params: Params) -> str:
-    """Writes reports/metrics.json (by scenario), reports/evaluate/<scenario>/<target>.json and learning curves in reports/plots."""
+    """Writes reports/metrics.json (by scenario), reports/evaluate/<scenario>/<target>.json and shift.json, and curves in reports/plots."""
     metrics, lines = {}, []
     with fresh_directory(COMPARISONS) as folder, fresh_directory(PLOTS) as plots:
         for name in params.scenarios:
             scenario = load_scenario(name)
-            compared = compare_arms(params, scenario)
+            runs, evidence = read_arms(params, scenario)
+            shift = shift_of(params, scenario, runs)
+            compared = compare_arms(params, scenario, runs, evidence, shift)
+            if shift is not None:
+                write_record(folder / name / "shift.json", shift)
             for target, comparison in compared.items():
                 write_record(folder / name / f"{target}.json", comparison)
             headline = compared[headline_target(params, scenario)]
@@ -39,16 +46,45 @@ def headline_target(params: Params, scenario: Scenario) -> str:
     return wanted if wanted in scenario.targets else list(scenario.targets)[-1]
 
 
-def compare_arms(params: Params, scenario: Scenario) -> dict[str, Comparison]:
-    """Target → comparison of the candidate with scratch."""
+def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:
+    """Arm → its runs, of scratch and of the candidate, and the files on which the comparison rests."""
     paths = {arm: arm_path(scenario.name, arm) for arm in ("scratch", params.candidate)}
     runs = {arm: read_record(path, ArmRuns, made_by=f"dvc repro {stage}") for arm, (path, stage) in paths.items()}
-    evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path, _ in paths.values()]
+    files = [path for path, _ in paths.values()] + [path for path in (clone_path(scenario.name),) if path.exists()]
+    return runs, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
+
+
+def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> ShiftFindings | None:
+    """Distribution shift between the data and the candidate; None where the design does not ask for it, and for scratch by itself."""
+    if params.candidate == "scratch" or for_scenario(params, scenario).evaluation.variant_worlds == 0:
+        return None
+    path = clone_path(scenario.name)
+    clone = read_record(path, CloneShift) if path.exists() else None
+    return find_shift(runs[params.candidate], runs["scratch"], clone, ShiftLimits())
+
+
+def compare_arms(
+    params: Params, scenario: Scenario, runs: dict[str, ArmRuns], evidence: list[Evidence], shift: ShiftFindings | None
+) -> dict[str, Comparison]:
+    """Target → comparison of the candidate with scratch; the one that the headline is about is judged for shift too."""
     limits = ComparisonLimits(ratio_max=params.comparison.max_ratio, success_drop_max=params.comparison.max_success_loss)
+    headline = headline_target(params, scenario)
     return {
-        name: compare(runs[params.candidate], runs["scratch"], Target(name=name, **section.model_dump()), limits, evidence)
+        name: compare(
+            runs[params.candidate],
+            runs["scratch"],
+            Target(name=name, **section.model_dump()),
+            limits,
+            evidence,
+            shift if name == headline else None,
+        )
         for name, section in scenario.targets.items()
     }
+
+
+def clone_path(scenario: str) -> Path:
+    """Where bc_train leaves what the checks of shift need of the data and the clone."""
+    return MODELS / scenario / "bc" / "shift.json"
 
 
 def arm_path(scenario: str, arm: str) -> tuple[Path, str]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from headstart.errors import HeadstartError, IntegrityError, UsageError
-from headstart.params import Scenario, for_scenario, load_params, load_scenario
+from headstart.params import Scenario, for_scenario, load_params, load_scenario, merged
 from headstart.records.observation import ObservationSchema
 from headstart.records.runs import Score
 from headstart.worlds import FIRST_WORLD, World, make
@@ -32,6 +32,13 @@ def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: st
         hybrid=observation == "hybrid",
         script=scenario.expert.script,
     )
+
+
+def variant_of(scenario: Scenario, variant: str) -> Scenario:
+    """The held-out variant of a scenario: the same task in a setup of which some keys say otherwise."""
+    setup = merged(scenario.setup, scenario.variants[variant])
+    changes = {"name": f"{scenario.name}.{variant}", "setup": setup, "variants": {}}
+    return Scenario.model_validate(scenario.model_dump() | changes)  # model_copy would keep the cached hash
 
 
 def schema_of(world: World) -> ObservationSchema:

@@ -11,13 +11,16 @@ from pathlib import Path
 from headstart.errors import InputError
 from headstart.govern.comparison import Comparison
 from headstart.govern.findings import ArmSummary
+from headstart.govern.shift_findings import ShiftFindings
 from headstart.govern.verdict import Verdict
 from headstart.records.clone import CloneReport
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import read_record, sha256_file, write_bytes
 from headstart.records.manifest import DatasetManifest
 from headstart.records.runs import ArmRuns
+from headstart.view.shift import shift_section
 
+SHIFT = "shift.json"  # beside the comparisons
 NO_FIGURES = "No figures: matplotlib is not installed. `pip install 'headstart[view]'`, then `headstart report` again."
 
 
@@ -43,7 +46,9 @@ def report(root: Path, scenario: str) -> str:
     parts = [f"# {scenario}"]
     parts += [] if _can_draw() else [NO_FIGURES]
     parts += [_comparison(comparison, _arms(root, comparison) if _can_draw() else ()) for comparison in comparisons]
-    parts += [_expert(root, scenario), _dataset(root, scenario), _cloning(root, scenario), _honesty(comparisons)]
+    shift = _shift(root, scenario)
+    parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario), _cloning(root, scenario)]
+    parts += [_honesty(comparisons, shift)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -71,7 +76,13 @@ def _can_draw() -> bool:
 
 
 def _comparisons(root: Path, scenario: str) -> list[Comparison]:
-    return [read_record(path, Comparison) for path in sorted((root / "reports/evaluate" / scenario).glob("*.json"))]
+    paths = sorted((root / "reports/evaluate" / scenario).glob("*.json"))
+    return [read_record(path, Comparison) for path in paths if path.name != SHIFT]
+
+
+def _shift(root: Path, scenario: str) -> ShiftFindings | None:
+    path = root / "reports/evaluate" / scenario / SHIFT
+    return read_record(path, ShiftFindings) if path.exists() else None
 
 
 def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
@@ -243,7 +254,7 @@ def _checks(verdict: Verdict) -> str:
     )
 
 
-def _honesty(comparisons: list[Comparison]) -> str:
+def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
     lines = ["## What these numbers do not say", ""]
     if any(c.ratio_is_bound for c in comparisons):
         lines.append(
@@ -253,7 +264,11 @@ def _honesty(comparisons: list[Comparison]) -> str:
         "* Steps are charged up to the evaluation that confirms the target, for both arms; a difference below one interval cannot be seen."
     )
     lines.append("* All seeds of the candidate start from one clone of one dataset: the spread between clones is not measured.")
-    lines.append(
-        "* Exam worlds are used by nothing else, but they are drawn like the training worlds: no shifted variant was measured."
-    )
+    worlds = "* Exam worlds are used by nothing else, but they are drawn like the training worlds"
+    if shift is not None and shift.variants:
+        lines.append(
+            f"{worlds}; the held-out variants are not, and they are {len(shift.variants)} of many that one can think of."
+        )
+    else:
+        lines.append(f"{worlds}: no shifted variant was measured.")
     return "\n".join(lines)
