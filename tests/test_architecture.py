@@ -63,8 +63,10 @@ def closure(file: Path) -> set[Path]:
 
 
 def room(file: Path) -> str:
-    """worlds/town/env.py → worlds; params.py → params; the package itself → ''."""
+    """worlds/town/env.py → worlds; params.py → params; cli_schedule.py → cli; the package itself → ''."""
     first = file.relative_to(SOURCE / "headstart").parts[0]
+    if first.startswith("cli_"):
+        return "cli"  # a group of commands in a file of its own
     return "" if first == "__init__.py" else first.removesuffix(".py")
 
 

@@ -221,6 +221,14 @@ def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:
     return _checked(Scenario, {"name": name} | load_yaml(path), path)
 
 
+def load_arm(path: Path) -> Arm:
+    """One arm from a file of its own, which begins with `schema: anneal-schedule/1`."""
+    content = load_yaml(path)
+    if "schema" not in content:
+        raise InputError(f"{path}: expected schema: anneal-schedule/1 at the top, got {', '.join(content)[:80] or 'nothing'}")
+    return _checked(Arm, content, path)
+
+
 def load_yaml(path: Path) -> dict[str, Any]:
     """A mapping from a YAML file: no tags, no aliases, no duplicate keys, at most 1 MiB."""
     try:
