@@ -105,7 +105,9 @@ def test_every_env_step_is_charged_once() -> None:
 
 
 def test_a_bc_phase_learns_the_teacher_and_becomes_the_reference() -> None:
-    subject = trainer(arm_of({"name": "clone", "kind": "bc", "epochs": 6, "learning_rate": 0.01}, ppo(kl_weight=0.1, entropy_coef=0.1)))
+    subject = trainer(
+        arm_of({"name": "clone", "kind": "bc", "epochs": 6, "learning_rate": 0.01}, ppo(kl_weight=0.1, entropy_coef=0.1))
+    )
     events: list[Event] = list(run(subject))
     assert [e.epoch.heldout.accuracy for e in events if isinstance(e, Cloned)][-1] == 1.0
     assert subject.reference is not None

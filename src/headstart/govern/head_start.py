@@ -59,6 +59,7 @@ def _checks(found: Findings, candidate: ArmRuns, scratch: ArmRuns) -> Iterator[C
         return
     yield _enough_pairs(found)
     yield _runs_complete(candidate, scratch, found)
+    yield _guardrails_quiet(candidate)
     yield _evenly_evaluated(candidate, scratch)
     yield _none_lost(found)
     yield _informative_pairs(found)
@@ -84,6 +85,16 @@ def _runs_complete(candidate: ArmRuns, scratch: ArmRuns, found: Findings) -> Che
     ]
     text = f"runs that stopped before budget and target: {', '.join(stopped) or 'none'}"
     return at_most("runs-stopped-early", len(stopped), 0, text, otherwise=Outcome.HOLD)
+
+
+def _guardrails_quiet(candidate: ArmRuns) -> Check:
+    """A run that a guardrail stopped fails; one that it froze, or that ended with one open, waits for a person."""
+    loud = [run for run in candidate.runs if run.outcome != "PASS"]
+    said = "; ".join(f"seed {run.seed} {run.status}: {', '.join(run.reasons)}" for run in loud)
+    otherwise = Outcome.FAIL if any(run.outcome == "FAIL" for run in loud) else Outcome.HOLD
+    return at_most(
+        "guardrails", len(loud), 0, f"runs with a guardrail open or broken: {said or 'none'}", len(candidate.runs), otherwise
+    )
 
 
 def _evenly_evaluated(candidate: ArmRuns, scratch: ArmRuns) -> Check:

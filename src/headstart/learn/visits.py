@@ -3,18 +3,16 @@
 Judging a policy on the states that it comes to by itself, and not on the teacher's, is the point of DAgger (Ross, Gordon, Bagnell 2011).
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
+from headstart.learn.demonstrations import decision_rows
 from headstart.learn.evaluation import Played
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.demonstrations import decision_rows
-from headstart.worlds.api import Array, Observations, World
-
-Teacher = Callable[[Observations], Array]  # what is seen [N, …] → actions [N] i64 or [N, D] f32
+from headstart.learn.rollout import Teacher
+from headstart.worlds.api import Array, World
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ killed goes on where it was, an arm that differs in anything begins anew.
 import shutil
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -32,6 +33,7 @@ from headstart.stages.dataset import read_demonstrations
 from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
 from headstart.stages.policy import load_policy, new_network, save_policy
 from headstart.stages.project import DATA, MODELS, SCRATCH, hash_of, schema_of, score_of, worlds_of
+from headstart.stages.shift import require_variants, shift_facts
 from headstart.stages.teacher import teacher_of
 
 RESULT, POLICY, TELEMETRY = "result.json", "policy", "telemetry"
@@ -52,6 +54,7 @@ class SeedJob:
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> str:
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
+    require_variants(params, scenario)
     demonstration_steps = 0
     if recipe.start == "bc":
         stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
@@ -150,6 +153,7 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
         telemetry.write(
             "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
         )
+    teacher_in = partial(teacher_of, job.scenario) if trainer.arm.start == "bc" else None
     result = SeedRun(
         seed=job.seed,
         budget=trainer.arm.budget,
@@ -161,6 +165,7 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
         outcome=judged.value,
         reasons=reasons,
         rollbacks=guarded.rollbacks,
+        shift=shift_facts(job.params, job.scenario, trainer.network, teacher_in),
     )
     write_record(job.desk / RESULT, result)
     return result

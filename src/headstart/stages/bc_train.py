@@ -1,6 +1,7 @@
 """Stage `bc_train`: clone the expert from validated data, and judge the clone on held-out episodes and in closed loop."""
 
 import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -22,7 +23,8 @@ from headstart.stages.clone_telemetry import epoch_fields
 from headstart.stages.dataset import read_demonstrations
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score_of, worlds_of
-from headstart.stages.teacher import expert_network
+from headstart.stages.shift import clone_shift
+from headstart.stages.teacher import expert_network, teacher_of
 
 
 def bc_train(params: Params, scenario: Scenario) -> str:
@@ -70,6 +72,11 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         write_record(
             MODELS / scenario.name / "bc" / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"])
         )
+        shift = clone_shift(
+            params, scenario, network, DATA / scenario.name / "curated", judged.accuracy, partial(teacher_of, scenario)
+        )
+        if shift is not None:
+            write_record(MODELS / scenario.name / "bc" / "shift.json", shift)
         macro_f1 = judged.scores.macro_f1 if judged.scores else None
         metrics = BcMetrics(judged.accuracy, macro_f1, judged.constant_accuracy, closed["sampled"], expert)
         limits = BcLimits(

@@ -9,7 +9,8 @@ from headstart.errors import HeadstartError, InputError
 from headstart.govern.states import summarise
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.visits import Teacher, Visits, visit
+from headstart.learn.rollout import Teacher
+from headstart.learn.visits import Visits, visit
 from headstart.params import Params, Scenario
 from headstart.records.episodes import read_episodes
 from headstart.records.observation import ObservationSchema
