@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from headstart.errors import InputError, UsageError
-from headstart.params import load_params, load_scenario, load_yaml
+from headstart.params import Scenario, load_params, load_scenario, load_yaml
 from headstart.schedule import Ramp
+from headstart.stages.project import variant_of
 
 ROOT = Path(__file__).parents[1]
 
@@ -84,3 +85,31 @@ def test_targets_and_gates_do_not_change_what_a_scenario_is() -> None:
     scenario = load_scenario("queue_conflict", ROOT / "scenarios")
     assert scenario.model_copy(update={"min_action_share": {}}).sha256 == scenario.sha256
     assert load_scenario("queue_conflict", ROOT / "scenarios").model_copy(update={"horizon": 5}).sha256 != scenario.sha256
+
+
+def test_a_variant_says_some_keys_of_the_setup_otherwise_and_is_another_world() -> None:
+    scenario = load_scenario("employment_punctuality", ROOT / "scenarios")
+    assert scenario.sha256  # cached before: the variant must not inherit it
+
+    hungry = variant_of(scenario, "hungry")
+
+    assert hungry.setup == scenario.setup | {"decay": {"hunger": 36}}
+    assert variant_of(scenario, "early").setup["shift"] == scenario.setup["shift"] | {"first": 20}
+    assert (hungry.success, hungry.harm, hungry.horizon) == (scenario.success, scenario.harm, scenario.horizon)
+    assert hungry.name == "employment_punctuality.hungry"
+    assert hungry.sha256 != scenario.sha256
+
+
+def test_variants_do_not_change_what_the_scenario_itself_is() -> None:
+    scenario = load_scenario("nav_mixed", ROOT / "scenarios")
+
+    assert Scenario.model_validate(scenario.model_dump() | {"variants": {}}).sha256 == scenario.sha256
+
+
+def test_a_target_may_not_take_the_name_of_the_report_on_shift(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "scenarios/nav_crossing.yaml").read_text())
+    content["targets"]["shift"] = {"success_rate": 0.5}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(content))
+
+    with pytest.raises(InputError, match=r"targets\.shift: the name of evaluate's own report"):
+        load_scenario("x", tmp_path)

@@ -1,5 +1,6 @@
 """What an arm and an expert leave behind comes back from disk and is what the schemas say."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,10 +9,38 @@ import pytest
 from headstart.errors import InputError
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import read_record, write_record
-from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.records.runs import (
+    Agreement,
+    ArmRuns,
+    CurvePoint,
+    EvaluationDesign,
+    Score,
+    SeedRun,
+    ShiftFacts,
+    VariantScore,
+)
+from headstart.records.shift import CloneShift, DataStates
+from headstart.records.states import FeatureSummary, StateSummary
 
 RequireSchema = Callable[[bytes | str, str], None]
 SCORE = Score(episodes=4, success=3, harm=1, return_mean=0.1, return_sd=0.2)
+STATES = StateSummary(
+    rows=4, worlds=2, effective=1.6, features={"speed": FeatureSummary(value=(0.0, 0.5), share=(0.25, 1.0), outside=0.0)}
+)
+SHIFT = ShiftFacts(
+    worlds=4,
+    starts=STATES,
+    visited=STATES,
+    mix={"0": 3, "1": 1},
+    agreement=Agreement(decisions=4, agreed=3),
+    variants={"dense": VariantScore(scenario_sha256="d" * 64, score=SCORE)},
+)
+CLONE = CloneShift(
+    scenario="queue_conflict",
+    data=DataStates(scenario_sha256="a" * 64, starts=STATES, visited=STATES, mix={}),
+    clone=SHIFT,
+    heldout_accuracy=0.9,
+)
 RUNS = ArmRuns(
     scenario="queue_conflict",
     arm="scratch",
@@ -27,6 +56,7 @@ RUNS = ArmRuns(
             curve=(CurvePoint(env_steps=0, sampled=SCORE, deterministic=SCORE),),
             exam={"sampled": SCORE, "deterministic": SCORE},
             checkpoint_sha256="c" * 64,
+            shift=SHIFT,
         ),
     ),
 )
@@ -43,9 +73,9 @@ EXPERT = ExpertPolicy(
 )
 
 
-@pytest.mark.parametrize("record", [RUNS, EXPERT], ids=lambda record: record.schema_id)
+@pytest.mark.parametrize("record", [RUNS, EXPERT, CLONE], ids=lambda record: record.schema_id)
 def test_a_record_comes_back_and_is_valid_by_its_schema(
-    tmp_path: Path, record: ArmRuns | ExpertPolicy, require_schema: RequireSchema
+    tmp_path: Path, record: ArmRuns | ExpertPolicy | CloneShift, require_schema: RequireSchema
 ) -> None:
     write_record(tmp_path / "r.json", record)
 
@@ -60,3 +90,11 @@ def test_an_exam_of_an_unknown_mode_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match=r"field runs\.0\.exam\.greedy"):
         read_record(tmp_path / "r.json", ArmRuns)
+
+
+def test_runs_from_before_shift_was_measured_are_read_as_not_measured(tmp_path: Path) -> None:
+    older = RUNS.model_dump(mode="json")
+    del older["runs"][0]["shift"]
+    (tmp_path / "r.json").write_text(json.dumps(older))
+
+    assert read_record(tmp_path / "r.json", ArmRuns).runs[0].shift is None
