@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.lib.recfunctions import repack_fields
 
 from headstart.learn.anneal import Position, Trainer, frozen
 from headstart.learn.networks import load_tensors, tensors
@@ -55,10 +56,7 @@ def restore(trainer: Trainer, state: Mapping[str, Array], charged: bool = False)
         load_tensors(trainer.reference, reference)
     _restore_optimizer(trainer.optimizer, _part(state, "optimizer."))
     now = trainer.player.snapshot()
-    player = _part(state, "player.")
-    trainer.player.restore(
-        {name: value.view(now[name].dtype) if now[name].dtype.names else value for name, value in player.items()}
-    )
+    trainer.player.restore({name: _as(value, now[name].dtype) for name, value in _part(state, "player.").items()})
     trainer.generator.set_state(torch.from_numpy(np.array(state["generator"])))
     trainer.learning_rate_factor, trainer.kl_factor = (float(value) for value in state["factors"])
     names = [name for name in asdict(Position()) if name not in CHARGED]
@@ -85,8 +83,13 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, Ar
 
 
 def _plain(array: Array) -> Array:
-    """Records as bytes, which every file format takes."""
-    return array.view(np.uint8) if array.dtype.names else array
+    """Records as bytes, which every file format takes, without the padding between fields, which holds anything."""
+    return repack_fields(array, recurse=True).view(np.uint8) if array.dtype.names else array
+
+
+def _as(array: Array, dtype: np.dtype[Any]) -> Array:
+    """The records that `_plain` made bytes of."""
+    return array.view(repack_fields(dtype, recurse=True)) if dtype.names else array
 
 
 def _part(state: Mapping[str, Array], prefix: str) -> dict[str, Array]:

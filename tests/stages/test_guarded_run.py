@@ -1,0 +1,271 @@
+"""A run under guard: a planted fault takes it back bit for bit, a kill costs it nothing, and a checkpoint that is not whole is passed over."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from headstart.errors import IntegrityError
+from headstart.govern.control import outcome
+from headstart.govern.target import Target
+from headstart.learn import anneal
+from headstart.learn.anneal import Trainer, trainer_of
+from headstart.learn.ppo import Metrics
+from headstart.learn.state import state_of, state_sha256
+from headstart.params import EvaluationParams, NetworkParams, Scenario, load_scenario
+from headstart.records.progress import load_progress, state_path
+from headstart.records.telemetry import TelemetryWriter
+from headstart.records.telemetry_kinds import RollbackLine
+from headstart.records.telemetry_line import Envelope
+from headstart.records.telemetry_reader import canonical_sha256, read_telemetry
+from headstart.schedule import Arm
+from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
+from headstart.stages.policy import new_network
+from headstart.stages.project import worlds_of
+
+ROOT = Path(__file__).parents[2]
+ROLLOUT = 8 * 16  # env steps
+ROLLOUTS = 8
+NOISY = ("grad_norm", "entropy", "loss_drift", "return_drop", "success_drop", "harm_rise")  # on a handful of episodes
+UPDATES = 1 + ROLLOUTS
+ENVELOPE = Envelope(run_id="arm-nav-0", arm="pretrained", world="nav", scenario="nav_mixed", seed=0, stage="anneal")
+NETWORK = NetworkParams(hidden=(16,), normalise=True)
+DESIGN = EvaluationParams(seed=1, worlds=4, every=2 * ROLLOUT, exam_seed=2, exam_worlds=4)
+Plant = Callable[[int, Metrics], Metrics]  # number of the update → what its metrics become
+
+
+@pytest.fixture(scope="module")
+def scenario() -> Scenario:
+    return Scenario.model_validate(load_scenario("nav_mixed", ROOT / "scenarios").model_dump() | {"horizon": 30})
+
+
+def arm_of(**more: Any) -> Arm:
+    """A critic phase and eight updates, held to nothing but what a test plants."""
+    quiet = {name: {"enabled": False} for name in NOISY}
+    tune = {"name": "tune", "kind": "ppo", "env_steps": ROLLOUTS * ROLLOUT, "learning_rate": {"from": 0.003, "to": 0}}
+    return Arm.model_validate(
+        {
+            "start": "bc",
+            "ppo": {"worlds": 8, "rollout_ticks": 16, "num_epochs": 2, "mini_batch_size": 64},
+            "phases": [{"name": "warm", "kind": "critic", "env_steps": ROLLOUT, "learning_rate": 0.003}, tune | more],
+            "guardrails": quiet,
+            "accept_loosened": "a test plants its own faults",
+        }
+    )
+
+
+def trainer(scenario: Scenario, arm: Arm) -> Trainer:
+    torch.set_num_threads(1)
+    training, evaluation = worlds_of(scenario, "training", 8), worlds_of(scenario, "evaluation", 4)
+    return trainer_of(new_network(training, NETWORK, 0), arm, training, evaluation, DESIGN, 0)
+
+
+def watched(
+    desk: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int], None] = lambda steps: None
+) -> tuple[GuardedRun, TelemetryWriter]:
+    """A run that has not begun, or goes on where the desk says."""
+    progress = load_progress(desk)
+    telemetry = TelemetryWriter(desk / "telemetry", ENVELOPE, keep=progress.telemetry_seq if progress else 0)
+    watch = Watch(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), desk, report)
+    guarded = GuardedRun(trainer(scenario, arm or arm_of()), watch, telemetry)
+    if progress:
+        try:
+            resume(guarded, progress)
+        except IntegrityError:
+            telemetry._close()
+            raise
+    return guarded, telemetry
+
+
+def finish(desk: Path, scenario: Scenario, arm: Arm | None = None) -> GuardedRun:
+    guarded, telemetry = watched(desk, scenario, arm)
+    with telemetry:
+        go(guarded)
+    return guarded
+
+
+def rollbacks(desk: Path) -> list[RollbackLine]:
+    return [line for line in read_telemetry(desk / "telemetry").records if isinstance(line, RollbackLine)]
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, change: Plant) -> None:
+    """Change what updates report, by their number, counted over the whole run."""
+    update, made = anneal.update, []
+
+    def planted(*arguments: Any) -> Metrics:
+        made.append(None)
+        return change(len(made), update(*arguments))
+
+    monkeypatch.setattr(anneal, "update", planted)
+
+
+def broken(*numbers: int) -> Plant:
+    return lambda number, metrics: metrics | ({"nonfinite": 1.0, "loss_total": float("nan")} if number in numbers else {})
+
+
+def test_a_quiet_run_completes_and_passes(tmp_path: Path, scenario: Scenario) -> None:
+    guarded = finish(tmp_path, scenario)
+    assert (guarded.control.status, guarded.rollbacks, rollbacks(tmp_path)) == ("completed", 0, [])
+    assert outcome(guarded.control) == ("PASS", ())
+    assert guarded.trainer.at.env_steps == guarded.trainer.arm.budget == UPDATES * ROLLOUT
+
+
+def test_a_number_that_is_none_takes_the_run_back_exactly_and_it_goes_on_within_its_budget(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, broken(6))
+    guarded = finish(tmp_path, scenario)
+    (line,) = rollbacks(tmp_path)
+    assert line.exact and line.restored_state_sha256 == line.to_state_sha256 != line.from_state_sha256
+    assert (line.next, line.attempt, line.env_steps_discarded > 0) == ("retry", 1, True)
+    assert (guarded.control.status, guarded.rollbacks) == ("completed", 1)
+    assert guarded.trainer.at.env_steps == guarded.trainer.arm.budget  # what was thrown away stays charged
+    assert guarded.trainer.learning_rate_factor == 0.5
+
+
+def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, broken(6))
+    guarded, telemetry = watched(tmp_path, scenario)
+    seen = []
+    monkeypatch.setattr(
+        "headstart.stages.guarded_run.begin_retry", lambda trainer, *rest: seen.append(state_sha256(state_of(trainer)))
+    )
+    with telemetry:
+        go(guarded)
+    (line,) = rollbacks(tmp_path)
+    kept = {r.checkpoint_id: r.state_sha256 for r in read_telemetry(tmp_path / "telemetry").records if r.kind == "checkpoint"}
+    assert seen == [kept[line.to_checkpoint_id]]
+
+
+def test_after_the_last_retry_the_run_stops_with_the_weights_of_its_safe_state(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, broken(*range(3, 99)))
+    guarded = finish(tmp_path, scenario)
+    lines = rollbacks(tmp_path)
+    assert [line.next for line in lines] == ["retry", "retry", "stop"]
+    assert guarded.control.status == "stopped" and outcome(guarded.control)[0] == "FAIL"
+    assert state_sha256(state_of(guarded.trainer)) == lines[-1].to_state_sha256 or guarded.trainer.learning_rate_factor < 1
+
+
+def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, lambda number, metrics: metrics | {"grad_norm": 9.0 if number > 4 else 0.1})
+    arm = arm_of(guardrails={"grad_norm": {"enabled": True}})
+    guarded = finish(tmp_path, scenario, arm)
+    assert guarded.control.status == "frozen" and outcome(guarded.control)[0] == "HOLD"
+    assert guarded.trainer.at.env_steps < guarded.trainer.arm.budget
+    assert [line.next for line in rollbacks(tmp_path)] == ["hold"]
+
+
+def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, broken(9))
+    guarded, telemetry = watched(tmp_path, scenario)
+    spoiled = []
+
+    def spoil(steps: int) -> None:
+        """When the fault is about to be seen, the newest safe state has lost a byte."""
+        if guarded.trainer.at.updates == 9 and not spoiled:
+            spoiled.append(guarded.control.safe[-1])
+            path = state_path(tmp_path, spoiled[0])
+            data = bytearray(path.read_bytes())
+            data[-1] ^= 1
+            path.write_bytes(data)
+
+    guarded.watch = Watch(scenario, guarded.watch.target, guarded.watch.returns, tmp_path, spoil)
+    with telemetry:
+        go(guarded)
+    (line,) = rollbacks(tmp_path)
+    assert [skipped.id for skipped in line.skipped_checkpoints] == spoiled
+    assert line.to_checkpoint_id not in spoiled and line.exact
+
+
+def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, broken(4))
+    guarded, telemetry = watched(tmp_path, scenario)
+
+    def remove(steps: int) -> None:
+        for path in (tmp_path / "states").iterdir():
+            path.unlink()
+
+    guarded.watch = Watch(scenario, guarded.watch.target, guarded.watch.returns, tmp_path, remove)
+    with pytest.raises(IntegrityError, match="no checkpoint can be gone back to"), telemetry:
+        go(guarded)
+
+
+class Killed(BaseException):
+    """A kill that a test can catch."""
+
+
+def kill(desk: Path, scenario: Scenario, after: int) -> None:
+    """Run until so many updates are done; the log keeps what was written after the last state, and a line that was torn."""
+    guarded, telemetry = watched(desk, scenario, report=_killer(after))
+    with pytest.raises(Killed):
+        go(guarded)
+    telemetry._close()
+    with (desk / "telemetry/telemetry-0000.ndjson").open("ab") as log:
+        log.write(b'{"torn')
+
+
+@pytest.mark.parametrize("after", range(1, UPDATES))
+def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Path, scenario: Scenario, after: int) -> None:
+    whole = finish(tmp_path / "whole", scenario)
+    kill(tmp_path / "killed", scenario, after)
+    again = finish(tmp_path / "killed", scenario)
+    assert state_sha256(state_of(again.trainer)) == state_sha256(state_of(whole.trainer))
+    assert again.trainer.at == whole.trainer.at
+    assert again.curve == whole.curve
+    logs = [canonical_sha256(read_telemetry(tmp_path / name / "telemetry").records) for name in ("whole", "killed")]
+    assert logs[0] == logs[1]
+
+
+def _killer(after: int) -> Callable[[int], None]:
+    done = []
+
+    def report(steps: int) -> None:
+        done.append(steps)
+        if len(done) == after:
+            raise Killed
+
+    return report
+
+
+def test_a_run_that_is_killed_after_a_rollback_ends_with_the_same_bytes(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = anneal.update
+
+    def planted(network: Any, optimizer: Any, rollout: Any, *rest: Any) -> Metrics:
+        """The fault lies in the data: it is there again when the same steps are."""
+        metrics = update(network, optimizer, rollout, *rest)
+        return metrics | ({"nonfinite": 1.0} if float(rollout.log_prob.sum()) in faulty else {})
+
+    sums = []
+    monkeypatch.setattr(anneal, "update", lambda *a: (sums.append(float(a[2].log_prob.sum())), update(*a))[1])
+    finish(tmp_path / "before", scenario)
+    faulty = {sums[4]}
+    monkeypatch.setattr(anneal, "update", planted)
+    whole = finish(tmp_path / "whole", scenario)
+    kill(tmp_path / "killed", scenario, after=8)
+    again = finish(tmp_path / "killed", scenario)
+    assert whole.rollbacks == again.rollbacks == 1
+    assert state_sha256(state_of(again.trainer)) == state_sha256(state_of(whole.trainer))
+
+
+def test_a_state_that_was_tampered_with_is_not_gone_on_from(tmp_path: Path, scenario: Scenario) -> None:
+    kill(tmp_path, scenario, after=6)
+    progress = load_progress(tmp_path)
+    assert progress is not None
+    path = state_path(tmp_path, progress.latest)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match="expected hash"):
+        watched(tmp_path, scenario)
