@@ -208,11 +208,11 @@ def _checked(control: Control, rule: Guardrail, seen: Measured, phase: Phase) ->
     if seen.level == "quiet":
         return control, finding_of(rule, seen, 0, "continue", f"quiet again: {seen.text}") if was_open else None
     if seen.level == "flag":
-        return control, None if was_open and not before else finding_of(rule, seen, 0, "hold", f"flagged: {seen.text}")
+        return control, None if was_open and not before else finding_of(rule, seen, 0, "hold", seen.text)
     if hits < rule.hits and seen.is_finite:
-        return control, finding_of(rule, seen, hits, "hold", f"{hits} of {rule.hits} checks in a row: {seen.text}")
+        return control, finding_of(rule, seen, hits, "hold", f"{seen.text}, {hits} of {rule.hits} in a row")
     decision, why = _after_retries(rule, control.attempt, phase.on_breach)
-    return control, finding_of(rule, seen, hits, decision, f"breach: {seen.text}{why}")
+    return control, finding_of(rule, seen, hits, decision, f"{seen.text}{why}")
 
 
 def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Literal["freeze", "rollback", "stop"], str]:
@@ -220,9 +220,9 @@ def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Liter
     if rule.decision != "rollback":
         return rule.decision, ""
     if then.next == "stop":
-        return "stop", "; the phase is not retried"
+        return "stop", ", the phase is not retried"
     if attempt >= then.max_retries:
-        return "stop", f"; all {then.max_retries} retries are used"
+        return "stop", f", all {then.max_retries} retries are used"
     return "rollback", ""
 
 
