@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from tests.govern.schedules import REFERENCE, arm, evaluation, inside, one_phase, update
 
 from headstart.govern.control import (
@@ -324,6 +325,13 @@ def test_a_looser_guardrail_holds_the_run_unless_somebody_says_why() -> None:
         own = arm(accept_loosened=reason, **loose)
         control, _ = after(inside(), own, update(), evaluation())
         assert outcome(completed(control))[0] == expected
+
+
+def test_a_control_goes_through_json_and_back() -> None:
+    own, control = one_phase(), inside()
+    control, _ = after(control, own, update(loss_total=0.3), evaluation(kpi=0.6), update(grad_norm=3.1), Reading("update", 3, {}))
+    adapter = TypeAdapter(Control)
+    assert adapter.validate_json(adapter.dump_json(control)) == control
 
 
 def test_a_run_outside_a_phase_is_not_judged() -> None:
