@@ -142,6 +142,15 @@ def test_an_evaluation_is_held_to_the_mean_loss_of_the_updates_before_it() -> No
     assert decision.findings[0].value == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("anew", ["rollback", "phase"])
+def test_the_loss_of_abandoned_updates_or_of_the_last_phase_does_not_count(anew: str) -> None:
+    own = arm()
+    control, _ = after(inside(), own, update(loss_total=9.0, nonfinite=1))
+    control = rolled_back(control, own, "start") if anew == "rollback" else phase_began(control, 1, "next")
+    _, decision = after(control, own, update(loss_total=0.4), evaluation(loss_total=None))
+    assert decision.findings == ()
+
+
 # --- safe checkpoints and targets ---------------------------------------------------------------------------------------
 
 
