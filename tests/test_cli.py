@@ -23,6 +23,7 @@ COMMANDS = [
     "play",
     "report",
     "catalogue",
+    "schedule",
 ]
 
 

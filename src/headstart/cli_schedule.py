@@ -51,7 +51,7 @@ def simulate(
     ],
     scenario: ForScenario = None,
     expect: Annotated[
-        Literal["PASS", "HOLD", "FAIL"] | None, typer.Option(help="Exit with 0 if it ends so, else with 1.")
+        Literal["PASS", "HOLD", "FAIL"] | None, typer.Option(help="Exit with 0 if it ends so, else with 6.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the rehearsal to this file as well.")] = None,
     record: Annotated[Path | None, typer.Option(help="Write what was read to this .tsv, a trace to rehearse with again.")] = None,
@@ -79,8 +79,8 @@ def simulate(
         _print(_rehearsed(file_or_arm, trace, found))
     else:
         typer.echo(timeline(found))
-    code = CODES[found.outcome] if expect is None else int(found.outcome != expect)
-    raise typer.Exit(code)
+    met = 0 if found.outcome == expect else GateFailed.exit_code
+    raise typer.Exit(CODES[found.outcome] if expect is None else met)
 
 
 def _found(name: str, scenario: str | None) -> "tuple[Arm, Params, Scenario | None]":

@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from tests.govern.schedules import REFERENCE, arm, evaluation, inside, one_phase, update
 
 from headstart.govern.control import (
@@ -139,6 +140,15 @@ def test_an_evaluation_is_held_to_the_mean_loss_of_the_updates_before_it() -> No
     _, decision = after(control, own, update(loss_total=0.4), update(loss_total=0.6), bare)
     assert names(decision) == ["loss_drift"]
     assert decision.findings[0].value == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("anew", ["rollback", "phase"])
+def test_the_loss_of_abandoned_updates_or_of_the_last_phase_does_not_count(anew: str) -> None:
+    own = arm()
+    control, _ = after(inside(), own, update(loss_total=9.0, nonfinite=1))
+    control = rolled_back(control, own, "start") if anew == "rollback" else phase_began(control, 1, "next")
+    _, decision = after(control, own, update(loss_total=0.4), evaluation(loss_total=None))
+    assert decision.findings == ()
 
 
 # --- safe checkpoints and targets ---------------------------------------------------------------------------------------
@@ -324,6 +334,13 @@ def test_a_looser_guardrail_holds_the_run_unless_somebody_says_why() -> None:
         own = arm(accept_loosened=reason, **loose)
         control, _ = after(inside(), own, update(), evaluation())
         assert outcome(completed(control))[0] == expected
+
+
+def test_a_control_goes_through_json_and_back() -> None:
+    own, control = one_phase(), inside()
+    control, _ = after(control, own, update(loss_total=0.3), evaluation(kpi=0.6), update(grad_norm=3.1), Reading("update", 3, {}))
+    adapter = TypeAdapter(Control)
+    assert adapter.validate_json(adapter.dump_json(control)) == control
 
 
 def test_a_run_outside_a_phase_is_not_judged() -> None:

@@ -90,7 +90,7 @@ def test_a_cloning_phase_is_judged_by_its_accuracy() -> None:
     own = arm(phases=[CLONED, *arm().model_dump(mode="json", by_alias=True)["phases"]])
     found = rehearsed("bc-fails", own)
     assert [event.kind for event in found.events] == ["phase_began", "evaluation", "finding", "stop", "phase_ended", "run_ended"]
-    assert found.reasons == ("bc_accuracy: breach: bc_accuracy 0.6",)
+    assert found.reasons == ("bc_accuracy: bc_accuracy 0.6 (limit < 0.9)",)
 
 
 def test_an_arm_without_a_clone_has_none_that_could_fail() -> None:

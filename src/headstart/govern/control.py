@@ -25,7 +25,7 @@ QUIET_FOR_SAFE = 2  # evaluations in a row
 
 @dataclass(frozen=True)
 class Control:
-    """Where a run stands. Every function below takes one and returns the next."""
+    """Where a run stands. Every function below takes one and returns the next; plain values, so that a checkpoint can hold it as JSON."""
 
     status: Status = "running"
     phase: int = -1  # index; −1 before the first
@@ -42,9 +42,9 @@ class Control:
     candidates: tuple[str, ...] = ()  # checkpoints that one more quiet evaluation makes safe
     safe: tuple[str, ...] = ()  # of this phase, newest last
     sums: Mapping[str, tuple[float, int]] = field(default_factory=dict)  # metric of the updates since an evaluation → sum, n
-    applied: frozenset[str] = frozenset()  # guardrails that could be checked at least once
-    not_applicable: frozenset[str] = frozenset()  # guardrails that could not, and were reported
-    loosened: frozenset[str] = frozenset()  # without a reason
+    applied: tuple[str, ...] = ()  # guardrails that could be checked at least once, sorted, as are the next two
+    not_applicable: tuple[str, ...] = ()  # guardrails that could not, and were reported
+    loosened: tuple[str, ...] = ()  # without a reason
     reasons: tuple[str, ...] = ()  # of what ended the run
 
 
@@ -90,8 +90,8 @@ def judge(control: Control, arm: Arm, reading: Reading, reference: Values) -> tu
     if control.status != "running" or control.phase < 0:
         raise ValueError(f"expected a run inside a phase, got one that is {control.status} in phase {control.phase}")
     phase = arm.phases[control.phase]
-    loose = frozenset() if arm.accept_loosened else frozenset(loosened(arm, phase))
-    control = replace(control, env_steps=max(control.env_steps, reading.env_steps), loosened=control.loosened | loose)
+    loose = () if arm.accept_loosened else loosened(arm, phase)
+    control = replace(control, env_steps=max(control.env_steps, reading.env_steps), loosened=_with(control.loosened, *loose))
     rules = limits(arm, phase)
     values, control = _with_means(control, rules, reading)
     findings: list[Finding] = []
@@ -168,7 +168,7 @@ def outcome(control: Control) -> tuple[Outcome, tuple[str, ...]]:
     if control.status == "running":
         reasons.append("the run has not come to its end")
     reasons += [f"{name}: still open at the end" for name in control.open] if control.status == "completed" else []
-    reasons += [f"{name}: looser than the default, and accept_loosened gives no reason" for name in sorted(control.loosened)]
+    reasons += [f"{name}: looser than the default, and accept_loosened gives no reason" for name in control.loosened]
     if not control.applied:
         reasons.append("no guardrail could be checked")
     return (Outcome.HOLD if reasons else Outcome.PASS), tuple(reasons)
@@ -192,27 +192,27 @@ def _checked(control: Control, rule: Guardrail, seen: Measured, phase: Phase) ->
     """One guardrail's state after a check, and a finding where it changed."""
     name = rule.name
     if seen.level == "not applicable":
-        if phase.kind == "bc" or name in control.applied | control.not_applicable:
+        if phase.kind == "bc" or name in control.applied + control.not_applicable:
             return control, None
-        control = replace(control, not_applicable=control.not_applicable | {name})
+        control = replace(control, not_applicable=_with(control.not_applicable, name))
         return control, finding_of(rule, seen, 0, "continue", f"not applicable: {seen.text}")
     was_open, before = name in control.open, control.hits.get(name, 0)
     hits = before + 1 if seen.level == "breach" else 0
     others = tuple(other for other in control.open if other != name)
     control = replace(
         control,
-        applied=control.applied | {name},
+        applied=_with(control.applied, name),
         hits={**control.hits, name: hits},
         open=others if seen.level == "quiet" else (*others, name),
     )
     if seen.level == "quiet":
         return control, finding_of(rule, seen, 0, "continue", f"quiet again: {seen.text}") if was_open else None
     if seen.level == "flag":
-        return control, None if was_open and not before else finding_of(rule, seen, 0, "hold", f"flagged: {seen.text}")
+        return control, None if was_open and not before else finding_of(rule, seen, 0, "hold", seen.text)
     if hits < rule.hits and seen.is_finite:
-        return control, finding_of(rule, seen, hits, "hold", f"{hits} of {rule.hits} checks in a row: {seen.text}")
+        return control, finding_of(rule, seen, hits, "hold", f"{seen.text}, {hits} of {rule.hits} in a row")
     decision, why = _after_retries(rule, control.attempt, phase.on_breach)
-    return control, finding_of(rule, seen, hits, decision, f"breach: {seen.text}{why}")
+    return control, finding_of(rule, seen, hits, decision, f"{seen.text}{why}")
 
 
 def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Literal["freeze", "rollback", "stop"], str]:
@@ -220,9 +220,9 @@ def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Liter
     if rule.decision != "rollback":
         return rule.decision, ""
     if then.next == "stop":
-        return "stop", "; the phase is not retried"
+        return "stop", ", the phase is not retried"
     if attempt >= then.max_retries:
-        return "stop", f"; all {then.max_retries} retries are used"
+        return "stop", f", all {then.max_retries} retries are used"
     return "rollback", ""
 
 
@@ -244,6 +244,10 @@ def _decided(control: Control, findings: tuple[Finding, ...]) -> tuple[Control, 
         why = tuple(f"{finding.guardrail}: {finding.reason}" for finding in asked if finding.decision == action)
         control = replace(control, status="frozen" if action == "freeze" else "stopped", reasons=why)
     return control, Decision(action, findings, targets(control) if action in ("rollback", "stop") else ())
+
+
+def _with(names: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    return tuple(sorted({*names, *more}))
 
 
 def _action(finding: Finding) -> Action:

@@ -143,20 +143,33 @@ def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
 def finding_of(rule: Guardrail, seen: Measured, hits: int, decision: Decided, reason: str) -> Finding:
     """A finding in the words of telemetry, which knows no NaN; `hits` checks in a row were at breach level."""
     breach = decision in ("freeze", "rollback", "stop")
-    limits_of = (rule.breach, rule.flag) if breach or hits else (rule.flag, rule.breach)
+    either = (rule.breach, rule.flag) if breach or hits else (rule.flag, rule.breach)
+    threshold = next(limit for limit in either if limit is not None)
+    limit = "" if decision == "continue" else f" (limit {limit_text(rule, threshold)})"
     return Finding(
         guardrail=rule.name,
         severity="breach" if breach else "warn",
         metric=rule.metric,
         value=_finite(seen.value),
         baseline=_finite(seen.baseline),
-        threshold=next(limit for limit in limits_of if limit is not None),
+        threshold=threshold,
         direction=rule.direction,
         window=rule.hits,
         hits=hits,
         decision=decision,
-        reason=reason[:200],
+        reason=f"{reason}{limit}"[:200],
     )
+
+
+def limit_text(rule: Guardrail, limit: float | None) -> str:
+    """A limit as people write it: > 0.05, < 0.9, +15 %, −0.3."""
+    if limit is None:
+        return "–"
+    if rule.measure == "absolute":
+        return f"{'<' if rule.direction == 'below' else '>'} {limit:g}"
+    sign = {"above": "+", "below": "−", "outside": "±"}[rule.direction]
+    of = "" if rule.base is None else f" of {rule.base}"
+    return f"{sign}{100 * limit:g} %{of}" if rule.measure == "relative" else f"{sign}{limit:g}"
 
 
 def limits(arm: Arm, phase: Phase) -> dict[str, Guardrail]:

@@ -107,7 +107,7 @@ def simulate(
     timeline, control = Timeline(arm), begin()
     for index, phase in enumerate(arm.phases):
         control = phase_began(control, index, f"{phase.name}@{control.env_steps}")
-        timeline.add("phase_began", control, f"{phase.kind}, {steps_left(control, phase):,} env steps")
+        timeline.add("phase_began", control, f"{phase.kind}, {phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}")
         control, over = _play(control, phase, source, timeline, reference)
         if not over:
             break

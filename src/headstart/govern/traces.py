@@ -42,6 +42,7 @@ REFERENCE: Values = {
     "entropy_max": math.log(10),
     "loss_total": 0.4,
 }
+RATES = ("success_rate", "harm_rate", "bc_accuracy")  # never more than 1
 QUIET_UPDATE: Values = {
     "kl_divergence": 0.01,
     "grad_norm": 0.8,
@@ -126,7 +127,7 @@ def noisy(seed: int, moment: Moment, reference: Values) -> Values:
     chance = random.Random(f"{seed} {moment.kind} {moment.count}")
     found = _scaled(steady(moment, reference), {name: math.exp(chance.gauss(0, 0.08)) for name in sorted(METRICS)})
     if moment.kind == "evaluation":
-        return found
+        return {name: min(value, 1.0) if value is not None and name in RATES else value for name, value in found.items()}
     wild = {"kl_divergence": math.exp(chance.gauss(-4.5, 0.8)), "grad_norm": math.exp(chance.gauss(0, 0.5))}
     return {**found, **wild, "nonfinite": float(chance.random() < 0.005)}
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from headstart.govern.guardrails import Guardrail, limits
+from headstart.govern.guardrails import Guardrail, limit_text, limits
 from headstart.govern.schedule_check import Problem, spans
 from headstart.govern.simulation import Event, Simulation
 from headstart.schedule import Arm, Phase, Ramp
@@ -10,7 +10,6 @@ from headstart.schedule import Arm, Phase, Ramp
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH = 64  # columns of a drawing
 DRAWN = ("teacher_share", "bc_weight", "kl_weight", "learning_rate")
-SIGNS = {"above": ">", "below": "<", "outside": "±"}
 
 
 def describe(arm: Arm, known_metrics: Collection[str], problems: Sequence[Problem] = ()) -> str:
@@ -52,7 +51,7 @@ def drawing(arm: Arm, width: int = WIDTH) -> str:
     rows = []
     for name in DRAWN:
         values = [getattr(phase, name).at(share) for phase, share in columns]
-        if (most := max(values)) > 0:
+        if (most := max(getattr(phase, name).highest for phase, _ in columns)) > 0:
             rows.append((name, "".join(_block(value / most) for value in values) + f"  most {most:g}"))
     rows.append(("phase", _names(columns)))
     pad = max(len(name) for name, _ in rows)
@@ -118,19 +117,9 @@ def _names(columns: Sequence[tuple[Phase, float]]) -> str:
 
 def _guardrail(rule: Guardrail) -> tuple[str, ...]:
     beside = "" if rule.beside is None else f" and {rule.beside[0]} > {rule.beside[1]:g}"
-    breach = _limit(rule, rule.breach) + (beside if rule.breach is not None else "")
+    breach = limit_text(rule, rule.breach) + (beside if rule.breach is not None else "")
     then = "–" if rule.breach is None else rule.decision
-    return rule.name, rule.metric, rule.on, _limit(rule, rule.flag), breach, str(rule.hits), then
-
-
-def _limit(rule: Guardrail, limit: float | None) -> str:
-    if limit is None:
-        return "–"
-    if rule.measure == "absolute":
-        return f"{SIGNS[rule.direction]} {limit:g}"
-    sign = {"above": "+", "below": "−", "outside": "±"}[rule.direction]
-    of = "" if rule.base is None else f" of {rule.base}"
-    return f"{sign}{100 * limit:g} %{of}" if rule.measure == "relative" else f"{sign}{limit:g}"
+    return rule.name, rule.metric, rule.on, limit_text(rule, rule.flag), breach, str(rule.hits), then
 
 
 def _length(phase: Phase) -> str:

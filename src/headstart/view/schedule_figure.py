@@ -29,10 +29,7 @@ def simulation_figure(arm: Arm, simulation: Simulation) -> Figure:
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color="#e6e6e6", linewidth=0.6)
-        for event in simulation.events:
-            if event.kind == "phase_began":
-                axes.axvline(event.env_steps, color=INK, linewidth=0.8)
-                axes.annotate(event.phase, (event.env_steps, 1), xycoords=("data", "axes fraction"), fontsize=8)
+        _phases(axes, simulation)
     above.set_title(f"{simulation.outcome}: {simulation.control.status}", loc="right", fontsize=10)
     below.set_xlabel("env steps charged")
     below.set_xlim(0, max(arm.budget, 1))
@@ -47,6 +44,18 @@ def svg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def _phases(axes: Axes, simulation: Simulation) -> None:
+    """A line where phases begin, with the names of all that begin there."""
+    names: dict[int, list[str]] = {}
+    for event in simulation.events:
+        if event.kind == "phase_began":
+            names.setdefault(event.env_steps, []).append(event.phase)
+    for steps, begun in names.items():
+        axes.axvline(steps, color=INK, linewidth=0.8)
+        where = axes.get_xaxis_transform()
+        axes.text(steps, 0.5, " " + ", ".join(begun), rotation=90, ha="left", va="center", fontsize=8, transform=where)
+
+
 def _evaluations(axes: Axes, simulation: Simulation) -> None:
     for name, (colour, dash) in zip(READ, ARM_STYLES, strict=False):
         points = [
@@ -56,7 +65,7 @@ def _evaluations(axes: Axes, simulation: Simulation) -> None:
         ]
         if points:
             steps, values = zip(*points, strict=True)
-            axes.plot(steps, values, color=colour, linestyle=dash, marker=".", label=name)
+            axes.plot(steps, values, color=colour, linestyle="" if name == "bc_accuracy" else dash, marker=".", label=name)
     if axes.get_lines():
         axes.legend(frameon=False, fontsize=8)
     axes.set_ylabel("evaluation")
