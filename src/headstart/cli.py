@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headstart import cli_release
 from headstart.errors import HeadstartError, IntegrityError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
 app.add_typer(catalogue_app, name="catalogue")
+cli_release.add_to(app)
 
 MAX_SEED = 2**31 - 1
 Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]

@@ -12,9 +12,11 @@ from headstart.records.episode_index import EpisodeRow
 from headstart.records.episodes_layout import Header
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import write_bytes
+from headstart.records.history import Line
 from headstart.records.manifest import DatasetManifest
 from headstart.records.observation import ObservationSchema
 from headstart.records.provenance import RunRecord
+from headstart.records.releases import Releases
 from headstart.records.runs import ArmRuns
 from headstart.records.strict_json import pretty_json
 from headstart.records.telemetry import SegmentIndex
@@ -31,7 +33,9 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "episode-index/1": TypeAdapter(EpisodeRow),  # a row; the file is a TSV
     "episodes/1": TypeAdapter(Header),  # the header; the columns are in episodes_layout
     "expert-policy/1": TypeAdapter(ExpertPolicy),
+    "history/1": TypeAdapter(Line),  # a line
     "observation/1": TypeAdapter(ObservationSchema),
+    "releases/1": TypeAdapter(Releases),
     "run/1": TypeAdapter(RunRecord),
     "telemetry-index/1": TypeAdapter(SegmentIndex),
     "telemetry/2": ANY_LINE,  # a line

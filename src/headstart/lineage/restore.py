@@ -1,0 +1,70 @@
+"""A release's files, brought to a folder and proved by their hashes: from DVC, or from what is at hand."""
+
+import shutil
+from pathlib import Path
+
+from headstart.errors import HeadstartError, InputError
+from headstart.records.files import fresh_directory
+from headstart.records.releases import Release, file_hashes, require_release
+
+KEPT = Path(".headstart") / "releases"  # a copy of every release that was put to use here; git and DVC ignore it
+
+
+def restore(root: Path, release: Release, folder: Path) -> str:
+    """Put the release's files into `folder`, replacing it; returns where they came from.
+
+    Raises InputError, naming what was tried, if no source has the recorded bytes; then `folder` stays as it was.
+    """
+    tried = []
+    for name, source in (("DVC", _from_dvc), ("the training's folder", _from_checkpoint), ("the kept copy", _from_kept)):
+        try:
+            with fresh_directory(folder) as fresh:
+                source(root, release, fresh)
+                require_release(release, fresh)
+            return name
+        except HeadstartError as error:
+            tried.append(f"{name}: {error}")
+    raise InputError(f"release {release.id}: expected to restore it, found it nowhere; " + "; ".join(tried))
+
+
+def keep(root: Path, release: Release) -> Path:
+    """The release in a folder of its own below the project, restored if need be; returns the folder."""
+    folder = root / KEPT / release.id
+    try:
+        require_release(release, folder)
+    except HeadstartError:
+        restore(root, release, folder)
+    return folder
+
+
+def _from_dvc(root: Path, release: Release, folder: Path) -> None:
+    """From DVC's cache or remote, as the revision of the release had it."""
+    if release.dvc_out is None:
+        raise InputError("DVC does not keep it")
+    from dvc.api import DVCFileSystem
+    from dvc.exceptions import DvcException
+    from scmrepo.exceptions import SCMError
+
+    try:
+        files = DVCFileSystem(url=str(root.resolve()), rev=release.git_revision)
+        for name in file_hashes(release):
+            (folder / name).write_bytes(files.read_bytes(f"{release.checkpoint}/{name}"))
+    except (DvcException, SCMError, OSError) as error:
+        raise InputError(
+            f"revision {release.git_revision[:12]}: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from None
+
+
+def _from_checkpoint(root: Path, release: Release, folder: Path) -> None:
+    _copy(root / release.checkpoint, release, folder)
+
+
+def _from_kept(root: Path, release: Release, folder: Path) -> None:
+    _copy(root / KEPT / release.id, release, folder)
+
+
+def _copy(source: Path, release: Release, folder: Path) -> None:
+    for name in file_hashes(release):
+        if not (source / name).is_file():
+            raise InputError(f"{source / name}: expected a file, found none")
+        shutil.copyfile(source / name, folder / name)
