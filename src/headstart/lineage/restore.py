@@ -1,6 +1,8 @@
 """A release's files, brought to a folder and proved by their hashes: from DVC, or from what is at hand."""
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from headstart.errors import HeadstartError, InputError
@@ -41,18 +43,14 @@ def _from_dvc(root: Path, release: Release, folder: Path) -> None:
     """From DVC's cache or remote, as the revision of the release had it."""
     if release.dvc_out is None:
         raise InputError("DVC does not keep it")
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from scmrepo.exceptions import SCMError
-
-    try:
-        files = DVCFileSystem(url=str(root.resolve()), rev=release.git_revision)
-        for name in file_hashes(release):
-            (folder / name).write_bytes(files.read_bytes(f"{release.checkpoint}/{name}"))
-    except (DvcException, SCMError, OSError) as error:
-        raise InputError(
-            f"revision {release.git_revision[:12]}: {' '.join(str(error).split()) or type(error).__name__}"
-        ) from None
+    got = folder.resolve() / "got"
+    command = [sys.executable, "-m", "dvc", "get", "--quiet", "--rev", release.git_revision, "--out", str(got)]
+    done = subprocess.run([*command, str(root.resolve()), release.checkpoint], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"revision {release.git_revision[:12]}: {' '.join(done.stderr.split()) or 'it has no such files'}")
+    for name in file_hashes(release):
+        (got / name).rename(folder / name)
+    shutil.rmtree(got)
 
 
 def _from_checkpoint(root: Path, release: Release, folder: Path) -> None:

@@ -1,29 +1,36 @@
 """A small project in git and DVC whose arms really left files: what `headstart release` finds after `dvc repro`."""
 
 import os
+import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import chdir
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pytest
 import yaml
 
 from headstart.govern.comparison import compare
 from headstart.govern.findings import ComparisonLimits
+from headstart.govern.promotion import Standing
 from headstart.govern.target import Target
 from headstart.govern.verdict import Evidence
+from headstart.lineage.verify import HISTORY, RELEASES
 from headstart.records.catalogue import Entry, add_entry
 from headstart.records.checkpoint import Card, save_checkpoint
-from headstart.records.files import sha256_file, write_record
+from headstart.records.files import read_record, sha256_file, write_record
+from headstart.records.history import read_history
 from headstart.records.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, WorldRange, manifest_of
 from headstart.records.observation import ObservationSchema
+from headstart.records.releases import InUse, Releases
 from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.release import journal
+from headstart.release.verdict import Recorded, record_verdict
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[1]
 EVERY, POINTS = 1000, 13
 SECTION = {"success_rate": 0.9, "return_mean": 1.5, "consecutive": 2}
 EASY = {"success_rate": 0.5, "consecutive": 2}
@@ -84,8 +91,6 @@ class Project:
         self.dvc_commit()
 
     def compare(self, candidate: Path, scratch: Path, limits: ComparisonLimits | None = None) -> None:
-        from headstart.records.files import read_record
-
         evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in (candidate, scratch)]
         arms = [read_record(self.root / path, ArmRuns) for path in (candidate, scratch)]
         for name, section in (("beyond", SECTION), ("easy", EASY)):
@@ -93,7 +98,21 @@ class Project:
             write_record(self.root / f"reports/evaluate/walk/{name}.json", found)
 
     def dvc_commit(self) -> None:
-        subprocess.run(["dvc", "commit", "--force", "--quiet"], cwd=self.root, check=True, capture_output=True)
+        from dvc.repo import Repo
+
+        with chdir(self.root), Repo() as repo:
+            repo.commit(force=True)
+
+    def record(self, target: str | None = None) -> Recorded:
+        """What `headstart release record` does, as if in a process of its own."""
+        journal._TOKEN = secrets.token_hex(16)
+        return record_verdict(self.root, "walk", "Ada", target)
+
+    def standing(self) -> Standing:
+        return journal.standing_of(read_history(self.root / HISTORY), "toy", "walk")
+
+    def used(self) -> InUse:
+        return read_record(self.root / RELEASES, Releases).scenarios["walk"]
 
     def _arm(self, arm: str, folder: str, seeds: Sequence[int], reach: int, demonstrations: int) -> Path:
         home = self.root / "models/walk" / folder
@@ -190,10 +209,8 @@ def describe(root: Path) -> None:
     (root / ".gitignore").write_text("/data/*/\n/models/*/\n/reports/*\n.headstart/\n")
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten seeds of both arms that PASS, committed."""
-    root = tmp_path_factory.mktemp("trained")
+def new_project(root: Path) -> Project:
+    """A repository with a description of the project, and nothing that a stage made."""
     project = Project(root)
     project.git("init", "--quiet", "--initial-branch", "main")
     project.git("config", "user.name", "Ada")
@@ -201,45 +218,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(["dvc", "init", "--quiet"], cwd=root, check=True)
     (root / ".dvcignore").write_bytes((REPOSITORY / ".dvcignore").read_bytes())
     describe(root)
-    project.train(range(10))
-    project.commit()
-    return root
+    return project
 
 
-@pytest.fixture(scope="session")
-def twice_passed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two verdicts by two processes on seeds of their own, a drill, everything committed: ready."""
-    root = tmp_path_factory.mktemp("ready") / "project"
-    shutil.copytree(trained, root, symlinks=True)
-    project = Project(root)
-    first = project.headstart("release", "record", "walk", "--by", "Ada")
-    assert first.code == 0, first.err
-    project.train(range(10, 20))
-    project.commit()
-    second = project.headstart("release", "record", "walk", "--by", "Ada")
-    assert second.code == 0, second.err
-    from headstart.release.journal import record_drill
-
-    record_drill(root, True, 3, ["nonfinite"], "Ada", "monthly")
-    project.commit()
-    return root
-
-
-@pytest.fixture
-def project(trained: Path, tmp_path: Path) -> Project:
-    return _copy(trained, tmp_path)
-
-
-@pytest.fixture
-def ready(twice_passed: Path, tmp_path: Path) -> Project:
-    return _copy(twice_passed, tmp_path)
-
-
-@pytest.fixture(scope="session")
-def manifest_of_expert() -> Callable[[str], DatasetManifest]:
-    return manifest_for
-
-
-def _copy(source: Path, tmp_path: Path) -> Project:
-    shutil.copytree(source, tmp_path / "project", symlinks=True)
-    return Project(tmp_path / "project")
+def copy_of(source: Path, root: Path) -> Project:
+    """Another project with the same files and the same past."""
+    shutil.copytree(source, root, symlinks=True)
+    return Project(root)
