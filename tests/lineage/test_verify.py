@@ -38,13 +38,13 @@ def test_an_untouched_project_verifies(whole: Path) -> None:
 
 
 def test_any_flipped_byte_in_a_tracked_artefact_is_found(whole: Path) -> None:
-    """A random byte of every artefact, and forty more of random ones; times and sizes stay as they were."""
+    """A random byte of every artefact, and a dozen more of random ones; times and sizes stay as they were."""
     draw = random.Random(1)
     folders = ("models/walk", "reports/evaluate", "governance")
     files = [f for folder in folders for f in sorted((whole / folder).rglob("*")) if f.is_file() and f.name != ".gitignore"]
     assert len(files) > 45
 
-    for path in [*files, *draw.choices(files, k=40)]:
+    for path in [*files, *draw.choices(files, k=12)]:
         good = path.read_bytes()
         at = draw.randrange(len(good))
         path.write_bytes(good[:at] + bytes([good[at] ^ (1 << draw.randrange(8))]) + good[at + 1 :])

@@ -15,28 +15,34 @@ KEPT = Path(".headstart") / "releases"  # a copy of every release that was put t
 def restore(root: Path, release: Release, folder: Path) -> str:
     """Put the release's files into `folder`, replacing it; returns where they came from.
 
-    Raises InputError, naming what was tried, if no source has the recorded bytes; then `folder` stays as it was.
+    DVC is asked first, because the next training overwrites what is at hand. Raises InputError, naming what was tried, if no source has
+    the recorded bytes; then `folder` stays as it was.
     """
+    return _first(root, release, folder, ("DVC", "the training's folder", "the kept copy"))
+
+
+def keep(root: Path, release: Release) -> Path:
+    """The release in a folder of its own below the project, brought there if need be; returns the folder."""
+    folder = root / KEPT / release.id
+    try:
+        require_release(release, folder)
+    except HeadstartError:
+        _first(root, release, folder, ("the training's folder", "DVC"))
+    return folder
+
+
+def _first(root: Path, release: Release, folder: Path, order: tuple[str, ...]) -> str:
+    sources = {"DVC": _from_dvc, "the training's folder": _from_checkpoint, "the kept copy": _from_kept}
     tried = []
-    for name, source in (("DVC", _from_dvc), ("the training's folder", _from_checkpoint), ("the kept copy", _from_kept)):
+    for name in order:
         try:
             with fresh_directory(folder) as fresh:
-                source(root, release, fresh)
+                sources[name](root, release, fresh)
                 require_release(release, fresh)
             return name
         except HeadstartError as error:
             tried.append(f"{name}: {error}")
     raise InputError(f"release {release.id}: expected to restore it, found it nowhere; " + "; ".join(tried))
-
-
-def keep(root: Path, release: Release) -> Path:
-    """The release in a folder of its own below the project, restored if need be; returns the folder."""
-    folder = root / KEPT / release.id
-    try:
-        require_release(release, folder)
-    except HeadstartError:
-        restore(root, release, folder)
-    return folder
 
 
 def _from_dvc(root: Path, release: Release, folder: Path) -> None:
