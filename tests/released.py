@@ -206,7 +206,7 @@ def describe(root: Path) -> None:
     }
     artifacts = {"walk": {"path": "models/walk/anneal/pretrained", "type": "model"}}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages, "artifacts": artifacts}))
-    (root / ".gitignore").write_text("/data/*/\n/models/*/\n/reports/*\n.headstart/\n")
+    (root / ".gitignore").write_text("/data/*/\n/models/*/\n/reports/*\n.headstart/\n.dvc-remote/\n")
 
 
 def new_project(root: Path) -> Project:

@@ -111,7 +111,7 @@ def test_a_pass_on_a_tree_with_changes_is_not_written(project: Project) -> None:
     with pytest.raises(Hold, match=r"changed: dvc\.yaml"):
         record_verdict(project.root, "walk", "Ada")
 
-    assert not (project.root / "governance/history.ndjson").exists()
+    assert not (project.root / "governance").exists()
 
 
 def test_a_comparison_that_its_evidence_does_not_give_is_refused(project: Project) -> None:

@@ -42,8 +42,8 @@ def committed(root: Path, path: str) -> bytes | None:
 def _git(root: Path, *arguments: str) -> bytes:
     try:
         done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, timeout=60)
-    except OSError as error:
-        raise InputError(f"git: expected a program that runs, got {error.strerror}") from None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InputError(f"git {arguments[0]}: expected a program that runs and answers within 60 s: {error}") from None
     if done.returncode:
         said = " ".join(done.stderr.decode(errors="replace").split())
         raise InputError(f"{root.resolve()}: expected a git repository with a commit; git {arguments[0]} says: {said}")

@@ -44,7 +44,7 @@ def register(root: Path, scenario: str, version: str, message: str) -> None:
             gto.api.assign(str(root), name, STAGE, version=version, message=message, force=True)
     except (GTOException, SCMError) as error:
         raise IntegrityError(
-            f"{scenario} was promoted, but its tag could not be set: {error}; "
+            f"{scenario} was promoted, but its tag could not be set: {' '.join(str(error).split())} "
             f"`gto register {name} HEAD --version {version}` and `gto assign {name} --version {version} --stage {STAGE}` set it"
         ) from None
 

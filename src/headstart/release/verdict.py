@@ -38,10 +38,10 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
     params, scenario = settings(root, scenario_name)
     path, found = comparison_at_hand(root, params, scenario, target)
     candidate, baseline = prove(root, found)
+    if found.verdict.outcome == "PASS" and (changed := changes(root, OWN)):
+        names = ", ".join(changed[:5])
+        raise Hold(f"expected a clean git tree, so that the PASS can be made again; changed: {names}; commit, then record it")
     judged = verdict_line(root, params, scenario, path, found, candidate, baseline)
-    if judged.outcome == "PASS" and not judged.clean_tree:
-        changed = ", ".join(changes(root, OWN)[:5])
-        raise Hold(f"expected a clean git tree, so that the PASS can be made again; changed: {changed}; commit, then record it")
     with held_history(root) as history:
         line = history.append(judged, actor, f"recorded {path}")
         return Recorded(line, standing_of(history.lines, scenario.world, scenario.name))
