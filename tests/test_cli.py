@@ -24,6 +24,9 @@ COMMANDS = [
     "report",
     "catalogue",
     "schedule",
+    "promote",
+    "release",
+    "verify",
 ]
 
 
@@ -59,6 +62,13 @@ def test_help_lists_the_commands(command) -> None:  # type: ignore[no-untyped-de
         assert f" {name} " in out, name
 
 
+def test_releasing_and_verifying_need_neither_torch_nor_numba() -> None:
+    modules = "headstart.release.verdict, headstart.release.promote, headstart.release.pointer, headstart.lineage.verify"
+    script = f"import sys, {modules}; print(sorted({{'torch', 'numba', 'matplotlib'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"
+
+
 def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
     script = "import sys, headstart.cli; print(sorted({'torch', 'numba', 'matplotlib', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
@@ -73,6 +83,22 @@ def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
         (["report"], 3, "reports/evaluate: expected comparisons; `dvc repro` makes them"),
         (["evaluate"], 3, "baseline/runs.json: expected a file, found none"),
         (["curate", "queue_conflict"], 3, "expected"),
+        (
+            ["release", "record", "queue_conflict", "--by", "Ada"],
+            3,
+            "beyond_expert.json: expected a file, found none; `dvc repro evaluate`",
+        ),
+        (["release", "record", "queue_conflict", "--by", "Ada", "--target", "x"], 2, "expected one of the targets"),
+        (
+            ["release", "rollback", "queue_conflict", "--by", "Ada", "--reason", "x"],
+            3,
+            "expected a release to roll back, none was ever",
+        ),
+        (
+            ["promote", "queue_conflict", "--by", "Ada", "--reason", "x"],
+            5,
+            "expected 2 passes in a row, counted 0: nothing was judged",
+        ),
         (["play", "queue_conflict", "--ticks", "128"], 2, "ticks: expected 0 to 127, got 128"),
         (["play", "queue_conflict", "--policy", "nowhere"], 3, "nowhere/card.json: expected a file, found none"),
     ],

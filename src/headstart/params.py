@@ -105,6 +105,13 @@ class ComparisonParams(Section):
     max_success_loss: float = Field(ge=0, le=1)
 
 
+class PromotionParams(Section):
+    """What `headstart promote` asks for."""
+
+    required_passes: int = Field(default=2, ge=1, le=10)  # in a row, each with runs of its own
+    drill_days: int = Field(default=30, ge=1)  # how old the last rollback drill may be
+
+
 class Params(Section):
     scenarios: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[int, ...] = Field(min_length=1)
@@ -120,6 +127,7 @@ class Params(Section):
     arms: dict[str, Arm]
     evaluation: EvaluationParams
     comparison: ComparisonParams
+    promotion: PromotionParams = PromotionParams()
 
     @model_validator(mode="after")
     def _arms_exist(self) -> "Params":
@@ -185,6 +193,12 @@ class Scenario(Section):
         """Hash of what the world is: targets and gates may change without making other episodes."""
         content = self.model_dump(mode="json", include={"name", "world", "horizon", "setup", "success", "harm"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def headline_target(params: Params, scenario: Scenario) -> str:
+    """The target that the comparison is about: `comparison.target` where the scenario has it, else its last."""
+    wanted = params.comparison.target
+    return wanted if wanted in scenario.targets else list(scenario.targets)[-1]
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------

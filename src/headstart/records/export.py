@@ -12,11 +12,13 @@ from headstart.records.episode_index import EpisodeRow
 from headstart.records.episodes_layout import Header
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import write_bytes
+from headstart.records.history import Line
 from headstart.records.manifest import DatasetManifest
 from headstart.records.observation import ObservationSchema
 from headstart.records.progress import Progress
 from headstart.records.provenance import RunRecord
 from headstart.records.reference import Reference
+from headstart.records.releases import Releases
 from headstart.records.runs import ArmRuns
 from headstart.records.shift import CloneShift
 from headstart.records.strict_json import pretty_json
@@ -35,9 +37,11 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "episode-index/1": TypeAdapter(EpisodeRow),  # a row; the file is a TSV
     "episodes/1": TypeAdapter(Header),  # the header; the columns are in episodes_layout
     "expert-policy/1": TypeAdapter(ExpertPolicy),
+    "history/1": TypeAdapter(Line),  # a line
     "observation/1": TypeAdapter(ObservationSchema),
     "progress/1": TypeAdapter(Progress),
     "reference/1": TypeAdapter(Reference),
+    "releases/1": TypeAdapter(Releases),
     "run/1": TypeAdapter(RunRecord),
     "telemetry-index/1": TypeAdapter(SegmentIndex),
     "telemetry/2": ANY_LINE,  # a line

@@ -9,7 +9,7 @@ from headstart.govern.shift import find_shift
 from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
 from headstart.govern.target import Target
 from headstart.govern.verdict import Evidence
-from headstart.params import Params, Scenario, for_scenario, load_scenario
+from headstart.params import Params, Scenario, for_scenario, headline_target, load_scenario
 from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.records.runs import ArmRuns
 from headstart.records.shift import CloneShift
@@ -38,12 +38,6 @@ def evaluate(params: Params) -> str:
             lines.append(sentence(headline))
     write_bytes(METRICS, pretty_json(metrics))
     return "\n".join(lines)
-
-
-def headline_target(params: Params, scenario: Scenario) -> str:
-    """The target that the comparison is about: `comparison.target` where the scenario has it, else its last."""
-    wanted = params.comparison.target
-    return wanted if wanted in scenario.targets else list(scenario.targets)[-1]
 
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:

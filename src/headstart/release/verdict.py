@@ -1,0 +1,151 @@
+"""Record the comparison at hand as a verdict in the history, once everything that it rests on has been proved."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from headstart.errors import Hold, InputError, IntegrityError, UsageError
+from headstart.govern.comparison import Comparison, compare
+from headstart.govern.findings import ComparisonLimits
+from headstart.govern.promotion import Standing
+from headstart.govern.target import Target
+from headstart.lineage.git import changes, head
+from headstart.lineage.lock import require_at_hand, stage_of
+from headstart.params import Params, Scenario, for_scenario, headline_target, load_params, load_scenario
+from headstart.records.files import read_record, sha256_file, sha256_json
+from headstart.records.history import Line
+from headstart.records.history_kinds import Judged
+from headstart.release.journal import OWN, held_history, keep_evidence, process_key, standing_of
+from headstart.release.training import Training, put_forward, training_of
+
+COMPARISONS = Path("reports") / "evaluate"
+LOOSER_IF_MORE = ("ratio_max", "success_drop_max", "harm_rise_max", "both_censored_max")
+LOOSER_IF_LESS = ("pairs_min", "pairs_for_interval")
+
+
+class Recorded(NamedTuple):
+    """What was written, and where the scenario stands with it."""
+
+    line: Line
+    standing: Standing
+
+
+def record_verdict(root: Path, scenario_name: str, actor: str, target: str | None = None) -> Recorded:
+    """Append the verdict of reports/evaluate/<scenario>/<target>.json, with copies of its evidence in governance/evidence.
+
+    Raises InputError or IntegrityError where a file is missing, or is not what dvc.lock or the comparison recorded, and Hold where a
+    PASS would not count because the git tree has changes; then nothing is written.
+    """
+    params, scenario = settings(root, scenario_name)
+    path, found = comparison_at_hand(root, params, scenario, target)
+    candidate, baseline = prove(root, found)
+    if found.verdict.outcome == "PASS" and (changed := changes(root, OWN)):
+        names = ", ".join(changed[:5])
+        raise Hold(f"expected a clean git tree, so that the PASS can be made again; changed: {names}; commit, then record it")
+    judged = verdict_line(root, params, scenario, path, found, candidate, baseline)
+    with held_history(root) as history:
+        line = history.append(judged, actor, f"recorded {path}")
+        return Recorded(line, standing_of(history.lines, scenario.world, scenario.name))
+
+
+def settings(root: Path, scenario_name: str) -> tuple[Params, Scenario]:
+    """params.yaml as the scenario has it, and the scenario."""
+    scenario = load_scenario(scenario_name, root / "scenarios")
+    return for_scenario(load_params(root / "params.yaml"), scenario), scenario
+
+
+def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: str | None) -> tuple[Path, Comparison]:
+    """The comparison for `target` (default: the headline's), as dvc.lock records it and for the target that the scenario names now."""
+    name = target or headline_target(params, scenario)
+    if name not in scenario.targets:
+        raise UsageError(f"{scenario.name}: expected one of the targets {', '.join(scenario.targets)}, got {name!r}")
+    path = COMPARISONS / scenario.name / f"{name}.json"
+    found = read_record(root / path, Comparison, made_by="dvc repro evaluate")
+    require_at_hand(root, stage_of(root, path), path)
+    wanted = Target(name=name, **scenario.targets[name].model_dump())
+    if found.target != wanted or found.scenario != scenario.name:
+        raise IntegrityError(
+            f"{path}: expected target {name} of {scenario.name} as the scenario file has it, found another; `dvc repro`"
+        )
+    return path, found
+
+
+def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
+    """The trainings of candidate and scratch: their files have the hashes that the comparison names and give its verdict again."""
+    trainings = {}
+    for evidence in found.verdict.evidence:
+        if (sha256 := sha256_file(root / evidence.path)) != evidence.sha256:
+            raise IntegrityError(f"{evidence.path}: expected hash {evidence.sha256}, as it was compared, found {sha256}")
+        training = training_of(root, Path(evidence.path))
+        trainings[training.runs.arm] = training
+    arms = (found.candidate.arm, found.scratch.arm)
+    if arms[0] == arms[1] or set(arms) != set(trainings):
+        raise InputError(f"expected the runs of a candidate and of scratch as evidence, got {', '.join(trainings) or 'nothing'}")
+    candidate, scratch = (trainings[arm] for arm in arms)
+    again = compare(candidate.runs, scratch.runs, found.target, found.limits, found.verdict.evidence)
+    for what, recorded, computed in (
+        ("outcome", found.verdict.outcome, again.verdict.outcome),
+        ("reasons", [r.code for r in found.verdict.reasons], [r.code for r in again.verdict.reasons]),
+        ("pairs", found.pairs, again.pairs),
+    ):
+        if recorded != computed:
+            raise IntegrityError(
+                f"{found.scenario}, {found.target.name}: expected the {what} that its evidence gives, found others"
+            )
+    return candidate, scratch
+
+
+def verdict_line(
+    root: Path, params: Params, scenario: Scenario, path: Path, found: Comparison, candidate: Training, baseline: Training
+) -> Judged:
+    """All facts of a verdict that promotion asks for."""
+    if candidate.dataset is None or candidate.dataset_sha256 is None:
+        raise InputError(f"{candidate.path}: expected an arm that learned from a validated dataset, dvc.lock names none")
+    phases = params.arms[candidate.runs.arm].phases
+    evidence = tuple(keep_evidence(root, training.path) for training in (candidate, baseline))
+    comparison = keep_evidence(root, path)
+    passed = comparison.sha256 if found.verdict.outcome == "PASS" else None
+    return Judged(
+        world=scenario.world,
+        scenario=scenario.name,
+        outcome=found.verdict.outcome.value,
+        arm=candidate.runs.arm,
+        target_sha256=sha256_json(found.target.model_dump(mode="json")),
+        design_sha256=sha256_json(candidate.runs.design.model_dump(mode="json")),
+        schedule_sha256=candidate.schedule_sha256,
+        dataset=candidate.dataset,
+        dataset_sha256=candidate.dataset_sha256,
+        run_id=f"{candidate.runs.arm}-{evidence[0].sha256[:12]}",
+        seeds=tuple(run.seed for run in candidate.runs.runs),
+        checkpoints=tuple(run.checkpoint_sha256 for run in candidate.runs.runs),
+        comparison=comparison,
+        evidence=evidence,
+        evidence_sha256=sha256_json([e.sha256 for e in evidence]),
+        anneal_cycles=len({i if phase.cycle is None else phase.cycle for i, phase in enumerate(phases)}),
+        candidate=put_forward(root, candidate, found.target.mode, passed),
+        baseline=put_forward(root, baseline, found.target.mode, None),
+        metrics=metrics_of(found),
+        required_passes=params.promotion.required_passes,
+        clean_tree=not changes(root, OWN),
+        loosened=loosened(found.limits),
+        git_revision=head(root),
+        process=process_key(),
+    )
+
+
+def loosened(limits: ComparisonLimits) -> tuple[str, ...]:
+    """Names of the rules that are looser than the default."""
+    default = ComparisonLimits()
+    more = [name for name in LOOSER_IF_MORE if getattr(limits, name) > getattr(default, name)]
+    return (*more, *(name for name in LOOSER_IF_LESS if getattr(limits, name) < getattr(default, name)))
+
+
+def metrics_of(found: Comparison) -> dict[str, float | None]:
+    """What a person wants to see beside a verdict."""
+    exam, ratio = found.candidate.exams[found.target.mode], found.online
+    return {
+        "ratio": ratio.geometric_mean if ratio else None,
+        "ratio_upper": ratio.upper if ratio else None,
+        "success_rate": exam.success / exam.episodes,
+        "harm_rate": exam.harm / exam.episodes,
+        "return_mean": exam.return_iqm,
+    }

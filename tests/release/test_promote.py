@@ -1,0 +1,233 @@
+"""From two verdicts to a release, and everything that stands in the way of one."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.released import Project
+
+from headstart.errors import GateFailed, Hold, InputError, IntegrityError
+from headstart.records.history import read_history
+from headstart.records.releases import require_release
+from headstart.release.journal import record_drill
+from headstart.release.promote import promote
+from headstart.release.verdict import record_verdict
+
+
+def test_two_passes_of_two_processes_make_a_candidate_ready(ready: Project) -> None:
+    found = ready.standing()
+
+    assert (found.state, found.pass_streak) == ("ready", 2)
+    assert found.candidate.release.checkpoint == "models/walk/anneal/pretrained/seed-10"  # 96 of 100: the best last evaluation
+    assert found.candidate.ready_at == found.last_evaluated_at
+
+
+def test_promotion_writes_the_history_the_pointer_and_the_registry(ready: Project) -> None:
+    done = ready.headstart("promote", "walk", "--by", "Ada", "--reason", "spring release")
+
+    assert done.code == 0, done.err
+    assert ready.standing().state == "promoted"
+    current = ready.used().current
+    assert current.id in done.out
+    assert current.verified
+    assert ready.used().previous.arm == ready.used().initial.arm == "scratch"
+    require_release(current, ready.root / ".headstart/releases" / current.id)
+    assert ready.git("tag").split() == ["walk#prod#1", "walk@v1.0.0"]
+    last = read_history(ready.root / "governance/history.ndjson")[-1]
+    assert (last.actor, last.reason, last.record.registry) == ("Ada", "spring release", "walk@v1.0.0")
+
+
+def test_after_a_promotion_everything_verifies_and_a_second_one_needs_new_passes(ready: Project) -> None:
+    promote(ready.root, "walk", "Ada", "spring")
+    ready.commit()
+
+    assert ready.headstart("verify").code == 0
+    with pytest.raises(Hold, match="expected 2 passes in a row, counted 0"):
+        promote(ready.root, "walk", "Ada", "again")
+
+
+def test_one_pass_is_not_enough(project: Project) -> None:
+    project.record()
+    project.commit()
+
+    done = project.headstart("promote", "walk", "--by", "Ada", "--reason", "hurry")
+
+    assert done.code == 5
+    assert "counted 1: needs 1 more pass in a row" in done.err
+    assert not project.git("tag")
+
+
+def test_the_same_evidence_counts_once(project: Project) -> None:
+    for _ in range(2):
+        recorded = project.record()
+
+    assert "the same evidence was judged before" in recorded.standing.note
+    assert project.standing().pass_streak == 1
+
+
+def test_two_passes_of_one_process_count_once(project: Project) -> None:
+    record_verdict(project.root, "walk", "Ada")
+    project.train(range(10, 20))
+    project.commit()
+
+    recorded = record_verdict(project.root, "walk", "Ada")
+
+    assert "the same process recorded a verdict before" in recorded.standing.note
+    assert (recorded.standing.state, recorded.standing.pass_streak) == ("monitoring", 1)
+
+
+def test_seeds_that_were_judged_before_do_not_count_again(project: Project) -> None:
+    project.record()
+    project.train(range(1, 11))
+    project.commit()
+
+    assert "checkpoints were judged before" in project.record().standing.note
+    assert project.standing().pass_streak == 1
+
+
+def test_an_easier_target_starts_its_own_count(project: Project) -> None:
+    project.record()
+    project.train(range(10, 20))
+    project.commit()
+
+    project.record("easy")
+
+    assert (project.standing().state, project.standing().pass_streak) == ("monitoring", 1)
+
+
+def test_a_failed_verdict_refuses_with_6(ready: Project) -> None:
+    ready.train(range(20, 30), good=False)
+    ready.commit()
+    record_verdict(ready.root, "walk", "Ada")
+
+    assert ready.standing().last_result == "FAIL"
+    with pytest.raises(GateFailed, match="FAIL: the count of passes begins again"):
+        promote(ready.root, "walk", "Ada", "anyway")
+
+
+def test_a_pass_on_a_tree_with_changes_is_not_written(project: Project) -> None:
+    (project.root / "dvc.yaml").write_text((project.root / "dvc.yaml").read_text() + "# edited\n")
+
+    with pytest.raises(Hold, match=r"changed: dvc\.yaml"):
+        record_verdict(project.root, "walk", "Ada")
+
+    assert not (project.root / "governance").exists()
+
+
+def test_a_comparison_that_its_evidence_does_not_give_is_refused(project: Project) -> None:
+    project.train(range(10), good=False)
+    path = project.root / "reports/evaluate/walk/beyond.json"
+    bad = json.loads(path.read_text())
+    project.train(range(10))
+    good = json.loads(path.read_text())
+    project.train(range(10), good=False)
+    path.write_text(json.dumps(bad | {"verdict": good["verdict"] | {"evidence": bad["verdict"]["evidence"]}}, indent=2) + "\n")
+    project.dvc_commit()
+    project.commit()
+
+    with pytest.raises(IntegrityError, match="expected the outcome that its evidence gives"):
+        record_verdict(project.root, "walk", "Ada")
+
+
+def test_a_loosened_rule_does_not_count(project: Project) -> None:
+    from headstart.govern.findings import ComparisonLimits
+
+    paths = Path("models/walk/anneal/pretrained/runs.json"), Path("models/walk/baseline/runs.json")
+    project.compare(*paths, limits=ComparisonLimits(resamples=200, ratio_max=3.0, harm_rise_max=0.5))
+    project.dvc_commit()
+    project.commit()
+
+    recorded = record_verdict(project.root, "walk", "Ada")
+
+    assert "looser than the default: ratio_max, harm_rise_max" in recorded.standing.note
+    assert recorded.standing.pass_streak == 0
+
+
+@pytest.mark.parametrize(
+    ("missing", "words"),
+    [
+        ("reports/evaluate/walk/beyond.json", "expected a file, found none; `dvc repro evaluate` makes it"),
+        ("models/walk/baseline/runs.json", "expected a readable file"),
+        ("data/walk/validated.json", "expected a readable file"),
+    ],
+)
+def test_a_verdict_without_its_files_is_refused(project: Project, missing: str, words: str) -> None:
+    (project.root / missing).unlink()
+
+    with pytest.raises(InputError, match=words):
+        record_verdict(project.root, "walk", "Ada")
+
+
+def test_a_missing_checkpoint_refuses_and_names_the_file(ready: Project) -> None:
+    (ready.root / "models/walk/anneal/pretrained/seed-10/weights.safetensors").unlink()
+
+    with pytest.raises(InputError, match=r"seed-10/weights\.safetensors: expected a readable file"):
+        promote(ready.root, "walk", "Ada", "now")
+
+
+def test_a_changed_checkpoint_withdraws_the_candidate(ready: Project) -> None:
+    path = ready.root / "models/walk/anneal/pretrained/seed-10/weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+
+    with pytest.raises(IntegrityError, match="the candidate was withdrawn"):
+        promote(ready.root, "walk", "Ada", "now")
+
+    assert (ready.standing().state, ready.standing().pass_streak) == ("monitoring", 0)
+
+
+def test_a_newer_dataset_withdraws_the_candidate(ready: Project) -> None:
+    ready.train(range(10, 20), dataset="b")
+    ready.commit()
+
+    with pytest.raises(Hold, match="expected the newest dataset walk@"):
+        promote(ready.root, "walk", "Ada", "now")
+
+    assert ready.standing().state == "monitoring"
+
+
+def test_without_a_drill_the_command_to_run_is_named(project: Project) -> None:
+    for seeds in (range(10), range(10, 20)):
+        project.train(seeds)
+        project.commit()
+        project.record()
+    project.commit()
+
+    with pytest.raises(Hold, match="none was ever recorded; `headstart drill rollback` runs it"):
+        promote(project.root, "walk", "Ada", "now")
+
+
+def test_a_drill_that_failed_refuses(ready: Project) -> None:
+    record_drill(ready.root, False, 3, ["nonfinite"], "Ada", "again")
+    ready.commit()
+
+    with pytest.raises(Hold, match="expected a rollback drill that passed"):
+        promote(ready.root, "walk", "Ada", "now")
+
+
+def test_lines_that_are_not_committed_refuse(project: Project) -> None:
+    for seeds in (range(10), range(10, 20)):
+        project.train(seeds)
+        project.commit()
+        project.record()
+
+    with pytest.raises(Hold, match="expected all its lines and their evidence in git"):
+        promote(project.root, "walk", "Ada", "now")
+
+
+def test_without_a_way_back_there_is_no_way_forward(ready: Project) -> None:
+    import shutil
+
+    shutil.rmtree(ready.root / "models/walk/baseline")
+    shutil.rmtree(ready.root / ".dvc/cache")
+
+    with pytest.raises(Hold, match="expected a way back before going forward"):
+        promote(ready.root, "walk", "Ada", "now")
+    assert ready.standing().state == "ready"
+
+
+def test_a_reason_that_hides_characters_is_refused(ready: Project) -> None:
+    done = ready.headstart("release", "withdraw", "walk", "--by", "Ada", "--reason", "fine\u202edab")
+
+    assert done.code == 3
+    assert "expected one line of printable text" in done.err
+    assert ready.standing().state == "ready"

@@ -1,0 +1,227 @@
+"""A small project in git and DVC whose arms really left files: what `headstart release` finds after `dvc repro`."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import chdir
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import yaml
+
+from headstart.govern.comparison import compare
+from headstart.govern.findings import ComparisonLimits
+from headstart.govern.promotion import Standing
+from headstart.govern.target import Target
+from headstart.govern.verdict import Evidence
+from headstart.lineage.verify import HISTORY, RELEASES
+from headstart.records.catalogue import Entry, add_entry
+from headstart.records.checkpoint import Card, save_checkpoint
+from headstart.records.files import read_record, sha256_file, write_record
+from headstart.records.history import read_history
+from headstart.records.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, WorldRange, manifest_of
+from headstart.records.observation import ObservationSchema
+from headstart.records.releases import InUse, Releases
+from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.release import journal
+from headstart.release.verdict import Recorded, record_verdict
+
+REPOSITORY = Path(__file__).parents[1]
+EVERY, POINTS = 1000, 13
+SECTION = {"success_rate": 0.9, "return_mean": 1.5, "consecutive": 2}
+EASY = {"success_rate": 0.5, "consecutive": 2}
+SCHEMA = ObservationSchema(world="toy", features=("x",), actions=("left", "right"), reward_terms=("goal",))
+STAGES = {
+    "baseline@walk": (["scenarios/walk.yaml"], ["arms.scratch", "seeds"], "models/walk/baseline"),
+    "anneal@walk-pretrained": (
+        ["scenarios/walk.yaml", "data/walk/validated.json"],
+        ["arms.pretrained", "seeds"],
+        "models/walk/anneal/pretrained",
+    ),
+    "evaluate": (["models"], ["candidate", "comparison"], "reports/evaluate"),
+}
+
+
+def score(success: int, return_mean: float) -> Score:
+    return Score(episodes=100, success=success, harm=4, return_mean=return_mean, return_sd=0.1)
+
+
+class Ended(NamedTuple):
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+class Project:
+    """The project's root, and what a person does in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def git(self, *arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=self.root, check=True, capture_output=True, text=True).stdout
+
+    def headstart(self, *arguments: str) -> Ended:
+        """A command in a process of its own."""
+        script = "from headstart.cli import main; main()"
+        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], cwd=self.root, capture_output=True, text=True, env=environment
+        )
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    def commit(self) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message", "More")
+
+    def train(self, seeds: Sequence[int], good: bool = True, dataset: str = "a") -> None:
+        """What `dvc repro` leaves for these seeds, in the tree, in dvc.lock and in DVC's cache; not committed to git."""
+        params = yaml.safe_load((self.root / "params.yaml").read_text()) | {"seeds": list(seeds)}
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params))
+        self._dataset(dataset)
+        candidate = self._arm("pretrained", "anneal/pretrained", seeds, 2 if good else 9, 5000)
+        scratch = self._arm("scratch", "baseline", seeds, 9, 0)
+        self.compare(candidate, scratch)
+        self.dvc_commit()
+
+    def compare(self, candidate: Path, scratch: Path, limits: ComparisonLimits | None = None) -> None:
+        evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in (candidate, scratch)]
+        arms = [read_record(self.root / path, ArmRuns) for path in (candidate, scratch)]
+        for name, section in (("beyond", SECTION), ("easy", EASY)):
+            found = compare(*arms, Target(name=name, **section), limits or ComparisonLimits(resamples=200), evidence)  # type: ignore[arg-type]
+            write_record(self.root / f"reports/evaluate/walk/{name}.json", found)
+
+    def dvc_commit(self) -> None:
+        from dvc.repo import Repo
+
+        with chdir(self.root), Repo() as repo:
+            repo.commit(force=True)
+
+    def record(self, target: str | None = None) -> Recorded:
+        """What `headstart release record` does, as if in a process of its own."""
+        journal._TOKEN = secrets.token_hex(16)
+        return record_verdict(self.root, "walk", "Ada", target)
+
+    def standing(self) -> Standing:
+        return journal.standing_of(read_history(self.root / HISTORY), "toy", "walk")
+
+    def used(self) -> InUse:
+        return read_record(self.root / RELEASES, Releases).scenarios["walk"]
+
+    def _arm(self, arm: str, folder: str, seeds: Sequence[int], reach: int, demonstrations: int) -> Path:
+        home = self.root / "models/walk" / folder
+        shutil.rmtree(home, ignore_errors=True)
+        runs = [self._seed(arm, home, seed, reach + seed % 2) for seed in seeds]
+        design = EvaluationDesign(
+            scenario_sha256="5" * 64, evaluation_seed=1, evaluation_worlds=100, every=EVERY, exam_seed=2, exam_worlds=100
+        )
+        record = ArmRuns(scenario="walk", arm=arm, design=design, demonstration_steps=demonstrations, runs=tuple(runs))
+        write_record(home / "runs.json", record)
+        return (home / "runs.json").relative_to(self.root)
+
+    def _seed(self, arm: str, home: Path, seed: int, at: int) -> SeedRun:
+        card = Card(
+            kind="policy", scenario="walk", arm=arm, seed=seed, env_steps=12000, observation=SCHEMA, network={}, lineage={}
+        )
+        weights = {"w": np.array([seed, len(arm)], np.float32)}
+        saved = save_checkpoint(home / f"seed-{seed}", weights, card)
+        assert saved.weights_sha256 is not None
+        scores = [score(95 + (seed % 7 == 3), 1.8) if point >= at else score(10, 0.2) for point in range(POINTS)]
+        return SeedRun(
+            seed=seed,
+            budget=(POINTS - 1) * EVERY,
+            env_steps=(POINTS - 1) * EVERY,
+            curve=tuple(CurvePoint(env_steps=i * EVERY, sampled=s, deterministic=s) for i, s in enumerate(scores)),
+            exam={"sampled": score(95, 1.8), "deterministic": score(95, 1.8)},
+            checkpoint_sha256=saved.weights_sha256,
+        )
+
+    def _dataset(self, expert: str) -> None:
+        manifest = manifest_for(expert)
+        write_record(self.root / "data/walk/validated.json", manifest)
+        entry = Entry(
+            dataset=manifest.dataset,
+            version=manifest.version,
+            scenario="walk",
+            manifest="data/walk/validated.json",
+            manifest_sha256=sha256_file(self.root / "data/walk/validated.json"),
+            episodes=2,
+            steps=30,
+            expert=expert,
+            policy_sha256="6" * 64,
+            created_at="2026-01-01T00:00:00.000Z",
+            git_revision=None,
+            parameters={},
+            licence="Apache-2.0",
+        )
+        add_entry(self.root / "data/catalogue.json", entry)
+
+
+def manifest_for(expert: str) -> DatasetManifest:
+    part = Part(worlds=1, episodes=1, steps=15)
+    facts = DatasetFacts(
+        dataset="walk",
+        scenario="walk",
+        scenario_sha256="5" * 64,
+        expert=expert,
+        policy_sha256="6" * 64,
+        seeds=(7,),
+        worlds=WorldRange(first=100, count=2),
+        accepted=Tally(episodes=2, steps=30),
+        rejected=Tally(episodes=0, steps=0),
+        rejection_reasons={},
+        observation_sha256="c" * 64,
+        files={},
+        quality={},
+        splits=Splits(rule="by hash of world", seed=0, heldout_share=0.5, train=part, heldout=part),
+    )
+    return manifest_of(facts, "validated")
+
+
+def describe(root: Path) -> None:
+    """params.yaml, scenarios/walk.yaml and dvc.yaml."""
+    params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
+    params |= {"scenarios": ["walk"], "comparison": {"target": "beyond", "max_ratio": 0.7, "max_success_loss": 0.05}}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    scenario = {
+        "world": "toy",
+        "horizon": 10,
+        "setup": {},
+        "success": ["goal >= 1"],
+        "harm": ["bumps >= 1"],
+        "expert": {"policy": "scripted", "success_rate": 0.9, "harm_rate": 0.1},
+        "targets": {"easy": EASY, "beyond": SECTION},
+    }
+    (root / "scenarios").mkdir()
+    (root / "scenarios/walk.yaml").write_text(yaml.safe_dump(scenario))
+    stages = {
+        name.replace("@", "_"): {"cmd": "true", "deps": deps, "params": params, "outs": [out]}
+        for name, (deps, params, out) in STAGES.items()
+    }
+    artifacts = {"walk": {"path": "models/walk/anneal/pretrained", "type": "model"}}
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages, "artifacts": artifacts}))
+    (root / ".gitignore").write_text("/data/*/\n/models/*/\n/reports/*\n.headstart/\n.dvc-remote/\n")
+
+
+def new_project(root: Path) -> Project:
+    """A repository with a description of the project, and nothing that a stage made."""
+    project = Project(root)
+    project.git("init", "--quiet", "--initial-branch", "main")
+    project.git("config", "user.name", "Ada")
+    project.git("config", "user.email", "ada@example.org")
+    subprocess.run(["dvc", "init", "--quiet"], cwd=root, check=True)
+    (root / ".dvcignore").write_bytes((REPOSITORY / ".dvcignore").read_bytes())
+    describe(root)
+    return project
+
+
+def copy_of(source: Path, root: Path) -> Project:
+    """Another project with the same files and the same past."""
+    shutil.copytree(source, root, symlinks=True)
+    return Project(root)
