@@ -7,6 +7,8 @@ from headstart.errors import Hold, InputError, IntegrityError, UsageError
 from headstart.govern.comparison import Comparison, compare
 from headstart.govern.findings import ComparisonLimits
 from headstart.govern.promotion import Standing
+from headstart.govern.shift import find_shift
+from headstart.govern.shift_findings import ShiftLimits
 from headstart.govern.target import Target
 from headstart.lineage.git import changes, head
 from headstart.lineage.lock import require_at_hand, stage_of
@@ -14,6 +16,7 @@ from headstart.params import Params, Scenario, for_scenario, headline_target, lo
 from headstart.records.files import read_record, sha256_file, sha256_json
 from headstart.records.history import Line
 from headstart.records.history_kinds import Judged
+from headstart.records.shift import CloneShift
 from headstart.release.journal import OWN, held_history, keep_evidence, process_key, standing_of
 from headstart.release.training import Training, put_forward, training_of
 
@@ -71,17 +74,22 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
 
 def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
     """The trainings of candidate and scratch: their files have the hashes that the comparison names and give its verdict again."""
-    trainings = {}
+    trainings, clone = {}, None
     for evidence in found.verdict.evidence:
         if (sha256 := sha256_file(root / evidence.path)) != evidence.sha256:
             raise IntegrityError(f"{evidence.path}: expected hash {evidence.sha256}, as it was compared, found {sha256}")
+        if Path(evidence.path).name != "runs.json":
+            clone = read_record(root / evidence.path, CloneShift)
+            continue
         training = training_of(root, Path(evidence.path))
         trainings[training.runs.arm] = training
     arms = (found.candidate.arm, found.scratch.arm)
     if arms[0] == arms[1] or set(arms) != set(trainings):
         raise InputError(f"expected the runs of a candidate and of scratch as evidence, got {', '.join(trainings) or 'nothing'}")
     candidate, scratch = (trainings[arm] for arm in arms)
-    again = compare(candidate.runs, scratch.runs, found.target, found.limits, found.verdict.evidence)
+    judged_for_shift = any(name.startswith("shift_") for name in found.verdict.thresholds)
+    shift = find_shift(candidate.runs, scratch.runs, clone, ShiftLimits()) if judged_for_shift else None
+    again = compare(candidate.runs, scratch.runs, found.target, found.limits, found.verdict.evidence, shift)
     for what, recorded, computed in (
         ("outcome", found.verdict.outcome, again.verdict.outcome),
         ("reasons", [r.code for r in found.verdict.reasons], [r.code for r in again.verdict.reasons]),

@@ -6,9 +6,10 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import Error as GymnasiumError
+from gymnasium.spaces import flatdim, flatten
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from gymnasium.wrappers import FlattenObservation, RescaleAction
+from gymnasium.wrappers import OrderEnforcing
 from pydantic import BaseModel, ConfigDict
 
 from headstart.errors import InputError, MissingExtra, UsageError
@@ -32,14 +33,16 @@ class GymSetup(BaseModel):
 class GymWorld(World):
     """W copies of a Gymnasium environment, through `gymnasium.make_vec`, each an own world of one agent.
 
-    Observation: "features" [N, F] f32, the environment's observation flattened (`gymnasium.spaces.flatten`); for named actions "mask"
-    [N, K] u8, all ones. Actions: a Discrete(K) space gives ids 0 … K − 1; a bounded Box gives D reals in [−1, 1], stretched to its bounds.
-    Reward: the environment's own, one term. Start: `reset(seed)` seeds every copy from the seed and its world id, so a world is the same
-    whatever W is; later episodes go on with the copy's own stream. End: as the environment says, and truncation at the scenario's horizon.
-    Counters: return, steps, terminated, and the keys of `setup.info` from the last step's info.
+    Observation: "features" [N, F] f32, a one-dimensional Box as it is or a Discrete(F) as one-hot; for named actions "mask" [N, K] u8, all
+    ones. Actions: a Discrete(K) space gives ids 0 … K − 1; a bounded Box gives D reals in [−1, 1], stretched to its bounds. Reward: the
+    environment's own, one term. Start: every episode is the environment's `reset(seed)` with a hash of the seed, the world id and the number
+    of the episode, so it is the same whatever W is and whatever came before it. End: as the environment says, and truncation at the
+    scenario's horizon, which replaces the environment's own limit. Counters: return, steps, terminated, and the keys of `setup.info` from
+    the last step's info.
 
-    There is no scripted expert; a scenario trains one. Episodes cannot start in their middle (`stagger` is ignored), and a state cannot be
-    saved, because Gymnasium has no such interface.
+    There is no scripted expert; a scenario trains one. Episodes cannot start in their middle (`stagger` is ignored). Gymnasium cannot save a
+    state, so a snapshot holds the episode's seed and actions, and `restore` plays them again: exact for every environment that its seed and
+    its actions determine.
     """
 
     def __init__(
@@ -54,28 +57,31 @@ class GymWorld(World):
     ) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
         checked = read_setup(GymSetup, setup)
-        self._envs = _make(checked, num_worlds, horizon)
-        observed, acting = self._envs.single_observation_space, self._envs.single_action_space
-        assert isinstance(observed, gym.spaces.Box)
+        envs = _make(checked, num_worlds)
+        self._envs = [_without_watchers(env) for env in envs.envs]
+        self._observed, acting = envs.single_observation_space, envs.single_action_space
+        discrete = isinstance(acting, gym.spaces.Discrete)
+        features, reals = flatdim(self._observed), 0 if discrete else flatdim(acting)
         self._keys = checked.info
         stats = (*OWN_STATS, *checked.info)
-        discrete = isinstance(acting, gym.spaces.Discrete)
         self.names = WorldSpec(
             world="gym",
-            features=tuple(f"observation_{i}" for i in range(observed.shape[0])),
+            features=tuple(f"observation_{i}" for i in range(features)),
             actions=tuple(f"action_{i}" for i in range(int(acting.n))) if isinstance(acting, gym.spaces.Discrete) else (),
             reward_terms=("reward",),
             stats=stats,
-            action_low=() if discrete else (-1.0,) * (acting.shape or (0,))[0],
-            action_high=() if discrete else (1.0,) * (acting.shape or (0,))[0],
+            action_low=(-1.0,) * reals,
+            action_high=(1.0,) * reals,
         )
         self.success, self.harm = all_hold(success, stats), any_holds(harm, stats)
         self.num_worlds = self.num_envs = num_worlds
         self.num_agents, self.horizon = 1, horizon
-        self._ids = first_world + np.arange(num_worlds)
-        self._first_action = int(acting.start) if isinstance(acting, gym.spaces.Discrete) else 0
+        self._ids, self._seed = first_world + np.arange(num_worlds), 0
+        self._episode, self._tick = np.zeros(num_worlds, np.int64), np.zeros(num_worlds, np.int64)
+        done = (num_worlds, horizon, *(acting.shape or ()))
+        self._taken = np.zeros(done, acting.dtype)  # what every copy did in its episode, for snapshots
         self._stats = np.zeros((num_worlds, 1, len(stats)))
-        spaces: dict[str, gym.Space[Any]] = {"features": gym.spaces.Box(-np.inf, np.inf, observed.shape, np.float32)}
+        spaces: dict[str, gym.Space[Any]] = {"features": gym.spaces.Box(-np.inf, np.inf, (features,), np.float32)}
         if discrete:
             spaces["mask"] = gym.spaces.Box(0, 1, (len(self.names.actions),), np.uint8)
         self.single_observation_space, self.single_action_space = gym.spaces.Dict(spaces), acting
@@ -84,32 +90,34 @@ class GymWorld(World):
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
-        seeds = None if seed is None else [int(np.random.SeedSequence([seed, int(w)]).generate_state(1)[0]) for w in self._ids]
-        observation, _ = self._envs.reset(seed=seeds)  # type: ignore[arg-type]  # SyncVectorEnv takes one for each copy
-        self._stats[:] = 0
-        return self._observations(observation), {}
+        self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
+        self._episode[:], self._tick[:], self._stats[:] = 0, 0, 0
+        self._features = self._rows([self._begin(w) for w in range(self.num_worlds)])
+        return self._observations(), {}
 
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
-        acts = np.asarray(actions)
-        wanted = (self.num_envs,) if self.names.actions else (self.num_envs, len(self.names.action_low))
-        if acts.shape != wanted:
-            raise UsageError(f"actions: expected {list(wanted)}, got {list(acts.shape)}")
-        acts = acts + self._first_action if self.names.actions else acts.clip(self.names.action_low, self.names.action_high)
-        observation, reward, terminated, truncated, info = self._envs.step(acts)
+        acts = self._own(np.asarray(actions))
+        self._taken[np.arange(self.num_worlds), self._tick] = acts
+        steps = [env.step(act) for env, act in zip(self._envs, acts if acts.ndim > 1 else acts.tolist(), strict=True)]
+        seen, rewards, terminations, truncations, infos = zip(*steps, strict=True)
+        self._features = self._rows(seen)
+        reward, terminated = np.array(rewards, np.float64), np.array(terminations, bool)
+        self._tick += 1
+        truncated = (np.array(truncations, bool) | (self._tick == self.horizon)) & ~terminated
         ended = terminated | truncated
-        self._count(reward, terminated, ended, info)
-        stats = self._stats.copy()
-        self._stats[ended] = 0
-        final = observation.copy()
-        for w in np.flatnonzero(ended):
-            final[w] = info["final_obs"][w]
+        own = self._stats[:, 0]
+        own[:, 0] += reward
+        own[:, 1], own[:, 2] = self._tick, terminated
+        stats, final = self._stats, self._features
+        if ended.any():
+            stats, final = self._end(np.flatnonzero(ended), infos)
         told = {
             "reward_terms": reward[:, None].astype(np.float32),
-            "final_obs": {"features": final.astype(np.float32)},
+            "final_obs": {"features": final.copy()},
             "episode_end": ended,
-            "stats": stats,
+            "stats": stats.copy(),
         }
-        return self._observations(observation), reward.astype(np.float32), terminated, truncated & ~terminated, told
+        return self._observations(), reward.astype(np.float32), terminated, truncated, told
 
     def expert_actions(self) -> Array:
         raise UsageError("a Gymnasium environment has no scripted expert; say `expert: {policy: ppo}` in the scenario")
@@ -119,54 +127,101 @@ class GymWorld(World):
         return self._stats.copy()
 
     def snapshot(self) -> dict[str, Array]:
-        raise UsageError("the state of a Gymnasium environment cannot be saved")
+        kept = {
+            "seed": np.array(self._seed),
+            "episode": self._episode,
+            "tick": self._tick,
+            "taken": self._taken,
+            "stats": self._stats,
+        }
+        return {name: value.copy() for name, value in kept.items()}
 
     def restore(self, snapshot: dict[str, Array]) -> Observations:
-        raise UsageError("the state of a Gymnasium environment cannot be restored")
+        self._seed = int(snapshot["seed"])
+        self._episode[:], self._tick[:] = snapshot["episode"], snapshot["tick"]
+        self._taken[:], self._stats[:] = snapshot["taken"], snapshot["stats"]
+        self._features = self._rows([self._replayed(w) for w in range(self.num_worlds)])
+        return self._observations()
 
-    def _count(self, reward: Array, terminated: Array, ended: Array, info: dict[str, Any]) -> None:
-        own = self._stats[:, 0]
-        own[:, 0] += reward
-        own[:, 1] += 1
-        own[:, 2] = terminated
-        last = info.get("final_info", {})
-        for k, key in enumerate(self._keys, start=len(OWN_STATS)):
-            own[ended, k] = np.asarray(last.get(key, np.zeros(self.num_worlds)), float)[ended]
+    def _own(self, actions: Array) -> Array:
+        """Actions of the contract as the environment takes them: [N], or [N, D] within its bounds."""
+        space = self.single_action_space
+        wanted = (self.num_envs,) if self.names.actions else (self.num_envs, len(self.names.action_low))
+        if actions.shape != wanted:
+            raise UsageError(f"actions: expected {list(wanted)}, got {list(actions.shape)}")
+        if isinstance(space, gym.spaces.Discrete):
+            return actions + int(space.start)
+        assert isinstance(space, gym.spaces.Box)
+        share = (actions.clip(-1.0, 1.0) + 1.0) / 2
+        stretched: Array = (space.low + share * (space.high - space.low)).clip(space.low, space.high)
+        return stretched.astype(space.dtype)
 
-    def _observations(self, features: Array) -> Observations:
-        seen = {"features": features.astype(np.float32)}
+    def _begin(self, w: int) -> Any:
+        """Reset copy w to its episode; returns what it shows."""
+        source = np.random.SeedSequence([self._seed, int(self._ids[w]), int(self._episode[w])])
+        return self._envs[w].reset(seed=int(source.generate_state(1)[0]))[0]
+
+    def _end(self, ended: Array, infos: tuple[dict[str, Any], ...]) -> tuple[Array, Array]:
+        """Begin anew in the worlds `ended`; returns counters and features as they were at the end."""
+        for w in ended:
+            self._stats[w, 0, len(OWN_STATS) :] = [float(infos[w].get(key, 0.0)) for key in self._keys]
+        stats, final = self._stats.copy(), self._features.copy()
+        self._episode[ended] += 1
+        self._tick[ended] = self._stats[ended] = 0
+        self._features[ended] = self._rows([self._begin(w) for w in ended])
+        return stats, final
+
+    def _replayed(self, w: int) -> Any:
+        """What copy w shows after the actions that it took in its episode."""
+        seen = self._begin(w)
+        acts = self._taken[w, : self._tick[w]]
+        for act in acts if acts.ndim > 1 else acts.tolist():
+            seen = self._envs[w].step(act)[0]
+        return seen
+
+    def _rows(self, seen: Sequence[Any]) -> Array:
+        """Observations of the environment as features [len(seen), F] f32."""
+        if isinstance(self._observed, gym.spaces.Discrete):
+            seen = [flatten(self._observed, one) for one in seen]
+        return np.array(seen, np.float32)
+
+    def _observations(self) -> Observations:
+        seen = {"features": self._features.copy()}
         return seen | {"mask": np.ones((self.num_worlds, len(self.names.actions)), np.uint8)} if self.names.actions else seen
 
 
-def _make(setup: GymSetup, num_worlds: int, horizon: int) -> gym.vector.VectorEnv[Any, Any, Any]:
+def _make(setup: GymSetup, num_worlds: int) -> gym.vector.SyncVectorEnv:
+    """W copies in one process, without a limit on steps: the world has its own."""
+    unlimited: dict[str, Any] = {"max_episode_steps": -1, "disable_env_checker": True}
     try:
-        probe = gym.make(setup.id, max_episode_steps=horizon, **setup.kwargs)
+        probe = gym.make(setup.id, **unlimited, **setup.kwargs)
         _require_supported(setup.id, probe)
-        wrappers: list[Any] = [FlattenObservation]
-        if isinstance(probe.action_space, gym.spaces.Box):
-            wrappers.append(lambda env: RescaleAction(env, np.float32(-1.0), np.float32(1.0)))
         probe.close()
-        return gym.make_vec(
-            setup.id,
-            num_worlds,
-            vectorization_mode="sync",
-            vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
-            wrappers=wrappers,
-            max_episode_steps=horizon,
-            **setup.kwargs,
-        )
-    except gym.error.DependencyNotInstalled as error:
-        raise MissingExtra(f"setup.id: {setup.id} needs a package that is not installed: {error}") from error
+        envs = gym.make_vec(setup.id, num_worlds, vectorization_mode="sync", **unlimited, **setup.kwargs)
+    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        extra = "; run `pip install --editable .[box2d]`" if "box2d" in str(error).lower() else ""
+        raise MissingExtra(f"setup.id: {setup.id} needs a package that is not installed{extra} ({error})") from error
     except (GymnasiumError, TypeError) as error:
         raise InputError(f"setup: gymnasium cannot make {setup.id!r} with {setup.kwargs}: {error}") from error
+    assert isinstance(envs, gym.vector.SyncVectorEnv)
+    return envs
+
+
+def _without_watchers(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
+    """The environment below the outermost wrappers that only watch the order of calls: this file keeps to it."""
+    while isinstance(env, OrderEnforcing):
+        env = env.env
+    return env
 
 
 def _require_supported(name: str, env: gym.Env[Any, Any]) -> None:
-    """Named or bounded real actions, and an observation that flattens to a row of numbers."""
+    """Named or bounded real actions, and an observation that is one row of numbers."""
     acting, observed = env.action_space, env.observation_space
     bounded = isinstance(acting, gym.spaces.Box) and len(acting.shape) == 1 and acting.is_bounded("both")
     if not (bounded or isinstance(acting, gym.spaces.Discrete)):
         raise InputError(f"setup.id: {name}: expected actions from Discrete or a bounded one-dimensional Box, got {acting}")
-    if not observed.is_np_flattenable or (size := gym.spaces.flatdim(observed)) > MAX_FEATURES:
-        got = observed if not observed.is_np_flattenable else f"{size} of {observed}"
-        raise InputError(f"setup.id: {name}: expected observations that flatten to at most {MAX_FEATURES} numbers, got {got}")
+    row = isinstance(observed, gym.spaces.Box) and len(observed.shape) == 1
+    if not (row or isinstance(observed, gym.spaces.Discrete)):
+        raise InputError(f"setup.id: {name}: expected observations from Discrete or a one-dimensional Box, got {observed}")
+    if (size := flatdim(observed)) > MAX_FEATURES:
+        raise InputError(f"setup.id: {name}: expected observations of at most {MAX_FEATURES} numbers, got {size} of {observed}")
