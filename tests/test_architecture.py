@@ -22,9 +22,8 @@ ARROWS = {
     "stages": {"params", "schedule", "records", "worlds", "learn", "govern", "lineage", "launch", "errors"},
     "view": {"records", "worlds", "govern", "schedule", "errors"},
     "release": {"params", "records", "govern", "lineage", "errors"},
-    "cli_release": {"release", "records", "govern", "lineage", "errors"},
     "cli": {
-        "cli_release",
+        "release",
         "params",
         "schedule",
         "records",

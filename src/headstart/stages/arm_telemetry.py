@@ -7,6 +7,7 @@ from platform import python_version
 from typing import Any
 
 import numpy as np
+from pydantic_core import to_jsonable_python
 
 import headstart
 from headstart.govern.control import Control
@@ -53,7 +54,9 @@ def started_fields(
         "worlds": recipe.ppo.worlds,
         "agents": trainer.evaluation.num_agents,
         "target": {"metric": "success_rate", "value": target.success_rate, "sustain_evals": target.consecutive},
-        "guardrails": [asdict(rule) for rule in limits(recipe, recipe.phases[0]).values()] if recipe.start == "bc" else (),
+        "guardrails": to_jsonable_python([asdict(rule) for rule in limits(recipe, recipe.phases[0]).values()])
+        if recipe.start == "bc"
+        else (),
         "telemetry_settings": {"every": 1},
     }
 
