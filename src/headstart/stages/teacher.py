@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from headstart.errors import GateFailed
@@ -22,11 +23,12 @@ def teacher_of(scenario: Scenario, world: World) -> Teacher:
     if network is None:
         return lambda seen: world.expert_actions()
     torch.set_num_threads(1)
+    low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
 
     @torch.no_grad()
     def act(seen: Observations) -> Array:
         chosen: Array = network.policy({name: torch.from_numpy(value) for name, value in seen.items()}).mode().numpy()
-        return chosen if world.names.actions else chosen.clip(world.names.action_low, world.names.action_high)
+        return chosen if world.names.actions else chosen.clip(low, high)
 
     return act
 
