@@ -73,8 +73,8 @@ FAULTS: Mapping[str, tuple[str, Changes]] = {
     "kpi_drop": ("half of the KPI is lost", _times("kpi", 0.5)),
     "success_drop": ("the task is forgotten", _is(success_rate=0.0)),
     "harm_rise": ("the policy turns reckless", _plus("harm_rate", 0.3)),
-    "queue_events": ("the queues fall silent", _is(queue_conflict_rate=0.0)),
-    "queue_intensity": ("conflicts turn twice as fierce", _times("queue_intensity_rate", 2.0)),
+    "queue_events": ("agents press one another all the time", _is(queue_conflict_rate=20.0)),
+    "queue_intensity": ("conflicts turn fierce", _is(queue_intensity_rate=40.0)),
     "late_help": ("nobody helps any more", _is(late_help_rate=0.0)),
     "bc_accuracy": ("the clone forgets its demonstrations", _is(bc_accuracy=0.5)),
 }

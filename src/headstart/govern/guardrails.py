@@ -25,7 +25,7 @@ Level = Literal["not applicable", "quiet", "flag", "breach"]
 Breach = Literal["freeze", "rollback", "stop"]
 Decided = Literal["continue", "hold", "freeze", "rollback", "stop"]
 
-BASE_FLOOR = 0.05  # a share is never taken of less than this, so that a reference near zero does not make noise a breach
+BASE_FLOOR = 0.05  # of what a share is taken of, in the unit of its metric
 ROUNDING = 1e-9  # 0.3 − 0.6 is not quite −0.3
 
 
@@ -53,6 +53,9 @@ class Guardrail:
     hits: int = 1  # checks in a row at breach level that decide
     base: str | None = None  # key of the reference; None: the metric
     inclusive: bool = False  # a breach begins at the limit, not beyond it
+    floor: float = (
+        BASE_FLOOR  # a share is never taken of less than this, so that a reference near zero does not make noise a breach
+    )
     beside: tuple[str, float] | None = None  # a breach also needs this metric of the same reading above this value
 
 
@@ -74,8 +77,11 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail("kpi_drop", "kpi", "evaluation", "below", "relative", 0.15, 0.30, "freeze", inclusive=True),
         Guardrail("success_drop", "success_rate", "evaluation", "below", "change", 0.10, 0.30, "freeze", inclusive=True),
         Guardrail("harm_rise", "harm_rate", "evaluation", "above", "change", 0.05, 0.15, "freeze", inclusive=True),
-        Guardrail("queue_events", "queue_conflict_rate", "evaluation", "outside", "relative", 0.15, 0.20, "rollback", hits=2),
-        Guardrail("queue_intensity", "queue_intensity_rate", "evaluation", "outside", "relative", 0.15, 0.20, "rollback", hits=2),
+        # fewer conflicts are what is hoped for; where agents stop competing at all, success and return fall
+        Guardrail("queue_events", "queue_conflict_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=0.5),
+        Guardrail(
+            "queue_intensity", "queue_intensity_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=0.5
+        ),
         # half of what the reference shows, and none at all
         Guardrail("late_help", "late_help_rate", "evaluation", "below", "relative", 0.5, 1.0, "rollback", hits=2, inclusive=True),
         Guardrail("bc_accuracy", "bc_accuracy", "evaluation", "below", "absolute", None, 0.90, "stop"),
@@ -214,7 +220,7 @@ def _moved(rule: Guardrail, value: float, base: float | None) -> float:
     """The value in the guardrail's own measure."""
     if base is None:
         return value
-    return (value - base) / max(abs(base), BASE_FLOOR) if rule.measure == "relative" else value - base
+    return (value - base) / max(abs(base), rule.floor) if rule.measure == "relative" else value - base
 
 
 def _beyond(rule: Guardrail, moved: float, limit: float, inclusive: bool = False) -> bool:

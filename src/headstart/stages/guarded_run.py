@@ -5,6 +5,7 @@ event ─▶ telemetry ─▶ reading ─▶ govern.control.judge ─┬─ cont
                                                        └─ freeze, stop: back to the newest safe weights, and the run is over
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -127,7 +128,7 @@ def _updated(guarded: GuardedRun, event: Updated) -> None:
 
 def _cloned(guarded: GuardedRun, event: Cloned) -> None:
     guarded.telemetry.write("bc_epoch", **epoch_fields(event.epoch, guarded.trainer.player.world.names.actions))
-    if guarded.trainer.phase_is_over:
+    if guarded.trainer.phase_is_over and event.epoch.heldout.scores:  # reals are right or wrong by a margin: closed loop decides
         _judge(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": event.epoch.heldout.accuracy}))
 
 
@@ -144,8 +145,8 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     if watch.returns is not None:
         untrained, expert = watch.returns
         values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
-    if not guarded.reference:
-        guarded.reference |= values  # the first evaluation is of what the run starts from
+    if not guarded.reference:  # the first evaluation is of what the run starts from
+        guarded.reference |= values | ({"entropy_max": math.log(len(world.names.actions))} if world.names.actions else {})
     if guarded.control.phase >= 0:
         _judge(guarded, Reading("evaluation", event.env_steps, values))
     if guarded.control.status == "running" and guarded.control.phase >= 0:
