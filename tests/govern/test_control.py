@@ -53,7 +53,7 @@ BREACHES = [  # guardrail, readings that break it, what follows
     ("kpi_drop", [evaluation(kpi=0.5)], "freeze"),
     ("success_drop", [evaluation(success_rate=0.5)], "freeze"),
     ("harm_rise", [evaluation(harm_rate=0.3)], "freeze"),
-    ("queue_events", [evaluation(queue_conflict_rate=0.0)] * 2, "rollback"),
+    ("queue_events", [evaluation(queue_conflict_rate=20.0)] * 2, "rollback"),
     ("queue_intensity", [evaluation(queue_intensity_rate=9.0)] * 2, "rollback"),
     ("late_help", [evaluation(late_help_rate=0.0)] * 2, "rollback"),
     ("bc_accuracy", [evaluation(bc_accuracy=0.8)], "stop"),
@@ -298,7 +298,7 @@ def test_a_rollback_that_nothing_has_proven_yet_is_held() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "name"), [(evaluation(kpi=0.6), "kpi_drop"), (evaluation(queue_conflict_rate=0.0), "queue_events")]
+    ("reading", "name"), [(evaluation(kpi=0.6), "kpi_drop"), (evaluation(queue_conflict_rate=20.0), "queue_events")]
 )
 def test_an_open_flag_or_a_first_hit_holds_the_run(reading: Reading, name: str) -> None:
     control, _ = after(inside(), one_phase(), reading)
