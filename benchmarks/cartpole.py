@@ -108,7 +108,7 @@ def ours(seed: int, budget: int) -> Run:
         while env_steps < budget:
             rollout = player.play(network, OURS.rollout_ticks)
             update(network, optimizer, rollout, OURS, Weights(OUR_RATE.at(min(1.0, env_steps / OUR_RAMP))), generator)
-            env_steps += rollout.action.numel()
+            env_steps += rollout.reward.size
             yield env_steps
 
     judge = Judge(act)
