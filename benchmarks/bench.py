@@ -1,7 +1,8 @@
 """`make bench`: how fast the parts are, each beside a reference measured in the same run on the same machine.
 
 World and expert run on one thread and on two; the learner runs on one thread a process, as the stages do. "matmul bound" is the rate at which
-the network's matrix products alone could go. Figures are medians of several passes, printed with their best and worst.
+the matrix products of the same network, on minibatches of the same size, could go alone. Figures are medians of several passes, printed with
+their best and worst.
 """
 
 import os
@@ -19,13 +20,12 @@ from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.ppo import Weights, make_optimizer, update
 from headstart.learn.rollout import Player
-from headstart.params import load_params, load_scenario
-from headstart.schedule import PPOParams
+from headstart.params import Params, for_scenario, load_params, load_scenario
 from headstart.stages.policy import new_network
 from headstart.stages.project import worlds_of
 from headstart.worlds import World
 
-SCENARIO = "queue_conflict"  # of the learner
+LEARNERS = ("queue_conflict", "nav_mixed")  # masked choices with the network of params.yaml, and reals with its own recipe
 WORLDS = {"queue_conflict": ("compact", "hybrid"), "employment_punctuality": ("compact", "hybrid"), "nav_mixed": ("compact",)}
 PASSES = 5
 
@@ -36,11 +36,11 @@ def main() -> None:
     print(f"headstart bench: {os.cpu_count()} cores, torch {torch.__version__}, numba {numba.__version__}")
     print(f"load average at the start: {os.getloadavg()[0]:.2f}")
     simulators()
-    print(f"learner: {SCENARIO}")
-    bound = matmul_bound()
-    learner(bound)
-    cloning(bound)
-    two_seeds()
+    for scenario in LEARNERS:
+        print(f"learner: {scenario}")
+        learner(scenario)
+        cloning(scenario)
+        two_seeds(scenario)
 
 
 def simulators() -> None:
@@ -72,9 +72,9 @@ def _drive(world: World, ticks: int = 64) -> tuple[float, float]:
     return ticks * world.num_envs / stepping, ticks * world.num_envs / deciding
 
 
-def matmul_bound(rows: int = 2048) -> float:
-    """Rows a second through forward and backward products of actor and critic, and nothing else."""
-    shapes = [tuple(p.shape) for name, p in _network().named_parameters() if name.endswith("weight")]
+def matmul_bound(scenario: str, rows: int) -> float:
+    """Rows a second through forward and backward products of actor and critic on minibatches of `rows`, and nothing else."""
+    shapes = [tuple(p.shape) for name, p in _network(scenario).named_parameters() if name.endswith("weight")]
     operands = [(torch.randn(rows, i), torch.randn(o, i), torch.randn(rows, o)) for o, i in shapes]
     first = {0, len(shapes) // 2}  # no gradient flows into the features
 
@@ -85,24 +85,27 @@ def matmul_bound(rows: int = 2048) -> float:
             if index not in first:
                 g @ w
 
-    rates = [rows * 20 / _seconds(lambda: [once() for _ in range(20)]) for _ in range(PASSES)]
-    show("matmul bound, forward and backward", "rows/s", rates)
+    times = 40960 // rows
+    rates = [rows * times / _seconds(lambda: [once() for _ in range(times)]) for _ in range(PASSES)]
+    show(f"matmul bound, minibatches of {rows}", "rows/s", rates)
     return median(rates)
 
 
-def learner(bound: float) -> None:
-    params = load_params().arms["pretrained"].ppo
-    rates, learning = zip(*(_ppo(params, updates=3) for _ in range(PASSES)), strict=True)
+def learner(scenario: str) -> None:
+    """PPO with the recipe of the arm `pretrained`, and its update alone as a share of what its matrix products allow."""
+    bound = matmul_bound(scenario, _params(scenario).arms["pretrained"].ppo.mini_batch_size)
+    rates, learning = zip(*(_ppo(scenario, updates=3) for _ in range(PASSES)), strict=True)
     show("PPO end to end, one process", "agent-steps/s", rates)
     show("PPO update alone", "samples/s", learning, bound)
 
 
-def _ppo(params: PPOParams, updates: int) -> tuple[float, float]:
+def _ppo(scenario: str, updates: int) -> tuple[float, float]:
     """(agent-steps a second of roll-out and update, samples a second of the update alone)."""
     numba.set_num_threads(1)
     torch.set_num_threads(1)
-    world = worlds_of(load_scenario(SCENARIO), "training", params.worlds)
-    network, generator = _network(), torch.Generator().manual_seed(0)
+    params = _params(scenario).arms["pretrained"].ppo.model_copy(update={"target_kl": None})  # every epoch in full
+    world = worlds_of(load_scenario(scenario), "training", params.worlds)
+    network, generator = _network(scenario), torch.Generator().manual_seed(0)
     optimizer, player = make_optimizer(network), Player(world, 0, generator)
     update(network, optimizer, player.play(network, params.rollout_ticks), params, Weights(1e-4, 0.01), generator)
     steps = learning = 0.0
@@ -112,27 +115,20 @@ def _ppo(params: PPOParams, updates: int) -> tuple[float, float]:
         played = time.perf_counter()
         update(network, optimizer, rollout, params, Weights(1e-4, 0.01), generator)
         learning += time.perf_counter() - played
-        steps += rollout.action.numel()
+        steps += rollout.reward.size
     return steps / (time.perf_counter() - began), steps * params.num_epochs / learning
 
 
-def cloning(bound: float, batch: int = 1024, batches: int = 60) -> None:
-    settings, network = load_params().bc_train, _network()
-    world = worlds_of(load_scenario(SCENARIO), "training", 1)
-    rows = batch * 8
-    data = Demonstrations(
-        {
-            "features": torch.rand(rows, len(world.names.features)),
-            "mask": torch.ones(rows, len(world.names.actions), dtype=torch.uint8),
-        },
-        torch.randint(0, len(world.names.actions), (rows,)),
-        torch.randn(rows),
-        torch.ones(rows),
-    )
+def cloning(scenario: str, samples: int = 61440) -> None:
+    """Behaviour cloning on minibatches of the recipe's size, as a share of what its matrix products allow."""
+    settings, network = _params(scenario).bc_train, _network(scenario)
+    batch = settings.batch_size
+    bound = matmul_bound(scenario, batch)
+    data = _demonstrations(scenario, batch * 8)
     optimizer = make_optimizer(network)
 
     def once() -> None:
-        for index in torch.randint(0, rows, (batches, batch)):
+        for index in torch.randint(0, batch * 8, (samples // batch, batch)):
             part = data.rows(index)
             optimizer.zero_grad(set_to_none=True)
             loss = imitation_loss(network.policy(part.seen), part)
@@ -141,19 +137,33 @@ def cloning(bound: float, batch: int = 1024, batches: int = 60) -> None:
             optimizer.step()
 
     once()
-    show("BC, one process", "samples/s", [batch * batches / _seconds(once) for _ in range(PASSES)], bound)
+    show("BC, one process", "samples/s", [samples // batch * batch / _seconds(once) for _ in range(PASSES)], bound)
 
 
-def two_seeds() -> None:
-    params = load_params().arms["pretrained"].ppo
+def _demonstrations(scenario: str, rows: int) -> Demonstrations:
+    """Made-up states and choices of the right shape."""
+    names = worlds_of(load_scenario(scenario), "training", 1).names
+    seen = {"features": torch.rand(rows, len(names.features))}
+    action = torch.rand(rows, len(names.action_low)) * 2 - 1
+    if names.actions:
+        seen["mask"] = torch.ones(rows, len(names.actions), dtype=torch.uint8)
+        action = torch.randint(0, len(names.actions), (rows,))
+    return Demonstrations(seen, action, torch.randn(rows), torch.ones(rows))
+
+
+def two_seeds(scenario: str) -> None:
     with get_context("spawn").Pool(2) as pool:
-        pool.starmap(_ppo, [(params, 1)] * 2)
-        rates = [sum(rate for rate, _ in pool.starmap(_ppo, [(params, 6)] * 2)) for _ in range(PASSES)]
+        pool.starmap(_ppo, [(scenario, 1)] * 2)
+        rates = [sum(rate for rate, _ in pool.starmap(_ppo, [(scenario, 6)] * 2)) for _ in range(PASSES)]
     show("PPO end to end, two seeds side by side", "agent-steps/s together", rates)
 
 
-def _network() -> ConflictAwarePolicyNetwork:
-    return new_network(worlds_of(load_scenario(SCENARIO), "training", 1), load_params().network, 0)
+def _params(scenario: str) -> Params:
+    return for_scenario(load_params(), load_scenario(scenario))
+
+
+def _network(scenario: str) -> ConflictAwarePolicyNetwork:
+    return new_network(worlds_of(load_scenario(scenario), "training", 1), _params(scenario).network, 0)
 
 
 def _seconds(work: Callable[[], object]) -> float:

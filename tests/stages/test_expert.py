@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headstart.errors import GateFailed
+from headstart.errors import GateFailed, InputError
 from headstart.govern.target import Target
 from headstart.params import Params, Scenario, for_scenario, load_params, load_scenario
 from headstart.records.expert import ExpertPolicy
@@ -69,6 +69,12 @@ def pole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenario:
 
 def settings(scenario: Scenario) -> Params:
     return for_scenario(load_params(ROOT / "params.yaml"), scenario)
+
+
+def test_a_world_that_cannot_be_made_is_named_before_any_process_starts(pole: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.stages.expert_training.run_all", lambda *_: pytest.fail("a process was started"))
+    with pytest.raises(InputError, match="CartPole-v99"):
+        expert(settings(pole), pole.model_copy(update={"setup": {"id": "CartPole-v99"}}))
 
 
 def test_every_seed_is_trained_and_judged_and_the_best_one_teaches(pole: Scenario) -> None:

@@ -105,7 +105,7 @@ def schedule_fields(event: Updated, phase: Phase, index: int, control: Control, 
 def update_fields(event: Updated, world: World, passes: int, transitions_total: int, seconds: float) -> dict[str, Any]:
     """`update`: one PPO iteration."""
     m, rollout, weights = event.metrics, event.rollout, event.weights
-    steps = rollout.action.numel()
+    steps = rollout.reward.size
     counter = next(name for name in RETURNS if name in world.names.stats)
     returns = rollout.stats[..., world.names.stats.index(counter)].ravel() * RETURNS[counter]
     return {
@@ -165,7 +165,7 @@ def _town_fields(event: Updated, world: World) -> dict[str, Any]:
     def feature(name: str) -> Any:
         return features[..., world.names.features.index(name)]
 
-    per_1000 = 1000 / rollout.action.numel()
+    per_1000 = 1000 / rollout.reward.size
     conflicts, intensity = counted["presses"] + counted["ghost_steps"], counted["intensity"] / 100
     shifts = counted["on_time"] + counted["late"] + counted["absent"]
     rivalry, avoided = feature("rivalry_max"), feature("rivalry_avoid_count")

@@ -36,6 +36,9 @@ class ExpertJob:
 def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> list[TrainedSeed]:
     """Train every seed side by side; leaves `folder`/seed-<n> of each and `folder`/policy, the weights of the best."""
     recipe = params.expert.train or params.arms["scratch"]
+    worlds_of(
+        scenario, "training", 1, params.capture.observation
+    )  # one that cannot be made says so here, once, not in every process
     with fresh_directory(reports) as reports_now:
         jobs = [ExpertJob(params, scenario, recipe, seed, folder, reports_now) for seed in params.expert.seeds]
         trained = run_all(train_seed, jobs, f"expert {scenario.name}", recipe.budget * len(jobs), params.processes)
