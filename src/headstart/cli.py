@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headstart import cli_release
+from headstart.cli_drill import drill_app
 from headstart.cli_schedule import schedule_app
 from headstart.errors import HeadstartError, IntegrityError
 
@@ -24,6 +25,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_e
 catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(schedule_app, name="schedule")
+app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
 MAX_SEED = 2**31 - 1

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headstart.govern.control import Action, Control, Decision, begin, checkpointed, judge, phase_began, rolled_back
-from headstart.govern.guardrails import GUARDRAILS, Guardrail, Reading, Values, limits
+from headstart.govern.guardrails import GUARDRAILS, Guardrail, Kind, Reading, Values, limits
 from headstart.schedule import Arm, Limits, Phase
 
 STEP = 1000  # env steps between two readings of a drill
@@ -92,30 +92,39 @@ def faults(guardrails: Iterable[Guardrail], reference: Values) -> list[Fault]:
 def run_decision_drill(arm: Arm, reference: Values, names: Sequence[str] = ()) -> list[Row]:
     """Drill the guardrails of the arm's last phase, or those of them that are named, and the rollback of a rollback."""
     phase = arm.phases[-1]
-    found = (fault for fault in faults(limits(arm, phase).values(), reference) if not names or fault.guardrail in names)
-    drills = [
-        replace(fault, expected="stop") if fault.expected == "rollback" and not _retries(phase) else fault for fault in found
-    ]
+    rules = limits(arm, phase)
+    found = (fault for fault in faults(rules.values(), reference) if not names or fault.guardrail in names)
+    drills = [replace(fault, expected=expected_of(rules[fault.guardrail], phase)) for fault in found]
     rows = [_row(arm, fault, reference) for fault in drills]
     again = next((fault for fault in drills if fault.expected == "rollback"), None)
     return rows if again is None else [*rows, _again(arm, phase, again, reference)]
 
 
-def good_reading(rule: Guardrail, reference: Values, env_steps: int) -> Reading:
-    """A reading of the guardrail's kind in which every metric is where the reference is."""
-    known = {r.metric: reference.get(r.metric) for r in GUARDRAILS.values() if r.on == rule.on and r.base is None}
+def expected_of(rule: Guardrail, phase: Phase) -> Action:
+    """What has to follow a breach: a rollback is a stop where no retry may follow it."""
+    return "stop" if rule.decision == "rollback" and not retries(phase) else rule.decision
+
+
+def retries(phase: Phase) -> int:
+    """Rollbacks after which the phase is tried again."""
+    return phase.on_breach.max_retries if phase.on_breach.next == "retry" else 0
+
+
+def good_reading(kind: Kind, reference: Values, env_steps: int) -> Reading:
+    """A reading in which every metric is where the reference is."""
+    known = {r.metric: reference.get(r.metric) for r in GUARDRAILS.values() if r.on == kind and r.base is None}
     calm = {"kl_divergence": 0.01, "grad_norm": 1.0, "kl_to_reference": 0.05, "nonfinite": 0.0} | {
         "reward_clipped_fraction": 0.0,
         "telemetry_dropped": 0.0,
         "bc_accuracy": 1.0,
     }
-    return Reading(rule.on, env_steps, known | {name: value for name, value in calm.items() if name in known})
+    return Reading(kind, env_steps, known | {name: value for name, value in calm.items() if name in known})
 
 
 def _fault(rule: Guardrail, reference: Values) -> Fault:
     text, changes = FAULTS[rule.name]
-    before = tuple(good_reading(rule, reference, n * STEP) for n in (1, 2))
-    good = good_reading(rule, reference, 0).values
+    before = tuple(good_reading(rule.on, reference, n * STEP) for n in (1, 2))
+    good = good_reading(rule.on, reference, 0).values
     faulty = tuple(Reading(rule.on, (3 + n) * STEP, {**good, **changes(reference)}) for n in range(GUARDRAILS[rule.name].hits))
     return Fault(rule.name, text, before, faulty, rule.decision)
 
@@ -170,10 +179,6 @@ def _its(decision: Decision, guardrail: str) -> Action:
         if finding.guardrail == guardrail and finding.severity == "breach" and finding.decision != "hold":
             return finding.decision
     return "continue"
-
-
-def _retries(phase: Phase) -> int:
-    return phase.on_breach.max_retries if phase.on_breach.next == "retry" else 0
 
 
 def _begun(arm: Arm) -> Control:

@@ -53,7 +53,8 @@ class Progress(Record):
 
 def save_state(desk: Path, name: str, state: Mapping[str, Array]) -> int:
     """Write the arrays of a state; returns the bytes of its file."""
-    data = safetensors.numpy.save({key: np.ascontiguousarray(value) for key, value in sorted(state.items())})
+    arrays = {key: np.asarray(value, order="C") for key, value in sorted(state.items())}  # a scalar stays one
+    data = safetensors.numpy.save(arrays)
     write_bytes(state_path(desk, name), data)
     return len(data)
 

@@ -68,6 +68,7 @@ class GuardedRun:
     states: dict[str, KeptState] = field(default_factory=dict)
     transitions: int = 0
     rollbacks: int = 0
+    tamper: Callable[[Reading], Reading] = lambda reading: reading  # what a drill makes of a reading before it is judged
     clock: float = field(default_factory=time.monotonic)
 
 
@@ -176,6 +177,7 @@ _TAKE: dict[type[Event], Callable[[GuardedRun, Any], None]] = {
 def _judge(guarded: GuardedRun, reading: Reading) -> None:
     if guarded.watch.returns is None:  # nothing was taught that could be forgotten
         reading = Reading(reading.kind, reading.env_steps, {"nonfinite": reading.values.get("nonfinite")})
+    reading = guarded.tamper(reading)
     guarded.control, decision = rules.judge(guarded.control, guarded.trainer.arm, reading, guarded.reference)
     for finding in decision.findings:
         guarded.telemetry.write("guardrail", **finding.model_dump())

@@ -1,0 +1,183 @@
+"""The pages for users say what the code says, and the commands in them work."""
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from tests.released import Project
+from typer.main import get_command
+
+from headstart import cli, errors
+from headstart.govern.guardrails import GUARDRAILS, limit_text
+from headstart.release.journal import record_drill
+from headstart.schedule import Arm, Limits, OnBreach, Phase, PPOParams, Ramp
+
+ROOT = Path(__file__).parents[1]
+DOCS = ROOT / "docs"
+ANNEAL, RELEASE = (DOCS / "anneal.md").read_text(), (DOCS / "release.md").read_text()
+RAMPS_TO_1 = ("learning_rate", "entropy_coef", "teacher_share", "bc_weight")
+SECTIONS: dict[str, type[BaseModel]] = {
+    "An arm": Arm,
+    "A phase": Phase,
+    "A ramp": Ramp,
+    "PPO": PPOParams,
+    "A guardrail's limits": Limits,
+    "After a breach": OnBreach,
+}
+
+
+def test_there_are_ten_pages_at_most_and_each_says_for_whom_it_is() -> None:
+    pages = sorted(DOCS.glob("*.md"))
+    assert len(pages) <= 10
+    for page in pages:
+        assert re.match(r"# .+\n\nFor ", page.read_text()), page
+
+
+def tables(text: str, under: str) -> list[list[str]]:
+    """The cells of the rows below a heading, without the table's head."""
+    section = re.split(r"^#+ ", text.split(f"# {under}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
+
+
+def kind_of(name: str, field: FieldInfo) -> str:
+    """What a field takes, in the words of the page."""
+    kind = _word(field.annotation)
+    bounds = {type(mark).__name__: next(iter(vars_of(mark).values())) for mark in field.metadata if type(mark).__slots__}
+    low = f"≥ {bounds['Ge']:g}" if "Ge" in bounds else f"> {bounds['Gt']:g}" if "Gt" in bounds else ""
+    high = f"≤ {bounds['Le']:g}" if "Le" in bounds else ""
+    if field.annotation is Ramp:
+        low, high = "≥ 0", "≤ 1" if name in RAMPS_TO_1 else ""
+    return ", ".join(part for part in (kind, low, high) if part)
+
+
+def vars_of(mark: Any) -> dict[str, Any]:
+    return {name: getattr(mark, name) for name in type(mark).__slots__}
+
+
+def _word(annotation: Any) -> str:
+    if get_origin(annotation) in (Union, UnionType):
+        return _word(next(part for part in get_args(annotation) if part is not NoneType))
+    if get_origin(annotation) is Literal:
+        return ", ".join(f"`{value}`" for value in get_args(annotation))
+    if get_origin(annotation) is dict:
+        return f"name → {_word(get_args(annotation)[1])}"
+    if get_origin(annotation) is tuple:
+        return f"list of {_word(get_args(annotation)[0])}"
+    words = {int: "whole number", float: "number", bool: "true, false", str: "text", Ramp: "number or ramp"}
+    words |= {PPOParams: "section", OnBreach: "section", Phase: "phases", Limits: "limits"}
+    return words.get(annotation, annotation.__name__)
+
+
+def default_of(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if isinstance(value, Ramp):
+        return f"{value.from_:g}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, BaseModel):
+        return "as below"
+    return "–" if value is None or value == {} else f"{value:g}" if isinstance(value, (int, float)) else str(value)
+
+
+@pytest.mark.parametrize("heading", SECTIONS)
+def test_every_field_of_a_schedule_stands_there_with_its_type_range_and_default(heading: str) -> None:
+    fields = SECTIONS[heading].model_fields
+    expected = [[f"`{f.alias or name}`", kind_of(name, f), default_of(f)] for name, f in fields.items()]
+    assert [row[:3] for row in tables(ANNEAL, heading)] == expected
+    assert all(len(row) == 4 and row[3] for row in tables(ANNEAL, heading))
+
+
+@pytest.mark.parametrize("name", [*RAMPS_TO_1, "kl_weight"])
+def test_the_ranges_of_ramps_are_those_that_the_page_says(name: str) -> None:
+    phase = {"name": "tune", "kind": "ppo", "env_steps": 1, "learning_rate": 0.1}
+    with pytest.raises(ValidationError, match="cannot be negative"):
+        Phase.model_validate(phase | {name: -0.1})
+    if name == "kl_weight":
+        assert Phase.model_validate(phase | {name: 7}).kl_weight.highest == 7
+    else:
+        with pytest.raises(ValidationError, match="at most 1"):
+            Phase.model_validate(phase | {name: 1.1})
+
+
+def test_every_guardrail_stands_there_with_its_limits() -> None:
+    expected = []
+    for rule in GUARDRAILS.values():
+        beside = f" and {rule.beside[0]} > {rule.beside[1]:g}" if rule.beside else ""
+        hits = f", {rule.hits} in a row" if rule.hits > 1 else ""
+        breach = "–" if rule.breach is None else f"{limit_text(rule, rule.breach)}{beside}{hits}"
+        decision = "–" if rule.breach is None else rule.decision
+        expected.append([f"`{rule.name}`", f"`{rule.metric}`", rule.on, limit_text(rule, rule.flag), breach, decision])
+    assert tables(ANNEAL, "Guardrails") == expected
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """`headstart …` in blocks of code, without what a comment says."""
+    for block in re.findall(r"(?:^ {4,}.*\n)+", text, flags=re.MULTILINE):
+        for line in block.splitlines():
+            if line.strip().startswith("headstart "):
+                yield shlex.split(line, comments=True)[1:]
+
+
+@pytest.mark.parametrize("page", [ANNEAL, RELEASE], ids=["anneal", "release"])
+def test_every_command_is_one_that_the_program_takes(page: str) -> None:
+    found = list(commands(page))
+    assert len(found) >= 6
+    for arguments in found:
+        command: Any = get_command(cli.app)
+        while hasattr(command, "commands"):
+            command = command.commands[arguments.pop(0)]
+        command.make_context("headstart", arguments)  # raises where an argument or an option is wrong
+
+
+@pytest.mark.parametrize("arguments", [c for c in commands(ANNEAL) if c[0] == "schedule"], ids=" ".join)
+def test_what_the_page_says_of_schedules_can_be_run(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
+    (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", ANNEAL, flags=re.DOTALL)[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["headstart", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0, capsys.readouterr()
+
+
+def test_exit_codes_are_those_of_the_errors() -> None:
+    known = {kind.exit_code: kind for kind in vars(errors).values() if isinstance(kind, type)}
+    named = {int(row[0]) for row in tables(RELEASE, "Exit codes")}
+    assert named == {0, *known} - {1, 9}
+
+
+def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project: Project) -> None:
+    """In their order, each followed by the commit that the page asks for; other seeds are trained where it says so."""
+    recorded = 0
+    for arguments in commands(RELEASE):
+        if arguments[0] == "drill":  # tests/stages/test_drill.py runs it
+            record_drill(project.root, True, 3, ["nonfinite"], "Ada", "monthly")
+        else:
+            if "record" in arguments and (recorded := recorded + 1) == 2:
+                project.train(range(10, 20))
+                project.commit()
+            if "withdraw" in arguments:
+                project.train(range(20, 30))
+                project.commit()
+                project.record()
+            own = [word.replace("queue_conflict", "walk").replace("seed-3", "seed-13") for word in arguments]
+            done = project.headstart(*own)
+            assert done.code == 0, (arguments, done.err)
+        project.commit()
+    assert {"walk@v1.0.0", "walk#prod#1"} <= set(project.git("tag").split())
+    standing = project.standing()
+    assert (standing.state, standing.candidate) == ("monitoring", None)
+    assert standing.current_release is not None and standing.current_release.checkpoint.endswith("seed-13")
