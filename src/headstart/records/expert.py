@@ -12,6 +12,7 @@ class TrainedSeed(Record):
 
     seed: int
     env_steps: Count
+    steps_to_gate: Count | None = None  # when two evaluations in a row during training had met the gate's rates; None: never
     stopped: Literal["budget", "plateau"]
     selection: Score  # last evaluation during training: what chooses among seeds
     score: Score

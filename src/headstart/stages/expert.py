@@ -2,12 +2,12 @@
 
 from headstart.govern.gates import expert_gate
 from headstart.govern.verdict import Outcome, Subject, Verdict, at_least, judge
-from headstart.learn.evaluation import play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.expert import ExpertPolicy, TrainedSeed
 from headstart.records.files import fresh_directory, read_record, write_record
-from headstart.stages.expert_training import best_of, train_seeds
-from headstart.stages.project import MODELS, REPORTS, main, score_of, worlds_of
+from headstart.stages.expert_training import best_of, judged_on, train_seeds
+from headstart.stages.policy import load_policy
+from headstart.stages.project import MODELS, REPORTS, main, worlds_of
 from headstart.stages.teacher import expert_folder
 from headstart.worlds import source_sha256
 
@@ -26,24 +26,39 @@ def expert(params: Params, scenario: Scenario) -> str:
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
     return (
         f"expert {scenario.name}: {artefact.state}{seeds}; success {result.success}/{result.episodes}, harm {result.harm}, "
-        f"return {result.return_mean:.3f}" + "".join(f"\n  {line}" for line in artefact.diagnostics)
+        f"return {result.return_mean:.3f}" + "".join(f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics))
     )
 
 
+def _seed_lines(artefact: ExpertPolicy) -> list[str]:
+    """How each seed of a learned expert did, and when its training first met the gate."""
+    return [
+        f"seed {s.seed}: success {s.score.success}, harm {s.score.harm} of {s.score.episodes}"
+        + "".join(f", {name} {value:.0f}" for name, value in s.score.measures.items())
+        + (f"; gate met after {s.steps_to_gate:,} of {s.env_steps:,} steps" if s.steps_to_gate else "; gate not met in training")
+        for s in artefact.seeds
+    ]
+
+
 def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
-    """What `expert` would say of the script, or what it said of the policies that it trained; writes nothing."""
+    """What `expert` says of the script, or of the policies that it trained, on so many worlds; writes nothing."""
     if scenario.expert.policy == "scripted":
         return judge_script(params, scenario, episodes)
-    path = expert_folder(scenario) / "expert.json"
-    artefact = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
-    return judge_seeds(params, scenario, list(artefact.seeds))
+    folder = expert_folder(scenario)
+    artefact = read_record(folder / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    if episodes == params.expert.worlds:
+        return judge_seeds(params, scenario, list(artefact.seeds))
+    world, again = worlds_of(scenario, "expert", 1, params.capture.observation), []
+    for seed in artefact.seeds:
+        network, _ = load_policy(folder / f"seed-{seed.seed}", world)
+        again.append(seed.model_copy(update={"score": judged_on(params, scenario, network, episodes)}))
+    return judge_seeds(params, scenario, again)
 
 
 def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
     """One episode in each of `episodes` worlds that nothing else uses, held to the scenario's gate."""
     gate = scenario.expert
-    world = worlds_of(scenario, "expert", episodes)
-    result = score_of(play_episodes(None, world, params.expert.seed, "deterministic"), world, scenario)
+    result = judged_on(params, scenario, None, episodes)
     policy_sha256 = source_sha256(scenario.world)
     subject = Subject(type="expert", id=f"{scenario.name}/scripted", sha256=policy_sha256)
     verdict = expert_gate(result, gate.success_rate, gate.harm_rate, params.expert.worlds, subject)

@@ -7,15 +7,16 @@ from pathlib import Path
 import numba
 import torch
 
-from headstart.govern.target import Target, meets
+from headstart.govern.target import Target, meets, steps_to_target
 from headstart.launch.pool import Report, run_all
 from headstart.learn.anneal import Evaluated, Updated, run, trainer_of
 from headstart.learn.evaluation import play_episodes
+from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.params import Params, Scenario
 from headstart.records.checkpoint import load_checkpoint, save_checkpoint
 from headstart.records.expert import TrainedSeed
 from headstart.records.files import fresh_directory, write_bytes
-from headstart.records.runs import CurvePoint
+from headstart.records.runs import CurvePoint, Score
 from headstart.schedule import Arm
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import schema_of, score_of, worlds_of
@@ -85,15 +86,21 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
         lineage={},
     )
     assert card.weights_sha256 is not None
-    judged = worlds_of(scenario, "expert", settings.worlds, see)
     return TrainedSeed(
         seed=job.seed,
         env_steps=curve[-1].env_steps,
+        steps_to_gate=steps_to_target(curve, gate),
         stopped="budget" if curve[-1].env_steps >= job.recipe.budget else "plateau",
         selection=curve[-1].deterministic,
-        score=score_of(play_episodes(network, judged, settings.seed, "deterministic"), judged, scenario),
+        score=judged_on(params, scenario, network, settings.worlds),
         weights_sha256=card.weights_sha256,
     )
+
+
+def judged_on(params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork | None, episodes: int) -> Score:
+    """One episode in each of so many worlds that nothing else uses, with the likeliest actions of `network`, or of the script."""
+    world = worlds_of(scenario, "expert", episodes, params.capture.observation)
+    return score_of(play_episodes(network, world, params.expert.seed, "deterministic"), world, scenario)
 
 
 def has_settled(curve: Sequence[CurvePoint], gate: Target, window: int, gain: float) -> bool:
