@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from headstart import cli
+from headstart.records.telemetry import TelemetryWriter
+from headstart.records.telemetry_line import Envelope
 
 ROOT = Path(__file__).parents[1]
 Command = Callable[..., tuple[int, str, str]]
@@ -138,3 +140,22 @@ def test_neither_command_needs_torch_or_numba(arguments: list[str]) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_telemetry_of_a_run_is_a_trace(command: Command, in_project: Path) -> None:
+    envelope = Envelope(run_id="a", arm="pretrained", world="town", scenario="queue_conflict", seed=0, stage="anneal")
+    began = {"phase": "warm_up", "phase_index": 0, "phase_kind": "critic", "cycle": 0, "attempt": 0, "planned": {}}
+    with TelemetryWriter(in_project / "seed-0", envelope) as telemetry:
+        telemetry.write("phase_started", env_steps=0, **began, baselines={"success_rate": 0.9})
+        telemetry.write("reading", env_steps=4096, check="update", values={"nonfinite": 0.0, "grad_norm": 0.5})
+        telemetry.write("reading", env_steps=8192, check="update", values={"nonfinite": 1.0, "grad_norm": "inf"})
+    code, out, _ = command("simulate", "pretrained", "--trace", "seed-0")
+    assert code == 5  # the run has not come to its end
+    assert "grad_norm inf is not finite" in out
+    assert "rollback     to warm_up@0" in out
+
+
+def test_a_folder_without_telemetry_is_no_trace(command: Command, in_project: Path) -> None:
+    (in_project / "empty").mkdir()
+    code, _, err = command("simulate", "pretrained", "--trace", "empty")
+    assert (code, err) == (3, "error: empty: expected telemetry-0000.ndjson, found none\n")

@@ -8,8 +8,10 @@ import typer
 from headstart.errors import GateFailed, Hold, InputError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
+    from headstart.govern.guardrails import Reading, Values
     from headstart.govern.schedule_check import Problem
     from headstart.govern.simulation import Simulation
+    from headstart.govern.traces import Trace
     from headstart.params import Params, Scenario
     from headstart.schedule import Arm
 
@@ -47,7 +49,10 @@ def check(file_or_arm: FileOrArm, scenario: ForScenario = None, json: AsJson = F
 def simulate(
     file_or_arm: FileOrArm,
     trace: Annotated[
-        str, typer.Option(help="steady, improve, slow-drift, cliff, oscillate, bc-fails, nan@K, noisy:SEED, FILE.tsv.")
+        str,
+        typer.Option(
+            help="steady, improve, slow-drift, cliff, oscillate, bc-fails, nan@K, noisy:SEED, FILE.tsv, or a run's telemetry folder."
+        ),
     ],
     scenario: ForScenario = None,
     expect: Annotated[
@@ -58,17 +63,24 @@ def simulate(
     json: AsJson = False,
 ) -> None:
     """Rehearse a schedule on a trace of metrics with the code that governs real runs; exits with PASS 0, HOLD 5, FAIL 6."""
+    from headstart.govern.recorded import recorded_run
     from headstart.govern.simulation import simulate as rehearse
     from headstart.govern.traces import REFERENCE, from_tsv, to_tsv, trace_named
     from headstart.view.schedule import timeline
 
     arm, params, described = _found(file_or_arm, scenario)
     known = _metrics(described)
-    reference = {name: value for name, value in REFERENCE.items() if name in known or name == "entropy_max"}
-    source = from_tsv(_read(trace), trace) if trace.endswith(".tsv") else trace_named(trace)
+    reference: Values = {name: value for name, value in REFERENCE.items() if name in known or name == "entropy_max"}
+    source: Trace | tuple[Reading, ...]
+    happened = recorded_run(Path(trace)) if Path(trace).is_dir() else None
+    if happened:
+        source, reference = happened.readings, happened.reference
+    else:
+        source = from_tsv(_read(trace), trace) if trace.endswith(".tsv") else trace_named(trace)
     agents = described.setup.get("agents", 1) if described else 1
     rollout = arm.ppo.worlds * arm.ppo.rollout_ticks * agents
-    found = rehearse(arm, source, params.evaluation.every, reference, update_steps=rollout)
+    every, own = params.evaluation.every, happened is not None
+    found = rehearse(arm, source, every, reference, update_steps=rollout, own_reference=own)
     if svg:
         _draw(arm, found, svg)
     if record:

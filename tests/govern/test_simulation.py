@@ -190,7 +190,7 @@ def any_run(phases: Any, on_breach: Any, trace: Any, update_steps: int) -> tuple
 
         def called(moment: Any, _: Any) -> Any:
             values = trace[moment.count % len(trace)]
-            return values if moment.cloned else {**values, "bc_accuracy": None}
+            return {**values, "bc_accuracy": (values.get("bc_accuracy") or 0.95) if moment.cloned else None}
 
     return own, simulate(own, called, 100, REFERENCE, update_steps=update_steps)
 
@@ -218,6 +218,17 @@ def test_no_run_passes_while_anything_is_open(phases: Any, on_breach: Any, trace
         assert kinds(found, "freeze", "stop") == []
     if kinds(found, "stop"):
         assert found.outcome == Outcome.FAIL
+
+
+def test_a_clone_that_was_not_judged_leaves_the_readings_to_the_phase_after_it() -> None:
+    own = any_arm([CLONED | {"name": "p0"}, {"kind": "ppo", "env_steps": 100}], {})
+    found = simulate(own, (Reading("update", 50, {"nonfinite": 0.0}), Reading("update", 100, {"nonfinite": 0.0})), 100, REFERENCE)
+    assert [(event.kind, event.phase) for event in found.events if event.kind in ("update", "phase_ended")] == [
+        ("phase_ended", "p0"),
+        ("update", "p1"),
+        ("update", "p1"),
+        ("phase_ended", "p1"),
+    ]
 
 
 @settings(max_examples=100, deadline=None, derandomize=True)

@@ -1,5 +1,6 @@
 """A run under guard: a planted fault takes it back bit for bit, a kill costs it nothing, and a checkpoint that is not whole is passed over."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,9 @@ import torch
 
 from headstart.errors import IntegrityError
 from headstart.govern.control import outcome
+from headstart.govern.guardrails import Finding
+from headstart.govern.recorded import recorded_run
+from headstart.govern.simulation import simulate
 from headstart.govern.target import Target
 from headstart.learn import anneal
 from headstart.learn.anneal import Trainer, trainer_of
@@ -17,7 +21,7 @@ from headstart.learn.state import state_of, state_sha256
 from headstart.params import EvaluationParams, NetworkParams, Scenario, load_scenario
 from headstart.records.progress import load_progress, state_path
 from headstart.records.telemetry import TelemetryWriter
-from headstart.records.telemetry_kinds import RollbackLine
+from headstart.records.telemetry_kinds import GuardrailLine, RollbackLine
 from headstart.records.telemetry_line import Envelope
 from headstart.records.telemetry_reader import canonical_sha256, read_telemetry
 from headstart.schedule import Arm
@@ -269,3 +273,56 @@ def test_a_state_that_was_tampered_with_is_not_gone_on_from(tmp_path: Path, scen
     path.write_bytes(data)
     with pytest.raises(IntegrityError, match="expected hash"):
         watched(tmp_path, scenario)
+
+
+FAULTS: dict[str, dict[int, Metrics]] = {  # number of the update → what its metrics become
+    "none": {},
+    "one that is not finite": {6: {"nonfinite": 1.0, "loss_total": float("nan")}},
+    "the first of a phase": {2: {"nonfinite": 1.0}},
+    "the last": {9: {"nonfinite": 2.0}},
+    "in every attempt": {n: {"nonfinite": 1.0} for n in range(3, 99)},
+    "steep": {n: {"grad_norm": 9.0} for n in (5, 6, 7)},
+    "far from the clone": {n: {"kl_to_reference": 3.0} for n in (4, 5, 6)},
+    "a loss that grows": {n: {"loss_total": 10.0 * n} for n in range(4, 9)},
+}
+SOME = {"grad_norm": {"enabled": True}, "loss_drift": {"enabled": True}}
+ALL = {name: {"enabled": True, "hits": 2} for name in NOISY}
+
+
+def rehearsed(desk: Path, arm: Arm) -> tuple[list[dict[str, Any]], list[tuple[int, int]], Any]:
+    """The findings, the rollbacks (from and to, env steps) and the end of the run's own trace in the simulator."""
+    happened = recorded_run(desk / "telemetry")
+    again = simulate(arm, happened.readings, DESIGN.every, happened.reference, own_reference=True)
+    findings = [event.finding.model_dump() for event in again.events if event.finding]
+    backs = [(event.env_steps, int(event.checkpoint.split("@")[1])) for event in again.events if event.checkpoint]
+    return findings, backs, again
+
+
+@pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
+@pytest.mark.parametrize("watching", [SOME, ALL], ids=["for what is planted", "everything"])
+def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch, faults: dict[int, Metrics], watching: dict[str, Any]
+) -> None:
+    plant(monkeypatch, lambda number, metrics: metrics | faults.get(number, {}))
+    arm = arm_of(guardrails=watching)
+    run = finish(tmp_path, scenario, arm)
+
+    findings, backs, again = rehearsed(tmp_path, arm)
+
+    lines = read_telemetry(tmp_path / "telemetry").records
+    kept = {state.checkpoint_id: state.env_steps for state in lines if state.kind == "checkpoint"}
+    own = {name for name in Finding.model_fields if name != "schema_id"}
+    assert findings == [line.model_dump(include=own) for line in lines if isinstance(line, GuardrailLine)]
+    went = [(line.env_steps, kept[line.to_checkpoint_id]) for line in rollbacks(tmp_path) if line.next != "hold"]
+    assert backs == went
+    assert (again.outcome, again.reasons) == outcome(run.control)
+    same = ("status", "attempt", "env_steps", "hits", "open", "applied", "not_applicable", "loosened", "learning_rate_factor")
+    assert [getattr(again.control, name) for name in same] == [getattr(run.control, name) for name in same]
+
+
+def test_a_first_update_that_is_not_finite_is_nothing_to_compare_with(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plant(monkeypatch, broken(2))  # the first of its phase
+    run = finish(tmp_path, scenario)
+    assert run.rollbacks == 1 and math.isfinite(run.reference["loss_total"])

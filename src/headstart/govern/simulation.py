@@ -22,6 +22,7 @@ from headstart.govern.control import (
     steps_left,
 )
 from headstart.govern.guardrails import Finding, Reading, Values
+from headstart.govern.reference import OF_PHASE, first_shown
 from headstart.govern.traces import Moment, Trace
 from headstart.govern.verdict import Outcome
 from headstart.schedule import Arm, Phase
@@ -97,9 +98,11 @@ def simulate(
     reference: Values,
     *,
     update_steps: int = 4096,
+    own_reference: bool = False,
 ) -> Simulation:
     """Run the schedule on a trace. `evaluation_every` and `update_steps` (one rollout): env steps; a recorded trace brings its own.
 
+    `own_reference`: the trace is of a real run, whose first updates also show what later ones are compared with.
     A recorded trace that ends before the schedule leaves the run unfinished; one that goes on after it is an InputError.
     """
     source = _invented(arm, trace, evaluation_every, reference, update_steps) if callable(trace) else _recorded(arm, trace)
@@ -107,8 +110,10 @@ def simulate(
     timeline, control = Timeline(arm), begin()
     for index, phase in enumerate(arm.phases):
         control = phase_began(control, index, f"{phase.name}@{control.env_steps}")
+        if own_reference:
+            reference = {name: value for name, value in reference.items() if name != OF_PHASE}
         timeline.add("phase_began", control, f"{phase.kind}, {phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}")
-        control, over = _play(control, phase, source, timeline, reference)
+        control, reference, over = _play(control, phase, source, timeline, reference, own_reference)
         if not over:
             break
         timeline.add("phase_ended", control, phase_outcome(control))
@@ -122,15 +127,19 @@ def simulate(
     return Simulation(tuple(timeline.events), control, found, reasons)
 
 
-def _play(control: Control, phase: Phase, source: Source, timeline: Timeline, reference: Values) -> tuple[Control, bool]:
-    """One phase to its end; False where the trace has no more to say."""
+def _play(
+    control: Control, phase: Phase, source: Source, timeline: Timeline, reference: Values, own_reference: bool
+) -> tuple[Control, Values, bool]:
+    """One phase to its end, and the reference then; False where the trace has no more to say."""
     while control.status == "running":
         try:
             reading = source.send(control)
         except StopIteration:
-            return control, False
+            return control, reference, False
         if reading is None:
-            return control, True
+            return control, reference, True
+        if own_reference and reading.kind == "update":
+            reference = {**reference, **first_shown(reference, reading.values)}
         control, decision = judge(control, timeline.arm, reading, reference)
         timeline.add(reading.kind, control, reading=reading)
         for finding in decision.findings:
@@ -138,7 +147,7 @@ def _play(control: Control, phase: Phase, source: Source, timeline: Timeline, re
         control = _acted(control, decision, timeline)
         if reading.kind == "evaluation" and decision.action == "continue":
             control = checkpointed(control, f"{phase.name}@{reading.env_steps}")
-    return control, True
+    return control, reference, True
 
 
 def _acted(control: Control, decision: Decision, timeline: Timeline) -> Control:
@@ -188,7 +197,8 @@ def _recorded(arm: Arm, rows: Sequence[Reading]) -> Source:
     """Rows in their order, each in the phase to which it belongs.
 
     A phase goes on until its env steps are used, and takes the evaluation that follows its last update, but for one that names bc_accuracy where
-    a bc phase is next. A bc phase uses no env steps, and takes rows up to the one that names bc_accuracy.
+    a bc phase is next. A bc phase uses no env steps, and takes rows up to the one that names bc_accuracy, or none
+    where actions are reals, since updates follow at once.
     """
     control = yield None
     at = 0
@@ -203,7 +213,7 @@ def _recorded(arm: Arm, rows: Sequence[Reading]) -> Source:
             row = rows[at]
             names_clone = row.values.get("bc_accuracy") is not None
             begins_next = names_clone and phase.kind != "bc" and after is not None and after.kind == "bc"
-            if used and (row.kind == "update" or begins_next):
+            if row.kind == "update" if phase.kind == "bc" else used and (row.kind == "update" or begins_next):
                 break
             at += 1
             control = yield row

@@ -31,6 +31,7 @@ BUFFER_BYTES = 64 << 10
 FLUSH_S = 1.0
 INDEX = "index.json"
 
+_BUFFERED = {"update", "reading"}
 _FSYNC = {"checkpoint", "guardrail", "rollback", "phase_ended", "run_ended"}
 _OWN = {"kind", "schema_id", "seq", "nonfinite", "wall", *Envelope.model_fields}
 _WALL = ("epoch_duration_sec", "env_steps_per_s")
@@ -63,7 +64,7 @@ class SegmentIndex(Record):
 class TelemetryWriter:
     """Writes the records of one run, as a context manager: into a directory that has none, or behind the first `keep` of them.
 
-    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any kind but `update`;
+    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any kind but `update` and `reading`;
     fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an exception, a `run_ended`
     says so.
     """
@@ -165,7 +166,7 @@ class TelemetryWriter:
             self._file.write(data)
             self._hash.update(data)
             self._records, self._bytes = self._records + 1, self._bytes + len(data)
-            if kind != "update" or time.monotonic() - self._flushed > FLUSH_S:
+            if kind not in _BUFFERED or time.monotonic() - self._flushed > FLUSH_S:
                 self._file.flush()
                 self._flushed = time.monotonic()
             if kind in _FSYNC:

@@ -152,6 +152,14 @@ class Evaluation(Line):
     consecutive_met: Count
 
 
+class ReadingLine(Line):
+    """What the guardrails were shown at one check, digit for digit, so that a rehearsal finds what the run found."""
+
+    kind: Literal["reading"] = "reading"
+    check: Literal["update", "evaluation"]
+    values: dict[str, float | Literal["nan", "inf", "-inf"] | None]
+
+
 class GuardrailLine(Line):
     """A limit that was touched, and what was decided."""
 
@@ -242,6 +250,7 @@ AnyLine = (
     | Evaluation
     | CaptureProgress
     | CheckpointLine
+    | ReadingLine
     | GuardrailLine
     | RollbackLine
     | PhaseEnded

@@ -18,6 +18,8 @@ from headstart.errors import InputError, IntegrityError
 from headstart.govern import control as rules
 from headstart.govern.control import Control
 from headstart.govern.guardrails import Reading
+from headstart.govern.recorded import shown
+from headstart.govern.reference import OF_PHASE, first_shown
 from headstart.govern.target import Target
 from headstart.learn.anneal import Cloned, Evaluated, Event, PhaseBegan, PhaseEnded, Trainer, Updated, run
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
@@ -102,7 +104,7 @@ def resume(guarded: GuardedRun, progress: Progress) -> None:
 def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
     name = f"{event.phase.name}-start-{event.env_steps}"
     guarded.control = rules.phase_began(guarded.control, event.index, name)
-    guarded.reference.pop("loss_total", None)  # every phase has losses of its own
+    guarded.reference.pop(OF_PHASE, None)
     state = _keep(guarded, name)
     guarded.telemetry.write("phase_started", **say.phase_fields(event, guarded.control, state, guarded.reference))
     _commit(guarded, name)
@@ -119,11 +121,10 @@ def _updated(guarded: GuardedRun, event: Updated) -> None:
         "update", **fields | say.schedule_fields(event, phase, trainer.at.phase, guarded.control, guarded.reference)
     )
     guarded.watch.report(event.rollout.reward.size)
-    for name in ("entropy", "loss_total"):
-        guarded.reference.setdefault(name, m[name])
     values = {
         name: m.get(name) for name in ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")
     }
+    guarded.reference |= first_shown(guarded.reference, values)
     _judge(guarded, Reading("update", event.env_steps, values))
 
 
@@ -178,6 +179,7 @@ def _judge(guarded: GuardedRun, reading: Reading) -> None:
     if guarded.watch.returns is None:  # nothing was taught that could be forgotten
         reading = Reading(reading.kind, reading.env_steps, {"nonfinite": reading.values.get("nonfinite")})
     reading = guarded.tamper(reading)
+    guarded.telemetry.write("reading", env_steps=reading.env_steps, check=reading.kind, values=shown(reading))
     guarded.control, decision = rules.judge(guarded.control, guarded.trainer.arm, reading, guarded.reference)
     for finding in decision.findings:
         guarded.telemetry.write("guardrail", **finding.model_dump())
