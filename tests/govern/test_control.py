@@ -48,7 +48,7 @@ BREACHES = [  # guardrail, readings that break it, what follows
     ("entropy", [update(entropy=0.3)], "freeze"),
     ("entropy_floor", [update(entropy=0.01)], "rollback"),
     ("reward_saturation", [update(reward_clipped_fraction=0.6)], "stop"),
-    ("loss_drift", [evaluation(loss_total=0.5)] * 2, "rollback"),
+    ("loss_drift", [evaluation(loss_total=1.5)] * 2, "rollback"),
     ("return_drop", [evaluation(return_normalised=0.5)], "freeze"),
     ("kpi_drop", [evaluation(kpi=0.5)], "freeze"),
     ("success_drop", [evaluation(success_rate=0.5)], "freeze"),
@@ -137,9 +137,9 @@ def test_an_evaluation_is_held_to_the_mean_loss_of_the_updates_before_it() -> No
     own, bare = one_phase(), evaluation(loss_total=None)
     control, decision = after(inside(), own, update(loss_total=0.2), update(loss_total=0.6), bare)
     assert decision.findings == ()
-    _, decision = after(control, own, update(loss_total=0.4), update(loss_total=0.6), bare)
+    _, decision = after(control, own, update(loss_total=0.4), update(loss_total=1.6), bare)
     assert names(decision) == ["loss_drift"]
-    assert decision.findings[0].value == pytest.approx(0.5)
+    assert decision.findings[0].value == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("anew", ["rollback", "phase"])

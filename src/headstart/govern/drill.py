@@ -68,7 +68,7 @@ FAULTS: Mapping[str, tuple[str, Changes]] = {
     "entropy": ("exploration half lost", _plus("entropy", -0.3)),
     "entropy_floor": ("the policy collapses to one action", _is(entropy=0.0)),
     "reward_saturation": ("nearly every reward is clipped", _is(reward_clipped_fraction=0.95)),
-    "loss_drift": ("the loss doubles", lambda reference: {"loss_total": 2 * abs(reference.get("loss_total") or 0.0) + 0.1}),
+    "loss_drift": ("the loss explodes", lambda reference: {"loss_total": 10 * abs(reference.get("loss_total") or 0.0) + 1.0}),
     "return_drop": ("the reward's sign is flipped", _times("return_normalised", -1.0)),
     "kpi_drop": ("half of the KPI is lost", _times("kpi", 0.5)),
     "success_drop": ("the task is forgotten", _is(success_rate=0.0)),

@@ -72,7 +72,7 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail("entropy_floor", "entropy", "update", "below", "relative", None, 0.95, "rollback", base="entropy_max"),
         Guardrail("reward_saturation", "reward_clipped_fraction", "update", "above", "absolute", 0.05, 0.5, "stop"),
         Guardrail("telemetry_backlog", "telemetry_dropped", "update", "above", "absolute", 0, None),
-        Guardrail("loss_drift", "loss_total", "evaluation", "above", "relative", 0.10, 0.15, "rollback", hits=2),
+        Guardrail("loss_drift", "loss_total", "evaluation", "above", "relative", 1.0, 2.0, "rollback", hits=2),
         Guardrail("return_drop", "return_normalised", "evaluation", "below", "relative", 0.15, 0.30, "freeze", inclusive=True),
         Guardrail("kpi_drop", "kpi", "evaluation", "below", "relative", 0.15, 0.30, "freeze", inclusive=True),
         Guardrail("success_drop", "success_rate", "evaluation", "below", "change", 0.10, 0.30, "freeze", inclusive=True),
