@@ -36,7 +36,7 @@ def params() -> Params:
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
     """A robot for 40 steps; its variant has more and faster people."""
-    content = load_scenario("nav_mixed", ROOT / "scenarios").model_dump()
+    content = load_scenario("nav_gap_seeker", ROOT / "scenarios").model_dump()
     rush = {"ped_count": 1.6, "ped_speed": 1.6}
     return Scenario.model_validate(content | {"horizon": 40, "variants": {"rush": rush}})
 

@@ -32,7 +32,7 @@ STEPS_OF_DIGEST = 400
 def nav(num_worlds: int, first_world: int = 0, horizon: int = SCENARIO.horizon, **setup: Any) -> Nav:
     world = make(
         "nav",
-        SCENARIO.setup | setup,
+        {"families": "all"} | setup,
         horizon=horizon,
         success=SCENARIO.success,
         harm=SCENARIO.harm,
@@ -580,6 +580,24 @@ def test_driving_straight_collides_in_four_of_ten_episodes() -> None:
 def test_a_bad_setup_names_the_key(setup: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         nav(1, **setup)
+
+
+def test_reward_weights_change_from_the_next_step_on_and_the_world_stays_the_same() -> None:
+    cheap, dear = nav(256), nav(256)
+    paid = []
+    for world, weight in ((cheap, -0.5), (dear, -8.0)):
+        world.reset(seed=3)
+        world.weigh({"collision": weight})
+        steps = [world.step(actions_of(np.arange(256), step)) for step in range(120)]
+        paid.append(np.sum([info["reward_terms"][:, 2].sum() for *_, info in steps]))
+        assert world.running_stats[:, 0, 5].sum() > 0
+    assert paid[1] == pytest.approx(16 * paid[0])
+    assert (cheap.snapshot()["worlds"]["x"] == dear.snapshot()["worlds"]["x"]).all()
+
+
+def test_a_reward_that_the_world_does_not_have_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match="got colision"):
+        nav(1).weigh({"colision": -1.0})
 
 
 def test_an_unknown_expert_is_refused_by_name() -> None:
