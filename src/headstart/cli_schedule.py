@@ -70,7 +70,7 @@ def simulate(
 
     arm, params, described = _found(file_or_arm, scenario)
     known = _metrics(described)
-    reference: Values = {name: value for name, value in REFERENCE.items() if name in known or name == "entropy_max"}
+    reference: Values = {name: value for name, value in REFERENCE.items() if name in known}
     source: Trace | tuple[Reading, ...]
     happened = recorded_run(Path(trace)) if Path(trace).is_dir() else None
     if happened:

@@ -155,6 +155,7 @@ class TargetSection(Section):
     harm_rate: float | None = Field(default=None, ge=0, le=1)
     measures: dict[str, float] = Field(default={})  # at least, by the name of one of the scenario's `measures`
     consecutive: int = Field(default=2, ge=1)  # evaluations in a row
+    mode: Literal["sampled", "deterministic"] = "sampled"  # how the policy that is held to it acts
 
 
 class Scenario(Section):

@@ -75,7 +75,7 @@ class Limits(Section):
     enabled: bool = True
     flag: float | None = None
     breach: float | None = None
-    hits: int | None = Field(default=None, ge=1)  # checks in a row, or updates of a phase, that make a breach
+    hits: int | None = Field(default=None, ge=1)  # checks in a row that make a breach
 
 
 class OnBreach(Section):

@@ -15,7 +15,6 @@ REFERENCE: dict[str, float | None] = {
     "queue_intensity_rate": 4.0,
     "late_help_rate": 0.8,
     "entropy": 0.6,
-    "entropy_max": 2.0,
     "loss_total": 0.4,
 }
 GOOD_UPDATE = {

@@ -19,7 +19,7 @@ TABLE = [
     ("grad_norm", "grad_norm", 0.0, 2.5, 2.6, 3.1),
     ("entropy", "entropy", 0.6, 0.7, 0.71, 0.81),
     ("entropy", "entropy", 0.6, 0.5, 0.49, 0.39),
-    ("entropy_floor", "entropy", 1.9, 0.1, None, 0.099),
+    ("entropy_floor", "entropy", 1.9, 0.03, None, 0.029),
     ("reward_saturation", "reward_clipped_fraction", 0.0, 0.05, 0.06, 0.51),
     ("telemetry_backlog", "telemetry_dropped", 0, 0, 1, None),
     ("loss_drift", "loss_total", -5.0, 0.8, 0.81, 1.21),
@@ -78,7 +78,7 @@ def test_what_is_not_measured_is_not_applicable(name, metric, better, quiet, fla
 @pytest.mark.parametrize("name", [name for name, rule in GUARDRAILS.items() if rule.measure != "absolute"])
 def test_a_drift_without_a_reference_is_not_applicable_and_with_a_broken_one_a_breach(name: str) -> None:
     rule = GUARDRAILS[name]
-    base = rule.base or rule.metric
+    base = rule.metric
     assert measure(rule, GOOD, {}).level == "not applicable"
     assert measure(rule, GOOD, REFERENCE | {base: None}).level == "not applicable"
     assert measure(rule, GOOD, REFERENCE | {base: math.nan}).level == "breach"

@@ -85,7 +85,7 @@ def faults(guardrails: Iterable[Guardrail], reference: Values) -> list[Fault]:
     return [
         _fault(rule, reference)
         for rule in guardrails
-        if rule.breach is not None and (rule.measure == "absolute" or reference.get(rule.base or rule.metric) is not None)
+        if rule.breach is not None and (rule.measure == "absolute" or reference.get(rule.metric) is not None)
     ]
 
 
@@ -112,7 +112,7 @@ def retries(phase: Phase) -> int:
 
 def good_reading(kind: Kind, reference: Values, env_steps: int) -> Reading:
     """A reading in which every metric is where the reference is."""
-    known = {r.metric: reference.get(r.metric) for r in GUARDRAILS.values() if r.on == kind and r.base is None}
+    known = {r.metric: reference.get(r.metric) for r in GUARDRAILS.values() if r.on == kind}
     calm = {"kl_divergence": 0.01, "grad_norm": 1.0, "kl_to_reference": 0.05, "nonfinite": 0.0} | {
         "reward_clipped_fraction": 0.0,
         "telemetry_dropped": 0.0,

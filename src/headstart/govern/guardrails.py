@@ -40,7 +40,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Guardrail:
-    """One rule. `relative` and `change` are measured from `reference[base]`: as a share of it, or as a difference in its unit."""
+    """One rule. `relative` and `change` are measured from the reference: as a share of it, or as a difference in its unit."""
 
     name: str
     metric: str
@@ -51,7 +51,6 @@ class Guardrail:
     breach: float | None
     decision: Breach = "freeze"
     hits: int = 1  # checks in a row at breach level that decide
-    base: str | None = None  # key of the reference; None: the metric
     inclusive: bool = False  # a breach begins at the limit, not beyond it
     floor: float = (
         BASE_FLOOR  # a share is never taken of less than this, so that a reference near zero does not make noise a breach
@@ -68,8 +67,8 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail("reference_kl", "kl_to_reference", "update", "above", "absolute", 0.5, 1.0, "rollback", hits=3),
         Guardrail("grad_norm", "grad_norm", "update", "above", "absolute", 2.5, 3.0, "freeze", hits=3),
         Guardrail("entropy", "entropy", "update", "outside", "change", 0.1, 0.2, "freeze"),
-        # 95 % below ln(actions), which the reference holds where actions can be counted
-        Guardrail("entropy_floor", "entropy", "update", "below", "relative", None, 0.95, "rollback", base="entropy_max"),
+        # of the clone's own: a clone of an expert that never hesitates has a few hundredths of ln(actions) to begin with
+        Guardrail("entropy_floor", "entropy", "update", "below", "relative", None, 0.95, "rollback"),
         Guardrail("reward_saturation", "reward_clipped_fraction", "update", "above", "absolute", 0.05, 0.5, "stop"),
         Guardrail("telemetry_backlog", "telemetry_dropped", "update", "above", "absolute", 0, None),
         Guardrail("loss_drift", "loss_total", "evaluation", "above", "relative", 1.0, 2.0, "rollback", hits=2),
@@ -134,7 +133,7 @@ def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
     if value is None:
         return Measured("not applicable", text=f"the reading has no {rule.metric}")
     if rule.measure != "absolute" and base is None:
-        return Measured("not applicable", value, text=f"the reference has no {rule.base or rule.metric}")
+        return Measured("not applicable", value, text=f"the reference has no {rule.metric}")
     text = f"{rule.metric} {value:.4g}" + ("" if base is None else f", reference {base:.4g}")
     if not (math.isfinite(value) and (base is None or math.isfinite(base))):
         return Measured("flag" if rule.breach is None else "breach", value, base, f"{text} is not finite")
@@ -174,8 +173,7 @@ def limit_text(rule: Guardrail, limit: float | None) -> str:
     if rule.measure == "absolute":
         return f"{'<' if rule.direction == 'below' else '>'} {limit:g}"
     sign = {"above": "+", "below": "−", "outside": "±"}[rule.direction]
-    of = "" if rule.base is None else f" of {rule.base}"
-    return f"{sign}{100 * limit:g} %{of}" if rule.measure == "relative" else f"{sign}{limit:g}"
+    return f"{sign}{100 * limit:g} %" if rule.measure == "relative" else f"{sign}{limit:g}"
 
 
 def limits(arm: Arm, phase: Phase) -> dict[str, Guardrail]:
@@ -213,7 +211,7 @@ def _is_looser(rule: Guardrail, default: Guardrail) -> bool:
 
 
 def _base(rule: Guardrail, reference: Values) -> float | None:
-    return None if rule.measure == "absolute" else reference.get(rule.base or rule.metric)
+    return None if rule.measure == "absolute" else reference.get(rule.metric)
 
 
 def _moved(rule: Guardrail, value: float, base: float | None) -> float:

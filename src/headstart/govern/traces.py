@@ -39,7 +39,6 @@ REFERENCE: Values = {
     "queue_intensity_rate": 6.0,
     "late_help_rate": 0.5,
     "entropy": 0.5,
-    "entropy_max": math.log(10),
     "loss_total": 0.4,
 }
 RATES = ("success_rate", "harm_rate", "bc_accuracy")  # never more than 1
@@ -76,7 +75,7 @@ def steady(moment: Moment, reference: Values) -> Values:
     """Every metric stays where the reference is."""
     if moment.cloned == "now":
         return {"bc_accuracy": 0.95}
-    watched = {rule.metric for rule in GUARDRAILS.values() if rule.on == moment.kind and rule.base is None}
+    watched = {rule.metric for rule in GUARDRAILS.values() if rule.on == moment.kind}
     known: dict[str, float | None] = {name: reference[name] for name in sorted(watched & reference.keys())}
     if moment.kind == "update":
         return {**known, **QUIET_UPDATE, "loss_total": reference.get("loss_total")}

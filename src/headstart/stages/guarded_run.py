@@ -5,7 +5,6 @@ event ─▶ telemetry ─▶ reading ─▶ govern.control.judge ─┬─ cont
                                                        └─ freeze, stop: back to the newest safe weights, and the run is over
 """
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -148,7 +147,7 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
         untrained, expert = watch.returns
         values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
     if not guarded.reference:  # the first evaluation is of what the run starts from
-        guarded.reference |= values | ({"entropy_max": math.log(len(world.names.actions))} if world.names.actions else {})
+        guarded.reference |= values
     if guarded.control.phase >= 0:
         _judge(guarded, Reading("evaluation", event.env_steps, values))
     if guarded.control.status == "running" and guarded.control.phase >= 0:
