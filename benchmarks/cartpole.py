@@ -27,7 +27,7 @@ from headstart.stages.policy import new_network
 from headstart.worlds import FIRST_WORLD, World, make
 from headstart.worlds.api import Array
 
-SEEDS = (0, 1, 2)
+SEEDS = (10, 11, 12, 13, 14)
 TARGET, EPISODES, EVERY, BUDGET = 475.0, 100, 4096, 100_000  # mean return, episodes, env steps, env steps
 
 OURS = PPOParams(worlds=32, rollout_ticks=64, num_epochs=10, mini_batch_size=1024, gamma=0.99, gae_lambda=0.95, clip_param=0.3)
