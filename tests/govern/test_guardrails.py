@@ -28,7 +28,7 @@ TABLE = [
     ("success_drop", "success_rate", 1.0, 0.8, 0.799, 0.6),
     ("harm_rise", "harm_rate", 0.0, 0.1, 0.101, 0.2),
     ("queue_events", "queue_conflict_rate", 0.0, 11.5, 11.6, 12.1),
-    ("queue_intensity", "queue_intensity_rate", 0.0, 4.6, 4.61, 4.81),
+    ("queue_intensity", "queue_intensity_rate", 0.0, 4.7, 4.8, 5.1),
     ("late_help", "late_help_rate", 3.0, 0.4, 0.39, 0.0),
     ("bc_accuracy", "bc_accuracy", 1.0, 0.9, None, 0.899),
 ]

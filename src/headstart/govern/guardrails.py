@@ -77,9 +77,9 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail("success_drop", "success_rate", "evaluation", "below", "change", 0.10, 0.30, "freeze", inclusive=True),
         Guardrail("harm_rise", "harm_rate", "evaluation", "above", "change", 0.05, 0.15, "freeze", inclusive=True),
         # fewer conflicts are what is hoped for; where agents stop competing at all, success and return fall
-        Guardrail("queue_events", "queue_conflict_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=0.5),
+        Guardrail("queue_events", "queue_conflict_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=5.0),
         Guardrail(
-            "queue_intensity", "queue_intensity_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=0.5
+            "queue_intensity", "queue_intensity_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=5.0
         ),
         # half of what the reference shows, and none at all
         Guardrail("late_help", "late_help_rate", "evaluation", "below", "relative", 0.5, 1.0, "rollback", hits=2, inclusive=True),
