@@ -92,5 +92,7 @@ class ArmRuns(Record):
     scenario: str
     arm: str
     design: EvaluationDesign
-    demonstration_steps: int  # agent-steps of expert data that the arm learned from
+    demonstration_steps: (
+        int  # agent-steps that its demonstrations cost: those recorded, and those that a learned expert was trained for
+    )
     runs: tuple[SeedRun, ...]

@@ -21,6 +21,7 @@ from headstart.launch.pool import Report, run_all
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import MODES, Mode, play_episodes
 from headstart.params import Params, Scenario
+from headstart.records.expert import ExpertPolicy
 from headstart.records.files import fresh_directory, read_record, sha256_tree, write_record
 from headstart.records.manifest import DatasetManifest
 from headstart.records.progress import load_progress
@@ -34,7 +35,7 @@ from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
 from headstart.stages.policy import load_policy, new_network, save_policy
 from headstart.stages.project import DATA, MODELS, SCRATCH, hash_of, schema_of, score_of, worlds_of
 from headstart.stages.shift import require_variants, shift_facts
-from headstart.stages.teacher import teacher_of
+from headstart.stages.teacher import expert_folder, teacher_of
 
 RESULT, POLICY, TELEMETRY = "result.json", "policy", "telemetry"
 
@@ -55,10 +56,10 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
     require_variants(params, scenario)
-    demonstration_steps = 0
+    cost = 0
     if recipe.start == "bc":
         stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
-        demonstration_steps = stamp.accepted.steps
+        cost = stamp.accepted.steps + training_steps(scenario)
     began = time.monotonic()
     desk = desk_of(params, scenario, arm)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
@@ -72,7 +73,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
             scenario=scenario.name,
             arm=arm,
             design=design_of(params, scenario),
-            demonstration_steps=demonstration_steps,
+            demonstration_steps=cost,
             runs=tuple(runs),
         )
         write_record(models_now / "runs.json", arm_runs)
@@ -89,6 +90,12 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         f"harm {np.mean([e.harm / e.episodes for e in exams]):.3f}, return {np.mean([e.return_mean for e in exams]):.3f}"
         + "".join(guarded)
     )
+
+
+def training_steps(scenario: Scenario) -> int:
+    """Env steps that the training of a learned expert took, on all its seeds; a script takes none."""
+    expert = read_record(expert_folder(scenario) / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    return sum(seed.env_steps for seed in expert.seeds)
 
 
 def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:

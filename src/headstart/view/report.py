@@ -148,7 +148,7 @@ def headline(found: Comparison) -> str:
     text = f"{found.candidate.arm} needed {most}{ratio.geometric_mean:.3f} of scratch's env steps ({upper}, limit {found.limits.ratio_max}, "
     text += f"{ratio.n} matched seeds)"
     if found.all_in is not None:
-        text += f"; with the recorded demonstrations counted {most}{found.all_in.geometric_mean:.3f}"
+        text += f"; with all that the demonstrations cost counted {most}{found.all_in.geometric_mean:.3f}"
     return text + "."
 
 
