@@ -37,15 +37,15 @@ def sha256_file(path: Path) -> str:
         raise InputError(f"{path}: expected a readable file: {error.strerror}") from None
 
 
-def sha256_tree(directory: Path) -> str:
-    """SHA-256 over the relative paths and contents of all files below `directory`; empty directories do not count.
+def sha256_tree(directory: Path, pattern: str = "*") -> str:
+    """SHA-256 over the relative paths and contents of the files below `directory` whose names match; empty directories do not count.
 
     Raises InputError if it is no directory, or holds a symbolic link, whose target would not be part of the hash.
     """
     if not directory.is_dir():
         raise InputError(f"{directory}: expected a directory")
     files = {}
-    for path in directory.rglob("*"):
+    for path in directory.rglob(pattern):
         if path.is_symlink():
             raise InputError(f"{path}: expected plain files and directories, got a symbolic link")
         if path.is_file():

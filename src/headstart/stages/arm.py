@@ -114,7 +114,7 @@ def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
 def desk_of(params: Params, scenario: Scenario, arm: str) -> Path:
     """A folder named by everything that the arm's result depends on, the code included."""
     inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
-    code = sha256_tree(Path(headstart.__file__).parent)
+    code = sha256_tree(Path(headstart.__file__).parent, "*.py")  # beside them Python leaves what it compiled, when it likes
     settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture"})
     key = hash_of(settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code)
     return SCRATCH / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
@@ -155,6 +155,8 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
         )
         assert card.weights_sha256 is not None
         telemetry.write("checkpoint", **checkpoint_fields(job.desk / POLICY, card.weights_sha256, telemetry.seq))
+        status = guarded.control.status
+        assert status != "running"
         judged, reasons = outcome(guarded.control)
         reached = steps_to_target(guarded.curve, target)
         telemetry.write(
@@ -168,7 +170,7 @@ def run_seed(job: SeedJob, report: Report) -> SeedRun:
         curve=tuple(guarded.curve),
         exam=take_exam(job, trainer),
         checkpoint_sha256=card.weights_sha256,
-        status="completed" if guarded.control.status == "running" else guarded.control.status,
+        status=status,
         outcome=judged.value,
         reasons=reasons,
         rollbacks=guarded.rollbacks,
