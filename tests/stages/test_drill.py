@@ -102,7 +102,7 @@ def test_a_guardrail_that_waits_longer_than_the_default_misses(drilled: Drilling
 def test_a_guardrail_that_cannot_be_switched_off_misses_its_negative_control(
     drilled: Drilling, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(drill, "_switched_off", lambda arm, name: arm)
+    monkeypatch.setattr(drill, "switched_off", lambda arm, name: arm)
     row = drilled("entropy")[FAULTS["entropy"][0]]
     assert (row.passed, row.checks, row.exact, row.fails_without) == (False, 1, True, False)
 

@@ -131,7 +131,7 @@ def _fault(rule: Guardrail, reference: Values) -> Fault:
 
 def _row(arm: Arm, fault: Fault, reference: Values) -> Row:
     quiet, decision, checks = _drilled(arm, fault, reference)
-    _, _, without = _drilled(_switched_off(arm, fault.guardrail), fault, reference)
+    _, _, without = _drilled(switched_off(arm, fault.guardrail), fault, reference)
     return Row(fault.guardrail, fault.text, fault.expected, _its(decision, fault.guardrail), checks, quiet, without is None)
 
 
@@ -169,7 +169,7 @@ def _again(arm: Arm, phase: Phase, fault: Fault, reference: Values) -> Row:
         control = rolled_back(control, arm, decision.targets[0])
     rightly = attempts == phase.on_breach.max_retries and decision.targets[-1:] == (START,)
     text = f"{fault.text}, in every attempt"
-    off = _drilled(_switched_off(arm, fault.guardrail), fault, reference)[2] is None
+    off = _drilled(switched_off(arm, fault.guardrail), fault, reference)[2] is None
     return Row(fault.guardrail, text, "stop", decision.action, attempts + 1 if rightly else None, True, off)
 
 
@@ -185,7 +185,7 @@ def _begun(arm: Arm) -> Control:
     return phase_began(begin(), len(arm.phases) - 1, START)
 
 
-def _switched_off(arm: Arm, guardrail: str) -> Arm:
+def switched_off(arm: Arm, guardrail: str) -> Arm:
     """The arm without one of its guardrails."""
     off = {guardrail: Limits(enabled=False)}
     phases = tuple(phase.model_copy(update={"guardrails": phase.guardrails | off}) for phase in arm.phases)
