@@ -13,6 +13,8 @@
 A message says what was expected, what came, and where.
 """
 
+from collections.abc import Iterable
+
 
 class HeadstartError(Exception):
     """Root of the tree; `exit_code` is what the process ends with."""
@@ -64,3 +66,11 @@ class MissingExtra(HeadstartError):
     """An optional dependency is not installed."""
 
     exit_code = 9
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """What a message adds where one of the known words is close to the one that came: ` (did you mean 'x'?)`, or nothing."""
+    import difflib  # only a mistake pays for it
+
+    close = difflib.get_close_matches(word, known, 1)
+    return f" (did you mean {close[0]!r}?)" if close else ""

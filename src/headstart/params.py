@@ -3,7 +3,6 @@
 One section of params.yaml for each stage; a scenario file says what one scenario is, whatever is learned on it.
 """
 
-import difflib
 import hashlib
 import json
 from functools import cached_property
@@ -13,7 +12,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from headstart.errors import InputError, UsageError
+from headstart.errors import InputError, UsageError, nearest
 from headstart.schedule import Arm, Section
 
 MAX_YAML_BYTES = 1 << 20
@@ -232,7 +231,7 @@ def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:
     path = folder / f"{name}.yaml"
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in known:
-        raise UsageError(f"no scenario {name!r}{_nearest(name, known)}; {folder}/ has {', '.join(known) or 'none'}")
+        raise UsageError(f"no scenario {name!r}{nearest(name, known)}; {folder}/ has {', '.join(known) or 'none'}")
     return _checked(Scenario, {"name": name} | load_yaml(path), path)
 
 
@@ -292,7 +291,7 @@ def _problem(model: type[Section], item: Any) -> str:
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         siblings = _keys_at(model, item["loc"][:-1])
-        return f"unknown key {where!r}{_nearest(str(item['loc'][-1]), siblings)}"
+        return f"unknown key {where!r}{nearest(str(item['loc'][-1]), siblings)}"
     if item["type"] == "missing":
         return f"key {where!r} is missing"
     return f"{where or 'file'}: {item['msg']}" + (f", got {item['input']!r:.60}" if where else "")
@@ -311,8 +310,3 @@ def _keys_at(model: type[Section], path: tuple[Any, ...]) -> list[str]:
     if isinstance(here, type) and issubclass(here, BaseModel):
         return [f.alias or n for n, f in here.model_fields.items()]
     return []
-
-
-def _nearest(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, 1)
-    return f" (did you mean {close[0]!r}?)" if close else ""

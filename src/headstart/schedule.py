@@ -153,6 +153,11 @@ class Arm(Section):
         return sum(phase.steps for phase in self.phases)
 
     @property
+    def cycles(self) -> tuple[int, ...]:
+        """The round of annealing that each phase belongs to."""
+        return tuple(index if phase.cycle is None else phase.cycle for index, phase in enumerate(self.phases))
+
+    @property
     def needs_demonstrations(self) -> bool:
         """Whether any phase clones, is reminded of the expert, or lets it drive."""
         return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.teacher_share.highest > 0 for phase in self.phases)

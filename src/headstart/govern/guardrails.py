@@ -7,7 +7,6 @@ does not get better by waiting). An improvement never flags; only `outside` watc
 `govern.control` keeps what has to be remembered between checks.
 """
 
-import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import StringConstraints
 
-from headstart.errors import InputError
+from headstart.errors import InputError, nearest
 from headstart.records.model import Record
 from headstart.schedule import Arm, Limits, Phase
 
@@ -182,7 +181,8 @@ def limits(arm: Arm, phase: Phase) -> dict[str, Guardrail]:
     for where, changes in (("guardrails", arm.guardrails), (f"phase {phase.name!r}: guardrails", phase.guardrails)):
         for name, change in changes.items():
             if name not in GUARDRAILS:
-                raise InputError(f"{where}: unknown guardrail {name!r}{_nearest(name)}")
+                hint = nearest(name, GUARDRAILS) or f"; there are {', '.join(GUARDRAILS)}"
+                raise InputError(f"{where}: unknown guardrail {name!r}{hint}")
             rules[name] = _changed(rules[name] or GUARDRAILS[name], change)
     return {name: rule for name, rule in rules.items() if rule is not None}
 
@@ -239,8 +239,3 @@ def _beside(rule: Guardrail, values: Values) -> bool:
 
 def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name, GUARDRAILS, 1)
-    return f" (did you mean {close[0]!r}?)" if close else f"; there are {', '.join(GUARDRAILS)}"

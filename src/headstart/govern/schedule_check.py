@@ -61,8 +61,7 @@ def _demonstrations(arm: Arm) -> Iterator[Problem]:
 
 
 def _order(arm: Arm) -> Iterator[Problem]:
-    cycles = [index if phase.cycle is None else phase.cycle for index, phase in enumerate(arm.phases)]
-    for phase, (before, now) in zip(arm.phases[1:], pairwise(cycles), strict=True):
+    for phase, (before, now) in zip(arm.phases[1:], pairwise(arm.cycles), strict=True):
         if now < before:
             text = f"cycles cannot go back: expected at least {before}, got {now}"
             yield Problem("error", f"phases.{phase.name}.cycle", text)

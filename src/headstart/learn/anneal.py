@@ -100,19 +100,24 @@ class Trainer:
     kl_factor: float = 1.0
 
     @property
-    def phase(self) -> Phase | None:
-        """The phase that is under way; None at the end."""
-        return self.arm.phases[self.at.phase] if self.at.phase < len(self.arm.phases) else None
+    def over(self) -> bool:
+        """Whether the last phase has ended."""
+        return self.at.phase == len(self.arm.phases)
+
+    @property
+    def phase(self) -> Phase:
+        """The phase that is under way."""
+        return self.arm.phases[self.at.phase]
 
     @property
     def phase_is_over(self) -> bool:
-        at, phase = self.at, self.arm.phases[self.at.phase]
+        at, phase = self.at, self.phase
         return at.epochs >= phase.length if phase.kind == "bc" else at.env_steps >= at.phase_began + phase.steps
 
     @property
     def progress(self) -> float:
         """Where the ramps of the phase stand, 0 … 1; those of a retry begin anew over the steps that are left."""
-        at, phase = self.at, self.arm.phases[self.at.phase]
+        at, phase = self.at, self.phase
         if phase.kind == "bc":
             return at.epochs / phase.length
         return (at.env_steps - at.ramps_began) / (at.phase_began + phase.steps - at.ramps_began)
@@ -120,8 +125,7 @@ class Trainer:
     @property
     def weights(self) -> Weights:
         """What the schedule sets for the next update."""
-        phase = self.arm.phases[self.at.phase]
-        progress = self.progress
+        phase, progress = self.phase, self.progress
         return Weights(
             phase.learning_rate.at(progress) * self.learning_rate_factor,
             phase.entropy_coef.at(progress),
@@ -173,7 +177,8 @@ def trainer_of(
 def run(trainer: Trainer) -> Iterator[Event]:
     """Take the trainer through its schedule, one event at a time, until the phases or the budget end."""
     at = trainer.at
-    while (phase := trainer.phase) is not None:
+    while not trainer.over:
+        phase = trainer.phase
         if trainer.evaluation_due:
             at.evaluated = at.env_steps
             yield evaluate(trainer)
@@ -195,8 +200,7 @@ def run(trainer: Trainer) -> Iterator[Event]:
 
 def learn(trainer: Trainer) -> Updated:
     """One rollout and one update on it."""
-    at, arm, weights = trainer.at, trainer.arm, trainer.weights
-    phase = arm.phases[at.phase]
+    at, arm, phase, weights = trainer.at, trainer.arm, trainer.phase, trainer.weights
     trainer.player.world.weigh({name: ramp.at(trainer.progress) for name, ramp in phase.reward.items()})
     rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.teacher_share, phase.blend)
     recorded = trainer.demonstrations[0] if trainer.demonstrations else None
@@ -211,8 +215,7 @@ def learn(trainer: Trainer) -> Updated:
 
 def clone(trainer: Trainer) -> Cloned:
     """One epoch on the demonstrations."""
-    at, ppo = trainer.at, trainer.arm.ppo
-    phase = trainer.arm.phases[at.phase]
+    at, phase, ppo = trainer.at, trainer.phase, trainer.arm.ppo
     if trainer.demonstrations is None:
         raise UsageError(f"phase {phase.name!r} clones: expected demonstrations, got none")
     train, heldout = trainer.demonstrations

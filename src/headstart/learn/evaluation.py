@@ -1,5 +1,6 @@
 """How good a policy is: one episode in each of W worlds that training never saw."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,10 +8,12 @@ import numpy as np
 import torch
 
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.worlds.api import Array, World
+from headstart.learn.policies import Policy
+from headstart.worlds.api import Array, Observations, World
 
 Mode = Literal["sampled", "deterministic"]
 MODES: tuple[Mode, ...] = ("sampled", "deterministic")
+Watcher = Callable[[Observations, Policy, Array], None]  # what is seen [N, …], the policy there, worlds that still play [W] bool
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,13 @@ class Played:
 
 
 @torch.no_grad()
-def play_episodes(network: ConflictAwarePolicyNetwork | None, world: World, seed: int, mode: Mode) -> Played:
+def play_episodes(
+    network: ConflictAwarePolicyNetwork | None, world: World, seed: int, mode: Mode, watch: Watcher | None = None
+) -> Played:
     """Play one whole episode in every world of `world`, with `network` or, for None, with the scripted expert.
 
     "sampled" draws actions from the policy, with a random stream that depends on `seed` alone; "deterministic" takes the likeliest.
+    `watch` is shown every step of a network before it acts.
     """
     generator = torch.Generator().manual_seed(seed)
     seen, _ = world.reset(seed=seed)
@@ -38,6 +44,8 @@ def play_episodes(network: ConflictAwarePolicyNetwork | None, world: World, seed
             action = world.expert_actions()
         else:
             policy = network.policy({key: torch.from_numpy(value) for key, value in seen.items()})
+            if watch is not None:
+                watch(seen, policy, playing)
             action = (policy.sample(generator) if mode == "sampled" else policy.mode()).numpy()
         seen, reward, _, _, info = world.step(action)
         total[playing] += reward.reshape(total.shape)[playing]

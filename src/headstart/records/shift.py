@@ -7,6 +7,8 @@ from headstart.records.model import Record
 from headstart.records.runs import ShiftFacts
 from headstart.records.states import StateSummary
 
+CLONE_SHIFT = "shift.json"  # beside the clone
+
 
 class DataStates(Record):
     """The rows of a dataset that a clone is trained on."""

@@ -16,7 +16,7 @@ from headstart.params import Params, Scenario, for_scenario, headline_target, lo
 from headstart.records.files import read_record, sha256_file, sha256_json
 from headstart.records.history import Line
 from headstart.records.history_kinds import Judged
-from headstart.records.shift import CloneShift
+from headstart.records.shift import CLONE_SHIFT, CloneShift
 from headstart.release.journal import OWN, held_history, keep_evidence, process_key, standing_of
 from headstart.release.training import Training, put_forward, training_of
 
@@ -78,7 +78,7 @@ def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
     for evidence in found.verdict.evidence:
         if (sha256 := sha256_file(root / evidence.path)) != evidence.sha256:
             raise IntegrityError(f"{evidence.path}: expected hash {evidence.sha256}, as it was compared, found {sha256}")
-        if Path(evidence.path).name != "runs.json":
+        if Path(evidence.path).name == CLONE_SHIFT:
             clone = read_record(root / evidence.path, CloneShift)
             continue
         training = training_of(root, Path(evidence.path))
@@ -108,7 +108,6 @@ def verdict_line(
     """All facts of a verdict that promotion asks for."""
     if candidate.dataset is None or candidate.dataset_sha256 is None:
         raise InputError(f"{candidate.path}: expected an arm that learned from a validated dataset, dvc.lock names none")
-    phases = params.arms[candidate.runs.arm].phases
     evidence = tuple(keep_evidence(root, training.path) for training in (candidate, baseline))
     comparison = keep_evidence(root, path)
     passed = comparison.sha256 if found.verdict.outcome == "PASS" else None
@@ -128,7 +127,7 @@ def verdict_line(
         comparison=comparison,
         evidence=evidence,
         evidence_sha256=sha256_json([e.sha256 for e in evidence]),
-        anneal_cycles=len({i if phase.cycle is None else phase.cycle for i, phase in enumerate(phases)}),
+        anneal_cycles=len(set(params.arms[candidate.runs.arm].cycles)),
         candidate=put_forward(root, candidate, found.target.mode, passed),
         baseline=put_forward(root, baseline, found.target.mode, None),
         metrics=metrics_of(found),

@@ -23,7 +23,7 @@ from headstart.records.files import sha256_file
 from headstart.records.progress import KeptState, state_path
 from headstart.records.provenance import package_version
 from headstart.records.runs import CurvePoint
-from headstart.schedule import Phase
+from headstart.schedule import Arm
 from headstart.stages.project import hash_of
 from headstart.worlds import World
 from headstart.worlds.api import Array
@@ -61,7 +61,9 @@ def started_fields(
     }
 
 
-def phase_fields(event: PhaseBegan, control: Control, start: KeptState, reference: Mapping[str, float]) -> dict[str, Any]:
+def phase_fields(
+    event: PhaseBegan, arm: Arm, control: Control, start: KeptState, reference: Mapping[str, float]
+) -> dict[str, Any]:
     """`phase_started`; `start` is the state with which the phase begins."""
     phase = event.phase
     return {
@@ -69,7 +71,7 @@ def phase_fields(event: PhaseBegan, control: Control, start: KeptState, referenc
         "phase": phase.name,
         "phase_index": event.index,
         "phase_kind": phase.kind,
-        "cycle": event.index if phase.cycle is None else phase.cycle,
+        "cycle": arm.cycles[event.index],
         "attempt": control.attempt,
         "planned": {"epochs": phase.epochs, "env_steps": phase.env_steps},
         "rollback_target": {"checkpoint_id": start.id, "state_sha256": start.sha256},
@@ -77,13 +79,13 @@ def phase_fields(event: PhaseBegan, control: Control, start: KeptState, referenc
     }
 
 
-def schedule_fields(event: Updated, phase: Phase, index: int, control: Control, reference: Mapping[str, float]) -> dict[str, Any]:
+def schedule_fields(event: Updated, trainer: Trainer, control: Control, reference: Mapping[str, float]) -> dict[str, Any]:
     """What of `update` belongs to the schedule: where it stands, and which guardrails are open."""
     m, weights, flags = event.metrics, event.weights, set(control.open)
     return {
         "data_mode": "mixed" if "loss_bc" in m else "rollout",
-        "anneal_cycle": index if phase.cycle is None else phase.cycle,
-        "anneal_stage": phase.name,
+        "anneal_cycle": trainer.arm.cycles[trainer.at.phase],
+        "anneal_stage": trainer.phase.name,
         "anneal_loss_baseline": reference.get("loss_total"),
         "anneal_queue_baseline": reference.get("queue_conflict_rate"),
         "anneal_intensity_baseline": reference.get("queue_intensity_rate"),

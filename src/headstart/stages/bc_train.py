@@ -17,6 +17,7 @@ from headstart.records.files import fresh_directory, sha256_file, write_bytes, w
 from headstart.records.observation import ObservationSchema
 from headstart.records.reference import REFERENCE, Reference
 from headstart.records.runs import Score
+from headstart.records.shift import CLONE_SHIFT
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
 from headstart.stages.clone_telemetry import epoch_fields
@@ -76,7 +77,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
             params, scenario, network, DATA / scenario.name / "curated", judged.accuracy, partial(teacher_of, scenario)
         )
         if shift is not None:
-            write_record(MODELS / scenario.name / "bc" / "shift.json", shift)
+            write_record(MODELS / scenario.name / "bc" / CLONE_SHIFT, shift)
         macro_f1 = judged.scores.macro_f1 if judged.scores else None
         metrics = BcMetrics(judged.accuracy, macro_f1, judged.constant_accuracy, closed["sampled"], expert)
         limits = BcLimits(

@@ -12,7 +12,7 @@ from headstart.govern.verdict import Evidence
 from headstart.params import Params, Scenario, for_scenario, headline_target, load_scenario
 from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.records.runs import ArmRuns
-from headstart.records.shift import CloneShift
+from headstart.records.shift import CLONE_SHIFT, CloneShift
 from headstart.records.strict_json import pretty_json
 from headstart.stages.project import MODELS, REPORTS, main
 
@@ -78,7 +78,7 @@ def compare_arms(
 
 def clone_path(scenario: str) -> Path:
     """Where bc_train leaves what the checks of shift need of the data and the clone."""
-    return MODELS / scenario / "bc" / "shift.json"
+    return MODELS / scenario / "bc" / CLONE_SHIFT
 
 
 def arm_path(scenario: str, arm: str) -> tuple[Path, str]:

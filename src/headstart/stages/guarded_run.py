@@ -105,7 +105,9 @@ def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
     guarded.control = rules.phase_began(guarded.control, event.index, name)
     guarded.reference.pop(OF_PHASE, None)
     state = _keep(guarded, name)
-    guarded.telemetry.write("phase_started", **say.phase_fields(event, guarded.control, state, guarded.reference))
+    guarded.telemetry.write(
+        "phase_started", **say.phase_fields(event, guarded.trainer.arm, guarded.control, state, guarded.reference)
+    )
     _commit(guarded, name)
 
 
@@ -114,11 +116,8 @@ def _updated(guarded: GuardedRun, event: Updated) -> None:
     guarded.transitions += int(m["transitions"])
     seconds, guarded.clock = time.monotonic() - guarded.clock, time.monotonic()
     trainer = guarded.trainer
-    phase = trainer.arm.phases[trainer.at.phase]
     fields = say.update_fields(event, trainer.player.world, trainer.arm.ppo.num_epochs, guarded.transitions, seconds)
-    guarded.telemetry.write(
-        "update", **fields | say.schedule_fields(event, phase, trainer.at.phase, guarded.control, guarded.reference)
-    )
+    guarded.telemetry.write("update", **fields | say.schedule_fields(event, trainer, guarded.control, guarded.reference))
     guarded.watch.report(event.rollout.reward.size)
     values = {
         name: m.get(name) for name in ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")

@@ -22,11 +22,11 @@ def describe(arm: Arm, known_metrics: Collection[str], problems: Sequence[Proble
 def phase_table(arm: Arm) -> str:
     """One line a phase, and the env steps of all."""
     rows = [("cycle", "phase", "kind", "length", "learning rate", "entropy", "teacher", "demonstrations", "KL", "on breach")]
-    for index, phase in enumerate(arm.phases):
+    for cycle, phase in zip(arm.cycles, arm.phases, strict=True):
         then = phase.on_breach
         rows.append(
             (
-                str(index if phase.cycle is None else phase.cycle),
+                str(cycle),
                 phase.name,
                 phase.kind,
                 _length(phase),
