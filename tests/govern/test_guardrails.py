@@ -7,6 +7,7 @@ from tests.govern.schedules import GOOD_EVALUATION, GOOD_UPDATE, REFERENCE, arm
 
 from headstart.errors import InputError
 from headstart.govern.guardrails import GUARDRAILS, METRICS, finding_of, limits, loosened, measure, metrics_of
+from headstart.govern.reference import kpi
 from headstart.records.telemetry_kinds import GuardrailLine
 from headstart.records.telemetry_line import Line
 
@@ -94,6 +95,11 @@ def test_a_large_update_needs_a_large_gradient_to_break() -> None:
 @pytest.mark.parametrize(("base", "value", "found"), [(0.0, 0.05, "quiet"), (0.0, 0.06, "flag"), (-0.01, 0.1, "breach")])
 def test_a_share_is_never_taken_of_less_than_the_floor(base: float, value: float, found: str) -> None:
     assert measure(GUARDRAILS["loss_drift"], {"loss_total": value}, {"loss_total": base}).level == found
+
+
+def test_a_kpi_is_the_least_share_that_any_measure_keeps() -> None:
+    assert kpi({"stl_bp": 6000.0, "path": 90.0}, {"stl_bp": 8000.0, "path": 100.0}) == 0.75
+    assert kpi({"stl_bp": 6000.0}, {"stl_bp": 0.0}) is None and kpi({}, {}) is None
 
 
 def test_queues_and_help_are_of_the_town() -> None:

@@ -27,7 +27,7 @@ from headstart.records.telemetry_reader import canonical_sha256, read_telemetry
 from headstart.schedule import Arm
 from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
 from headstart.stages.policy import new_network
-from headstart.stages.project import worlds_of
+from headstart.stages.project import score_of, worlds_of
 
 ROOT = Path(__file__).parents[2]
 ROLLOUT = 8 * 16  # env steps
@@ -163,6 +163,21 @@ def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario
     assert guarded.control.status == "frozen" and outcome(guarded.control)[0] == "HOLD"
     assert guarded.trainer.at.env_steps < guarded.trainer.arm.budget
     assert [line.next for line in rollbacks(tmp_path)] == ["hold"]
+
+
+def test_a_measure_that_halves_is_a_kpi_lost_and_freezes(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    means = iter([7000.0, 7000.0] * 2 + [3500.0] * 99)  # sampled and likeliest actions of each evaluation
+    monkeypatch.setattr(
+        "headstart.stages.guarded_run.score_of",
+        lambda *of: score_of(*of).model_copy(update={"measures": {"stl_bp": next(means)}}),
+    )
+    guarded = finish(tmp_path, scenario)
+    assert guarded.control.status == "frozen" and outcome(guarded.control)[0] == "HOLD"
+    lines = [line for line in read_telemetry(tmp_path / "telemetry").records if isinstance(line, GuardrailLine)]
+    found = [(line.value, line.baseline, line.decision) for line in lines if line.guardrail == "kpi_drop"]
+    assert found == [(0.5, 1.0, "freeze")]
 
 
 def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(

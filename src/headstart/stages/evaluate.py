@@ -60,20 +60,10 @@ def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> Sh
 def compare_arms(
     params: Params, scenario: Scenario, runs: dict[str, ArmRuns], evidence: list[Evidence], shift: ShiftFindings | None
 ) -> dict[str, Comparison]:
-    """Target → comparison of the candidate with scratch; the one that the headline is about is judged for shift too."""
+    """Target → comparison of the candidate with scratch; whichever is promoted on, what a shift costs is in its verdict."""
     limits = ComparisonLimits(ratio_max=params.comparison.max_ratio, success_drop_max=params.comparison.max_success_loss)
-    headline = headline_target(params, scenario)
-    return {
-        name: compare(
-            runs[params.candidate],
-            runs["scratch"],
-            Target(name=name, **section.model_dump()),
-            limits,
-            evidence,
-            shift if name == headline else None,
-        )
-        for name, section in scenario.targets.items()
-    }
+    targets = [Target(name=name, **section.model_dump()) for name, section in scenario.targets.items()]
+    return {target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift) for target in targets}
 
 
 def clone_path(scenario: str) -> Path:

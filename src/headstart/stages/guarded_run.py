@@ -18,7 +18,7 @@ from headstart.govern import control as rules
 from headstart.govern.control import Control
 from headstart.govern.guardrails import Reading
 from headstart.govern.recorded import shown
-from headstart.govern.reference import OF_PHASE, first_shown
+from headstart.govern.reference import OF_PHASE, first_shown, kpi
 from headstart.govern.target import Target
 from headstart.learn.anneal import Cloned, Evaluated, Event, PhaseBegan, PhaseEnded, Trainer, Updated, run
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
@@ -142,6 +142,8 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     values = {"success_rate": sampled.success / sampled.episodes, "harm_rate": sampled.harm / sampled.episodes}
     if world.names.world == "town":
         values |= say.conflict_rates(event.sampled, world)
+    if (kept := kpi(sampled.measures, guarded.curve[0].sampled.measures)) is not None:
+        values["kpi"] = kept
     if watch.returns is not None:
         untrained, expert = watch.returns
         values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
