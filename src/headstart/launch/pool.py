@@ -4,8 +4,8 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import active_children, get_context
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -40,7 +40,7 @@ def run_all(
     """`function(job, report)` for every job, results in the order of jobs.
 
     `function` and jobs are pickled to fresh processes (spawn). `units`: total of what all jobs will report. `processes` 0: one
-    for each core. The first exception ends the rest and is raised here.
+    for each core. The first exception in time ends the rest and is raised here.
     """
     workers = min(len(jobs), processes or os.cpu_count() or 1)
     context = get_context("spawn")
@@ -51,14 +51,18 @@ def run_all(
             reports = manager.Queue()
             watching = threading.Thread(target=_watch, args=(reports, bar, units), daemon=True)
             watching.start()
+            others = set(active_children())
             try:
                 with ProcessPoolExecutor(workers, mp_context=context) as pool:
                     futures = [pool.submit(_call, function, job, reports) for job in jobs]
                     try:
-                        return [future.result() for future in futures]
+                        for future in as_completed(futures):
+                            future.result()
                     except BaseException:
-                        pool.shutdown(wait=False, cancel_futures=True)
+                        for worker in set(active_children()) - others:
+                            worker.terminate()
                         raise
+                    return [future.result() for future in futures]
             finally:
                 reports.put(None)
                 watching.join()
