@@ -164,14 +164,12 @@ class Scenario(Section):
     world: str
     horizon: int = Field(ge=1)
     setup: dict[str, Any]
-    variants: dict[str, dict[str, Any]] = Field(
-        default={}
-    )  # held out: keys of `setup` that each says otherwise; nothing trains there
+    variants: dict[str, dict[str, Any]] = Field(default={})  # held out: keys of `setup` that each says otherwise
     success: tuple[str, ...] = Field(min_length=1)
     harm: tuple[str, ...] = Field(min_length=1)
     expert: ExpertGate
     targets: dict[str, TargetSection] = Field(min_length=1)
-    measures: tuple[str, ...] = ()  # counters of the world whose means stand in every score
+    measures: tuple[str, ...] = ()  # counters of the world of which more is better; their means stand in every score
     min_action_share: dict[str, float] = Field(default={})  # what a dataset of this scenario must contain
     constant_reward: bool = False  # of a world that pays the same in every step
     feature_range: tuple[float, float] = (-2.0, 2.0)  # what validate holds features to

@@ -92,7 +92,5 @@ class ArmRuns(Record):
     scenario: str
     arm: str
     design: EvaluationDesign
-    demonstration_steps: (
-        int  # agent-steps that its demonstrations cost: those recorded, and those that a learned expert was trained for
-    )
+    demonstration_steps: int  # agent-steps: those recorded, and those that training a learned expert took
     runs: tuple[SeedRun, ...]

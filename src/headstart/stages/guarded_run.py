@@ -39,9 +39,7 @@ class Watch:
 
     scenario: Scenario
     target: Target  # telemetry says when it is met
-    returns: (
-        tuple[float, float] | None
-    )  # of an untrained policy and of the expert; None: only numbers that are not finite are watched
+    returns: tuple[float, float] | None  # of an untrained policy and of the expert; None: only what is not finite is watched
     desk: Path  # where states and progress are kept
     report: Callable[[int], None]  # env steps done
 
