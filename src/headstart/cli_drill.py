@@ -26,7 +26,7 @@ def _group() -> None:
 def rollback(
     guardrail: Annotated[str, typer.Option(help="One that can break, or all.")] = "all",
     n: Annotated[int, typer.Option("--n", min=1, max=1000, help="Runs of each drill, broken at different updates.")] = 3,
-    scenario: Annotated[str, typer.Option(help="cartpole needs no compiling.")] = "cartpole",
+    scenario: Annotated[str, typer.Option(help="Whose arm, limits and clone; cartpole is the quickest.")] = "queue_conflict",
     arm: Annotated[str, typer.Option(help="An arm that starts from the clone.")] = "pretrained",
     record: Annotated[bool, typer.Option("--record", help="Write it to the history; `headstart promote` asks for it.")] = False,
     by: Annotated[str | None, typer.Option("--by", help="Who drills; stands in the history.")] = None,

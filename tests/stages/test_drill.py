@@ -27,12 +27,19 @@ Drilling = Callable[..., dict[str, Row]]
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with params.yaml and scenarios/ of its own, and no clone."""
+    """A working directory with params.yaml, a cartpole that has the default guardrails, and no clone."""
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     (tmp_path / "scenarios").mkdir()
-    (tmp_path / "scenarios/cartpole.yaml").write_bytes((ROOT / "scenarios/cartpole.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
+    with_guardrails({})
     return tmp_path
+
+
+def with_guardrails(guardrails: dict[str, dict[str, object]], reason: str | None = None) -> None:
+    """Write the project's cartpole with these guardrails."""
+    content = yaml.safe_load((ROOT / "scenarios/cartpole.yaml").read_bytes())
+    content["recipe"]["arms"]["pretrained"] |= {"guardrails": guardrails, "accept_loosened": reason}
+    Path("scenarios/cartpole.yaml").write_text(yaml.safe_dump(content))
 
 
 @pytest.fixture
@@ -59,7 +66,7 @@ def headstart(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_every_guardrail_takes_a_real_run_back_and_misses_its_fault_when_switched_off(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = headstart(monkeypatch, "drill", "rollback", "--n", "1", "--record", "--by", "Ada")
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--n", "1", "--record", "--by", "Ada")
     out = capsys.readouterr().out
     assert code == 0, out
     assert out.count("\nok  ") == len(FAULTS) + 3
@@ -75,21 +82,35 @@ def test_every_guardrail_takes_a_real_run_back_and_misses_its_fault_when_switche
 def test_a_guardrail_that_is_switched_off_makes_the_drill_fail(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = project / "scenarios/cartpole.yaml"
-    content = yaml.safe_load(path.read_bytes())
-    content["recipe"]["arms"]["pretrained"]["guardrails"] = {"grad_norm": {"enabled": False}}
-    path.write_text(yaml.safe_dump(content))
-    code = headstart(monkeypatch, "drill", "rollback", "--guardrail", "grad_norm", "--n", "1")
+    with_guardrails({"grad_norm": {"enabled": False}})
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--n", "1")
     found = capsys.readouterr()
     assert code == 6
     assert "MISS  grad_norm" in found.out and "never" in found.out
     assert found.err == "error: 1 of 4 drills missed\n"
 
 
+@pytest.mark.parametrize("limits", [{"enabled": False}, {"hits": 4}, {"flag": 60, "breach": 60}])
+def test_a_guardrail_that_lets_its_fault_pass_for_a_reason_is_named_and_left_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limits: dict[str, object]
+) -> None:
+    with_guardrails({"grad_norm": limits}, "falls are rare")
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--n", "1")
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "not drilled: grad_norm; the arm lets its fault pass, because falls are rare\n" in out
+    assert "ok  grad_norm" not in out and out.endswith("3 drills, 1 runs each: all passed\n")
+
+
+def test_a_guardrail_that_is_loosened_for_a_reason_and_still_finds_its_fault_is_drilled(drilled: Drilling) -> None:
+    limits = {"grad_norm": Limits(breach=4.0)}
+    assert drilled("grad_norm", guardrails=limits, accept_loosened="falls are rare")[FAULTS["grad_norm"][0]].passed
+
+
 def test_a_drill_that_missed_is_recorded_as_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = Row("nonfinite", "x", "rollback", "continue", None, False, False, True)
     monkeypatch.setattr(drill, "rollback_drill", lambda *arguments: (row,))
-    assert headstart(monkeypatch, "drill", "rollback", "--record", "--by", "Ada") == 6
+    assert headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--record", "--by", "Ada") == 6
     (line,) = read_history(project / "governance/history.ndjson")
     assert isinstance(line.record, Drilled) and not line.record.passed
 

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from headstart.govern.control import Action, Control, Decision, begin, checkpointed, judge, phase_began, rolled_back
-from headstart.govern.guardrails import GUARDRAILS, Guardrail, Kind, Reading, Values, limits
+from headstart.govern.guardrails import GUARDRAILS, Guardrail, Kind, Reading, Values, limits, measure
+from headstart.govern.traces import REFERENCE
 from headstart.schedule import Arm, Limits, Phase
 
 STEP = 1000  # env steps between two readings of a drill
@@ -98,6 +99,17 @@ def run_decision_drill(arm: Arm, reference: Values, names: Sequence[str] = ()) -
     rows = [_row(arm, fault, reference) for fault in drills]
     again = next((fault for fault in drills if fault.expected == "rollback"), None)
     return rows if again is None else [*rows, _again(arm, phase, again, reference)]
+
+
+def accepts(arm: Arm, phase: Phase, name: str) -> bool:
+    """Whether a phase lets the fault of a guardrail pass, and the arm gives a reason: there is nothing to catch then."""
+    if not arm.accept_loosened:
+        return False
+    own, default, (_, changes) = limits(arm, phase).get(name), GUARDRAILS[name], FAULTS[name]
+    if own is None or own.hits > default.hits:
+        return True
+    faulty = {**good_reading(default.on, REFERENCE, 0).values, **changes(REFERENCE)}
+    return measure(own, faulty, REFERENCE).level != "breach"
 
 
 def expected_of(rule: Guardrail, phase: Phase) -> Action:

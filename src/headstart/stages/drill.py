@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headstart.govern.control import Action
-from headstart.govern.drill import FAULTS, expected_of, retries, switched_off
+from headstart.govern.drill import FAULTS, accepts, expected_of, retries, switched_off
 from headstart.govern.guardrails import GUARDRAILS, Guardrail
 from headstart.params import Params, Scenario
 from headstart.stages.drill_run import (
@@ -66,12 +66,16 @@ def rollback_drill(
 ) -> tuple[Row, ...]:
     """Drill the guardrails `names` of an arm, each in `rounds` runs, and going back itself: past a state that is not whole, and again and again.
 
-    `report` is told what the runs start from. Raises UsageError for an arm or a guardrail that cannot be drilled.
+    Guardrails that the arm loosened past their faults are left out if it gives a reason. `report` is told which, and what the runs start
+    from. Raises UsageError for an arm or a guardrail that cannot be drilled.
     """
     with ground_of(params, scenario, arm, names) as ground:
         phases = ", ".join(phase.name for phase in ground.arm.phases)
         report(f"{scenario.name} {arm}: {phases} on {WORLDS} worlds, from {ground.begins_with}")
-        return tuple(_rows(ground, names, rounds))
+        accepted = [name for name in names if accepts(ground.arm, ground.phase, name)]
+        if accepted:
+            report(f"not drilled: {', '.join(accepted)}; the arm lets its fault pass, because {ground.arm.accept_loosened}")
+        return tuple(_rows(ground, [name for name in names if name not in accepted], rounds))
 
 
 def _rows(ground: Ground, names: Sequence[str], rounds: int) -> Iterator[Row]:
