@@ -131,8 +131,8 @@ def cloning(scenario: str, samples: int = 61440) -> None:
         for index in torch.randint(0, batch * 8, (samples // batch, batch)):
             part = data.rows(index)
             optimizer.zero_grad(set_to_none=True)
-            loss = imitation_loss(network.policy(part.seen), part)
-            loss = loss + settings.value_coef * (network.value(part.seen) - part.returns).square().mean()
+            policy, value = network(part.seen)
+            loss = imitation_loss(policy, part) + settings.value_coef * (value - part.returns).square().mean()
             loss.backward()
             optimizer.step()
 

@@ -44,6 +44,32 @@ def test_a_world_is_the_same_whatever_runs_beside_it() -> None:
     assert ends > 3  # later episodes too
 
 
+@pytest.mark.parametrize("num_worlds", [3, 7, 64])
+def test_cart_poles_at_once_have_the_bits_of_single_ones(num_worlds: int) -> None:
+    setup = {"id": "CartPole-v1", "kwargs": {"sutton_barto_reward": True}}
+    world = make("gym", setup, horizon=30, success=SUCCESS, harm=HARM, num_worlds=num_worlds)
+    singles = [gym.make("CartPole-v1", sutton_barto_reward=True, max_episode_steps=30) for _ in range(num_worlds)]
+    episode, draw, ends = [0] * num_worlds, np.random.default_rng(num_worlds), {"fell": 0, "truncated": 0}
+    seen = world.reset(seed=3)[0]["features"]
+    for w, single in enumerate(singles):
+        np.testing.assert_array_equal(seen[w], single.reset(seed=seed_of(3, w))[0])
+    for _ in range(150):
+        leans = seen[:, 2] + seen[:, 3] > 0  # mostly to the side where the pole leans, so that some are kept up and some fall
+        acts = np.where(draw.random(num_worlds) < 0.5, leans, draw.integers(0, 2, num_worlds)).astype(np.int64)
+        observed, reward, terminated, truncated, info = world.step(acts)
+        seen = observed["features"]
+        for w, single in enumerate(singles):
+            features, gained, fell, late, _ = single.step(int(acts[w]))
+            np.testing.assert_array_equal(info["final_obs"]["features"][w] if fell or late else seen[w], features)
+            assert (reward[w], terminated[w], truncated[w]) == (gained, fell, late and not fell)
+            if fell or late:
+                ends["fell" if fell else "truncated"] += 1
+                episode[w] += 1
+                np.testing.assert_array_equal(seen[w], single.reset(seed=seed_of(3, w, episode[w]))[0])
+    assert ends["fell"] > 0
+    assert ends["truncated"] > 0
+
+
 def test_an_episode_does_not_depend_on_those_before_it() -> None:
     short, long = cartpole(1), cartpole(1)
     for world, actions in ((short, [0]), (long, [0, 1])):  # a pole that falls at once, one that is kept up for a while

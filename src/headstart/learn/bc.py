@@ -136,9 +136,9 @@ def _step(
 ) -> tuple[float, float]:
     """One optimiser step; returns the imitation loss and how many decisions were right."""
     optimizer.zero_grad(set_to_none=True)
-    policy = network.policy(batch.seen)
+    policy, value = network(batch.seen)
     loss = imitation_loss(policy, batch)
-    value_loss = (network.value(batch.seen) - batch.returns).square().mean()
+    value_loss = (value - batch.returns).square().mean()
     (loss + value_coef * value_loss).backward()
     optimizer.step()
     with torch.no_grad():
@@ -153,12 +153,12 @@ def judge(network: ConflictAwarePolicyNetwork, data: Demonstrations, rows: int =
     pairs: list[Array] = []
     for index in torch.arange(len(data.label)).split(rows):
         batch = data.rows(index)
-        policy = network.policy(batch.seen)
+        policy, values = network(batch.seen)
         loss += float(imitation_loss(policy, batch) * batch.decides.sum())
         right += float((batch.decides * policy.agrees(batch.label)).sum())
         if isinstance(policy, Categorical):
             pairs.append(_pairs(policy, batch))
-        value.append(network.value(batch.seen).numpy())
+        value.append(values.numpy())
     decisions = max(1.0, float(data.decides.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
     return Judgement(

@@ -68,9 +68,21 @@ class ConflictAwarePolicyNetwork(nn.Module):
         self.actor = _mlp(inputs, params, actions, last_gain=0.01)
         self.critic = _mlp(inputs, params, 1, last_gain=1.0)
 
+    def forward(self, seen: Mapping[str, Tensor]) -> tuple[Policy, Tensor]:
+        """π(· | o) and V(o) of B observations, which are normalised once for both."""
+        read = self._input(seen)
+        return self._policy(read, seen), self._value(read)
+
     def policy(self, seen: Mapping[str, Tensor]) -> Policy:
         """π(· | o) of B observations; FORBIDDEN is the logit of what the mask rules out."""
-        output = self.actor(self._input(seen))
+        return self._policy(self._input(seen), seen)
+
+    def value(self, seen: Mapping[str, Tensor]) -> Tensor:
+        """V(o) [B]."""
+        return self._value(self._input(seen))
+
+    def _policy(self, read: Tensor, seen: Mapping[str, Tensor]) -> Policy:
+        output = self.actor(read)
         if self.log_std is not None:
             return Gaussian(output, self.log_std.clamp(*LOG_STD_RANGE))
         logits = torch.where(seen["mask"].bool(), output, FORBIDDEN)
@@ -78,9 +90,8 @@ class ConflictAwarePolicyNetwork(nn.Module):
         padded = nn.functional.pad(logits, (0, -actions % SIMD_COLUMNS), value=FORBIDDEN)
         return Categorical(torch.log_softmax(padded, dim=-1)[:, :actions])
 
-    def value(self, seen: Mapping[str, Tensor]) -> Tensor:
-        """V(o) [B]."""
-        return self.critic(self._input(seen)).squeeze(-1)  # type: ignore[no-any-return]
+    def _value(self, read: Tensor) -> Tensor:
+        return self.critic(read).squeeze(-1)  # type: ignore[no-any-return]
 
     def policy_parameters(self) -> list[nn.Parameter]:
         """What the surrogate loss trains; the map encoder belongs to the actor."""

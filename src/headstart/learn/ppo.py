@@ -221,11 +221,11 @@ def _step(
 ) -> Metrics:
     """One optimiser step. Actor and critic are clipped apart, so that a large value error cannot throttle the policy."""
     optimizer.zero_grad(set_to_none=True)
-    loss_value = value_loss(network.value(batch.seen), batch, params)
+    policy, value = (None, network.value(batch.seen)) if actor_stopped else network(batch.seen)
+    loss_value = value_loss(value, batch, params)
     total = params.value_loss_coef * loss_value
     parts: dict[str, Tensor] = {"loss_value": loss_value, "adv_std_minibatch": batch.advantage.std(correction=0)}
-    if not actor_stopped:
-        policy = network.policy(batch.seen)
+    if policy is not None:
         loss, policy_parts = policy_loss(policy, batch, params, weights)
         total = total + loss
         parts |= policy_parts
@@ -235,7 +235,7 @@ def _step(
     total.backward()
     parts["loss_total"] = total
     parts["grad_norm_value"] = torch.nn.utils.clip_grad_norm_(network.critic.parameters(), params.max_grad_norm_value)
-    if not actor_stopped:
+    if policy is not None:
         parts["grad_norm"] = torch.nn.utils.clip_grad_norm_(network.policy_parameters(), params.max_grad_norm)
     numbers = {name: value.item() for name, value in parts.items()}
     finite = all(math.isfinite(value) for value in numbers.values())

@@ -9,11 +9,11 @@ from gymnasium.error import Error as GymnasiumError
 from gymnasium.spaces import flatdim, flatten
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
-from gymnasium.wrappers import OrderEnforcing
 from pydantic import BaseModel, ConfigDict
 
 from headstart.errors import InputError, MissingExtra, UsageError
 from headstart.worlds.api import Array, Observations, World, WorldSpec
+from headstart.worlds.gym_copies import Copies, Row, make_copies, make_one
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup
 
@@ -57,9 +57,8 @@ class GymWorld(World):
     ) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
         checked = read_setup(GymSetup, setup)
-        envs = _make(checked, num_worlds)
-        self._envs = [_without_watchers(env) for env in envs.envs]
-        self._observed, acting = envs.single_observation_space, envs.single_action_space
+        one, self._copies = _made(checked, num_worlds)
+        self._observed, acting = one.observation_space, one.action_space
         discrete = isinstance(acting, gym.spaces.Discrete)
         features, reals = flatdim(self._observed), 0 if discrete else flatdim(acting)
         self._keys = checked.info
@@ -92,14 +91,13 @@ class GymWorld(World):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self._episode[:], self._tick[:], self._stats[:] = 0, 0, 0
-        self._features = self._rows([self._begin(w) for w in range(self.num_worlds)])
+        self._features = self._rows([self._copies.begin(w, self._episode_seed(w)) for w in range(self.num_worlds)])
         return self._observations(), {}
 
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
         acts = self._own(np.asarray(actions))
         self._taken[np.arange(self.num_worlds), self._tick] = acts
-        steps = [env.step(act) for env, act in zip(self._envs, acts if acts.ndim > 1 else acts.tolist(), strict=True)]
-        seen, rewards, terminations, truncations, infos = zip(*steps, strict=True)
+        seen, rewards, terminations, truncations, infos = self._copies.step(acts)
         self._features = self._rows(seen)
         reward, terminated = np.array(rewards, np.float64), np.array(terminations, bool)
         self._tick += 1
@@ -140,7 +138,9 @@ class GymWorld(World):
         self._seed = int(snapshot["seed"])
         self._episode[:], self._tick[:] = snapshot["episode"], snapshot["tick"]
         self._taken[:], self._stats[:] = snapshot["taken"], snapshot["stats"]
-        self._features = self._rows([self._replayed(w) for w in range(self.num_worlds)])
+        self._features = self._rows(
+            [self._copies.replay(w, self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in range(self.num_worlds)]
+        )
         return self._observations()
 
     def _own(self, actions: Array) -> Array:
@@ -156,30 +156,22 @@ class GymWorld(World):
         stretched: Array = (space.low + share * (space.high - space.low)).clip(space.low, space.high)
         return stretched.astype(space.dtype)
 
-    def _begin(self, w: int) -> Any:
-        """Reset copy w to its episode; returns what it shows."""
+    def _episode_seed(self, w: int) -> int:
+        """Of the episode that copy w is in."""
         source = np.random.SeedSequence([self._seed, int(self._ids[w]), int(self._episode[w])])
-        return self._envs[w].reset(seed=int(source.generate_state(1)[0]))[0]
+        return int(source.generate_state(1)[0])
 
-    def _end(self, ended: Array, infos: tuple[dict[str, Any], ...]) -> tuple[Array, Array]:
+    def _end(self, ended: Array, infos: Sequence[dict[str, Any]]) -> tuple[Array, Array]:
         """Begin anew in the worlds `ended`; returns counters and features as they were at the end."""
         for w in ended:
             self._stats[w, 0, len(OWN_STATS) :] = [float(infos[w].get(key, 0.0)) for key in self._keys]
         stats, final = self._stats.copy(), self._features.copy()
         self._episode[ended] += 1
         self._tick[ended] = self._stats[ended] = 0
-        self._features[ended] = self._rows([self._begin(w) for w in ended])
+        self._features[ended] = self._rows([self._copies.begin(w, self._episode_seed(w)) for w in ended])
         return stats, final
 
-    def _replayed(self, w: int) -> Any:
-        """What copy w shows after the actions that it took in its episode."""
-        seen = self._begin(w)
-        acts = self._taken[w, : self._tick[w]]
-        for act in acts if acts.ndim > 1 else acts.tolist():
-            seen = self._envs[w].step(act)[0]
-        return seen
-
-    def _rows(self, seen: Sequence[Any]) -> Array:
+    def _rows(self, seen: Row) -> Array:
         """Observations of the environment as features [len(seen), F] f32."""
         if isinstance(self._observed, gym.spaces.Discrete):
             seen = [flatten(self._observed, one) for one in seen]
@@ -190,28 +182,17 @@ class GymWorld(World):
         return seen | {"mask": np.ones((self.num_worlds, len(self.names.actions)), np.uint8)} if self.names.actions else seen
 
 
-def _make(setup: GymSetup, num_worlds: int) -> gym.vector.SyncVectorEnv:
-    """W copies in one process, without a limit on steps: the world has its own."""
-    unlimited: dict[str, Any] = {"max_episode_steps": -1, "disable_env_checker": True}
+def _made(setup: GymSetup, num_worlds: int) -> tuple[gym.Env[Any, Any], Copies]:
+    """One environment, to read its spaces, and W copies."""
     try:
-        probe = gym.make(setup.id, **unlimited, **setup.kwargs)
-        _require_supported(setup.id, probe)
-        probe.close()
-        envs = gym.make_vec(setup.id, num_worlds, vectorization_mode="sync", **unlimited, **setup.kwargs)
+        one = make_one(setup.id, setup.kwargs)
+        _require_supported(setup.id, one)
+        return one, make_copies(setup.id, setup.kwargs, num_worlds)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         extra = "; run `pip install --editable .[box2d]`" if "box2d" in str(error).lower() else ""
         raise MissingExtra(f"setup.id: {setup.id} needs a package that is not installed{extra} ({error})") from error
     except (GymnasiumError, TypeError) as error:
         raise InputError(f"setup: gymnasium cannot make {setup.id!r} with {setup.kwargs}: {error}") from error
-    assert isinstance(envs, gym.vector.SyncVectorEnv)
-    return envs
-
-
-def _without_watchers(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """The environment below the outermost wrappers that only watch the order of calls: this file keeps to it."""
-    while isinstance(env, OrderEnforcing):
-        env = env.env
-    return env
 
 
 def _require_supported(name: str, env: gym.Env[Any, Any]) -> None:
