@@ -1,9 +1,9 @@
 """`make bench-cartpole`: CartPole-v1 from nothing to a mean of 475, our PPO beside Stable-Baselines3's in the same run.
 
-Ours: `worlds.gym` and `learn.ppo` with the recipe below, chosen on seeds 100 to 115 and 200 to 239. Theirs: PPO with the settings that rl-baselines3-zoo
-tuned for CartPole-v1. One rule for both: every EVERY env steps the likeliest actions play 100 episodes in worlds of their own; training ends
-when their mean return reaches 475. The clock runs while a side acts and learns and stands still while it is judged. One torch thread each,
-turn by turn, seed by seed.
+Ours: `worlds.gym` and `learn.ppo` with the recipe below, chosen on seeds 100 to 115 and 200 to 239. Theirs: PPO with the settings that
+rl-baselines3-zoo tuned for CartPole-v1. One rule for both: every EVERY env steps the likeliest actions play 100 episodes in worlds of their
+own; training ends when their mean return reaches 475. The clock runs while a side acts and learns and stands still while it is judged. One
+torch thread each, turn by turn, seed by seed.
 """
 
 import os

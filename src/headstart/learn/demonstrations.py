@@ -22,9 +22,9 @@ class Demonstrations:
         """The rows of a minibatch."""
         return Demonstrations(
             {key: value.index_select(0, index) for key, value in self.seen.items()},
-            self.label[index],
-            self.returns[index],
-            self.decides[index],
+            self.label.index_select(0, index),
+            self.returns.index_select(0, index),
+            self.decides.index_select(0, index),
         )
 
 

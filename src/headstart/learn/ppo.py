@@ -55,16 +55,20 @@ class Batch:
 
     def rows(self, index: Tensor) -> "Batch":
         """The rows of a minibatch."""
+
+        def of(values: Tensor) -> Tensor:
+            return values.index_select(0, index)  # values[index] takes twice the time
+
         return Batch(
-            {key: value.index_select(0, index) for key, value in self.seen.items()},
-            self.action[index],
-            self.log_prob[index],
-            self.advantage[index],
-            self.returns[index],
-            self.value[index],
-            self.decides[index],
+            {key: of(value) for key, value in self.seen.items()},
+            of(self.action),
+            of(self.log_prob),
+            of(self.advantage),
+            of(self.returns),
+            of(self.value),
+            of(self.decides),
             None if self.reference is None else self.reference.rows(index),
-            None if self.taught is None else self.taught[index],
+            None if self.taught is None else of(self.taught),
         )
 
 
