@@ -1,6 +1,7 @@
 """Any Gymnasium environment behind the world contract."""
 
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -139,6 +140,15 @@ def test_real_actions_are_stretched_to_the_bounds_and_clipped() -> None:
 def test_a_discrete_observation_becomes_one_hot() -> None:
     world = make("gym", {"id": "FrozenLake-v1"}, horizon=10, success=SUCCESS, harm=HARM, num_worlds=2)
     assert world.reset(seed=0)[0]["features"].tolist() == [[1.0] + [0.0] * 15] * 2
+
+
+def test_an_id_may_name_the_module_that_registers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own_worlds.py").write_text(
+        "import gymnasium\ngymnasium.register('Own-v0', 'gymnasium.envs.classic_control:PendulumEnv')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    world = make("gym", {"id": "own_worlds:Own-v0"}, horizon=10, success=SUCCESS, harm=HARM, num_worlds=2)
+    assert world.reset(seed=0)[0]["features"].shape == (2, 3)
 
 
 @pytest.mark.parametrize(

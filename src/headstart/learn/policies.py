@@ -56,7 +56,7 @@ class Categorical:
 
     def rows(self, index: Tensor) -> "Categorical":
         """The rows of a minibatch."""
-        return Categorical(self.log_policy[index])
+        return Categorical(self.log_policy.index_select(0, index))
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Gaussian:
 
     def rows(self, index: Tensor) -> "Gaussian":
         """The rows of a minibatch."""
-        return Gaussian(self.mean[index], self.log_std)
+        return Gaussian(self.mean.index_select(0, index), self.log_std)
 
 
 Policy = Categorical | Gaussian

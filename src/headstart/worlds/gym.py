@@ -187,7 +187,7 @@ def _made(setup: GymSetup, num_worlds: int) -> tuple[gym.Env[Any, Any], Copies]:
     try:
         one = make_one(setup.id, setup.kwargs)
         _require_supported(setup.id, one)
-        return one, make_copies(setup.id, setup.kwargs, num_worlds)
+        return one, make_copies(one, setup.id, setup.kwargs, num_worlds)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         extra = "; run `pip install --editable .[box2d]`" if "box2d" in str(error).lower() else ""
         raise MissingExtra(f"setup.id: {setup.id} needs a package that is not installed{extra} ({error})") from error

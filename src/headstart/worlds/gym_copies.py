@@ -84,12 +84,12 @@ def make_one(name: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
     return gym.make(name, **UNWATCHED, **kwargs)
 
 
-def make_copies(name: str, kwargs: Mapping[str, Any], num: int) -> Copies:
-    """W copies in one process. Raises what `gymnasium.make_vec` raises."""
-    if gym.spec(name).vector_entry_point == f"{CartPoleVectorEnv.__module__}:{CartPoleVectorEnv.__name__}":
+def make_copies(one: gym.Env[Any, Any], name: str, kwargs: Mapping[str, Any], num: int) -> Copies:
+    """W copies, in one process, of what `make_one` made of the same name and arguments. Raises what `gymnasium.make_vec` raises."""
+    if one.spec and one.spec.vector_entry_point == f"{CartPoleVectorEnv.__module__}:{CartPoleVectorEnv.__name__}":
         poles = gym.make_vec(name, num, vectorization_mode="vector_entry_point", max_episode_steps=ENDLESS, **kwargs)
         assert isinstance(poles, CartPoleVectorEnv)
-        return CartPoles(poles, make_one(name, kwargs))
+        return CartPoles(poles, one)
     envs = gym.make_vec(name, num, vectorization_mode="sync", **UNWATCHED, **kwargs)
     assert isinstance(envs, gym.vector.SyncVectorEnv)
     return OneByOne(envs)
