@@ -105,11 +105,10 @@ def accepts(arm: Arm, phase: Phase, name: str) -> bool:
     """Whether a phase lets the fault of a guardrail pass, and the arm gives a reason: there is nothing to catch then."""
     if not arm.accept_loosened:
         return False
-    own, default, (_, changes) = limits(arm, phase).get(name), GUARDRAILS[name], FAULTS[name]
+    own, default = limits(arm, phase).get(name), GUARDRAILS[name]
     if own is None or own.hits > default.hits:
         return True
-    faulty = {**good_reading(default.on, REFERENCE, 0).values, **changes(REFERENCE)}
-    return measure(own, faulty, REFERENCE).level != "breach"
+    return measure(own, faulty_reading(own, REFERENCE, 0).values, REFERENCE).level != "breach"
 
 
 def expected_of(rule: Guardrail, phase: Phase) -> Action:
@@ -133,11 +132,16 @@ def good_reading(kind: Kind, reference: Values, env_steps: int) -> Reading:
     return Reading(kind, env_steps, known | {name: value for name, value in calm.items() if name in known})
 
 
+def faulty_reading(rule: Guardrail, reference: Values, env_steps: int) -> Reading:
+    """A good reading but for the fault of a guardrail."""
+    good, (_, changes) = good_reading(rule.on, reference, env_steps), FAULTS[rule.name]
+    return replace(good, values={**good.values, **changes(reference)})
+
+
 def _fault(rule: Guardrail, reference: Values) -> Fault:
-    text, changes = FAULTS[rule.name]
+    text, _ = FAULTS[rule.name]
     before = tuple(good_reading(rule.on, reference, n * STEP) for n in (1, 2))
-    good = good_reading(rule.on, reference, 0).values
-    faulty = tuple(Reading(rule.on, (3 + n) * STEP, {**good, **changes(reference)}) for n in range(GUARDRAILS[rule.name].hits))
+    faulty = tuple(faulty_reading(rule, reference, (3 + n) * STEP) for n in range(GUARDRAILS[rule.name].hits))
     return Fault(rule.name, text, before, faulty, rule.decision)
 
 

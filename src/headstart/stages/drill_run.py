@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from headstart.errors import IntegrityError, UsageError
-from headstart.govern.drill import FAULTS, good_reading
+from headstart.govern.drill import FAULTS, faulty_reading, good_reading
 from headstart.govern.guardrails import Guardrail, Reading
 from headstart.govern.traces import REFERENCE
 from headstart.learn.anneal import Trainer, learn, trainer_of
@@ -86,8 +86,7 @@ class Plant:
             if self.spoil and self.newest:
                 self.spoil(guarded.watch.desk, self.newest)
         self.planted += 1
-        _, changes = FAULTS[rule.name]
-        return Reading(reading.kind, reading.env_steps, {**calm.values, **changes(guarded.reference)})
+        return faulty_reading(rule, guarded.reference, reading.env_steps)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Any Gymnasium environment as a world of one agent. The docstring of `GymWorld` is its specification."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -91,7 +91,7 @@ class GymWorld(World):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
         self._episode[:], self._tick[:], self._stats[:] = 0, 0, 0
-        self._features = self._rows([self._copies.begin(w, self._episode_seed(w)) for w in range(self.num_worlds)])
+        self._features = self._begun(range(self.num_worlds))
         return self._observations(), {}
 
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
@@ -138,9 +138,7 @@ class GymWorld(World):
         self._seed = int(snapshot["seed"])
         self._episode[:], self._tick[:] = snapshot["episode"], snapshot["tick"]
         self._taken[:], self._stats[:] = snapshot["taken"], snapshot["stats"]
-        self._features = self._rows(
-            [self._copies.replay(w, self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in range(self.num_worlds)]
-        )
+        self._features = self._begun(range(self.num_worlds))
         return self._observations()
 
     def _own(self, actions: Array) -> Array:
@@ -156,6 +154,10 @@ class GymWorld(World):
         stretched: Array = (space.low + share * (space.high - space.low)).clip(space.low, space.high)
         return stretched.astype(space.dtype)
 
+    def _begun(self, worlds: Iterable[int]) -> Array:
+        """Reset these copies to their episodes and take the actions that they took in them; returns what they show."""
+        return self._rows([self._copies.begin(w, self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in worlds])
+
     def _episode_seed(self, w: int) -> int:
         """Of the episode that copy w is in."""
         source = np.random.SeedSequence([self._seed, int(self._ids[w]), int(self._episode[w])])
@@ -168,7 +170,7 @@ class GymWorld(World):
         stats, final = self._stats.copy(), self._features.copy()
         self._episode[ended] += 1
         self._tick[ended] = self._stats[ended] = 0
-        self._features[ended] = self._rows([self._copies.begin(w, self._episode_seed(w)) for w in ended])
+        self._features[ended] = self._begun(ended)
         return stats, final
 
     def _rows(self, seen: Row) -> Array:

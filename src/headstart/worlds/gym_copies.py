@@ -19,12 +19,8 @@ ENDLESS = np.iinfo(np.int32).max  # of a form that knows no -1
 class Copies(Protocol):
     """W copies of one environment, each at its own place of its own episode."""
 
-    def begin(self, w: int, seed: int) -> Any:
-        """Reset copy w; returns what it shows."""
-        ...
-
-    def replay(self, w: int, seed: int, acts: Array) -> Any:
-        """Reset copy w and take these actions; returns what it shows then."""
+    def begin(self, w: int, seed: int, acts: Array) -> Any:
+        """Reset copy w and take these actions, in a new episode none; returns what it shows then."""
         ...
 
     def step(self, acts: Array) -> Step:
@@ -38,11 +34,8 @@ class OneByOne:
     def __init__(self, envs: gym.vector.SyncVectorEnv) -> None:
         self._envs = [_without_watchers(env) for env in envs.envs]
 
-    def begin(self, w: int, seed: int) -> Any:
-        return self._envs[w].reset(seed=seed)[0]
-
-    def replay(self, w: int, seed: int, acts: Array) -> Any:
-        return _played(self._envs[w], seed, acts)
+    def begin(self, w: int, seed: int, acts: Array) -> Any:
+        return _begun(self._envs[w], seed, acts)
 
     def step(self, acts: Array) -> Step:
         steps = [env.step(act) for env, act in zip(self._envs, _each(acts), strict=True)]
@@ -53,8 +46,8 @@ class OneByOne:
 class CartPoles:
     """Gymnasium's own vector form of CartPole, a tenth of the time, with the bits of W single ones.
 
-    It would begin new episodes by itself and draw them all from one stream. So an episode begins, and is played again, in a single
-    environment, whose state is then put in its place here.
+    It would begin new episodes by itself and draw them all from one stream. So an episode begins in a single environment, whose state is
+    then put in its place here.
     """
 
     def __init__(self, envs: CartPoleVectorEnv, one: gym.Env[Any, Any]) -> None:
@@ -62,21 +55,15 @@ class CartPoles:
         self._infos: list[dict[str, Any]] = [{}] * envs.num_envs
         envs.reset(seed=0)
 
-    def begin(self, w: int, seed: int) -> Any:
-        return self._put(w, self._one.reset(seed=seed)[0])
-
-    def replay(self, w: int, seed: int, acts: Array) -> Any:
-        return self._put(w, _played(self._one, seed, acts))
-
-    def step(self, acts: Array) -> Step:
-        return (*self._envs.step(acts)[:4], self._infos)
-
-    def _put(self, w: int, seen: Any) -> Any:
-        """The single environment's state becomes that of copy w, which is then in the middle of an episode."""
+    def begin(self, w: int, seed: int, acts: Array) -> Any:
+        seen = _begun(self._one, seed, acts)
         assert self._envs.state is not None
         self._envs.state[:, w] = np.asarray(vars(self._one.unwrapped)["state"])
         self._envs.steps[w], self._envs.prev_done[w] = 0, False
         return seen
+
+    def step(self, acts: Array) -> Step:
+        return (*self._envs.step(acts)[:4], self._infos)
 
 
 def make_one(name: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
@@ -85,11 +72,15 @@ def make_one(name: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
 
 
 def make_copies(one: gym.Env[Any, Any], name: str, kwargs: Mapping[str, Any], num: int) -> Copies:
-    """W copies, in one process, of what `make_one` made of the same name and arguments. Raises what `gymnasium.make_vec` raises."""
+    """W copies, in one process, of what `make_one` made of the same name and arguments: `one` is kept or closed.
+
+    Raises what `gymnasium.make_vec` raises.
+    """
     if one.spec and one.spec.vector_entry_point == f"{CartPoleVectorEnv.__module__}:{CartPoleVectorEnv.__name__}":
         poles = gym.make_vec(name, num, vectorization_mode="vector_entry_point", max_episode_steps=ENDLESS, **kwargs)
         assert isinstance(poles, CartPoleVectorEnv)
         return CartPoles(poles, one)
+    one.close()
     envs = gym.make_vec(name, num, vectorization_mode="sync", **UNWATCHED, **kwargs)
     assert isinstance(envs, gym.vector.SyncVectorEnv)
     return OneByOne(envs)
@@ -100,7 +91,7 @@ def _each(acts: Array) -> Iterable[Any]:
     return acts if acts.ndim > 1 else acts.tolist()
 
 
-def _played(env: gym.Env[Any, Any], seed: int, acts: Array) -> Any:
+def _begun(env: gym.Env[Any, Any], seed: int, acts: Array) -> Any:
     seen = env.reset(seed=seed)[0]
     for act in _each(acts):
         seen = env.step(act)[0]
