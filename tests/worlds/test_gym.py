@@ -142,6 +142,13 @@ def test_a_discrete_observation_becomes_one_hot() -> None:
     assert world.reset(seed=0)[0]["features"].tolist() == [[1.0] + [0.0] * 15] * 2
 
 
+def test_what_was_made_to_read_its_spaces_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = []
+    monkeypatch.setattr("gymnasium.envs.classic_control.PendulumEnv.close", closed.append)
+    pendulum(2)
+    assert len(closed) == 1
+
+
 def test_an_id_may_name_the_module_that_registers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "own_worlds.py").write_text(
         "import gymnasium\ngymnasium.register('Own-v0', 'gymnasium.envs.classic_control:PendulumEnv')\n"

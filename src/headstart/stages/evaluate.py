@@ -43,7 +43,7 @@ def evaluate(params: Params) -> str:
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:
     """Arm → its runs, of scratch and of the candidate, and the files on which the comparison rests."""
     paths = {arm: arm_path(scenario.name, arm) for arm in ("scratch", params.candidate)}
-    runs = {arm: read_record(path, ArmRuns, made_by=f"dvc repro {stage}") for arm, (path, stage) in paths.items()}
+    runs = {arm: read_record(path, ArmRuns, made_by=command) for arm, (path, command) in paths.items()}
     files = [path for path, _ in paths.values()] + [path for path in (clone_path(scenario.name),) if path.exists()]
     return runs, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
@@ -72,10 +72,10 @@ def clone_path(scenario: str) -> Path:
 
 
 def arm_path(scenario: str, arm: str) -> tuple[Path, str]:
-    """Where an arm's runs lie, and the stage that writes them."""
+    """Where an arm's runs lie, and the command that writes them."""
     if arm == "scratch":
-        return MODELS / scenario / "baseline" / "runs.json", "baseline"
-    return MODELS / scenario / "anneal" / arm / "runs.json", "anneal"
+        return MODELS / scenario / "baseline" / "runs.json", "dvc repro baseline"
+    return MODELS / scenario / "anneal" / arm / "runs.json", f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
 
 
 def summary(found: Comparison) -> dict[str, Any]:
