@@ -1,14 +1,14 @@
 """`make bench`: how fast the parts are, each beside a reference measured in the same run on the same machine.
 
 World and expert run on one thread and on two; the learner runs on one thread a process, as the stages do. "matmul bound" is the rate at which
-the matrix products of the same network, on minibatches of the same size, could go alone. Figures are medians of several passes, printed with
-their best and worst.
+the matrix products of the same network, on minibatches of the same size, could go alone; it is measured before every pass of what is held to it,
+since clocks move by a third. Figures are medians of several passes, printed with their best and worst.
 """
 
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from statistics import median
 
@@ -72,31 +72,33 @@ def _drive(world: World, ticks: int = 64) -> tuple[float, float]:
     return ticks * world.num_envs / stepping, ticks * world.num_envs / deciding
 
 
-def matmul_bound(scenario: str, rows: int) -> float:
-    """Rows a second through forward and backward products of actor and critic on minibatches of `rows`, and nothing else."""
+def matmul_products(scenario: str, rows: int) -> Callable[[], float]:
+    """Measures rows a second through forward and backward products of actor and critic on minibatches of `rows`, and nothing else."""
     shapes = [tuple(p.shape) for name, p in _network(scenario).named_parameters() if name.endswith("weight")]
     operands = [(torch.randn(rows, i), torch.randn(o, i), torch.randn(rows, o)) for o, i in shapes]
     first = {0, len(shapes) // 2}  # no gradient flows into the features
-
-    def once() -> None:
-        for index, (x, w, g) in enumerate(operands):
-            x @ w.t()
-            g.t() @ x
-            if index not in first:
-                g @ w
-
     times = 40960 // rows
-    rates = [rows * times / _seconds(lambda: [once() for _ in range(times)]) for _ in range(PASSES)]
-    show(f"matmul bound, minibatches of {rows}", "rows/s", rates)
-    return median(rates)
+
+    def products() -> None:
+        for _ in range(times):
+            for index, (x, w, g) in enumerate(operands):
+                x @ w.t()
+                g.t() @ x
+                if index not in first:
+                    g @ w
+
+    return lambda: rows * times / _seconds(products)
 
 
 def learner(scenario: str) -> None:
     """PPO with the recipe of the arm `pretrained`, and its update alone as a share of what its matrix products allow."""
-    bound = matmul_bound(scenario, _params(scenario).arms["pretrained"].ppo.mini_batch_size)
-    rates, learning = zip(*(_ppo(scenario, updates=3) for _ in range(PASSES)), strict=True)
+    rows = _params(scenario).arms["pretrained"].ppo.mini_batch_size
+    bound = matmul_products(scenario, rows)
+    bounds, passes = zip(*((bound(), _ppo(scenario, updates=3)) for _ in range(PASSES)), strict=True)
+    rates, learning = zip(*passes, strict=True)
     show("PPO end to end, one process", "agent-steps/s", rates)
-    show("PPO update alone", "samples/s", learning, bound)
+    show(f"matmul bound, minibatches of {rows}", "rows/s", bounds)
+    show("PPO update alone", "samples/s", learning, bounds)
 
 
 def _ppo(scenario: str, updates: int) -> tuple[float, float]:
@@ -123,7 +125,7 @@ def cloning(scenario: str, samples: int = 61440) -> None:
     """Behaviour cloning on minibatches of the recipe's size, as a share of what its matrix products allow."""
     settings, network = _params(scenario).bc_train, _network(scenario)
     batch = settings.batch_size
-    bound = matmul_bound(scenario, batch)
+    bound = matmul_products(scenario, batch)
     data = _demonstrations(scenario, batch * 8)
     optimizer = make_optimizer(network)
 
@@ -137,7 +139,9 @@ def cloning(scenario: str, samples: int = 61440) -> None:
             optimizer.step()
 
     once()
-    show("BC, one process", "samples/s", [samples // batch * batch / _seconds(once) for _ in range(PASSES)], bound)
+    bounds, rates = zip(*((bound(), samples // batch * batch / _seconds(once)) for _ in range(PASSES)), strict=True)
+    show(f"matmul bound, minibatches of {batch}", "rows/s", bounds)
+    show("BC, one process", "samples/s", rates, bounds)
 
 
 def _demonstrations(scenario: str, rows: int) -> Demonstrations:
@@ -172,8 +176,10 @@ def _seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-def show(what: str, unit: str, rates: "tuple[float, ...] | list[float]", bound: float | None = None) -> None:
-    share = f"  {median(rates) / bound:5.2f} of the matmul bound" if bound else ""
+def show(what: str, unit: str, rates: Sequence[float], bounds: Sequence[float] = ()) -> None:
+    """`bounds`: what was measured just before each of the rates."""
+    shares = [rate / bound for rate, bound in zip(rates, bounds, strict=False)]
+    share = f"  {median(shares):5.2f} of the matmul bound ({min(shares):.2f} … {max(shares):.2f})" if shares else ""
     print(f"{what:45s} {median(rates):12,.0f} {unit}  ({min(rates):,.0f} … {max(rates):,.0f}){share}")
     sys.stdout.flush()
 

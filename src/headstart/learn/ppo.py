@@ -117,11 +117,9 @@ def estimate(
     ticks, rows = rollout.reward.shape
     seen = {key: value.flatten(0, 1) for key, value in rollout.seen.items()}
     with torch.no_grad():
-        value = network.value(seen).reshape(ticks, rows)
+        value = _values(network, seen).reshape(ticks, rows)
         last_value = network.value(rollout.last_seen).numpy()
-        final_value = np.zeros((ticks, rows), np.float32)
-        for t, ended, last in rollout.final:
-            final_value[t, ended] = network.value(last).numpy()
+        final_value = _final_values(network, rollout)
         reference_policy = reference.policy(seen) if reference else None
     advantage = gae(
         rollout.reward,
@@ -161,10 +159,28 @@ def estimate(
     }
 
 
+def _values(network: ConflictAwarePolicyNetwork, seen: dict[str, Tensor], chunk: int = 2048) -> Tensor:
+    """V(o) of B rows, [B]; in chunks, since fresh memory for all rows at once costs as much as the products."""
+    parts = zip(*(values.split(chunk) for values in seen.values()), strict=True)
+    return torch.cat([network.value(dict(zip(seen, part, strict=True))) for part in parts])
+
+
+def _final_values(network: ConflictAwarePolicyNetwork, rollout: Rollout) -> np.ndarray:
+    """V of the observation in which a truncated episode ended, where one did, [T, N]; 0 elsewhere."""
+    found = np.zeros(rollout.reward.shape, np.float32)
+    if rollout.final:
+        ticks = np.concatenate([np.full(len(ended), t) for t, ended, _ in rollout.final])
+        ended = np.concatenate([ended for _, ended, _ in rollout.final])
+        seen = {key: torch.cat([last[key] for _, _, last in rollout.final]) for key in rollout.final[0][2]}
+        found[ticks, ended] = network.value(seen).numpy()
+    return found
+
+
 def _nonfinite(rollout: Rollout) -> int:
     """Numbers among observations, rewards and log-probabilities that are not finite."""
-    features = rollout.seen["features"]
-    return sum(int((~torch.isfinite(x)).sum()) for x in (features, torch.from_numpy(rollout.reward), rollout.log_prob))
+    read = (rollout.seen["features"], torch.from_numpy(rollout.reward), rollout.log_prob)
+    suspect = [x for x in read if not torch.isfinite(x.sum())]  # a sum is quicker than a look at every number
+    return sum(int((~torch.isfinite(x)).sum()) for x in suspect)
 
 
 @torch.no_grad()
@@ -193,12 +209,10 @@ def policy_loss(policy: Policy, batch: Batch, params: PPOParams, weights: Weight
     surrogate = -(share * torch.minimum(ratio * advantage, clipped * advantage)).sum()
     entropy = (share * policy.entropy()).sum()
     loss = surrogate - weights.entropy_coef * entropy
-    parts = {
-        "loss_policy": surrogate,
-        "entropy": entropy,
-        "kl_divergence": (share * (ratio - 1.0 - log_ratio)).sum(),  # k3 of Schulman 2020: unbiased and never negative
-        "clip_fraction": (share * ((ratio - 1.0).abs() > params.clip_param)).sum(),
-    }
+    parts = {"loss_policy": surrogate, "entropy": entropy}
+    with torch.no_grad():
+        parts["kl_divergence"] = (share * (ratio - 1.0 - log_ratio)).sum()  # k3 of Schulman 2020: unbiased, never negative
+        parts["clip_fraction"] = (share * ((ratio - 1.0).abs() > params.clip_param)).sum()
     if batch.reference is not None:
         parts["loss_kl"] = (share * policy.kl(batch.reference)).sum()  # type: ignore[arg-type]  # both are of one kind
         loss = loss + weights.kl_weight * parts["loss_kl"]
