@@ -23,17 +23,16 @@ from headstart.learn.evaluation import MODES, Mode, play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import fresh_directory, read_record, sha256_tree, write_record
-from headstart.records.manifest import DatasetManifest
 from headstart.records.progress import load_progress
 from headstart.records.reference import REFERENCE, Reference
 from headstart.records.runs import ArmRuns, EvaluationDesign, Score, SeedRun
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
 from headstart.stages.arm_telemetry import checkpoint_fields, hardest_target, started_fields
-from headstart.stages.dataset import read_demonstrations
+from headstart.stages.dataset import read_demonstrations, read_used
 from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
 from headstart.stages.policy import load_policy, new_network, save_policy
-from headstart.stages.project import DATA, MODELS, SCRATCH, hash_of, schema_of, score_of, worlds_of
+from headstart.stages.project import MODELS, SCRATCH, hash_of, schema_of, score_of, worlds_of
 from headstart.stages.shift import require_variants, shift_facts
 from headstart.stages.teacher import expert_folder, teacher_of
 
@@ -56,10 +55,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
     require_variants(params, scenario)
-    cost = 0
-    if recipe.start == "bc":
-        stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
-        cost = stamp.accepted.steps + training_steps(scenario)
+    cost = recorded_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
     began = time.monotonic()
     desk = desk_of(params, scenario, arm)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
@@ -90,6 +86,13 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         f"harm {np.mean([e.harm / e.episodes for e in exams]):.3f}, return {np.mean([e.return_mean for e in exams]):.3f}"
         + "".join(guarded)
     )
+
+
+def recorded_steps(params: Params, scenario: Scenario) -> int:
+    """Recorded steps that the clone rests on, held-out ones among them."""
+    schema = schema_of(worlds_of(scenario, "clone", 1, params.capture.observation))
+    _, sides = read_used(scenario, schema, params.bc_train)
+    return sum(len(side.reward) for side in sides)
 
 
 def training_steps(scenario: Scenario) -> int:
@@ -196,7 +199,7 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
     demonstrations, teacher, ticks = None, None, 0
     if arm.needs_demonstrations:
-        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), params.bc_train.gamma)
+        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), params.bc_train)
         ticks = stamp.accepted.steps // stamp.accepted.episodes
         teacher = teacher_of(scenario, training)
     trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, teacher, ticks)

@@ -34,7 +34,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
     settings = params.bc_train
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
     schema = schema_of(world)
-    stamp, (train, heldout) = read_demonstrations(scenario, schema, settings.gamma)
+    stamp, (train, heldout) = read_demonstrations(scenario, schema, settings)
     network = new_network(world, params.network, settings.seed)
     untrained = score_of(play_episodes(network, world, settings.seed, "sampled"), world, scenario)
     with fresh_directory(REPORTS / scenario.name / "bc_train") as report:

@@ -1,11 +1,14 @@
 """The validated dataset of a scenario, as tensors."""
 
+import math
 from pathlib import Path
 
-from headstart.errors import GateFailed
+import numpy as np
+
+from headstart.errors import GateFailed, InputError
 from headstart.learn.demonstrations import Demonstrations, demonstrations
-from headstart.params import Scenario
-from headstart.records.episodes import read_episodes
+from headstart.params import BCParams, Scenario
+from headstart.records.episodes import Episodes, read_episodes, select
 from headstart.records.files import read_record
 from headstart.records.manifest import DatasetManifest, require_files
 from headstart.records.observation import ObservationSchema
@@ -22,17 +25,38 @@ def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
     return stamp, folder
 
 
-def read_side(path: Path, schema: ObservationSchema, gamma: float) -> Demonstrations:
-    """One side of the split as tensors: what the expert chose, in every recorded state."""
-    episodes, _ = read_episodes(path, schema)
+def read_demonstrations(
+    scenario: Scenario, schema: ObservationSchema, settings: BCParams
+) -> tuple[DatasetManifest, tuple[Demonstrations, Demonstrations]]:
+    """The stamp of the validated dataset, and both sides of its split as tensors: train, held out."""
+    stamp, sides = read_used(scenario, schema, settings)
+    train, heldout = (_tensors(side, settings.gamma) for side in sides)
+    return stamp, (train, heldout)
+
+
+def read_used(
+    scenario: Scenario, schema: ObservationSchema, settings: BCParams
+) -> tuple[DatasetManifest, tuple[Episodes, Episodes]]:
+    """The stamp of the validated dataset, and the first `settings.episodes` of it, each side of the split in its share; None: all."""
+    stamp, folder = require_validated(scenario)
+    train, heldout = (read_episodes(folder / name, schema)[0] for name in ("train.h5", "heldout.h5"))
+    wanted, there = settings.episodes, len(train.table.length) + len(heldout.table.length)
+    if wanted is None:
+        return stamp, (train, heldout)
+    if wanted > there:
+        raise InputError(
+            f"bc_train.episodes: expected at most the {there} episodes of {stamp.dataset}@{stamp.version}, got {wanted}"
+        )
+    judged = max(1, math.floor(wanted * len(heldout.table.length) / there))
+    return stamp, (_first(train, wanted - judged), _first(heldout, judged))
+
+
+def _first(episodes: Episodes, count: int) -> Episodes:
+    return select(episodes, np.arange(len(episodes.table.length)) < count)
+
+
+def _tensors(episodes: Episodes, gamma: float) -> Demonstrations:
+    """What the expert chose, in every recorded state."""
     mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
     seen = episodes.observation | mask
     return demonstrations(seen, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
-
-
-def read_demonstrations(
-    scenario: Scenario, schema: ObservationSchema, gamma: float
-) -> tuple[DatasetManifest, tuple[Demonstrations, Demonstrations]]:
-    """The stamp of the validated dataset, and both sides of its split: train, held out."""
-    stamp, folder = require_validated(scenario)
-    return stamp, (read_side(folder / "train.h5", schema, gamma), read_side(folder / "heldout.h5", schema, gamma))
