@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ def scenario() -> Scenario:
     return load_scenario("queue_conflict", ROOT / "scenarios")
 
 
-def recorded(scenario: Scenario, count: int, skip: int = 0, slip: float = 0.1) -> Episodes:
+def recorded(scenario: Scenario, count: int, skip: int = 0, slip: float = 0.1, **settings: Any) -> Episodes:
     world = worlds_of(scenario, "capture", count, skip=skip)
     header = Header(
         scenario=scenario.name,
@@ -39,8 +40,14 @@ def recorded(scenario: Scenario, count: int, skip: int = 0, slip: float = 0.1) -
         observation=schema_of(world),
         writer_version=headstart.__version__,
     )
-    settings = CaptureParams(seed=SEED, worlds=count, shard_worlds=count, slip=slip)
-    return record(world, teacher_of(scenario, world), FIRST_WORLD["capture"] + skip + np.arange(count), settings, header)
+    params = CaptureParams(seed=SEED, worlds=count, shard_worlds=count, slip=slip, **settings)
+    return record(world, teacher_of(scenario, world), FIRST_WORLD["capture"] + skip + np.arange(count), params, header)
+
+
+def noise_in(episodes: Episodes) -> list[np.ndarray]:
+    """What was added to each episode's actions [T, D]; NaN where the sum was cut to what a robot can do."""
+    added = np.where(np.abs(episodes.action) < 1.0, episodes.action - episodes.expert_action, np.nan)
+    return np.split(added, episodes.table.start[1:])
 
 
 def columns(episodes: Episodes) -> dict[str, np.ndarray]:
@@ -69,6 +76,20 @@ def test_a_capture_has_its_golden_content(scenario: Scenario) -> None:
 def test_without_slips_the_expert_does_what_it_chooses(scenario: Scenario) -> None:
     episodes = recorded(scenario, 4, slip=0.0)
     np.testing.assert_array_equal(episodes.action, episodes.expert_action)
+
+
+@pytest.mark.parametrize("ticks", [1, 5])
+def test_a_draw_of_noise_lasts_its_ticks_and_another_follows(ticks: int) -> None:
+    episodes = recorded(load_scenario("nav_gap_seeker", ROOT / "scenarios"), 16, noise=0.2, noise_ticks=ticks)
+    changes, spread = [], []
+    for added in noise_in(episodes):
+        changed = np.abs(np.diff(added, axis=0))
+        borders = np.arange(1, len(added)) % ticks == 0
+        assert np.nanmax(changed[~borders], initial=0.0) < 1e-6
+        changes.append(changed[borders])
+        spread.append(added)
+    assert np.nanmin(np.concatenate(changes)) > 0
+    assert 0.15 < np.nanstd(np.concatenate(spread)) < 0.25
 
 
 def test_slips_replace_about_their_share_of_actions_and_stay_allowed(scenario: Scenario) -> None:

@@ -97,14 +97,17 @@ def record(world: World, teacher: Teacher, world_ids: Array, settings: CapturePa
 def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Callable[[int, Observations, Array], Array]:
     """What is executed at tick t in place of the teacher's choice [N] or [N, D]: a slip to a random allowed action, or noise.
 
-    A world's deviations are a function of the seed and its id, whatever is recorded beside it.
+    Noise shows the teacher's way back from states that only a clone gets into (DART: Laskey et al. 2017). A world's deviations are a function of
+    the seed and its id, whatever is recorded beside it.
     """
     random = [np.random.Generator(np.random.Philox(key=[settings.seed, world_id])) for world_id in world_ids]
     agents, ticks, names = world.num_agents, world.horizon, world.names
     if not names.actions:
         low, high = np.array(names.action_low, np.float32), np.array(names.action_high, np.float32)
         noise = np.concatenate([g.standard_normal((agents, ticks, len(low)), np.float32) for g in random])
-        return lambda t, seen, chosen: np.clip(chosen + np.float32(settings.noise) * noise[:, t], low, high)
+        return lambda t, seen, chosen: np.clip(
+            chosen + np.float32(settings.noise) * noise[:, t // settings.noise_ticks], low, high
+        )
     slipping = np.concatenate([g.random((agents, ticks)) for g in random]) < settings.slip  # [N, T]
     preference = np.concatenate([g.random((agents, ticks, len(names.actions))) for g in random])
 
