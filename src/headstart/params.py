@@ -38,9 +38,7 @@ class CaptureParams(Section):
     worlds: int = Field(ge=1)  # one episode each
     shard_worlds: int = Field(ge=1)
     noise: float = Field(default=0.3, ge=0)  # standard deviation that is added to executed actions that are reals
-    noise_ticks: int = Field(
-        default=1, ge=1
-    )  # that a draw of it lasts: what leans one way for half a second leads to other states
+    noise_ticks: int = Field(default=1, ge=1)  # that a draw of it lasts: leaning one way for a while leads to other states
     slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
     observation: Literal["compact", "hybrid"] = "compact"
 
