@@ -99,6 +99,7 @@ class Phase(Section):
     entropy_coef: Ramp = Ramp.model_validate(0.01)
     teacher_share: Ramp = Ramp.model_validate(0)  # of the env steps: driven by the expert, masked out of the surrogate loss
     blend: Literal["prefix", "agent_episode", "step"] = "agent_episode"  # which steps those are
+    labels: Literal["driven", "all"] = "driven"  # the steps whose expert's choice is imitated: those it drove, or all (DAgger)
     bc_weight: Ramp = Ramp.model_validate(0)  # of the loss on demonstrations inside the updates of a ppo phase
     kl_weight: Ramp = Ramp.model_validate(0)  # of KL(policy ‖ BC policy) on the learner's own states
     reward: dict[str, Ramp] = {}  # weights of the training world's reward that differ from its setup
@@ -116,6 +117,8 @@ class Phase(Section):
                 raise ValueError(f"phase {self.name!r}: {name} cannot be negative, got {ramp.lowest}")
             if ramp.highest > 1 and name != "kl_weight":
                 raise ValueError(f"phase {self.name!r}: {name} is at most 1, got {ramp.highest}")
+        if self.labels == "all" and not (self.kind == "ppo" and self.bc_weight.highest > 0):
+            raise ValueError(f"phase {self.name!r}: labels: all imitates nothing without a bc_weight in a ppo phase")
         return self
 
     @property

@@ -136,6 +136,31 @@ def test_rows_of_the_teacher_teach_where_they_have_a_weight() -> None:
     assert accuracy(subject) == 1.0
 
 
+def test_with_all_labels_the_teacher_teaches_in_steps_that_the_learner_drives() -> None:
+    subject = trainer(arm_of(ppo(rollouts=10, bc_weight=1.0, labels="all")), Broken())
+    subject.player.world.reward = lambda actions: np.zeros(len(actions))  # type: ignore[attr-defined]  # nothing to win
+    subject.demonstrations = None
+    updates = [event for event in run(subject) if isinstance(event, Updated)]
+    assert all(event.metrics["teacher_steps"] == 0 for event in updates)
+    assert all(event.rollout.label.equal(wanted(event)) for event in updates if event.rollout.label is not None)
+    assert accuracy(subject) == 1.0
+
+
+def wanted(event: Updated) -> torch.Tensor:
+    """What the teacher would do in every step of the rollout."""
+    return (event.rollout.seen["features"][..., 0] > 0).long()
+
+
+def test_labels_change_nothing_of_the_surrogate_of_the_learner_s_own_steps() -> None:
+    def first_loss(**more: Any) -> float:
+        arm = arm_of(ppo(rollouts=1, teacher_share=0.5, blend="step", bc_weight=0.5, **more))
+        at_once = arm.ppo.model_copy(update={"num_epochs": 1, "mini_batch_size": ROLLOUT})  # the loss before anything is learned
+        events = run(trainer(arm.model_copy(update={"ppo": at_once})))
+        return next(event.metrics["loss_policy"] for event in events if isinstance(event, Updated))
+
+    assert first_loss() == first_loss(labels="all")
+
+
 def test_recorded_actions_teach_in_the_same_step_as_the_rollout() -> None:
     subject = trainer(arm_of(ppo(rollouts=10, bc_weight=1.0)), Broken())
     subject.player.world.reward = lambda actions: np.zeros(len(actions))  # type: ignore[attr-defined]  # nothing to win
@@ -182,8 +207,9 @@ def test_a_world_that_cannot_change_its_reward_says_so() -> None:
         list(run(trainer(arm_of(ppo(reward={"collision": -1.0})))))
 
 
-def test_a_share_without_a_teacher_is_refused() -> None:
-    subject = trainer(arm_of(ppo(teacher_share=0.5)))
+@pytest.mark.parametrize("asked", [{"teacher_share": 0.5}, {"bc_weight": 0.5, "labels": "all"}])
+def test_a_share_or_labels_without_a_teacher_are_refused(asked: dict[str, Any]) -> None:
+    subject = trainer(arm_of(ppo(**asked)))
     subject.player.teacher = None
     with pytest.raises(UsageError, match="expected a teacher"):
         list(run(subject))

@@ -51,7 +51,8 @@ class Batch:
     value: Tensor  # [B], before the update
     decides: Tensor  # [B] f32, 1 where the learner chose among more than one action: elsewhere there is no policy to learn
     reference: Policy | None  # what the reference policy says of the same rows
-    taught: Tensor | None = None  # [B] f32, 1 where the teacher chose
+    taught: Tensor | None = None  # [B] f32, 1 where the teacher's choice is imitated
+    label: Tensor | None = None  # as `action`, that choice
 
     def rows(self, index: Tensor) -> "Batch":
         """The rows of a minibatch."""
@@ -69,6 +70,7 @@ class Batch:
             of(self.decides),
             None if self.reference is None else self.reference.rows(index),
             None if self.taught is None else of(self.taught),
+            None if self.label is None else of(self.label),
         )
 
 
@@ -132,13 +134,16 @@ def estimate(
         params.gae_lambda,
     )
     returns = advantage + value.numpy()
-    decides, taught = decision_rows(seen), None
+    action, decides = rollout.action.flatten(0, 1), decision_rows(seen)
+    taught, label = (None, None) if rollout.label is None else (decides, rollout.label.flatten(0, 1))
     if rollout.driven is not None:
         driven = rollout.driven.flatten().float()
-        decides, taught = decides * (1.0 - driven), decides * driven
+        if rollout.label is None:
+            taught, label = decides * driven, action
+        decides = decides * (1.0 - driven)
     batch = Batch(
         seen,
-        rollout.action.flatten(0, 1),
+        action,
         rollout.log_prob.flatten(),
         torch.from_numpy(advantage).flatten(),
         torch.from_numpy(returns).flatten(),
@@ -146,6 +151,7 @@ def estimate(
         decides,
         reference_policy,
         taught,
+        label,
     )
     return batch, {
         # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
@@ -263,10 +269,10 @@ def _step(
 
 
 def imitation(network: ConflictAwarePolicyNetwork, policy: Policy, batch: Batch, demonstrations: Demonstrations | None) -> Tensor:
-    """What the policy misses of the teacher's actions, mean over the rows that the teacher drove and the recorded ones."""
+    """What the policy misses of the teacher's choices, mean over the rows of the rollout that have one and the recorded ones."""
     missed, rows = torch.zeros(()), torch.zeros(())
-    if batch.taught is not None:
-        missed, rows = (batch.taught * policy.miss(batch.action)).sum(), batch.taught.sum()
+    if batch.taught is not None and batch.label is not None:
+        missed, rows = (batch.taught * policy.miss(batch.label)).sum(), batch.taught.sum()
     if demonstrations is not None:
         recorded = network.policy(demonstrations.seen).miss(demonstrations.label)
         missed, rows = missed + (demonstrations.decides * recorded).sum(), rows + demonstrations.decides.sum()

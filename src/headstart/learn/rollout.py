@@ -31,6 +31,7 @@ class Rollout:
     stats: Array  # [worlds that ended, A, S], of the whole episodes
     counted: Array  # [S] i64, what the counters rose by in these T steps, summed over all rows
     driven: Tensor | None = None  # [T, N] bool, where the teacher acted; None: nowhere
+    label: Tensor | None = None  # as `action`: what the teacher would have done, where it was asked in every step
 
 
 class Player:
@@ -63,17 +64,25 @@ class Player:
         self._seen = self.world.restore(_part(snapshot, "world."))
 
     @torch.no_grad()
-    def play(self, network: ConflictAwarePolicyNetwork, ticks: int, teacher_share: float = 0.0, blend: Blend = "step") -> Rollout:
-        """Sample `ticks` steps in every world; the teacher drives a share of them."""
+    def play(
+        self,
+        network: ConflictAwarePolicyNetwork,
+        ticks: int,
+        teacher_share: float = 0.0,
+        blend: Blend = "step",
+        label_all: bool = False,
+    ) -> Rollout:
+        """Sample `ticks` steps in every world; the teacher drives a share of them and, with `label_all`, is asked in every one."""
         rows, teacher = self.world.num_envs, self.teacher
-        if teacher_share > 0 and teacher is None:
-            raise UsageError("teacher_share: expected a teacher where its share is above 0, got none")
+        if (teacher_share > 0 or label_all) and teacher is None:
+            raise UsageError("expected a teacher, to drive a teacher_share of the steps or to label all of them, got none")
         self.guide.aim(teacher_share, blend)
         driven = torch.zeros((ticks, rows), dtype=torch.bool) if teacher_share > 0 else None
         seen = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._seen.items()}
         discrete = bool(self.world.names.actions)
         shape = (ticks, rows) if discrete else (ticks, rows, len(self.world.names.action_low))
         action = torch.empty(shape, dtype=torch.int64 if discrete else torch.float32)
+        label = torch.empty_like(action) if label_all else None
         log_prob = torch.empty((ticks, rows))
         reward = np.empty((ticks, rows), np.float32)
         terminated, truncated = np.empty((ticks, rows), bool), np.empty((ticks, rows), bool)
@@ -85,9 +94,13 @@ class Player:
                 seen[key][t] = torch.from_numpy(value)
             policy = network.policy({key: value[t] for key, value in seen.items()})
             action[t] = policy.sample(self.generator)
-            if driven is not None and teacher is not None:
-                drives = driven[t] = torch.from_numpy(self.guide.drives())
-                action[t][drives] = torch.from_numpy(teacher(self._seen))[drives]
+            if teacher is not None and (driven is not None or label is not None):
+                wanted = torch.from_numpy(teacher(self._seen))
+                if label is not None:
+                    label[t] = wanted
+                if driven is not None:
+                    drives = driven[t] = torch.from_numpy(self.guide.drives())
+                    action[t][drives] = wanted[drives]
             log_prob[t] = policy.log_prob(action[t])
             self._seen, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
             self.guide.advance(terminated[t] | truncated[t])
@@ -112,6 +125,7 @@ class Player:
             ended_stats,
             after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
             driven,
+            label,
         )
 
 
