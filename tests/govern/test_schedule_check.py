@@ -228,7 +228,7 @@ def test_errors_come_first() -> None:
 def test_every_shipped_arm_is_sound(scenario: str) -> None:
     described = load_scenario(scenario, ROOT / "scenarios")
     params = for_scenario(load_params(ROOT / "params.yaml"), described)
-    shipped = {"scratch", "pretrained", "quick", "classic", "kickstart", "jumpstart", "actor_only", "no_critic", "no_kl"}
+    shipped = {"scratch", "pretrained", "quick", "classic", "kickstart", "jumpstart", "actor_only", "no_critic", "no_kl", "no_bc"}
     assert shipped <= set(params.arms)
     for name in sorted(shipped):
         problems = check_schedule(
