@@ -68,9 +68,7 @@ class NetworkParams(Section):
 
 class BCParams(Section):
     seed: int = Field(ge=0)
-    episodes: int | None = Field(
-        default=None, ge=2
-    )  # how many recorded ones are used, both sides of the split together; None: all
+    episodes: int | None = Field(default=None, ge=2)  # of the recorded ones, both sides of the split together; None: all
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)

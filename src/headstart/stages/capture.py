@@ -104,10 +104,10 @@ def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Calla
     agents, ticks, names = world.num_agents, world.horizon, world.names
     if not names.actions:
         low, high = np.array(names.action_low, np.float32), np.array(names.action_high, np.float32)
-        noise = np.concatenate([g.standard_normal((agents, ticks, len(low)), np.float32) for g in random])
-        return lambda t, seen, chosen: np.clip(
-            chosen + np.float32(settings.noise) * noise[:, t // settings.noise_ticks], low, high
+        noise = np.float32(settings.noise) * np.concatenate(
+            [g.standard_normal((agents, ticks, len(low)), np.float32) for g in random]
         )
+        return lambda t, seen, chosen: np.clip(chosen + noise[:, t // settings.noise_ticks], low, high)
     slipping = np.concatenate([g.random((agents, ticks)) for g in random]) < settings.slip  # [N, T]
     preference = np.concatenate([g.random((agents, ticks, len(names.actions))) for g in random])
 
