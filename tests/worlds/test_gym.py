@@ -143,8 +143,8 @@ def test_a_discrete_observation_becomes_one_hot() -> None:
 
 
 def test_what_was_made_to_read_its_spaces_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = []
-    monkeypatch.setattr("gymnasium.envs.classic_control.PendulumEnv.close", closed.append)
+    closed: list[object] = []
+    monkeypatch.setattr("gymnasium.envs.classic_control.PendulumEnv.close", lambda env: closed.append(env))
     pendulum(2)
     assert len(closed) == 1
 
