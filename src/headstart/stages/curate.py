@@ -51,7 +51,7 @@ def curate(params: Params, scenario: Scenario) -> str:
             dataset=scenario.name,
             scenario=scenario.name,
             scenario_sha256=scenario.sha256,
-            expert="scripted",
+            expert=scenario.expert.policy,
             policy_sha256=header.policy_sha256,
             seeds=(header.seed,),
             worlds=WorldRange(first=FIRST_WORLD["capture"], count=params.capture.worlds),
