@@ -7,13 +7,10 @@ import numpy as np
 import pytest
 
 from headstart.errors import InputError
-from headstart.params import BCParams, Scenario, load_params, load_scenario
+from headstart.params import BCParams, Scenario, load_params
 from headstart.records.episodes import Episodes, Header, select, write_episodes
 from headstart.records.observation import ObservationSchema
 from headstart.stages import dataset
-from headstart.stages.capture import record
-from headstart.stages.project import schema_of, worlds_of
-from headstart.stages.teacher import teacher_of
 from headstart.worlds import FIRST_WORLD
 
 ROOT = Path(__file__).parents[2]
@@ -22,30 +19,21 @@ TRAIN, HELDOUT = 8, 2
 
 
 @pytest.fixture(scope="module")
-def scenario() -> Scenario:
-    return Scenario.model_validate(load_scenario("nav_gap_seeker", ROOT / "scenarios").model_dump() | {"horizon": 12})
+def scenario(walks: tuple[Scenario, Episodes, Header]) -> Scenario:
+    return walks[0]
 
 
 @pytest.fixture(scope="module")
-def schema(scenario: Scenario) -> ObservationSchema:
-    return schema_of(worlds_of(scenario, "capture", 1))
+def schema(walks: tuple[Scenario, Episodes, Header]) -> ObservationSchema:
+    return walks[2].observation
 
 
 @pytest.fixture(scope="module")
-def recorded(scenario: Scenario, schema: ObservationSchema, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Episodes]:
+def recorded(walks: tuple[Scenario, Episodes, Header], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Episodes]:
     """A folder with both sides of a dataset of ten episodes, and the episodes."""
-    world, ids = worlds_of(scenario, "capture", TRAIN + HELDOUT), FIRST_WORLD["capture"] + np.arange(TRAIN + HELDOUT)
-    header = Header(
-        scenario=scenario.name,
-        scenario_sha256=scenario.sha256,
-        policy_sha256="e" * 64,
-        seed=1,
-        observation=schema,
-        writer_version="test",
-    )
+    _, episodes, header = walks
     folder = tmp_path_factory.mktemp("curated")
-    episodes = record(world, teacher_of(scenario, world), ids, PARAMS.capture, header)
-    first = np.arange(len(ids)) < TRAIN
+    first = np.arange(TRAIN + HELDOUT) < TRAIN
     write_episodes(folder / "train.h5", select(episodes, first), header)
     write_episodes(folder / "heldout.h5", select(episodes, ~first), header)
     return folder, episodes
