@@ -15,12 +15,14 @@ from statistics import median
 import numba
 import torch
 
-from headstart.learn.bc import imitation_loss
+from headstart.learn.bc import clone_epoch
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.ppo import Weights, make_optimizer, update
+from headstart.learn.optimizer import Adam
+from headstart.learn.ppo import Weights, update
 from headstart.learn.rollout import Player
 from headstart.params import Params, for_scenario, load_params, load_scenario
+from headstart.schedule import Ramp
 from headstart.stages.policy import new_network
 from headstart.stages.project import worlds_of
 from headstart.worlds import World
@@ -108,7 +110,7 @@ def _ppo(scenario: str, updates: int) -> tuple[float, float]:
     params = _params(scenario).arms["pretrained"].ppo.model_copy(update={"target_kl": None})  # every epoch in full
     world = worlds_of(load_scenario(scenario), "training", params.worlds)
     network, generator = _network(scenario), torch.Generator().manual_seed(0)
-    optimizer, player = make_optimizer(network), Player(world, 0, generator)
+    optimizer, player = Adam(network), Player(world, 0, generator)
     update(network, optimizer, player.play(network, params.rollout_ticks), params, Weights(1e-4, 0.01), generator)
     steps = learning = 0.0
     began = time.perf_counter()
@@ -126,20 +128,15 @@ def cloning(scenario: str, samples: int = 61440) -> None:
     settings, network = _params(scenario).bc_train, _network(scenario)
     batch = settings.batch_size
     bound = matmul_products(scenario, batch)
-    data = _demonstrations(scenario, batch * 8)
-    optimizer = make_optimizer(network)
+    rows = samples // batch * batch
+    data, rate, generator = _demonstrations(scenario, rows), Ramp.model_validate(1e-3), torch.Generator().manual_seed(0)
+    optimizer = Adam(network)
 
     def once() -> None:
-        for index in torch.randint(0, batch * 8, (samples // batch, batch)):
-            part = data.rows(index)
-            optimizer.zero_grad(set_to_none=True)
-            policy, value = network(part.seen)
-            loss = imitation_loss(policy, part) + settings.value_coef * (value - part.returns).square().mean()
-            loss.backward()
-            optimizer.step()
+        clone_epoch(network, optimizer, data, batch, rate, settings.value_coef, generator)
 
     once()
-    bounds, rates = zip(*((bound(), samples // batch * batch / _seconds(once)) for _ in range(PASSES)), strict=True)
+    bounds, rates = zip(*((bound(), rows / _seconds(once)) for _ in range(PASSES)), strict=True)
     show(f"matmul bound, minibatches of {batch}", "rows/s", bounds)
     show("BC, one process", "samples/s", rates, bounds)
 

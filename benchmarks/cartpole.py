@@ -19,7 +19,8 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
-from headstart.learn.ppo import Weights, make_optimizer, update
+from headstart.learn.optimizer import Adam
+from headstart.learn.ppo import Weights, update
 from headstart.learn.rollout import Player
 from headstart.params import NetworkParams
 from headstart.schedule import PPOParams, Ramp
@@ -103,7 +104,7 @@ def ours(seed: int, budget: int) -> Run:
 
     def updates() -> Iterator[int]:
         generator = torch.Generator().manual_seed(seed)
-        optimizer, player = make_optimizer(network), Player(worlds("training", OURS.worlds), seed, generator)
+        optimizer, player = Adam(network), Player(worlds("training", OURS.worlds), seed, generator)
         env_steps = 0
         while env_steps < budget:
             rollout = player.play(network, OURS.rollout_ticks)

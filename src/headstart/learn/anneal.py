@@ -15,7 +15,8 @@ from headstart.learn.bc import Epoch, clone_epoch, judge
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.evaluation import Played, play_episodes
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.ppo import Metrics, Weights, make_optimizer, update
+from headstart.learn.optimizer import Adam
+from headstart.learn.ppo import Metrics, Weights, update
 from headstart.learn.rollout import Player, Rollout, Teacher
 from headstart.params import EvaluationParams
 from headstart.schedule import Arm, Phase
@@ -89,7 +90,7 @@ class Trainer:
     design: EvaluationParams
     seed: int
     network: ConflictAwarePolicyNetwork
-    optimizer: torch.optim.Optimizer
+    optimizer: Adam
     generator: torch.Generator
     player: Player
     evaluation: World
@@ -165,7 +166,7 @@ def trainer_of(
         design=design,
         seed=seed,
         network=network,
-        optimizer=make_optimizer(network),
+        optimizer=Adam(network),
         generator=generator,
         player=Player(training, seed, generator, teacher, episode_ticks),
         evaluation=evaluation,

@@ -2,22 +2,23 @@
 
 fit
 ├── each epoch, each minibatch
-│   ├── imitation_loss  cross-entropy with the expert's action, or squared distance to it, over decision rows
+│   ├── policy_terms    cross-entropy with the expert's action, or squared distance to it, over decision rows
 │   └── value_loss      squared error to the discounted returns
 └── judge              held-out episodes: accuracy, macro-F1, value fit
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from headstart.learn.advantage import explained_variance
 from headstart.learn.demonstrations import Demonstrations
+from headstart.learn.losses import Coefficients, Taught, policy_terms, shares
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.policies import NEAR, Categorical, Policy
+from headstart.learn.optimizer import Adam
+from headstart.learn.policies import NEAR, Categorical
 from headstart.params import BCParams
 from headstart.schedule import Ramp
 from headstart.worlds.api import Array
@@ -83,7 +84,7 @@ def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Dem
     """
     network.observe(train.seen)
     generator = torch.Generator().manual_seed(params.seed)
-    optimizer = torch.optim.Adam(network.parameters(), lr=params.learning_rate, weight_decay=params.weight_decay, fused=True)
+    optimizer = Adam(network, params.learning_rate, eps=1e-8, weight_decay=params.weight_decay)
     decay = Ramp.model_validate({"from": params.learning_rate, "to": 0})
     best_loss, best_epoch = float("inf"), 0
     best_weights = {name: value.clone() for name, value in network.state_dict().items()}
@@ -105,7 +106,7 @@ def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Dem
 
 def clone_epoch(
     network: ConflictAwarePolicyNetwork,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     train: Demonstrations,
     batch_size: int,
     learning_rate: Ramp,
@@ -114,6 +115,7 @@ def clone_epoch(
 ) -> tuple[float, float]:
     """One pass over shuffled rows, with a learning rate that moves over it; returns the mean loss and the accuracy while training."""
     losses, hits = 0.0, 0.0
+    train = replace(train, seen=network.normalised(train.seen))
     batches = torch.randperm(len(train.label), generator=generator).split(batch_size)
     for number, index in enumerate(batches):
         for group in optimizer.param_groups:
@@ -123,27 +125,21 @@ def clone_epoch(
     return losses / len(train.label), hits / max(1.0, float(train.decides.sum()))
 
 
-def imitation_loss(policy: Policy, batch: Demonstrations) -> Tensor:
-    """What the policy misses of the expert's actions, mean over decision rows."""
-    return (batch.decides * policy.miss(batch.label)).sum() / batch.decides.sum().clamp_min(1.0)
-
-
 def _step(
     network: ConflictAwarePolicyNetwork,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     batch: Demonstrations,
     value_coef: float,
 ) -> tuple[float, float]:
-    """One optimiser step; returns the imitation loss and how many decisions were right."""
-    optimizer.zero_grad(set_to_none=True)
-    policy, value = network(batch.seen)
-    loss = imitation_loss(policy, batch)
-    value_loss = (value - batch.returns).square().mean()
-    (loss + value_coef * value_loss).backward()
+    """One optimiser step on normalised rows; returns the imitation loss and how many decisions were right."""
+    trace = network.trace(batch.seen, len(batch.label))
+    taught = Taught(batch.label, shares(batch.decides))
+    gradient, terms = policy_terms(trace.output, trace.log_std, batch.seen.get("mask"), None, taught, Coefficients(miss=1.0))
+    network.backward(trace, (trace.value - batch.returns) * (2.0 * value_coef / len(batch.label)), gradient)
+    optimizer.critic.gather()
+    optimizer.policy.gather()
     optimizer.step()
-    with torch.no_grad():
-        right = (batch.decides * policy.agrees(batch.label)).sum()
-    return loss.item(), right.item()
+    return terms.miss, terms.right * float(batch.decides.sum())
 
 
 @torch.no_grad()
@@ -154,7 +150,7 @@ def judge(network: ConflictAwarePolicyNetwork, data: Demonstrations, rows: int =
     for index in torch.arange(len(data.label)).split(rows):
         batch = data.rows(index)
         policy, values = network(batch.seen)
-        loss += float(imitation_loss(policy, batch) * batch.decides.sum())
+        loss += float(batch.decides @ policy.miss(batch.label))
         right += float((batch.decides * policy.agrees(batch.label)).sum())
         if isinstance(policy, Categorical):
             pairs.append(_pairs(policy, batch))

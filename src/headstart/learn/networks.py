@@ -1,47 +1,90 @@
 """The policy network that behaviour cloning and PPO share, so that weights hand over unchanged."""
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
+from headstart.learn.losses import FORBIDDEN, Gradient
 from headstart.learn.policies import Categorical, Gaussian, Policy
 from headstart.params import NetworkParams
 
 MAP_EMBEDDING = 64
-FORBIDDEN = -60.0  # logit of a masked action: a probability below 1e-20, yet no denormal, which would slow exp tenfold
 LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random
 SIMD_COLUMNS = 16  # torch's log_softmax leaves its fast path where the last dimension is not a multiple of it
 
 
-class Tanh(nn.Module):
-    """tanh in place, on a CPU by NumPy's vectorised kernel: on AMD cores it takes a seventh of the time of torch's, which is MKL's."""
+class MLP(nn.Sequential):
+    """Linear layers with tanh or relu between them, differentiated by hand: of layers this small autograd makes twice the work."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return _NumpyTanh.apply(x) if x.device.type == "cpu" else torch.tanh(x)
+        """[B, inputs] → [B, outputs]."""
+        return self.trace(x)[-1]
+
+    @torch.no_grad()
+    def trace(self, x: Tensor) -> list[Tensor]:
+        """What every layer reads, and then what the last one says."""
+        trace, (layers, activations) = [x], self._parts()
+        for layer, activation in zip(layers, [*activations, None], strict=True):
+            y = torch.addmm(layer.bias, trace[-1], layer.weight.t())
+            if isinstance(activation, nn.Tanh):
+                _tanh_(y)
+            elif activation is not None:
+                y.relu_()
+            trace.append(y)
+        return trace
+
+    @torch.no_grad()
+    def backward(self, trace: Sequence[Tensor], gradient: Tensor, inputs: bool = False) -> Tensor | None:
+        """From the gradient by the output to that by every weight, in `.grad`, and with `inputs` to that by what the first layer read."""
+        layers, activations = self._parts()
+        for layer, activation, read in reversed(list(zip(layers, [None, *activations], trace[:-1], strict=True))):
+            layer.weight.grad, layer.bias.grad = gradient.t() @ read, gradient.sum(0)
+            if activation is None:
+                break
+            gradient = gradient @ layer.weight
+            if isinstance(activation, nn.Tanh):
+                torch.ops.aten.tanh_backward.grad_input(gradient, read, grad_input=gradient)
+            else:
+                gradient.mul_(read > 0)
+        return gradient @ layers[0].weight if inputs else None
+
+    def _parts(self) -> tuple[list[Any], list[nn.Module]]:
+        parts = list(self)
+        return parts[::2], parts[1::2]
 
 
-class _NumpyTanh(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        in_place = x.detach().numpy()
-        np.tanh(in_place, out=in_place)
-        ctx.mark_dirty(x)
-        ctx.save_for_backward(x)
-        return x
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        return torch.ops.aten.tanh_backward(gradient, y)  # type: ignore[no-any-return]
+def _tanh_(x: Tensor) -> None:
+    """In place, on a CPU by NumPy's vectorised kernel: on AMD cores it takes a seventh of the time of torch's, which is MKL's."""
+    if x.device.type == "cpu":
+        np.tanh(x.numpy(), out=x.numpy())
+    else:
+        x.tanh_()
 
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": Tanh, "relu": nn.ReLU}
+ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
+
+
+class Trace(NamedTuple):
+    """A pass of a minibatch through the network, kept to learn from."""
+
+    read: Tensor  # [B + E, F'], features normalised, and the map encoded
+    actor: list[Tensor]  # layer by layer; empty where the actor is at rest
+    critic: list[Tensor]  # of the first B rows
+    log_std: Tensor | None  # [D], of a Gaussian policy
+
+    @property
+    def output(self) -> Tensor:
+        """[B + E, K], or [B + E, D]: what the policy is made of."""
+        return self.actor[-1]
+
+    @property
+    def value(self) -> Tensor:
+        """V(o) [B]."""
+        return self.critic[-1].squeeze(-1)
 
 
 class ConflictAwarePolicyNetwork(nn.Module):
@@ -81,10 +124,38 @@ class ConflictAwarePolicyNetwork(nn.Module):
         """V(o) [B]."""
         return self._value(self._input(seen))
 
+    def normalised(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The same observations as `trace` wants them: once for many passes."""
+        return dict(seen) if self.normaliser is None else {**seen, "features": self.normaliser(seen["features"])}
+
+    def trace(self, seen: Mapping[str, Tensor], valued: int, acts: bool = True) -> Trace:
+        """Normalised observations through the critic, the first `valued` rows, and, if it acts, through the actor, all of them."""
+        read = self._encoded(seen)
+        inputs = read.detach()
+        return Trace(read, self.actor.trace(inputs) if acts else [], self.critic.trace(inputs[:valued]), self._bounded_log_std())
+
+    def backward(self, trace: Trace, by_value: Tensor, by_policy: Gradient | None) -> None:
+        """From the gradient of a loss, [B] by V(o) and, unless the actor rests, by its policy, to that by every parameter, in `.grad`."""
+        encodes = self.encoder is not None and by_policy is not None  # the encoder rests with the actor
+        by_value_read = self.critic.backward(trace.critic, by_value[:, None], encodes)
+        if by_policy is None:
+            return
+        by_policy_read = self.actor.backward(trace.actor, by_policy.output, encodes)
+        if self.encoder is not None:
+            self.encoder.zero_grad()  # or autograd would add to it
+            torch.autograd.backward([trace.read[: len(by_value)], trace.read], [by_value_read, by_policy_read])
+        if self.log_std is not None and by_policy.log_std is not None:
+            low, high = LOG_STD_RANGE
+            self.log_std.grad = by_policy.log_std * ((self.log_std >= low) & (self.log_std <= high))
+
+    def _bounded_log_std(self) -> Tensor | None:
+        return None if self.log_std is None else self.log_std.detach().clamp(*LOG_STD_RANGE)
+
     def _policy(self, read: Tensor, seen: Mapping[str, Tensor]) -> Policy:
         output = self.actor(read)
-        if self.log_std is not None:
-            return Gaussian(output, self.log_std.clamp(*LOG_STD_RANGE))
+        log_std = self._bounded_log_std()
+        if log_std is not None:
+            return Gaussian(output, log_std)
         logits = torch.where(seen["mask"].bool(), output, FORBIDDEN)
         actions = logits.shape[-1]
         padded = nn.functional.pad(logits, (0, -actions % SIMD_COLUMNS), value=FORBIDDEN)
@@ -110,10 +181,12 @@ class ConflictAwarePolicyNetwork(nn.Module):
             self.log_std.fill_(math.log(std))
 
     def _input(self, seen: Mapping[str, Tensor]) -> Tensor:
-        features = seen["features"] if self.normaliser is None else self.normaliser(seen["features"])
+        return self._encoded(self.normalised(seen))
+
+    def _encoded(self, seen: Mapping[str, Tensor]) -> Tensor:
         if self.encoder is None:
-            return features
-        return torch.cat([features, self.encoder(seen["map"].float() / 255.0)], dim=-1)
+            return seen["features"]
+        return torch.cat([seen["features"], self.encoder(seen["map"].float() / 255.0)], dim=-1)
 
 
 class Normaliser(nn.Module):
@@ -132,7 +205,7 @@ class Normaliser(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] → [B, F]."""
         scale = (self.variance + 1e-8).rsqrt()
-        return (features * scale.float() - (self.mean * scale).float()).clamp_(-6.0, 6.0)
+        return torch.addcmul((-self.mean * scale).float(), features, scale.float()).clamp_(-6.0, 6.0)
 
     @torch.no_grad()
     def observe(self, features: Tensor) -> None:
@@ -147,12 +220,12 @@ class Normaliser(nn.Module):
         self.count.copy_(total)
 
 
-def _mlp(inputs: int, params: NetworkParams, outputs: int, last_gain: float) -> nn.Sequential:
+def _mlp(inputs: int, params: NetworkParams, outputs: int, last_gain: float) -> MLP:
     layers: list[nn.Module] = []
     for width in params.hidden:
         layers += [_orthogonal(nn.Linear(inputs, width), math.sqrt(2)), ACTIVATIONS[params.activation]()]
         inputs = width
-    return nn.Sequential(*layers, _orthogonal(nn.Linear(inputs, outputs), last_gain))
+    return MLP(*layers, _orthogonal(nn.Linear(inputs, outputs), last_gain))
 
 
 def _map_encoder(shape: tuple[int, int, int]) -> nn.Sequential:

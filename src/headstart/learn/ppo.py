@@ -4,14 +4,15 @@ update
 ├── estimate       values, GAE, returns
 └── each epoch, each minibatch
     ├── policy_loss    clipped surrogate (eq. 7) − entropy bonus + KL to a reference policy
-    ├── imitation_loss what the policy misses of the teacher's and the recorded actions (DAPG: Rajeswaran et al. 2018)
+    │                  + what the policy misses of the teacher's and the recorded actions (DAPG: Rajeswaran et al. 2018)
     └── value_loss     squared error to the returns, clipped where asked for
 
 A number that is not finite is never learned from: an update whose data hold one does not begin, a step whose gradient holds one is not made.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,7 +20,9 @@ from torch import Tensor
 
 from headstart.learn.advantage import explained_variance, gae
 from headstart.learn.demonstrations import Demonstrations, decision_rows
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.losses import Acted, Coefficients, Gradient, Taught, policy_terms, shares, squared_error, standardised
+from headstart.learn.networks import ConflictAwarePolicyNetwork, Trace
+from headstart.learn.optimizer import Adam
 from headstart.learn.policies import Policy
 from headstart.learn.rollout import Rollout
 from headstart.schedule import PPOParams
@@ -43,7 +46,7 @@ class Weights:
 class Batch:
     """B rows, flat, ready to be shuffled."""
 
-    seen: dict[str, Tensor]  # [B, …]
+    seen: dict[str, Tensor]  # [B, …], normalised
     action: Tensor  # [B] i64, or [B, D]
     log_prob: Tensor  # [B]
     advantage: Tensor  # [B]
@@ -76,7 +79,7 @@ class Batch:
 
 def update(
     network: ConflictAwarePolicyNetwork,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     rollout: Rollout,
     params: PPOParams,
     weights: Weights,
@@ -90,11 +93,13 @@ def update(
     """
     batch, metrics = estimate(network, rollout, params, reference if weights.kl_weight > 0 else None)
     if reference is not None:
-        metrics["kl_to_reference"] = distance(network, reference, batch)
+        metrics["kl_to_reference"] = distance(network, reference, rollout, batch.decides)
     if metrics["nonfinite"]:
         return metrics | NOT_LEARNED
     for group in optimizer.param_groups:
         group["lr"] = weights.learning_rate
+    if demonstrations is not None and weights.bc_weight > 0:
+        demonstrations = replace(demonstrations, seen=network.normalised(demonstrations.seen))
     log: list[tuple[int, Metrics]] = []
     actor_stopped = weights.actor_frozen
     for _ in range(params.num_epochs):
@@ -118,8 +123,9 @@ def estimate(
     """Values, advantages and returns of a rollout, flattened to B = T·N rows."""
     ticks, rows = rollout.reward.shape
     seen = {key: value.flatten(0, 1) for key, value in rollout.seen.items()}
+    normalised = network.normalised(seen)
     with torch.no_grad():
-        value = _values(network, seen).reshape(ticks, rows)
+        value = _values(network, normalised).reshape(ticks, rows)
         last_value = network.value(rollout.last_seen).numpy()
         final_value = _final_values(network, rollout)
         reference_policy = reference.policy(seen) if reference else None
@@ -142,7 +148,7 @@ def estimate(
             taught, label = decides * driven, action
         decides = decides * (1.0 - driven)
     batch = Batch(
-        seen,
+        normalised,
         action,
         rollout.log_prob.flatten(),
         torch.from_numpy(advantage).flatten(),
@@ -168,7 +174,7 @@ def estimate(
 def _values(network: ConflictAwarePolicyNetwork, seen: dict[str, Tensor], chunk: int = 2048) -> Tensor:
     """V(o) of B rows, [B]; in chunks, since fresh memory for all rows at once costs as much as the products."""
     parts = zip(*(values.split(chunk) for values in seen.values()), strict=True)
-    return torch.cat([network.value(dict(zip(seen, part, strict=True))) for part in parts])
+    return torch.cat([network.trace(dict(zip(seen, part, strict=True)), chunk, acts=False).value for part in parts])
 
 
 def _final_values(network: ConflictAwarePolicyNetwork, rollout: Rollout) -> np.ndarray:
@@ -190,53 +196,57 @@ def _nonfinite(rollout: Rollout) -> int:
 
 
 @torch.no_grad()
-def distance(network: ConflictAwarePolicyNetwork, reference: ConflictAwarePolicyNetwork, batch: Batch, rows: int = 2048) -> float:
+def distance(
+    network: ConflictAwarePolicyNetwork,
+    reference: ConflictAwarePolicyNetwork,
+    rollout: Rollout,
+    decides: Tensor,
+    rows: int = 2048,
+) -> float:
     """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has gone from what it was taught."""
-    index = torch.arange(0, len(batch.action), max(1, len(batch.action) // rows))
-    some = batch.rows(index)
-    kl = network.policy(some.seen).kl(reference.policy(some.seen))  # type: ignore[arg-type]  # both are of one kind
-    return float((kl * some.decides).sum() / some.decides.sum().clamp_min(1.0))
+    index = torch.arange(0, len(decides), max(1, len(decides) // rows))
+    seen = {key: value.flatten(0, 1).index_select(0, index) for key, value in rollout.seen.items()}
+    kl = network.policy(seen).kl(reference.policy(seen))  # type: ignore[arg-type]  # both are of one kind
+    return float(shares(decides[index]) @ kl)
 
 
-def policy_loss(policy: Policy, batch: Batch, params: PPOParams, weights: Weights) -> tuple[Tensor, dict[str, Tensor]]:
-    """L^CLIP (eq. 7) over decision rows, minus the entropy bonus, plus the weighted KL to the reference policy.
+def policy_loss(
+    trace: Trace, seen: Mapping[str, Tensor], batch: Batch, taught: Taught | None, params: PPOParams, weights: Weights
+) -> tuple[Gradient, Metrics]:
+    """L^CLIP (eq. 7) over decision rows, minus the entropy bonus, plus the weighted KL to the reference policy and what is missed of the labels.
 
-    `policy` is the network's now. Returns the loss and its parts.
+    Returns the gradient of the loss, and its parts.
     """
-    log_ratio = policy.log_prob(batch.action) - batch.log_prob
-    ratio = log_ratio.exp()
-    share = batch.decides / batch.decides.sum().clamp_min(1.0)
+    share = shares(batch.decides)
     advantage = batch.advantage
     if params.advantage_normalization:
-        mean = (share * advantage).sum()
-        spread = (share * (advantage - mean).square()).sum().sqrt()
-        advantage = (advantage - mean) / (spread + 1e-8)
-    clipped = ratio.clamp(1.0 - params.clip_param, 1.0 + params.clip_param)
-    surrogate = -(share * torch.minimum(ratio * advantage, clipped * advantage)).sum()
-    entropy = (share * policy.entropy()).sum()
-    loss = surrogate - weights.entropy_coef * entropy
-    parts = {"loss_policy": surrogate, "entropy": entropy}
-    with torch.no_grad():
-        parts["kl_divergence"] = (share * (ratio - 1.0 - log_ratio)).sum()  # k3 of Schulman 2020: unbiased, never negative
-        parts["clip_fraction"] = (share * ((ratio - 1.0).abs() > params.clip_param)).sum()
+        advantage = torch.from_numpy(standardised(advantage.numpy(), share.numpy()))
+    acted = Acted(batch.action, batch.log_prob, advantage, share, batch.reference)
+    coef = Coefficients(params.clip_param, weights.entropy_coef, weights.kl_weight, weights.bc_weight)
+    gradient, terms = policy_terms(trace.output, trace.log_std, seen.get("mask"), acted, taught, coef)
+    parts = {
+        "loss_policy": terms.surrogate,
+        "entropy": terms.entropy,
+        "kl_divergence": terms.divergence,
+        "clip_fraction": terms.clipped,
+    }
     if batch.reference is not None:
-        parts["loss_kl"] = (share * policy.kl(batch.reference)).sum()  # type: ignore[arg-type]  # both are of one kind
-        loss = loss + weights.kl_weight * parts["loss_kl"]
-    return loss, parts
+        parts["loss_kl"] = terms.kl
+    if taught is not None:
+        parts["loss_bc"] = terms.miss
+    return gradient, parts
 
 
-def value_loss(value: Tensor, batch: Batch, params: PPOParams) -> Tensor:
-    """Mean squared error to the returns; with value_clip the worse of the clipped and the unclipped error."""
-    error = (value - batch.returns).square()
-    if params.value_clip is not None:
-        near = batch.value + (value - batch.value).clamp(-params.value_clip, params.value_clip)
-        error = torch.maximum(error, (near - batch.returns).square())
-    return error.mean()
+def value_loss(value: Tensor, batch: Batch, params: PPOParams) -> tuple[Tensor, float]:
+    """Gradient [B] and mean of the squared error to the returns; with value_clip of the worse of the clipped and the unclipped one."""
+    clip = math.inf if params.value_clip is None else params.value_clip
+    gradient, loss = squared_error(value.numpy(), batch.returns.numpy(), batch.value.numpy(), clip)
+    return torch.from_numpy(gradient), loss
 
 
 def _step(
     network: ConflictAwarePolicyNetwork,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Adam,
     batch: Batch,
     params: PPOParams,
     weights: Weights,
@@ -244,39 +254,40 @@ def _step(
     demonstrations: Demonstrations | None = None,
 ) -> Metrics:
     """One optimiser step. Actor and critic are clipped apart, so that a large value error cannot throttle the policy."""
-    optimizer.zero_grad(set_to_none=True)
-    policy, value = (None, network.value(batch.seen)) if actor_stopped else network(batch.seen)
-    loss_value = value_loss(value, batch, params)
-    total = params.value_loss_coef * loss_value
-    parts: dict[str, Tensor] = {"loss_value": loss_value, "adv_std_minibatch": batch.advantage.std(correction=0)}
-    if policy is not None:
-        loss, policy_parts = policy_loss(policy, batch, params, weights)
-        total = total + loss
+    seen, taught = (batch.seen, None) if actor_stopped or weights.bc_weight == 0 else lessons(batch, demonstrations)
+    trace = network.trace(seen, len(batch.action), acts=not actor_stopped)
+    by_value, loss_value = value_loss(trace.value, batch, params)
+    parts = {"loss_value": loss_value, "adv_std_minibatch": float(batch.advantage.numpy().std())}
+    parts["loss_total"] = params.value_loss_coef * loss_value
+    gradient = None
+    if not actor_stopped:
+        gradient, policy_parts = policy_loss(trace, seen, batch, taught, params, weights)
         parts |= policy_parts
-        if weights.bc_weight > 0 and (demonstrations is not None or batch.taught is not None):
-            parts["loss_bc"] = imitation(network, policy, batch, demonstrations)
-            total = total + weights.bc_weight * parts["loss_bc"]
-    total.backward()
-    parts["loss_total"] = total
-    parts["grad_norm_value"] = torch.nn.utils.clip_grad_norm_(network.critic.parameters(), params.max_grad_norm_value)
-    if policy is not None:
-        parts["grad_norm"] = torch.nn.utils.clip_grad_norm_(network.policy_parameters(), params.max_grad_norm)
-    numbers = {name: value.item() for name, value in parts.items()}
-    finite = all(math.isfinite(value) for value in numbers.values())
+        parts["loss_total"] += parts["loss_policy"] - weights.entropy_coef * parts["entropy"]
+        parts["loss_total"] += weights.kl_weight * parts.get("loss_kl", 0.0) + weights.bc_weight * parts.get("loss_bc", 0.0)
+    network.backward(trace, params.value_loss_coef * by_value, gradient)
+    parts["grad_norm_value"] = optimizer.critic.gather(params.max_grad_norm_value)
+    if actor_stopped:
+        optimizer.policy.rest()
+    else:
+        parts["grad_norm"] = optimizer.policy.gather(params.max_grad_norm)
+    finite = all(math.isfinite(part) for part in parts.values())
     if finite:
         optimizer.step()
-    return numbers | {"nonfinite": float(not finite)}
+    return parts | {"nonfinite": float(not finite)}
 
 
-def imitation(network: ConflictAwarePolicyNetwork, policy: Policy, batch: Batch, demonstrations: Demonstrations | None) -> Tensor:
-    """What the policy misses of the teacher's choices, mean over the rows of the rollout that have one and the recorded ones."""
-    missed, rows = torch.zeros(()), torch.zeros(())
-    if batch.taught is not None and batch.label is not None:
-        missed, rows = (batch.taught * policy.miss(batch.label)).sum(), batch.taught.sum()
-    if demonstrations is not None:
-        recorded = network.policy(demonstrations.seen).miss(demonstrations.label)
-        missed, rows = missed + (demonstrations.decides * recorded).sum(), rows + demonstrations.decides.sum()
-    return missed / rows.clamp_min(1.0)
+def lessons(batch: Batch, demonstrations: Demonstrations | None) -> tuple[dict[str, Tensor], Taught | None]:
+    """What is seen in the rows of the rollout and then in the recorded ones, and the choices that are imitated in them."""
+    label, counts = batch.label, batch.taught
+    if label is None or counts is None:
+        if demonstrations is None:
+            return batch.seen, None
+        label, counts = batch.action, torch.zeros_like(batch.decides)
+    if demonstrations is None:
+        return batch.seen, Taught(label, shares(counts))
+    seen = {key: torch.cat([values, demonstrations.seen[key]]) for key, values in batch.seen.items()}
+    return seen, Taught(torch.cat([label, demonstrations.label]), shares(torch.cat([counts, demonstrations.decides])))
 
 
 def _summary(log: list[tuple[int, Metrics]]) -> Metrics:
@@ -308,8 +319,3 @@ def _correlation(x: np.ndarray, y: np.ndarray) -> float:
     x, y = x.ravel() - x.mean(), y.ravel() - y.mean()
     norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
     return float((x * y).sum()) / norm if norm > 0 else float("nan")
-
-
-def make_optimizer(network: ConflictAwarePolicyNetwork) -> torch.optim.Optimizer:
-    """Adam with the ε of the PPO literature."""
-    return torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-5, fused=True)
