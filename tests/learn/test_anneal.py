@@ -147,6 +147,13 @@ def test_with_all_labels_the_teacher_teaches_in_steps_that_the_learner_drives() 
     assert accuracy(subject) == 1.0
 
 
+def test_a_teacher_whom_nobody_imitates_is_not_asked() -> None:
+    silent = {"from": 0.5, "to": 0.0, "over": 0.5}
+    subject = trainer(arm_of(ppo(rollouts=4, bc_weight=silent, labels="all")), Broken())
+    updates = [event for event in run(subject) if isinstance(event, Updated)]
+    assert [event.rollout.label is not None for event in updates] == [True, True, False, False]
+
+
 def wanted(event: Updated) -> torch.Tensor:
     """What the teacher would do in every step of the rollout."""
     return (event.rollout.seen["features"][..., 0] > 0).long()

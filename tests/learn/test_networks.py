@@ -57,6 +57,14 @@ def test_the_map_encoder_learns_from_the_actor_and_from_the_critic() -> None:
         torch.testing.assert_close(parameter.grad, its, atol=1e-5, rtol=1e-4)
 
 
+def test_the_map_encoder_rests_with_the_actor() -> None:
+    network = ConflictAwarePolicyNetwork(4, 3, (2, 7, 7), NetworkParams(hidden=(8,)))
+    seen = {"features": torch.randn(6, 4), "map": torch.randint(0, 256, (6, 2, 7, 7), dtype=torch.uint8)}
+    network.backward(network.trace(seen, 6, acts=False), torch.randn(6), None)
+    assert all(parameter.grad is None for parameter in network.policy_parameters())
+    assert all(parameter.grad is not None for parameter in network.critic.parameters())
+
+
 def test_a_deviation_at_its_bound_does_not_learn_beyond_it() -> None:
     network = ConflictAwarePolicyNetwork(4, 2, None, NetworkParams(hidden=(8,)), continuous=True)
     assert network.log_std is not None

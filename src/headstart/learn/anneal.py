@@ -203,7 +203,7 @@ def learn(trainer: Trainer) -> Updated:
     """One rollout and one update on it."""
     at, arm, phase, weights = trainer.at, trainer.arm, trainer.phase, trainer.weights
     trainer.player.world.weigh({name: ramp.at(trainer.progress) for name, ramp in phase.reward.items()})
-    every_step = phase.labels == "all"
+    every_step = phase.labels == "all" and weights.bc_weight > 0  # whom nobody imitates nobody asks
     rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.teacher_share, phase.blend, every_step)
     recorded = trainer.demonstrations[0] if trainer.demonstrations else None
     metrics = update(
