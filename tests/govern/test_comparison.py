@@ -303,6 +303,5 @@ def test_a_true_ratio_at_the_limit_hardly_ever_passes(target: Target, make_arm: 
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_true_ratio_at_the_limit_passes_in_five_percent_of_whole_comparisons(target: Target, make_arm: MakeArm) -> None:
     assert null_pass_share(1500, target, make_arm) == pytest.approx(0.05, abs=0.015)
