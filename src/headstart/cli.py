@@ -14,7 +14,7 @@ import typer
 from headstart import cli_release
 from headstart.cli_drill import drill_app
 from headstart.cli_schedule import schedule_app
-from headstart.errors import HeadstartError, IntegrityError
+from headstart.errors import HeadstartError, IntegrityError, MissingExtra
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -220,6 +220,11 @@ def main() -> None:
     except HeadstartError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "numba"):
+            raise
+        typer.echo(f"error: this command needs {error.name}: `pip install {error.name}`", err=True)
+        sys.exit(MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
         where = error.filename or "output"
         typer.echo(f"error: {where}: expected to read or write here, got {error.strerror or error}", err=True)
