@@ -76,9 +76,8 @@ class BCParams(Section):
     value_coef: float = Field(ge=0)
     gamma: float = Field(gt=0, le=1)
     patience: int = Field(ge=1)  # epochs without a better held-out loss before stopping
-    action_std: float = Field(
-        default=0.5, gt=0
-    )  # of the clone of an expert whose actions are reals: what fine-tuning explores with
+    # of the clone of an expert whose actions are reals: what fine-tuning explores with
+    action_std: float = Field(default=0.5, ge=0.3, le=0.5)
     min_accuracy: float = Field(ge=0, le=1)
     min_macro_f1: float = Field(ge=0, le=1)
     success_margin: float = Field(ge=0, le=1)  # closed-loop success may be this much below the expert's

@@ -386,6 +386,9 @@ def clone(**changes: Any) -> BcMetrics:
         "accuracy": 0.95,
         "macro_f1": 0.80,
         "majority_share": 0.60,
+        "least_recall": 0.70,
+        "value_error": 0.2,
+        "untrained_value_error": 2.0,
         "closed_loop": rate(93),
         "expert": rate(98),
     }
@@ -405,6 +408,11 @@ def clone(**changes: Any) -> BcMetrics:
         ({"majority_share": 0.85}, PASS, set()),
         ({"majority_share": 0.86}, FAIL, {"above-majority"}),
         ({"accuracy": 1.0, "majority_share": 1.0, "macro_f1": 1.0}, FAIL, {"above-majority"}),  # one action
+        ({"least_recall": 0.49}, FAIL, {"recall"}),
+        ({"least_recall": None}, PASS, set()),  # no action is frequent
+        ({"value_error": 1.0}, PASS, set()),
+        ({"value_error": 1.1}, FAIL, {"value-head"}),
+        ({"value_error": math.nan}, HOLD, {"value-head-missing"}),
         ({"closed_loop": 92}, FAIL, {"closed-loop-success"}),
         ({"closed_loop": 0, "expert": 0}, FAIL, {"some-success"}),
         ({"accuracy": math.nan}, HOLD, {"accuracy-missing", "above-majority-missing"}),

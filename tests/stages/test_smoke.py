@@ -15,7 +15,14 @@ ROOT = Path(__file__).parents[2]
 TINY: dict[str, dict[str, Any]] = {
     "expert": {"worlds": 400},
     "capture": {"worlds": 96, "shard_worlds": 40},
-    "bc_train": {"epochs": 2, "closed_loop_worlds": 32},
+    "bc_train": {
+        "epochs": 12,
+        "batch_size": 256,
+        "min_accuracy": 0.8,
+        "min_macro_f1": 0.5,
+        "success_margin": 0.5,
+        "closed_loop_worlds": 32,
+    },
     "evaluation": {"worlds": 16, "every": 16384, "exam_worlds": 16, "variant_worlds": 16},
 }
 

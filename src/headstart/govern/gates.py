@@ -62,6 +62,9 @@ class BcMetrics:
     accuracy: float | None
     macro_f1: float | None  # None for continuous actions
     majority_share: float | None  # accuracy of always choosing the most frequent action; None for continuous
+    least_recall: float | None  # of an action that was chosen often enough to tell; None for continuous, or where there is none
+    value_error: float | None  # mean squared, of the value head on held-out returns
+    untrained_value_error: float | None  # of the same network before it learned
     closed_loop: Score | None  # of the cloned policy
     expert: Score | None  # of its expert on the same worlds
 
@@ -72,6 +75,8 @@ class BcLimits(Record):
     accuracy_min: float = 0.90
     macro_f1_min: float | None = None
     majority_margin_min: float | None = 0.10
+    recall_min: float | None = 0.50
+    value_error_max: float = 0.5  # as a share of the untrained network's
     success_margin: float = Field(ge=0, le=1)  # the clone may succeed this much less often than its expert
 
 
@@ -149,8 +154,17 @@ def bc_gate(metrics: BcMetrics, limits: BcLimits, subject: Subject, evidence: Se
             margin = round(metrics.accuracy - metrics.majority_share, 12)  # 0.95 − 0.85 is 0.1
         text = f"accuracy above that of the majority class, {metrics.majority_share}"
         checks.append(at_least("above-majority", margin, limits.majority_margin_min, text))
-    checks += _closed_loop(metrics, limits)
+    if limits.recall_min is not None and metrics.least_recall is not None:
+        checks.append(at_least("recall", metrics.least_recall, limits.recall_min, "held-out recall of the worst frequent action"))
+    checks += [_value_head(metrics, limits), *_closed_loop(metrics, limits)]
     return judge(subject, checks, limits.model_dump(), evidence)
+
+
+def _value_head(metrics: BcMetrics, limits: BcLimits) -> Check:
+    own, untrained = metrics.value_error, metrics.untrained_value_error
+    share = own / untrained if own is not None and untrained else None
+    text = f"squared error of the value head on held-out returns, as a share of the untrained network's {untrained}"
+    return at_most("value-head", share, limits.value_error_max, text)
 
 
 def _closed_loop(metrics: BcMetrics, limits: BcLimits) -> list[Check]:

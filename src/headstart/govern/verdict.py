@@ -115,6 +115,12 @@ def judge(
     )
 
 
+def misses(verdict: Verdict) -> str:
+    """One line for each reason, as a person reads it: what was measured, and what it had to be."""
+    lines = (f"  {r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
+    return "\n".join(lines)
+
+
 def decide(reasons: Iterable[Reason]) -> Outcome:
     """Any FAIL is a FAIL, else any HOLD is a HOLD, else PASS."""
     outcomes = {reason.outcome for reason in reasons}

@@ -1,4 +1,4 @@
-"""Stage `bc_train`: clone the expert from validated data, and judge the clone on held-out episodes and in closed loop."""
+"""Stage `bc_train`: clone the expert from validated data, and judge the clone on held-out episodes and in closed loop; what fails ends here."""
 
 import math
 from functools import partial
@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
+from headstart.errors import GateFailed
 from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
-from headstart.govern.verdict import Subject
+from headstart.govern.verdict import Outcome, Subject, misses
 from headstart.launch.pool import progress_bar
 from headstart.learn.bc import ActionScores, Epoch, Judgement, fit, judge
 from headstart.learn.evaluation import MODES, play_episodes
@@ -37,6 +38,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
     stamp, (train, heldout) = read_demonstrations(scenario, schema, settings)
     network = new_network(world, params.network, settings.seed)
     untrained = score_of(play_episodes(network, world, settings.seed, "sampled"), world, scenario)
+    untrained_value_error = judge(network, heldout).value_mse
     with fresh_directory(REPORTS / scenario.name / "bc_train") as report:
         envelope = Envelope(
             run_id=f"bc-{stamp.version}",
@@ -79,7 +81,16 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         if shift is not None:
             write_record(MODELS / scenario.name / "bc" / CLONE_SHIFT, shift)
         macro_f1 = judged.scores.macro_f1 if judged.scores else None
-        metrics = BcMetrics(judged.accuracy, macro_f1, judged.constant_accuracy, closed["sampled"], expert)
+        metrics = BcMetrics(
+            accuracy=judged.accuracy,
+            macro_f1=macro_f1,
+            majority_share=judged.constant_accuracy,
+            least_recall=judged.scores.least_recall() if judged.scores else None,
+            value_error=judged.value_mse,
+            untrained_value_error=untrained_value_error,
+            closed_loop=closed["sampled"],
+            expert=expert,
+        )
         limits = BcLimits(
             accuracy_min=settings.min_accuracy,
             macro_f1_min=settings.min_macro_f1 if judged.scores else None,
@@ -92,9 +103,14 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         write_record(report / "metrics.json", _clone_report(judged, epochs, schema, closed, expert))
     write_bytes(REPORTS / scenario.name / "bc_losses.tsv", _losses(epochs).encode())
     write_bytes(REPORTS / scenario.name / "bc_confusion.csv", _decisions(judged.scores, schema).encode())
+    if verdict.outcome is not Outcome.PASS:
+        raise GateFailed(
+            f"the clone of {scenario.name} is {verdict.outcome}\n{misses(verdict)}\n"
+            "no schedule starts from it; mend bc_train or what it learns from, and run `dvc repro` again"
+        )
     f1 = "" if macro_f1 is None else f", macro-F1 {macro_f1:.3f}"
     return (
-        f"bc_train {scenario.name}: {verdict.outcome}; held-out accuracy {judged.accuracy:.3f} "
+        f"bc_train {scenario.name}: PASS; held-out accuracy {judged.accuracy:.3f} "
         f"(constant action {judged.constant_accuracy:.3f}){f1}; success {closed['sampled'].success}/{closed['sampled'].episodes} "
         f"(expert {expert.success}), return {closed['sampled'].return_mean:.3f} (expert {expert.return_mean:.3f})"
     )

@@ -7,7 +7,7 @@ import numpy as np
 from headstart.errors import GateFailed
 from headstart.govern.dataset import DatasetFacts, DatasetLimits
 from headstart.govern.gates import dataset_gates
-from headstart.govern.verdict import Outcome, Subject, judge
+from headstart.govern.verdict import Outcome, Subject, judge, misses
 from headstart.learn.rollout import Teacher
 from headstart.params import Params, Scenario
 from headstart.records.episodes import Array, Episodes, EpisodeTable, concatenate, read_episodes
@@ -59,11 +59,8 @@ def validate(params: Params, scenario: Scenario) -> str:
         quarantine = DATA / "quarantine" / subject.id
         shutil.copytree(folder, quarantine, dirs_exist_ok=True)
         write_record(quarantine / "verdict.json", verdict)
-        failed = "\n".join(
-            f"  {r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons
-        )
         raise GateFailed(
-            f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {len(checks)} gates\n{failed}\n"
+            f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {len(checks)} gates\n{misses(verdict)}\n"
             f"kept in {quarantine}; mend capture or curate in params.yaml and run `dvc repro` again"
         )
     write_record(DATA / scenario.name / "validated.json", manifest.model_copy(update={"status": "validated"}))
