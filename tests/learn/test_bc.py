@@ -1,16 +1,21 @@
 """Behaviour cloning: returns, scores by hand, a toy that must be learned, and data that cannot pass."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
 from headstart.govern.verdict import Outcome, Subject
-from headstart.learn.bc import ActionScores, fit, judge
+from headstart.learn.bc import ActionScores, clone_epoch, fit, judge
 from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
 from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.optimizer import Adam
 from headstart.params import BCParams, NetworkParams
 from headstart.records.runs import Score
+from headstart.schedule import Ramp
 
 SETTINGS = BCParams(
     seed=0,
@@ -95,7 +100,41 @@ def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -
     judged = judge(clone, toy(128, 2, constant=True))
     perfect = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
     assert judged.scores is not None
-    metrics = BcMetrics(judged.accuracy, judged.scores.macro_f1, judged.constant_accuracy, perfect, perfect)
+    metrics = BcMetrics(
+        accuracy=judged.accuracy,
+        macro_f1=judged.scores.macro_f1,
+        majority_share=judged.constant_accuracy,
+        least_recall=judged.scores.least_recall(),
+        value_error=judged.value_mse,
+        untrained_value_error=judge(network(), toy(128, 2, constant=True)).value_mse,
+        closed_loop=perfect,
+        expert=perfect,
+    )
     verdict = bc_gate(metrics, BcLimits(success_margin=0.05), Subject(type="bc", id="toy", sha256="0"))
     assert judged.accuracy == 1.0
     assert verdict.outcome is Outcome.FAIL
+    assert [reason.code for reason in verdict.reasons] == ["above-majority"]
+
+
+def test_a_critic_that_learned_nothing_fails_and_a_fitted_one_passes() -> None:
+    untrained, fitted, heldout = network(), network(), toy(256, 2)
+    list(fit(fitted, toy(512, 1), heldout, SETTINGS))
+    perfect = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
+    before = judge(untrained, heldout).value_mse
+    for critic, expected in ((untrained, Outcome.FAIL), (fitted, Outcome.PASS)):
+        metrics = BcMetrics(1.0, 1.0, 0.5, 1.0, judge(critic, heldout).value_mse, before, perfect, perfect)
+        assert bc_gate(metrics, BcLimits(success_margin=0.0), Subject(type="bc", id="toy", sha256="0")).outcome is expected
+
+
+def test_recall_is_asked_of_actions_that_were_chosen_often() -> None:
+    scores = ActionScores(np.array([[150, 50], [9, 1]]))
+    assert (scores.least_recall(often=200), scores.least_recall(often=10), scores.least_recall(often=201)) == (0.75, 0.1, None)
+
+
+def test_a_step_that_is_not_finite_is_not_taken() -> None:
+    clone, data = network(), toy(64, 1)
+    before = {name: value.clone() for name, value in clone.state_dict().items()}
+    spoilt = replace(data, returns=torch.full_like(data.returns, math.nan))
+    loss, _ = clone_epoch(clone, Adam(clone), spoilt, 64, Ramp.model_validate(0.1), 0.5, torch.Generator())
+    assert math.isnan(loss)
+    assert all(torch.equal(value, before[name]) for name, value in clone.state_dict().items())

@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,15 +18,17 @@ from headstart.govern.simulation import simulate
 from headstart.govern.target import Target
 from headstart.learn import anneal
 from headstart.learn.anneal import Trainer, trainer_of
+from headstart.learn.demonstrations import demonstrations
 from headstart.learn.ppo import Metrics
+from headstart.learn.rollout import Player
 from headstart.learn.state import state_of, state_sha256
 from headstart.params import EvaluationParams, NetworkParams, Scenario, load_scenario
 from headstart.records.progress import load_progress, state_path
 from headstart.records.telemetry import TelemetryWriter
-from headstart.records.telemetry_kinds import GuardrailLine, RollbackLine
+from headstart.records.telemetry_kinds import GuardrailLine, ReadingLine, RollbackLine
 from headstart.records.telemetry_line import Envelope
 from headstart.records.telemetry_reader import canonical_sha256, read_telemetry
-from headstart.schedule import Arm
+from headstart.schedule import Arm, Phase
 from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
 from headstart.stages.policy import new_network
 from headstart.stages.project import score_of, worlds_of
@@ -153,7 +157,7 @@ def test_after_the_last_retry_the_run_stops_with_the_weights_of_its_safe_state(
     lines = rollbacks(tmp_path)
     assert [line.next for line in lines] == ["retry", "retry", "stop"]
     assert guarded.control.status == "stopped" and outcome(guarded.control)[0] == "FAIL"
-    assert state_sha256(state_of(guarded.trainer)) == lines[-1].to_state_sha256 or guarded.trainer.learning_rate_factor < 1
+    assert state_sha256(state_of(guarded.trainer)) == lines[-1].to_state_sha256
 
 
 def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +167,41 @@ def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario
     assert guarded.control.status == "frozen" and outcome(guarded.control)[0] == "HOLD"
     assert guarded.trainer.at.env_steps < guarded.trainer.arm.budget
     assert [line.next for line in rollbacks(tmp_path)] == ["hold"]
+
+
+def test_rollouts_of_the_teacher_alone_say_nothing_of_the_policys_entropy(tmp_path: Path, scenario: Scenario) -> None:
+    first = {"teacher_share": {"from": 1.0, "to": 0.0, "shape": "step", "over": 0.5}, "blend": "step"}
+    guarded, telemetry = watched(tmp_path, scenario, arm_of(guardrails={"entropy": {"enabled": True}}, **first))
+    player = guarded.trainer.player
+    guarded.trainer.player = Player(player.world, 0, player.generator, lambda seen: np.zeros((8, 2), np.float32), 30)
+    with telemetry:
+        go(guarded)
+    readings = [line.values for line in read_telemetry(tmp_path / "telemetry").records if isinstance(line, ReadingLine)]
+    warm, *tune = [values["entropy"] for values in readings if "entropy" in values]
+    assert tune[:4] == [None] * 4
+    assert all(isinstance(value, float) for value in (warm, *tune[4:]))
+    assert guarded.control.status == "completed"
+
+
+def test_demonstrations_that_are_not_finite_stop_the_run(tmp_path: Path, scenario: Scenario) -> None:
+    clone = Phase.model_validate({"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.01})
+    guarded, telemetry = watched(tmp_path, scenario, arm_of().model_copy(update={"phases": (clone, *arm_of().phases)}))
+    seen = {"features": np.zeros((64, len(guarded.trainer.player.world.names.features)), np.float32)}
+    spoilt = demonstrations(seen, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
+    guarded.trainer.demonstrations = spoilt, spoilt
+    with telemetry:
+        go(guarded)
+    assert (guarded.control.status, outcome(guarded.control)[0]) == ("stopped", "FAIL")
+    assert "bc_accuracy nan" in outcome(guarded.control)[1][0]
+    assert all(torch.isfinite(weight).all() for weight in guarded.trainer.network.state_dict().values())
+
+
+def test_an_expert_no_better_than_an_untrained_policy_gives_no_scale(tmp_path: Path, scenario: Scenario) -> None:
+    guarded, telemetry = watched(tmp_path, scenario)
+    guarded.watch = replace(guarded.watch, returns=(1.0, 1.0))
+    with telemetry:
+        go(guarded)
+    assert guarded.control.status == "completed" and "return_normalised" not in guarded.reference
 
 
 def test_a_measure_that_halves_is_a_kpi_lost_and_freezes(

@@ -7,6 +7,7 @@ fit
 └── judge              held-out episodes: accuracy, macro-F1, value fit
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,10 @@ class ActionScores:
     def recall(self) -> Array:
         """[K], NaN for an action that the expert never chose."""
         return np.diag(self.confusion) / _or_nan(self.count)
+
+    def least_recall(self, often: int = 200) -> float | None:
+        """The lowest recall among actions that the expert chose at least `often` times; None where there is none."""
+        return float(self.recall[self.count >= often].min()) if (self.count >= often).any() else None
 
     @property
     def f1(self) -> Array:
@@ -131,13 +136,17 @@ def _step(
     batch: Demonstrations,
     value_coef: float,
 ) -> tuple[float, float]:
-    """One optimiser step on normalised rows; returns the imitation loss and how many decisions were right."""
+    """One optimiser step on normalised rows; returns the imitation loss and how many decisions were right.
+
+    A step that is not finite is not taken, and its loss is NaN.
+    """
     trace = network.trace(batch.seen, len(batch.label))
     taught = Taught(batch.label, shares(batch.decides))
     gradient, terms = policy_terms(trace.output, trace.log_std, batch.seen.get("mask"), None, taught, Coefficients(miss=1.0))
     network.backward(trace, (trace.value - batch.returns) * (2.0 * value_coef / len(batch.label)), gradient)
-    optimizer.critic.gather()
-    optimizer.policy.gather()
+    norms = optimizer.critic.gather(), optimizer.policy.gather()
+    if not all(math.isfinite(number) for number in (terms.miss, *norms)):
+        return math.nan, 0.0
     optimizer.step()
     return terms.miss, terms.right * float(batch.decides.sum())
 

@@ -5,6 +5,7 @@ event ─▶ telemetry ─▶ reading ─▶ govern.control.judge ─┬─ cont
                                                        └─ freeze, stop: back to the newest safe weights, and the run is over
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -120,14 +121,19 @@ def _updated(guarded: GuardedRun, event: Updated) -> None:
     values = {
         name: m.get(name) for name in ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")
     }
+    if m["teacher_steps"] == event.rollout.reward.size:
+        values["entropy"] = None  # no row is the policy's own
     guarded.reference |= first_shown(guarded.reference, values)
     _judge(guarded, Reading("update", event.env_steps, values))
 
 
 def _cloned(guarded: GuardedRun, event: Cloned) -> None:
     guarded.telemetry.write("bc_epoch", **epoch_fields(event.epoch, guarded.trainer.player.world.names.actions))
-    if guarded.trainer.phase_is_over and event.epoch.heldout.scores:  # reals are right or wrong by a margin: closed loop decides
-        _judge(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": event.epoch.heldout.accuracy}))
+    epoch = event.epoch
+    if not math.isfinite(epoch.loss):  # of whatever actions: nothing that it shows can be trusted
+        _judge(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": math.nan}))
+    elif guarded.trainer.phase_is_over and epoch.heldout.scores:  # reals are right or wrong by a margin: closed loop decides
+        _judge(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": epoch.heldout.accuracy}))
 
 
 def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
@@ -144,7 +150,8 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
         values["kpi"] = kept
     if watch.returns is not None:
         untrained, expert = watch.returns
-        values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
+        if expert > untrained:  # else there is no scale, and the guardrail says that it could not be checked
+            values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
     if not guarded.reference:  # the first evaluation is of what the run starts from
         guarded.reference |= values
     if guarded.control.phase >= 0:
