@@ -12,10 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 import yaml
+from tests.shifts import clone_facts, facts
 
 from headstart.govern.comparison import compare
 from headstart.govern.findings import ComparisonLimits
 from headstart.govern.promotion import Standing
+from headstart.govern.shift import find_shift
+from headstart.govern.shift_findings import ShiftLimits
 from headstart.govern.target import Target
 from headstart.govern.verdict import Evidence
 from headstart.lineage.verify import HISTORY, RELEASES
@@ -27,6 +30,7 @@ from headstart.records.manifest import DatasetFacts, DatasetManifest, Part, Spli
 from headstart.records.observation import ObservationSchema
 from headstart.records.releases import InUse, Releases
 from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.records.shift import CLONE_SHIFT
 from headstart.release import journal
 from headstart.release.verdict import Recorded, record_verdict
 
@@ -90,11 +94,15 @@ class Project:
         self.compare(candidate, scratch)
         self.dvc_commit()
 
-    def compare(self, candidate: Path, scratch: Path, limits: ComparisonLimits | None = None) -> None:
-        evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in (candidate, scratch)]
+    def compare(self, candidate: Path, scratch: Path, limits: ComparisonLimits | None = None, shift: bool = True) -> None:
+        clone = Path("models/walk/bc") / CLONE_SHIFT
+        write_record(self.root / clone, clone_facts(facts(90)))
+        judged = (candidate, scratch, clone) if shift else (candidate, scratch)
+        evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in judged]
         arms = [read_record(self.root / path, ArmRuns) for path in (candidate, scratch)]
+        shifted = find_shift(*arms, clone_facts(facts(90)), ShiftLimits()) if shift else None
         for name, section in (("beyond", SECTION), ("easy", EASY)):
-            found = compare(*arms, Target(name=name, **section), limits or ComparisonLimits(resamples=200), evidence)  # type: ignore[arg-type]
+            found = compare(*arms, Target(name=name, **section), limits or ComparisonLimits(resamples=200), evidence, shifted)  # type: ignore[arg-type]
             write_record(self.root / f"reports/evaluate/walk/{name}.json", found)
 
     def dvc_commit(self) -> None:
@@ -140,6 +148,7 @@ class Project:
             curve=tuple(CurvePoint(env_steps=i * EVERY, sampled=s, deterministic=s) for i, s in enumerate(scores)),
             exam={"sampled": score(95, 1.8), "deterministic": score(95, 1.8)},
             checkpoint_sha256=saved.weights_sha256,
+            shift=facts(90 + seed % 3),
         )
 
     def _dataset(self, expert: str) -> None:

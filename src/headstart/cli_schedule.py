@@ -31,8 +31,8 @@ def check(file_or_arm: FileOrArm, scenario: ForScenario = None, json: AsJson = F
 
     arm, params, described = _found(file_or_arm, scenario)
     known = _metrics(described)
-    budget = params.arms["scratch"].budget
-    problems = check_schedule(arm, known_metrics=known, evaluation_every=params.evaluation.every, budget=budget)
+    budget, rollout = params.arms["scratch"].budget, _rollout(arm, described) if described else None
+    problems = check_schedule(arm, known_metrics=known, evaluation_every=params.evaluation.every, budget=budget, rollout=rollout)
     levels = {problem.level for problem in problems}
     code = InputError.exit_code if "error" in levels else CODES["HOLD"] if "hold" in levels else 0
     if json:
@@ -77,10 +77,8 @@ def simulate(
         source, reference = happened.readings, happened.reference
     else:
         source = from_tsv(_read(trace), trace) if trace.endswith(".tsv") else trace_named(trace)
-    agents = described.setup.get("agents", 1) if described else 1
-    rollout = arm.ppo.worlds * arm.ppo.rollout_ticks * agents
     every, own = params.evaluation.every, happened is not None
-    found = rehearse(arm, source, every, reference, update_steps=rollout, own_reference=own)
+    found = rehearse(arm, source, every, reference, update_steps=_rollout(arm, described), own_reference=own)
     if svg:
         _draw(arm, found, svg)
     if record:
@@ -114,6 +112,12 @@ def _metrics(scenario: "Scenario | None") -> frozenset[str]:
     from headstart.govern.guardrails import METRICS, metrics_of
 
     return METRICS if scenario is None else metrics_of(scenario.world)
+
+
+def _rollout(arm: "Arm", scenario: "Scenario | None") -> int:
+    """Env steps of one rollout."""
+    agents = scenario.setup.get("agents", 1) if scenario else 1
+    return int(arm.ppo.worlds * arm.ppo.rollout_ticks * agents)
 
 
 def _read(path: str) -> str:

@@ -187,6 +187,13 @@ PROBLEMS = {  # by the check: content, level, where, words
 }
 
 
+def test_phases_that_end_within_a_rollout_are_warned_of() -> None:
+    arm = Arm.model_validate(schedule(CRITIC | {"env_steps": 128}, PPO | {"env_steps": 500}))
+    found = check_schedule(arm, known_metrics=metrics_of("town"), evaluation_every=100, rollout=64)
+    assert [(problem.level, problem.where) for problem in found] == [("warn", "phases.tune.env_steps")]
+    assert "500 env steps are no whole rollouts of 64: it takes 12 more" in found[0].text
+
+
 @pytest.mark.parametrize(("content", "level", "where", "words"), PROBLEMS.values(), ids=PROBLEMS)
 def test_a_doubtful_schedule_is_told_its_problem(content: dict[str, Any], level: str, where: str, words: str) -> None:
     found = [problem for problem in checked(content) if problem.where == where]

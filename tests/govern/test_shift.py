@@ -3,47 +3,20 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 import pytest
+from tests.shifts import clone_facts, facts, states
 
 from headstart.errors import InputError
 from headstart.govern.comparison import compare
 from headstart.govern.findings import ComparisonLimits
 from headstart.govern.shift import find_shift, shift_checks
 from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
-from headstart.govern.states import summarise
 from headstart.govern.target import Target
 from headstart.govern.verdict import Outcome
-from headstart.records.runs import Agreement, ArmRuns, Score, ShiftFacts, VariantScore
-from headstart.records.shift import CloneShift, DataStates
-from headstart.records.states import StateSummary
+from headstart.records.runs import Agreement, ArmRuns, ShiftFacts
+from headstart.records.shift import CloneShift
 
 MakeArm = Callable[..., ArmRuns]
-MIX = {"0": 50, "1": 50}
-SCENARIO = "5" * 64  # as the arms of conftest have it
-
-
-def states(seed: int, shift: float = 0.0) -> StateSummary:
-    rows = np.random.default_rng(seed).normal(size=(100, 2)) + np.array([shift, 0.0])
-    return summarise(rows, np.arange(100), ["speed", "light"], (-5.0, 5.0))
-
-
-def facts(successes: int = 90, **changes: Any) -> ShiftFacts:
-    score = Score(episodes=100, success=successes, harm=100 - successes, return_mean=1.0, return_sd=0.1)
-    known: dict[str, Any] = {
-        "worlds": 100,
-        "starts": states(1),
-        "visited": states(2),
-        "mix": MIX,
-        "agreement": Agreement(decisions=1000, agreed=900),
-        "variants": {"dense": VariantScore(scenario_sha256="d" * 64, score=score)},
-    }
-    return ShiftFacts(**known | changes)
-
-
-def clone_facts(clone: ShiftFacts, **changes: Any) -> CloneShift:
-    data: dict[str, Any] = {"scenario_sha256": SCENARIO, "starts": states(3), "visited": states(4), "mix": MIX}
-    return CloneShift(scenario="walk", data=DataStates(**data | changes), clone=clone, heldout_accuracy=0.95)
 
 
 def with_facts(arm: ArmRuns, make: Callable[[int], ShiftFacts]) -> ArmRuns:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.released import Project
 
 from headstart.errors import GateFailed, Hold, InputError, IntegrityError
@@ -139,7 +140,34 @@ def test_a_loosened_rule_does_not_count(project: Project) -> None:
 
     recorded = record_verdict(project.root, "walk", "Ada")
 
-    assert "looser than the default: ratio_max, harm_rise_max" in recorded.standing.note
+    assert "check of its schedule: ratio_max, harm_rise_max" in recorded.standing.note
+    assert recorded.standing.pass_streak == 0
+
+
+def test_a_verdict_without_distribution_shift_does_not_count(project: Project) -> None:
+    paths = Path("models/walk/anneal/pretrained/runs.json"), Path("models/walk/baseline/runs.json")
+    project.compare(*paths, shift=False)
+    project.dvc_commit()
+    project.commit()
+
+    recorded = record_verdict(project.root, "walk", "Ada")
+
+    assert recorded.line.record.outcome == "PASS"  # type: ignore[union-attr]
+    assert (recorded.standing.pass_streak, "looser than the default" in recorded.standing.note) == (0, True)
+    assert "variant_worlds" in recorded.standing.note
+
+
+def test_a_schedule_that_its_check_holds_does_not_count(project: Project) -> None:
+    params = project.root / "params.yaml"
+    content = yaml.safe_load(params.read_text())
+    content["arms"]["pretrained"]["phases"][-1]["bc_weight"] = 0.5
+    params.write_text(yaml.safe_dump(content))
+    project.dvc_commit()
+    project.commit()
+
+    recorded = record_verdict(project.root, "walk", "Ada")
+
+    assert "held by the check of its schedule: arms.pretrained.phases.tune.bc_weight" in recorded.standing.note
     assert recorded.standing.pass_streak == 0
 
 

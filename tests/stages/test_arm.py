@@ -5,8 +5,12 @@ from pathlib import Path
 import pytest
 
 import headstart
-from headstart.params import Params, Scenario, load_params, load_scenario
-from headstart.stages.arm import desk_of
+from headstart.errors import InputError
+from headstart.params import NetworkParams, Params, Scenario, load_params, load_scenario
+from headstart.records.reference import REFERENCE
+from headstart.stages.arm import SeedJob, begin, desk_of, run_arm
+from headstart.stages.policy import new_network, save_policy
+from headstart.stages.project import schema_of, worlds_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,3 +53,35 @@ def test_another_source_arm_seed_list_or_clone_has_another_desk(package: Path, p
     (clone / "card.json").write_text("{}")
     desks.append(desk_of(params, scenario, "pretrained"))
     assert len(set(desks)) == len(desks)
+
+
+def test_a_schedule_with_an_error_trains_nothing(package: Path, params: Params, scenario: Scenario) -> None:
+    arm = params.arms["pretrained"].model_copy(update={"start": "random"})
+    broken = params.model_copy(update={"arms": params.arms | {"pretrained": arm}})
+    with pytest.raises(
+        InputError, match=r"arms\.pretrained: phases\.tune\.bc_weight: needs demonstrations: start: bc, got random"
+    ):
+        run_arm(broken, scenario, "pretrained", "anneal", Path("models/arm"), Path("reports/arm"))
+    assert not Path("models").exists()
+
+
+def test_a_clone_without_its_reference_is_an_error_that_names_the_stage(
+    package: Path, params: Params, scenario: Scenario
+) -> None:
+    world = worlds_of(scenario, "training", 1)
+    small = NetworkParams(hidden=(4,))
+    save_policy(
+        Path("models/queue_conflict/bc"),
+        new_network(world, small, 0),
+        small,
+        kind="bc",
+        scenario=scenario.name,
+        arm="bc",
+        seed=0,
+        env_steps=0,
+        observation=schema_of(world),
+        lineage={},
+    )
+    job = SeedJob(params, scenario, "pretrained", 0, "anneal", Path("desk"))
+    with pytest.raises(InputError, match=rf"{REFERENCE}.*dvc repro bc_train@queue_conflict"):
+        begin(job)

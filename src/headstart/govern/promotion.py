@@ -109,7 +109,7 @@ def why_not_counted(record: Judged, earlier: Sequence[Judged]) -> str | None:
     if not record.clean_tree:
         return "the git tree had changes"
     if record.loosened:
-        return f"rules were looser than the default: {', '.join(record.loosened)}"
+        return f"looser than the default, or held by the check of its schedule: {', '.join(record.loosened)}"
     if record.evidence_sha256 in {e.evidence_sha256 for e in earlier}:
         return "the same evidence was judged before"
     if record.run_id in {e.run_id for e in earlier}:

@@ -31,8 +31,9 @@ def check_schedule(
     known_metrics: Collection[str],
     evaluation_every: int,
     budget: int | None = None,
+    rollout: int | None = None,
 ) -> tuple[Problem, ...]:
-    """All problems, errors first. `known_metrics`: what the world measures; `evaluation_every`, `budget`: env steps, the latter of scratch."""
+    """All problems, errors first. `known_metrics`: what the world measures; `evaluation_every`, `budget` of scratch, `rollout`: env steps."""
     found = [
         *_demonstrations(arm),
         *_order(arm),
@@ -40,6 +41,7 @@ def check_schedule(
         *_effects(arm),
         *_jumps(arm),
         *_steps(arm, evaluation_every, budget),
+        *_whole_rollouts(arm, rollout),
         *_guardrails(arm, known_metrics),
     ]
     return tuple(sorted(found, key=lambda problem: ("error", "hold", "warn").index(problem.level)))
@@ -119,6 +121,13 @@ def _steps(arm: Arm, every: int, budget: int | None) -> Iterator[Problem]:
             if taken < EVALUATIONS:
                 text = f"expected at least {EVALUATIONS} evaluations, got {taken} (every {every:,} of {phase.steps:,} env steps)"
                 yield Problem("hold", f"phases.{phase.name}.env_steps", text)
+
+
+def _whole_rollouts(arm: Arm, rollout: int | None) -> Iterator[Problem]:
+    for phase in arm.phases:
+        if rollout and (over := -phase.steps % rollout):
+            text = f"{phase.steps:,} env steps are no whole rollouts of {rollout:,}: it takes {over:,} more"
+            yield Problem("warn", f"phases.{phase.name}.env_steps", text)
 
 
 def _guardrails(arm: Arm, known: Collection[str]) -> Iterator[Problem]:

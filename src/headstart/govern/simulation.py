@@ -168,7 +168,7 @@ def _acted(control: Control, decision: Decision, timeline: Timeline) -> Control:
 def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_steps: int) -> Source:
     """Readings when a trainer takes them: after each rollout, and at the first one at or after each multiple of `every`, and at the end.
 
-    An arm that starts from a clone is looked at before its first update.
+    An arm that starts from a clone is looked at before its first update, as `bc_train`'s gate does.
     """
     control = yield None
     counts = {"update": 0, "evaluation": 0}

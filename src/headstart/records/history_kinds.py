@@ -47,7 +47,7 @@ class Judged(Record):
     # under which circumstances
     required_passes: PassesNeeded
     clean_tree: bool
-    loosened: tuple[str, ...]  # rules of the comparison that were looser than the default
+    loosened: tuple[str, ...]  # rules of the comparison that were looser than the default, and keys that hold its schedule
     git_revision: str
     process: Sha256  # the process that recorded it
 

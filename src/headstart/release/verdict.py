@@ -6,7 +6,9 @@ from typing import NamedTuple
 from headstart.errors import Hold, InputError, IntegrityError, UsageError
 from headstart.govern.comparison import Comparison, compare
 from headstart.govern.findings import ComparisonLimits
+from headstart.govern.guardrails import metrics_of
 from headstart.govern.promotion import Standing
+from headstart.govern.schedule_check import check_schedule
 from headstart.govern.shift import find_shift
 from headstart.govern.shift_findings import ShiftLimits
 from headstart.govern.target import Target
@@ -87,8 +89,7 @@ def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
     if arms[0] == arms[1] or set(arms) != set(trainings):
         raise InputError(f"expected the runs of a candidate and of scratch as evidence, got {', '.join(trainings) or 'nothing'}")
     candidate, scratch = (trainings[arm] for arm in arms)
-    judged_for_shift = any(name.startswith("shift_") for name in found.verdict.thresholds)
-    shift = find_shift(candidate.runs, scratch.runs, clone, ShiftLimits()) if judged_for_shift else None
+    shift = find_shift(candidate.runs, scratch.runs, clone, ShiftLimits()) if judged_for_shift(found) else None
     again = compare(candidate.runs, scratch.runs, found.target, found.limits, found.verdict.evidence, shift)
     for what, recorded, computed in (
         ("outcome", found.verdict.outcome, again.verdict.outcome),
@@ -130,23 +131,36 @@ def verdict_line(
         anneal_cycles=len(set(params.arms[candidate.runs.arm].cycles)),
         candidate=put_forward(root, candidate, found.target.mode, passed),
         baseline=put_forward(root, baseline, found.target.mode, None),
-        metrics=metrics_of(found),
+        metrics=numbers_of(found),
         required_passes=params.promotion.required_passes,
         clean_tree=not changes(root, OWN),
-        loosened=loosened(found.limits),
+        loosened=(*loosened(found), *held(params, scenario, candidate.runs.arm)),
         git_revision=head(root),
         process=process_key(),
     )
 
 
-def loosened(limits: ComparisonLimits) -> tuple[str, ...]:
-    """Names of the rules that are looser than the default."""
-    default = ComparisonLimits()
+def loosened(found: Comparison) -> tuple[str, ...]:
+    """Names of the rules of a comparison that are looser than the default; shift that was not measured is one."""
+    limits, default = found.limits, ComparisonLimits()
     more = [name for name in LOOSER_IF_MORE if getattr(limits, name) > getattr(default, name)]
-    return (*more, *(name for name in LOOSER_IF_LESS if getattr(limits, name) < getattr(default, name)))
+    less = [name for name in LOOSER_IF_LESS if getattr(limits, name) < getattr(default, name)]
+    return (*more, *less, *(() if judged_for_shift(found) else ("variant_worlds",)))
 
 
-def metrics_of(found: Comparison) -> dict[str, float | None]:
+def held(params: Params, scenario: Scenario, arm: str) -> tuple[str, ...]:
+    """Keys of a schedule for which `headstart schedule check` says that nothing it makes can be promoted."""
+    every, scratch = params.evaluation.every, params.arms["scratch"].budget
+    problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every, budget=scratch)
+    return tuple(f"arms.{arm}.{problem.where}" for problem in problems if problem.level in ("error", "hold"))
+
+
+def judged_for_shift(found: Comparison) -> bool:
+    """Whether distribution shift was part of the verdict."""
+    return any(name.startswith("shift_") for name in found.verdict.thresholds)
+
+
+def numbers_of(found: Comparison) -> dict[str, float | None]:
     """What a person wants to see beside a verdict."""
     exam, ratio = found.candidate.exams[found.target.mode], found.online
     return {

@@ -15,7 +15,10 @@ import numpy as np
 import torch
 
 import headstart
+from headstart.errors import InputError
 from headstart.govern.control import outcome
+from headstart.govern.guardrails import metrics_of
+from headstart.govern.schedule_check import check_schedule
 from headstart.govern.target import steps_to_target
 from headstart.launch.pool import Report, run_all
 from headstart.learn.anneal import Trainer, trainer_of
@@ -54,6 +57,7 @@ class SeedJob:
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> str:
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
+    require_sound(params, scenario, arm)
     require_variants(params, scenario)
     cost = recorded_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
     began = time.monotonic()
@@ -86,6 +90,14 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         f"harm {np.mean([e.harm / e.episodes for e in exams]):.3f}, return {np.mean([e.return_mean for e in exams]):.3f}"
         + "".join(guarded)
     )
+
+
+def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
+    """InputError with every error that `headstart schedule check` finds in the arm; what it holds is for `headstart release`."""
+    every, scratch = params.evaluation.every, params.arms["scratch"].budget
+    problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every, budget=scratch)
+    if errors := [f"{problem.where}: {problem.text}" for problem in problems if problem.level == "error"]:
+        raise InputError(f"arms.{arm}: {'; '.join(errors)}")
 
 
 def recorded_steps(params: Params, scenario: Scenario) -> int:
@@ -199,7 +211,8 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
     demonstrations, teacher, ticks = None, None, 0
     if arm.needs_demonstrations:
-        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), params.bc_train)
+        discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
+        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
         ticks = stamp.accepted.steps // stamp.accepted.episodes
         teacher = teacher_of(scenario, training)
     trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, teacher, ticks)
