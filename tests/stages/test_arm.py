@@ -6,8 +6,10 @@ import pytest
 
 import headstart
 from headstart.errors import InputError
-from headstart.params import NetworkParams, Params, Scenario, load_params, load_scenario
-from headstart.records.reference import REFERENCE
+from headstart.params import BCParams, NetworkParams, Params, Scenario, load_params, load_scenario
+from headstart.records.files import write_record
+from headstart.records.reference import REFERENCE, Reference
+from headstart.records.runs import Score
 from headstart.stages.arm import SeedJob, begin, desk_of, run_arm
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import schema_of, worlds_of
@@ -65,23 +67,33 @@ def test_a_schedule_with_an_error_trains_nothing(package: Path, params: Params, 
     assert not Path("models").exists()
 
 
+def clone_at_hand(scenario: Scenario) -> Path:
+    """A small clone where bc_train leaves it, without what is stored beside it."""
+    world, small, folder = worlds_of(scenario, "training", 1), NetworkParams(hidden=(4,)), Path("models") / scenario.name / "bc"
+    facts = {"kind": "bc", "scenario": scenario.name, "arm": "bc", "seed": 0, "env_steps": 0, "lineage": {}}
+    save_policy(folder, new_network(world, small, 0), small, observation=schema_of(world), **facts)  # type: ignore[arg-type]
+    return folder
+
+
 def test_a_clone_without_its_reference_is_an_error_that_names_the_stage(
     package: Path, params: Params, scenario: Scenario
 ) -> None:
-    world = worlds_of(scenario, "training", 1)
-    small = NetworkParams(hidden=(4,))
-    save_policy(
-        Path("models/queue_conflict/bc"),
-        new_network(world, small, 0),
-        small,
-        kind="bc",
-        scenario=scenario.name,
-        arm="bc",
-        seed=0,
-        env_steps=0,
-        observation=schema_of(world),
-        lineage={},
-    )
-    job = SeedJob(params, scenario, "pretrained", 0, "anneal", Path("desk"))
+    clone_at_hand(scenario)
     with pytest.raises(InputError, match=rf"{REFERENCE}.*dvc repro bc_train@queue_conflict"):
-        begin(job)
+        begin(SeedJob(params, scenario, "pretrained", 0, "anneal", Path("desk")))
+
+
+def test_a_bc_phase_fits_its_critic_to_returns_with_the_discount_of_its_arm(
+    package: Path, params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    score, asked = Score(episodes=1, success=1, harm=0, return_mean=1.0, return_sd=0.0), []
+
+    def read(scenario: Scenario, schema: object, settings: BCParams) -> None:
+        asked.append(settings.gamma)
+        raise InputError("that is all that is asked here")
+
+    write_record(clone_at_hand(scenario) / REFERENCE, Reference(untrained=score, expert=score, clone=score))
+    monkeypatch.setattr("headstart.stages.arm.read_demonstrations", read)
+    with pytest.raises(InputError, match="that is all"):
+        begin(SeedJob(params, scenario, "classic", 0, "anneal", Path("desk")))
+    assert asked == [params.arms["classic"].ppo.gamma] != [params.bc_train.gamma]
