@@ -40,6 +40,7 @@ SECTION = {"success_rate": 0.9, "return_mean": 1.5, "consecutive": 2}
 EASY = {"success_rate": 0.5, "consecutive": 2}
 SCHEMA = ObservationSchema(world="toy", features=("x",), actions=("left", "right"), reward_terms=("goal",))
 STAGES = {
+    "bc_train@walk": (["data/walk/validated.json"], ["bc_train"], "models/walk/bc"),
     "baseline@walk": (["scenarios/walk.yaml"], ["arms.scratch", "seeds"], "models/walk/baseline"),
     "anneal@walk-pretrained": (
         ["scenarios/walk.yaml", "data/walk/validated.json"],
