@@ -410,8 +410,8 @@ def clone(**changes: Any) -> BcMetrics:
         ({"accuracy": 1.0, "majority_share": 1.0, "macro_f1": 1.0}, FAIL, {"above-majority"}),  # one action
         ({"least_recall": 0.49}, FAIL, {"recall"}),
         ({"least_recall": None}, PASS, set()),  # no action is frequent
-        ({"value_error": 1.0}, PASS, set()),
-        ({"value_error": 1.1}, FAIL, {"value-head"}),
+        ({"value_error": 1.5}, PASS, set()),
+        ({"value_error": 1.6}, FAIL, {"value-head"}),
         ({"value_error": math.nan}, HOLD, {"value-head-missing"}),
         ({"closed_loop": 92}, FAIL, {"closed-loop-success"}),
         ({"closed_loop": 0, "expert": 0}, FAIL, {"some-success"}),
@@ -438,7 +438,7 @@ def test_a_clone_passes_if_it_predicts_beats_the_majority_and_acts(
     assert {reason.code for reason in verdict.reasons} == codes
 
 
-def test_a_clone_with_continuous_actions_is_not_asked_for_classes(subject: Subject) -> None:
-    limits = BcLimits(macro_f1_min=None, majority_margin_min=None, success_margin=0.05)
+def test_a_clone_is_not_asked_for_what_its_limits_leave_out(subject: Subject) -> None:
+    limits = BcLimits(macro_f1_min=None, majority_margin_min=None, value_error_max=None, success_margin=0.05)
 
-    assert bc_gate(clone(macro_f1=None, majority_share=None), limits, subject).outcome == PASS
+    assert bc_gate(clone(macro_f1=None, majority_share=None, value_error=9.0), limits, subject).outcome == PASS
