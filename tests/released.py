@@ -146,7 +146,7 @@ class Project:
             seed=seed,
             budget=(POINTS - 1) * EVERY,
             env_steps=(POINTS - 1) * EVERY,
-            curve=tuple(CurvePoint(env_steps=i * EVERY, sampled=s, deterministic=s) for i, s in enumerate(scores)),
+            curve=tuple(CurvePoint(env_steps=i * EVERY, scores={"sampled": s, "deterministic": s}) for i, s in enumerate(scores)),
             exam={"sampled": score(95, 1.8), "deterministic": score(95, 1.8)},
             checkpoint_sha256=saved.weights_sha256,
             shift=facts(90 + seed % 3),

@@ -83,7 +83,8 @@ sys.meta_path.insert(0, NotInstalled())
 @pytest.mark.parametrize(
     "modules",
     [
-        "headstart.stages.evaluate, headstart.stages.curate, headstart.stages.catalogue",
+        "headstart.stages.expert, headstart.stages.capture, headstart.stages.curate, headstart.stages.validate",
+        "headstart.stages.catalogue, headstart.stages.baseline, headstart.stages.anneal, headstart.stages.evaluate",
         "headstart.view.report, headstart.view.play",
         "headstart.govern.simulation, headstart.govern.comparison, headstart.govern.shift",
     ],
@@ -93,7 +94,7 @@ def test_what_reads_decides_and_reports_imports_where_there_is_no_torch(modules:
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("arguments", [["validate", "queue_conflict"], ["bc-train", "queue_conflict"], ["drill", "rollback"]])
+@pytest.mark.parametrize("arguments", [["bc-train", "queue_conflict"], ["drill", "rollback"]])
 def test_a_command_that_needs_torch_says_so(arguments: list[str]) -> None:
     script = f"{NO_TORCH}sys.argv[1:] = {arguments!r}\nfrom headstart.cli import main\nmain()"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from headstart.errors import InputError, UsageError
-from headstart.params import Scenario, load_params, load_scenario, load_yaml
+from headstart.params import Scenario, load_params, load_scenario, load_yaml, modes_of
 from headstart.schedule import Ramp
 from headstart.stages.project import variant_of
 
@@ -104,6 +104,14 @@ def test_variants_do_not_change_what_the_scenario_itself_is() -> None:
     scenario = load_scenario("nav_mixed", ROOT / "scenarios")
 
     assert Scenario.model_validate(scenario.model_dump() | {"variants": {}}).sha256 == scenario.sha256
+
+
+def test_policies_are_evaluated_as_guardrails_and_targets_ask() -> None:
+    scenario = load_scenario("queue_conflict", ROOT / "scenarios")
+    likeliest = scenario.targets["expert_level"].model_copy(update={"mode": "deterministic"})
+
+    assert modes_of(scenario) == ("sampled",)
+    assert modes_of(scenario.model_copy(update={"targets": {"expert_level": likeliest}})) == ("sampled", "deterministic")
 
 
 def test_a_target_may_not_take_the_name_of_the_report_on_shift(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from headstart.errors import InputError, UsageError, nearest
-from headstart.schedule import Arm, Section
+from headstart.schedule import MODES, Arm, Mode, Section
 
 MAX_YAML_BYTES = 1 << 20
 
@@ -155,7 +155,7 @@ class TargetSection(Section):
     harm_rate: float | None = Field(default=None, ge=0, le=1)
     measures: dict[str, float] = Field(default={})  # at least, by the name of one of the scenario's `measures`
     consecutive: int = Field(default=2, ge=1)  # evaluations in a row
-    mode: Literal["sampled", "deterministic"] = "sampled"  # how the policy that is held to it acts
+    mode: Mode = "sampled"  # how the policy that is held to it acts
 
 
 class Scenario(Section):
@@ -192,6 +192,12 @@ class Scenario(Section):
         """Hash of what the world is: targets and gates may change without making other episodes."""
         content = self.model_dump(mode="json", include={"name", "world", "horizon", "setup", "success", "harm"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def modes_of(scenario: Scenario) -> tuple[Mode, ...]:
+    """How policies act when they are evaluated during training: drawing, which guardrails watch, and as any target asks for."""
+    asked = {target.mode for target in scenario.targets.values()} | {"sampled"}
+    return tuple(mode for mode in MODES if mode in asked)
 
 
 def headline_target(params: Params, scenario: Scenario) -> str:

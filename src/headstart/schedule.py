@@ -5,9 +5,12 @@ arm with `schema: anneal-schedule/1`.
 """
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Mode = Literal["sampled", "deterministic"]  # how a policy acts: by drawing, or by its likeliest action
+MODES: tuple[Mode, ...] = get_args(Mode)
 
 
 class Section(BaseModel):

@@ -212,7 +212,8 @@ def seed_run(seed: int, hits: Sequence[int], every: int = 100, exam: Score | Non
     """
     last = (len(hits) - 1) * every
     curve = tuple(
-        CurvePoint(env_steps=i * every, sampled=score(hit), deterministic=score(max(hit - 10, 0))) for i, hit in enumerate(hits)
+        CurvePoint(env_steps=i * every, scores={"sampled": score(hit), "deterministic": score(max(hit - 10, 0))})
+        for i, hit in enumerate(hits)
     )
     final = exam or score(95)
     return SeedRun(

@@ -35,7 +35,7 @@ def test_success_then_harm_then_return_then_the_lowest_seed(
     arm = make_arm("pretrained", [1] * len(last))
     runs = []
     for run, scores in zip(arm.runs, last, strict=True):
-        point = run.curve[-1].model_copy(update={"sampled": make_score(**scores)})
+        point = run.curve[-1].model_copy(update={"scores": {"sampled": make_score(**scores)}})
         runs.append(run.model_copy(update={"curve": (*run.curve[:-1], point)}))
 
     assert best_run(arm.model_copy(update={"runs": tuple(runs)}), "sampled").seed == seed

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from headstart.errors import InputError
 from headstart.govern.statistics import (
@@ -12,6 +13,7 @@ from headstart.govern.statistics import (
     iqm_of,
     paired_difference,
     probability_of_improvement,
+    t_margin,
     wilson_lower,
     wilson_upper,
 )
@@ -44,6 +46,22 @@ def test_the_bound_is_wilsons_formula() -> None:
 
     assert wilson_upper(k, n) == pytest.approx(centre + half, abs=1e-12)
     assert wilson_lower(k, n) == pytest.approx(centre - half, abs=1e-12)
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 7), (3, 7), (7, 7), (499, 512), (20480, 20480)])
+def test_the_bounds_are_those_of_scipy(k: int, n: int) -> None:
+    low = stats.binomtest(k, n, alternative="greater").proportion_ci(0.95, method="wilson").low
+    high = stats.binomtest(k, n, alternative="less").proportion_ci(0.95, method="wilson").high
+
+    assert (wilson_lower(k, n), wilson_upper(k, n)) == pytest.approx((low, high), abs=1e-9)
+
+
+def test_the_t_margin_and_the_interquartile_mean_are_those_of_scipy() -> None:
+    values = np.random.default_rng(0).normal(size=(11, 3))
+
+    assert interquartile_mean(values) == pytest.approx(stats.trim_mean(values, 0.25, axis=0))
+    margin = stats.t.ppf(0.95, 10) * stats.sem(values[:, 0])
+    assert t_margin(values[:, 0], 0.95) == pytest.approx(margin)
 
 
 def test_without_episodes_nothing_is_known() -> None:

@@ -53,7 +53,7 @@ RUNS = ArmRuns(
             seed=7,
             budget=100,
             env_steps=100,
-            curve=(CurvePoint(env_steps=0, sampled=SCORE, deterministic=SCORE),),
+            curve=(CurvePoint(env_steps=0, scores={"sampled": SCORE, "deterministic": SCORE}),),
             exam={"sampled": SCORE, "deterministic": SCORE},
             checkpoint_sha256="c" * 64,
             shift=SHIFT,

@@ -10,9 +10,11 @@ from headstart.params import BCParams, NetworkParams, Params, Scenario, load_par
 from headstart.records.files import write_record
 from headstart.records.reference import REFERENCE, Reference
 from headstart.records.runs import Score
-from headstart.stages.arm import SeedJob, begin, desk_of, run_arm
+from headstart.stages.arm import desk_of, run_arm
+from headstart.stages.arm_seed import begin
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import schema_of, worlds_of
+from headstart.stages.seed_job import SeedJob
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,7 +95,7 @@ def test_a_bc_phase_fits_its_critic_to_returns_with_the_discount_of_its_arm(
         raise InputError("that is all that is asked here")
 
     write_record(clone_at_hand(scenario) / REFERENCE, Reference(untrained=score, expert=score, clone=score))
-    monkeypatch.setattr("headstart.stages.arm.read_demonstrations", read)
+    monkeypatch.setattr("headstart.stages.arm_seed.read_demonstrations", read)
     with pytest.raises(InputError, match="that is all"):
         begin(SeedJob(params, scenario, "classic", 0, "anneal", Path("desk")))
     assert asked == [params.arms["classic"].ppo.gamma] != [params.bc_train.gamma]

@@ -47,7 +47,7 @@ def arm(name: str, scenario: Scenario, reached_at: int, shift: ShiftFacts | None
             seed=seed,
             budget=(POINTS - 1) * EVERY,
             env_steps=(POINTS - 1) * EVERY,
-            curve=tuple(CurvePoint(env_steps=i * EVERY, sampled=s, deterministic=s) for i, s in enumerate(scores)),
+            curve=tuple(CurvePoint(env_steps=i * EVERY, scores={"sampled": s, "deterministic": s}) for i, s in enumerate(scores)),
             exam={"sampled": scores[-1], "deterministic": scores[-1]},
             checkpoint_sha256=hashlib.sha256(f"{name}/{seed}".encode()).hexdigest(),
             shift=shift,

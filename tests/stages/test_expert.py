@@ -44,7 +44,7 @@ POLE = {
 
 def point(success: int, total: float, steps: int) -> CurvePoint:
     score = Score(episodes=10, success=success, harm=0, return_mean=total, return_sd=0.0)
-    return CurvePoint(env_steps=steps, sampled=score, deterministic=score)
+    return CurvePoint(env_steps=steps, scores={"sampled": score, "deterministic": score})
 
 
 def test_training_stops_on_a_plateau_above_the_gate_and_nowhere_else() -> None:

@@ -17,8 +17,8 @@ from headstart.records.episodes import Header, write_episodes
 from headstart.records.shift import DataStates
 from headstart.stages.capture import record
 from headstart.stages.policy import new_network
-from headstart.stages.project import schema_of, variant_of, worlds_of
-from headstart.stages.shift import APART, dataset_facts, require_variants, shift_facts
+from headstart.stages.project import require_variants, schema_of, variant_of, worlds_of
+from headstart.stages.shift import APART, dataset_facts, shift_facts
 from headstart.stages.teacher import teacher_of
 from headstart.worlds import FIRST_WORLD
 

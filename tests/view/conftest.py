@@ -35,7 +35,7 @@ def arm_runs(arm: str, reach: Reach, demonstrations: int = 0, exam_worlds: int =
             seed=seed,
             budget=(POINTS - 1) * EVERY,
             env_steps=(POINTS - 1) * EVERY,
-            curve=tuple(CurvePoint(env_steps=i * EVERY, sampled=s, deterministic=s) for i, s in enumerate(scores)),
+            curve=tuple(CurvePoint(env_steps=i * EVERY, scores={"sampled": s, "deterministic": s}) for i, s in enumerate(scores)),
             exam={"sampled": scores[-1], "deterministic": scores[-1]},
             checkpoint_sha256=hashlib.sha256(f"{arm}/{seed}".encode()).hexdigest(),
         )

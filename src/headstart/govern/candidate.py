@@ -1,12 +1,14 @@
-"""Which checkpoint of an arm is put forward: the seed whose last evaluation during training was best.
+"""Which of several seeds is put forward: the one whose last evaluation during training was best.
 
 The worlds of that evaluation shaped the training anyway. The exam judges the arm and chooses nothing, so that its numbers are not those of a
 lucky draw.
 """
 
+from collections.abc import Sequence
+
 from headstart.errors import InputError
-from headstart.govern.target import Mode
-from headstart.records.runs import ArmRuns, SeedRun
+from headstart.records.expert import TrainedSeed
+from headstart.records.runs import ArmRuns, Mode, SeedRun
 
 
 def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
@@ -18,7 +20,12 @@ def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
         raise InputError(f"arm {arm.arm} on {arm.scenario}: expected runs that were evaluated during training, found none")
 
     def merit(run: SeedRun) -> tuple[float, float, float, int]:
-        score = getattr(run.curve[-1], mode)
+        score = run.curve[-1].score(mode)
         return score.success / score.episodes, -score.harm / score.episodes, score.return_mean, -run.seed
 
     return max(arm.runs, key=merit)
+
+
+def best_seed(trained: Sequence[TrainedSeed]) -> TrainedSeed:
+    """Which seed of a learned expert is recorded: the one with the most success less harm, then the highest return."""
+    return max(trained, key=lambda seed: (seed.selection.success - seed.selection.harm, seed.selection.return_mean))

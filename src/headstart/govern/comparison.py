@@ -29,12 +29,11 @@ from headstart.govern.statistics import (
     wilson_upper,
 )
 from headstart.govern.survival import kaplan_meier, logrank_p
-from headstart.govern.target import Mode, Target, charge, meets, steps_to_target
+from headstart.govern.target import Target, charge, meets, steps_to_target
 from headstart.govern.verdict import Evidence, Verdict
 from headstart.records.episodes import Array
-from headstart.records.runs import ArmRuns, SeedRun
-
-MODES: tuple[Mode, ...] = ("sampled", "deterministic")
+from headstart.records.runs import ArmRuns, Mode, SeedRun
+from headstart.schedule import MODES
 
 
 class Comparison(Findings):
@@ -152,7 +151,7 @@ def _summarise(arm: ArmRuns, charges: Charges, target: Target, limits: Compariso
         demonstration_steps=arm.demonstration_steps,
         exams={mode: _examine(arm.runs, mode) for mode in MODES},
         reached=kaplan_meier(*charges),
-        met_before_training=sum(meets(getattr(run.curve[0], target.mode), target) for run in arm.runs),
+        met_before_training=sum(meets(run.curve[0].score(target.mode), target) for run in arm.runs),
         success_area=sum(known) / len(known) if known else None,
         curves=curve_bands(arm, target.mode, limits.resamples, limits.seed),
     )

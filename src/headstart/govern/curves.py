@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from headstart.govern.statistics import iqm_band
-from headstart.govern.target import Mode
 from headstart.records.episodes import Array
 from headstart.records.model import Record
-from headstart.records.runs import ArmRuns, Score, SeedRun
+from headstart.records.runs import ArmRuns, Mode, Score, SeedRun
 
 MEASURES = ("success", "harm", "return")
 
@@ -64,4 +63,4 @@ def _band(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array, resamp
 def _points(run: SeedRun, measure: str, mode: Mode) -> tuple[Array, Array]:
     """[X] env steps and [X] values of one run's own evaluations."""
     steps = np.array([point.env_steps for point in run.curve])
-    return steps, np.array([rate(getattr(point, mode), measure) for point in run.curve])
+    return steps, np.array([rate(point.score(mode), measure) for point in run.curve])

@@ -4,8 +4,9 @@ from headstart.govern.curves import CurveBand
 from headstart.govern.ratio import PowerTable, RatioEstimate
 from headstart.govern.statistics import Band, PairedDifference
 from headstart.govern.survival import Reached
-from headstart.govern.target import Mode, Target
+from headstart.govern.target import Target
 from headstart.records.model import Record
+from headstart.records.runs import Mode
 
 
 class ComparisonLimits(Record):

@@ -10,15 +10,13 @@ both pulls a ratio below 1 towards 1, so the rule never flatters the candidate.
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from pydantic import Field
 
 from headstart.errors import InputError
 from headstart.records.model import Record
-from headstart.records.runs import CurvePoint, Score, SeedRun
-
-Mode = Literal["sampled", "deterministic"]
+from headstart.records.runs import CurvePoint, Mode, Score, SeedRun
 
 
 class Target(Record):
@@ -89,7 +87,7 @@ def _first_streak(curve: Sequence[CurvePoint], target: Target) -> int | None:
     for index, point in enumerate(curve):
         if index and point.env_steps <= curve[index - 1].env_steps:
             raise InputError(f"a learning curve's steps must rise, got {curve[index - 1].env_steps} then {point.env_steps}")
-        score = getattr(point, target.mode)
+        score = point.score(target.mode)
         require_score(score, f"evaluation at {point.env_steps} env steps, {target.mode}")
         streak = streak + 1 if meets(score, target) else 0
         if streak == target.consecutive and found is None:

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import active_children, get_context
-from typing import Any, TypeVar
+from multiprocessing.queues import Queue
+from typing import Any, TypeAlias, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -21,6 +22,7 @@ from rich.progress import (
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 Report = Callable[[int], None]  # how many more units of work are done
+Reports: TypeAlias = "Queue[int]"
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -47,14 +49,15 @@ def run_all(
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when a worker starts
     try:
-        with context.Manager() as manager, progress_bar(title) as bar:
-            reports = manager.Queue()
-            watching = threading.Thread(target=_watch, args=(reports, bar, units), daemon=True)
+        with progress_bar(title) as bar:
+            reports: Reports = context.Queue()
+            over = threading.Event()
+            watching = threading.Thread(target=_watch, args=(reports, bar, units, over), daemon=True)
             watching.start()
             others = set(active_children())
             try:
-                with ProcessPoolExecutor(workers, mp_context=context) as pool:
-                    futures = [pool.submit(_call, function, job, reports) for job in jobs]
+                with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(reports,)) as pool:
+                    futures = [pool.submit(_call, function, job) for job in jobs]
                     try:
                         for future in as_completed(futures):
                             future.result()
@@ -64,18 +67,29 @@ def run_all(
                         raise
                     return [future.result() for future in futures]
             finally:
-                reports.put(None)
-                watching.join()
+                over.set()
+                watching.join(timeout=1)  # a worker that was ended in the middle of a report leaves half of it
     finally:
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-def _call(function: Callable[[Any, Report], Any], job: Any, reports: "queue.Queue[int | None]") -> Any:
-    return function(job, reports.put)
+_reports: Reports  # of the process that waits; set in every worker
 
 
-def _watch(reports: "queue.Queue[int | None]", bar: Progress, units: int) -> None:
+def _begin(reports: Reports) -> None:
+    global _reports
+    _reports = reports
+
+
+def _call(function: Callable[[Any, Report], Any], job: Any) -> Any:
+    return function(job, _reports.put)
+
+
+def _watch(reports: Reports, bar: Progress, units: int, over: threading.Event) -> None:
     task = bar.add_task("", total=units)
-    while (done := reports.get()) is not None:
-        bar.advance(task, done)
+    while not over.is_set():
+        try:
+            bar.advance(task, reports.get(timeout=0.1))
+        except queue.Empty:
+            continue

@@ -13,14 +13,14 @@ import torch
 from headstart.errors import UsageError
 from headstart.learn.bc import Epoch, clone_epoch, judge
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.evaluation import Played, play_episodes
+from headstart.learn.evaluation import play_in_modes
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Metrics, Weights, update
-from headstart.learn.rollout import Player, Rollout, Teacher
+from headstart.learn.rollout import Player, Rollout
 from headstart.params import EvaluationParams
-from headstart.schedule import Arm, Phase
-from headstart.worlds.api import World
+from headstart.schedule import MODES, Arm, Mode, Phase
+from headstart.worlds.api import Act, Played, World
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,7 @@ class Cloned:
 @dataclass(frozen=True)
 class Evaluated:
     env_steps: int
-    sampled: Played
-    deterministic: Played
+    played: dict[Mode, Played]
 
 
 @dataclass(frozen=True)
@@ -94,6 +93,7 @@ class Trainer:
     generator: torch.Generator
     player: Player
     evaluation: World
+    modes: tuple[Mode, ...]  # in which it is evaluated
     reference: ConflictAwarePolicyNetwork | None  # the BC policy, which the KL term holds on to
     demonstrations: tuple[Demonstrations, Demonstrations] | None  # train, held out
     at: Position = field(default_factory=Position)
@@ -152,8 +152,9 @@ def trainer_of(
     design: EvaluationParams,
     seed: int,
     demonstrations: tuple[Demonstrations, Demonstrations] | None = None,
-    teacher: Teacher | None = None,
+    teacher: Act | None = None,
     episode_ticks: int = 0,
+    modes: tuple[Mode, ...] = MODES,
 ) -> Trainer:
     """A run that has not begun; `network` holds the weights it starts from and, in the end, those it learned.
 
@@ -170,6 +171,7 @@ def trainer_of(
         generator=generator,
         player=Player(training, seed, generator, teacher, episode_ticks),
         evaluation=evaluation,
+        modes=modes,
         reference=frozen(network) if arm.start == "bc" else None,
         demonstrations=demonstrations,
     )
@@ -237,10 +239,8 @@ def clone(trainer: Trainer) -> Cloned:
 
 def evaluate(trainer: Trainer) -> Evaluated:
     """The policy as it is, on worlds that it is not trained on."""
-    network, world, seed = trainer.network, trainer.evaluation, trainer.design.seed
-    return Evaluated(
-        trainer.at.env_steps, play_episodes(network, world, seed, "sampled"), play_episodes(network, world, seed, "deterministic")
-    )
+    played = play_in_modes(trainer.network, trainer.evaluation, trainer.design.seed, trainer.modes)
+    return Evaluated(trainer.at.env_steps, played)
 
 
 def frozen(network: ConflictAwarePolicyNetwork) -> ConflictAwarePolicyNetwork:

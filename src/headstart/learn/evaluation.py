@@ -1,59 +1,38 @@
 """How good a policy is: one episode in each of W worlds that training never saw."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable
 
-import numpy as np
 import torch
 
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.policies import Policy
-from headstart.worlds.api import Array, Observations, World
-
-Mode = Literal["sampled", "deterministic"]
-MODES: tuple[Mode, ...] = ("sampled", "deterministic")
-Watcher = Callable[[Observations, Policy, Array], None]  # what is seen [N, …], the policy there, worlds that still play [W] bool
+from headstart.schedule import Mode
+from headstart.worlds.api import Array, Observations, Played, World, play
 
 
-@dataclass(frozen=True)
-class Played:
-    """Outcomes of W episodes."""
+class Acting:
+    """A network that acts: "sampled" draws from its policy with a random stream of its own, "deterministic" takes the likeliest action."""
 
-    success: Array  # [W] bool
-    harm: Array  # [W] bool
-    total_reward: Array  # [W] f64, mean over the agents of a world
-    stats: Array  # [W, A, S]
+    policy: Policy  # of the rows that were last asked about
+
+    def __init__(self, network: ConflictAwarePolicyNetwork, seed: int, mode: Mode) -> None:
+        self.network, self.mode = network, mode
+        self.generator = torch.Generator().manual_seed(seed)
+
+    @torch.no_grad()
+    def __call__(self, seen: Observations) -> Array:
+        """Actions [N] i64 or [N, D] f32."""
+        self.policy = self.network.policy({key: torch.from_numpy(value) for key, value in seen.items()})
+        action = self.policy.sample(self.generator) if self.mode == "sampled" else self.policy.mode()
+        chosen: Array = action.numpy()
+        return chosen
 
 
-@torch.no_grad()
-def play_episodes(
-    network: ConflictAwarePolicyNetwork | None, world: World, seed: int, mode: Mode, watch: Watcher | None = None
-) -> Played:
-    """Play one whole episode in every world of `world`, with `network` or, for None, with the scripted expert.
+def play_episodes(network: ConflictAwarePolicyNetwork, world: World, seed: int, mode: Mode) -> Played:
+    """Play one whole episode in every world of `world` with `network`; both random streams depend on `seed` alone."""
+    return play(world, Acting(network, seed, mode), seed)
 
-    "sampled" draws actions from the policy, with a random stream that depends on `seed` alone; "deterministic" takes the likeliest.
-    `watch` is shown every step of a network before it acts.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    seen, _ = world.reset(seed=seed)
-    total = np.zeros((world.num_worlds, world.num_agents))
-    stats, playing = np.zeros(0), np.ones(world.num_worlds, bool)
-    for _ in range(world.horizon):
-        if network is None:
-            action = world.expert_actions()
-        else:
-            policy = network.policy({key: torch.from_numpy(value) for key, value in seen.items()})
-            if watch is not None:
-                watch(seen, policy, playing)
-            action = (policy.sample(generator) if mode == "sampled" else policy.mode()).numpy()
-        seen, reward, _, _, info = world.step(action)
-        total[playing] += reward.reshape(total.shape)[playing]
-        ending = playing & info["episode_end"]
-        if ending.any():
-            stats = stats if len(stats) else np.zeros_like(info["stats"])
-            stats[ending] = info["stats"][ending]
-            playing &= ~ending
-            if not playing.any():
-                break
-    return Played(world.success(stats), world.harm(stats), total.mean(axis=1), stats)
+
+def play_in_modes(network: ConflictAwarePolicyNetwork, world: World, seed: int, modes: Iterable[Mode]) -> dict[Mode, Played]:
+    """The same episodes once for each way of choosing actions."""
+    return {mode: play_episodes(network, world, seed, mode) for mode in modes}

@@ -1,6 +1,5 @@
 """Playing: a policy acts in batched worlds and every step is kept, aligned with the observation it was chosen from."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +9,7 @@ from torch import Tensor
 from headstart.errors import UsageError
 from headstart.learn.guide import Blend, Guide
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.worlds.api import Array, Observations, World
-
-Teacher = Callable[[Observations], Array]  # what is seen [N, …] → actions [N] i64 or [N, D] f32
+from headstart.worlds.api import Act, Array, Observations, World
 
 
 @dataclass
@@ -42,7 +39,7 @@ class Player:
         world: World,
         seed: int,
         generator: torch.Generator,
-        teacher: Teacher | None = None,
+        teacher: Act | None = None,
         episode_ticks: int = 0,
         stagger: bool = True,
     ) -> None:

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 
 from headstart.learn.demonstrations import decision_rows
-from headstart.learn.evaluation import Played, play_episodes
+from headstart.learn.evaluation import Acting
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.policies import Policy
-from headstart.learn.rollout import Teacher
-from headstart.worlds.api import Array, Observations, World
+from headstart.worlds.api import Act, Array, Observations, Played, World, play
 
 
 @dataclass(frozen=True)
@@ -28,13 +26,15 @@ class Visits:
     played: Played
 
 
-def visit(network: ConflictAwarePolicyNetwork, world: World, seed: int, teacher: Teacher | None = None) -> Visits:
+def visit(network: ConflictAwarePolicyNetwork, world: World, seed: int, teacher: Act | None = None) -> Visits:
     """Play one whole episode in every world with actions sampled from the policy, and keep what it saw."""
     features: list[Array] = []
     worlds: list[Array] = []
     decisions, agreed = 0.0, 0.0
 
-    def watch(seen: Observations, policy: Policy, playing: Array) -> None:
+    acting = Acting(network, seed, "sampled")
+
+    def watch(seen: Observations, playing: Array) -> None:
         nonlocal decisions, agreed
         rows = np.repeat(playing, world.num_agents)
         features.append(seen["features"][rows])
@@ -42,9 +42,9 @@ def visit(network: ConflictAwarePolicyNetwork, world: World, seed: int, teacher:
         counts = decision_rows({key: torch.from_numpy(value) for key, value in seen.items()}) * torch.from_numpy(rows)
         decisions += float(counts.sum())
         if teacher is not None:
-            agreed += float((policy.agrees(torch.from_numpy(teacher(seen))) * counts).sum())
+            agreed += float((acting.policy.agrees(torch.from_numpy(teacher(seen))) * counts).sum())
 
-    played = play_episodes(network, world, seed, "sampled", watch)
+    played = play(world, acting, seed, watch)
     return Visits(
         features=np.concatenate(features),
         world=np.concatenate(worlds),

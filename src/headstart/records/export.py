@@ -28,7 +28,7 @@ from headstart.records.telemetry_kinds import ANY_LINE
 DIRECTORY = Path(__file__).parent / "schemas"
 
 RECORDS: dict[str, TypeAdapter[Any]] = {
-    "arm-runs/1": TypeAdapter(ArmRuns),
+    "arm-runs/2": TypeAdapter(ArmRuns),
     "catalogue/1": TypeAdapter(Catalogue),
     "checkpoint/1": TypeAdapter(Card),
     "clone-report/1": TypeAdapter(CloneReport),
@@ -39,7 +39,7 @@ RECORDS: dict[str, TypeAdapter[Any]] = {
     "expert-policy/1": TypeAdapter(ExpertPolicy),
     "history/1": TypeAdapter(Line),  # a line
     "observation/1": TypeAdapter(ObservationSchema),
-    "progress/1": TypeAdapter(Progress),
+    "progress/2": TypeAdapter(Progress),
     "reference/1": TypeAdapter(Reference),
     "releases/1": TypeAdapter(Releases),
     "run/1": TypeAdapter(RunRecord),

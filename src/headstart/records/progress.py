@@ -1,4 +1,4 @@
-"""How far a run has come (`progress/1`), written beside its states so that a run that was killed goes on where it was.
+"""How far a run has come (`progress/2`), written beside its states so that a run that was killed goes on where it was.
 
 <desk>/progress.json                 the last state that is whole, and what the run has to remember
 <desk>/states/<id>.safetensors       all arrays of a state
@@ -40,7 +40,7 @@ class KeptState(Record):
 class Progress(Record):
     """What a run remembers beside its latest state."""
 
-    schema_id: Literal["progress/1"] = "progress/1"
+    schema_id: Literal["progress/2"] = "progress/2"
     latest: Name
     states: tuple[KeptState, ...]
     curve: tuple[CurvePoint, ...]

@@ -7,9 +7,12 @@ from typing import Literal
 
 from pydantic import Field
 
+from headstart.errors import InputError
 from headstart.records.fields import Count, Sha256
 from headstart.records.model import Record
 from headstart.records.states import StateSummary
+
+Mode = Literal["sampled", "deterministic"]  # how a policy acts: by drawing, or by its likeliest action
 
 
 class Score(Record):
@@ -27,8 +30,16 @@ class CurvePoint(Record):
     """One evaluation during training, on evaluation worlds; `env_steps` counts agent-steps charged to the run so far."""
 
     env_steps: int
-    sampled: Score
-    deterministic: Score
+    scores: dict[Mode, Score]  # in the modes that the scenario's targets name; the others are played at the exam only
+
+    def score(self, mode: Mode) -> Score:
+        """The score in a mode; InputError where the run was not evaluated in it."""
+        if mode not in self.scores:
+            raise InputError(
+                f"evaluation at {self.env_steps} env steps: expected a {mode} score, got {', '.join(self.scores) or 'none'}; "
+                "only the modes of the scenario's targets are evaluated during training, so train the arm again"
+            )
+        return self.scores[mode]
 
 
 class Agreement(Record):
@@ -63,7 +74,7 @@ class SeedRun(Record):
     budget: int  # env steps that the run was allowed
     env_steps: int  # env steps that it used; warm-up and critic roll-outs included
     curve: tuple[CurvePoint, ...]
-    exam: dict[Literal["sampled", "deterministic"], Score]  # the last checkpoint on the exam worlds
+    exam: dict[Mode, Score]  # in both modes: the last checkpoint on the exam worlds
     checkpoint_sha256: str
     status: Literal["completed", "frozen", "stopped"] = (
         "completed"  # frozen, stopped: by a guardrail, back at its newest safe state
@@ -88,7 +99,7 @@ class EvaluationDesign(Record):
 class ArmRuns(Record):
     """All seeds of one arm on one scenario."""
 
-    schema_id: Literal["arm-runs/1"] = "arm-runs/1"
+    schema_id: Literal["arm-runs/2"] = "arm-runs/2"
     scenario: str
     arm: str
     design: EvaluationDesign

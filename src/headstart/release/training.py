@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 from headstart.errors import InputError, IntegrityError
 from headstart.govern.candidate import best_run
-from headstart.govern.target import Mode
 from headstart.lineage.git import head
 from headstart.lineage.lock import LockedStage, content_md5, require_at_hand, stage_of
 from headstart.params import load_yaml
@@ -13,7 +12,7 @@ from headstart.records.checkpoint import CARD, load_checkpoint
 from headstart.records.files import read_record, sha256_file, sha256_json
 from headstart.records.manifest import DatasetManifest
 from headstart.records.releases import Release, release_id, require_release
-from headstart.records.runs import ArmRuns
+from headstart.records.runs import ArmRuns, Mode
 
 SOURCES = "src"  # a checkpoint stays what it is when the code moves on
 

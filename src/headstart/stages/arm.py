@@ -1,57 +1,28 @@
 """One arm of the comparison on all its seeds, side by side on the cores; `baseline` and `anneal` are this with a name.
 
-Until an arm is whole, its seeds work on a desk of their own below .headstart/, named by all that determines the result: an arm that was
-killed goes on where it was, an arm that differs in anything begins anew.
+Until an arm is whole, its seeds work in folders of their own below .headstart/, named by all that determines the result: an arm that was
+killed goes on where it was, an arm that differs in anything begins anew. This process only waits; `arm_seed` is what the others run.
 """
 
 import shutil
 import time
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numba
 import numpy as np
-import torch
 
 import headstart
 from headstart.errors import InputError
-from headstart.govern.control import outcome
 from headstart.govern.guardrails import metrics_of
 from headstart.govern.schedule_check import check_schedule
-from headstart.govern.target import steps_to_target
 from headstart.launch.pool import Report, run_all
-from headstart.learn.anneal import Trainer, trainer_of
-from headstart.learn.evaluation import MODES, Mode, play_episodes
 from headstart.params import Params, Scenario
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import fresh_directory, read_record, sha256_tree, write_record
-from headstart.records.progress import load_progress
-from headstart.records.reference import REFERENCE, Reference
-from headstart.records.runs import ArmRuns, EvaluationDesign, Score, SeedRun
-from headstart.records.telemetry import TelemetryWriter
-from headstart.records.telemetry_line import Envelope
-from headstart.stages.arm_telemetry import checkpoint_fields, hardest_target, started_fields
-from headstart.stages.dataset import read_demonstrations, read_used
-from headstart.stages.guarded_run import GuardedRun, Watch, go, resume
-from headstart.stages.policy import load_policy, new_network, save_policy
-from headstart.stages.project import MODELS, SCRATCH, hash_of, schema_of, score_of, worlds_of
-from headstart.stages.shift import require_variants, shift_facts
-from headstart.stages.teacher import expert_folder, teacher_of
-
-RESULT, POLICY, TELEMETRY = "result.json", "policy", "telemetry"
-
-
-@dataclass(frozen=True)
-class SeedJob:
-    """What one process needs to run one seed."""
-
-    params: Params
-    scenario: Scenario
-    arm: str
-    seed: int
-    stage: str
-    desk: Path  # where the seed works; what is whole is taken from there
+from headstart.records.runs import ArmRuns, EvaluationDesign, SeedRun
+from headstart.stages.dataset import used_steps
+from headstart.stages.project import MODELS, SCRATCH, hash_of, require_variants
+from headstart.stages.seed_job import POLICY, TELEMETRY, SeedJob
+from headstart.stages.teacher import expert_folder
 
 
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> str:
@@ -59,7 +30,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     recipe = params.arms[arm]
     require_sound(params, scenario, arm)
     require_variants(params, scenario)
-    cost = recorded_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
+    cost = used_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
     began = time.monotonic()
     desk = desk_of(params, scenario, arm)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
@@ -100,13 +71,6 @@ def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
         raise InputError(f"arms.{arm}: {'; '.join(errors)}")
 
 
-def recorded_steps(params: Params, scenario: Scenario) -> int:
-    """Recorded steps that the clone rests on, held-out ones among them."""
-    schema = schema_of(worlds_of(scenario, "clone", 1, params.capture.observation))
-    _, sides = read_used(scenario, schema, params.bc_train)
-    return sum(len(side.reward) for side in sides)
-
-
 def training_steps(scenario: Scenario) -> int:
     """Env steps that the training of a learned expert took, on all its seeds; a script takes none."""
     expert = read_record(expert_folder(scenario) / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
@@ -136,105 +100,9 @@ def desk_of(params: Params, scenario: Scenario, arm: str) -> Path:
 
 
 def run_seed(job: SeedJob, report: Report) -> SeedRun:
-    """One seed, alone in its process, on one thread; what it had done before it was interrupted is not done again."""
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    if (job.desk / RESULT).exists():
-        report(job.params.arms[job.arm].budget)
-        return read_record(job.desk / RESULT, SeedRun)
-    trainer, lineage, returns = begin(job)
-    target = hardest_target(job.scenario)
-    watch = Watch(job.scenario, target, returns, job.desk, report)
-    progress = load_progress(job.desk)
-    if progress is None:
-        shutil.rmtree(job.desk, ignore_errors=True)  # a log without a state to go on from
-    with TelemetryWriter(job.desk / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
-        guarded = GuardedRun(trainer, watch, telemetry)
-        if progress:
-            resume(guarded, progress)
-            report(trainer.at.env_steps)
-        else:
-            telemetry.write("run_started", **started_fields(job.params, job.scenario, job.arm, target, lineage, trainer))
-        go(guarded)
-        card = save_policy(
-            job.desk / POLICY,
-            trainer.network,
-            job.params.network,
-            kind="policy",
-            scenario=job.scenario.name,
-            arm=job.arm,
-            seed=job.seed,
-            env_steps=trainer.at.env_steps,
-            observation=schema_of(trainer.evaluation),
-            lineage=lineage,
-        )
-        assert card.weights_sha256 is not None
-        telemetry.write("checkpoint", **checkpoint_fields(job.desk / POLICY, card.weights_sha256, telemetry.seq))
-        status = guarded.control.status
-        assert status != "running"
-        judged, reasons = outcome(guarded.control)
-        reached = steps_to_target(guarded.curve, target)
-        telemetry.write(
-            "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
-        )
-    teacher_in = partial(teacher_of, job.scenario) if trainer.arm.start == "bc" else None
-    result = SeedRun(
-        seed=job.seed,
-        budget=trainer.arm.budget,
-        env_steps=trainer.at.env_steps,
-        curve=tuple(guarded.curve),
-        exam=take_exam(job, trainer),
-        checkpoint_sha256=card.weights_sha256,
-        status=status,
-        outcome=judged.value,
-        reasons=reasons,
-        rollbacks=guarded.rollbacks,
-        shift=shift_facts(job.params, job.scenario, trainer.network, teacher_in),
-    )
-    write_record(job.desk / RESULT, result)
-    return result
-
-
-def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | None]:
-    """The trainer at its start, the hashes of what it starts from, and the returns of an untrained policy and of the expert."""
-    params, scenario, arm = job.params, job.scenario, job.params.arms[job.arm]
-    see = params.capture.observation
-    training = worlds_of(scenario, "training", arm.ppo.worlds, see)
-    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
-    if arm.start == "random":
-        network = new_network(training, params.network, job.seed)
-        return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed), {}, None
-    folder = MODELS / scenario.name / "bc"
-    network, origin = load_policy(folder, training)
-    if arm.value_start == "fresh":
-        network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
-    reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
-    demonstrations, teacher, ticks = None, None, 0
-    if arm.needs_demonstrations:
-        discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
-        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
-        ticks = stamp.accepted.steps // stamp.accepted.episodes
-        teacher = teacher_of(scenario, training)
-    trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, teacher, ticks)
-    returns = (reference.untrained.return_mean, reference.expert.return_mean)
-    assert origin.weights_sha256 is not None
-    return trainer, {"bc": origin.weights_sha256}, returns
-
-
-def envelope_of(job: SeedJob) -> Envelope:
-    """Whose telemetry this is."""
-    return Envelope(
-        run_id=f"{job.arm}-{job.scenario.name}-{job.seed}".replace("_", "-"),
-        arm=job.arm,
-        world=job.scenario.world,
-        scenario=job.scenario.name,
-        seed=job.seed,
-        stage=job.stage,
+    """One seed, alone in its process."""
+    from headstart.stages.arm_seed import (
+        train_seed,  # torch takes seconds to import, and the process that waits has no use for it
     )
 
-
-def take_exam(job: SeedJob, trainer: Trainer) -> dict[Mode, Score]:
-    """The last weights on worlds that nothing else uses, for each way of choosing actions."""
-    fixed, scenario = job.params.evaluation, job.scenario
-    exam = worlds_of(scenario, "exam", fixed.exam_worlds, job.params.capture.observation)
-    return {mode: score_of(play_episodes(trainer.network, exam, fixed.exam_seed, mode), exam, scenario) for mode in MODES}
+    return train_seed(job, report)

@@ -15,7 +15,6 @@ from headstart.govern.guardrails import limits
 from headstart.govern.statistics import interquartile_mean, t_margin, wilson_lower, wilson_upper
 from headstart.govern.target import Target, meets
 from headstart.learn.anneal import Evaluated, PhaseBegan, Trainer, Updated
-from headstart.learn.evaluation import Played
 from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
 from headstart.params import Params, Scenario
 from headstart.records.checkpoint import weights_sha256
@@ -26,7 +25,7 @@ from headstart.records.runs import CurvePoint
 from headstart.schedule import Arm
 from headstart.stages.project import hash_of
 from headstart.worlds import World
-from headstart.worlds.api import Array
+from headstart.worlds.api import Array, Played
 
 RETURNS = {"total_reward": 1e-4, "return": 1.0}  # the counter of an episode's reward, and its unit
 
@@ -201,8 +200,8 @@ def evaluation_fields(
     """`evaluation`, once for each way of choosing actions; `curve` ends with this evaluation."""
     policy = weights_sha256(tensors(network))
     fields = []
-    for mode, played in (("sampled", event.sampled), ("deterministic", event.deterministic)):
-        met = [meets(getattr(point, mode), target) for point in curve]
+    for mode, played in event.played.items():
+        met = [meets(point.score(mode), target) for point in curve]
         streak = len(met) if all(met) else met[::-1].index(False)
         margin = t_margin(played.total_reward, 0.95) if len(played.total_reward) > 1 else 0.0
         mean = float(played.total_reward.mean())

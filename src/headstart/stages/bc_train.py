@@ -11,7 +11,7 @@ from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
 from headstart.govern.verdict import Outcome, Subject, misses
 from headstart.launch.pool import progress_bar
 from headstart.learn.bc import ActionScores, Epoch, Judgement, fit, judge
-from headstart.learn.evaluation import MODES, play_episodes
+from headstart.learn.evaluation import play_episodes, play_in_modes
 from headstart.params import Params, Scenario
 from headstart.records.clone import ActionRow, CloneReport
 from headstart.records.files import fresh_directory, sha256_file, write_bytes, write_record
@@ -21,12 +21,14 @@ from headstart.records.runs import Score
 from headstart.records.shift import CLONE_SHIFT
 from headstart.records.telemetry import TelemetryWriter
 from headstart.records.telemetry_line import Envelope
+from headstart.schedule import MODES
 from headstart.stages.clone_telemetry import epoch_fields
 from headstart.stages.dataset import read_demonstrations
 from headstart.stages.policy import new_network, save_policy
 from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score_of, worlds_of
 from headstart.stages.shift import clone_shift
-from headstart.stages.teacher import expert_network, teacher_of
+from headstart.stages.teacher import teacher_of
+from headstart.worlds.api import play
 
 VALUE_STEPS_MIN = 1000  # held-out ones; returns of fewer rest on a handful of episodes, of which a single collision is most
 
@@ -59,9 +61,9 @@ def bc_train(params: Params, scenario: Scenario) -> str:
                 bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")
             telemetry.write("run_ended", status="completed", reasons=(), censored=False)
         judged = judge(network, heldout)
-        closed = {mode: score_of(play_episodes(network, world, settings.seed, mode), world, scenario) for mode in MODES}
-        teacher = expert_network(scenario, world)
-        expert = score_of(play_episodes(teacher, world, settings.seed, "deterministic"), world, scenario)
+        played = play_in_modes(network, world, settings.seed, MODES)
+        closed = {mode: score_of(of, world, scenario) for mode, of in played.items()}
+        expert = score_of(play(world, teacher_of(scenario, world), settings.seed), world, scenario)
         card = save_policy(
             MODELS / scenario.name / "bc",
             network,

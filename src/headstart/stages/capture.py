@@ -12,7 +12,6 @@ import numpy as np
 
 import headstart
 from headstart.launch.pool import progress_bar
-from headstart.learn.rollout import Teacher
 from headstart.params import CaptureParams, Params, Scenario
 from headstart.records.episodes import Array, Episodes, EpisodeTable, Header, episode_ids, write_episodes
 from headstart.records.expert import ExpertPolicy
@@ -20,7 +19,7 @@ from headstart.records.files import fresh_directory
 from headstart.stages.project import DATA, SCRATCH, hash_of, main, schema_of, worlds_of
 from headstart.stages.teacher import approved_expert, teacher_of
 from headstart.worlds import FIRST_WORLD, World
-from headstart.worlds.api import Observations
+from headstart.worlds.api import Act, Observations
 
 BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited", "family")
 
@@ -62,7 +61,7 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, expert: ExpertP
     write_episodes(path, record(world, teacher_of(scenario, world), world_ids, settings, header), header)
 
 
-def record(world: World, teacher: Teacher, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
+def record(world: World, teacher: Act, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
     """One episode of every world: the teacher chooses, and what is executed deviates now and then, so that it is seen recovering."""
     ticks, rows, names = world.horizon, world.num_envs, world.names
     deviate = deviations(world, world_ids, settings)

@@ -1,18 +1,21 @@
-"""The validated dataset of a scenario, as tensors."""
+"""The validated dataset of a scenario: its stamp, the episodes of it that are used, and these as tensors."""
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from headstart.errors import GateFailed, InputError
-from headstart.learn.demonstrations import Demonstrations, demonstrations
-from headstart.params import BCParams, Scenario
+from headstart.params import BCParams, Params, Scenario
 from headstart.records.episodes import Episodes, read_episodes, select
 from headstart.records.files import read_record
 from headstart.records.manifest import DatasetManifest, require_files
 from headstart.records.observation import ObservationSchema
-from headstart.stages.project import DATA
+from headstart.stages.project import DATA, schema_of, worlds_of
+
+if TYPE_CHECKING:
+    from headstart.learn.demonstrations import Demonstrations
 
 
 def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
@@ -27,7 +30,7 @@ def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
 
 def read_demonstrations(
     scenario: Scenario, schema: ObservationSchema, settings: BCParams
-) -> tuple[DatasetManifest, tuple[Demonstrations, Demonstrations]]:
+) -> "tuple[DatasetManifest, tuple[Demonstrations, Demonstrations]]":
     """The stamp of the validated dataset, and both sides of its split as tensors: train, held out."""
     stamp, sides = read_used(scenario, schema, settings)
     train, heldout = (_tensors(side, settings.gamma) for side in sides)
@@ -51,12 +54,23 @@ def read_used(
     return stamp, (_first(train, wanted - judged), _first(heldout, judged))
 
 
+def used_steps(params: Params, scenario: Scenario) -> int:
+    """Recorded steps that the clone rests on, held-out ones among them."""
+    if params.bc_train.episodes is None:
+        return require_validated(scenario)[0].accepted.steps
+    schema = schema_of(worlds_of(scenario, "clone", 1, params.capture.observation))
+    _, sides = read_used(scenario, schema, params.bc_train)
+    return sum(len(side.reward) for side in sides)
+
+
 def _first(episodes: Episodes, count: int) -> Episodes:
     return select(episodes, np.arange(len(episodes.table.length)) < count)
 
 
-def _tensors(episodes: Episodes, gamma: float) -> Demonstrations:
+def _tensors(episodes: Episodes, gamma: float) -> "Demonstrations":
     """What the expert chose, in every recorded state."""
+    from headstart.learn.demonstrations import demonstrations  # torch: whoever only counts steps needs none
+
     mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
     seen = episodes.observation | mask
     return demonstrations(seen, episodes.expert_action, episodes.reward, episodes.table.length, gamma)

@@ -1,14 +1,13 @@
 """Stage `expert`: judge the scenario's script, or train one policy a seed and judge each; only a PASS may be recorded."""
 
+from headstart.govern.candidate import best_seed
 from headstart.govern.gates import expert_gate
 from headstart.govern.verdict import Outcome, Subject, Verdict, at_least, judge
 from headstart.params import Params, Scenario
 from headstart.records.expert import ExpertPolicy, TrainedSeed
 from headstart.records.files import fresh_directory, read_record, write_record
-from headstart.stages.expert_training import best_of, judged_on, train_seeds
-from headstart.stages.policy import load_policy
-from headstart.stages.project import MODELS, REPORTS, main, worlds_of
-from headstart.stages.teacher import expert_folder
+from headstart.stages.project import MODELS, REPORTS, main
+from headstart.stages.teacher import expert_folder, judged_on, script
 from headstart.worlds import source_sha256
 
 
@@ -17,6 +16,8 @@ def expert(params: Params, scenario: Scenario) -> str:
     reports = REPORTS / scenario.name / "expert"
     with fresh_directory(MODELS / scenario.name / "expert") as folder:
         if scenario.expert.policy == "ppo":
+            from headstart.stages.expert_training import train_seeds  # torch, which a scripted expert does not need
+
             trained = train_seeds(params, scenario, folder, reports)
             artefact, verdict = judge_seeds(params, scenario, trained)
         else:
@@ -48,17 +49,17 @@ def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[Ex
     artefact = read_record(folder / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
     if episodes == params.expert.worlds:
         return judge_seeds(params, scenario, list(artefact.seeds))
-    world, again = worlds_of(scenario, "expert", 1, params.capture.observation), []
-    for seed in artefact.seeds:
-        network, _ = load_policy(folder / f"seed-{seed.seed}", world)
-        again.append(seed.model_copy(update={"score": judged_on(params, scenario, network, episodes)}))
-    return judge_seeds(params, scenario, again)
+    from headstart.stages.expert_training import judge_seed
+
+    again = [judge_seed(params, scenario, folder / f"seed-{seed.seed}", episodes) for seed in artefact.seeds]
+    scored = [seed.model_copy(update={"score": score}) for seed, score in zip(artefact.seeds, again, strict=True)]
+    return judge_seeds(params, scenario, scored)
 
 
 def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
     """One episode in each of `episodes` worlds that nothing else uses, held to the scenario's gate."""
     gate = scenario.expert
-    result = judged_on(params, scenario, None, episodes)
+    result = judged_on(params, scenario, episodes, script)
     policy_sha256 = source_sha256(scenario.world)
     subject = Subject(type="expert", id=f"{scenario.name}/scripted", sha256=policy_sha256)
     verdict = expert_gate(result, gate.success_rate, gate.harm_rate, params.expert.worlds, subject)
@@ -79,7 +80,7 @@ def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[Exp
 def judge_seeds(params: Params, scenario: Scenario, trained: list[TrainedSeed]) -> tuple[ExpertPolicy, Verdict]:
     """Every seed is held to the gate of the scenario; the best of them teaches."""
     gate = scenario.expert
-    best = best_of(trained)
+    best = best_seed(trained)
     subject = Subject(type="expert", id=f"{scenario.name}/ppo", sha256=best.weights_sha256)
     n = len(trained)
     checks = [at_least("seeds", n, params.expert.min_seeds, f"seeds {', '.join(str(s.seed) for s in trained)} were trained", n)]

@@ -7,19 +7,23 @@ from pathlib import Path
 import numba
 import torch
 
+from headstart.govern.candidate import best_seed
 from headstart.govern.target import Target, meets, steps_to_target
 from headstart.launch.pool import Report, run_all
 from headstart.learn.anneal import Evaluated, Updated, run, trainer_of
-from headstart.learn.evaluation import play_episodes
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.evaluation import Acting
 from headstart.params import Params, Scenario
 from headstart.records.checkpoint import load_checkpoint, save_checkpoint
 from headstart.records.expert import TrainedSeed
 from headstart.records.files import fresh_directory, write_bytes
 from headstart.records.runs import CurvePoint, Score
-from headstart.schedule import Arm
-from headstart.stages.policy import new_network, save_policy
+from headstart.schedule import Arm, Mode
+from headstart.stages.policy import load_policy, new_network, save_policy
 from headstart.stages.project import schema_of, score_of, worlds_of
+from headstart.stages.teacher import judged_on
+from headstart.worlds import World
+
+MODE: Mode = "deterministic"  # how a learned expert acts, in training as at its gate and when it is recorded
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path)
     with fresh_directory(reports) as reports_now:
         jobs = [ExpertJob(params, scenario, recipe, seed, folder, reports_now) for seed in params.expert.seeds]
         trained = run_all(train_seed, jobs, f"expert {scenario.name}", recipe.budget * len(jobs), params.processes)
-    arrays, card = load_checkpoint(folder / f"seed-{best_of(trained).seed}")
+    arrays, card = load_checkpoint(folder / f"seed-{best_seed(trained).seed}")
     save_checkpoint(folder / "policy", arrays, card)
     return trained
 
@@ -62,14 +66,16 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
     training = worlds_of(scenario, "training", job.recipe.ppo.worlds, see)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
     network = new_network(training, params.network, job.seed)
-    gate = Target(name="gate", success_rate=scenario.expert.success_rate or 1e-9, harm_rate=scenario.expert.harm_rate)
+    wanted = scenario.expert
+    gate = Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)
     curve: list[CurvePoint] = []
-    for event in run(trainer_of(network, job.recipe, training, evaluation, params.evaluation, job.seed)):
+    trainer = trainer_of(network, job.recipe, training, evaluation, params.evaluation, job.seed, modes=(MODE,))
+    for event in run(trainer):
         if isinstance(event, Updated):
             report(event.rollout.reward.size)
         elif isinstance(event, Evaluated):
-            sampled, likeliest = (score_of(played, evaluation, scenario) for played in (event.sampled, event.deterministic))
-            curve.append(CurvePoint(env_steps=event.env_steps, sampled=sampled, deterministic=likeliest))
+            scores = {mode: score_of(played, evaluation, scenario) for mode, played in event.played.items()}
+            curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
             if has_settled(curve, gate, settings.plateau_evaluations, settings.plateau_gain):
                 break
     write_bytes(job.reports / f"curve-{job.seed}.tsv", _table(curve).encode())
@@ -91,30 +97,33 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
         env_steps=curve[-1].env_steps,
         steps_to_gate=steps_to_target(curve, gate),
         stopped="budget" if curve[-1].env_steps >= job.recipe.budget else "plateau",
-        selection=curve[-1].deterministic,
-        score=judged_on(params, scenario, network, settings.worlds),
+        selection=curve[-1].score(MODE),
+        score=judge_seed(params, scenario, job.folder / f"seed-{job.seed}", settings.worlds),
         weights_sha256=card.weights_sha256,
     )
 
 
-def judged_on(params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork | None, episodes: int) -> Score:
-    """One episode in each of so many worlds that nothing else uses, with the likeliest actions of `network`, or of the script."""
-    world = worlds_of(scenario, "expert", episodes, params.capture.observation)
-    return score_of(play_episodes(network, world, params.expert.seed, "deterministic"), world, scenario)
+def judge_seed(params: Params, scenario: Scenario, checkpoint: Path, episodes: int) -> Score:
+    """A trained seed on so many worlds of the gate."""
+
+    def acting(world: World) -> Acting:
+        return Acting(load_policy(checkpoint, world)[0], params.expert.seed, MODE)
+
+    return judged_on(params, scenario, episodes, acting)
 
 
 def has_settled(curve: Sequence[CurvePoint], gate: Target, window: int, gain: float) -> bool:
     """Whether the last `window` evaluations all met the gate's rates and the return rose by less than `gain` over them; 0: never."""
     if window == 0 or len(curve) < window:
         return False
-    last = [point.deterministic for point in curve[-window:]]
+    last = [point.score(MODE) for point in curve[-window:]]
     return all(meets(score, gate) for score in last) and last[-1].return_mean - last[0].return_mean < gain
 
 
 def _table(curve: Sequence[CurvePoint]) -> str:
     lines = ["env_steps\tsuccess_rate\tharm_rate\treturn_mean"]
     for point in curve:
-        score = point.deterministic
+        score = point.score(MODE)
         lines.append(
             f"{point.env_steps}\t{score.success / score.episodes:.6f}\t{score.harm / score.episodes:.6f}\t{score.return_mean:.6f}"
         )

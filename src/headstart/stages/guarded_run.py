@@ -139,14 +139,15 @@ def _cloned(guarded: GuardedRun, event: Cloned) -> None:
 def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     watch, trainer = guarded.watch, guarded.trainer
     world = trainer.evaluation
-    sampled, likeliest = (score_of(played, world, watch.scenario) for played in (event.sampled, event.deterministic))
-    guarded.curve.append(CurvePoint(env_steps=event.env_steps, sampled=sampled, deterministic=likeliest))
+    scores = {mode: score_of(played, world, watch.scenario) for mode, played in event.played.items()}
+    guarded.curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
+    sampled = scores["sampled"]
     for line in say.evaluation_fields(event, trainer.network, world, trainer.design.seed, guarded.curve, watch.target):
         guarded.telemetry.write("evaluation", **line)
     values = {"success_rate": sampled.success / sampled.episodes, "harm_rate": sampled.harm / sampled.episodes}
     if world.names.world == "town":
-        values |= say.conflict_rates(event.sampled, world)
-    if (kept := kpi(sampled.measures, guarded.curve[0].sampled.measures)) is not None:
+        values |= say.conflict_rates(event.played["sampled"], world)
+    if (kept := kpi(sampled.measures, guarded.curve[0].score("sampled").measures)) is not None:
         values["kpi"] = kept
     if watch.returns is not None:
         untrained, expert = watch.returns

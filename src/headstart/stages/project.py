@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from headstart.errors import HeadstartError, IntegrityError, UsageError
-from headstart.params import Scenario, for_scenario, load_params, load_scenario, merged
+from headstart.errors import HeadstartError, InputError, IntegrityError, UsageError
+from headstart.params import Params, Scenario, for_scenario, load_params, load_scenario, merged
 from headstart.records.observation import ObservationSchema
 from headstart.records.runs import Score
 from headstart.worlds import FIRST_WORLD, World, make
-from headstart.worlds.api import Array
+from headstart.worlds.api import Played
 
 DATA, MODELS, REPORTS, SCRATCH = Path("data"), Path("models"), Path("reports"), Path(".headstart")
 CATALOGUE = DATA / "catalogue.json"
@@ -41,29 +41,31 @@ def variant_of(scenario: Scenario, variant: str) -> Scenario:
     return Scenario.model_validate(scenario.model_dump() | changes)  # model_copy would keep the cached hash
 
 
+def require_variants(params: Params, scenario: Scenario) -> None:
+    """Raise InputError, naming the variant, unless every one is a setup that its world accepts and shows the same features.
+
+    Cheap, and to be asked before training: the variants are played when it is over.
+    """
+    see = params.capture.observation
+    for name in scenario.variants:
+        try:
+            usual, other = (worlds_of(one, "exam", 1, see).names for one in (scenario, variant_of(scenario, name)))
+        except HeadstartError as error:
+            raise InputError(f"scenarios/{scenario.name}.yaml: variants.{name}: {error}") from error
+        if other != usual:
+            sizes = [f"{len(names.features)} features" for names in (usual, other)]
+            raise InputError(
+                f"scenarios/{scenario.name}.yaml: variants.{name}: expected what its scenario shows ({sizes[0]}), got other worlds ({sizes[1]})"
+            )
+
+
 def schema_of(world: World) -> ObservationSchema:
     """The observation schema of a world, as records keep it."""
     names = asdict(world.names)
     return ObservationSchema(**{key: value for key, value in names.items() if key != "stats"})
 
 
-class Outcomes(Protocol):
-    """Of W episodes; what `learn.evaluation` returns."""
-
-    @property
-    def success(self) -> Array: ...  # [W] bool
-
-    @property
-    def harm(self) -> Array: ...  # [W] bool
-
-    @property
-    def total_reward(self) -> Array: ...  # [W], mean over the agents of a world
-
-    @property
-    def stats(self) -> Array: ...  # [W, A, S]
-
-
-def score_of(played: Outcomes, world: World, scenario: Scenario) -> Score:
+def score_of(played: Played, world: World, scenario: Scenario) -> Score:
     """The record of W played episodes, with the means of the counters that the scenario wants measured."""
     counters = world.names.stats
     return Score(

@@ -5,11 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.errors import HeadstartError, InputError
 from headstart.govern.states import summarise
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.rollout import Teacher
 from headstart.learn.visits import Visits, visit
 from headstart.params import Params, Scenario
 from headstart.records.episodes import read_episodes
@@ -18,7 +16,7 @@ from headstart.records.runs import Agreement, ShiftFacts, VariantScore
 from headstart.records.shift import CloneShift, DataStates
 from headstart.stages.project import schema_of, score_of, variant_of, worlds_of
 from headstart.worlds import World
-from headstart.worlds.api import Array
+from headstart.worlds.api import Act, Array
 
 SITUATION = "family"  # the counter that says which kind of situation a world drew; a world without one has a single kind
 APART = 100_000  # exam ids between the first worlds of two variants; the exam's own come before
@@ -28,7 +26,7 @@ def shift_facts(
     params: Params,
     scenario: Scenario,
     network: ConflictAwarePolicyNetwork,
-    teacher_in: Callable[[World], Teacher] | None = None,
+    teacher_in: Callable[[World], Act] | None = None,
 ) -> ShiftFacts | None:
     """Play `network`, sampled, in exam worlds and in every variant; None where `evaluation.variant_worlds` is 0.
 
@@ -77,7 +75,7 @@ def clone_shift(
     network: ConflictAwarePolicyNetwork,
     curated: Path,
     heldout_accuracy: float,
-    teacher_in: Callable[[World], Teacher],
+    teacher_in: Callable[[World], Act],
 ) -> CloneShift | None:
     """What `bc_train` leaves beside the clone of the data in `curated`; None where `evaluation.variant_worlds` is 0."""
     clone = shift_facts(params, scenario, network, teacher_in)
@@ -86,24 +84,6 @@ def clone_shift(
     schema = schema_of(worlds_of(scenario, "exam", 1, params.capture.observation))
     data = dataset_facts(scenario, curated / "train.h5", schema)
     return CloneShift(scenario=scenario.name, data=data, clone=clone, heldout_accuracy=heldout_accuracy)
-
-
-def require_variants(params: Params, scenario: Scenario) -> None:
-    """Raise InputError, naming the variant, unless every one is a setup that its world accepts and shows the same features.
-
-    Cheap, and to be asked before training: the variants are played when it is over.
-    """
-    see = params.capture.observation
-    for name in scenario.variants:
-        try:
-            usual, other = (worlds_of(one, "exam", 1, see).names for one in (scenario, variant_of(scenario, name)))
-        except HeadstartError as error:
-            raise InputError(f"scenarios/{scenario.name}.yaml: variants.{name}: {error}") from error
-        if other != usual:
-            sizes = [f"{len(names.features)} features" for names in (usual, other)]
-            raise InputError(
-                f"scenarios/{scenario.name}.yaml: variants.{name}: expected what its scenario shows ({sizes[0]}), got other worlds ({sizes[1]})"
-            )
 
 
 def _situations(visits: Visits, world: World) -> Array | None:

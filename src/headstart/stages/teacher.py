@@ -1,43 +1,55 @@
 """The expert that is recorded: a world's own script, or a network that the expert stage trained."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from headstart.errors import GateFailed
-from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.learn.rollout import Teacher
-from headstart.params import Scenario
+from headstart.params import Params, Scenario
 from headstart.records.expert import ExpertPolicy
 from headstart.records.files import read_record
-from headstart.stages.policy import load_policy
-from headstart.stages.project import MODELS
+from headstart.records.runs import Score
+from headstart.stages.project import MODELS, score_of, worlds_of
 from headstart.worlds import World, source_sha256
-from headstart.worlds.api import Array, Observations
+from headstart.worlds.api import Act, play
+
+if TYPE_CHECKING:
+    from headstart.learn.evaluation import Acting
 
 
-def teacher_of(scenario: Scenario, world: World) -> Teacher:
-    """What the approved expert would do in `world`; a network acts with its likeliest action."""
-    network = expert_network(scenario, world)
-    if network is None:
-        return lambda seen: world.expert_actions()
-    torch.set_num_threads(1)
-    low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
-
-    @torch.no_grad()
-    def act(seen: Observations) -> Array:
-        chosen: Array = network.policy({name: torch.from_numpy(value) for name, value in seen.items()}).mode().numpy()
-        return chosen if world.names.actions else chosen.clip(low, high)
-
-    return act
-
-
-def expert_network(scenario: Scenario, world: World) -> ConflictAwarePolicyNetwork | None:
-    """The learned expert; None where the expert is a script."""
+def teacher_of(scenario: Scenario, world: World) -> Act:
+    """What the approved expert would do in `world`; a network acts with its likeliest action, within the bounds of the world."""
     if scenario.expert.policy == "scripted":
-        return None
-    return load_policy(expert_folder(scenario) / "policy", world)[0]
+        return script(world)
+    network = learned(scenario, world)
+    if world.names.actions:
+        return network
+    low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
+    return lambda seen: network(seen).clip(low, high)
+
+
+def script(world: World) -> Act:
+    """The scripted expert of a world."""
+    return lambda seen: world.expert_actions()
+
+
+def learned(scenario: Scenario, world: World) -> "Acting":
+    """The network that the expert stage trained."""
+    import torch  # a scripted expert needs none
+
+    from headstart.learn.evaluation import Acting
+    from headstart.stages.policy import load_policy
+
+    torch.set_num_threads(1)
+    return Acting(load_policy(expert_folder(scenario) / "policy", world)[0], 0, "deterministic")
+
+
+def judged_on(params: Params, scenario: Scenario, episodes: int, expert: Callable[[World], Act]) -> Score:
+    """One episode of `expert` in each of so many worlds that nothing else uses."""
+    world = worlds_of(scenario, "expert", episodes, params.capture.observation)
+    return score_of(play(world, expert(world), params.expert.seed), world, scenario)
 
 
 def approved_expert(scenario: Scenario) -> ExpertPolicy:

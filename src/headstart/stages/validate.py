@@ -8,7 +8,6 @@ from headstart.errors import GateFailed
 from headstart.govern.dataset import DatasetFacts, DatasetLimits
 from headstart.govern.gates import dataset_gates
 from headstart.govern.verdict import Outcome, Subject, judge, misses
-from headstart.learn.rollout import Teacher
 from headstart.params import Params, Scenario
 from headstart.records.episodes import Array, Episodes, EpisodeTable, concatenate, read_episodes
 from headstart.records.files import read_record, write_record
@@ -16,6 +15,7 @@ from headstart.records.manifest import DatasetManifest, require_files
 from headstart.stages.project import DATA, REPORTS, main, schema_of, worlds_of
 from headstart.stages.teacher import approved_expert, teacher_of
 from headstart.worlds import FIRST_WORLD, World
+from headstart.worlds.api import Act
 
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
 
@@ -99,7 +99,7 @@ def _unbroken(table: EpisodeTable, world: int, agents: int) -> bool:
     return len(ticks) == 1 and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
 
 
-def _same(world: World, teacher: Teacher, episodes: Episodes, rows: Array, seed: int) -> Array:
+def _same(world: World, teacher: Act, episodes: Episodes, rows: Array, seed: int) -> Array:
     """[A] bool: every recorded step of each agent is what the world does again; rows [A, T] index the step columns."""
     same = np.ones(len(rows), bool)
     seen, _ = world.reset(seed=seed)

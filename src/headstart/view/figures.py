@@ -113,7 +113,7 @@ def _seeds(axes: Axes, arm: ArmRuns, measure: str, target: Target, style: Style)
     """A thin line a seed; an open arrow at the end of one that never reached the target."""
     for run in arm.runs:
         steps = [point.env_steps for point in run.curve]
-        values = [rate(getattr(point, target.mode), measure) for point in run.curve]
+        values = [rate(point.score(target.mode), measure) for point in run.curve]
         axes.plot(steps, values, color=style[0], alpha=0.35, linewidth=0.7)
         if _is_censored(run, target, arm):
             axes.plot(

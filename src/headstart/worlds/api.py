@@ -27,6 +27,8 @@ from headstart.errors import InputError
 Array = npt.NDArray[Any]
 Observations = dict[str, Array]
 Predicate = Callable[[Array], npt.NDArray[np.bool_]]
+Act = Callable[[Observations], Array]  # what is seen [N, …] → actions [N] i64 or [N, D] f32
+Watcher = Callable[[Observations, Array], None]  # what was seen [N, …], worlds that still play [W] bool
 
 # World ids that never meet: what is learned on one range is examined on another.
 FIRST_WORLD = {
@@ -95,3 +97,34 @@ class World(VectorEnv):
     @abstractmethod
     def restore(self, snapshot: dict[str, Array]) -> Observations:
         """Go back to a snapshot; returns the observations of that moment."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """Outcomes of W episodes."""
+
+    success: Array  # [W] bool
+    harm: Array  # [W] bool
+    total_reward: Array  # [W] f64, mean over the agents of a world
+    stats: Array  # [W, A, S]
+
+
+def play(world: World, act: Act, seed: int, watch: Watcher | None = None) -> Played:
+    """Play one whole episode in every world of `world`. `watch` is shown every observation once its action is chosen."""
+    seen, _ = world.reset(seed=seed)
+    total = np.zeros((world.num_worlds, world.num_agents))
+    stats, playing = np.zeros(0), np.ones(world.num_worlds, bool)
+    for _ in range(world.horizon):
+        action = act(seen)
+        if watch is not None:
+            watch(seen, playing)
+        seen, reward, _, _, info = world.step(action)
+        total[playing] += reward.reshape(total.shape)[playing]
+        ending = playing & info["episode_end"]
+        if ending.any():
+            stats = stats if len(stats) else np.zeros_like(info["stats"])
+            stats[ending] = info["stats"][ending]
+            playing &= ~ending
+            if not playing.any():
+                break
+    return Played(world.success(stats), world.harm(stats), total.mean(axis=1), stats)
