@@ -1,6 +1,7 @@
 """A schedule as it runs: its events, who is learned from, and what is never learned from."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from tests.learn.probes import Choice, Probe
 from headstart.errors import InputError, UsageError
 from headstart.learn.anneal import Cloned, Event, PhaseEnded, Trainer, Updated, run, trainer_of
 from headstart.learn.demonstrations import Demonstrations, demonstrations
+from headstart.learn.minibatches import Batch, learn
 from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
 from headstart.params import EvaluationParams, NetworkParams
 from headstart.schedule import Arm
@@ -196,9 +198,11 @@ def test_a_reward_that_is_no_number_is_counted_and_not_learned_from() -> None:
 
 def test_a_gradient_that_is_no_number_is_not_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     subject = trainer(arm_of(ppo(rollouts=1)))
-    critic = subject.network.critic
-    backward = critic.backward
-    monkeypatch.setattr(critic, "backward", lambda trace, by_value, inputs: backward(trace, by_value * math.nan, inputs))
+
+    def spoilt(network: Any, optimizer: Any, batch: Batch, *rest: Any) -> Any:
+        return learn(network, optimizer, replace(batch, returns=batch.returns * math.nan), *rest)
+
+    monkeypatch.setattr("headstart.learn.ppo.learn", spoilt)
     before = {name: value.copy() for name, value in tensors(subject.network).items()}
     (update,) = (event for event in run(subject) if isinstance(event, Updated))
     assert update.metrics["nonfinite"] == update.metrics["updates"] > 0

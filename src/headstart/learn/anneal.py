@@ -233,7 +233,7 @@ def clone(trainer: Trainer) -> Cloned:
         trainer.generator,
     )
     at.epochs += 1
-    judged, rate = judge(trainer.network, heldout), float(trainer.optimizer.param_groups[0]["lr"])
+    judged, rate = judge(trainer.network, heldout), trainer.optimizer.learning_rate
     return Cloned(Epoch(at.epochs, loss, accuracy, judged, rate, len(train.label), best=True, stops=False), at.env_steps)
 
 

@@ -1,22 +1,23 @@
 """Behaviour cloning (Pomerleau 1991): the policy imitates the expert's choices, the critic learns their returns. `ppo.py` is its twin.
 
 fit
-├── each epoch, each minibatch
-│   ├── policy_terms    cross-entropy with the expert's action, or squared distance to it, over decision rows
-│   └── value_loss      squared error to the discounted returns
-└── judge              held-out episodes: accuracy, macro-F1, value fit
+├── each epoch, each minibatch: cross-entropy with the expert's action, or squared distance to it, over decision rows;
+│                               and squared error of the critic to the discounted returns
+└── judge                       held-out episodes: accuracy, macro-F1, value fit
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from headstart.learn.advantage import explained_variance
+from headstart.learn.compiled.losses import Coefficients
+from headstart.learn.compiled.minibatches import LOG
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.losses import Coefficients, Taught, policy_terms, shares
+from headstart.learn.minibatches import Batch, learn, minibatches, plan_of
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import NEAR, Categorical
@@ -89,7 +90,7 @@ def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Dem
     """
     network.observe(train.seen)
     generator = torch.Generator().manual_seed(params.seed)
-    optimizer = Adam(network, params.learning_rate, eps=1e-8, weight_decay=params.weight_decay)
+    optimizer = Adam(network, eps=1e-8, weight_decay=params.weight_decay)
     decay = Ramp.model_validate({"from": params.learning_rate, "to": 0})
     best_loss, best_epoch = float("inf"), 0
     best_weights = {name: value.clone() for name, value in network.state_dict().items()}
@@ -102,7 +103,7 @@ def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Dem
             best_loss, best_epoch = judged.loss, number
             best_weights = {name: value.clone() for name, value in network.state_dict().items()}
         stops = number - best_epoch >= params.patience
-        yield Epoch(number, loss, accuracy, judged, optimizer.param_groups[0]["lr"], len(train.label), better, stops)
+        yield Epoch(number, loss, accuracy, judged, optimizer.learning_rate, len(train.label), better, stops)
         if stops:
             break
     network.load_state_dict(best_weights)
@@ -118,37 +119,30 @@ def clone_epoch(
     value_coef: float,
     generator: torch.Generator,
 ) -> tuple[float, float]:
-    """One pass over shuffled rows, with a learning rate that moves over it; returns the mean loss and the accuracy while training."""
-    losses, hits = 0.0, 0.0
-    train = replace(train, seen=network.normalised(train.seen))
-    batches = torch.randperm(len(train.label), generator=generator).split(batch_size)
-    for number, index in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate.at(number / len(batches))
-        loss, right = _step(network, optimizer, train.rows(index), value_coef)
-        losses, hits = losses + len(index) * loss, hits + right
-    return losses / len(train.label), hits / max(1.0, float(train.decides.sum()))
+    """One pass over shuffled rows, with a learning rate that moves over it; returns the mean loss and the accuracy while training.
 
-
-def _step(
-    network: ConflictAwarePolicyNetwork,
-    optimizer: Adam,
-    batch: Demonstrations,
-    value_coef: float,
-) -> tuple[float, float]:
-    """One optimiser step on normalised rows; returns the imitation loss and how many decisions were right.
-
-    A step that is not finite is not taken, and its loss is NaN.
+    A step that is not finite is not taken, and the loss is NaN.
     """
-    trace = network.trace(batch.seen, len(batch.label))
-    taught = Taught(batch.label, shares(batch.decides))
-    gradient, terms = policy_terms(trace.output, trace.log_std, batch.seen.get("mask"), None, taught, Coefficients(miss=1.0))
-    network.backward(trace, (trace.value - batch.returns) * (2.0 * value_coef / len(batch.label)), gradient)
-    norms = optimizer.critic.gather(), optimizer.policy.gather()
-    if not all(math.isfinite(number) for number in (terms.miss, *norms)):
+    rows, nothing = len(train.label), torch.zeros(len(train.label))
+    count = minibatches(rows, batch_size, epochs=1)
+    batch = Batch(
+        seen=network.normalised(train.seen),
+        action=train.label,
+        log_prob=nothing,
+        advantage=nothing,
+        returns=train.returns,
+        value=nothing,
+        decides=nothing,  # none for PPO
+        label=train.label,
+        imitated=train.decides,
+    )
+    plan = plan_of(network, batch_size, Coefficients(clip=0.2, entropy=0.0, kl=0.0, imitation=1.0), value_coef=value_coef)
+    rates = np.array([learning_rate.at(number / count) for number in range(count)])
+    log = dict(zip(LOG, learn(network, optimizer, batch, None, 1, rates, plan, generator).T, strict=True))
+    if not log["finite"].all():
         return math.nan, 0.0
-    optimizer.step()
-    return terms.miss, terms.right * float(batch.decides.sum())
+    accuracy = float(log["right"] @ log["labels"]) / max(1.0, float(log["labels"].sum()))
+    return float(np.average(log["loss_bc"], weights=log["rows"])), accuracy
 
 
 @torch.no_grad()

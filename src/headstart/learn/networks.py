@@ -1,90 +1,51 @@
 """The policy network that behaviour cloning and PPO share, so that weights hand over unchanged."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from headstart.learn.losses import FORBIDDEN, Gradient
+from headstart.learn.compiled.layers import FORBIDDEN, RELU, TANH, masked_log_softmax, outputs
 from headstart.learn.policies import Categorical, Gaussian, Policy
 from headstart.params import NetworkParams
+from headstart.worlds.api import Array
 
 MAP_EMBEDDING = 64
 LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random
-SIMD_COLUMNS = 16  # torch's log_softmax leaves its fast path where the last dimension is not a multiple of it
+ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), "relu": (nn.ReLU, RELU)}
 
 
 class MLP(nn.Sequential):
-    """Linear layers with tanh or relu between them, differentiated by hand: of layers this small autograd makes twice the work."""
+    """Linear layers with tanh or relu between them. Called, it is torch's; `outputs` is compiled, and keeps no gradient.
 
-    def forward(self, x: Tensor) -> Tensor:
+    Its parameters are views of one tensor, `weights`, in which they lie end to end, as compiled code reads them.
+    """
+
+    def __init__(self, *modules: nn.Module) -> None:
+        super().__init__(*modules)
+        parameters = list(self.parameters())
+        self.weights = torch.cat([parameter.detach().flatten() for parameter in parameters])
+        parts = self.weights.split([parameter.numel() for parameter in parameters])
+        for parameter, part in zip(parameters, parts, strict=True):
+            parameter.data = part.view_as(parameter)
+        layers = [layer for layer in self if isinstance(layer, nn.Linear)]
+        self.sizes = np.array([layers[0].in_features, *(layer.out_features for layer in layers)])
+        self.activation = RELU if any(isinstance(layer, nn.ReLU) for layer in self) else TANH
+        self._rooms = np.empty((len(layers), 0), np.float32)
+
+    def outputs(self, x: Tensor) -> Array:
         """[B, inputs] → [B, outputs]."""
-        return self.trace(x)[-1]
+        if self._rooms.shape[1] < len(x) * self.sizes[1:].max():
+            self._rooms = np.empty((len(self._rooms), len(x) * self.sizes[1:].max()), np.float32)
+        return outputs(self.weights.numpy(), self.sizes, self.activation, x.contiguous().numpy(), self._rooms)
 
-    @torch.no_grad()
-    def trace(self, x: Tensor) -> list[Tensor]:
-        """What every layer reads, and then what the last one says."""
-        trace, (layers, activations) = [x], self._parts()
-        for layer, activation in zip(layers, [*activations, None], strict=True):
-            y = torch.addmm(layer.bias, trace[-1], layer.weight.t())
-            if isinstance(activation, nn.Tanh):
-                _tanh_(y)
-            elif activation is not None:
-                y.relu_()
-            trace.append(y)
-        return trace
-
-    @torch.no_grad()
-    def backward(self, trace: Sequence[Tensor], gradient: Tensor, inputs: bool = False) -> Tensor | None:
-        """From the gradient by the output to that by every weight, in `.grad`, and with `inputs` to that by what the first layer read."""
-        layers, activations = self._parts()
-        for layer, activation, read in reversed(list(zip(layers, [None, *activations], trace[:-1], strict=True))):
-            layer.weight.grad, layer.bias.grad = gradient.t() @ read, gradient.sum(0)
-            if activation is None:
-                break
-            gradient = gradient @ layer.weight
-            if isinstance(activation, nn.Tanh):
-                torch.ops.aten.tanh_backward.grad_input(gradient, read, grad_input=gradient)
-            else:
-                gradient.mul_(read > 0)
-        return gradient @ layers[0].weight if inputs else None
-
-    def _parts(self) -> tuple[list[Any], list[nn.Module]]:
-        parts = list(self)
-        return parts[::2], parts[1::2]
-
-
-def _tanh_(x: Tensor) -> None:
-    """In place, on a CPU by NumPy's vectorised kernel: on AMD cores it takes a seventh of the time of torch's, which is MKL's."""
-    if x.device.type == "cpu":
-        np.tanh(x.numpy(), out=x.numpy())
-    else:
-        x.tanh_()
-
-
-ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU}
-
-
-class Trace(NamedTuple):
-    """A pass of a minibatch through the network, kept to learn from."""
-
-    read: Tensor  # [B + E, F'], features normalised, and the map encoded
-    actor: list[Tensor]  # layer by layer; empty where the actor is at rest
-    critic: list[Tensor]  # of the first B rows
-    log_std: Tensor | None  # [D], of a Gaussian policy
-
-    @property
-    def output(self) -> Tensor:
-        """[B + E, K], or [B + E, D]: what the policy is made of."""
-        return self.actor[-1]
-
-    @property
-    def value(self) -> Tensor:
-        """V(o) [B]."""
-        return self.critic[-1].squeeze(-1)
+    def __deepcopy__(self, memo: dict[int, Any]) -> "MLP":
+        """A copy with weights of its own."""
+        return MLP(*(deepcopy(module, memo) for module in self))
 
 
 class ConflictAwarePolicyNetwork(nn.Module):
@@ -111,63 +72,52 @@ class ConflictAwarePolicyNetwork(nn.Module):
         self.actor = _mlp(inputs, params, actions, last_gain=0.01)
         self.critic = _mlp(inputs, params, 1, last_gain=1.0)
 
+    @torch.no_grad()
     def forward(self, seen: Mapping[str, Tensor]) -> tuple[Policy, Tensor]:
         """π(· | o) and V(o) of B observations, which are normalised once for both."""
-        read = self._input(seen)
-        return self._policy(read, seen), self._value(read)
+        read = self._read(self.normalised(seen))
+        return self._policy(read, seen), torch.from_numpy(self.critic.outputs(read)[:, 0])
 
+    @torch.no_grad()
     def policy(self, seen: Mapping[str, Tensor]) -> Policy:
         """π(· | o) of B observations; FORBIDDEN is the logit of what the mask rules out."""
-        return self._policy(self._input(seen), seen)
+        return self._policy(self._read(self.normalised(seen)), seen)
 
-    def value(self, seen: Mapping[str, Tensor]) -> Tensor:
-        """V(o) [B]."""
-        return self._value(self._input(seen))
+    @torch.no_grad()
+    def value(self, seen: Mapping[str, Tensor], normalised: bool = False) -> Tensor:
+        """V(o) [B]; `normalised` says that the features are so already."""
+        read = self._read(seen if normalised else self.normalised(seen))
+        return torch.from_numpy(self.critic.outputs(read)[:, 0])
+
+    def differentiable(self, normalised: Mapping[str, Tensor], valued: int, acts: bool) -> tuple[Policy | None, Tensor]:
+        """π of all rows, if the policy learns (`acts`), and V of the first `valued`, by torch, to take gradients of.
+
+        The map's encoder belongs to the policy: it learns from both, and rests when the policy does.
+        """
+        with torch.set_grad_enabled(acts):
+            read = self._read(normalised)
+        value = self.critic(read[:valued]).squeeze(-1)
+        if not acts:
+            return None, value
+        output = self.actor(read)
+        if self.log_std is not None:
+            return Gaussian(output, self.log_std.clamp(*LOG_STD_RANGE)), value
+        return Categorical(torch.log_softmax(torch.where(normalised["mask"].bool(), output, FORBIDDEN), dim=-1)), value
 
     def normalised(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same observations as `trace` wants them: once for many passes."""
+        """The same observations with normalised features: once for many passes."""
         return dict(seen) if self.normaliser is None else {**seen, "features": self.normaliser(seen["features"])}
 
-    def trace(self, seen: Mapping[str, Tensor], valued: int, acts: bool = True) -> Trace:
-        """Normalised observations through the critic, the first `valued` rows, and, if it acts, through the actor, all of them."""
-        read = self._encoded(seen)
-        inputs = read.detach()
-        return Trace(read, self.actor.trace(inputs) if acts else [], self.critic.trace(inputs[:valued]), self._bounded_log_std())
-
-    def backward(self, trace: Trace, by_value: Tensor, by_policy: Gradient | None) -> None:
-        """From the gradient of a loss, [B] by V(o) and, unless the actor rests, by its policy, to that by every parameter, in `.grad`."""
-        encodes = self.encoder is not None and by_policy is not None  # the encoder rests with the actor
-        by_value_read = self.critic.backward(trace.critic, by_value[:, None], encodes)
-        if by_policy is None:
-            return
-        by_policy_read = self.actor.backward(trace.actor, by_policy.output, encodes)
-        if self.encoder is not None:
-            self.encoder.zero_grad()  # or autograd would add to it
-            torch.autograd.backward([trace.read[: len(by_value)], trace.read], [by_value_read, by_policy_read])
-        if self.log_std is not None and by_policy.log_std is not None:
-            low, high = LOG_STD_RANGE
-            self.log_std.grad = by_policy.log_std * ((self.log_std >= low) & (self.log_std <= high))
-
-    def _bounded_log_std(self) -> Tensor | None:
-        return None if self.log_std is None else self.log_std.detach().clamp(*LOG_STD_RANGE)
-
     def _policy(self, read: Tensor, seen: Mapping[str, Tensor]) -> Policy:
-        output = self.actor(read)
-        log_std = self._bounded_log_std()
-        if log_std is not None:
-            return Gaussian(output, log_std)
-        logits = torch.where(seen["mask"].bool(), output, FORBIDDEN)
-        actions = logits.shape[-1]
-        padded = nn.functional.pad(logits, (0, -actions % SIMD_COLUMNS), value=FORBIDDEN)
-        return Categorical(torch.log_softmax(padded, dim=-1)[:, :actions])
+        output = self.actor.outputs(read)
+        if self.log_std is not None:
+            return Gaussian(torch.from_numpy(output), self.log_std.detach().clamp(*LOG_STD_RANGE))
+        return Categorical(torch.from_numpy(masked_log_softmax(output, seen["mask"].contiguous().numpy())))
 
-    def _value(self, read: Tensor) -> Tensor:
-        return self.critic(read).squeeze(-1)  # type: ignore[no-any-return]
-
-    def policy_parameters(self) -> list[nn.Parameter]:
-        """What the surrogate loss trains; the map encoder belongs to the actor."""
-        encoder = list(self.encoder.parameters()) if self.encoder else []
-        return list(self.actor.parameters()) + encoder + ([self.log_std] if self.log_std is not None else [])
+    def _read(self, normalised: Mapping[str, Tensor]) -> Tensor:
+        if self.encoder is None:
+            return normalised["features"]
+        return torch.cat([normalised["features"], self.encoder(normalised["map"].float() / 255.0)], dim=-1)
 
     def observe(self, seen: Mapping[str, Tensor]) -> None:
         """Move the normaliser towards these observations; without one, nothing."""
@@ -179,14 +129,6 @@ class ConflictAwarePolicyNetwork(nn.Module):
         """Act with this standard deviation from now on; no change for a categorical policy."""
         if self.log_std is not None:
             self.log_std.fill_(math.log(std))
-
-    def _input(self, seen: Mapping[str, Tensor]) -> Tensor:
-        return self._encoded(self.normalised(seen))
-
-    def _encoded(self, seen: Mapping[str, Tensor]) -> Tensor:
-        if self.encoder is None:
-            return seen["features"]
-        return torch.cat([seen["features"], self.encoder(seen["map"].float() / 255.0)], dim=-1)
 
 
 class Normaliser(nn.Module):
@@ -223,7 +165,7 @@ class Normaliser(nn.Module):
 def _mlp(inputs: int, params: NetworkParams, outputs: int, last_gain: float) -> MLP:
     layers: list[nn.Module] = []
     for width in params.hidden:
-        layers += [_orthogonal(nn.Linear(inputs, width), math.sqrt(2)), ACTIVATIONS[params.activation]()]
+        layers += [_orthogonal(nn.Linear(inputs, width), math.sqrt(2)), ACTIVATIONS[params.activation][0]()]
         inputs = width
     return MLP(*layers, _orthogonal(nn.Linear(inputs, outputs), last_gain))
 

@@ -2,16 +2,12 @@
 
 update
 ├── estimate       values, GAE, returns
-└── each epoch, each minibatch
-    ├── policy_loss    clipped surrogate (eq. 7) − entropy bonus + KL to a reference policy
-    │                  + what the policy misses of the teacher's and the recorded actions (DAPG: Rajeswaran et al. 2018)
-    └── value_loss     squared error to the returns, clipped where asked for
+└── minibatches    every epoch, shuffled: the loss of `learn.loss`, clipped gradients, Adam
 
 A number that is not finite is never learned from: an update whose data hold one does not begin, a step whose gradient holds one is not made.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,13 +15,16 @@ import torch
 from torch import Tensor
 
 from headstart.learn.advantage import explained_variance, gae
+from headstart.learn.compiled.losses import Coefficients
+from headstart.learn.compiled.minibatches import LOG
 from headstart.learn.demonstrations import Demonstrations, decision_rows
-from headstart.learn.losses import Acted, Coefficients, Gradient, Taught, policy_terms, shares, squared_error, standardised
-from headstart.learn.networks import ConflictAwarePolicyNetwork, Trace
+from headstart.learn.loss import shares
+from headstart.learn.minibatches import NEVER, Batch, learn, minibatches, plan_of
+from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
-from headstart.learn.policies import Policy
 from headstart.learn.rollout import Rollout
 from headstart.schedule import PPOParams
+from headstart.worlds.api import Array
 
 Metrics = dict[str, float]
 
@@ -40,41 +39,6 @@ class Weights:
     bc_weight: float = 0.0
     teacher_share: float = 0.0
     actor_frozen: bool = False
-
-
-@dataclass
-class Batch:
-    """B rows, flat, ready to be shuffled."""
-
-    seen: dict[str, Tensor]  # [B, …], normalised
-    action: Tensor  # [B] i64, or [B, D]
-    log_prob: Tensor  # [B]
-    advantage: Tensor  # [B]
-    returns: Tensor  # [B], advantage + value: the target of the critic
-    value: Tensor  # [B], before the update
-    decides: Tensor  # [B] f32, 1 where the learner chose among more than one action: elsewhere there is no policy to learn
-    reference: Policy | None  # what the reference policy says of the same rows
-    taught: Tensor | None = None  # [B] f32, 1 where the teacher's choice is imitated
-    label: Tensor | None = None  # as `action`, that choice
-
-    def rows(self, index: Tensor) -> "Batch":
-        """The rows of a minibatch."""
-
-        def of(values: Tensor) -> Tensor:
-            return values.index_select(0, index)  # values[index] takes twice the time
-
-        return Batch(
-            {key: of(value) for key, value in self.seen.items()},
-            of(self.action),
-            of(self.log_prob),
-            of(self.advantage),
-            of(self.returns),
-            of(self.value),
-            of(self.decides),
-            None if self.reference is None else self.reference.rows(index),
-            None if self.taught is None else of(self.taught),
-            None if self.label is None else of(self.label),
-        )
 
 
 def update(
@@ -96,22 +60,31 @@ def update(
         metrics["kl_to_reference"] = distance(network, reference, rollout, batch.decides)
     if metrics["nonfinite"]:
         return metrics | NOT_LEARNED
-    for group in optimizer.param_groups:
-        group["lr"] = weights.learning_rate
-    if demonstrations is not None and weights.bc_weight > 0:
-        demonstrations = replace(demonstrations, seen=network.normalised(demonstrations.seen))
-    log: list[tuple[int, Metrics]] = []
-    actor_stopped = weights.actor_frozen
-    for _ in range(params.num_epochs):
-        for index in torch.randperm(len(batch.action), generator=generator).split(params.mini_batch_size):
-            taught = None
-            if demonstrations is not None and weights.bc_weight > 0:
-                taught = demonstrations.rows(torch.randint(len(demonstrations.label), (len(index),), generator=generator))
-            part = _step(network, optimizer, batch.rows(index), params, weights, actor_stopped, taught)
-            log.append((len(index), part))
-            if params.target_kl is not None and part.get("kl_divergence", 0.0) > params.target_kl:
-                actor_stopped = True  # the critic goes on
-    return metrics | _summary(log) | {"nonfinite": metrics["nonfinite"] + sum(part["nonfinite"] for _, part in log)}
+    recorded = None
+    if demonstrations is not None and weights.bc_weight > 0 and not weights.actor_frozen:
+        recorded = replace(demonstrations, seen=network.normalised(demonstrations.seen))
+    if weights.bc_weight == 0:
+        batch.label = batch.imitated = None
+    coef = Coefficients(params.clip_param, weights.entropy_coef, weights.kl_weight, weights.bc_weight)
+    plan = plan_of(
+        network,
+        params.mini_batch_size,
+        coef,
+        value_coef=params.value_loss_coef,
+        value_clip=NEVER if params.value_clip is None else params.value_clip,
+        max_grad_norm=params.max_grad_norm,
+        max_grad_norm_value=params.max_grad_norm_value,
+        normalises=params.advantage_normalization,
+        target_kl=NEVER if params.target_kl is None else params.target_kl,
+        acts=not weights.actor_frozen,
+    )
+    rates = np.full(minibatches(len(batch), params.mini_batch_size, params.num_epochs), weights.learning_rate)
+    log = dict(zip(LOG, learn(network, optimizer, batch, recorded, params.num_epochs, rates, plan, generator).T, strict=True))
+    terms = log["loss_policy"] - coef.entropy * log["entropy"] + coef.kl * log["loss_kl"] + coef.imitation * log["loss_bc"]
+    log["loss_total"] = params.value_loss_coef * log["loss_value"] + log["acts"] * terms
+    absent = [] if batch.reference is not None else ["loss_kl"]
+    absent += [] if recorded is not None or batch.label is not None else ["loss_bc"]
+    return metrics | _summary(log, absent) | {"nonfinite": metrics["nonfinite"] + float((log["finite"] == 0).sum())}
 
 
 def estimate(
@@ -125,7 +98,7 @@ def estimate(
     seen = {key: value.flatten(0, 1) for key, value in rollout.seen.items()}
     normalised = network.normalised(seen)
     with torch.no_grad():
-        value = _values(network, normalised).reshape(ticks, rows)
+        value = network.value(normalised, normalised=True).reshape(ticks, rows)
         last_value = network.value(rollout.last_seen).numpy()
         final_value = _final_values(network, rollout)
         reference_policy = reference.policy(seen) if reference else None
@@ -141,11 +114,11 @@ def estimate(
     )
     returns = advantage + value.numpy()
     action, decides = rollout.action.flatten(0, 1), decision_rows(seen)
-    taught, label = (None, None) if rollout.label is None else (decides, rollout.label.flatten(0, 1))
+    imitated, label = (None, None) if rollout.label is None else (decides, rollout.label.flatten(0, 1))
     if rollout.driven is not None:
         driven = rollout.driven.flatten().float()
         if rollout.label is None:
-            taught, label = decides * driven, action
+            imitated, label = decides * driven, action
         decides = decides * (1.0 - driven)
     batch = Batch(
         normalised,
@@ -156,8 +129,8 @@ def estimate(
         value.flatten(),
         decides,
         reference_policy,
-        taught,
         label,
+        imitated,
     )
     return batch, {
         # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
@@ -169,12 +142,6 @@ def estimate(
         "teacher_steps": float(rollout.driven.sum()) if rollout.driven is not None else 0.0,
         "nonfinite": float(_nonfinite(rollout) + np.size(returns) - np.isfinite(returns).sum()),
     }
-
-
-def _values(network: ConflictAwarePolicyNetwork, seen: dict[str, Tensor], chunk: int = 2048) -> Tensor:
-    """V(o) of B rows, [B]; in chunks, since fresh memory for all rows at once costs as much as the products."""
-    parts = zip(*(values.split(chunk) for values in seen.values()), strict=True)
-    return torch.cat([network.trace(dict(zip(seen, part, strict=True)), chunk, acts=False).value for part in parts])
 
 
 def _final_values(network: ConflictAwarePolicyNetwork, rollout: Rollout) -> np.ndarray:
@@ -210,103 +177,21 @@ def distance(
     return float(shares(decides[index]) @ kl)
 
 
-def policy_loss(
-    trace: Trace, seen: Mapping[str, Tensor], batch: Batch, taught: Taught | None, params: PPOParams, weights: Weights
-) -> tuple[Gradient, Metrics]:
-    """L^CLIP (eq. 7) over decision rows, minus the entropy bonus, plus the weighted KL to the reference policy and what is missed of the labels.
-
-    Returns the gradient of the loss, and its parts.
-    """
-    share = shares(batch.decides)
-    advantage = batch.advantage
-    if params.advantage_normalization:
-        advantage = torch.from_numpy(standardised(advantage.numpy(), share.numpy()))
-    acted = Acted(batch.action, batch.log_prob, advantage, share, batch.reference)
-    coef = Coefficients(params.clip_param, weights.entropy_coef, weights.kl_weight, weights.bc_weight)
-    gradient, terms = policy_terms(trace.output, trace.log_std, seen.get("mask"), acted, taught, coef)
-    parts = {
-        "loss_policy": terms.surrogate,
-        "entropy": terms.entropy,
-        "kl_divergence": terms.divergence,
-        "clip_fraction": terms.clipped,
-    }
-    if batch.reference is not None:
-        parts["loss_kl"] = terms.kl
-    if taught is not None:
-        parts["loss_bc"] = terms.miss
-    return gradient, parts
-
-
-def value_loss(value: Tensor, batch: Batch, params: PPOParams) -> tuple[Tensor, float]:
-    """Gradient [B] and mean of the squared error to the returns; with value_clip of the worse of the clipped and the unclipped one."""
-    clip = math.inf if params.value_clip is None else params.value_clip
-    gradient, loss = squared_error(value.numpy(), batch.returns.numpy(), batch.value.numpy(), clip)
-    return torch.from_numpy(gradient), loss
-
-
-def _step(
-    network: ConflictAwarePolicyNetwork,
-    optimizer: Adam,
-    batch: Batch,
-    params: PPOParams,
-    weights: Weights,
-    actor_stopped: bool,
-    demonstrations: Demonstrations | None = None,
-) -> Metrics:
-    """One optimiser step. Actor and critic are clipped apart, so that a large value error cannot throttle the policy."""
-    seen, taught = (batch.seen, None) if actor_stopped or weights.bc_weight == 0 else lessons(batch, demonstrations)
-    trace = network.trace(seen, len(batch.action), acts=not actor_stopped)
-    by_value, loss_value = value_loss(trace.value, batch, params)
-    parts = {"loss_value": loss_value, "adv_std_minibatch": float(batch.advantage.numpy().std())}
-    parts["loss_total"] = params.value_loss_coef * loss_value
-    gradient = None
-    if not actor_stopped:
-        gradient, policy_parts = policy_loss(trace, seen, batch, taught, params, weights)
-        parts |= policy_parts
-        parts["loss_total"] += parts["loss_policy"] - weights.entropy_coef * parts["entropy"]
-        parts["loss_total"] += weights.kl_weight * parts.get("loss_kl", 0.0) + weights.bc_weight * parts.get("loss_bc", 0.0)
-    network.backward(trace, params.value_loss_coef * by_value, gradient)
-    parts["grad_norm_value"] = optimizer.critic.gather(params.max_grad_norm_value)
-    if actor_stopped:
-        optimizer.policy.rest()
-    else:
-        parts["grad_norm"] = optimizer.policy.gather(params.max_grad_norm)
-    finite = all(math.isfinite(part) for part in parts.values())
-    if finite:
-        optimizer.step()
-    return parts | {"nonfinite": float(not finite)}
-
-
-def lessons(batch: Batch, demonstrations: Demonstrations | None) -> tuple[dict[str, Tensor], Taught | None]:
-    """What is seen in the rows of the rollout and then in the recorded ones, and the choices that are imitated in them."""
-    label, counts = batch.label, batch.taught
-    if label is None or counts is None:
-        if demonstrations is None:
-            return batch.seen, None
-        label, counts = batch.action, torch.zeros_like(batch.decides)
-    if demonstrations is None:
-        return batch.seen, Taught(label, shares(counts))
-    seen = {key: torch.cat([values, demonstrations.seen[key]]) for key, values in batch.seen.items()}
-    return seen, Taught(torch.cat([label, demonstrations.label]), shares(torch.cat([counts, demonstrations.decides])))
-
-
-def _summary(log: list[tuple[int, Metrics]]) -> Metrics:
+def _summary(log: dict[str, Array], absent: Sequence[str]) -> Metrics:
     """Row-weighted means over the minibatches that have a metric, the worst of some, and counts."""
-    out: Metrics = {}
-    for name in sorted({name for _, part in log for name in part}):
-        having = [(n, part[name]) for n, part in log if name in part]
-        out[name] = sum(n * value for n, value in having) / sum(n for n, _ in having)
-        if name in ("kl_divergence", "clip_fraction", "grad_norm"):
-            out[name + "_max"] = max(value for _, value in having)
-    spreads = [part["adv_std_minibatch"] for _, part in log]
-    entropies = [part["entropy"] for _, part in log if "entropy" in part]
+    acts, rows = log["acts"] > 0, log["rows"]
+    out: Metrics = {name: float(np.average(log[name], weights=rows)) for name in ("loss_value", "loss_total", "grad_norm_value")}
+    if acts.any():
+        of_policy = ("loss_policy", "entropy", "kl_divergence", "clip_fraction", "loss_kl", "loss_bc", "grad_norm")
+        out |= {name: float(np.average(log[name][acts], weights=rows[acts])) for name in of_policy if name not in absent}
+        out |= {f"{name}_max": float(log[name][acts].max()) for name in ("kl_divergence", "clip_fraction", "grad_norm")}
     return out | {
-        "adv_min_std": min(spreads),
-        "adv_zero_std_batches": sum(spread == 0.0 for spread in spreads),
-        "entropy_std": float(np.std(entropies)) if entropies else 0.0,
-        "clip_triggered_minibatches": sum(part.get("clip_fraction", 0.0) > 0 for _, part in log),
-        "updates": len(log),
-        "transitions": sum(n for n, _ in log),
+        "adv_min_std": float(log["adv_std"].min()),
+        "adv_zero_std_batches": int((log["adv_std"] == 0.0).sum()),
+        "entropy_std": float(log["entropy"][acts].std()) if acts.any() else 0.0,
+        "clip_triggered_minibatches": int((log["clip_fraction"][acts] > 0).sum()),
+        "updates": len(rows),
+        "transitions": int(rows.sum()),
     }
 
 

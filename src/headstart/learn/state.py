@@ -24,8 +24,7 @@ def state_of(trainer: Trainer) -> dict[str, Array]:
     state = {f"network.{name}": value for name, value in tensors(trainer.network).items()}
     if trainer.reference is not None:
         state |= {f"reference.{name}": value for name, value in tensors(trainer.reference).items()}
-    for index, moments in trainer.optimizer.state_dict()["state"].items():
-        state |= {f"optimizer.{index}.{name}": value.numpy() for name, value in moments.items()}
+    state |= {f"optimizer.{name}": value for name, value in trainer.optimizer.state().items()}
     state |= {f"player.{name}": _plain(value) for name, value in trainer.player.snapshot().items()}
     position = asdict(trainer.at)
     return {name: np.array(value) for name, value in state.items()} | {
@@ -54,7 +53,7 @@ def restore(trainer: Trainer, state: Mapping[str, Array], charged: bool = False)
     if reference:
         trainer.reference = frozen(trainer.network)
         load_tensors(trainer.reference, reference)
-    _restore_optimizer(trainer.optimizer, _part(state, "optimizer."))
+    trainer.optimizer.restore(_part(state, "optimizer."))
     now = trainer.player.snapshot()
     trainer.player.restore({name: _as(value, now[name].dtype) for name, value in _part(state, "player.").items()})
     trainer.generator.set_state(torch.from_numpy(np.array(state["generator"])))
@@ -72,14 +71,6 @@ def begin_retry(trainer: Trainer, attempt: int, learning_rate_factor: float, kl_
     trainer.generator.manual_seed(trainer.seed + 1_000_003 * attempt + 7919 * trainer.at.env_steps)
     trainer.at.ramps_began = trainer.at.env_steps
     trainer.learning_rate_factor, trainer.kl_factor = learning_rate_factor, kl_factor
-
-
-def _restore_optimizer(optimizer: torch.optim.Optimizer, arrays: Mapping[str, Array]) -> None:
-    moments: dict[int, dict[str, Any]] = {}
-    for name, value in arrays.items():
-        index, key = name.split(".")
-        moments.setdefault(int(index), {})[key] = torch.from_numpy(np.array(value))
-    optimizer.load_state_dict({"state": moments, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
 def _plain(array: Array) -> Array:

@@ -1,0 +1,1 @@
+"""What of learning is compiled: layers, losses, and the loop over minibatches. Plain arrays in, plain arrays out."""
