@@ -1,15 +1,22 @@
-# Every target makes and uses .venv; nothing else has to be installed.
+# Every target makes .venv by itself; nothing else has to be installed.
 PYTHON ?= python3
 VENV := .venv
-BIN := $(VENV)/bin
-export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: repro test test-slow check smoke bench bench-cartpole clean
+.PHONY: help setup repro evidence test test-slow check smoke bench bench-cartpole clean
 
-repro: $(VENV)/ready  ## the whole pipeline on the embedded default
+help:  ## what can be made (the default)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/ready  ## the environment .venv with pinned versions, and the simulators compiled
+
+repro: $(VENV)/ready  ## the default pipeline, from the expert to the verdict: about five minutes
 	dvc repro
 	headstart report
+
+evidence: $(VENV)/ready  ## the full comparison, experiment by experiment: hours; a finished one is not run again
+	headstart evidence
 
 test: $(VENV)/ready  ## all tests but the slow ones
 	pytest -m "not slow"
@@ -31,15 +38,14 @@ bench: $(VENV)/ready  ## speed, beside what the machine allows
 bench-cartpole: $(VENV)/bench  ## CartPole to a mean of 475, beside Stable-Baselines3 in the same run
 	python benchmarks/cartpole.py
 
-$(VENV)/ready: constraints.txt pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt "torch==2.13.0"
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[test,view]"
+clean:  ## remove .venv and build
+	rm -rf $(VENV) build
+
+$(VENV)/ready: install.sh constraints.txt pyproject.toml
+	PYTHON="$(PYTHON)" ./install.sh "test,view"
+	headstart compile
 	touch $@
 
 $(VENV)/bench: $(VENV)/ready
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[bench]"
+	./install.sh bench
 	touch $@
-
-clean:
-	rm -rf $(VENV) build

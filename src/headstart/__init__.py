@@ -1,3 +1,3 @@
-"""headstart turns expert behaviour into a head start for PPO, and proves how large the head start is."""
+"""headstart turns expert behaviour into a head start for PPO, and proves how large it is."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
