@@ -20,7 +20,7 @@ ARROWS = {
     "lineage": {"records", "errors"},
     "learn": {"worlds", "params", "schedule", "errors"},
     "stages": {"params", "schedule", "records", "worlds", "learn", "govern", "lineage", "launch", "errors"},
-    "view": {"records", "worlds", "govern", "schedule", "errors"},
+    "view": {"params", "records", "worlds", "govern", "schedule", "errors"},
     "release": {"params", "records", "govern", "lineage", "errors"},
     "cli": {
         "release",

@@ -4,22 +4,21 @@ Rooms are imported inside the commands, so that `headstart --help` needs neither
 """
 
 import importlib
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+import headstart
 from headstart import cli_release
+from headstart.cli_compile import compile_rules
 from headstart.cli_drill import drill_app
+from headstart.cli_evidence import evidence, results
+from headstart.cli_play import play
+from headstart.cli_project import enter_project
 from headstart.cli_schedule import schedule_app
 from headstart.errors import HeadstartError, IntegrityError, MissingExtra
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from headstart.worlds import World
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
@@ -28,8 +27,21 @@ app.add_typer(schedule_app, name="schedule")
 app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
-MAX_SEED = 2**31 - 1
+MAX_WORLDS = 1_000_000  # of one purpose; beyond them begin the ids of another
 Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"headstart {headstart.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
+) -> None:
+    pass
 
 
 def _run(stage: str, *arguments: str) -> None:
@@ -42,7 +54,7 @@ def _run(stage: str, *arguments: str) -> None:
 @app.command()
 def expert(
     scenario: Scenario,
-    worlds: Annotated[int | None, typer.Option(help="Episodes to judge it on.")] = None,
+    worlds: Annotated[int | None, typer.Option(min=1, max=MAX_WORLDS, help="Episodes to judge it on.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The whole verdict.")] = False,
 ) -> None:
     """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
@@ -105,75 +117,18 @@ def evaluate() -> None:
 
 @app.command()
 def report() -> None:
-    """Write reports/<scenario>/report.md for every scenario."""
+    """Write reports/<scenario>/report.md for every scenario, and say in five lines what stands in it."""
     from headstart.view.report import write_reports
+    from headstart.view.summary import summary
 
     for path in write_reports(Path()):
-        typer.echo(path)
+        typer.echo(summary(Path(), path.parent.name))
 
 
-@app.command()
-def play(
-    scenario: Scenario,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the episode and of a policy's choices.")] = 0,
-    world: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Its id; 1000000 is the first that is captured.")] = 0,
-    policy: Annotated[Path | None, typer.Option(help="A checkpoint folder; without it the scripted expert acts.")] = None,
-    ticks: Annotated[int | None, typer.Option(min=0, help="How far to play; without it, to the end of the episode.")] = None,
-    ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, help="In a terminal.")] = 8.0,
-    png: Annotated[Path | None, typer.Option(help="Write the last moment as a picture to this file instead.")] = None,
-) -> None:
-    """Watch one world: the scripted expert or a policy, in the terminal or as a picture."""
-    from headstart.params import load_scenario
-    from headstart.view.play import frames, show
-    from headstart.worlds import make
-
-    chosen = load_scenario(scenario)
-    watched = make(
-        chosen.world,
-        chosen.setup,
-        horizon=chosen.horizon,
-        success=chosen.success,
-        harm=chosen.harm,
-        num_worlds=1,
-        first_world=world,
-        hybrid=policy is not None and _sees_map(policy),
-        script=chosen.expert.script,
-        render_mode="rgb_array" if png else "ansi",
-    )
-    act = _policy(policy, watched, seed) if policy else lambda seen: watched.expert_actions()
-    played = frames(watched, act, seed, chosen.horizon - 1 if ticks is None else ticks)
-    if png is None:
-        show(played, sys.stdout, ticks_per_second, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-        return
-    from headstart.records.files import write_bytes
-    from headstart.view.png import png as encoded
-
-    *_, last = played
-    write_bytes(png, encoded(last))
-    typer.echo(png)
-
-
-def _sees_map(checkpoint: Path) -> bool:
-    from headstart.records.checkpoint import CARD, Card
-    from headstart.records.files import read_record
-
-    return bool(read_record(checkpoint / CARD, Card).observation.map_channels)
-
-
-def _policy(checkpoint: Path, world: "World", seed: int) -> "Callable[[Any], Any]":
-    """The actions that a checkpoint draws from what it sees."""
-    import torch
-
-    from headstart.stages.policy import load_policy
-
-    network, _ = load_policy(checkpoint, world)
-    generator = torch.Generator().manual_seed(seed)
-
-    def act(seen: Any) -> Any:
-        with torch.no_grad():
-            return network.policy({key: torch.from_numpy(value) for key, value in seen.items()}).sample(generator).numpy()
-
-    return act
+app.command()(play)
+app.command()(evidence)
+app.command()(results)
+app.command("compile")(compile_rules)
 
 
 @catalogue_app.command("list")
@@ -216,6 +171,7 @@ def deprecate(name: str) -> None:
 def main() -> None:
     """Entry point: the project's errors end in one line and their exit code."""
     try:
+        enter_project()
         app(standalone_mode=True)
     except HeadstartError as error:
         typer.echo(f"error: {error}", err=True)

@@ -128,6 +128,9 @@ class Params(Section):
     evaluation: EvaluationParams
     comparison: ComparisonParams
     promotion: PromotionParams = PromotionParams()
+    evidence: dict[str, dict[str, Any]] = Field(
+        default={}
+    )  # experiment of `headstart evidence` → what it says otherwise than this file
 
     @model_validator(mode="after")
     def _arms_exist(self) -> "Params":
@@ -222,6 +225,18 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
         return params
     content = merged(params.model_dump(mode="json", by_alias=True), scenario.recipe)
     return _checked(Params, content, Path(f"{scenario.name}.yaml, recipe"))
+
+
+def of_experiment(params: Params, name: str) -> Params:
+    """`params` as the experiment `name` of the section `evidence` says otherwise; InputError unless it is about one scenario."""
+    if name not in params.evidence:
+        known = params.evidence
+        raise UsageError(f"no experiment {name!r}{nearest(name, known)}; params.yaml, evidence has {', '.join(known) or 'none'}")
+    where = Path(f"params.yaml, evidence.{name}")
+    changed = _checked(Params, merged(params.model_dump(mode="json", by_alias=True), params.evidence[name]), where)
+    if len(changed.scenarios) != 1:
+        raise InputError(f"{where}: expected one scenario, got {', '.join(changed.scenarios)}")
+    return changed
 
 
 def merged(base: Any, changes: Any) -> Any:

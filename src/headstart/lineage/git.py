@@ -24,6 +24,11 @@ def untracked(root: Path, path: str) -> tuple[str, ...]:
     return tuple(name for name in text.split("\0") if name)
 
 
+def tracked(root: Path, *paths: str) -> tuple[str, ...]:
+    """Files that git tracks at or below the paths; a path may be any pathspec of git."""
+    return tuple(name for name in _git(root, "ls-files", "-z", "--", *paths).decode().split("\0") if name)
+
+
 def versions(root: Path, path: str) -> list[tuple[str, bytes]]:
     """(revision, content) of a file in every commit behind HEAD that changed it, newest first; commits without it are left out."""
     revisions = _git(root, "log", "--full-history", "--format=%H", "HEAD", "--", path).decode().split()

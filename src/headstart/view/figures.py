@@ -38,17 +38,27 @@ def learning_curves(arms: Sequence[ArmRuns], target: Target, limits: ComparisonL
     figure = Figure(figsize=(9.2, 3.9), layout="constrained")
     panels = figure.subplots(1, 2)
     bands = {arm.arm: curve_bands(arm, target.mode, limits.resamples, limits.seed) for arm in arms}
-    lines = (("return", "mean return", target.return_mean), ("success", "success rate", target.success_rate))
-    for axes, (measure, label, wanted) in zip(panels, lines, strict=True):
+    for axes, (measure, label, wanted) in zip(panels, _panels(target), strict=True):
         for arm, style in zip(arms, ARM_STYLES, strict=False):
             _seeds(axes, arm, measure, target, style)
             _band(axes, bands[arm.arm][measure], style, wide=len(arm.runs) >= limits.pairs_for_interval)
-        _levels(axes, wanted, rate(expert, measure))
-        _frame(axes, "env steps", label)
-        axes.xaxis.set_major_formatter(FuncFormatter(_steps))
-        axes.set_xlim(left=0)
+        _curve_frame(axes, label, wanted, rate(expert, measure))
     panels[1].set_ylim(-0.03, 1.03)
     figure.legend(handles=_legend(arms, target), loc="outside upper left", ncols=len(arms) + 1, frameon=False, fontsize=9)
+    return figure
+
+
+def learning_bands(found: Comparison, expert: Score) -> Figure:
+    """`learning_curves` of the two arms of a comparison that keeps no single seeds: bands only."""
+    figure = Figure(figsize=(9.2, 3.4), layout="constrained")
+    panels, target, both = figure.subplots(1, 2), found.target, (found.scratch, found.candidate)
+    for axes, (measure, label, wanted) in zip(panels, _panels(target), strict=True):
+        for arm, style in zip(both, ARM_STYLES, strict=False):
+            _band(axes, arm.curves[measure], style, wide=arm.reached.runs >= found.limits.pairs_for_interval)
+        _curve_frame(axes, label, wanted, rate(expert, measure))
+    panels[1].set_ylim(-0.03, 1.03)
+    handles = [_line(style, f"{arm.arm}, {arm.reached.runs} seeds") for arm, style in zip(both, ARM_STYLES, strict=False)]
+    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
     return figure
 
 
@@ -109,6 +119,18 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def _panels(target: Target) -> tuple[tuple[str, str, float | None], ...]:
+    """Measure, label and what the target asks of it, panel by panel."""
+    return (("return", "mean return", target.return_mean), ("success", "success rate", target.success_rate))
+
+
+def _curve_frame(axes: Axes, label: str, wanted: float | None, expert: float) -> None:
+    _levels(axes, wanted, expert)
+    _frame(axes, "env steps", label)
+    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
+    axes.set_xlim(left=0)
+
+
 def _seeds(axes: Axes, arm: ArmRuns, measure: str, target: Target, style: Style) -> None:
     """A thin line a seed; an open arrow at the end of one that never reached the target."""
     for run in arm.runs:
@@ -155,13 +177,14 @@ def _levels(axes: Axes, wanted: float | None, expert: float) -> None:
 
 
 def _legend(arms: Sequence[ArmRuns], target: Target) -> list[Line2D]:
-    handles = [
-        Line2D([], [], color=colour, linestyle=dash, linewidth=2.2, label=f"{arm.arm}, {len(arm.runs)} seeds")
-        for arm, (colour, dash) in zip(arms, ARM_STYLES, strict=False)
-    ]
+    handles = [_line(style, f"{arm.arm}, {len(arm.runs)} seeds") for arm, style in zip(arms, ARM_STYLES, strict=False)]
     if any(_is_censored(run, target, arm) for arm in arms for run in arm.runs):
         handles.append(_handle(">", FAINT, "white", "a seed that never reached the target"))
     return handles
+
+
+def _line(style: Style, label: str) -> Line2D:
+    return Line2D([], [], color=style[0], linestyle=style[1], linewidth=2.2, label=label)
 
 
 def _is_censored(run: SeedRun, target: Target, arm: ArmRuns) -> bool:

@@ -12,6 +12,7 @@ from headstart.errors import InputError
 from headstart.govern.comparison import Comparison
 from headstart.govern.findings import ArmSummary
 from headstart.govern.shift_findings import ShiftFindings
+from headstart.govern.target import Target
 from headstart.govern.verdict import Verdict
 from headstart.records.clone import CloneReport
 from headstart.records.expert import ExpertPolicy
@@ -44,8 +45,8 @@ def report(root: Path, scenario: str) -> str:
     """The whole report of one scenario."""
     comparisons = _comparisons(root, scenario)
     parts = [f"# {scenario}"]
-    parts += [] if _can_draw() else [NO_FIGURES]
-    parts += [_comparison(comparison, _arms(root, comparison) if _can_draw() else ()) for comparison in comparisons]
+    parts += [] if can_draw() else [NO_FIGURES]
+    parts += [_comparison(comparison, _arms(root, comparison) if can_draw() else ()) for comparison in comparisons]
     shift = _shift(root, scenario)
     parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario), _cloning(root, scenario)]
     parts += [_honesty(comparisons, shift)]
@@ -54,7 +55,7 @@ def report(root: Path, scenario: str) -> str:
 
 def figures(root: Path, scenario: str) -> dict[str, bytes]:
     """File name → PNG of every figure that the report shows; none where matplotlib is not installed."""
-    if not _can_draw():
+    if not can_draw():
         return {}
     from headstart.view.figures import confusion, learning_curves, png, steps_to_target
 
@@ -71,7 +72,7 @@ def figures(root: Path, scenario: str) -> dict[str, bytes]:
     return drawn
 
 
-def _can_draw() -> bool:
+def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
@@ -108,19 +109,13 @@ def _others(models: Path, found: Comparison) -> list[str]:
 
 def _comparison(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     target = found.target
-    wants = [f"success ≥ {target.success_rate}"]
-    wants += [f"mean return ≥ {target.return_mean}"] if target.return_mean is not None else []
-    wants += [f"mean {name} ≥ {least:g}" for name, least in target.measures.items()]
-    wants += [f"harm ≤ {target.harm_rate}"] if target.harm_rate is not None else []
     lines = [
         f"## {target.name}: {found.verdict.outcome}",
         "",
-        f"Target: {', '.join(wants)}, {target.mode} policy, {target.consecutive} evaluations in a row. {headline(found)}",
+        f"Target: {target_text(target)}. {headline(found)}",
         *(f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons),
         "",
-        "| arm | seeds at the target | median env steps to it | success, sampled | success, deterministic | harm, sampled | return (IQM) |",
-        "|---|---|---|---|---|---|---|",
-        *(_arm(arm) for arm in ([found.candidate, found.scratch] if found.pairs else [found.candidate])),
+        *arms_table(found),
     ]
     if arms:
         lines += ["", f"![Learning curves, target {target.name}](curves_{target.name}.png)", "", curves_caption(found, arms)]
@@ -136,6 +131,15 @@ def _comparison(found: Comparison, arms: Sequence[ArmRuns]) -> str:
         if _any_censored(found):
             lines += ["", "`>`: not reached within the steps that the run was watched for (censored)."]
     return "\n".join(lines)
+
+
+def target_text(target: Target) -> str:
+    """What the target asks for, as an enumeration."""
+    wants = [f"success ≥ {target.success_rate}"]
+    wants += [f"mean return ≥ {target.return_mean}"] if target.return_mean is not None else []
+    wants += [f"mean {name} ≥ {least:g}" for name, least in target.measures.items()]
+    wants += [f"harm ≤ {target.harm_rate}"] if target.harm_rate is not None else []
+    return f"{', '.join(wants)}, {target.mode} policy, {target.consecutive} evaluations in a row"
 
 
 def headline(found: Comparison) -> str:
@@ -195,6 +199,15 @@ def confusion_caption(clone: CloneReport) -> str:
     )
 
 
+def arms_table(found: Comparison) -> list[str]:
+    """Lines of Markdown: what each arm reached, and its exam."""
+    return [
+        "| arm | seeds at the target | median env steps to it | success, sampled | success, deterministic | harm, sampled | return (IQM) |",
+        "|---|---|---|---|---|---|---|",
+        *(_arm(arm) for arm in ([found.candidate, found.scratch] if found.pairs else [found.candidate])),
+    ]
+
+
 def _arm(arm: ArmSummary) -> str:
     sampled, greedy = arm.exams["sampled"], arm.exams["deterministic"]
     reached = f"{arm.reached.runs - arm.reached.censored} of {arm.reached.runs}"
@@ -237,7 +250,7 @@ def _cloning(root: Path, scenario: str) -> str:
         f"In closed loop {clone.success} of {clone.episodes} worlds succeed (expert {expert.success}), "
         f"{clone.harm} with harm (expert {expert.harm}), return {clone.return_mean:.3f} (expert {expert.return_mean:.3f}).",
     ]
-    if report.confusion and _can_draw():
+    if report.confusion and can_draw():
         lines += ["", "![What the clone does where the expert acts](confusion.png)", "", confusion_caption(report)]
     if report.per_action:
         lines += ["", "| action | held-out decisions | recall | precision | F1 |", "|---|---|---|---|---|"]

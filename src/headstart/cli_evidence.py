@@ -1,0 +1,211 @@
+"""`headstart evidence` runs the full comparison, one DVC experiment after the other; `headstart results` writes docs/results.md from its
+records.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headstart.errors import GateFailed, InputError
+
+if TYPE_CHECKING:
+    from headstart.govern.experiment import ExperimentRecord, Machine
+    from headstart.params import Params
+
+RECORDS, RESULTS = Path("reports/evidence"), Path("docs/results.md")
+WRITTEN_HERE = ("reports/evidence", "docs", "README.md")  # what may differ from the commit that an experiment names
+CPU_INFO = Path("/proc/cpuinfo")  # of Linux
+
+
+def evidence(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Of `evidence` in params.yaml; all.")
+    ] = None,
+) -> None:
+    """Run the experiments of the full comparison that are not on record with today's code and settings: reports/evidence."""
+    from headstart.errors import HeadstartError
+    from headstart.lineage.git import changes, head
+    from headstart.params import load_params
+    from headstart.records.files import write_record
+
+    params, root = load_params(), Path()
+    chosen = {name: settings_sha256(params, name) for name in names or params.evidence}
+    missed = []
+    for name, settings in chosen.items():
+        if is_current(recorded(name), root, settings):
+            typer.echo(f"{name}: on record, with today's code and settings")
+            continue
+        if changed := changes(root, without=WRITTEN_HERE):
+            raise InputError(
+                f"{', '.join(changed[:5])}: expected what is committed, since a record names a commit; `git commit` first"
+            )
+        command = experiment_command(name, params.evidence[name])
+        typer.echo(f"{name}: {shlex.join(command)}")
+        try:
+            run_experiment(name, command)
+            record = read_experiment(name, params, shlex.join(command), head(root), settings)
+        except HeadstartError as error:  # the others are run all the same
+            typer.echo(f"error: {name}: {error}", err=True)
+            missed.append(name)
+            continue
+        write_record(RECORDS / f"{name}.json", record)
+        typer.echo(f"{name}: {record.comparisons[record.headline].verdict.outcome}, {RECORDS / name}.json")
+    if missed:
+        raise GateFailed(
+            f"{', '.join(missed)}: expected a comparison, got none; `headstart evidence {' '.join(missed)}` runs them again"
+        )
+    typer.echo("`headstart results` writes docs/results.md from the records")
+
+
+def results() -> None:
+    """Write docs/results.md and its figures from the records in reports/evidence; what stands there is what they say."""
+    from headstart.params import load_params
+    from headstart.records.files import write_bytes
+    from headstart.view.results import figures, page
+
+    params, root = load_params(), Path()
+    records = [record for name in params.evidence if (record := recorded(name))]
+    if not records:
+        raise InputError(f"{RECORDS}: expected records of experiments, found none; `headstart evidence` makes them")
+    current = {record.name: is_current(record, root, settings_sha256(params, record.name)) for record in records}
+    for name, picture in figures(records).items():
+        write_bytes(RESULTS.parent / name, picture)
+        typer.echo(RESULTS.parent / name)
+    write_bytes(RESULTS, page(records, current).encode())
+    typer.echo(RESULTS)
+
+
+# --- one experiment ---------------------------------------------------------------------------------------------------
+
+
+def experiment_command(name: str, changes: dict[str, Any]) -> list[str]:
+    """`dvc exp run` in a folder of its own, with the experiment's changes of params.yaml as -S options."""
+    options = [part for path, value in flat(changes) for part in ("-S", f"{path}={_hydra(value)}")]
+    return ["dvc", "exp", "run", "--temp", "--name", experiment(name), *options]
+
+
+def experiment(name: str) -> str:
+    """What DVC calls it."""
+    return f"evidence-{name}"
+
+
+def flat(changes: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """{a: {b: 1}} → ("a.b", 1)."""
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
+
+
+def _hydra(value: Any) -> str:
+    """A value as `-S` reads it."""
+    return value if isinstance(value, str) else json.dumps(value, separators=(",", ":")).replace('"', "")
+
+
+def run_experiment(name: str, command: list[str]) -> None:
+    """Run it in place of one of the same name; DVC takes every stage that did not change from its run cache."""
+    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], capture_output=True, text=True)
+    if experiment(name) in listed.stdout.split():
+        subprocess.run(["dvc", "exp", "remove", "--quiet", experiment(name)], check=False)
+    if code := subprocess.run(command, stdout=sys.stderr).returncode:
+        raise InputError(f"expected dvc to end with 0, got {code}; stages that ended are kept, and are not run again")
+
+
+def read_experiment(name: str, params: "Params", command: str, commit: str, settings: str) -> "ExperimentRecord":
+    """What the experiment left in DVC's cache, as a record."""
+    from dvc.api import DVCFileSystem
+
+    from headstart.govern.comparison import Comparison
+    from headstart.govern.experiment import ExperimentRecord
+    from headstart.lineage.code import code_sha256
+    from headstart.params import for_scenario, headline_target, load_scenario, of_experiment
+    from headstart.records.clone import CloneReport
+    from headstart.records.expert import ExpertPolicy
+    from headstart.records.files import read_record
+    from headstart.records.provenance import utc_text
+
+    changed = of_experiment(params, name)
+    scenario = load_scenario(changed.scenarios[0])
+    files = DVCFileSystem(".", rev=experiment(name))
+    with TemporaryDirectory() as folder:
+        left = Path(folder)
+        for path in (f"reports/evaluate/{scenario.name}", f"reports/{scenario.name}/bc_train", f"models/{scenario.name}/expert"):
+            files.get(path, str(left / path), recursive=True)
+        compared = {
+            target: read_record(left / "reports/evaluate" / scenario.name / f"{target}.json", Comparison)
+            for target in scenario.targets
+        }
+        return ExperimentRecord(
+            name=name,
+            scenario=scenario.name,
+            seeds=for_scenario(changed, scenario).seeds,
+            command=command,
+            commit=commit,
+            machine=this_machine(),
+            finished_at=utc_text(datetime.now(UTC)),
+            code_sha256=code_sha256(Path()),
+            settings_sha256=settings,
+            expert=read_record(left / "models" / scenario.name / "expert/expert.json", ExpertPolicy),
+            clone=read_record(left / "reports" / scenario.name / "bc_train/metrics.json", CloneReport),
+            headline=headline_target(changed, scenario),
+            comparisons=compared,
+        )
+
+
+def this_machine() -> "Machine":
+    """The processor as Linux names it, else as Python does."""
+    from headstart.govern.experiment import Machine
+
+    lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return Machine(
+        processor=named[0] if named else platform.processor() or platform.machine(),
+        cores=os.cpu_count() or 1,
+        python=platform.python_version(),
+        torch=importlib.metadata.version("torch"),
+    )
+
+
+# --- what is on record ------------------------------------------------------------------------------------------------
+
+
+def recorded(name: str) -> "ExperimentRecord | None":
+    """The record of an experiment; None where it was not run yet."""
+    from headstart.govern.experiment import ExperimentRecord
+    from headstart.records.files import read_record
+
+    path = RECORDS / f"{name}.json"
+    return read_record(path, ExperimentRecord) if path.exists() else None
+
+
+def is_current(record: "ExperimentRecord | None", root: Path, settings: str) -> bool:
+    """Would it run with the same code and settings today?"""
+    from headstart.lineage.code import code_sha256
+
+    return record is not None and record.settings_sha256 == settings and record.code_sha256 == code_sha256(root)
+
+
+def settings_sha256(params: "Params", name: str) -> str:
+    """SHA-256 of all that params.yaml and the scenario's file say of an experiment's two arms, except how many processes it may use."""
+    from headstart.params import for_scenario, load_scenario, of_experiment
+    from headstart.records.strict_json import sha256_json
+
+    changed = of_experiment(params, name)
+    scenario = load_scenario(changed.scenarios[0])
+    settings = for_scenario(changed, scenario).model_dump(
+        mode="json", by_alias=True, exclude={"processes", "evidence", "promotion"}
+    )
+    settings["arms"] = {arm: settings["arms"][arm] for arm in ("scratch", changed.candidate)}
+    return sha256_json({"params": settings, "scenario": scenario.model_dump(mode="json")})

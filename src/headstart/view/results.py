@@ -1,0 +1,118 @@
+"""docs/results.md: what the experiments of the full comparison found, from their records in git; no figure in it is typed by hand."""
+
+from collections.abc import Mapping, Sequence
+
+from headstart.govern.experiment import ExperimentRecord, Machine
+from headstart.records.runs import Score
+from headstart.view.report import arms_table, can_draw, target_text
+from headstart.view.summary import verdict_sentence
+
+HEAD = """# Results
+
+For whoever wants to know what was measured, on which commit and machine, and how to repeat it.
+
+`headstart results` writes this page from the records in `reports/evidence/`; `headstart evidence` makes a record by running the command
+that stands with each experiment. [Concepts](concepts.md) says how arms are compared. The ratio is the candidate's steps to the target divided
+by scratch's, the geometric mean over matched seeds, with its one-sided 95 % upper bound; `≤` where some seed of scratch did not get there
+within its budget. Exam: the last checkpoint of every seed, sampled policy, on worlds that nothing else uses.
+"""
+CHANGED = "its code or settings have changed since"
+
+
+def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool]) -> str:
+    """The whole page; `current` says of each record whether it would run with the same code and settings today."""
+    rows = [
+        "| experiment | verdict | candidate | ratio, bound | success | harm | return | steps (median) | scratch: success | return | steps "
+        "| commit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        *(_row(record, current[record.name]) for record in records),
+    ]
+    return "\n".join([HEAD, *rows, "", *(section(record, current[record.name]) for record in records)])
+
+
+def figures(records: Sequence[ExperimentRecord]) -> dict[str, bytes]:
+    """File name → PNG: the learning curves of every experiment's headline target; none where matplotlib is not installed."""
+    if not can_draw():
+        return {}
+    from headstart.view.figures import learning_bands, png
+
+    return {picture(record): png(learning_bands(record.comparisons[record.headline], record.expert.score)) for record in records}
+
+
+def picture(record: ExperimentRecord) -> str:
+    """Beside the page."""
+    return f"pictures/{record.name}.png"
+
+
+def _row(record: ExperimentRecord, current: bool) -> str:
+    found = record.comparisons[record.headline]
+    exams = [_exam(arm.exams["sampled"].success / arm.exams["sampled"].episodes) for arm in (found.candidate, found.scratch)]
+    harm = _exam(found.candidate.exams["sampled"].harm / found.candidate.exams["sampled"].episodes)
+    returns = [f"{arm.exams['sampled'].return_iqm:.2f}" for arm in (found.candidate, found.scratch)]
+    steps = [
+        "–" if arm.reached.median_steps is None else f"{arm.reached.median_steps:,.0f}"
+        for arm in (found.candidate, found.scratch)
+    ]
+    ratio = found.online
+    bound = "–" if ratio is None else f"{'≤ ' if ratio.is_bound else ''}{ratio.geometric_mean:.3f}, {_bound(ratio.upper)}"
+    commit = f"`{record.commit[:7]}`{'' if current else ' (changed since)'}"
+    link = f"[{record.name}](#{record.name})"
+    return (
+        f"| {link} | {found.verdict.outcome} | `{found.candidate.arm}` | {bound} | {exams[0]} | {harm} | {returns[0]} | {steps[0]} "
+        f"| {exams[1]} | {returns[1]} | {steps[1]} | {commit} |"
+    )
+
+
+def section(record: ExperimentRecord, current: bool) -> str:
+    """One experiment: how to repeat it, its expert and clone, every target."""
+    found = record.comparisons[record.headline]
+    expert, clone = record.expert.score, record.clone.closed_loop["sampled"]
+    f1 = "" if record.clone.macro_f1 is None else f", macro-F1 {record.clone.macro_f1:.3f}"
+    lines = [
+        f"## {record.name}",
+        "",
+        f"**{found.verdict.outcome}**: {verdict_sentence(found)}",
+        "",
+        f"    {record.command}",
+        "",
+        f"Commit `{record.commit[:12]}`{'' if current else f', {CHANGED}'}; {record.finished_at[:10]}; {machine_text(record.machine)}; "
+        f"seeds {_seeds(record.seeds)}; up to {found.scratch.curves['success'].env_steps[-1]:,} env steps a seed of scratch.",
+        "",
+        f"Expert ({record.expert.kind}): {_score(expert)}. Clone: held-out accuracy {record.clone.accuracy:.3f} (best constant action "
+        f"{record.clone.constant_accuracy:.3f}){f1}; by itself: {_score(clone)}.",
+        "",
+        f"![Learning curves of {record.name}]({picture(record)})",
+    ]
+    for name, comparison in record.comparisons.items():
+        lines += [
+            "",
+            f"### {record.name}: {name}",
+            "",
+            f"{comparison.verdict.outcome}. Target: {target_text(comparison.target)}.",
+        ]
+        lines += [f"* {reason.outcome}: {reason.text}" for reason in comparison.verdict.reasons]
+        lines += ["", *arms_table(comparison)]
+    return "\n".join([*lines, ""])
+
+
+def machine_text(machine: Machine) -> str:
+    """Processor, cores and versions."""
+    return f"{machine.processor}, {machine.cores} cores, Python {machine.python}, torch {machine.torch}"
+
+
+def _score(score: Score) -> str:
+    success, harm = score.success / score.episodes, score.harm / score.episodes
+    return f"success {success:.3f}, harm {harm:.3f}, return {score.return_mean:.3f} (n = {score.episodes:,})"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    whole = list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]}–{seeds[-1]}" if list(seeds) == whole and len(seeds) > 2 else ", ".join(map(str, seeds))
+
+
+def _exam(share: float) -> str:
+    return f"{share:.3f}"
+
+
+def _bound(upper: float | None) -> str:
+    return "no bound" if upper is None else f"{upper:.3f}"

@@ -1,0 +1,57 @@
+"""The end of a pipeline in the lines that one reads: the verdict in a sentence, both arms, where to look, what to type next."""
+
+import textwrap
+from pathlib import Path
+
+from headstart.govern.candidate import best_run
+from headstart.govern.comparison import Comparison
+from headstart.govern.findings import ArmSummary
+from headstart.params import headline_target, load_params, load_scenario
+from headstart.records.files import read_record
+from headstart.records.runs import ArmRuns
+
+WIDTH = 80
+
+
+def summary(root: Path, scenario: str) -> str:
+    """What `evaluate` found for the scenario's headline target."""
+    target = headline_target(load_params(root / "params.yaml"), load_scenario(scenario, root / "scenarios"))
+    found = read_record(root / "reports/evaluate" / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
+    arms = [found.candidate, found.scratch] if found.pairs else [found.candidate]
+    report = Path("reports") / scenario / "report.md"
+    lines = textwrap.wrap(f"{found.verdict.outcome}: {verdict_sentence(found)}", WIDTH)
+    lines += [f"{'':14}{'success':>9}{'harm':>8}{'return':>9}{'median steps to it':>21}{'seeds there':>14}"]
+    lines += [_arm(arm) for arm in arms]
+    lines += [f"read it: {report}, with curves_{target}.png and more figures", f"watch it: {_watch(root, found)}"]
+    return "\n".join(lines)
+
+
+def verdict_sentence(found: Comparison) -> str:
+    """One plain sentence, without the outcome: by how much the candidate was faster, or what stands in the way."""
+    name, target, ratio = found.candidate.arm, found.target.name, found.online
+    if found.verdict.reasons:
+        return f"{found.scenario}, {target}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
+    if ratio is None:
+        return f"{found.scenario}, {target}: {name} is not compared with itself."
+    most = "at most " if ratio.is_bound else ""
+    upper = "no bound" if ratio.upper is None else f"95 % upper bound {ratio.upper:.2f}"
+    return (
+        f"on {found.scenario}, {name} needed {most}{ratio.geometric_mean:.2f} of scratch's steps to reach {target} "
+        f"({upper}, limit {found.limits.ratio_max:.2f}, {ratio.n} matched seeds)."
+    )
+
+
+def _arm(arm: ArmSummary) -> str:
+    exam, reached = arm.exams["sampled"], arm.reached
+    success, harm = exam.success / exam.episodes, exam.harm / exam.episodes
+    steps = "fewer than half" if reached.median_steps is None else f"{reached.median_steps:,.0f}"
+    there = f"{reached.runs - reached.censored} of {reached.runs}"
+    return f"  {arm.arm:<12}{success:9.3f}{harm:8.3f}{exam.return_iqm:9.2f}{steps:>21}{there:>14}"
+
+
+def _watch(root: Path, found: Comparison) -> str:
+    """The command that plays the seed whose last evaluation was best."""
+    arm = found.candidate.arm
+    folder = Path("models") / found.scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
+    best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
+    return f"headstart play {found.scenario} --policy {folder}/seed-{best.seed}"
