@@ -113,8 +113,8 @@ def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
     [
         (["capture", "queue_conflit"], 2, "no scenario 'queue_conflit' (did you mean 'queue_conflict'?); scenarios/ has"),
         (["capture", "../params"], 2, "no scenario '../params'"),
-        (["report"], 3, "reports/evaluate: expected comparisons; `dvc repro` makes them"),
-        (["evaluate"], 3, "baseline/runs.json: expected a file, found none"),
+        (["report"], 3, "reports/evaluate/queue_conflict: expected comparisons; `dvc repro` makes them"),
+        (["evaluate", "queue_conflict"], 3, "baseline/runs.json: expected a file, found none"),
         (["curate", "queue_conflict"], 3, "expected"),
         (
             ["release", "record", "queue_conflict", "--by", "Ada"],
@@ -166,7 +166,7 @@ def test_a_wrong_call_exits_with_2_and_no_traceback(command, arguments: list[str
 def test_a_params_file_that_is_no_yaml_is_named(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
     (in_project / "params.yaml").write_text("seeds: [0, 1\n")
 
-    code, _, err = command("evaluate")
+    code, _, err = command("evaluate", "queue_conflict")
 
     assert code == 3
     assert err.startswith("error: params.yaml: not readable as YAML")

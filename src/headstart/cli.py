@@ -110,19 +110,21 @@ def anneal(scenario: Scenario, arm: str) -> None:
 
 
 @app.command()
-def evaluate() -> None:
-    """Compare the candidate with scratch: reports/metrics.json."""
-    _run("evaluate")
+def evaluate(scenario: Scenario) -> None:
+    """Compare the candidate with scratch: reports/evaluate/<scenario>."""
+    _run("evaluate", scenario)
 
 
 @app.command()
 def report() -> None:
-    """Write reports/<scenario>/report.md for every scenario, and say in five lines what stands in it."""
-    from headstart.view.report import write_reports
+    """Write reports/<scenario>/report.md for the scenarios of params.yaml, and say in a few lines what stands in it."""
+    from headstart.params import load_params
+    from headstart.view.report import write_report
     from headstart.view.summary import summary
 
-    for path in write_reports(Path()):
-        typer.echo(summary(Path(), path.parent.name))
+    for scenario in load_params().scenarios:
+        write_report(Path(), scenario)
+        typer.echo(summary(Path(), scenario))
 
 
 app.command()(play)

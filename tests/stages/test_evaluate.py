@@ -85,7 +85,7 @@ def compared(target: str) -> Comparison:
 
 
 def test_a_head_start_that_carries_over_passes_and_leaves_its_findings(project: Callable[..., Params]) -> None:
-    evaluate(project(facts(95), facts(90)))
+    evaluate(project(facts(95), facts(90)), load_scenario("queue_conflict"))
 
     headline = compared("beyond_expert")
     assert headline.verdict.outcome == Outcome.PASS
@@ -96,16 +96,16 @@ def test_a_head_start_that_carries_over_passes_and_leaves_its_findings(project: 
 
 
 def test_a_head_start_that_is_lost_on_a_variant_fails(project: Callable[..., Params]) -> None:
-    evaluate(project(facts(60), facts(90)))
+    evaluate(project(facts(60), facts(90)), load_scenario("queue_conflict"))
 
     for target in ("beyond_expert", "expert_level"):  # nobody goes past the loss by promoting on the easier target
         reasons = {reason.code: reason.outcome for reason in compared(target).verdict.reasons}
         assert reasons == {"shift-crowded-scratch": Outcome.FAIL, "shift-crowded-clone": Outcome.FAIL}
-    assert json.loads(Path("reports/metrics.json").read_text())["queue_conflict"]["verdict"] == "FAIL"
+    assert json.loads(Path("reports/metrics/queue_conflict.json").read_text())["queue_conflict"]["verdict"] == "FAIL"
 
 
 def test_older_runs_without_facts_hold_and_say_so(project: Callable[..., Params]) -> None:
-    line = evaluate(project(None, None))
+    line = evaluate(project(None, None), load_scenario("queue_conflict"))
 
     assert compared("beyond_expert").verdict.outcome == Outcome.HOLD
     assert "HOLD: distribution shift not measured: pretrained left no facts" in line
@@ -113,13 +113,13 @@ def test_older_runs_without_facts_hold_and_say_so(project: Callable[..., Params]
 
 
 def test_a_design_without_variant_worlds_does_not_ask(project: Callable[..., Params]) -> None:
-    evaluate(project(None, None, variant_worlds=0))
+    evaluate(project(None, None, variant_worlds=0), load_scenario("queue_conflict"))
 
     assert compared("beyond_expert").verdict.outcome == Outcome.PASS
     assert not Path("reports/evaluate/queue_conflict/shift.json").exists()
 
 
 def test_the_baseline_alone_is_not_asked_for_shift(project: Callable[..., Params]) -> None:
-    evaluate(project(facts(95), facts(90)).model_copy(update={"candidate": "scratch"}))
+    evaluate(project(facts(95), facts(90)).model_copy(update={"candidate": "scratch"}), load_scenario("queue_conflict"))
 
     assert [reason.code for reason in compared("beyond_expert").verdict.reasons] == ["pairs-missing"]

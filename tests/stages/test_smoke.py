@@ -33,7 +33,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     names = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
     for name in filter(None, names):
-        if (ROOT / name).is_file() and name not in ("dvc.lock", "data/catalogue.json", "reports/metrics.json"):
+        if (ROOT / name).is_file() and name not in ("dvc.lock", "data/catalogue.json", "reports/metrics/queue_conflict.json"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     params = yaml.safe_load((folder / "params.yaml").read_text())
@@ -63,7 +63,7 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
 
 
 def test_every_stage_leaves_its_outputs(clone: Path) -> None:
-    metrics = json.loads((clone / "reports/metrics.json").read_text())["queue_conflict"]
+    metrics = json.loads((clone / "reports/metrics/queue_conflict.json").read_text())["queue_conflict"]
     assert metrics["verdict"] in ("HOLD", "FAIL")  # two seeds prove nothing
     assert (clone / "reports/plots/queue_conflict.tsv").read_text().startswith("arm\tenv_steps")
     catalogue = json.loads((clone / "data/catalogue.json").read_text())
@@ -132,6 +132,6 @@ def test_a_missing_input_is_named_without_a_traceback(clone: Path, tmp_path: Pat
 def test_an_unknown_key_is_named_with_its_neighbour(clone: Path, tmp_path: Path) -> None:
     params = (clone / "params.yaml").read_text().replace("shard_worlds:", "shard_world:")
     (tmp_path / "params.yaml").write_text(params)
-    out = run(tmp_path, sys.executable, "-m", "headstart.stages.evaluate", ok=False)
+    out = run(tmp_path, sys.executable, "-m", "headstart.stages.evaluate", "queue_conflict", ok=False)
     assert "capture.shard_world" in out
     assert "did you mean 'shard_worlds'?" in out

@@ -11,7 +11,7 @@ from headstart.errors import InputError
 from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
 from headstart.records.files import write_record
 from headstart.records.runs import ArmRuns
-from headstart.view.report import NO_FIGURES, report, write_reports
+from headstart.view.report import NO_FIGURES, report, write_report
 
 Results = Callable[..., Path]
 FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
@@ -60,7 +60,7 @@ def test_a_number_that_is_missing_is_said_and_never_zero(results: Results) -> No
 def test_the_baseline_alone_has_no_pairs_and_no_figure_of_them(results: Results) -> None:
     root = results(FAST, SLOW, against_itself=True)
 
-    (path,) = write_reports(root)
+    path = write_report(root, "walk")
 
     assert "No ratio: the baseline is not compared with itself." in path.read_text()
     assert not path.with_name("steps_beyond.png").exists()
@@ -69,7 +69,7 @@ def test_the_baseline_alone_has_no_pairs_and_no_figure_of_them(results: Results)
 def test_continuous_actions_have_no_table_and_no_matrix(results: Results) -> None:
     root = results(FAST, SLOW, continuous=True)
 
-    (path,) = write_reports(root)
+    path = write_report(root, "walk")
 
     assert "Held-out accuracy 0.800 (best constant action: 0.700). In closed loop" in path.read_text()
     assert "| action |" not in path.read_text()
@@ -93,7 +93,7 @@ def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
 def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Results) -> None:
     root = results(FAST, [*SLOW[:5], *NEVER[:5]])
 
-    (path,) = write_reports(root)
+    path = write_report(root, "walk")
 
     text = path.read_text()
     names = re.findall(r"!\[[^]]+\]\(([^)]+)\)\n\n\*[^*]+\*", text)
@@ -106,10 +106,10 @@ def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Resul
 
 
 def test_equal_results_give_equal_bytes(results: Results) -> None:
-    (path,) = write_reports(results(FAST, SLOW))
+    path = write_report(results(FAST, SLOW), "walk")
     first = {file.name: file.read_bytes() for file in path.parent.glob("*.*")}
 
-    write_reports(path.parents[2])
+    write_report(path.parents[2], "walk")
 
     assert {file.name: file.read_bytes() for file in path.parent.glob("*.*")} == first
 
@@ -118,15 +118,15 @@ def test_an_arm_that_was_evaluated_otherwise_is_left_out_of_the_curves(
     results: Results, make_arm: Callable[..., ArmRuns]
 ) -> None:
     root = results(FAST, SLOW)
-    (path,) = write_reports(root)
+    path = write_report(root, "walk")
     two_arms = path.with_name("curves_beyond.png").read_bytes()
 
     write_record(root / "models/walk/anneal/other/runs.json", make_arm("other", FAST, exam_worlds=7))
-    write_reports(root)
+    write_report(root, "walk")
     assert path.with_name("curves_beyond.png").read_bytes() == two_arms
 
     write_record(root / "models/walk/anneal/ablation/runs.json", make_arm("ablation", FAST))
-    write_reports(root)
+    write_report(root, "walk")
     assert path.with_name("curves_beyond.png").read_bytes() != two_arms
 
 
@@ -135,7 +135,7 @@ def test_runs_that_changed_after_the_comparison_are_refused(results: Results, ma
     write_record(root / "models/walk/baseline/runs.json", make_arm("scratch", NEVER))
 
     with pytest.raises(InputError, match=r"baseline/runs\.json: expected the runs that were compared, found others"):
-        write_reports(root)
+        write_report(root, "walk")
 
 
 def test_without_matplotlib_the_report_is_written_and_says_how_to_get_figures(
@@ -143,7 +143,7 @@ def test_without_matplotlib_the_report_is_written_and_says_how_to_get_figures(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
 
-    (path,) = write_reports(results(FAST, SLOW))
+    path = write_report(results(FAST, SLOW), "walk")
 
     assert NO_FIGURES in path.read_text()
     assert "![" not in path.read_text()
@@ -156,7 +156,7 @@ def test_without_matplotlib_the_report_is_written_and_says_how_to_get_figures(
 
 def test_without_comparisons_the_command_that_makes_them_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected comparisons; `dvc repro` makes them"):
-        write_reports(tmp_path)
+        write_report(tmp_path, "walk")
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_missing_record_is_named_with_the_command_that_makes_it(results: Resul
     (root / path).unlink()
 
     with pytest.raises(InputError, match=f"{re.escape(path)}: expected a file, found none; `{command}` makes it"):
-        write_reports(root)
+        write_report(root, "walk")
 
 
 def test_a_record_with_a_wrong_field_is_named_with_the_field(results: Results) -> None:
@@ -181,4 +181,4 @@ def test_a_record_with_a_wrong_field_is_named_with_the_field(results: Results) -
     path.write_text(path.read_text().replace('"accuracy"', '"acuracy"'))
 
     with pytest.raises(InputError, match=r"metrics\.json: .*accuracy"):
-        write_reports(path.parents[3])
+        write_report(path.parents[3], "walk")

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the candidate beside scratch, for every scenario; reads what the arms left and trains nothing."""
+"""Stage `evaluate`: the candidate beside scratch on one scenario; reads what the arms left and trains nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -9,35 +9,31 @@ from headstart.govern.shift import find_shift
 from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
 from headstart.govern.target import Target
 from headstart.govern.verdict import Evidence
-from headstart.params import Params, Scenario, for_scenario, headline_target, load_scenario
+from headstart.params import Params, Scenario, headline_target
 from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.records.runs import ArmRuns
 from headstart.records.shift import CLONE_SHIFT, CloneShift
 from headstart.records.strict_json import pretty_json
 from headstart.stages.project import MODELS, REPORTS, main
 
-METRICS, COMPARISONS, PLOTS = REPORTS / "metrics.json", REPORTS / "evaluate", REPORTS / "plots"
+METRICS, COMPARISONS, PLOTS = REPORTS / "metrics", REPORTS / "evaluate", REPORTS / "plots"
 
 
-def evaluate(params: Params) -> str:
-    """Writes reports/metrics.json (by scenario), reports/evaluate/<scenario>/<target>.json and shift.json, and curves in reports/plots."""
-    metrics, lines = {}, []
-    with fresh_directory(COMPARISONS) as folder, fresh_directory(PLOTS) as plots:
-        for name in params.scenarios:
-            scenario = load_scenario(name)
-            runs, evidence = read_arms(params, scenario)
-            shift = shift_of(params, scenario, runs)
-            compared = compare_arms(params, scenario, runs, evidence, shift)
-            if shift is not None:
-                write_record(folder / name / "shift.json", shift)
-            for target, comparison in compared.items():
-                write_record(folder / name / f"{target}.json", comparison)
-            headline = compared[headline_target(params, scenario)]
-            metrics[name] = summary(headline)
-            write_bytes(plots / f"{name}.tsv", curve_table(headline).encode())
-            lines.append(sentence(headline))
-    write_bytes(METRICS, pretty_json(metrics))
-    return "\n".join(lines)
+def evaluate(params: Params, scenario: Scenario) -> str:
+    """Writes reports/evaluate/<scenario>/<target>.json and shift.json, reports/metrics/<scenario>.json, and curves in reports/plots."""
+    runs, evidence = read_arms(params, scenario)
+    shift = shift_of(params, scenario, runs)
+    compared = compare_arms(params, scenario, runs, evidence, shift)
+    headline = compared[headline_target(params, scenario)]
+    with fresh_directory(COMPARISONS / scenario.name) as folder:
+        if shift is not None:
+            write_record(folder / "shift.json", shift)
+        for target, comparison in compared.items():
+            write_record(folder / f"{target}.json", comparison)
+    write_bytes(PLOTS / f"{scenario.name}.tsv", curve_table(headline).encode())
+    # below the scenario's name, so that `dvc exp show` has a column of its own for each scenario
+    write_bytes(METRICS / f"{scenario.name}.json", pretty_json({scenario.name: summary(headline)}))
+    return sentence(headline)
 
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:
@@ -50,7 +46,7 @@ def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], l
 
 def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> ShiftFindings | None:
     """Distribution shift between the data and the candidate; None where the design does not ask for it, and for scratch by itself."""
-    if params.candidate == "scratch" or for_scenario(params, scenario).evaluation.variant_worlds == 0:
+    if params.candidate == "scratch" or params.evaluation.variant_worlds == 0:
         return None
     path = clone_path(scenario.name)
     clone = read_record(path, CloneShift) if path.exists() else None
@@ -120,4 +116,4 @@ def sentence(found: Comparison) -> str:
 
 
 if __name__ == "__main__":
-    main(evaluate, "")
+    main(evaluate)

@@ -21,24 +21,20 @@ from headstart.records.manifest import DatasetManifest
 from headstart.records.runs import ArmRuns
 from headstart.view.shift import shift_section
 
+COMPARISONS = Path("reports") / "evaluate"
 SHIFT = "shift.json"  # beside the comparisons
 NO_FIGURES = "No figures: matplotlib is not installed. `pip install 'headstart[view]'`, then `headstart report` again."
 
 
-def write_reports(root: Path) -> list[Path]:
-    """Write reports/<scenario>/report.md and its figures for every scenario that `evaluate` compared; returns the reports' paths."""
-    folder = root / "reports" / "evaluate"
-    scenarios = sorted(p.name for p in folder.glob("*") if p.is_dir())
-    if not scenarios:
-        raise InputError(f"{folder}: expected comparisons; `dvc repro` makes them")
-    written = []
-    for scenario in scenarios:
-        path = root / "reports" / scenario / "report.md"
-        for name, picture in figures(root, scenario).items():
-            write_bytes(path.with_name(name), picture)
-        write_bytes(path, report(root, scenario).encode())
-        written.append(path)
-    return written
+def write_report(root: Path, scenario: str) -> Path:
+    """Write reports/<scenario>/report.md and its figures; returns its path. InputError where `evaluate` has compared nothing."""
+    if not _comparisons(root, scenario):
+        raise InputError(f"{root / COMPARISONS / scenario}: expected comparisons; `dvc repro` makes them")
+    path = root / "reports" / scenario / "report.md"
+    for name, picture in figures(root, scenario).items():
+        write_bytes(path.with_name(name), picture)
+    write_bytes(path, report(root, scenario).encode())
+    return path
 
 
 def report(root: Path, scenario: str) -> str:
@@ -77,12 +73,12 @@ def can_draw() -> bool:
 
 
 def _comparisons(root: Path, scenario: str) -> list[Comparison]:
-    paths = sorted((root / "reports/evaluate" / scenario).glob("*.json"))
+    paths = sorted((root / COMPARISONS / scenario).glob("*.json"))
     return [read_record(path, Comparison) for path in paths if path.name != SHIFT]
 
 
 def _shift(root: Path, scenario: str) -> ShiftFindings | None:
-    path = root / "reports/evaluate" / scenario / SHIFT
+    path = root / COMPARISONS / scenario / SHIFT
     return read_record(path, ShiftFindings) if path.exists() else None
 
 
