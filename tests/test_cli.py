@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+import headstart
 from headstart import cli
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +24,9 @@ COMMANDS = [
     "evaluate",
     "play",
     "report",
+    "evidence",
+    "results",
+    "compile",
     "catalogue",
     "schedule",
     "drill",
@@ -114,6 +119,12 @@ def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
         (["capture", "queue_conflit"], 2, "no scenario 'queue_conflit' (did you mean 'queue_conflict'?); scenarios/ has"),
         (["capture", "../params"], 2, "no scenario '../params'"),
         (["report"], 3, "reports/evaluate/queue_conflict: expected comparisons; `dvc repro` makes them"),
+        (
+            ["expert", "queue_conflict", "--worlds", "-3"],
+            3,
+            "--worlds: expert.worlds: Input should be greater than or equal to 1, got -3",
+        ),
+        (["expert", "queue_conflict", "--worlds", "10000000000000"], 3, "less than or equal to 1000000"),
         (["evaluate", "queue_conflict"], 3, "baseline/runs.json: expected a file, found none"),
         (["curate", "queue_conflict"], 3, "expected"),
         (
@@ -161,6 +172,49 @@ def test_a_wrong_call_exits_with_2_and_no_traceback(command, arguments: list[str
     assert code == 2
     assert "Error" in err
     assert "Traceback" not in err
+
+
+def test_a_command_finds_the_project_from_any_folder_below_it(  # type: ignore[no-untyped-def]
+    command, in_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    below = in_project / "notes" / "today"
+    below.mkdir(parents=True)
+    monkeypatch.chdir(below)
+
+    code, out, _ = command("play", "queue_conflict", "--ticks", "0", "--png", "town.png")
+
+    assert (code, out) == (0, "notes/today/town.png\n")
+    assert (below / "town.png").exists()
+
+
+def test_outside_of_a_project_a_command_says_so(command, in_project: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(in_project.parent)
+
+    code, _, err = command("catalogue", "list")
+
+    assert code == 3
+    assert err == (
+        f"error: {in_project.parent}: expected a project, with params.yaml here or in a folder above, found none; go to your clone of it\n"
+    )
+
+
+def test_the_version_is_that_of_the_package(command) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = command("--version")
+    assert (code, out) == (0, f"headstart {headstart.__version__}\n")
+
+
+def test_a_new_network_and_the_expert_are_shown_side_by_side(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
+    code, out, _ = command("play", "queue_conflict", "--ticks", "3", "--against", "untrained", "--gif", "both.gif")
+
+    assert (code, out) == (0, "both.gif\n")
+    with Image.open(in_project / "both.gif") as picture:
+        assert picture.n_frames == 4  # type: ignore[attr-defined]
+
+
+def test_two_worlds_need_a_picture(command) -> None:  # type: ignore[no-untyped-def]
+    code, _, err = command("play", "queue_conflict", "--against", "untrained")
+    assert code == 2
+    assert "--against: expected --gif FILE beside it" in err
 
 
 def test_a_params_file_that_is_no_yaml_is_named(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]

@@ -41,7 +41,7 @@ def test_every_experiment_of_params_yaml_is_one_that_can_be_run(params: Params) 
 
 
 def test_an_unknown_experiment_is_named_with_its_neighbour(params: Params) -> None:
-    with pytest.raises(UsageError, match="no experiment 'queue_conflit' .did you mean 'queue_conflict'"):
+    with pytest.raises(UsageError, match=r"no experiment .queue_conflit. \(did you mean .queue_conflict."):
         of_experiment(params, "queue_conflit")
 
 

@@ -39,6 +39,15 @@ def test_a_value_out_of_range_is_named_with_what_came(tmp_path: Path) -> None:
         load_params(changed(tmp_path, bc_train={"learning_rate": 7}))
 
 
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("capture", "worlds", 10**13), ("capture", "worlds", 0), ("expert", "seed", 10**30), ("expert", "seed", -1)],
+)
+def test_worlds_and_seeds_that_no_machine_can_play_are_refused(tmp_path: Path, section: str, key: str, value: int) -> None:
+    with pytest.raises(InputError, match=rf"{section}\.{key}: .*got {value}"):
+        load_params(changed(tmp_path, **{section: {key: value}}))
+
+
 def test_an_arm_that_nobody_described_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="arm 'magic' is named but not described"):
         load_params(changed(tmp_path, candidate="magic"))

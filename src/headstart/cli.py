@@ -27,7 +27,6 @@ app.add_typer(schedule_app, name="schedule")
 app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
-MAX_WORLDS = 1_000_000  # of one purpose; beyond them begin the ids of another
 Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]
 
 
@@ -54,16 +53,18 @@ def _run(stage: str, *arguments: str) -> None:
 @app.command()
 def expert(
     scenario: Scenario,
-    worlds: Annotated[int | None, typer.Option(min=1, max=MAX_WORLDS, help="Episodes to judge it on.")] = None,
+    worlds: Annotated[int | None, typer.Option(help="Episodes to judge it on.")] = None,
     json: Annotated[bool, typer.Option("--json", help="The whole verdict.")] = False,
 ) -> None:
     """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
-    from headstart.params import for_scenario, load_params, load_scenario
+    from headstart.params import changed, for_scenario, load_params, load_scenario
     from headstart.stages.expert import judge_at_hand
 
     described = load_scenario(scenario)
     params = for_scenario(load_params(), described)
-    artefact, verdict = judge_at_hand(params, described, worlds or params.expert.worlds)
+    if worlds is not None:
+        params = changed(params, {"expert": {"worlds": worlds}}, "--worlds")
+    artefact, verdict = judge_at_hand(params, described, params.expert.worlds)
     if json:
         typer.echo(verdict.model_dump_json(indent=2))
         return

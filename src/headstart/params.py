@@ -7,7 +7,7 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -16,15 +16,17 @@ from headstart.errors import InputError, UsageError, nearest
 from headstart.schedule import MODES, Arm, Mode, Section
 
 MAX_YAML_BYTES = 1 << 20
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # of one purpose; beyond them begin the ids of another
 
 
 # --- params.yaml -----------------------------------------------------------------------------------------------------
 
 
 class ExpertParams(Section):
-    seed: int = Field(ge=0)
-    worlds: int = Field(ge=1)  # episodes on which the expert, or each seed of a learned one, is judged
-    seeds: tuple[int, ...] = (0, 1, 2)  # of a learned expert: every one is trained and judged
+    seed: Seed
+    worlds: Worlds  # episodes on which the expert, or each seed of a learned one, is judged
+    seeds: tuple[Seed, ...] = (0, 1, 2)  # of a learned expert: every one is trained and judged
     min_seeds: int = Field(default=3, ge=1)  # of a learned expert: fewer are no evidence
     train: Arm | None = None  # how a learned expert is trained; without it as the arm `scratch`
     plateau_evaluations: int = Field(
@@ -34,9 +36,9 @@ class ExpertParams(Section):
 
 
 class CaptureParams(Section):
-    seed: int = Field(ge=0)
-    worlds: int = Field(ge=1)  # one episode each
-    shard_worlds: int = Field(ge=1)
+    seed: Seed
+    worlds: Worlds  # one episode each
+    shard_worlds: Worlds
     noise: float = Field(default=0.3, ge=0)  # standard deviation that is added to executed actions that are reals
     noise_ticks: int = Field(default=1, ge=1)  # that a draw of it lasts: leaning one way for a while leads to other states
     slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
@@ -49,14 +51,14 @@ class CurateParams(Section):
     require_success: bool = True
     reject_harm: bool = True
     heldout_share: float = Field(gt=0, lt=1)  # of the worlds
-    seed: int = Field(ge=0)
+    seed: Seed
 
 
 class ValidateParams(Section):
     min_episodes: int = Field(ge=1)
     min_success_rate: float = Field(ge=0, le=1)  # one-sided 95 % lower bound
     max_majority_share: float = Field(gt=0, le=1)  # of one action among decision steps
-    replay_worlds: int = Field(ge=1)  # worlds whose recording is replayed
+    replay_worlds: Worlds  # worlds whose recording is replayed
 
 
 class NetworkParams(Section):
@@ -67,7 +69,7 @@ class NetworkParams(Section):
 
 
 class BCParams(Section):
-    seed: int = Field(ge=0)
+    seed: Seed
     episodes: int | None = Field(default=None, ge=2)  # of the recorded ones, both sides of the split together; None: all
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
@@ -81,7 +83,7 @@ class BCParams(Section):
     min_accuracy: float = Field(ge=0, le=1)
     min_macro_f1: float = Field(ge=0, le=1)
     success_margin: float = Field(ge=0, le=1)  # closed-loop success may be this much below the expert's
-    closed_loop_worlds: int = Field(ge=1)
+    closed_loop_worlds: Worlds
 
 
 class AnnealParams(Section):
@@ -91,11 +93,11 @@ class AnnealParams(Section):
 class EvaluationParams(Section):
     """The design of the comparison; fixed before a run starts and part of every run."""
 
-    seed: int = Field(ge=0)
-    worlds: int = Field(ge=1)  # episodes of one evaluation during training
+    seed: Seed
+    worlds: Worlds  # episodes of one evaluation during training
     every: int = Field(ge=1)  # env steps between two evaluations
-    exam_seed: int = Field(ge=0)
-    exam_worlds: int = Field(ge=1)  # episodes of the last checkpoint's exam, on other worlds
+    exam_seed: Seed
+    exam_worlds: Worlds  # episodes of the last checkpoint's exam, on other worlds
     variant_worlds: int = Field(default=256, ge=0, le=100_000)  # episodes on each held-out variant; 0: shift is not measured
 
 
@@ -114,7 +116,7 @@ class PromotionParams(Section):
 
 class Params(Section):
     scenarios: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
     candidate: str
     processes: int = Field(default=0, ge=0)  # 0: one for each core
     expert: ExpertParams
@@ -221,10 +223,12 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 def for_scenario(params: Params, scenario: Scenario) -> Params:
     """`params` with what the scenario's `recipe` says otherwise; InputError names a key that params.yaml does not have."""
-    if not scenario.recipe:
-        return params
-    content = merged(params.model_dump(mode="json", by_alias=True), scenario.recipe)
-    return _checked(Params, content, Path(f"{scenario.name}.yaml, recipe"))
+    return changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
+
+
+def changed(params: Params, changes: dict[str, Any], where: str) -> Params:
+    """`params` with `changes` laid over them; InputError begins with `where` and names what cannot be."""
+    return _checked(Params, merged(params.model_dump(mode="json", by_alias=True), changes), where)
 
 
 def of_experiment(params: Params, name: str) -> Params:
@@ -232,11 +236,11 @@ def of_experiment(params: Params, name: str) -> Params:
     if name not in params.evidence:
         known = params.evidence
         raise UsageError(f"no experiment {name!r}{nearest(name, known)}; params.yaml, evidence has {', '.join(known) or 'none'}")
-    where = Path(f"params.yaml, evidence.{name}")
-    changed = _checked(Params, merged(params.model_dump(mode="json", by_alias=True), params.evidence[name]), where)
-    if len(changed.scenarios) != 1:
-        raise InputError(f"{where}: expected one scenario, got {', '.join(changed.scenarios)}")
-    return changed
+    where = f"params.yaml, evidence.{name}"
+    experiment = changed(params, params.evidence[name], where)
+    if len(experiment.scenarios) != 1:
+        raise InputError(f"{where}: expected one scenario, got {', '.join(experiment.scenarios)}")
+    return experiment
 
 
 def merged(base: Any, changes: Any) -> Any:
@@ -298,12 +302,12 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _checked(model: type[S], content: dict[str, Any], path: Path) -> S:
+def _checked(model: type[S], content: dict[str, Any], where: Path | str) -> S:
     try:
         return model.model_validate(content)
     except ValidationError as error:
         lines = [_problem(model, item) for item in error.errors()]
-        raise InputError(f"{path}: " + "; ".join(lines)) from error
+        raise InputError(f"{where}: " + "; ".join(lines)) from error
 
 
 def _problem(model: type[Section], item: Any) -> str:

@@ -22,7 +22,7 @@ class Section(BaseModel):
 class PPOParams(Section):
     """Names and meaning as in Schulman et al. 2017 (PPO) and 2015 (GAE)."""
 
-    worlds: int = Field(default=64, ge=1)
+    worlds: int = Field(default=64, ge=1, le=1_000_000)
     rollout_ticks: int = Field(default=64, ge=1)
     num_epochs: int = Field(default=2, ge=1)
     mini_batch_size: int = Field(default=2048, ge=1)
