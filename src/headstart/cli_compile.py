@@ -1,4 +1,4 @@
-"""`headstart compile`: the rules of the town are compiled ahead of their first use; `make setup` does it, so that nothing else has to wait."""
+"""`headstart compile`: town and learner are compiled ahead of their first use; `make setup` does it, so that nothing else has to wait."""
 
 import sys
 from multiprocessing import get_context
@@ -11,10 +11,10 @@ LAYOUT = "################\n#F.............#\n#..............#\n#..............#
 
 
 def compile_rules() -> None:
-    """Compile the rules of the town, once for each version of them; the robot's are compiled when they are first used."""
+    """Compile the town and the learner, once for each version of them; the robot is compiled when it is first used."""
     context = get_context("spawn")
     # side by side, each in a process of its own, since numba compiles one at a time
-    processes = [context.Process(target=kernel) for kernel in (step, decide)]
+    processes = [context.Process(target=part) for part in (step, decide_and_learn)]
     for process in processes:
         process.start()
     for process in processes:
@@ -27,8 +27,29 @@ def step() -> None:
     no_town().reset(seed=0)
 
 
-def decide() -> None:
+def decide_and_learn() -> None:
     no_town().expert_actions()
+    learn()
+
+
+def learn() -> None:
+    """An epoch of cloning on two rows, which compiles what PPO needs too: both learn in the same loop."""
+    import torch
+
+    from headstart.learn.bc import fit
+    from headstart.learn.demonstrations import Demonstrations
+    from headstart.learn.networks import ConflictAwarePolicyNetwork
+    from headstart.params import BCParams, NetworkParams
+
+    seen = {"features": torch.zeros(2, 3), "mask": torch.ones(2, 2, dtype=torch.uint8)}
+    rows = Demonstrations(seen, label=torch.tensor([0, 1]), returns=torch.zeros(2), decides=torch.ones(2))
+    settings = BCParams.model_validate(
+        {"seed": 0, "epochs": 1, "batch_size": 2, "learning_rate": 0.001, "weight_decay": 0.0, "value_coef": 0.5, "gamma": 0.99}
+        | {"patience": 1, "min_accuracy": 0.0, "min_macro_f1": 0.0, "success_margin": 1.0, "closed_loop_worlds": 1}
+    )
+    network = ConflictAwarePolicyNetwork(features=3, actions=2, map_shape=None, params=NetworkParams(hidden=(4, 4)))
+    for _ in fit(network, rows, rows, settings):
+        pass
 
 
 def no_town() -> "World":

@@ -35,6 +35,7 @@ def evidence(
 ) -> None:
     """Run the experiments of the full comparison that are not on record with today's code and settings: reports/evidence."""
     from headstart.errors import HeadstartError
+    from headstart.lineage.code import code_sha256
     from headstart.lineage.git import changes, head
     from headstart.params import load_params
     from headstart.records.files import write_record
@@ -52,9 +53,10 @@ def evidence(
             )
         command = experiment_command(name, params.evidence[name])
         typer.echo(f"{name}: {shlex.join(command)}")
+        before = {"commit": head(root), "code_sha256": code_sha256(root), "settings_sha256": settings}
         try:
             run_experiment(name, command)
-            record = read_experiment(name, params, shlex.join(command), head(root), settings)
+            record = read_experiment(name, params, {"command": shlex.join(command)} | before)
         except HeadstartError as error:  # the others are run all the same
             typer.echo(f"error: {name}: {error}", err=True)
             missed.append(name)
@@ -123,13 +125,12 @@ def run_experiment(name: str, command: list[str]) -> None:
         raise InputError(f"expected dvc to end with 0, got {code}; stages that ended are kept, and are not run again")
 
 
-def read_experiment(name: str, params: "Params", command: str, commit: str, settings: str) -> "ExperimentRecord":
-    """What the experiment left in DVC's cache, as a record."""
+def read_experiment(name: str, params: "Params", before: dict[str, str]) -> "ExperimentRecord":
+    """What the experiment left in DVC's cache, as a record; `before` are fields that were known when it began."""
     from dvc.api import DVCFileSystem
 
     from headstart.govern.comparison import Comparison
     from headstart.govern.experiment import ExperimentRecord
-    from headstart.lineage.code import code_sha256
     from headstart.params import for_scenario, headline_target, load_scenario, of_experiment
     from headstart.records.clone import CloneReport
     from headstart.records.expert import ExpertPolicy
@@ -151,16 +152,13 @@ def read_experiment(name: str, params: "Params", command: str, commit: str, sett
             name=name,
             scenario=scenario.name,
             seeds=for_scenario(changed, scenario).seeds,
-            command=command,
-            commit=commit,
             machine=this_machine(),
             finished_at=utc_text(datetime.now(UTC)),
-            code_sha256=code_sha256(Path()),
-            settings_sha256=settings,
             expert=read_record(left / "models" / scenario.name / "expert/expert.json", ExpertPolicy),
             clone=read_record(left / "reports" / scenario.name / "bc_train/metrics.json", CloneReport),
             headline=headline_target(changed, scenario),
             comparisons=compared,
+            **before,
         )
 
 

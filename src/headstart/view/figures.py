@@ -92,7 +92,7 @@ def confusion(clone: CloneReport) -> Figure:
     columns = [*rows, *sorted(others)]
     counts = np.array([[clone.confusion[row].get(column, 0) for column in columns] for row in rows])
     share = 100 * counts / counts.sum(axis=1, keepdims=True)  # [rows, columns] %
-    figure = Figure(figsize=(2.6 + 0.5 * len(columns), 1.9 + 0.34 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(max(4.6, 2.6 + 0.5 * len(columns)), max(3.4, 1.9 + 0.34 * len(rows))), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
     for (y, x), value in np.ndenumerate(share):

@@ -1,7 +1,8 @@
 """Compiling with numba, with an on-disk cache that notices every edit.
 
-numba's own cache looks only at the file of the function that was called, so an edit in a file that it calls would go on running the old code.
-Here the cache folder is named after the hash of all sources that are compiled together: any edit starts a new one. Drawing is not compiled.
+numba's own cache looks only at the file of the function that was called, so an edit in a file that it calls would go on running the old code;
+and it goes by that file's path and time, so every clone and every experiment in a folder of its own would compile again. Here the cache is a
+folder named after the hash of all sources that are compiled together: an edit starts a new one, equal sources share one. Drawing is left out.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import event
+from numba.core.caching import _CacheLocator
 
 F = TypeVar("F", bound=Callable[..., Any])
 _ANNOUNCED: dict[Any, str] = {}  # compiled function → what it is said to be while it is compiled
@@ -30,13 +32,40 @@ def cache_of(sources: Path) -> Path:
 def cached(function: F, cache: Path, said: str, **options: Any) -> F:
     """`function` compiled with numba's `options` when it is first called, and kept in `cache`; that it is compiled is said on stderr."""
     settings: Any = numba.config
-    before, settings.CACHE_DIR = settings.CACHE_DIR, str(cache)
+    before = settings.CACHE_DIR, settings.CACHE_LOCATOR_CLASSES
+    settings.CACHE_DIR, settings.CACHE_LOCATOR_CLASSES = str(cache), f"{__name__}.{ByContent.__name__}"
     try:
         compiled: Any = numba.njit(error_model="numpy", cache=True, **options)(function)
     finally:
-        settings.CACHE_DIR = before
+        settings.CACHE_DIR, settings.CACHE_LOCATOR_CLASSES = before
     _ANNOUNCED[compiled] = said
     return cast(F, compiled)
+
+
+class ByContent(_CacheLocator):
+    """Tells numba to keep a function in numba.config.CACHE_DIR, whose name vouches for the sources."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        settings: Any = numba.config
+        self._folder = Path(settings.CACHE_DIR) / function.__module__
+        self._line = function.__code__.co_firstlineno
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> "ByContent":
+        """Every function has a place; `file` does not matter."""
+        return cls(function)
+
+    def get_cache_path(self) -> str:
+        """The folder."""
+        return str(self._folder)
+
+    def get_source_stamp(self) -> str:
+        """Says nothing: whatever lies in the folder is of these sources."""
+        return ""
+
+    def get_disambiguator(self) -> str:
+        """Tells functions of one name apart."""
+        return str(self._line)
 
 
 _WORLDS = cache_of(Path(__file__).parent)
