@@ -125,7 +125,7 @@ def run_experiment(name: str, command: list[str]) -> None:
         raise InputError(f"expected dvc to end with 0, got {code}; stages that ended are kept, and are not run again")
 
 
-def read_experiment(name: str, params: "Params", before: dict[str, str]) -> "ExperimentRecord":
+def read_experiment(name: str, params: "Params", before: dict[str, Any]) -> "ExperimentRecord":
     """What the experiment left in DVC's cache, as a record; `before` are fields that were known when it began."""
     from dvc.api import DVCFileSystem
 

@@ -31,8 +31,7 @@ def evaluate(params: Params, scenario: Scenario) -> str:
         for target, comparison in compared.items():
             write_record(folder / f"{target}.json", comparison)
     write_bytes(PLOTS / f"{scenario.name}.tsv", curve_table(headline).encode())
-    # below the scenario's name, so that `dvc exp show` has a column of its own for each scenario
-    write_bytes(METRICS / f"{scenario.name}.json", pretty_json({scenario.name: summary(headline)}))
+    write_bytes(METRICS / f"{scenario.name}.json", pretty_json(summary(headline)))
     return sentence(headline)
 
 
