@@ -9,19 +9,24 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import pytest
+import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from tests.released import Project
 from typer.main import get_command
 
 from headstart import cli, errors
+from headstart.govern.experiment import ExperimentRecord
 from headstart.govern.guardrails import GUARDRAILS, limit_text
+from headstart.params import Scenario, for_scenario, load_params
+from headstart.records.files import read_record
 from headstart.release.journal import record_drill
 from headstart.schedule import Arm, Limits, OnBreach, Phase, PPOParams, Ramp
+from headstart.view.summary import printed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-ANNEAL, RELEASE = (DOCS / "anneal.md").read_text(), (DOCS / "release.md").read_text()
+ANNEAL, RELEASE, README = ((ROOT / page).read_text() for page in ("docs/anneal.md", "docs/release.md", "README.md"))
 RAMPS_TO_1 = ("learning_rate", "entropy_coef", "teacher_share", "bc_weight")
 SECTIONS: dict[str, type[BaseModel]] = {
     "An arm": Arm,
@@ -128,7 +133,7 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield shlex.split(line, comments=True)[1:]
 
 
-@pytest.mark.parametrize("page", [ANNEAL, RELEASE], ids=["anneal", "release"])
+@pytest.mark.parametrize("page", [ANNEAL, RELEASE, README], ids=["anneal", "release", "readme"])
 def test_every_command_is_one_that_the_program_takes(page: str) -> None:
     found = list(commands(page))
     assert len(found) >= 6
@@ -137,6 +142,30 @@ def test_every_command_is_one_that_the_program_takes(page: str) -> None:
         while hasattr(command, "commands"):
             command = command.commands[arguments.pop(0)]
         command.make_context("headstart", arguments)  # raises where an argument or an option is wrong
+
+
+def test_the_readme_shows_what_the_end_of_the_pipeline_prints_and_nothing_else_in_figures() -> None:
+    """From the record in git, as `headstart report` prints it; every other figure of the README would have to be in the results."""
+    record = read_record(ROOT / "reports/evidence/queue_conflict.json", ExperimentRecord)
+    watched = "headstart play queue_conflict --policy models/queue_conflict/anneal/pretrained/seed-1"
+    shown = re.findall(r"```\n(PASS.*?)```", README, flags=re.DOTALL)
+    assert shown == [printed(record.comparisons[record.headline], watched) + "\n"]
+    prose = re.sub(r"```.*?```|`[^`]*`|^ {4}.*$", "", README, flags=re.DOTALL | re.MULTILINE)
+    assert re.findall(r"\d+\.\d+", prose) == ["3.11"]  # Python's
+
+
+def test_the_environment_of_the_readme_is_a_scenario() -> None:
+    (text,) = re.findall(r"```yaml\n(.*?)```", README, flags=re.DOTALL)
+    assert len(text.splitlines()) <= 20
+    scenario = Scenario.model_validate({"name": "mine"} | yaml.safe_load(text))
+    arms = for_scenario(load_params(ROOT / "params.yaml"), scenario).arms
+    assert arms["pretrained"].budget <= arms["scratch"].budget
+
+
+def test_what_the_pages_point_to_is_there() -> None:
+    for page in (ROOT / "README.md", *DOCS.glob("*.md")):
+        for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+            assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"
 
 
 @pytest.mark.parametrize("arguments", [c for c in commands(ANNEAL) if c[0] == "schedule"], ids=" ".join)

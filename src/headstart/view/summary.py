@@ -17,12 +17,16 @@ def summary(root: Path, scenario: str) -> str:
     """What `evaluate` found for the scenario's headline target."""
     target = headline_target(load_params(root / "params.yaml"), load_scenario(scenario, root / "scenarios"))
     found = read_record(root / "reports/evaluate" / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
+    return printed(found, _watch(root, found))
+
+
+def printed(found: Comparison, watched: str) -> str:
+    """The lines; `watched` is the command that plays the candidate."""
     arms = [found.candidate, found.scratch] if found.pairs else [found.candidate]
-    report = Path("reports") / scenario / "report.md"
     lines = textwrap.wrap(f"{found.verdict.outcome}: {verdict_sentence(found)}", WIDTH)
     lines += [f"{'':14}{'success':>9}{'harm':>8}{'return':>9}{'median steps to it':>21}{'seeds there':>14}"]
     lines += [_arm(arm) for arm in arms]
-    lines += [f"read it: {report}, with curves_{target}.png and more figures", f"watch it: {_watch(root, found)}"]
+    lines += [f"read it: reports/{found.scenario}/report.md and the figures beside it", f"watch it: {watched}"]
     return "\n".join(lines)
 
 
