@@ -41,6 +41,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params[section] |= values
     params["seeds"] = [0, 1]
     params["scenarios"] = ["queue_conflict"]
+    params["evidence"] = {"tiny": {}}
     for arm, steps in (("scratch", 32768), ("pretrained", 16384)):  # one phase and two: the same budget
         for phase in params["arms"][arm]["phases"]:
             phase["env_steps"] = steps
@@ -99,6 +100,27 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
         "reports/queue_conflict/bc_losses.tsv",
     ]
     assert "success_low" in json.dumps(diff["data"]["reports/plots/queue_conflict.tsv"][0]["content"]["hconcat"])  # our template
+
+
+def test_an_experiment_of_the_evidence_becomes_a_record_and_a_page_and_is_not_run_again(clone: Path) -> None:
+    run(clone, "git", "add", "-A")
+    run(clone, "git", "commit", "-q", "--allow-empty", "-m", "results")
+    assert "tiny: HOLD, reports/evidence/tiny.json" in run(clone, "headstart", "evidence")
+    assert "tiny: on record, with today's code and settings" in run(clone, "headstart", "evidence")
+    record = json.loads((clone / "reports/evidence/tiny.json").read_text())
+    assert record["commit"] == run(clone, "git", "rev-parse", "HEAD").strip()
+    assert record["comparisons"]["beyond_expert"]["candidate"]["arm"] == "pretrained"
+
+    run(clone, "headstart", "results")
+    assert "| [tiny](#tiny) | HOLD | `pretrained` |" in (clone / "docs/results.md").read_text()
+    assert (clone / "docs/pictures/tiny.png").read_bytes().startswith(b"\x89PNG")
+
+    (clone / "src/headstart/learn/loss.py").open("a").write("# an edit\n")
+    out = run(clone, "headstart", "evidence", ok=False)
+    assert "error: src/headstart/learn/loss.py: expected what is committed" in out
+    run(clone, "headstart", "results")
+    assert "(changed since)" in (clone / "docs/results.md").read_text()
+    run(clone, "git", "checkout", "--", ".")
 
 
 def test_everything_comes_back_from_the_remote(clone: Path) -> None:
