@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from headstart.params import Params
 
 RECORDS, RESULTS = Path("reports/evidence"), Path("docs/results.md")
-WRITTEN_HERE = ("reports/evidence", "docs", "README.md")  # what may differ from the commit that an experiment names
+DECIDES = ("src/", "scenarios/", "params.yaml", "dvc.yaml", "stage")  # what must be that of the commit which a record names
 CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
 
@@ -47,7 +47,7 @@ def evidence(
         if is_current(recorded(name), root, settings):
             typer.echo(f"{name}: on record, with today's code and settings")
             continue
-        if changed := changes(root, without=WRITTEN_HERE):
+        if changed := [path for path in changes(root) if path.startswith(DECIDES)]:
             raise InputError(
                 f"{', '.join(changed[:5])}: expected what is committed, since a record names a commit; `git commit` first"
             )
