@@ -22,6 +22,6 @@ with_uv() {
 with_uv "$1" || {
     echo "uv did not install the packages; pip does, which takes a minute" >&2
     # torch first and alone: pip would otherwise weigh a newer one that another package admits
-    "$bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "torch==2.13.0"
+    "$bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$(grep ^torch== constraints.txt)"
     "$bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$1]"
 }
