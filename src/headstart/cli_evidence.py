@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headstart.errors import GateFailed, InputError
+from headstart.errors import InputError
 
 if TYPE_CHECKING:
     from headstart.govern.experiment import ExperimentRecord, Machine
@@ -64,7 +64,7 @@ def evidence(
         write_record(RECORDS / f"{name}.json", record)
         typer.echo(f"{name}: {record.comparisons[record.headline].verdict.outcome}, {RECORDS / name}.json")
     if missed:
-        raise GateFailed(
+        raise InputError(
             f"{', '.join(missed)}: expected a comparison, got none; `headstart evidence {' '.join(missed)}` runs them again"
         )
     typer.echo("`headstart results` writes docs/results.md from the records")
