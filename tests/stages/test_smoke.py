@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,10 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
     found = json.dumps(rows)
     assert "as-scratch" in found
     assert "as-pretrained" in found
+    (shown,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    dvc exp show")]
+    table = run(clone, *shlex.split(shown), "--no-pager")
+    assert max(len(line.strip()) for line in table.splitlines()) <= 120
+    assert table.count("['queue_conflict']") == 4  # by name, in every row: the workspace, main and both experiments
     diff = json.loads(run(clone, "dvc", "plots", "diff", "as-scratch", "as-pretrained", "--json"))
     assert sorted(diff["data"]) == [
         "reports/plots/queue_conflict.tsv",
@@ -115,7 +120,8 @@ def test_an_experiment_of_the_evidence_becomes_a_record_and_a_page_and_is_not_ru
     assert "| [tiny](#tiny) | HOLD | `pretrained` |" in (clone / "docs/results.md").read_text()
     assert (clone / "docs/pictures/tiny.png").read_bytes().startswith(b"\x89PNG")
 
-    (clone / "src/headstart/learn/loss.py").open("a").write("# an edit\n")
+    edited = clone / "src/headstart/learn/loss.py"
+    edited.write_text(edited.read_text() + "# an edit\n")
     out = run(clone, "headstart", "evidence", ok=False)
     assert "error: src/headstart/learn/loss.py: expected what is committed" in out
     run(clone, "headstart", "results")
