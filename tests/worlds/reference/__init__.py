@@ -23,6 +23,6 @@ It is written from the town's specification (`§` names its sections) and shares
     policies.py       how to act so that rules take part
     towns.py          every scenario, and two made-up towns
 
-Where the specification leaves a choice open, the reading taken here is marked "Reading:" beside the rule; what docs/decisions.md settles
+Where the specification leaves a choice open, the reading taken here is marked "Reading:" beside the rule; what docs/design.md settles
 ("The town") is read as it says there. The numbers of random streams, the order of draws and the names of features are the compiled world's.
 """
