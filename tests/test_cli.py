@@ -211,6 +211,19 @@ def test_a_new_network_and_the_expert_are_shown_side_by_side(command, in_project
         assert picture.n_frames == 4  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("name", ["link.png", "folder", ".", "/dev/null"])
+def test_a_picture_replaces_nothing_but_a_file(command, in_project: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+    (in_project / "file.png").touch()
+    (in_project / "link.png").symlink_to("file.png")
+    (in_project / "folder").mkdir()
+
+    code, _, err = command("play", "queue_conflict", "--ticks", "0", "--png", name)
+
+    assert code == 2
+    assert "expected the name of a picture" in err
+    assert (in_project / "link.png").is_symlink() and Path("/dev/null").is_char_device()
+
+
 def test_two_worlds_need_a_picture(command) -> None:  # type: ignore[no-untyped-def]
     code, _, err = command("play", "queue_conflict", "--against", "untrained")
     assert code == 2

@@ -1,5 +1,6 @@
 """`headstart evidence`: the command of an experiment, and when a record counts as today's."""
 
+import json
 import shlex
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from headstart import cli
-from headstart.cli_evidence import experiment_command, settings_sha256
+from headstart.cli_evidence import experiment_command, recorded, require_name, settings_sha256
 from headstart.errors import InputError, UsageError
 from headstart.params import Params, load_params, of_experiment
 
@@ -25,11 +26,39 @@ def with_(params: Params, **changes: object) -> Params:
 
 
 def test_an_experiment_is_what_a_person_would_type() -> None:
-    changes = {"seeds": [10, 11], "candidate": "no_bc", "anneal": {"arms": ["no_bc"]}, "evaluation": {"worlds": 64}}
-    assert shlex.join(experiment_command("fresh", changes)) == (
-        "dvc exp run --temp --name evidence-fresh -S 'seeds=[10,11]' -S candidate=no_bc -S 'anneal.arms=[no_bc]' "
-        "-S evaluation.worlds=64"
+    changes = {"seeds": [10, 11], "candidate": "no_bc", "anneal": {"arms": ["no_bc"]}, "capture": {"worlds": 64, "noise": 0.4}}
+    params = {"seeds": [0], "candidate": "x", "anneal": {"arms": ["x"]}, "capture": {"worlds": 1}}
+    assert shlex.join(experiment_command("fresh", "0123456789", changes, params)) == (
+        "dvc exp run --temp --name evidence-fresh-0123456 -S 'seeds=[10,11]' -S candidate=no_bc -S 'anneal.arms=[no_bc]' "
+        "-S capture.worlds=64 -S ++capture.noise=0.4"
     )
+
+
+@pytest.mark.parametrize("name", ["", "spa ce", "é", "a/b", "-x"])
+def test_a_name_that_no_file_can_have_is_refused_before_anything_runs(name: str) -> None:
+    with pytest.raises(InputError, match="expected a name of letters, digits"):
+        require_name(name)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"name": "no_kl"}, "expected a comparison of no_bc on some seeds"),
+        ({"comparisons": {}}, "got one that is not whole"),
+        ({"seeds": []}, "got one that is not whole"),
+        ({"commit": 7}, "commit"),
+    ],
+)
+def test_a_damaged_record_is_named_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: dict[str, object], message: str
+) -> None:
+    content = json.loads((ROOT / "reports/evidence/no_bc.json").read_text()) | damage
+    (tmp_path / "reports/evidence").mkdir(parents=True)
+    (tmp_path / "reports/evidence/no_bc.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as raised:
+        recorded("no_bc")
+    assert "`git checkout reports/evidence/no_bc.json`" in str(raised.value)
 
 
 def test_every_experiment_of_params_yaml_is_one_that_can_be_run(params: Params) -> None:

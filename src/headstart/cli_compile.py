@@ -1,8 +1,11 @@
 """`headstart compile`: town and learner are compiled ahead of their first use; `make setup` does it, so that nothing else has to wait."""
 
 import sys
+from collections.abc import Callable
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
+
+from headstart.errors import IntegrityError
 
 if TYPE_CHECKING:
     from headstart.worlds import World
@@ -14,13 +17,24 @@ def compile_rules() -> None:
     """Compile the town and the learner, once for each version of them; the robot is compiled when it is first used."""
     context = get_context("spawn")
     # side by side, each in a process of its own, since numba compiles one at a time
-    processes = [context.Process(target=part) for part in (step, decide_and_learn)]
+    processes = [context.Process(target=_run, args=(part,)) for part in (step, decide_and_learn)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    if any(process.exitcode for process in processes):
-        sys.exit(1)  # the process has said why
+    if codes := [process.exitcode for process in processes if process.exitcode]:
+        sys.exit(codes[0])  # the process has said why
+
+
+def _run(part: Callable[[], None]) -> None:
+    try:
+        part()
+    except OSError as error:
+        print(
+            f"error: {error.filename or 'cache'}: expected to keep compiled code here, got {error.strerror or error}",
+            file=sys.stderr,
+        )
+        sys.exit(IntegrityError.exit_code)
 
 
 def step() -> None:

@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from headstart.govern.experiment import ExperimentRecord, Machine
     from headstart.params import Params
 
-RECORDS, RESULTS = Path("reports/evidence"), Path("docs/results.md")
+PARAMS, RECORDS, RESULTS = Path("params.yaml"), Path("reports/evidence"), Path("docs/results.md")
 DECIDES = ("src/", "scenarios/", "params.yaml", "dvc.yaml", "stage")  # what must be that of the commit which a record names
 CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
@@ -37,13 +38,17 @@ def evidence(
     from headstart.errors import HeadstartError
     from headstart.lineage.code import code_sha256
     from headstart.lineage.git import changes, head
-    from headstart.params import load_params
+    from headstart.params import load_params, load_yaml
     from headstart.records.files import write_record
 
-    params, root = load_params(), Path()
-    chosen = {name: settings_sha256(params, name) for name in names or params.evidence}
-    missed = []
-    for name, settings in chosen.items():
+    root, missed = Path(), []
+    chosen = names or list(load_params().evidence)
+    for name in chosen:
+        require_name(name)
+        settings_sha256(load_params(), name)  # all that cannot be run is said before the first one is
+    for name in chosen:
+        params = load_params()  # as the commit has it that the experiment begins from
+        settings = settings_sha256(params, name)
         if is_current(recorded(name), root, settings):
             typer.echo(f"{name}: on record, with today's code and settings")
             continue
@@ -51,12 +56,13 @@ def evidence(
             raise InputError(
                 f"{', '.join(changed[:5])}: expected what is committed, since a record names a commit; `git commit` first"
             )
-        command = experiment_command(name, params.evidence[name])
+        commit = head(root)
+        command = experiment_command(name, commit, params.evidence[name], load_yaml(PARAMS))
         typer.echo(f"{name}: {shlex.join(command)}")
-        before = {"commit": head(root), "code_sha256": code_sha256(root), "settings_sha256": settings}
+        before = {"command": shlex.join(command), "commit": commit, "code_sha256": code_sha256(root), "settings_sha256": settings}
         try:
-            run_experiment(name, command)
-            record = read_experiment(name, params, {"command": shlex.join(command)} | before)
+            run_experiment(experiment(name, commit), command)
+            record = read_experiment(name, params, before)
         except HeadstartError as error:  # the others are run all the same
             typer.echo(f"error: {name}: {error}", err=True)
             missed.append(name)
@@ -65,7 +71,8 @@ def evidence(
         typer.echo(f"{name}: {record.comparisons[record.headline].verdict.outcome}, {RECORDS / name}.json")
     if missed:
         raise InputError(
-            f"{', '.join(missed)}: expected a comparison, got none; `headstart evidence {' '.join(missed)}` runs them again"
+            f"{', '.join(missed)}: expected a comparison, got none, for the reason above; "
+            f"`headstart evidence {' '.join(missed)}` runs what is missing"
         )
     typer.echo("`headstart results` writes docs/results.md from the records")
 
@@ -91,15 +98,32 @@ def results() -> None:
 # --- one experiment ---------------------------------------------------------------------------------------------------
 
 
-def experiment_command(name: str, changes: dict[str, Any]) -> list[str]:
-    """`dvc exp run` in a folder of its own, with the experiment's changes of params.yaml as -S options."""
-    options = [part for path, value in flat(changes) for part in ("-S", f"{path}={_hydra(value)}")]
-    return ["dvc", "exp", "run", "--temp", "--name", experiment(name), *options]
+def require_name(name: str) -> None:
+    """Raise InputError unless it can be the name of a file and of an experiment."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}", name):
+        raise InputError(f"params.yaml, evidence: expected a name of letters, digits and _ . -, got {name!r}")
 
 
-def experiment(name: str) -> str:
-    """What DVC calls it."""
-    return f"evidence-{name}"
+def experiment_command(name: str, commit: str, changes: dict[str, Any], params: dict[str, Any]) -> list[str]:
+    """`dvc exp run` in a folder of its own, with the experiment's changes of `params`, the content of params.yaml, as -S options."""
+    options = []
+    for path, value in flat(changes):
+        sign = "" if _is_there(path, params) else "++"  # hydra's, for a key that only has a default
+        options += ["-S", f"{sign}{path}={_hydra(value)}"]
+    return ["dvc", "exp", "run", "--temp", "--name", experiment(name, commit), *options]
+
+
+def experiment(name: str, commit: str) -> str:
+    """What DVC calls it: experiments of one name on two commits could not be told apart."""
+    return f"evidence-{name}-{commit[:7]}"
+
+
+def _is_there(path: str, content: Any) -> bool:
+    for key in path.split("."):
+        if not isinstance(content, dict) or key not in content:
+            return False
+        content = content[key]
+    return True
 
 
 def flat(changes: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -116,11 +140,11 @@ def _hydra(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":")).replace('"', "")
 
 
-def run_experiment(name: str, command: list[str]) -> None:
+def run_experiment(called: str, command: list[str]) -> None:
     """Run it in place of one of the same name; DVC takes every stage that did not change from its run cache."""
     listed = subprocess.run(["dvc", "exp", "list", "--name-only"], capture_output=True, text=True)
-    if experiment(name) in listed.stdout.split():
-        subprocess.run(["dvc", "exp", "remove", "--quiet", experiment(name)], check=False)
+    if called in listed.stdout.split():
+        subprocess.run(["dvc", "exp", "remove", "--quiet", called], check=False)
     if code := subprocess.run(command, stdout=sys.stderr).returncode:
         raise InputError(f"expected dvc to end with 0, got {code}; stages that ended are kept, and are not run again")
 
@@ -139,7 +163,7 @@ def read_experiment(name: str, params: "Params", before: dict[str, Any]) -> "Exp
 
     changed = of_experiment(params, name)
     scenario = load_scenario(changed.scenarios[0])
-    files = DVCFileSystem(".", rev=experiment(name))
+    files = DVCFileSystem(".", rev=experiment(name, before["commit"]))
     with TemporaryDirectory() as folder:
         left = Path(folder)
         for path in (f"reports/evaluate/{scenario.name}", f"reports/{scenario.name}/bc_train", f"models/{scenario.name}/expert"):
@@ -180,12 +204,21 @@ def this_machine() -> "Machine":
 
 
 def recorded(name: str) -> "ExperimentRecord | None":
-    """The record of an experiment; None where it was not run yet."""
+    """The record of an experiment; None where it was not run yet. InputError, with the cure, where it is not one."""
     from headstart.govern.experiment import ExperimentRecord
     from headstart.records.files import read_record
 
     path = RECORDS / f"{name}.json"
-    return read_record(path, ExperimentRecord) if path.exists() else None
+    cure = f"; `git checkout {path}` brings back what git has, or remove it and `headstart evidence {name}` makes it anew"
+    if not path.exists():
+        return None
+    try:
+        record = read_record(path, ExperimentRecord)
+    except InputError as error:
+        raise InputError(f"{error}{cure}") from None
+    if record.name != name or record.headline not in record.comparisons or not record.seeds:
+        raise InputError(f"{path}: expected a comparison of {name} on some seeds, got one that is not whole{cure}")
+    return record
 
 
 def is_current(record: "ExperimentRecord | None", root: Path, settings: str) -> bool:

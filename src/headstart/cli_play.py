@@ -46,9 +46,15 @@ def play(
     from headstart.params import load_scenario
     from headstart.view.play import frames, show
 
+    if gif and png:
+        raise UsageError("--gif, --png: expected one of them, got both")
+    for file in filter(None, (gif, png)):
+        _require_writable(file)
     if against is not None and gif is None:
         raise UsageError("--against: expected --gif FILE beside it, since two worlds do not fit in a terminal")
     chosen = load_scenario(scenario)
+    if chosen.world == "nav" and not (gif or png):
+        raise UsageError(f"{scenario}: expected --gif FILE or --png FILE, since the robot's world is drawn in pixels only")
     last = chosen.horizon - 1 if ticks is None else ticks
     mode = "rgb_array" if png or gif else "ansi"
     players = [_player(chosen, of, world, seed, mode) for of in ([policy] if against is None else [against, policy])]
@@ -65,6 +71,12 @@ def play(
         _write(png, encoded(moment))
     else:
         show(played[0], sys.stdout, ticks_per_second, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+def _require_writable(path: Path) -> None:
+    """Raise UsageError unless a file can be put there without replacing anything but a file."""
+    if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError(f"{path}: expected the name of a picture, new or to be replaced; this is no plain file")
 
 
 def _write(path: Path, data: bytes) -> None:

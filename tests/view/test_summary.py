@@ -40,7 +40,7 @@ def test_a_pass_says_by_how_much_both_arms_and_what_to_type_next(said: Callable[
         "PASS: on walk, pretrained needed 0.22 of scratch's steps to reach beyond (95 % upper bound 0.22, limit 0.70, 10 matched seeds)."
     )
     assert [line.split() for line in text.splitlines() if line.startswith("  ")] == [
-        ["success", "harm", "return", "median", "steps", "to", "it", "seeds", "there"],
+        ["success", "harm", "IQM", "return", "median", "steps", "to", "it", "seeds", "there"],
         ["pretrained", "0.950", "0.040", "1.80", "2,000", "10", "of", "10"],
         ["scratch", "0.950", "0.040", "1.80", "9,000", "10", "of", "10"],
     ]

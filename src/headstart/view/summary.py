@@ -11,22 +11,25 @@ from headstart.records.files import read_record
 from headstart.records.runs import ArmRuns
 
 WIDTH = 80
+SHOWN = {"town": "", "nav": " --gif robot.gif"}  # worlds that can be drawn: in a terminal, or as a picture only
 
 
 def summary(root: Path, scenario: str) -> str:
     """What `evaluate` found for the scenario's headline target."""
-    target = headline_target(load_params(root / "params.yaml"), load_scenario(scenario, root / "scenarios"))
+    described = load_scenario(scenario, root / "scenarios")
+    target = headline_target(load_params(root / "params.yaml"), described)
     found = read_record(root / "reports/evaluate" / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
-    return printed(found, _watch(root, found))
+    return printed(found, _watch(root, found) + SHOWN[described.world] if described.world in SHOWN else None)
 
 
-def printed(found: Comparison, watched: str) -> str:
-    """The lines; `watched` is the command that plays the candidate."""
+def printed(found: Comparison, watched: str | None) -> str:
+    """The lines; `watched` is the command that plays the candidate, None where its world cannot be drawn."""
     arms = [found.candidate, found.scratch] if found.pairs else [found.candidate]
     lines = textwrap.wrap(f"{found.verdict.outcome}: {verdict_sentence(found)}", WIDTH)
-    lines += [f"{'':14}{'success':>9}{'harm':>8}{'return':>9}{'median steps to it':>21}{'seeds there':>14}"]
+    lines += [f"{'':14}{'success':>9}{'harm':>8}{'IQM return':>12}{'median steps to it':>21}{'seeds there':>14}"]
     lines += [_arm(arm) for arm in arms]
-    lines += [f"read it: reports/{found.scenario}/report.md and the figures beside it", f"watch it: {watched}"]
+    lines += [f"read it: reports/{found.scenario}/report.md and the figures beside it"]
+    lines += [f"watch it: {watched}"] if watched else []
     return "\n".join(lines)
 
 
@@ -50,7 +53,7 @@ def _arm(arm: ArmSummary) -> str:
     success, harm = exam.success / exam.episodes, exam.harm / exam.episodes
     steps = "fewer than half" if reached.median_steps is None else f"{reached.median_steps:,.0f}"
     there = f"{reached.runs - reached.censored} of {reached.runs}"
-    return f"  {arm.arm:<12}{success:9.3f}{harm:8.3f}{exam.return_iqm:9.2f}{steps:>21}{there:>14}"
+    return f"  {arm.arm:<12}{success:9.3f}{harm:8.3f}{exam.return_iqm:12.2f}{steps:>21}{there:>14}"
 
 
 def _watch(root: Path, found: Comparison) -> str:
