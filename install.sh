@@ -7,19 +7,22 @@ cd "$(dirname "$0")"
 bin=.venv/bin
 [ -x "$bin/python" ] || "${PYTHON:-python3}" -m venv .venv
 
-pip_setting() {  # an option of pip from the environment, or else from its configuration files
-    from_environment=$(printenv "PIP_$(echo "$1" | tr 'a-z-' 'A-Z_')") || from_environment=
-    if [ -n "$from_environment" ]; then echo "$from_environment"; else "$bin/pip" config get "global.$1" 2>/dev/null || true; fi
+pip_setting() {  # an option of pip from the environment, which is listed first, or else from its configuration files
+    printf '%s\n' "$settings" | sed -nE "s/^(:env:|global)\.$1='(.*)'\$/\2/p" | head -n 1 | sed 's/\\n/ /g; s/^ *//'
+}
+
+hand_on() {  # hand_on VARIABLE VALUE: to uv, unless the user has set it or there is nothing to say
+    [ -z "$2" ] || [ -n "$(printenv "$1")" ] || export "$1=$2"
 }
 
 with_uv() {
     "$bin/pip" install --quiet --disable-pip-version-check uv || return 1
-    links=$(pip_setting find-links) index=$(pip_setting index-url) certificate=$(pip_setting cert)
-    [ -z "$links" ] || export UV_FIND_LINKS="${UV_FIND_LINKS:-$(echo $links | tr ' ' ',')}"
-    [ -z "$(pip_setting no-index)" ] || export UV_NO_INDEX="${UV_NO_INDEX:-1}"
-    [ -z "$(pip_setting extra-index-url)" ] || export UV_INDEX="${UV_INDEX:-$(pip_setting extra-index-url)}"
-    [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
-    [ -z "$certificate" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$certificate}"
+    settings=$("$bin/pip" config list 2>/dev/null) || settings=
+    hand_on UV_FIND_LINKS "$(pip_setting find-links | tr -s ' ' ',')"
+    hand_on UV_DEFAULT_INDEX "$(pip_setting index-url)"
+    hand_on UV_INDEX "$(pip_setting extra-index-url)"
+    hand_on UV_NO_INDEX "$(pip_setting no-index | sed 's/..*/1/')"
+    hand_on SSL_CERT_FILE "$(pip_setting cert)"
     "$bin/uv" pip install --quiet --python "$bin/python" --compile-bytecode --constraint constraints.txt --editable ".[$extras]"
 }
 
