@@ -50,20 +50,18 @@ def learn() -> None:
     """An epoch of cloning on two rows, which compiles what PPO needs too: both learn in the same loop."""
     import torch
 
-    from headstart.learn.bc import fit
+    from headstart.learn.bc import clone_epoch
     from headstart.learn.demonstrations import Demonstrations
     from headstart.learn.networks import ConflictAwarePolicyNetwork
-    from headstart.params import BCParams, NetworkParams
+    from headstart.learn.optimizer import Adam
+    from headstart.params import NetworkParams
+    from headstart.schedule import Ramp
 
     seen = {"features": torch.zeros(2, 3), "mask": torch.ones(2, 2, dtype=torch.uint8)}
     rows = Demonstrations(seen, label=torch.tensor([0, 1]), returns=torch.zeros(2), decides=torch.ones(2))
-    settings = BCParams.model_validate(
-        {"seed": 0, "epochs": 1, "batch_size": 2, "learning_rate": 0.001, "weight_decay": 0.0, "value_coef": 0.5, "gamma": 0.99}
-        | {"patience": 1, "min_accuracy": 0.0, "min_macro_f1": 0.0, "success_margin": 1.0, "closed_loop_worlds": 1}
-    )
     network = ConflictAwarePolicyNetwork(features=3, actions=2, map_shape=None, params=NetworkParams(hidden=(4, 4)))
-    for _ in fit(network, rows, rows, settings):
-        pass
+    network(seen)
+    clone_epoch(network, Adam(network), rows, 2, Ramp.model_validate(0.001), 1.0, torch.Generator())
 
 
 def no_town() -> "World":

@@ -2,7 +2,6 @@
 records.
 """
 
-import importlib.metadata
 import json
 import os
 import platform
@@ -42,14 +41,15 @@ def evidence(
     from headstart.records.files import write_record
 
     root, missed = Path(), []
-    chosen = names or list(load_params().evidence)
+    params = load_params()
+    chosen = names or list(params.evidence)
     for name in chosen:
         require_name(name)
-        settings_sha256(load_params(), name)  # all that cannot be run is said before the first one is
+        settings_sha256(params, name)  # all that cannot be run is said before the first one is
     for name in chosen:
         params = load_params()  # as the commit has it that the experiment begins from
-        settings = settings_sha256(params, name)
-        if is_current(recorded(name), root, settings):
+        today = {"code_sha256": code_sha256(root), "settings_sha256": settings_sha256(params, name)}
+        if is_current(recorded(name), today):
             typer.echo(f"{name}: on record, with today's code and settings")
             continue
         if changed := [path for path in changes(root) if path.startswith(DECIDES)]:
@@ -59,10 +59,9 @@ def evidence(
         commit = head(root)
         command = experiment_command(name, commit, params.evidence[name], load_yaml(PARAMS))
         typer.echo(f"{name}: {shlex.join(command)}")
-        before = {"command": shlex.join(command), "commit": commit, "code_sha256": code_sha256(root), "settings_sha256": settings}
         try:
             run_experiment(experiment(name, commit), command)
-            record = read_experiment(name, params, before)
+            record = read_experiment(name, params, today | {"command": shlex.join(command), "commit": commit})
         except HeadstartError as error:  # the others are run all the same
             typer.echo(f"error: {name}: {error}", err=True)
             missed.append(name)
@@ -79,15 +78,20 @@ def evidence(
 
 def results() -> None:
     """Write docs/results.md and its figures from the records in reports/evidence; what stands there is what they say."""
+    from headstart.lineage.code import code_sha256
     from headstart.params import load_params
     from headstart.records.files import write_bytes
     from headstart.view.results import figures, page
 
-    params, root = load_params(), Path()
+    params = load_params()
     records = [record for name in params.evidence if (record := recorded(name))]
     if not records:
         raise InputError(f"{RECORDS}: expected records of experiments, found none; `headstart evidence` makes them")
-    current = {record.name: is_current(record, root, settings_sha256(params, record.name)) for record in records}
+    code = code_sha256(Path())
+    current = {
+        record.name: is_current(record, {"code_sha256": code, "settings_sha256": settings_sha256(params, record.name)})
+        for record in records
+    }
     for name, picture in figures(records).items():
         write_bytes(RESULTS.parent / name, picture)
         typer.echo(RESULTS.parent / name)
@@ -189,6 +193,7 @@ def read_experiment(name: str, params: "Params", before: dict[str, Any]) -> "Exp
 def this_machine() -> "Machine":
     """The processor as Linux names it, else as Python does."""
     from headstart.govern.experiment import Machine
+    from headstart.records.provenance import package_version
 
     lines = CPU_INFO.read_text().splitlines() if CPU_INFO.exists() else []
     named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
@@ -196,7 +201,7 @@ def this_machine() -> "Machine":
         processor=named[0] if named else platform.processor() or platform.machine(),
         cores=os.cpu_count() or 1,
         python=platform.python_version(),
-        torch=importlib.metadata.version("torch"),
+        torch=package_version("torch") or "none",
     )
 
 
@@ -221,11 +226,9 @@ def recorded(name: str) -> "ExperimentRecord | None":
     return record
 
 
-def is_current(record: "ExperimentRecord | None", root: Path, settings: str) -> bool:
-    """Would it run with the same code and settings today?"""
-    from headstart.lineage.code import code_sha256
-
-    return record is not None and record.settings_sha256 == settings and record.code_sha256 == code_sha256(root)
+def is_current(record: "ExperimentRecord | None", today: dict[str, str]) -> bool:
+    """Would it run with the same code and settings today? `today` has both hashes, by the record's names."""
+    return record is not None and all(getattr(record, field) == value for field, value in today.items())
 
 
 def settings_sha256(params: "Params", name: str) -> str:

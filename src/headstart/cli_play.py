@@ -57,12 +57,13 @@ def play(
         raise UsageError(f"{scenario}: expected --gif FILE or --png FILE, since the robot's world is drawn in pixels only")
     last = chosen.horizon - 1 if ticks is None else ticks
     mode = "rgb_array" if png or gif else "ansi"
-    players = [_player(chosen, of, world, seed, mode) for of in ([policy] if against is None else [against, policy])]
+    policies = [policy] if against is None else [against, policy]
+    players = [_player(chosen, of, world, seed, mode) for of in policies]
     played = [frames(watched, act, seed, last) for watched, act in players]
     if gif:
         from headstart.view.gif import moving_picture
 
-        titles = [_title(of) for of in ([policy] if against is None else [against, policy])]
+        titles = ["expert" if of is None else Path(of).name for of in policies]
         _write(gif, moving_picture(played, titles, ticks_per_second))
     elif png:
         from headstart.view.png import png as encoded
@@ -84,13 +85,6 @@ def _write(path: Path, data: bytes) -> None:
 
     write_bytes(path, data)
     typer.echo(path)
-
-
-def _title(policy: str | None) -> str:
-    """What stands above a world in a moving picture."""
-    if policy is None:
-        return "expert"
-    return policy if policy == UNTRAINED else Path(policy).name
 
 
 def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str) -> "tuple[World, Act]":

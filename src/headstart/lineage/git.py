@@ -14,19 +14,17 @@ def head(root: Path) -> str:
 def changes(root: Path, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Tracked files that differ from HEAD, except for those below the paths `without`."""
     exclude = [f":(exclude){path}" for path in without]
-    text = _git(root, "diff", "--name-only", "-z", "HEAD", "--", ".", *exclude).decode()
-    return tuple(path for path in text.split("\0") if path)
+    return _paths(root, "diff", "--name-only", "-z", "HEAD", "--", ".", *exclude)
 
 
 def untracked(root: Path, path: str) -> tuple[str, ...]:
     """Files below `path` that git neither tracks nor ignores."""
-    text = _git(root, "ls-files", "--others", "--exclude-standard", "-z", "--", path).decode()
-    return tuple(name for name in text.split("\0") if name)
+    return _paths(root, "ls-files", "--others", "--exclude-standard", "-z", "--", path)
 
 
 def tracked(root: Path, *paths: str) -> tuple[str, ...]:
     """Files that git tracks at or below the paths; a path may be any pathspec of git."""
-    return tuple(name for name in _git(root, "ls-files", "-z", "--", *paths).decode().split("\0") if name)
+    return _paths(root, "ls-files", "-z", "--", *paths)
 
 
 def versions(root: Path, path: str) -> list[tuple[str, bytes]]:
@@ -42,6 +40,11 @@ def versions(root: Path, path: str) -> list[tuple[str, bytes]]:
 def committed(root: Path, path: str) -> bytes | None:
     """The content of a file at HEAD; None if it is not there."""
     return _git(root, "show", f"HEAD:./{path}") if _git(root, "ls-tree", "HEAD", "--", path) else None
+
+
+def _paths(root: Path, *arguments: str) -> tuple[str, ...]:
+    """The paths that a question with -z is answered with."""
+    return tuple(path for path in _git(root, *arguments).decode().split("\0") if path)
 
 
 def _git(root: Path, *arguments: str) -> bytes:

@@ -69,6 +69,7 @@ def figures(root: Path, scenario: str) -> dict[str, bytes]:
 
 
 def can_draw() -> bool:
+    """Is matplotlib installed?"""
     return importlib.util.find_spec("matplotlib") is not None
 
 
@@ -87,9 +88,8 @@ def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
 
     Raises InputError where the runs of the first two are not those that were compared.
     """
-    models = root / "models" / found.scenario
-    paths = {arm: models / "anneal" / arm / "runs.json" for arm in (found.candidate.arm, *_others(models, found))}
-    paths = {"scratch": models / "baseline" / "runs.json"} | {arm: path for arm, path in paths.items() if arm != "scratch"}
+    arms = dict.fromkeys(("scratch", found.candidate.arm, *_others(root, found)))
+    paths = {arm: root / arm_folder(found.scenario, arm) / "runs.json" for arm in arms}
     runs = {arm: read_record(path, ArmRuns, made_by="dvc pull") for arm, path in paths.items()}
     for evidence in found.verdict.evidence:
         if sha256_file(root / evidence.path) != evidence.sha256:
@@ -99,8 +99,13 @@ def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
     return [arm for arm in runs.values() if arm.design == runs["scratch"].design]
 
 
-def _others(models: Path, found: Comparison) -> list[str]:
-    return sorted(path.parent.name for path in (models / "anneal").glob("*/runs.json"))
+def _others(root: Path, found: Comparison) -> list[str]:
+    return sorted(path.parent.name for path in (root / "models" / found.scenario / "anneal").glob("*/runs.json"))
+
+
+def arm_folder(scenario: str, arm: str) -> Path:
+    """Where an arm's runs and checkpoints lie, from the project's root."""
+    return Path("models") / scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
 
 
 def _comparison(found: Comparison, arms: Sequence[ArmRuns]) -> str:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from headstart.govern.experiment import ExperimentRecord, Machine
+from headstart.govern.findings import ArmSummary
+from headstart.govern.ratio import RatioEstimate
 from headstart.records.runs import Score
 from headstart.view.report import arms_table, can_draw, target_text
 from headstart.view.summary import verdict_sentence
@@ -46,21 +48,28 @@ def picture(record: ExperimentRecord) -> str:
 
 def _row(record: ExperimentRecord, current: bool) -> str:
     found = record.comparisons[record.headline]
-    exams = [_exam(arm.exams["sampled"].success / arm.exams["sampled"].episodes) for arm in (found.candidate, found.scratch)]
-    harm = _exam(found.candidate.exams["sampled"].harm / found.candidate.exams["sampled"].episodes)
-    returns = [f"{arm.exams['sampled'].return_iqm:.2f}" for arm in (found.candidate, found.scratch)]
-    steps = [
-        "–" if arm.reached.median_steps is None else f"{arm.reached.median_steps:,.0f}"
-        for arm in (found.candidate, found.scratch)
-    ]
-    ratio = found.online
-    bound = "–" if ratio is None else f"{'≤ ' if ratio.is_bound else ''}{ratio.geometric_mean:.3f}, {_bound(ratio.upper)}"
+    success, harm, returned, steps = _cells(found.candidate)
+    their_success, _, their_return, their_steps = _cells(found.scratch)
     commit = f"`{record.commit[:7]}`{'' if current else ' (changed since)'}"
-    link = f"[{record.name}](#{record.name})"
     return (
-        f"| {link} | {found.verdict.outcome} | `{found.candidate.arm}` | {bound} | {exams[0]} | {harm} | {returns[0]} | {steps[0]} "
-        f"| {exams[1]} | {returns[1]} | {steps[1]} | {commit} |"
+        f"| [{record.name}](#{record.name}) | {found.verdict.outcome} | `{found.candidate.arm}` | {_ratio(found.online)} "
+        f"| {success} | {harm} | {returned} | {steps} | {their_success} | {their_return} | {their_steps} | {commit} |"
     )
+
+
+def _cells(arm: ArmSummary) -> tuple[str, str, str, str]:
+    """Success, harm and return of the exam, and the median steps to the target."""
+    exam, steps = arm.exams["sampled"], arm.reached.median_steps
+    rates = f"{exam.success / exam.episodes:.3f}", f"{exam.harm / exam.episodes:.3f}"
+    return *rates, f"{exam.return_iqm:.2f}", "–" if steps is None else f"{steps:,.0f}"
+
+
+def _ratio(ratio: RatioEstimate | None) -> str:
+    """With its upper bound."""
+    if ratio is None:
+        return "–"
+    upper = "no bound" if ratio.upper is None else f"{ratio.upper:.3f}"
+    return f"{'≤ ' if ratio.is_bound else ''}{ratio.geometric_mean:.3f}, {upper}"
 
 
 def section(record: ExperimentRecord, current: bool) -> str:
@@ -108,11 +117,3 @@ def _score(score: Score) -> str:
 def _seeds(seeds: Sequence[int]) -> str:
     whole = list(range(seeds[0], seeds[-1] + 1))
     return f"{seeds[0]}–{seeds[-1]}" if list(seeds) == whole and len(seeds) > 2 else ", ".join(map(str, seeds))
-
-
-def _exam(share: float) -> str:
-    return f"{share:.3f}"
-
-
-def _bound(upper: float | None) -> str:
-    return "no bound" if upper is None else f"{upper:.3f}"

@@ -9,6 +9,7 @@ from headstart.govern.findings import ArmSummary
 from headstart.params import headline_target, load_params, load_scenario
 from headstart.records.files import read_record
 from headstart.records.runs import ArmRuns
+from headstart.view.report import COMPARISONS, arm_folder
 
 WIDTH = 80
 SHOWN = {"town": "", "nav": " --gif robot.gif"}  # worlds that can be drawn: in a terminal, or as a picture only
@@ -18,7 +19,7 @@ def summary(root: Path, scenario: str) -> str:
     """What `evaluate` found for the scenario's headline target."""
     described = load_scenario(scenario, root / "scenarios")
     target = headline_target(load_params(root / "params.yaml"), described)
-    found = read_record(root / "reports/evaluate" / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
+    found = read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
     return printed(found, _watch(root, found) + SHOWN[described.world] if described.world in SHOWN else None)
 
 
@@ -58,7 +59,6 @@ def _arm(arm: ArmSummary) -> str:
 
 def _watch(root: Path, found: Comparison) -> str:
     """The command that plays the seed whose last evaluation was best."""
-    arm = found.candidate.arm
-    folder = Path("models") / found.scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
+    folder = arm_folder(found.scenario, found.candidate.arm)
     best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
     return f"headstart play {found.scenario} --policy {folder}/seed-{best.seed}"
