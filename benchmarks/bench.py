@@ -15,17 +15,18 @@ from statistics import median
 import numba
 import torch
 
+from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.scenario import load_scenario
+from headstart.config.schedule import Ramp
 from headstart.learn.bc import clone_epoch
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Weights, update
 from headstart.learn.rollout import Player
-from headstart.params import Params, for_scenario, load_params, load_scenario
-from headstart.schedule import Ramp
-from headstart.stages.policy import new_network
-from headstart.stages.project import worlds_of
-from headstart.worlds import World
+from headstart.runs.policy import new_network
+from headstart.runs.worlds import worlds_of
+from headstart.worlds.api import World
 
 LEARNERS = ("queue_conflict", "nav_mixed")  # masked choices with the network of params.yaml, and reals with its own recipe
 WORLDS = {"queue_conflict": ("compact", "hybrid"), "employment_punctuality": ("compact", "hybrid"), "nav_mixed": ("compact",)}

@@ -19,14 +19,15 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 
+from headstart.config.params import NetworkParams
+from headstart.config.schedule import PPOParams, Ramp
+from headstart.core.arrays import Array
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Weights, update
 from headstart.learn.rollout import Player
-from headstart.params import NetworkParams
-from headstart.schedule import PPOParams, Ramp
-from headstart.stages.policy import new_network
-from headstart.worlds import FIRST_WORLD, World, make
-from headstart.worlds.api import Array
+from headstart.runs.policy import new_network
+from headstart.worlds.api import FIRST_WORLD, World
+from headstart.worlds.make import make
 
 SEEDS = (10, 11, 12, 13, 14)
 TARGET, EPISODES, EVERY, BUDGET = 475.0, 100, 4096, 100_000  # mean return, episodes, env steps, env steps

@@ -1,11 +1,22 @@
 """What all tests share."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import numba
 import pytest
+from tests.recorded import record_robot
 from tests.released import Project, copy_of, new_project
+from tests.scores import score
 
+from headstart.cli.schema import schema_of
+from headstart.compare.arm_runs import Score
+from headstart.config.scenario import Scenario
+from headstart.core.verdict import Subject
+from headstart.dataset.episodes import Episodes, Header
+from headstart.dataset.observation import ObservationSchema
 from headstart.release.journal import record_drill
 
 
@@ -48,3 +59,53 @@ def project(trained: Path, tmp_path: Path) -> Project:
 def ready(twice_passed: Path, tmp_path: Path) -> Project:
     """A copy of `twice_passed`."""
     return copy_of(twice_passed, tmp_path / "project")
+
+
+@pytest.fixture
+def require_schema() -> Callable[[bytes | str, str], None]:
+    """Checks a JSON text against its JSON Schema, by an implementation that is not ours."""
+
+    def check(text: bytes | str, schema_id: str) -> None:
+        jsonschema.Draft202012Validator(schema_of(schema_id.split("/")[0])).validate(json.loads(text))
+
+    return check
+
+
+@pytest.fixture
+def subject() -> Subject:
+    return Subject(type="expert", id="walk", sha256="0" * 64)
+
+
+@pytest.fixture(scope="session")
+def robot_walks() -> tuple[Scenario, Episodes, Header]:
+    """A scenario of the robot with a script, cut to 12 steps; ten episodes of it, and their header."""
+    return record_robot()
+
+
+@pytest.fixture
+def schema() -> ObservationSchema:
+    return ObservationSchema(
+        world="town",
+        features=("hunger", "energy", "distance", "queue", "money"),
+        map_channels=("wall", "agent"),
+        map_size=3,
+        actions=("wait", "north", "south", "use"),
+        reward_terms=("need", "conflict"),
+    )
+
+
+@pytest.fixture
+def make_score() -> Callable[..., Score]:
+    return score
+
+
+@pytest.fixture
+def header(schema: ObservationSchema) -> Header:
+    return Header(
+        scenario="queue_conflict",
+        scenario_sha256="a" * 64,
+        policy_sha256="b" * 64,
+        seed=7,
+        observation=schema,
+        writer_version="0.1.0",
+    )

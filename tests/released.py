@@ -14,25 +14,24 @@ import numpy as np
 import yaml
 from tests.shifts import clone_facts, facts
 
-from headstart.govern.comparison import compare
-from headstart.govern.findings import ComparisonLimits
-from headstart.govern.promotion import Standing
-from headstart.govern.shift import find_shift
-from headstart.govern.shift_findings import ShiftLimits
-from headstart.govern.target import Target
-from headstart.govern.verdict import Evidence
-from headstart.lineage.verify import HISTORY, RELEASES
-from headstart.records.catalogue import Entry, add_entry
-from headstart.records.checkpoint import Card, save_checkpoint
-from headstart.records.files import read_record, sha256_file, write_record
-from headstart.records.history import read_history
-from headstart.records.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, WorldRange, manifest_of
-from headstart.records.observation import ObservationSchema
-from headstart.records.releases import InUse, Releases
-from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
-from headstart.records.shift import CLONE_SHIFT
+from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.compare.comparison import compare
+from headstart.compare.findings import ComparisonLimits
+from headstart.compare.shift import find_shift
+from headstart.compare.shift_findings import ShiftLimits
+from headstart.config.scenario import Target
+from headstart.core.files import read_record, sha256_file, write_record
+from headstart.core.verdict import Evidence
+from headstart.dataset.catalogue import Entry, add_entry
+from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, WorldRange, manifest_of
+from headstart.dataset.observation import ObservationSchema
 from headstart.release import journal
+from headstart.release.history import read_history
+from headstart.release.promotion import Standing
+from headstart.release.releases import InUse, Releases
 from headstart.release.verdict import Recorded, record_verdict
+from headstart.release.verify import HISTORY, RELEASES
+from headstart.runs.checkpoint import Card, save_checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
 EVERY, POINTS = 1000, 13
@@ -74,7 +73,7 @@ class Project:
 
     def headstart(self, *arguments: str) -> Ended:
         """A command in a process of its own."""
-        script = "from headstart.cli import main; main()"
+        script = "from headstart.cli.main import main; main()"
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
         done = subprocess.run(
             [sys.executable, "-c", script, *arguments], cwd=self.root, capture_output=True, text=True, env=environment

@@ -4,10 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.govern.states import summarise
-from headstart.records.runs import Agreement, Score, ShiftFacts, VariantScore
-from headstart.records.shift import CloneShift, DataStates
-from headstart.records.states import StateSummary
+from headstart.compare.arm_runs import Agreement, CloneShift, DataStates, Score, ShiftFacts, StateSummary, VariantScore
+from headstart.compare.states import summarise
 
 MIX = {"0": 50, "1": 50}
 SCENARIO = "5" * 64  # as the arms of conftest have it

@@ -1,132 +1,154 @@
-"""The arrows between rooms, and that every stage's deps in dvc.yaml name what it imports."""
+"""The arrows between rooms, what each room may load, and that the deps of every stage are what it imports."""
 
 import ast
-from functools import cache
+import subprocess
 from pathlib import Path
 
 import pytest
-import yaml
+
+from headstart.cli.deps import STAGE, with_deps
+from headstart.core.closure import closure, code_sha256, stage_modules
+from headstart.core.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
-ARROWS = {
-    "errors": set(),
-    "schedule": set(),
-    "params": {"errors", "schedule"},
-    "records": {"errors"},
-    "worlds": {"errors"},
-    "launch": {"errors"},
-    "govern": {"records", "schedule", "errors"},
-    "lineage": {"records", "errors"},
-    "learn": {"worlds", "params", "schedule", "errors"},
-    "stages": {"params", "schedule", "records", "worlds", "learn", "govern", "lineage", "launch", "errors"},
-    "view": {"params", "records", "worlds", "govern", "schedule", "errors"},
-    "release": {"params", "records", "govern", "lineage", "errors"},
-    "cli": {
-        "release",
-        "params",
-        "schedule",
-        "records",
-        "worlds",
-        "learn",
-        "govern",
-        "lineage",
-        "launch",
-        "stages",
-        "view",
-        "errors",
-    },
+ROOMS = {
+    "core": set(),
+    "config": {"core"},
+    "worlds": {"core"},
+    "telemetry": {"core"},
+    "dataset": {"core"},
+    "compare": {"core", "config"},
+    "guard": {"core", "config", "telemetry"},
+    "learn": {"core", "config", "worlds"},
+    "runs": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn"},
+    "release": {"core", "config", "dataset", "compare", "guard", "runs"},
+    "stages": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn", "runs"},
+    "view": {"core", "config", "worlds", "dataset", "compare", "guard", "runs"},
+    "cli": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn", "runs", "release", "stages", "view"},
 }
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+FILES = sorted((SOURCE / "headstart").rglob("*.py"))
+PIPELINE = ROOT / "dvc.yaml"
+STAGES = parse_yaml(PIPELINE.read_bytes(), PIPELINE)["stages"]
 
 
-def module_file(module: str) -> Path | None:
-    """The file of a dotted module below src, or None if it is a name inside a module."""
-    path = SOURCE / module.replace(".", "/")
-    if path.with_suffix(".py").is_file():
-        return path.with_suffix(".py")
-    return path / "__init__.py" if (path / "__init__.py").is_file() else None
-
-
-@cache
-def imports(file: Path) -> frozenset[Path]:
-    """Our own files that `file` imports anywhere in it, packages on the way included."""
-    found = set()
+def imported(file: Path) -> set[str]:
+    """Dotted names of our modules, and of names inside them, that `file` imports anywhere."""
+    names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text())):
-        names = []
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "headstart":
-                found |= {f for n in range(1, len(parts) + 1) if (f := module_file(".".join(parts[:n])))}
-    return frozenset(found)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in names if name.startswith("headstart.")}
 
 
-def closure(file: Path) -> set[Path]:
-    """Everything that importing `file` can load."""
-    seen, waiting = set(), [file]
-    while waiting:
-        current = waiting.pop()
-        if current not in seen:
-            seen.add(current)
-            waiting += imports(current)
-    return seen
+def name_of(file: Path) -> str:
+    return file.relative_to(SOURCE).as_posix()
 
 
-def room(file: Path) -> str:
-    """worlds/town/env.py → worlds; params.py → params; cli_schedule.py → cli; the package itself → ''."""
-    first = file.relative_to(SOURCE / "headstart").parts[0]
-    if first.startswith("cli_"):
-        return "cli"  # a group of commands in a file of its own
-    return "" if first == "__init__.py" else first.removesuffix(".py")
-
-
-@pytest.mark.parametrize("file", sorted((SOURCE / "headstart").rglob("*.py")), ids=lambda f: str(f.relative_to(SOURCE)))
+@pytest.mark.parametrize("file", FILES, ids=name_of)
 def test_imports_follow_the_arrows(file: Path) -> None:
-    mine = room(file)
-    theirs = {room(f) for f in imports(file)} - {"", mine}
-    assert theirs <= ARROWS.get(mine, set()), f"{mine} may import {ARROWS.get(mine)}, imports {theirs}"
+    mine = file.relative_to(SOURCE / "headstart").parts[0]
+    theirs = {name.split(".")[1] for name in imported(file)} - {mine}
+    assert theirs <= ROOMS.get(mine, set()), f"{mine} may import {ROOMS.get(mine)}, imports {theirs}"
+
+
+def test_rooms_have_no_circle() -> None:
+    settled: set[str] = set()
+    while len(settled) < len(ROOMS):
+        ready = {room for room, below in ROOMS.items() if below <= settled} - settled
+        assert ready, f"a circle among {ROOMS.keys() - settled}"
+        settled |= ready
 
 
 def test_a_world_does_not_import_another_world() -> None:
-    worlds = SOURCE / "headstart" / "worlds"
-    for folder in (p for p in worlds.iterdir() if p.is_dir() and (p / "env.py").exists()):
-        for file in folder.rglob("*.py"):
-            others = {
-                f for f in imports(file) if f.is_relative_to(worlds) and f.parent != worlds and not f.is_relative_to(folder)
-            }
-            assert not others, f"{file} imports {others}"
+    for mine, other in (("town", "nav"), ("nav", "town")):
+        for file in (SOURCE / "headstart/worlds" / mine).rglob("*.py"):
+            assert not any(name.startswith(f"headstart.worlds.{other}") for name in imported(file)), file
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_depends_on_everything_that_it_imports(stage: str) -> None:
-    """A dep names a file or a folder; __init__ files of packages on the way hold only docstrings."""
-    deps = [ROOT / dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
-    needed = {f for f in closure(SOURCE / "headstart" / "stages" / f"{stage}.py") if not is_empty(f)}
-    missing = {f for f in needed if not any(f == dep or f.is_relative_to(dep) for dep in deps)}
-    assert not missing, f"{stage} imports {sorted(map(str, missing))}, which dvc.yaml does not name"
+def test_learning_sees_of_the_worlds_only_their_contract() -> None:
+    for file in (SOURCE / "headstart/learn").rglob("*.py"):
+        worlds = {name for name in imported(file) if name.startswith("headstart.worlds.")}
+        assert all(name.startswith("headstart.worlds.api.") for name in worlds), (file, worlds)
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_a_stage_has_no_source_dep_that_it_does_not_import(stage: str) -> None:
-    needed = closure(SOURCE / "headstart" / "stages" / f"{stage}.py")
-    for dep in (ROOT / dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")):
-        assert any(f == dep or f.is_relative_to(dep) for f in needed), f"{stage} does not import {dep}"
+def test_the_folder_of_stages_holds_the_stages_of_the_pipeline_and_nothing_else() -> None:
+    assert {f"headstart.stages.{stage}" for stage in STAGES} == set(stage_modules())
 
 
-def is_empty(file: Path) -> bool:
-    """A package file that says nothing but what the package is."""
-    return all(isinstance(node, ast.Expr | ast.Assign) for node in ast.parse(file.read_text()).body)
-
-
-@pytest.mark.parametrize("module", ["records", "govern", "lineage", "release", "params"])
-def test_deciding_and_recording_need_no_torch(module: str) -> None:
-    files = (SOURCE / "headstart" / module).rglob("*.py") if module != "params" else [SOURCE / "headstart" / "params.py"]
-    for file in files:
+@pytest.mark.parametrize("room", ["core", "config", "dataset", "compare", "guard", "telemetry", "release"])
+def test_deciding_and_recording_need_no_torch(room: str) -> None:
+    for file in (SOURCE / "headstart" / room).rglob("*.py"):
         tree = ast.parse(file.read_text())
         names = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
         names |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
         assert not any(name.split(".")[0] == "torch" for name in names), file
+
+
+# --- deps -------------------------------------------------------------------------------------------------------------
+
+
+def sources_of(stage: str) -> set[Path]:
+    """The Python files below src that dvc.yaml names for a stage, by themselves or in a folder, as DVC sees them (.dvcignore)."""
+    deps = [ROOT / dep for dep in STAGES[stage]["deps"] if dep.startswith("src/")]
+    files = {file for dep in deps for file in (dep.rglob("*.py") if dep.is_dir() else [dep])}
+    return {file.relative_to(SOURCE) for file in files if "draw" not in file.parts}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_deps_of_a_stage_are_the_files_that_it_imports(stage: str) -> None:
+    found = STAGE.match(STAGES[stage]["cmd"])
+    assert found is not None and found[1] == stage
+    needed = closure([f"headstart.stages.{stage}"])
+    named = {file for file in sources_of(stage) if file.name != "__init__.py"}
+    assert named - needed == set(), "named in dvc.yaml and not imported; `headstart deps` writes what is"
+    assert needed - named == set(), "imported and not named in dvc.yaml; `headstart deps` writes what is"
+
+
+def test_the_command_that_writes_deps_has_nothing_to_write() -> None:
+    assert with_deps(PIPELINE.read_text()) == PIPELINE.read_text()
+
+
+def test_the_closure_is_what_an_interpreter_can_load() -> None:
+    """An independent count: the modules of ours that are there after importing a stage are among its closure."""
+    script = (
+        "import sys, importlib; importlib.import_module('headstart.stages.evaluate');"
+        "print(*[m.__file__ for n, m in sys.modules.items() if n.startswith('headstart') and m.__file__])"
+    )
+    done = subprocess.run(["python", "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    loaded = {Path(file).relative_to(SOURCE) for file in done.stdout.split()}
+    assert {file for file in loaded if file.name != "__init__.py"} <= closure(["headstart.stages.evaluate"])
+
+
+@pytest.mark.parametrize(
+    ("file", "moves"),
+    [
+        ("learn/ppo.py", {"expert", "baseline", "anneal"}),
+        ("compare/ratio.py", {"evaluate"}),
+        ("dataset/hdf5_guard.py", {"capture", "curate", "validate", "bc_train", "baseline", "anneal"}),
+        ("worlds/town/rules.py", {"expert", "capture", "validate", "bc_train", "baseline", "anneal"}),
+        ("release/promote.py", set()),
+        ("view/report.py", set()),
+        ("cli/main.py", set()),
+        ("worlds/town/draw/picture.py", set()),
+    ],
+)
+def test_an_edit_changes_the_stages_that_import_the_file_and_no_other(file: str, moves: set[str]) -> None:
+    path = Path("headstart") / file
+    assert (SOURCE / path).is_file()
+    assert {stage for stage in STAGES if path in closure([f"headstart.stages.{stage}"])} == moves
+
+
+def test_the_hash_of_code_follows_every_file_of_the_closure(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    for name in ("stages/show.py", "core/used.py", "core/unused.py"):
+        (source / "headstart" / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / "headstart" / name).write_text("")
+    (source / "headstart/stages/show.py").write_text("def show():\n    from headstart.core.used import x\n")
+    before = code_sha256(["headstart.stages.show"], source)
+    (source / "headstart/core/unused.py").write_text("y = 1\n")
+    assert code_sha256(["headstart.stages.show"], source) == before
+    (source / "headstart/core/used.py").write_text("x = 1  # a comment\n")
+    assert code_sha256(["headstart.stages.show"], source) != before

@@ -15,13 +15,15 @@ from pydantic.fields import FieldInfo
 from tests.released import Project
 from typer.main import get_command
 
-from headstart import cli, errors
-from headstart.govern.experiment import ExperimentRecord
-from headstart.govern.guardrails import GUARDRAILS, limit_text
-from headstart.params import Scenario, for_scenario, load_params
-from headstart.records.files import read_record
+from headstart.cli import main as cli
+from headstart.config.params import for_scenario, load_params
+from headstart.config.scenario import Scenario
+from headstart.config.schedule import Arm, Limits, OnBreach, Phase, PPOParams, Ramp
+from headstart.core import errors
+from headstart.core.files import read_record
+from headstart.guard.guardrails import GUARDRAILS, limit_text
 from headstart.release.journal import record_drill
-from headstart.schedule import Arm, Limits, OnBreach, Phase, PPOParams, Ramp
+from headstart.runs.experiment import ExperimentRecord
 from headstart.view.summary import printed
 
 ROOT = Path(__file__).parents[1]

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from headstart.config.scenario import load_scenario
 from headstart.learn.evaluation import play_episodes
-from headstart.params import load_scenario
-from headstart.stages.policy import load_policy
-from headstart.stages.project import score_of, worlds_of
+from headstart.runs.policy import load_policy
+from headstart.runs.worlds import score_of, worlds_of
 
 ROOT = Path(__file__).parents[1]
 POLICIES = sorted(path.parent.relative_to(ROOT / "policies") for path in (ROOT / "policies").rglob("card.json"))

@@ -7,7 +7,8 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.vector.utils import batch_space
 
-from headstart.worlds.api import Array, Observations, World, WorldSpec
+from headstart.core.arrays import Array
+from headstart.worlds.api import Observations, World, WorldSpec
 
 
 class Probe(World):

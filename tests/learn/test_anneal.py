@@ -9,14 +9,14 @@ import pytest
 import torch
 from tests.learn.probes import Choice, Probe
 
-from headstart.errors import InputError, UsageError
+from headstart.config.params import EvaluationParams, NetworkParams
+from headstart.config.schedule import Arm
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError, UsageError
 from headstart.learn.anneal import Cloned, Event, PhaseEnded, Trainer, Updated, run, trainer_of
 from headstart.learn.demonstrations import Demonstrations, demonstrations
 from headstart.learn.minibatches import Batch, learn
 from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
-from headstart.params import EvaluationParams, NetworkParams
-from headstart.schedule import Arm
-from headstart.worlds.api import Array
 
 ROLLOUT = 32 * 8  # env steps
 PPO = {"worlds": 32, "rollout_ticks": 8, "num_epochs": 2, "mini_batch_size": 64}

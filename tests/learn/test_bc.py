@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
-from headstart.govern.verdict import Outcome, Subject
+from headstart.compare.arm_runs import Score
+from headstart.config.params import BCParams, NetworkParams
+from headstart.config.schedule import Ramp
+from headstart.core.verdict import Outcome, Subject
 from headstart.learn.bc import ActionScores, clone_epoch, fit, judge
 from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
-from headstart.params import BCParams, NetworkParams
-from headstart.records.runs import Score
-from headstart.schedule import Ramp
+from headstart.runs.gates import BcLimits, BcMetrics, bc_gate
 
 SETTINGS = BCParams(
     seed=0,

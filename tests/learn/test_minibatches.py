@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from headstart.config.params import NetworkParams
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.minibatches import Batch, _by_autograd, imitated_rows, learn, minibatches, plan_of
 from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
 from headstart.learn.optimizer import Adam
-from headstart.params import NetworkParams
 
 ROWS, RECORDED, EPOCHS, SIZE, ACTIONS = 200, 60, 2, 64, 4
 ALL = Coefficients(clip=0.1, entropy=0.05, kl=0.3, imitation=0.7)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from headstart.config.params import NetworkParams
 from headstart.learn.networks import LOG_STD_RANGE, ConflictAwarePolicyNetwork, tensors
 from headstart.learn.policies import Categorical, Gaussian
-from headstart.params import NetworkParams
 
 
 def seen_of(rows: int, map_shape: tuple[int, int, int] | None = None) -> dict[str, torch.Tensor]:

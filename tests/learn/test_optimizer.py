@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from headstart.config.params import NetworkParams
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
-from headstart.params import NetworkParams
 
 UNBOUNDED = (math.inf, math.inf)
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from tests.learn.probes import Choice, Constant, Forever, Later, Reach, Signal
 
+from headstart.config.params import NetworkParams
+from headstart.config.schedule import PPOParams
 from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import Categorical
 from headstart.learn.ppo import Weights, estimate, update
 from headstart.learn.rollout import Player
-from headstart.params import NetworkParams
-from headstart.schedule import PPOParams
 from headstart.worlds.api import World
 
 PLAIN = PPOParams(advantage_normalization=False)

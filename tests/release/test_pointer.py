@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from tests.released import Project
 
-from headstart.errors import InputError
-from headstart.records.checkpoint import load_checkpoint, save_checkpoint
-from headstart.records.releases import require_release
+from headstart.core.errors import InputError
 from headstart.release.pointer import rebuild, roll_back, swap, withdraw
 from headstart.release.promote import promote
+from headstart.release.releases import require_release
+from headstart.runs.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_a_rollback_restores_the_baseline_behind_the_first_release(ready: Project) -> None:

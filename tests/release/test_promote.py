@@ -7,11 +7,11 @@ import pytest
 import yaml
 from tests.released import Project
 
-from headstart.errors import GateFailed, Hold, InputError, IntegrityError
-from headstart.records.history import read_history
-from headstart.records.releases import require_release
+from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
+from headstart.release.history import read_history
 from headstart.release.journal import record_drill
 from headstart.release.promote import promote
+from headstart.release.releases import require_release
 from headstart.release.verdict import record_verdict
 
 
@@ -131,7 +131,7 @@ def test_a_comparison_that_its_evidence_does_not_give_is_refused(project: Projec
 
 
 def test_a_loosened_rule_does_not_count(project: Project) -> None:
-    from headstart.govern.findings import ComparisonLimits
+    from headstart.compare.findings import ComparisonLimits
 
     paths = Path("models/walk/anneal/pretrained/runs.json"), Path("models/walk/baseline/runs.json")
     project.compare(*paths, limits=ComparisonLimits(resamples=200, ratio_max=3.0, harm_rise_max=0.5))

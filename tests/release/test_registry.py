@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.errors import Hold, IntegrityError
+from headstart.core.errors import Hold, IntegrityError
 from headstart.release.registry import next_version, register, require_identity
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 
+from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores
-from headstart.records.observation import ObservationSchema
 from headstart.stages.bc_train import _confusion, _decisions, _per_action
 
 SCHEMA = ObservationSchema(world="town", features=("x",), actions=("wait", "use", "yield", "press"), reward_terms=("comfort",))

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 
 import headstart
-from headstart.errors import GateFailed
-from headstart.params import CaptureParams, Scenario, load_params, load_scenario
-from headstart.records.episodes import Episodes, Header, concatenate
+from headstart.config.params import CaptureParams, load_params
+from headstart.config.scenario import Scenario, load_scenario
+from headstart.core.errors import GateFailed
+from headstart.dataset.episodes import Episodes, Header, concatenate
+from headstart.runs.expert import teacher_of
+from headstart.runs.worlds import schema_of, worlds_of
 from headstart.stages import capture as capture_stage
 from headstart.stages.capture import record
-from headstart.stages.project import schema_of, worlds_of
-from headstart.stages.teacher import teacher_of
 from headstart.stages.validate import replay
-from headstart.worlds import FIRST_WORLD
+from headstart.worlds.api import FIRST_WORLD
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "capture.json"
@@ -154,10 +155,10 @@ def test_capture_refuses_an_expert_that_is_not_approved(
 
 def approve(scenario: Scenario, folder: Path, state: str = "approved") -> None:
     """An expert artefact as the expert stage would leave it, without playing 1,000 worlds."""
-    from headstart.records.expert import ExpertPolicy
-    from headstart.records.files import write_record
-    from headstart.records.runs import Score
-    from headstart.worlds import source_sha256
+    from headstart.compare.arm_runs import Score
+    from headstart.core.files import write_record
+    from headstart.runs.expert_record import ExpertPolicy
+    from headstart.worlds.make import source_sha256
 
     artefact = ExpertPolicy(
         kind="scripted",

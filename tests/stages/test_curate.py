@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from headstart.params import Scenario, load_params
-from headstart.records.episodes import Episodes, Header, write_episodes
-from headstart.records.files import read_record
-from headstart.records.manifest import DatasetManifest
+from headstart.config.params import load_params
+from headstart.config.scenario import Scenario
+from headstart.core.files import read_record
+from headstart.dataset.episodes import Episodes, Header, write_episodes
+from headstart.dataset.manifest import DatasetManifest
 from headstart.stages.curate import curate
 
 PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
@@ -15,10 +16,10 @@ PARAMS = load_params(Path(__file__).parents[2] / "params.yaml")
 
 @pytest.mark.parametrize("policy", ["scripted", "ppo"])
 def test_the_manifest_names_the_kind_of_expert(
-    policy: str, walks: tuple[Scenario, Episodes, Header], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    policy: str, robot_walks: tuple[Scenario, Episodes, Header], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    script, episodes, header = walks
+    script, episodes, header = robot_walks
     raw = tmp_path / "data" / script.name / "raw"
     raw.mkdir(parents=True)
     write_episodes(raw / "shard-0000.h5", episodes, header)

@@ -9,15 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.govern.comparison import Comparison
-from headstart.govern.shift_findings import ShiftFindings
-from headstart.govern.states import summarise
-from headstart.govern.verdict import Outcome
-from headstart.params import Params, Scenario, load_params, load_scenario
-from headstart.records.files import read_record, write_record
-from headstart.records.runs import Agreement, ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun, ShiftFacts, VariantScore
-from headstart.records.shift import CloneShift, DataStates
-from headstart.records.states import StateSummary
+from headstart.compare.arm_runs import (
+    Agreement,
+    ArmRuns,
+    CloneShift,
+    CurvePoint,
+    DataStates,
+    EvaluationDesign,
+    Score,
+    SeedRun,
+    ShiftFacts,
+    StateSummary,
+    VariantScore,
+)
+from headstart.compare.comparison import Comparison
+from headstart.compare.shift_findings import ShiftFindings
+from headstart.compare.states import summarise
+from headstart.config.params import Params, load_params
+from headstart.config.scenario import Scenario, load_scenario
+from headstart.core.files import read_record, write_record
+from headstart.core.verdict import Outcome
 from headstart.stages.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]

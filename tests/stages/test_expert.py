@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headstart.errors import GateFailed, InputError
-from headstart.govern.target import Target
-from headstart.params import Params, Scenario, for_scenario, load_params, load_scenario
-from headstart.records.expert import ExpertPolicy
-from headstart.records.files import read_record
-from headstart.records.runs import CurvePoint, Score
+from headstart.compare.arm_runs import CurvePoint, Score
+from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.scenario import Scenario, Target, load_scenario
+from headstart.core.errors import GateFailed, InputError
+from headstart.core.files import read_record
+from headstart.runs.expert import approved_expert, teacher_of
+from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.expert_training import has_settled
 from headstart.stages.expert import expert
-from headstart.stages.expert_training import has_settled
-from headstart.stages.teacher import approved_expert, teacher_of
 
 ROOT = Path(__file__).parents[2]
 POLE = {
@@ -72,13 +72,13 @@ def settings(scenario: Scenario) -> Params:
 
 
 def test_a_world_that_cannot_be_made_is_named_before_any_process_starts(pole: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headstart.stages.expert_training.run_all", lambda *_: pytest.fail("a process was started"))
+    monkeypatch.setattr("headstart.runs.expert_training.run_all", lambda *_: pytest.fail("a process was started"))
     with pytest.raises(InputError, match="CartPole-v99"):
         expert(settings(pole), pole.model_copy(update={"setup": {"id": "CartPole-v99"}}))
 
 
 def test_every_seed_is_trained_and_judged_and_the_best_one_teaches(pole: Scenario) -> None:
-    from headstart.stages.project import worlds_of
+    from headstart.runs.worlds import worlds_of
 
     line = expert(settings(pole), pole)
     artefact = read_record(Path("models/pole/expert/expert.json"), ExpertPolicy)

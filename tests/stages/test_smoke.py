@@ -57,9 +57,11 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(folder: Path, *command: str, ok: bool = True) -> str:
-    """stdout of a command; the virtual environment that runs the tests is on its path."""
+    """stdout of a command; the virtual environment that runs the tests is on its path, and the code is the clone's."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path})
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
+    )
     assert not ok or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout if ok else done.stdout + done.stderr
 

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from headstart.govern.comparison import compare
-from headstart.govern.findings import ComparisonLimits
-from headstart.govern.target import Target
-from headstart.govern.verdict import Check, Evidence, Subject, Verdict, at_least, judge
-from headstart.records.clone import ActionRow, CloneReport
-from headstart.records.expert import ExpertPolicy
-from headstart.records.files import sha256_file, write_record
-from headstart.records.manifest import DatasetFacts, Part, Splits, Tally, WorldRange, manifest_of
-from headstart.records.runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.compare.arm_runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.compare.comparison import compare
+from headstart.compare.findings import ComparisonLimits
+from headstart.config.scenario import Target
+from headstart.core.files import sha256_file, write_record
+from headstart.core.verdict import Check, Evidence, Subject, Verdict, at_least, judge
+from headstart.dataset.manifest import DatasetFacts, Part, Splits, Tally, WorldRange, manifest_of
+from headstart.runs.clone_report import ActionRow, CloneReport
+from headstart.runs.expert_record import ExpertPolicy
 
 EVERY, POINTS = 1000, 13
 TARGET = Target(name="beyond", success_rate=0.9, return_mean=1.5, consecutive=2)

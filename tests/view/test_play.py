@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from headstart.errors import UsageError
-from headstart.params import load_scenario
+from headstart.config.scenario import load_scenario
+from headstart.core.errors import UsageError
 from headstart.view.play import frames, show
 from headstart.view.png import png
-from headstart.worlds import World, make
+from headstart.worlds.api import World
+from headstart.worlds.make import make
 
 ROOT = Path(__file__).parents[2]
 

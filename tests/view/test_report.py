@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from headstart.errors import InputError
-from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
-from headstart.records.files import write_record
-from headstart.records.runs import ArmRuns
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.shift_findings import ShiftFindings, ShiftLimits
+from headstart.core.errors import InputError
+from headstart.core.files import write_record
 from headstart.view.report import NO_FIGURES, report, write_report
 
 Results = Callable[..., Path]

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from headstart.govern.comparison import Comparison
-from headstart.govern.experiment import ExperimentRecord, Machine
-from headstart.records.clone import CloneReport
-from headstart.records.expert import ExpertPolicy
-from headstart.records.files import read_record
+from headstart.compare.comparison import Comparison
+from headstart.core.files import read_record
+from headstart.runs.clone_report import CloneReport
+from headstart.runs.experiment import ExperimentRecord, Machine
+from headstart.runs.expert_record import ExpertPolicy
 from headstart.view.results import figures, page
 
 Results = Callable[..., Path]

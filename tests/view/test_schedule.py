@@ -1,9 +1,9 @@
 """Schedules as text: what a table and a drawing of a small one look like."""
 
-from headstart.govern.guardrails import METRICS, metrics_of
-from headstart.govern.simulation import simulate
-from headstart.govern.traces import REFERENCE, trace_named
-from headstart.schedule import Arm
+from headstart.config.schedule import Arm
+from headstart.guard.guardrails import METRICS, metrics_of
+from headstart.guard.simulation import simulate
+from headstart.guard.traces import REFERENCE, trace_named
 from headstart.view.schedule import describe, drawing, guardrail_table, phase_table, timeline
 
 ARM = Arm.model_validate(

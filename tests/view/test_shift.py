@@ -1,8 +1,8 @@
 """The section on distribution shift says what was measured, what moved, what it cost, and what was not measured."""
 
-from headstart.govern.consequence import VariantDifference
-from headstart.govern.drift import FeatureDrift, MixDrift
-from headstart.govern.shift_findings import ShiftFindings, ShiftLimits, VariantFinding
+from headstart.compare.consequence import VariantDifference
+from headstart.compare.drift import FeatureDrift, MixDrift
+from headstart.compare.shift_findings import ShiftFindings, ShiftLimits, VariantFinding
 from headstart.view.shift import shift_section
 
 

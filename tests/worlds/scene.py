@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from headstart.params import Scenario, load_scenario
-from headstart.worlds import make
+from headstart.config.scenario import Scenario, load_scenario
+from headstart.worlds.make import make
 from headstart.worlds.town import state as s
 from headstart.worlds.town.env import Town
 

@@ -7,8 +7,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from headstart.errors import InputError, MissingExtra, UsageError
-from headstart.worlds import World, make
+from headstart.core.errors import InputError, MissingExtra, UsageError
+from headstart.worlds.api import World
+from headstart.worlds.make import make
 
 SUCCESS, HARM = ("every return >= 20",), ("any terminated > 0",)
 

@@ -12,11 +12,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-from headstart.errors import InputError, UsageError
-from headstart.govern.statistics import wilson_lower, wilson_upper
-from headstart.params import load_scenario
-from headstart.stages.project import schema_of
-from headstart.worlds import FIRST_WORLD, make
+from headstart.config.scenario import load_scenario
+from headstart.core.errors import InputError, UsageError
+from headstart.core.statistics import wilson_lower, wilson_upper
+from headstart.runs.worlds import schema_of
+from headstart.worlds.api import FIRST_WORLD
+from headstart.worlds.make import make
 from headstart.worlds.nav import state as s
 from headstart.worlds.nav.angles import sine_table
 from headstart.worlds.nav.env import Nav

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from headstart.errors import InputError
+from headstart.core.errors import InputError
 from headstart.worlds.predicate import all_hold, any_holds, compile_predicate
 
 COUNTS = np.array([[[1, 0], [2, 0]], [[0, 3], [2, 0]]])  # [W, A, S]: two worlds, two agents, showers and presses

@@ -5,7 +5,7 @@ import pytest
 from gymnasium.vector import AutoresetMode
 from tests.worlds.scene import scenario, town
 
-from headstart.errors import InputError, UsageError
+from headstart.core.errors import InputError, UsageError
 from headstart.worlds.town import state as s
 from headstart.worlds.town.layout import read_layout
 from headstart.worlds.town.observe import FEATURES

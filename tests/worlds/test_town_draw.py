@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.errors import UsageError
-from headstart.params import Scenario, load_scenario
-from headstart.worlds import make
+from headstart.config.scenario import Scenario, load_scenario
+from headstart.core.errors import UsageError
+from headstart.worlds.make import make
 from headstart.worlds.town import state as s
 from headstart.worlds.town.draw import colours
 from headstart.worlds.town.draw.picture import CELL, picture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tests.worlds.scene import Scene, scenario, town
 
-from headstart.worlds import make
+from headstart.worlds.make import make
 from headstart.worlds.town import state as s
 
 WAIT, WORK = s.WAIT, s.WORK

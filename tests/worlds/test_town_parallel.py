@@ -7,9 +7,9 @@ import pytest
 from pettingzoo.test import parallel_api_test, parallel_seed_test
 from tests.worlds.scene import SCENARIOS, scenario, town
 
-from headstart.errors import UsageError
+from headstart.core.errors import UsageError
+from headstart.worlds.parallel import ParallelTown
 from headstart.worlds.town import state as s
-from headstart.worlds.town.parallel import ParallelTown
 
 
 def parallel(name: str = "queue_conflict", hybrid: bool = False, world: int = 0) -> ParallelTown:

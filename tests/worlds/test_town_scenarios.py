@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tests.worlds.scene import ROOT, SCENARIOS, scenario, town
 
-from headstart.govern.statistics import wilson_lower, wilson_upper
-from headstart.params import load_scenario
-from headstart.stages.project import worlds_of
-from headstart.worlds import FIRST_WORLD
-from headstart.worlds.api import Array
+from headstart.config.scenario import load_scenario
+from headstart.core.arrays import Array
+from headstart.core.statistics import wilson_lower, wilson_upper
+from headstart.runs.worlds import worlds_of
+from headstart.worlds.api import FIRST_WORLD
 from headstart.worlds.town.state import STATS
 
 every_scenario = pytest.mark.parametrize("name", SCENARIOS)

@@ -1,11 +1,8 @@
 """Generalised advantage estimation (Schulman et al. 2015, eq. 16) in which truncation is not termination."""
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from headstart.core.arrays import Array
 
 
 def gae(

@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 
 import torch
 
-from headstart.errors import UsageError
+from headstart.config.params import EvaluationParams
+from headstart.config.schedule import Arm, Phase
+from headstart.core.arrays import MODES, Mode
+from headstart.core.errors import UsageError
 from headstart.learn.bc import Epoch, clone_epoch, judge
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.evaluation import play_in_modes
@@ -18,8 +21,6 @@ from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Metrics, Weights, update
 from headstart.learn.rollout import Player, Rollout
-from headstart.params import EvaluationParams
-from headstart.schedule import MODES, Arm, Mode, Phase
 from headstart.worlds.api import Act, Played, World
 
 

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headstart.config.params import BCParams
+from headstart.config.schedule import Ramp
+from headstart.core.arrays import Array
 from headstart.learn.advantage import explained_variance
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG
@@ -21,9 +24,6 @@ from headstart.learn.minibatches import Batch, learn, minibatches, plan_of
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import NEAR, Categorical
-from headstart.params import BCParams
-from headstart.schedule import Ramp
-from headstart.worlds.api import Array
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.worlds.api import Array, Observations
+from headstart.core.arrays import Array
+from headstart.worlds.api import Observations
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 
 import torch
 
+from headstart.core.arrays import Array, Mode
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.policies import Policy
-from headstart.schedule import Mode
-from headstart.worlds.api import Array, Observations, Played, World, play
+from headstart.worlds.api import Observations, Played, World, play
 
 
 class Acting:

@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 import torch
 
-from headstart.worlds.api import Array
+from headstart.core.arrays import Array
 
 Blend = Literal["prefix", "agent_episode", "step"]
 BLENDS: tuple[Blend, ...] = get_args(Blend)

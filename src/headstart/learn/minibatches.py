@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.core.arrays import Array
 from headstart.learn.compiled import minibatches as compiled
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG, Plan
@@ -16,7 +17,6 @@ from headstart.learn.loss import Acted, Imitated, Terms, policy_terms, shares, s
 from headstart.learn.networks import LOG_STD_RANGE, ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import NEAR, Gaussian, Policy
-from headstart.worlds.api import Array
 
 NEVER = math.inf
 

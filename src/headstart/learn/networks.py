@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.config.params import NetworkParams
+from headstart.core.arrays import Array
 from headstart.learn.compiled.layers import FORBIDDEN, RELU, TANH, masked_log_softmax, outputs
 from headstart.learn.policies import Categorical, Gaussian, Policy
-from headstart.params import NetworkParams
-from headstart.worlds.api import Array
 
 MAP_EMBEDDING = 64
 LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.core.arrays import Array
 from headstart.learn.compiled.minibatches import Layers, step_of_adam
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.worlds.api import Array
 
 PPO_EPS = 1e-5  # of the PPO literature
 NO_SIZES = np.zeros(0, np.int64)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from headstart.config.schedule import PPOParams
+from headstart.core.arrays import Array
 from headstart.learn.advantage import explained_variance, gae
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG
@@ -23,8 +25,6 @@ from headstart.learn.minibatches import NEVER, Batch, learn, minibatches, plan_o
 from headstart.learn.networks import ConflictAwarePolicyNetwork
 from headstart.learn.optimizer import Adam
 from headstart.learn.rollout import Rollout
-from headstart.schedule import PPOParams
-from headstart.worlds.api import Array
 
 Metrics = dict[str, float]
 

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.errors import UsageError
+from headstart.core.arrays import Array
+from headstart.core.errors import UsageError
 from headstart.learn.guide import Blend, Guide
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.worlds.api import Act, Array, Observations, World
+from headstart.worlds.api import Act, Observations, World
 
 
 @dataclass

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.lib.recfunctions import repack_fields
 
+from headstart.core.arrays import Array
 from headstart.learn.anneal import Position, Trainer, frozen
 from headstart.learn.networks import load_tensors, tensors
-from headstart.worlds.api import Array
 
 CHARGED = ("env_steps", "phase_began", "ramps_began", "updates", "evaluated")
 

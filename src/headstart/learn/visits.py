@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from headstart.core.arrays import Array
 from headstart.learn.demonstrations import decision_rows
 from headstart.learn.evaluation import Acting
 from headstart.learn.networks import ConflictAwarePolicyNetwork
-from headstart.worlds.api import Act, Array, Observations, Played, World, play
+from headstart.worlds.api import Act, Observations, Played, World, play
 
 
 @dataclass(frozen=True)

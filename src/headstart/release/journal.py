@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from headstart.errors import HeadstartError
-from headstart.govern.promotion import Standing, fold
-from headstart.lineage.verify import HISTORY, RELEASES, Findings
-from headstart.records.files import read_record, sha256_file, sha256_json, write_bytes, write_record
-from headstart.records.history import History, Line, open_history, read_history
-from headstart.records.history_kinds import Drilled, Stored
-from headstart.records.model import Record
-from headstart.records.releases import InUse, Releases
+from headstart.core.errors import HeadstartError
+from headstart.core.files import read_record, sha256_file, sha256_json, write_bytes, write_record
+from headstart.core.record import Record
+from headstart.release.history import History, Line, open_history, read_history
+from headstart.release.history_kinds import Drilled, Stored
+from headstart.release.promotion import Standing, fold
+from headstart.release.releases import InUse, Releases
+from headstart.release.verify import HISTORY, RELEASES, Findings
 
 CACHE = HISTORY.with_name("promotion.json")
 EVIDENCE = HISTORY.with_name("evidence")

@@ -2,19 +2,19 @@
 
 from pathlib import Path
 
-from headstart.errors import HeadstartError, InputError
-from headstart.govern.promotion import effective, rollback_target, swap_of
-from headstart.lineage.lock import require_at_hand, stage_of
-from headstart.lineage.restore import keep
-from headstart.lineage.verify import HISTORY
-from headstart.records.checkpoint import CARD, Card
-from headstart.records.files import inside, read_record
-from headstart.records.history import read_history
-from headstart.records.history_kinds import RolledBack, Withdrawn
-from headstart.records.releases import Release
+from headstart.core.errors import HeadstartError, InputError
+from headstart.core.files import inside, read_record
+from headstart.release.history import read_history
+from headstart.release.history_kinds import RolledBack, Withdrawn
 from headstart.release.journal import held_history, refresh, standing_of
+from headstart.release.lock import require_at_hand, stage_of
+from headstart.release.promotion import effective, rollback_target, swap_of
+from headstart.release.releases import Release
+from headstart.release.restore import keep
 from headstart.release.training import put_forward, release_of, training_of
 from headstart.release.verdict import settings
+from headstart.release.verify import HISTORY
+from headstart.runs.checkpoint import CARD, Card
 
 
 def roll_back(root: Path, scenario_name: str, actor: str, reason: str, to: str | None = None) -> tuple[Release, Path]:

@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headstart.errors import GateFailed, Hold, InputError, IntegrityError
-from headstart.govern.promotion import Candidate, Standing, promotion_of
-from headstart.lineage.git import changes, committed, untracked
-from headstart.lineage.restore import keep, restore
-from headstart.lineage.verify import CATALOGUE, HISTORY, anchor_problems, verify
-from headstart.params import Params
-from headstart.records.catalogue import read_catalogue
-from headstart.records.history import History, Line
-from headstart.records.history_kinds import Drilled, Withdrawn
-from headstart.records.releases import Release, require_release
+from headstart.config.params import Params
+from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
+from headstart.core.git import changes, committed, untracked
+from headstart.dataset.catalogue import read_catalogue
+from headstart.release.history import History, Line
+from headstart.release.history_kinds import Drilled, Withdrawn
 from headstart.release.journal import cache_findings, held_history, standing_of
+from headstart.release.promotion import Candidate, Standing, promotion_of
 from headstart.release.registry import artifact_name, next_version, register, require_identity
+from headstart.release.releases import Release, require_release
+from headstart.release.restore import keep, restore
 from headstart.release.training import training_of
 from headstart.release.verdict import settings
+from headstart.release.verify import CATALOGUE, HISTORY, anchor_problems, verify
 
 
 def promote(root: Path, scenario_name: str, actor: str, reason: str) -> Release:

@@ -8,7 +8,7 @@ import subprocess
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from headstart.errors import Hold, IntegrityError
+from headstart.core.errors import Hold, IntegrityError
 
 STAGE = "prod"
 

@@ -3,16 +3,17 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.errors import InputError, IntegrityError
-from headstart.govern.candidate import best_run
-from headstart.lineage.git import head
-from headstart.lineage.lock import LockedStage, content_md5, require_at_hand, stage_of
-from headstart.params import load_yaml
-from headstart.records.checkpoint import CARD, load_checkpoint
-from headstart.records.files import read_record, sha256_file, sha256_json
-from headstart.records.manifest import DatasetManifest
-from headstart.records.releases import Release, release_id, require_release
-from headstart.records.runs import ArmRuns, Mode
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.candidate import best_run
+from headstart.core.arrays import Mode
+from headstart.core.errors import InputError, IntegrityError
+from headstart.core.files import read_record, sha256_file, sha256_json
+from headstart.core.git import head
+from headstart.core.yaml import read_yaml
+from headstart.dataset.manifest import DatasetManifest
+from headstart.release.lock import LockedStage, content_md5, require_at_hand, stage_of
+from headstart.release.releases import Release, release_id, require_release
+from headstart.runs.checkpoint import CARD, load_checkpoint
 
 SOURCES = "src"  # a checkpoint stays what it is when the code moves on
 
@@ -87,7 +88,7 @@ def _require_inputs(root: Path, stage: LockedStage) -> None:
             raise IntegrityError(
                 f"{root / dep}: expected MD5 {expected}, with which {stage.name} ran, found {found}; `dvc repro`"
             )
-    params = load_yaml(root / "params.yaml")
+    params = read_yaml(root / "params.yaml")
     for key, value in stage.params.items():
         now: Any = params
         for part in key.split("."):

@@ -3,23 +3,23 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from headstart.errors import Hold, InputError, IntegrityError, UsageError
-from headstart.govern.comparison import Comparison, compare
-from headstart.govern.findings import ComparisonLimits
-from headstart.govern.guardrails import metrics_of
-from headstart.govern.promotion import Standing
-from headstart.govern.schedule_check import check_schedule
-from headstart.govern.shift import find_shift
-from headstart.govern.shift_findings import ShiftLimits
-from headstart.govern.target import Target
-from headstart.lineage.git import changes, head
-from headstart.lineage.lock import require_at_hand, stage_of
-from headstart.params import Params, Scenario, for_scenario, headline_target, load_params, load_scenario
-from headstart.records.files import read_record, sha256_file, sha256_json
-from headstart.records.history import Line
-from headstart.records.history_kinds import Judged
-from headstart.records.shift import CLONE_SHIFT, CloneShift
+from headstart.compare.arm_runs import CLONE_SHIFT, CloneShift
+from headstart.compare.comparison import Comparison, compare
+from headstart.compare.findings import ComparisonLimits
+from headstart.compare.shift import find_shift
+from headstart.compare.shift_findings import ShiftLimits
+from headstart.config.params import Params, for_scenario, headline_target, load_params
+from headstart.config.scenario import Scenario, load_scenario
+from headstart.core.errors import Hold, InputError, IntegrityError, UsageError
+from headstart.core.files import read_record, sha256_file, sha256_json
+from headstart.core.git import changes, head
+from headstart.guard.guardrails import metrics_of
+from headstart.guard.schedule_check import check_schedule
+from headstart.release.history import Line
+from headstart.release.history_kinds import Judged
 from headstart.release.journal import OWN, held_history, keep_evidence, process_key, standing_of
+from headstart.release.lock import require_at_hand, stage_of
+from headstart.release.promotion import Standing
 from headstart.release.training import Training, put_forward, training_of
 
 COMPARISONS = Path("reports") / "evaluate"
@@ -66,7 +66,7 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
     path = COMPARISONS / scenario.name / f"{name}.json"
     found = read_record(root / path, Comparison, made_by="dvc repro evaluate")
     require_at_hand(root, stage_of(root, path), path)
-    wanted = Target(name=name, **scenario.targets[name].model_dump())
+    wanted = scenario.targets[name]
     if found.target != wanted or found.scenario != scenario.name:
         raise IntegrityError(
             f"{path}: expected target {name} of {scenario.name} as the scenario file has it, found another; `dvc repro`"

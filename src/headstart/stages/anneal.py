@@ -1,9 +1,11 @@
 """Stage `anneal`: an arm that starts from the clone and goes through its schedule."""
 
-from headstart.errors import UsageError
-from headstart.params import Params, Scenario
-from headstart.stages.arm import run_arm
-from headstart.stages.project import MODELS, REPORTS, main
+from headstart.config.params import Params
+from headstart.config.project import MODELS, REPORTS
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.errors import UsageError
+from headstart.runs.arm import run_arm
 
 
 def anneal(params: Params, scenario: Scenario, arm: str) -> str:

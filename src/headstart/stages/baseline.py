@@ -1,8 +1,10 @@
 """Stage `baseline`: the arm `scratch`, which learns without demonstrations; it depends on no data and no clone."""
 
-from headstart.params import Params, Scenario
-from headstart.stages.arm import run_arm
-from headstart.stages.project import MODELS, REPORTS, main
+from headstart.config.params import Params
+from headstart.config.project import MODELS, REPORTS
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.runs.arm import run_arm
 
 
 def baseline(params: Params, scenario: Scenario) -> str:

@@ -6,28 +6,29 @@ from typing import Any
 
 import torch
 
-from headstart.errors import GateFailed
-from headstart.govern.gates import BcLimits, BcMetrics, bc_gate
-from headstart.govern.verdict import Outcome, Subject, misses
-from headstart.launch.pool import progress_bar
+from headstart.compare.arm_runs import CLONE_SHIFT, Score
+from headstart.config.params import Params
+from headstart.config.project import DATA, MODELS, REPORTS
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.arrays import MODES
+from headstart.core.errors import GateFailed
+from headstart.core.files import fresh_directory, sha256_file, write_bytes, write_record
+from headstart.core.verdict import Outcome, Subject, misses
+from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, Epoch, Judgement, fit, judge
 from headstart.learn.evaluation import play_episodes, play_in_modes
-from headstart.params import Params, Scenario
-from headstart.records.clone import ActionRow, CloneReport
-from headstart.records.files import fresh_directory, sha256_file, write_bytes, write_record
-from headstart.records.observation import ObservationSchema
-from headstart.records.reference import REFERENCE, Reference
-from headstart.records.runs import Score
-from headstart.records.shift import CLONE_SHIFT
-from headstart.records.telemetry import TelemetryWriter
-from headstart.records.telemetry_line import Envelope
-from headstart.schedule import MODES
-from headstart.stages.clone_telemetry import epoch_fields
-from headstart.stages.dataset import read_demonstrations
-from headstart.stages.policy import new_network, save_policy
-from headstart.stages.project import DATA, MODELS, REPORTS, main, schema_of, score_of, worlds_of
-from headstart.stages.shift import clone_shift
-from headstart.stages.teacher import teacher_of
+from headstart.runs.clone_report import REFERENCE, ActionRow, CloneReport, Reference
+from headstart.runs.clone_telemetry import epoch_fields
+from headstart.runs.demonstrations import read_demonstrations
+from headstart.runs.expert import teacher_of
+from headstart.runs.gates import BcLimits, BcMetrics, bc_gate
+from headstart.runs.policy import new_network, save_policy
+from headstart.runs.pool import progress_bar
+from headstart.runs.shift import clone_shift
+from headstart.runs.worlds import schema_of, score_of, worlds_of
+from headstart.telemetry.line import Envelope
+from headstart.telemetry.writer import TelemetryWriter
 from headstart.worlds.api import play
 
 VALUE_STEPS_MIN = 1000  # held-out ones; returns of fewer rest on a handful of episodes, of which a single collision is most

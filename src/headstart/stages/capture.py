@@ -10,26 +10,34 @@ from pathlib import Path
 
 import numpy as np
 
-import headstart
-from headstart.launch.pool import progress_bar
-from headstart.params import CaptureParams, Params, Scenario
-from headstart.records.episodes import Array, Episodes, EpisodeTable, Header, episode_ids, write_episodes
-from headstart.records.expert import ExpertPolicy
-from headstart.records.files import fresh_directory
-from headstart.stages.project import DATA, SCRATCH, hash_of, main, schema_of, worlds_of
-from headstart.stages.teacher import approved_expert, teacher_of
-from headstart.worlds import FIRST_WORLD, World
-from headstart.worlds.api import Act, Observations
+from headstart.config.params import CaptureParams, Params
+from headstart.config.project import DATA, WORK_DIR
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.arrays import Array
+from headstart.core.closure import code_sha256
+from headstart.core.files import fresh_directory
+from headstart.core.strict_json import sha256_json
+from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids, write_episodes
+from headstart.runs.expert import approved_expert, teacher_of
+from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.pool import progress_bar
+from headstart.runs.worlds import schema_of, worlds_of
+from headstart.worlds.api import FIRST_WORLD, Act, Observations, World
 
 BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited", "family")
+
+
+WRITER = "0.2.0"  # of this recorder: raise it when it writes other bytes for the same episodes
 
 
 def capture(params: Params, scenario: Scenario) -> str:
     """Writes data/<scenario>/raw/shard-0000.h5 …; refuses an expert that is not approved (exit 6)."""
     expert = approved_expert(scenario)
     settings = params.capture
-    key = hash_of(settings.model_dump(), scenario.sha256, expert.policy_sha256, headstart.__version__)[:16]
-    waiting = SCRATCH / "capture" / f"{scenario.name}-{key}"
+    code = code_sha256(["headstart.stages.capture"])
+    key = sha256_json([settings.model_dump(mode="json"), scenario.sha256, expert.policy_sha256, code])
+    waiting = WORK_DIR / "capture" / f"{scenario.name}-{key[:16]}"
     starts = range(0, settings.worlds, settings.shard_worlds)
     with progress_bar(f"capture {scenario.name}") as bar:
         task = bar.add_task("worlds", total=settings.worlds)
@@ -55,7 +63,7 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, expert: ExpertP
         policy_sha256=expert.policy_sha256,
         seed=settings.seed,
         observation=schema_of(world),
-        writer_version=headstart.__version__,
+        writer_version=WRITER,
     )
     world_ids = FIRST_WORLD["capture"] + start + np.arange(count)
     write_episodes(path, record(world, teacher_of(scenario, world), world_ids, settings, header), header)

@@ -6,12 +6,14 @@ A stage of its own, without outputs for DVC: it costs nothing, and an output tha
 from datetime import UTC, datetime
 from pathlib import Path
 
-from headstart.params import Params, Scenario
-from headstart.records.catalogue import Entry, add_entry
-from headstart.records.files import read_record, sha256_file
-from headstart.records.manifest import DatasetManifest
-from headstart.records.provenance import git_state, utc_text
-from headstart.stages.project import CATALOGUE, DATA, main
+from headstart.config.params import Params
+from headstart.config.project import CATALOGUE, DATA
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.files import read_record, sha256_file
+from headstart.core.provenance import git_state, utc_text
+from headstart.dataset.catalogue import Entry, add_entry
+from headstart.dataset.manifest import DatasetManifest
 
 
 def catalogue(params: Params, scenario: Scenario) -> str:

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.errors import InputError
-from headstart.govern.quality import CurateRules, episode_metrics, reject_reasons, split_by_world
-from headstart.params import Params, Scenario
-from headstart.records.episode_index import EpisodeRow, write_index
-from headstart.records.episodes import Array, Episodes, Header, concatenate, read_episodes, select, write_episodes
-from headstart.records.files import fresh_directory, write_record
-from headstart.records.manifest import DatasetFacts, Part, Splits, Tally, WorldRange, manifest_of, stored_file
-from headstart.stages.project import DATA, main
-from headstart.worlds import FIRST_WORLD
+from headstart.config.params import Params
+from headstart.config.project import DATA
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError
+from headstart.core.files import fresh_directory, write_record
+from headstart.dataset.episode_index import EpisodeRow, write_index
+from headstart.dataset.episodes import Episodes, Header, concatenate, read_episodes, select, write_episodes
+from headstart.dataset.manifest import DatasetFacts, Part, Splits, Tally, WorldRange, manifest_of, stored_file
+from headstart.dataset.quality import CurateRules, episode_metrics, reject_reasons, split_by_world
+from headstart.worlds.api import FIRST_WORLD
 
 
 def curate(params: Params, scenario: Scenario) -> str:

@@ -3,18 +3,18 @@
 from pathlib import Path
 from typing import Any
 
-from headstart.govern.comparison import Comparison, compare
-from headstart.govern.findings import ComparisonLimits
-from headstart.govern.shift import find_shift
-from headstart.govern.shift_findings import ShiftFindings, ShiftLimits
-from headstart.govern.target import Target
-from headstart.govern.verdict import Evidence
-from headstart.params import Params, Scenario, headline_target
-from headstart.records.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
-from headstart.records.runs import ArmRuns
-from headstart.records.shift import CLONE_SHIFT, CloneShift
-from headstart.records.strict_json import pretty_json
-from headstart.stages.project import MODELS, REPORTS, main
+from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift
+from headstart.compare.comparison import Comparison, compare
+from headstart.compare.findings import ComparisonLimits
+from headstart.compare.shift import find_shift
+from headstart.compare.shift_findings import ShiftFindings, ShiftLimits
+from headstart.config.params import Params, headline_target
+from headstart.config.project import MODELS, REPORTS
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
+from headstart.core.strict_json import pretty_json
+from headstart.core.verdict import Evidence
 
 METRICS, COMPARISONS, PLOTS = REPORTS / "metrics", REPORTS / "evaluate", REPORTS / "plots"
 
@@ -57,8 +57,10 @@ def compare_arms(
 ) -> dict[str, Comparison]:
     """Target → comparison of the candidate with scratch; whichever is promoted on, what a shift costs is in its verdict."""
     limits = ComparisonLimits(ratio_max=params.comparison.max_ratio, success_drop_max=params.comparison.max_success_loss)
-    targets = [Target(name=name, **section.model_dump()) for name, section in scenario.targets.items()]
-    return {target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift) for target in targets}
+    return {
+        target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift)
+        for target in scenario.targets.values()
+    }
 
 
 def clone_path(scenario: str) -> Path:

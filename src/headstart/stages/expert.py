@@ -1,14 +1,15 @@
 """Stage `expert`: judge the scenario's script, or train one policy a seed and judge each; only a PASS may be recorded."""
 
-from headstart.govern.candidate import best_seed
-from headstart.govern.gates import expert_gate
-from headstart.govern.verdict import Outcome, Subject, Verdict, at_least, judge
-from headstart.params import Params, Scenario
-from headstart.records.expert import ExpertPolicy, TrainedSeed
-from headstart.records.files import fresh_directory, read_record, write_record
-from headstart.stages.project import MODELS, REPORTS, main
-from headstart.stages.teacher import expert_folder, judged_on, script
-from headstart.worlds import source_sha256
+from headstart.config.params import Params
+from headstart.config.project import MODELS, REPORTS
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.files import fresh_directory, read_record, write_record
+from headstart.core.verdict import Outcome, Subject, Verdict, at_least, judge
+from headstart.runs.expert import expert_folder, judged_on, script
+from headstart.runs.expert_record import ExpertPolicy, TrainedSeed, best_seed
+from headstart.runs.gates import expert_gate
+from headstart.worlds.make import source_sha256
 
 
 def expert(params: Params, scenario: Scenario) -> str:
@@ -16,7 +17,7 @@ def expert(params: Params, scenario: Scenario) -> str:
     reports = REPORTS / scenario.name / "expert"
     with fresh_directory(MODELS / scenario.name / "expert") as folder:
         if scenario.expert.policy == "ppo":
-            from headstart.stages.expert_training import train_seeds  # torch, which a scripted expert does not need
+            from headstart.runs.expert_training import train_seeds  # torch, which a scripted expert does not need
 
             trained = train_seeds(params, scenario, folder, reports)
             artefact, verdict = judge_seeds(params, scenario, trained)
@@ -49,7 +50,7 @@ def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[Ex
     artefact = read_record(folder / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
     if episodes == params.expert.worlds:
         return judge_seeds(params, scenario, list(artefact.seeds))
-    from headstart.stages.expert_training import judge_seed
+    from headstart.runs.expert_training import judge_seed
 
     again = [judge_seed(params, scenario, folder / f"seed-{seed.seed}", episodes) for seed in artefact.seeds]
     scored = [seed.model_copy(update={"score": score}) for seed, score in zip(artefact.seeds, again, strict=True)]

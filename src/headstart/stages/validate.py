@@ -4,18 +4,21 @@ import shutil
 
 import numpy as np
 
-from headstart.errors import GateFailed
-from headstart.govern.dataset import DatasetFacts, DatasetLimits
-from headstart.govern.gates import dataset_gates
-from headstart.govern.verdict import Outcome, Subject, judge, misses
-from headstart.params import Params, Scenario
-from headstart.records.episodes import Array, Episodes, EpisodeTable, concatenate, read_episodes
-from headstart.records.files import read_record, write_record
-from headstart.records.manifest import DatasetManifest, require_files
-from headstart.stages.project import DATA, REPORTS, main, schema_of, worlds_of
-from headstart.stages.teacher import approved_expert, teacher_of
-from headstart.worlds import FIRST_WORLD, World
-from headstart.worlds.api import Act
+from headstart.config.params import Params
+from headstart.config.project import DATA, REPORTS
+from headstart.config.scenario import Scenario
+from headstart.config.stage import main
+from headstart.core.arrays import Array
+from headstart.core.errors import GateFailed
+from headstart.core.files import read_record, write_record
+from headstart.core.verdict import Outcome, Subject, judge, misses
+from headstart.dataset.episodes import Episodes, EpisodeTable, concatenate, read_episodes
+from headstart.dataset.facts import DatasetFacts, DatasetLimits
+from headstart.dataset.gates import dataset_gates
+from headstart.dataset.manifest import DatasetManifest, require_files
+from headstart.runs.expert import approved_expert, teacher_of
+from headstart.runs.worlds import schema_of, worlds_of
+from headstart.worlds.api import FIRST_WORLD, Act, World
 
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
 

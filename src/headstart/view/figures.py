@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from headstart.govern.comparison import Comparison
-from headstart.govern.curves import CurveBand, curve_bands, rate
-from headstart.govern.findings import ComparisonLimits, SeedPair
-from headstart.govern.target import Target, charge
-from headstart.records.clone import CloneReport
-from headstart.records.runs import ArmRuns, Score, SeedRun
+from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
+from headstart.compare.comparison import Comparison
+from headstart.compare.curves import CurveBand, curve_bands, rate
+from headstart.compare.findings import ComparisonLimits, SeedPair
+from headstart.compare.target import charge
+from headstart.config.scenario import Target
+from headstart.runs.clone_report import CloneReport
 
 Style = tuple[str, Literal["-", "--", "-.", ":"]]  # colour, dash
 ARM_STYLES: tuple[Style, ...] = (

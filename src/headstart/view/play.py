@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TextIO
 
-from headstart.errors import UsageError
-from headstart.worlds.api import Array, Observations, World
+from headstart.core.arrays import Array
+from headstart.core.errors import UsageError
+from headstart.worlds.api import Observations, World
 
 HIDE_CURSOR, SHOW_CURSOR, HOME, CLEAR_LINE, CLEAR_REST = "\x1b[?25l", "\x1b[?25h", "\x1b[H", "\x1b[K", "\x1b[J"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")

@@ -8,17 +8,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from headstart.errors import InputError
-from headstart.govern.comparison import Comparison
-from headstart.govern.findings import ArmSummary
-from headstart.govern.shift_findings import ShiftFindings
-from headstart.govern.target import Target
-from headstart.govern.verdict import Verdict
-from headstart.records.clone import CloneReport
-from headstart.records.expert import ExpertPolicy
-from headstart.records.files import read_record, sha256_file, write_bytes
-from headstart.records.manifest import DatasetManifest
-from headstart.records.runs import ArmRuns
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.comparison import Comparison
+from headstart.compare.findings import ArmSummary
+from headstart.compare.shift_findings import ShiftFindings
+from headstart.config.scenario import Target
+from headstart.core.errors import InputError
+from headstart.core.files import read_record, sha256_file, write_bytes
+from headstart.core.verdict import Verdict
+from headstart.dataset.manifest import DatasetManifest
+from headstart.runs.clone_report import CloneReport
+from headstart.runs.expert_record import ExpertPolicy
 from headstart.view.shift import shift_section
 
 COMPARISONS = Path("reports") / "evaluate"

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from headstart.govern.experiment import ExperimentRecord, Machine
-from headstart.govern.findings import ArmSummary
-from headstart.govern.ratio import RatioEstimate
-from headstart.records.runs import Score
+from headstart.compare.arm_runs import Score
+from headstart.compare.findings import ArmSummary
+from headstart.compare.ratio import RatioEstimate
+from headstart.runs.experiment import ExperimentRecord, Machine
 from headstart.view.report import arms_table, can_draw, target_text
 from headstart.view.summary import verdict_sentence
 

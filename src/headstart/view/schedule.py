@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Iterable, Sequence
 
-from headstart.govern.guardrails import Guardrail, limit_text, limits
-from headstart.govern.schedule_check import Problem, spans
-from headstart.govern.simulation import Event, Simulation
-from headstart.schedule import Arm, Phase, Ramp
+from headstart.config.schedule import Arm, Phase, Ramp
+from headstart.guard.guardrails import Guardrail, limit_text, limits
+from headstart.guard.schedule_check import Problem, spans
+from headstart.guard.simulation import Event, Simulation
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH = 64  # columns of a drawing

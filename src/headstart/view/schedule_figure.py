@@ -10,8 +10,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from headstart.govern.simulation import Event, Simulation
-from headstart.schedule import Arm
+from headstart.config.schedule import Arm
+from headstart.guard.simulation import Event, Simulation
 from headstart.view.figures import ARM_STYLES, INK
 
 READ = ("return_normalised", "success_rate", "harm_rate", "bc_accuracy")

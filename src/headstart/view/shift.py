@@ -1,8 +1,8 @@
 """The report's section on distribution shift: success in held-out variants, and the features that moved most."""
 
-from headstart.govern.consequence import VariantDifference
-from headstart.govern.drift import FeatureDrift
-from headstart.govern.shift_findings import ShiftFindings, VariantFinding
+from headstart.compare.consequence import VariantDifference
+from headstart.compare.drift import FeatureDrift
+from headstart.compare.shift_findings import ShiftFindings, VariantFinding
 
 FEATURES_SHOWN = 8
 

@@ -3,12 +3,13 @@
 import textwrap
 from pathlib import Path
 
-from headstart.govern.candidate import best_run
-from headstart.govern.comparison import Comparison
-from headstart.govern.findings import ArmSummary
-from headstart.params import headline_target, load_params, load_scenario
-from headstart.records.files import read_record
-from headstart.records.runs import ArmRuns
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.candidate import best_run
+from headstart.compare.comparison import Comparison
+from headstart.compare.findings import ArmSummary
+from headstart.config.params import headline_target, load_params
+from headstart.config.scenario import load_scenario
+from headstart.core.files import read_record
 from headstart.view.report import COMPARISONS, arm_folder
 
 WIDTH = 80

@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium.vector import VectorEnv
 
-from headstart.errors import InputError
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError
 
-Array = npt.NDArray[Any]
 Observations = dict[str, Array]
 Predicate = Callable[[Array], npt.NDArray[np.bool_]]
 Act = Callable[[Observations], Array]  # what is seen [N, …] → actions [N] i64 or [N, D] f32

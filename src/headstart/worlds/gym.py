@@ -11,8 +11,9 @@ from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from pydantic import BaseModel, ConfigDict
 
-from headstart.errors import InputError, MissingExtra, UsageError
-from headstart.worlds.api import Array, Observations, World, WorldSpec
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError, MissingExtra, UsageError
+from headstart.worlds.api import Observations, World, WorldSpec
 from headstart.worlds.gym_copies import Copies, Row, make_copies, make_one
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.wrappers import OrderEnforcing
 
-from headstart.worlds.api import Array
+from headstart.core.arrays import Array
 
 Row = Sequence[Any] | Array  # W of something
 Step = tuple[Row, Row, Row, Row, Sequence[dict[str, Any]]]

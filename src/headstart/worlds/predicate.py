@@ -3,14 +3,13 @@
 import operator
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from headstart.errors import InputError
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError
 
-Array = npt.NDArray[Any]
 _OPERATORS: dict[str, Callable[[Array, float], Array]] = {
     ">=": operator.ge,
     "<=": operator.le,

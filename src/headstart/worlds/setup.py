@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from headstart.errors import InputError
+from headstart.core.errors import InputError
 
 Setup = TypeVar("Setup", bound=BaseModel)
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from headstart.config.params import NetworkParams
 from headstart.learn.compiled.layers import pass_backward, pass_forward, tanh
 from headstart.learn.networks import MLP, ConflictAwarePolicyNetwork
-from headstart.params import NetworkParams
 
 
 def layers_of(hidden: tuple[int, ...], activation: Literal["tanh", "relu"]) -> MLP:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar, cast
 
 import numba
 
-from headstart.worlds.jit import cache_of, cached
+from headstart.core.jit import cache_of, cached
 
 # the matrices are small and every core has a process of its own; read once, by the BLAS that numba's products load
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -5,8 +5,8 @@
 
 import numpy as np
 
+from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import entry, part
-from headstart.worlds.api import Array
 
 TANH, RELU = 0, 1
 FORBIDDEN = -60.0  # logit of a masked action: a probability below 1e-20, yet no denormal, which would slow exp tenfold

@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import part
 from headstart.learn.compiled.layers import FORBIDDEN
-from headstart.worlds.api import Array
 
 
 class Acted(NamedTuple):

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from numba.extending import overload
 
+from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import entry, part
 from headstart.learn.compiled.layers import pass_backward, pass_forward
 from headstart.learn.compiled.losses import Acted, Coefficients, Imitated, Terms, categorical, gaussian, standardise, value_loss
-from headstart.worlds.api import Array
 
 # the columns of what is logged of a minibatch; those of the policy mean nothing where `acts` is 0
 LOG = (

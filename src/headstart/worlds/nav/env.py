@@ -1,6 +1,7 @@
 """Robot navigation as a vectorised environment. The docstring of `Nav` is its specification."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
@@ -8,8 +9,9 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from headstart.errors import InputError, UsageError
-from headstart.worlds.api import Array, Observations, World, WorldSpec
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError, UsageError
+from headstart.worlds.api import Observations, World, WorldSpec
 from headstart.worlds.nav.expert import EXPERTS, decide_rows
 from headstart.worlds.nav.kernels import CHUNK, COUNT, LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.nav.observe import feature_names, ray_directions
@@ -146,10 +148,9 @@ class Nav(World):
         """Each of the W worlds from above."""
         if self.render_mode is None:
             raise UsageError(f"render: expected a world made with render_mode {RENDER_MODE}, got None")
-        from headstart.worlds.nav.draw.picture import draw_world
-
+        drawing = import_module("headstart.worlds.nav.draw.picture")  # by name, so that no stage depends on how a world is drawn
         rays = self._free.shape[1]
-        return tuple(draw_world(world, seen, rays) for world, seen in zip(self._worlds, self._out.features, strict=True))
+        return tuple(drawing.draw_world(world, seen, rays) for world, seen in zip(self._worlds, self._out.features, strict=True))
 
     @property
     def episode(self) -> Array:

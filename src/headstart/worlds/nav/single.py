@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from headstart.worlds.api import Array
+from headstart.core.arrays import Array
 from headstart.worlds.nav.env import Nav
 from headstart.worlds.nav.state import STATS
 

@@ -1,6 +1,7 @@
 """The town as a vectorised environment. The docstring of `Town` is its specification."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from typing import Any
 
 import gymnasium as gym
@@ -8,12 +9,11 @@ import numpy as np
 from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 
-from headstart.errors import InputError, UsageError
-from headstart.worlds.api import Array, Observations, World, WorldSpec
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError, UsageError
+from headstart.worlds.api import Observations, World, WorldSpec
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup
-from headstart.worlds.town.draw.picture import picture
-from headstart.worlds.town.draw.text import frame
 from headstart.worlds.town.expert import decide_worlds
 from headstart.worlds.town.kernels import LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.town.layout import read_layout
@@ -197,9 +197,12 @@ class Town(World):
         if self.render_mode is None:
             raise UsageError(f"render: expected a town made with render_mode {' or '.join(RENDER_MODES)}, got None")
         now = zip(self._worlds, self._plans[self._worlds["layout"]], self._before, strict=True)
+        # drawing is loaded by name, so that no stage depends on how a world is drawn
         if self.render_mode == "ansi":
-            return tuple(frame(world, plan, self._setup[0], before) for world, plan, before in now)
-        return tuple(picture(world, plan) for world, plan, _ in now)
+            text = import_module("headstart.worlds.town.draw.text")
+            return tuple(text.frame(world, plan, self._setup[0], before) for world, plan, before in now)
+        pixels = import_module("headstart.worlds.town.draw.picture")
+        return tuple(pixels.picture(world, plan) for world, plan, _ in now)
 
     def snapshot(self) -> dict[str, Array]:
         return {"worlds": self._worlds.copy()}

@@ -5,7 +5,7 @@ from collections import deque
 import numpy as np
 import numpy.typing as npt
 
-from headstart.errors import InputError
+from headstart.core.errors import InputError
 from headstart.worlds.town.state import (
     DX,
     DY,

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from headstart.worlds.api import Array
+from headstart.core.arrays import Array
 from headstart.worlds.nav.angles import TURN, cosine, sine
 from headstart.worlds.nav.observe import EGO
 

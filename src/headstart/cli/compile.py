@@ -1,0 +1,72 @@
+"""`headstart compile`: town and learner are compiled ahead of their first use; `make setup` does it, so that nothing else has to wait."""
+
+import sys
+from collections.abc import Callable
+from multiprocessing import get_context
+from typing import TYPE_CHECKING
+
+from headstart.core.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from headstart.worlds.api import World
+
+LAYOUT = "################\n#F.............#\n#..............#\n#..............#\n################"  # compiled code does not depend on it
+
+
+def compile_rules() -> None:
+    """Compile the town and the learner, once for each version of them; the robot is compiled when it is first used."""
+    context = get_context("spawn")
+    # side by side, each in a process of its own, since numba compiles one at a time
+    processes = [context.Process(target=_run, args=(part,)) for part in (step, decide_and_learn)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    if codes := [process.exitcode for process in processes if process.exitcode]:
+        sys.exit(codes[0])  # the process has said why
+
+
+def _run(part: Callable[[], None]) -> None:
+    try:
+        part()
+    except OSError as error:
+        print(
+            f"error: {error.filename or 'cache'}: expected to keep compiled code here, got {error.strerror or error}",
+            file=sys.stderr,
+        )
+        sys.exit(IntegrityError.exit_code)
+
+
+def step() -> None:
+    no_town().reset(seed=0)
+
+
+def decide_and_learn() -> None:
+    no_town().expert_actions()
+    learn()
+
+
+def learn() -> None:
+    """An epoch of cloning on two rows, which compiles what PPO needs too: both learn in the same loop."""
+    import torch
+
+    from headstart.config.params import NetworkParams
+    from headstart.config.schedule import Ramp
+    from headstart.learn.bc import clone_epoch
+    from headstart.learn.demonstrations import Demonstrations
+    from headstart.learn.networks import ConflictAwarePolicyNetwork
+    from headstart.learn.optimizer import Adam
+
+    seen = {"features": torch.zeros(2, 3), "mask": torch.ones(2, 2, dtype=torch.uint8)}
+    rows = Demonstrations(seen, label=torch.tensor([0, 1]), returns=torch.zeros(2), decides=torch.ones(2))
+    network = ConflictAwarePolicyNetwork(features=3, actions=2, map_shape=None, params=NetworkParams(hidden=(4, 4)))
+    network(seen)
+    clone_epoch(network, Adam(network), rows, 2, Ramp.model_validate(0.001), 1.0, torch.Generator())
+
+
+def no_town() -> "World":
+    """No world at all: its kernels are compiled, and then have nothing to do."""
+    from headstart.worlds.make import make
+
+    setup = {"layout": LAYOUT, "agents": 1}
+    return make("town", setup, horizon=1, success=["every eats >= 0"], harm=["any eats < 0"], num_worlds=0)

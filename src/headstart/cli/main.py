@@ -1,0 +1,197 @@
+"""The command line: `headstart STAGE SCENARIO`, and what a person asks of the results.
+
+Rooms are imported inside the commands, so that `headstart --help` needs neither torch nor numba.
+"""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+import headstart
+from headstart.cli import release as cli_release
+from headstart.cli.compile import compile_rules
+from headstart.cli.deps import deps
+from headstart.cli.drill import drill_app
+from headstart.cli.evidence import evidence, results
+from headstart.cli.play import play
+from headstart.cli.project import enter_project
+from headstart.cli.schedule import schedule_app
+from headstart.cli.schema import schema
+from headstart.core.errors import HeadstartError, IntegrityError, MissingExtra
+
+app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
+catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
+app.add_typer(catalogue_app, name="catalogue")
+app.add_typer(schedule_app, name="schedule")
+app.add_typer(drill_app, name="drill")
+cli_release.add_to(app)
+
+Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"headstart {headstart.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def program(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
+) -> None:
+    pass
+
+
+def _run(stage: str, *arguments: str) -> None:
+    from headstart.config.stage import run
+
+    function = getattr(importlib.import_module(f"headstart.stages.{stage}"), stage)
+    typer.echo(run(function, *arguments))
+
+
+@app.command()
+def expert(
+    scenario: Scenario,
+    worlds: Annotated[int | None, typer.Option(help="Episodes to judge it on.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The whole verdict.")] = False,
+) -> None:
+    """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
+    from headstart.config.params import changed, for_scenario, load_params
+    from headstart.config.scenario import load_scenario
+    from headstart.stages.expert import judge_at_hand
+
+    described = load_scenario(scenario)
+    params = for_scenario(load_params(), described)
+    if worlds is not None:
+        params = changed(params, {"expert": {"worlds": worlds}}, "--worlds")
+    artefact, verdict = judge_at_hand(params, described, params.expert.worlds)
+    if json:
+        typer.echo(verdict.model_dump_json(indent=2))
+        return
+    typer.echo(f"{scenario}: {verdict.outcome}; return {artefact.score.return_mean:.3f}")
+    for check in verdict.checks:
+        mark = "ok  " if check.passed else "MISS"
+        typer.echo(f"  {mark} {check.name}: {check.text}: {check.measured} {check.direction} {check.threshold}")
+
+
+@app.command()
+def capture(scenario: Scenario) -> None:
+    """Record the approved expert: data/<scenario>/raw."""
+    _run("capture", scenario)
+
+
+@app.command()
+def curate(scenario: Scenario) -> None:
+    """Accept, reject and split episodes: data/<scenario>/curated."""
+    _run("curate", scenario)
+
+
+@app.command()
+def validate(scenario: Scenario) -> None:
+    """Hold a dataset to its gates; a failure quarantines it and exits with 6."""
+    _run("validate", scenario)
+
+
+@app.command()
+def bc_train(scenario: Scenario) -> None:
+    """Clone the expert: models/<scenario>/bc."""
+    _run("bc_train", scenario)
+
+
+@app.command()
+def baseline(scenario: Scenario) -> None:
+    """Train the arm `scratch` on all seeds."""
+    _run("baseline", scenario)
+
+
+@app.command()
+def anneal(scenario: Scenario, arm: str) -> None:
+    """Train an arm that starts from the clone, on all seeds."""
+    _run("anneal", scenario, arm)
+
+
+@app.command()
+def evaluate(scenario: Scenario) -> None:
+    """Compare the candidate with scratch: reports/evaluate/<scenario>."""
+    _run("evaluate", scenario)
+
+
+@app.command()
+def report() -> None:
+    """Write reports/<scenario>/report.md for the scenarios of params.yaml, and say in a few lines what stands in it."""
+    from headstart.config.params import load_params
+    from headstart.view.report import write_report
+    from headstart.view.summary import summary
+
+    for scenario in load_params().scenarios:
+        write_report(Path(), scenario)
+        typer.echo(summary(Path(), scenario))
+
+
+app.command()(play)
+app.command()(evidence)
+app.command()(results)
+app.command("compile")(compile_rules)
+app.command()(deps)
+app.command()(schema)
+
+
+@catalogue_app.command("list")
+def list_datasets() -> None:
+    """One line for every dataset version."""
+    from headstart.dataset.catalogue import read_catalogue
+
+    entries = read_catalogue(Path("data/catalogue.json")).entries
+    if not entries:
+        typer.echo("no dataset yet; `dvc repro` makes one")
+    for entry in entries:
+        typer.echo(f"{entry.name}\t{entry.status}\t{entry.episodes} episodes\t{entry.steps} steps\t{','.join(entry.tags)}")
+
+
+@catalogue_app.command()
+def check() -> None:
+    """Compare every entry with the files that are here; exits with 4 where one differs."""
+    from headstart.dataset.catalogue import read_catalogue, require_valid
+
+    present = require_valid(read_catalogue(Path("data/catalogue.json")), Path())
+    typer.echo(f"{len(present)} checked: {', '.join(present) or 'no dataset is checked out'}")
+
+
+@catalogue_app.command()
+def tag(name: str, label: str) -> None:
+    """Add a tag to <dataset>@<version>."""
+    from headstart.dataset.catalogue import add_tag
+
+    add_tag(Path("data/catalogue.json"), name, label)
+
+
+@catalogue_app.command()
+def deprecate(name: str) -> None:
+    """Mark <dataset>@<version> as not to be used any more; its files stay."""
+    from headstart.dataset.catalogue import set_status
+
+    set_status(Path("data/catalogue.json"), name, "deprecated")
+
+
+def main() -> None:
+    """Entry point: the project's errors end in one line and their exit code."""
+    try:
+        enter_project()
+        app(standalone_mode=True)
+    except HeadstartError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name not in ("torch", "numba"):
+            raise
+        typer.echo(f"error: this command needs {error.name}: `pip install {error.name}`", err=True)
+        sys.exit(MissingExtra.exit_code)
+    except OSError as error:  # an unwritable folder, a full disk
+        where = error.filename or "output"
+        typer.echo(f"error: {where}: expected to read or write here, got {error.strerror or error}", err=True)
+        sys.exit(IntegrityError.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,33 @@
+"""Where a command runs: in the project's root, found from any folder below it; paths that were typed are from where they were typed."""
+
+import os
+import sys
+from pathlib import Path
+
+from headstart.core.closure import require_own_code
+from headstart.core.errors import InputError
+
+MARK = "params.yaml"  # a project is the folder that holds it
+NEED_NO_PROJECT = ("compile", "--help", "--version", "--install-completion", "--show-completion")
+
+_typed_in = Path()
+
+
+def enter_project() -> None:
+    """Go to the nearest folder, here or above, that holds params.yaml; InputError without one, unless the command needs none."""
+    global _typed_in
+    _typed_in = Path.cwd()
+    root = next((folder for folder in (_typed_in, *_typed_in.parents) if (folder / MARK).is_file()), None)
+    if root is not None:
+        os.chdir(root)
+        require_own_code(root)
+    elif len(sys.argv) > 1 and not set(sys.argv) & set(NEED_NO_PROJECT) and "_HEADSTART_COMPLETE" not in os.environ:
+        raise InputError(
+            f"{_typed_in}: expected a project, with {MARK} here or in a folder above, found none; go to your clone of it"
+        )
+
+
+def typed_path(text: str) -> Path:
+    """A path that was typed, which may be relative to the folder that it was typed in."""
+    path = _typed_in / text
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

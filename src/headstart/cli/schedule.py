@@ -1,0 +1,182 @@
+"""`headstart schedule`: is a schedule sound, and what would happen if. Neither command needs torch or numba."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from headstart.core.errors import GateFailed, Hold, InputError, MissingExtra, UsageError
+
+if TYPE_CHECKING:
+    from headstart.config.params import Params
+    from headstart.config.scenario import Scenario
+    from headstart.config.schedule import Arm
+    from headstart.guard.guardrails import Reading, Values
+    from headstart.guard.schedule_check import Problem
+    from headstart.guard.simulation import Simulation
+    from headstart.guard.traces import Trace
+
+schedule_app = typer.Typer(no_args_is_help=True, help="Check the schedule of an arm, or rehearse it.")
+
+FileOrArm = Annotated[str, typer.Argument(metavar="FILE_OR_ARM", help="An arm of params.yaml, or a YAML file of one arm.")]
+ForScenario = Annotated[str | None, typer.Option("--scenario", help="Whose recipe, metrics and evaluations count.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
+CODES = {"PASS": 0, "HOLD": Hold.exit_code, "FAIL": GateFailed.exit_code}
+
+
+@schedule_app.command()
+def check(file_or_arm: FileOrArm, scenario: ForScenario = None, json: AsJson = False) -> None:
+    """Show a schedule and its problems; exits with 3 on an error, 5 where nothing that it makes could be promoted."""
+    from headstart.guard.schedule_check import check_schedule
+    from headstart.view.schedule import describe, problem_text
+
+    arm, params, described = _found(file_or_arm, scenario)
+    known = _metrics(described)
+    budget, rollout = params.arms["scratch"].budget, _rollout(arm, described) if described else None
+    problems = check_schedule(arm, known_metrics=known, evaluation_every=params.evaluation.every, budget=budget, rollout=rollout)
+    levels = {problem.level for problem in problems}
+    code = InputError.exit_code if "error" in levels else CODES["HOLD"] if "hold" in levels else 0
+    if json:
+        _print(_checked(file_or_arm, arm, problems, code))
+    elif "error" in levels:
+        typer.echo(problem_text(problems))
+    else:
+        typer.echo(describe(arm, known, problems))
+        typer.echo(f"\n{file_or_arm}: {'HOLD' if code else 'sound'}")
+    raise typer.Exit(code)
+
+
+@schedule_app.command()
+def simulate(
+    file_or_arm: FileOrArm,
+    trace: Annotated[
+        str,
+        typer.Option(
+            help="steady, improve, slow-drift, cliff, oscillate, bc-fails, nan@K, noisy:SEED, FILE.tsv, or a run's telemetry folder."
+        ),
+    ],
+    scenario: ForScenario = None,
+    expect: Annotated[
+        Literal["PASS", "HOLD", "FAIL"] | None, typer.Option(help="Exit with 0 if it ends so, else with 6.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Draw the rehearsal to this file as well.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write what was read to this .tsv, a trace to rehearse with again.")] = None,
+    json: AsJson = False,
+) -> None:
+    """Rehearse a schedule on a trace of metrics with the code that governs real runs; exits with PASS 0, HOLD 5, FAIL 6."""
+    from headstart.guard.recorded import recorded_run
+    from headstart.guard.simulation import simulate as rehearse
+    from headstart.guard.traces import REFERENCE, from_tsv, to_tsv, trace_named
+    from headstart.view.schedule import timeline
+
+    arm, params, described = _found(file_or_arm, scenario)
+    known = _metrics(described)
+    reference: Values = {name: value for name, value in REFERENCE.items() if name in known}
+    source: Trace | tuple[Reading, ...]
+    happened = recorded_run(Path(trace)) if Path(trace).is_dir() else None
+    if happened:
+        source, reference = happened.readings, happened.reference
+    else:
+        source = from_tsv(_read(trace), trace) if trace.endswith(".tsv") else trace_named(trace)
+    every, own = params.evaluation.every, happened is not None
+    found = rehearse(arm, source, every, reference, update_steps=_rollout(arm, described), own_reference=own)
+    if svg:
+        _draw(arm, found, svg)
+    if record:
+        from headstart.core.files import write_bytes
+
+        write_bytes(record, to_tsv(found.readings).encode())
+    if json:
+        _print(_rehearsed(file_or_arm, trace, found))
+    else:
+        typer.echo(timeline(found))
+    met = 0 if found.outcome == expect else GateFailed.exit_code
+    raise typer.Exit(CODES[found.outcome] if expect is None else met)
+
+
+def _found(name: str, scenario: str | None) -> "tuple[Arm, Params, Scenario | None]":
+    """The arm, and the parameters that hold for the scenario."""
+    from headstart.config.params import for_scenario, load_arm, load_params
+    from headstart.config.scenario import load_scenario
+
+    params, described = load_params(), load_scenario(scenario) if scenario else None
+    if described:
+        params = for_scenario(params, described)
+    if name in params.arms:
+        return params.arms[name], params, described
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        return load_arm(path), params, described
+    raise UsageError(f"expected a .yaml file or an arm of params.yaml ({', '.join(params.arms)}), got {name!r}")
+
+
+def _metrics(scenario: "Scenario | None") -> frozenset[str]:
+    from headstart.guard.guardrails import METRICS, metrics_of
+
+    return METRICS if scenario is None else metrics_of(scenario.world)
+
+
+def _rollout(arm: "Arm", scenario: "Scenario | None") -> int:
+    """Env steps of one rollout."""
+    agents = scenario.setup.get("agents", 1) if scenario else 1
+    return int(arm.ppo.worlds * arm.ppo.rollout_ticks * agents)
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: expected a table of metrics, got {getattr(error, 'strerror', None) or error}") from error
+
+
+def _draw(arm: "Arm", found: "Simulation", path: Path) -> None:
+    try:
+        from headstart.view.schedule_figure import simulation_figure, svg
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"--svg needs {error.name}: pip install 'headstart[view]'") from error
+    from headstart.core.files import write_bytes
+
+    write_bytes(path, svg(simulation_figure(arm, found)))
+
+
+def _checked(name: str, arm: "Arm", problems: "tuple[Problem, ...]", code: int) -> dict[str, Any]:
+    return {
+        "schedule": name,
+        "outcome": {0: "PASS", 3: "ERROR", 5: "HOLD"}[code],
+        "budget": arm.budget,
+        "problems": [{"level": problem.level, "where": problem.where, "text": problem.text} for problem in problems],
+    }
+
+
+def _rehearsed(name: str, trace: str, found: "Simulation") -> dict[str, Any]:
+    """What happened as JSON: updates and evaluations without findings are in the counts only."""
+    events = [
+        {
+            "kind": event.kind,
+            "env_steps": event.env_steps,
+            "phase": event.phase,
+            "attempt": event.attempt,
+            "text": event.text,
+            "checkpoint": event.checkpoint,
+            "finding": event.finding and event.finding.model_dump(mode="json"),
+        }
+        for event in found.events
+        if event.kind not in ("update", "evaluation")
+    ]
+    return {
+        "schedule": name,
+        "trace": trace,
+        "outcome": found.outcome,
+        "reasons": list(found.reasons),
+        "status": found.control.status,
+        "env_steps": found.control.env_steps,
+        "updates": sum(event.kind == "update" for event in found.events),
+        "evaluations": sum(event.kind == "evaluation" for event in found.events),
+        "events": events,
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    from headstart.core.strict_json import pretty_json
+
+    typer.echo(pretty_json(document).decode(), nl=False)

@@ -1,0 +1,85 @@
+"""`headstart schema`: the JSON Schemas of all files that are read and written, for editors and for other programs."""
+
+import json
+from typing import Annotated, Any, Literal
+
+import typer
+
+from headstart.core.errors import UsageError, nearest
+
+
+def schema(name: Annotated[str | None, typer.Argument(help="Of a file, as arm-runs; without it all names.")] = None) -> None:
+    """Print the JSON Schema (draft 2020-12) of a file."""
+    if name is None:
+        typer.echo("\n".join(models()))
+    else:
+        typer.echo(json.dumps(schema_of(name), indent=2))
+
+
+def models() -> dict[str, Any]:
+    """Name → the model or union of models of one document; of a file of lines, of one line."""
+    from headstart.compare.arm_runs import ArmRuns, CloneShift
+    from headstart.compare.comparison import Comparison
+    from headstart.compare.shift_findings import ShiftFindings
+    from headstart.config.schedule import Arm
+    from headstart.core.provenance import RunRecord
+    from headstart.core.verdict import Verdict
+    from headstart.dataset.catalogue import Catalogue
+    from headstart.dataset.episode_index import EpisodeRow
+    from headstart.dataset.episodes_layout import Header
+    from headstart.dataset.manifest import DatasetManifest
+    from headstart.dataset.observation import ObservationSchema
+    from headstart.release.history import Line
+    from headstart.release.journal import Standings
+    from headstart.release.releases import Releases
+    from headstart.runs.checkpoint import Card
+    from headstart.runs.clone_report import CloneReport, Reference
+    from headstart.runs.experiment import ExperimentRecord
+    from headstart.runs.expert_record import ExpertPolicy
+    from headstart.runs.progress import Progress
+    from headstart.telemetry.kinds import ANY_LINE
+    from headstart.telemetry.writer import SegmentIndex
+
+    return {
+        "anneal-schedule": Arm,
+        "arm-runs": ArmRuns,
+        "catalogue": Catalogue,
+        "checkpoint": Card,
+        "clone-report": CloneReport,
+        "clone-shift": CloneShift,
+        "comparison": Comparison,
+        "dataset": DatasetManifest,
+        "episode-index": EpisodeRow,  # a row; the file is a TSV
+        "episodes": Header,  # the header; the columns are in episodes_layout
+        "experiment": ExperimentRecord,
+        "expert-policy": ExpertPolicy,
+        "history": Line,  # a line
+        "observation": ObservationSchema,
+        "progress": Progress,
+        "promotion": Standings,
+        "reference": Reference,
+        "releases": Releases,
+        "run": RunRecord,
+        "shift": ShiftFindings,
+        "telemetry-index": SegmentIndex,
+        "telemetry": ANY_LINE,  # a line
+        "verdict": Verdict,
+    }
+
+
+def schema_of(name: str) -> dict[str, Any]:
+    """The schema of the file of that name; UsageError lists the names that there are."""
+    from pydantic import TypeAdapter
+
+    known = models()
+    if name not in known:
+        raise UsageError(f"no schema {name!r}{nearest(name, known)}; there are {', '.join(known)}")
+    written: Literal["validation", "serialization"]
+    written = "validation" if name == "anneal-schedule" else "serialization"  # a person writes it, and may leave out defaults
+    model = known[name]
+    found = (model if isinstance(model, TypeAdapter) else TypeAdapter(model)).json_schema(mode=written)
+    if name == "anneal-schedule":
+        ramp = found["$defs"]["Ramp"]
+        found["$defs"]["Ramp"] = {"anyOf": [{"type": "number"}, ramp], "description": ramp.pop("description")}
+        found["required"] = ["schema", *found["required"]]
+    return found | {"$schema": "https://json-schema.org/draft/2020-12/schema"}

@@ -1,0 +1,146 @@
+"""What is compared: the curve and the exam of every seed of an arm, and where policies and data have been; no clocks.
+
+`evaluate` reads these records and nothing else of an arm, so that a comparison never trains again.
+"""
+
+from typing import Literal
+
+from pydantic import Field
+
+from headstart.core.arrays import Mode
+from headstart.core.errors import InputError
+from headstart.core.record import Count, Record, Sha256, Share
+
+CLONE_SHIFT = "shift.json"  # beside the clone
+
+
+class Score(Record):
+    """A policy's score on a fixed set of evaluation worlds; an episode is one world from reset to horizon."""
+
+    episodes: int
+    success: int  # episodes in which the scenario's success predicate holds
+    harm: int  # episodes in which its harm predicate holds
+    return_mean: float  # over agents and episodes
+    return_sd: float  # over episodes, of the mean over agents
+    measures: dict[str, float] = Field(default_factory=dict)  # means over agents and episodes of the scenario's `measures`
+
+
+class CurvePoint(Record):
+    """One evaluation during training, on evaluation worlds; `env_steps` counts agent-steps charged to the run so far."""
+
+    env_steps: int
+    scores: dict[Mode, Score]  # in the modes that the scenario's targets name; the others are played at the exam only
+
+    def score(self, mode: Mode) -> Score:
+        """The score in a mode; InputError where the run was not evaluated in it."""
+        if mode not in self.scores:
+            raise InputError(
+                f"evaluation at {self.env_steps} env steps: expected a {mode} score, got {', '.join(self.scores) or 'none'}; "
+                "only the modes of the scenario's targets are evaluated during training, so train the arm again"
+            )
+        return self.scores[mode]
+
+
+class FeatureSummary(Record):
+    """The distribution of one feature over the rows: F(value[i]) = share[i], exact at these points.
+
+    They are all values that occur or, where there are more than 64, the 64 quantiles from the least to the greatest; less than 1/63 of the
+    rows lies strictly between two of them.
+    """
+
+    value: tuple[float, ...]  # ascending, to 6 digits
+    share: tuple[float, ...]  # of rows ≤ value; the last is 1
+    outside: Share  # of rows beyond the scenario's feature_range
+
+
+class StateSummary(Record):
+    """Rows of observations, feature by feature. Rows of one world are not independent of each other; worlds are."""
+
+    rows: Count
+    worlds: Count
+    effective: float  # independent draws that they are worth at least: Kish's (Σ n)² / Σ n² over the rows n of each world
+    features: dict[str, FeatureSummary]
+
+
+class Agreement(Record):
+    """How often a policy's likeliest action is the expert's, in the states that the policy itself comes to."""
+
+    decisions: Count  # steps in which more than one action is allowed
+    agreed: Count
+
+
+class VariantScore(Record):
+    """A policy on worlds of a held-out variant of its scenario."""
+
+    scenario_sha256: Sha256  # of the variant
+    score: Score  # sampled policy
+
+
+class ShiftFacts(Record):
+    """Where one trained policy goes in exam worlds, and how it fares in variants that no training saw."""
+
+    worlds: Count  # episodes of each part
+    starts: StateSummary  # what exam worlds show at reset, before any policy matters
+    visited: StateSummary  # all that the sampled policy saw in them
+    mix: dict[str, Count]  # situation → worlds; empty where the world has one kind only
+    agreement: Agreement | None  # None: no expert was at hand
+    variants: dict[str, VariantScore]
+
+
+class SeedRun(Record):
+    """One training run of one seed. `curve[0]` is the policy before its first update (env_steps 0)."""
+
+    seed: int
+    budget: int  # env steps that the run was allowed
+    env_steps: int  # env steps that it used; warm-up and critic roll-outs included
+    curve: tuple[CurvePoint, ...]
+    exam: dict[Mode, Score]  # in both modes: the last checkpoint on the exam worlds
+    checkpoint_sha256: str
+    status: Literal["completed", "frozen", "stopped"] = (
+        "completed"  # frozen, stopped: by a guardrail, back at its newest safe state
+    )
+    outcome: Literal["PASS", "HOLD", "FAIL"] = "PASS"  # of the guardrails
+    reasons: tuple[str, ...] = ()  # why it is no PASS
+    rollbacks: int = 0
+    shift: ShiftFacts | None = None  # None: not measured
+
+
+class EvaluationDesign(Record):
+    """Fixed before a run starts; two arms are comparable only if their designs are equal."""
+
+    scenario_sha256: str
+    evaluation_seed: int
+    evaluation_worlds: int
+    every: int  # env steps between two evaluations
+    exam_seed: int
+    exam_worlds: int
+
+
+class ArmRuns(Record):
+    """All seeds of one arm on one scenario."""
+
+    schema_id: Literal["arm-runs/2"] = "arm-runs/2"
+    scenario: str
+    arm: str
+    design: EvaluationDesign
+    demonstration_steps: int  # agent-steps: those recorded, and those that training a learned expert took
+    runs: tuple[SeedRun, ...]
+
+
+class DataStates(Record):
+    """The rows of a dataset that a clone is trained on."""
+
+    scenario_sha256: Sha256
+    starts: StateSummary  # rows in which a world begins
+    visited: StateSummary  # all rows
+    mix: dict[str, Count]  # situation → worlds; empty where the world has one kind only
+
+
+class CloneShift(Record):
+    """The data, the clone of it in closed loop, and how well it predicts the expert on held-out episodes."""
+
+    schema_id: Literal["clone-shift/1"] = "clone-shift/1"
+    scenario: str
+    data: DataStates
+    clone: ShiftFacts
+    heldout_accuracy: Share

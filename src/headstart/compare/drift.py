@@ -1,0 +1,98 @@
+"""How far two sets of rows lie apart, feature by feature, and how far two mixes of situations.
+
+KS: two-sample Kolmogorov–Smirnov with the effective sizes of `govern.states`, p-values corrected over the features by Benjamini and Hochberg
+(1995); its distance D is the effect size, since with many rows the smallest difference is significant. PSI: population stability index over
+the deciles of the first set; n·m/(n + m) · PSI is about χ² with bins − 1 degrees of freedom where nothing moved (Yurdakul 2018), so an index
+that chance explains is not reported as a shift. Total variation of two mixes: half the sum of the differences of their shares.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+from scipy import stats
+
+from headstart.compare.arm_runs import FeatureSummary, StateSummary
+from headstart.compare.states import quantile, share_up_to
+from headstart.core.arrays import Array
+from headstart.core.record import Record
+
+DECILES = np.linspace(0.1, 0.9, 9)
+LEAST_SHARE = 1e-4  # of a bin: the logarithm of nothing
+
+
+class FeatureDrift(Record):
+    """One feature in a second set of rows against a first."""
+
+    feature: str
+    distance: float  # sup |F − G|
+    q: float  # of the distance: p-value after Benjamini and Hochberg
+    psi: float
+    psi_q: float
+    unseen: float  # share of the second set's rows outside of the first's least and greatest
+
+
+class MixDrift(Record):
+    """Situations, such as the families of a robot's world, in the data and in the exam."""
+
+    data: dict[str, float]  # situation → share
+    exam: dict[str, float]
+    distance: float  # total variation
+    p: float  # χ² test that both are draws from one mix
+
+
+def drift(first: StateSummary, second: StateSummary) -> tuple[FeatureDrift, ...]:
+    """All features of `first` against `second`, the farthest first."""
+    size = first.effective * second.effective / (first.effective + second.effective)
+    names = list(first.features)
+    pairs = [(first.features[name], second.features[name]) for name in names]
+    distances = np.array([ks_distance(*pair) for pair in pairs])
+    indices = [stability_index(*pair) for pair in pairs]
+    psi, bins = np.array([index for index, _ in indices]), np.array([n for _, n in indices])
+    p = stats.kstwo.sf(distances, max(1, round(size)))  # as scipy.stats.ks_2samp(method="asymp")
+    psi_p = np.where(bins > 1, stats.chi2.sf(size * psi, np.maximum(bins - 1, 1)), 1.0)
+    q, psi_q = (stats.false_discovery_control(np.clip(values, 0.0, 1.0)) for values in (p, psi_p))
+    found = [
+        FeatureDrift(feature=name, distance=d, q=chance, psi=index, psi_q=psi_chance, unseen=_unseen(*pair))
+        for name, d, chance, index, psi_chance, pair in zip(
+            names, distances.tolist(), q.tolist(), psi.tolist(), psi_q.tolist(), pairs, strict=True
+        )
+    ]
+    return tuple(sorted(found, key=lambda one: (-one.distance, one.feature)))
+
+
+def ks_distance(first: FeatureSummary, second: FeatureSummary) -> float:
+    """sup |F − G| over the points of both; within 1/63 of that of the rows."""
+    at = np.union1d(first.value, second.value)
+    return float(np.abs(share_up_to(first, at) - share_up_to(second, at)).max())
+
+
+def stability_index(first: FeatureSummary, second: FeatureSummary) -> tuple[float, int]:
+    """Σ (b − a)·ln(b / a) over bins between the deciles of `first`, and how many bins there are."""
+    cuts = np.unique(quantile(first, DECILES))
+    a, b = (_bins(feature, cuts) for feature in (first, second))
+    return float(np.sum((b - a) * np.log(b / a))), len(a)
+
+
+def _bins(feature: FeatureSummary, cuts: Array) -> Array:
+    return np.maximum(np.diff(share_up_to(feature, cuts), prepend=0.0, append=1.0), LEAST_SHARE)
+
+
+def _unseen(first: FeatureSummary, second: FeatureSummary) -> float:
+    above = 1.0 - share_up_to(second, np.array([first.value[-1]]))
+    below = share_up_to(second, np.array([np.nextafter(first.value[0], -np.inf)]))
+    return float(above[0] + below[0])
+
+
+def mix_drift(data: Mapping[str, int], exam: Mapping[str, int]) -> MixDrift | None:
+    """Total variation of two mixes of worlds; None where fewer than two situations occur in them."""
+    kinds = sorted(data.keys() | exam.keys())
+    if len(kinds) < 2:
+        return None
+    counts = np.array([[side.get(kind, 0) for kind in kinds] for side in (data, exam)])
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return MixDrift(
+        data=dict(zip(kinds, shares[0].tolist(), strict=True)),
+        exam=dict(zip(kinds, shares[1].tolist(), strict=True)),
+        distance=float(np.abs(shares[0] - shares[1]).sum() / 2),
+        p=float(stats.chi2_contingency(counts, correction=False).pvalue),
+    )

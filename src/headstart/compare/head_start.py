@@ -1,0 +1,204 @@
+"""The verdict on a head start. PASS: faster by a proven margin on enough matched seeds, none lost, the end
+not worse.
+
+An estimate that misses its limit is a FAIL; one that meets it while its bound does not is not proven, so a
+HOLD.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.findings import Findings
+from headstart.compare.shift import shift_checks
+from headstart.compare.shift_findings import ShiftFindings
+from headstart.compare.target import charge
+from headstart.core.statistics import PairedDifference
+from headstart.core.verdict import (
+    Check,
+    Evidence,
+    Outcome,
+    Subject,
+    Value,
+    Verdict,
+    at_least,
+    at_most,
+    judge,
+    nothing,
+    unproven,
+)
+
+
+def head_start_verdict(
+    found: Findings,
+    candidate: ArmRuns,
+    scratch: ArmRuns,
+    evidence: Sequence[Evidence] = (),
+    shift: ShiftFindings | None = None,
+) -> Verdict:
+    """Judge the findings of a comparison of these two arms and, where it is asked for, of distribution shift."""
+    content = candidate.model_dump_json() + scratch.model_dump_json()
+    subject = Subject(
+        type="comparison",
+        id=f"{found.scenario}/{candidate.arm}/{scratch.arm}",
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
+    )
+    thresholds: dict[str, Value] = found.limits.model_dump()
+    target = found.target.model_dump(exclude={"measures"}) | found.target.measures
+    thresholds |= {f"target_{name}": value for name, value in target.items()}
+    checks = list(_checks(found, candidate, scratch))
+    if shift is not None:
+        thresholds |= {f"shift_{name}": value for name, value in shift.limits.model_dump().items()}
+        checks += shift_checks(shift)
+    return judge(subject, checks, thresholds, evidence)
+
+
+def _checks(found: Findings, candidate: ArmRuns, scratch: ArmRuns) -> Iterator[Check]:
+    if not found.pairs:
+        yield nothing("pairs", ">=", found.limits.pairs_min, f"{candidate.arm} alone: nothing to compare it with")
+        return
+    yield _enough_pairs(found)
+    yield _runs_complete(candidate, scratch, found)
+    yield _guardrails_quiet(candidate)
+    yield _evenly_evaluated(candidate, scratch)
+    yield _none_lost(found)
+    yield _informative_pairs(found)
+    yield _ratio_shown(found)
+    yield from _final_quality(found)
+    yield from _target_kept(found)
+
+
+def _enough_pairs(found: Findings) -> Check:
+    n = len(found.pairs)
+    text = f"{n} matched seeds; fewer than {found.limits.pairs_min} cannot show a ratio"
+    return at_least("pairs", n, found.limits.pairs_min, text, n, Outcome.HOLD)
+
+
+def _runs_complete(candidate: ArmRuns, scratch: ArmRuns, found: Findings) -> Check:
+    """A run that stopped early without its target says nothing about the steps that it did not take."""
+    every = candidate.design.every
+    stopped = [
+        f"{arm.arm} seed {run.seed} at {run.curve[-1].env_steps} of {run.budget}"
+        for arm in (candidate, scratch)
+        for run in arm.runs
+        if charge(run, found.target, every).censored and run.budget - run.curve[-1].env_steps > every
+    ]
+    text = f"runs that stopped before budget and target: {', '.join(stopped) or 'none'}"
+    return at_most("runs-stopped-early", len(stopped), 0, text, otherwise=Outcome.HOLD)
+
+
+def _guardrails_quiet(candidate: ArmRuns) -> Check:
+    """A run that a guardrail stopped fails; one that it froze, or that ended with one open, waits for a person."""
+    loud = [run for run in candidate.runs if run.outcome != "PASS"]
+    said = "; ".join(f"seed {run.seed} {run.status}: {', '.join(run.reasons)}" for run in loud)
+    otherwise = Outcome.FAIL if any(run.outcome == "FAIL" for run in loud) else Outcome.HOLD
+    return at_most(
+        "guardrails", len(loud), 0, f"runs with a guardrail open or broken: {said or 'none'}", len(candidate.runs), otherwise
+    )
+
+
+def _evenly_evaluated(candidate: ArmRuns, scratch: ArmRuns) -> Check:
+    """More evaluations than the design has are more chances of a lucky streak; the last one may fall on the
+    budget.
+    """
+    dense = [
+        f"{arm.arm} seed {run.seed}"
+        for arm in (candidate, scratch)
+        for run in arm.runs
+        if any(
+            2 * (after.env_steps - before.env_steps) < arm.design.every
+            for before, after in zip(run.curve, run.curve[1:-1], strict=False)
+        )
+    ]
+    text = f"evaluated more often than every {candidate.design.every} env steps: {', '.join(dense) or 'none'}"
+    return at_most("extra-evaluations", len(dense), 0, text, otherwise=Outcome.HOLD)
+
+
+def _none_lost(found: Findings) -> Check:
+    lost = [pair for pair in found.pairs if pair.candidate_censored]
+    beaten = [pair.seed for pair in lost if not pair.scratch_censored]
+    text = f"{found.candidate.arm} never reached {found.target.name} with seeds {[pair.seed for pair in lost]}"
+    if beaten:
+        text += f", where {found.scratch.arm} did with {beaten}"
+    elif not lost:
+        text = f"{found.candidate.arm} reached {found.target.name} with every seed"
+    otherwise = Outcome.FAIL if beaten else Outcome.HOLD
+    return at_most("candidate-censored", len(lost), 0, text, len(found.pairs), otherwise)
+
+
+def _informative_pairs(found: Findings) -> Check:
+    both = sum(pair.candidate_censored and pair.scratch_censored for pair in found.pairs)
+    n = len(found.pairs)
+    text = f"{both} of {n} pairs in which neither arm reached {found.target.name}"
+    return at_most("both-censored", both / n, found.limits.both_censored_max, text, n, Outcome.HOLD)
+
+
+def _ratio_shown(found: Findings) -> Check:
+    ratio, limit = found.online, found.limits.ratio_max
+    if ratio is None:
+        return nothing("ratio-upper", "<=", limit, "no ratio, since a candidate run is censored")
+    least = "at most " if ratio.is_bound else ""
+    text = f"{least}{ratio.geometric_mean:.3f} of scratch's steps over {ratio.n} seeds"
+    if ratio.upper is None:
+        text += f"; fewer than {found.limits.pairs_for_interval} seeds carry no bound"
+    # A mean that is itself only a bound may exceed the limit while the truth does not.
+    meets = ratio.is_bound or ratio.geometric_mean <= limit
+    if not meets and ratio.upper is None:
+        return at_most("ratio", ratio.geometric_mean, limit, text, ratio.n)
+    return at_most("ratio-upper", ratio.upper, limit, text, ratio.n, unproven(meets))
+
+
+def _final_quality(found: Findings) -> Iterator[Check]:
+    if found.final is None:
+        return
+    success, harm = found.final.success, found.final.harm
+    drop, rise = found.limits.success_drop_max, found.limits.harm_rise_max
+    yield at_least(
+        "final-success-difference",
+        success.low,
+        -drop,
+        _in_words("success", success),
+        success.n,
+        unproven(success.mean >= -drop),
+    )
+    yield at_most(
+        "final-harm-difference",
+        harm.high,
+        rise,
+        _in_words("harm", harm),
+        harm.n,
+        unproven(harm.mean <= rise),
+    )
+
+
+def _in_words(measure: str, difference: PairedDifference) -> str:
+    bounds = "too few seeds for a bound"
+    if difference.low is not None and difference.high is not None:
+        bounds = f"one-sided 95 % bounds {difference.low:+.3f} and {difference.high:+.3f}"
+    return f"final {measure}, candidate less scratch: {difference.mean:+.3f} over {difference.n} seeds; {bounds}"
+
+
+def _target_kept(found: Findings) -> Iterator[Check]:
+    """The last checkpoints, not the best ones, must still be policies that succeed, and not provably miss
+    the target.
+    """
+    exam, target = found.candidate.exams[found.target.mode], found.target
+    seen = f"{exam.success} of {exam.episodes} final {target.mode} exam episodes succeed, {exam.harm} harm"
+    yield at_least("final-success", exam.success, 1, seen, exam.episodes)
+    yield at_least(
+        "target-success-kept",
+        exam.success_high,
+        target.success_rate,
+        f"{seen}; upper bound",
+        exam.episodes,
+        Outcome.HOLD,
+    )
+    if target.harm_rate is not None:
+        yield at_most(
+            "target-harm-kept",
+            exam.harm_low,
+            target.harm_rate,
+            f"{seen}; lower bound",
+            exam.episodes,
+            Outcome.HOLD,
+        )

@@ -1,0 +1,1 @@
+"""What a person writes: params.yaml, scenarios and schedules, as frozen models."""

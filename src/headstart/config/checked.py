@@ -1,0 +1,53 @@
+"""Content of a file to a frozen model, or every problem in words: where, what was expected, what came."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from headstart.core.errors import InputError, nearest
+from headstart.core.record import Record
+
+R = TypeVar("R", bound=Record)
+
+
+def checked(model: type[R], content: dict[str, Any], where: Path | str) -> R:
+    """`content` as a model; InputError begins with `where`, and names for an unknown key its nearest neighbour."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        lines = [_problem(model, item) for item in error.errors()]
+        raise InputError(f"{where}: " + "; ".join(lines)) from error
+
+
+def _problem(model: type[Record], item: Any) -> str:
+    """One validation problem in words: where, what was expected, what came."""
+    where = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        siblings = _keys_at(model, item["loc"][:-1])
+        return f"unknown key {where!r}{nearest(str(item['loc'][-1]), siblings)}"
+    if item["type"] == "missing":
+        return f"key {where!r} is missing"
+    return f"{where or 'file'}: {item['msg']}" + (f", got {item['input']!r:.60}" if where else "")
+
+
+def _keys_at(model: type[Record], path: tuple[Any, ...]) -> list[str]:
+    """Keys that are allowed at a path of a model; walks through optional, tuple and dict fields."""
+    here: Any = model
+    for part in path:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            field = next((f for n, f in here.model_fields.items() if part in (n, f.alias)), None)
+            here = field.annotation if field else None
+        else:  # an item of tuple[X, ...] or dict[str, X]
+            arguments = [a for a in getattr(here, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
+            here = arguments[0] if arguments else None
+    if isinstance(here, type) and issubclass(here, BaseModel):
+        return [f.alias or n for n, f in here.model_fields.items()]
+    return []
+
+
+def merged(base: Any, changes: Any) -> Any:
+    """`base` with `changes` laid over it, mapping by mapping; lists and scalars are replaced."""
+    if not (isinstance(base, dict) and isinstance(changes, dict)):
+        return changes
+    return base | {key: merged(base.get(key), value) for key, value in changes.items()}

@@ -1,0 +1,178 @@
+"""params.yaml as frozen models, one section for each stage. An unknown key is an error that names it and its nearest neighbour."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from headstart.config.checked import checked, merged
+from headstart.config.scenario import Scenario
+from headstart.config.schedule import Arm
+from headstart.core.errors import InputError, UsageError, nearest
+from headstart.core.record import Record
+from headstart.core.yaml import read_yaml
+
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # of one purpose; beyond them begin the ids of another
+
+
+class ExpertParams(Record):
+    seed: Seed
+    worlds: Worlds  # episodes on which the expert, or each seed of a learned one, is judged
+    seeds: tuple[Seed, ...] = (0, 1, 2)  # of a learned expert: every one is trained and judged
+    min_seeds: int = Field(default=3, ge=1)  # of a learned expert: fewer are no evidence
+    train: Arm | None = None  # how a learned expert is trained; without it as the arm `scratch`
+    plateau_evaluations: int = Field(
+        default=0, ge=0
+    )  # stop when the gate's rates held in so many in a row without gain; 0: never
+    plateau_gain: float = Field(default=0.01, ge=0)  # mean return that counts as a gain
+
+
+class CaptureParams(Record):
+    seed: Seed
+    worlds: Worlds  # one episode each
+    shard_worlds: Worlds
+    noise: float = Field(default=0.3, ge=0)  # standard deviation that is added to executed actions that are reals
+    noise_ticks: int = Field(default=1, ge=1)  # that a draw of it lasts: leaning one way for a while leads to other states
+    slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
+    observation: Literal["compact", "hybrid"] = "compact"
+
+
+class CurateParams(Record):
+    min_steps: int = Field(ge=1)
+    min_return: float | None = None
+    require_success: bool = True
+    reject_harm: bool = True
+    heldout_share: float = Field(gt=0, lt=1)  # of the worlds
+    seed: Seed
+
+
+class ValidateParams(Record):
+    min_episodes: int = Field(ge=1)
+    min_success_rate: float = Field(ge=0, le=1)  # one-sided 95 % lower bound
+    max_majority_share: float = Field(gt=0, le=1)  # of one action among decision steps
+    replay_worlds: Worlds  # worlds whose recording is replayed
+
+
+class NetworkParams(Record):
+    hidden: tuple[int, ...] = (128, 128)
+    activation: Literal["tanh", "relu"] = "tanh"
+    normalise: bool = False  # features by their running mean and deviation; part of the weights
+    initial_std: float = Field(default=0.5, gt=0)  # of a Gaussian policy, for continuous actions
+
+
+class BCParams(Record):
+    seed: Seed
+    episodes: int | None = Field(default=None, ge=2)  # of the recorded ones, both sides of the split together; None: all
+    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1)
+    learning_rate: float = Field(gt=0, le=1)
+    weight_decay: float = Field(ge=0)
+    value_coef: float = Field(ge=0)
+    gamma: float = Field(gt=0, le=1)
+    patience: int = Field(ge=1)  # epochs without a better held-out loss before stopping
+    # of the clone of an expert whose actions are reals: what fine-tuning explores with
+    action_std: float = Field(default=0.5, ge=0.3, le=0.5)
+    min_accuracy: float = Field(ge=0, le=1)
+    min_macro_f1: float = Field(ge=0, le=1)
+    success_margin: float = Field(ge=0, le=1)  # closed-loop success may be this much below the expert's
+    closed_loop_worlds: Worlds
+
+
+class AnnealParams(Record):
+    arms: tuple[str, ...]  # which of `arms` to train beside scratch
+
+
+class EvaluationParams(Record):
+    """The design of the comparison; fixed before a run starts and part of every run."""
+
+    seed: Seed
+    worlds: Worlds  # episodes of one evaluation during training
+    every: int = Field(ge=1)  # env steps between two evaluations
+    exam_seed: Seed
+    exam_worlds: Worlds  # episodes of the last checkpoint's exam, on other worlds
+    variant_worlds: int = Field(default=256, ge=0, le=100_000)  # episodes on each held-out variant; 0: shift is not measured
+
+
+class ComparisonParams(Record):
+    target: str  # one of the scenario's targets
+    max_ratio: float = Field(gt=0)  # for the one-sided 95 % upper bound of pretrained ÷ scratch
+    max_success_loss: float = Field(ge=0, le=1)
+
+
+class PromotionParams(Record):
+    """What `headstart promote` asks for."""
+
+    required_passes: int = Field(default=2, ge=1, le=10)  # in a row, each with runs of its own
+    drill_days: int = Field(default=30, ge=1)  # how old the last rollback drill may be
+
+
+class Params(Record):
+    scenarios: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    candidate: str
+    processes: int = Field(default=0, ge=0)  # 0: one for each core
+    expert: ExpertParams
+    capture: CaptureParams
+    curate: CurateParams
+    validate_: ValidateParams = Field(alias="validate")
+    network: NetworkParams
+    bc_train: BCParams
+    anneal: AnnealParams
+    arms: dict[str, Arm]
+    evaluation: EvaluationParams
+    comparison: ComparisonParams
+    promotion: PromotionParams = PromotionParams()
+    evidence: dict[str, dict[str, Any]] = Field(
+        default={}
+    )  # experiment of `headstart evidence` → what it says otherwise than this file
+
+    @model_validator(mode="after")
+    def _arms_exist(self) -> "Params":
+        for name in ("scratch", self.candidate, *self.anneal.arms):
+            if name not in self.arms:
+                raise ValueError(f"arm {name!r} is named but not described under arms ({', '.join(self.arms)})")
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice")
+        return self
+
+
+def headline_target(params: Params, scenario: Scenario) -> str:
+    """The target that the comparison is about: `comparison.target` where the scenario has it, else its last."""
+    wanted = params.comparison.target
+    return wanted if wanted in scenario.targets else list(scenario.targets)[-1]
+
+
+def load_params(path: Path = Path("params.yaml")) -> Params:
+    """Read and check params.yaml."""
+    return checked(Params, read_yaml(path), path)
+
+
+def for_scenario(params: Params, scenario: Scenario) -> Params:
+    """`params` with what the scenario's `recipe` says otherwise; InputError names a key that params.yaml does not have."""
+    return changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
+
+
+def changed(params: Params, changes: dict[str, Any], where: str) -> Params:
+    """`params` with `changes` laid over them; InputError begins with `where` and names what cannot be."""
+    return checked(Params, merged(params.model_dump(mode="json", by_alias=True), changes), where)
+
+
+def of_experiment(params: Params, name: str) -> Params:
+    """`params` as the experiment `name` of the section `evidence` says otherwise; InputError unless it is about one scenario."""
+    if name not in params.evidence:
+        known = params.evidence
+        raise UsageError(f"no experiment {name!r}{nearest(name, known)}; params.yaml, evidence has {', '.join(known) or 'none'}")
+    where = f"params.yaml, evidence.{name}"
+    experiment = changed(params, params.evidence[name], where)
+    if len(experiment.scenarios) != 1:
+        raise InputError(f"{where}: expected one scenario, got {', '.join(experiment.scenarios)}")
+    return experiment
+
+
+def load_arm(path: Path) -> Arm:
+    """One arm from a file of its own, which begins with `schema: anneal-schedule/1`."""
+    content = read_yaml(path)
+    if "schema" not in content:
+        raise InputError(f"{path}: expected schema: anneal-schedule/1 at the top, got {', '.join(content)[:80] or 'nothing'}")
+    return checked(Arm, content, path)

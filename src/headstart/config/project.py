@@ -1,0 +1,6 @@
+"""Where things lie in a project."""
+
+from pathlib import Path
+
+DATA, MODELS, REPORTS, WORK_DIR = Path("data"), Path("models"), Path("reports"), Path(".headstart")
+CATALOGUE = DATA / "catalogue.json"

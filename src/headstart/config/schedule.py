@@ -1,0 +1,162 @@
+"""`anneal-schedule/1`: the phases that an arm goes through, what watches over them, and what happens when a guardrail is broken.
+
+Models only, so that training, checking and simulating read the same words. params.yaml holds arms under `arms`; a file of its own holds one
+arm with `schema: anneal-schedule/1`.
+"""
+
+import math
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from headstart.core.record import Record
+
+
+class PPOParams(Record):
+    """Names and meaning as in Schulman et al. 2017 (PPO) and 2015 (GAE)."""
+
+    worlds: int = Field(default=64, ge=1, le=1_000_000)
+    rollout_ticks: int = Field(default=64, ge=1)
+    num_epochs: int = Field(default=2, ge=1)
+    mini_batch_size: int = Field(default=2048, ge=1)
+    clip_param: float = Field(default=0.2, gt=0)
+    value_clip: float | None = Field(default=None, gt=0)
+    value_loss_coef: float = Field(default=1.0, ge=0)
+    gamma: float = Field(default=0.99, gt=0, le=1)
+    gae_lambda: float = Field(default=0.95, ge=0, le=1)
+    max_grad_norm: float = Field(default=0.5, gt=0)  # of the policy's gradient
+    max_grad_norm_value: float = Field(default=1.0, gt=0)
+    advantage_normalization: bool = True
+    target_kl: float | None = Field(default=None, gt=0)  # the policy sits out the rest of an update beyond this
+
+
+class Ramp(Record):
+    """A value that moves from `from` to `to` over the first `over` of a phase; a plain number stays as it is."""
+
+    from_: float = Field(alias="from")
+    to: float
+    shape: Literal["linear", "cosine", "step"] = "linear"  # step: `from` until `over`, then `to`
+    over: float = Field(default=1.0, gt=0, le=1)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constant(cls, value: Any) -> Any:
+        return {"from": value, "to": value} if isinstance(value, (int, float)) else value
+
+    def at(self, progress: float) -> float:
+        """The value at a share 0 … 1 of the phase."""
+        done = min(progress / self.over, 1.0)
+        if self.shape == "step":
+            done = float(done >= 1.0)
+        elif self.shape == "cosine":
+            done = (1 - math.cos(math.pi * done)) / 2
+        return self.from_ + (self.to - self.from_) * done
+
+    def part(self, begin: float, end: float) -> "Ramp":
+        """The straight line that it takes between two shares of the phase."""
+        return Ramp.model_validate({"from": self.at(begin), "to": self.at(end)})
+
+    @property
+    def lowest(self) -> float:
+        return min(self.from_, self.to)
+
+    @property
+    def highest(self) -> float:
+        return max(self.from_, self.to)
+
+
+class Limits(Record):
+    """What a schedule says otherwise about one guardrail; what it leaves out stays as in `govern.guardrails`."""
+
+    enabled: bool = True
+    flag: float | None = None
+    breach: float | None = None
+    hits: int | None = Field(default=None, ge=1)  # checks in a row that make a breach
+
+
+class OnBreach(Record):
+    """What follows a rollback."""
+
+    next: Literal["retry", "stop"] = "retry"
+    max_retries: int = Field(default=2, ge=0, le=5)  # of a phase
+    lr_factor: float = Field(default=0.5, ge=0.1, le=1)  # the learning rate of a retry
+    kl_factor: float = Field(default=2.0, ge=1)  # the KL weight of a retry
+
+
+class Phase(Record):
+    """`bc` clones the demonstrations anew; `critic` fits the value function while the policy only acts; `ppo` trains both."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    kind: Literal["bc", "critic", "ppo"]
+    cycle: int | None = Field(default=None, ge=0)  # non-decreasing over the phases; without it the index of the phase
+    epochs: int | None = Field(default=None, ge=1)  # of a bc phase
+    env_steps: int | None = Field(default=None, ge=1)  # of the others
+    learning_rate: Ramp
+    entropy_coef: Ramp = Ramp.model_validate(0.01)
+    teacher_share: Ramp = Ramp.model_validate(0)  # of the env steps: driven by the expert, masked out of the surrogate loss
+    blend: Literal["prefix", "agent_episode", "step"] = "agent_episode"  # which steps those are
+    labels: Literal["driven", "all"] = "driven"  # the steps whose expert's choice is imitated: those it drove, or all (DAgger)
+    bc_weight: Ramp = Ramp.model_validate(0)  # of the loss on demonstrations inside the updates of a ppo phase
+    kl_weight: Ramp = Ramp.model_validate(0)  # of KL(policy ‖ BC policy) on the learner's own states
+    reward: dict[str, Ramp] = Field(default={})  # weights of the training world's reward that differ from its setup
+    guardrails: dict[str, Limits] = Field(default={})
+    on_breach: OnBreach = OnBreach()
+
+    @model_validator(mode="after")
+    def _length_fits_the_kind(self) -> "Phase":
+        wanted, other = ("epochs", "env_steps") if self.kind == "bc" else ("env_steps", "epochs")
+        if getattr(self, wanted) is None or getattr(self, other) is not None:
+            raise ValueError(f"phase {self.name!r} of kind {self.kind} is measured in {wanted}, and in nothing else")
+        for name in ("learning_rate", "entropy_coef", "teacher_share", "bc_weight", "kl_weight"):
+            ramp = getattr(self, name)
+            if ramp.lowest < 0:
+                raise ValueError(f"phase {self.name!r}: {name} cannot be negative, got {ramp.lowest}")
+            if ramp.highest > 1 and name != "kl_weight":
+                raise ValueError(f"phase {self.name!r}: {name} is at most 1, got {ramp.highest}")
+        if self.labels == "all" and not (self.kind == "ppo" and self.bc_weight.highest > 0):
+            raise ValueError(f"phase {self.name!r}: labels: all imitates nothing without a bc_weight in a ppo phase")
+        return self
+
+    @property
+    def steps(self) -> int:
+        """Env steps that the phase may use; none of a bc phase."""
+        return self.env_steps or 0
+
+    @property
+    def length(self) -> int:
+        """In its own unit: epochs of a bc phase, env steps of any other."""
+        return self.epochs or self.steps
+
+
+class Arm(Record):
+    """A recipe of the comparison: where the policy starts, the phases it goes through, and what watches over them."""
+
+    schema_: Literal["anneal-schedule/1"] = Field(default="anneal-schedule/1", alias="schema")
+    start: Literal["random", "bc"]
+    ppo: PPOParams = Field(default_factory=PPOParams)
+    phases: tuple[Phase, ...] = Field(min_length=1)
+    value_start: Literal["clone", "fresh"] = "clone"  # of an arm that starts from the clone: its value head, or a new one
+    guardrails: dict[str, Limits] = Field(default={})  # for all phases; a phase may say otherwise again
+    accept_loosened: str | None = None  # why a guardrail may be looser than the default; without a reason that is not promotable
+
+    @model_validator(mode="after")
+    def _phases_are_told_apart(self) -> "Arm":
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) != len(names):
+            raise ValueError(f"phases: {', '.join(names)} names a phase twice")
+        return self
+
+    @property
+    def budget(self) -> int:
+        """Env steps that the arm may use."""
+        return sum(phase.steps for phase in self.phases)
+
+    @property
+    def cycles(self) -> tuple[int, ...]:
+        """The round of annealing that each phase belongs to."""
+        return tuple(index if phase.cycle is None else phase.cycle for index, phase in enumerate(self.phases))
+
+    @property
+    def needs_demonstrations(self) -> bool:
+        """Whether any phase clones, is reminded of the expert, or lets it drive."""
+        return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.teacher_share.highest > 0 for phase in self.phases)

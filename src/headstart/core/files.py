@@ -1,0 +1,190 @@
+"""Bytes that are either there in full or not there: atomic files and directories, hashes, and records as strict JSON."""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from headstart.core.errors import InputError
+from headstart.core.record import Record
+from headstart.core.strict_json import MAX_BYTES, canonical_json, parse_json, pretty_json, sha256_json
+
+__all__ = [
+    "fresh_directory", "fresh_file", "inside", "parse_record", "problems", "read_bytes", "read_record",
+    "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree", "write_bytes", "write_record",
+]  # fmt: skip
+
+AnyRecord = TypeVar("AnyRecord", bound=Record)
+
+
+def sha256_bytes(data: bytes) -> str:
+    """SHA-256 of `data` as 64 hex digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes. Raises InputError if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file: {error.strerror}") from None
+
+
+def sha256_tree(directory: Path, pattern: str = "*") -> str:
+    """SHA-256 over the relative paths and contents of the files below `directory` whose names match; empty directories do not count.
+
+    Raises InputError if it is no directory, or holds a symbolic link, whose target would not be part of the hash.
+    """
+    if not directory.is_dir():
+        raise InputError(f"{directory}: expected a directory")
+    files = {}
+    for path in directory.rglob(pattern):
+        if path.is_symlink():
+            raise InputError(f"{path}: expected plain files and directories, got a symbolic link")
+        if path.is_file():
+            files[path.relative_to(directory).as_posix()] = sha256_file(path)
+    return sha256_json(files)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Replace `path` by `data`, atomically: after a crash at any moment it holds the old bytes or the new ones."""
+    with fresh_file(path) as temporary:
+        temporary.write_bytes(data)
+
+
+@contextmanager
+def fresh_file(path: Path) -> Iterator[Path]:
+    """Yield a temporary path in the same directory; on success fsync it and rename it to `path`, on failure remove it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _sibling(path)
+    try:
+        yield temporary
+        _fsync(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _fsync(path.parent)
+
+
+@contextmanager
+def fresh_directory(path: Path) -> Iterator[Path]:
+    """Yield a new empty sibling directory; on success fsync it and put it in the place of `path`, on failure remove it.
+
+    The old directory is moved aside, and removed only once the new one stands. A process that is killed leaves hidden siblings
+    `.<name>.tmp-*`, which nothing reads; killed between the two renames, it leaves both directories there and none at `path`,
+    which is a missing input and never a mixed one. Raises InputError if `path` is there and is no directory.
+    """
+    if path.is_symlink() or (path.exists() and not path.is_dir()):
+        raise InputError(f"{path}: expected a directory or nothing, got something else")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, retired = _sibling(path), _sibling(path)
+    temporary.mkdir()
+    try:
+        yield temporary
+        _fsync_tree(temporary)
+        had_old = path.exists()
+        if had_old:
+            os.rename(path, retired)
+        try:
+            os.rename(temporary, path)
+        except BaseException:
+            if had_old:
+                os.rename(retired, path)
+            raise
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+    _fsync(path.parent)
+    if had_old:
+        shutil.rmtree(retired)
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a record as pretty, sorted, newline-terminated JSON, atomically. Equal records give equal bytes."""
+    data = pretty_json(record.model_dump(mode="json"), str(path))
+    parse_record(data, type(record), str(path))
+    write_bytes(path, data)
+
+
+def read_record(path: Path, model: type[AnyRecord], made_by: str | None = None) -> AnyRecord:
+    """Read a record from strict JSON.
+
+    Raises InputError naming the file, the field, what was expected and what came. `made_by` is the command that writes the
+    file; where the file is missing, the message says to run it.
+    """
+    return parse_record(read_bytes(path, MAX_BYTES, made_by), model, str(path))
+
+
+def parse_record(data: bytes, model: type[AnyRecord], where: str) -> AnyRecord:
+    """A record from the bytes of strict JSON; InputError begins with `where` and names the offending fields."""
+    value = parse_json(data, where)
+    if "schema_id" in model.model_fields:
+        expected = model.model_fields["schema_id"].default
+        if not isinstance(value, dict) or value.get("schema_id") != expected:
+            got = value.get("schema_id") if isinstance(value, dict) else value
+            raise InputError(f"{where}: expected schema {expected!r}, got {repr(got)[:80]}")
+    try:
+        return model.model_validate_json(canonical_json(value, where), strict=True)
+    except ValidationError as error:
+        raise InputError(f"{where}: {problems(error)}") from None
+
+
+def read_bytes(path: Path, max_bytes: int, made_by: str | None = None) -> bytes:
+    """All bytes of a file of at most `max_bytes`. Raises InputError if it is missing, unreadable or larger."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        hint = f"; `{made_by}` makes it" if made_by else ""
+        raise InputError(f"{path}: expected a file, found none{hint}") from None
+    except OSError as error:
+        raise InputError(f"{path}: expected a readable file: {error.strerror}") from None
+    if len(data) > max_bytes:
+        raise InputError(f"{path}: expected at most {max_bytes} bytes, got more")
+    return data
+
+
+def inside(root: Path, relative: str) -> Path:
+    """The path `relative` below `root`. Raises InputError if it leaves `root`: by "..", as an absolute path, by a link."""
+    path = root / relative
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{relative!r}: expected a path inside {root}")
+    return path
+
+
+def problems(error: ValidationError) -> str:
+    """What pydantic found wrong, in one line: the first three fields with what was expected and what came."""
+    lines = []
+    for problem in error.errors(include_url=False)[:3]:
+        field = ".".join(str(part) for part in problem["loc"]) or "the record"
+        got = "nothing" if problem["type"] == "missing" else repr(problem["input"])[:80]
+        lines.append(f"field {field}: {problem['msg']}, got {got}")
+    more = error.error_count() - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def _sibling(path: Path) -> Path:
+    return path.with_name(f".{path.name}.tmp-{secrets.token_hex(6)}")
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _fsync_tree(directory: Path) -> None:
+    for path in directory.rglob("*"):
+        if not path.is_symlink():
+            _fsync(path)
+    _fsync(directory)

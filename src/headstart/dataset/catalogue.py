@@ -1,0 +1,127 @@
+"""The catalogue of all datasets that were ever validated (`catalogue/1`): one JSON file in git, to which entries are added."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import JsonValue, StringConstraints, model_validator
+
+from headstart.core.errors import InputError, IntegrityError
+from headstart.core.files import inside, read_record, sha256_file, write_record
+from headstart.core.record import CatalogueStatus, Count, Name, Record, RelativePath, Sha256, UtcTime
+from headstart.dataset.manifest import DatasetManifest, require_files
+
+
+class Entry(Record):
+    """One dataset version, named "<dataset>@<version>"; only status, tags, notes and models may change later."""
+
+    dataset: Name
+    version: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
+    scenario: Name
+    manifest: RelativePath  # where it is checked out, below the project root
+    directory: RelativePath | None = None  # where its files are; null: beside the manifest
+    manifest_sha256: Sha256
+    episodes: Count
+    steps: Count
+    expert: Name
+    policy_sha256: Sha256
+    created_at: UtcTime
+    git_revision: str | None
+    parameters: dict[str, JsonValue]
+    tags: tuple[Name, ...] = ()
+    notes: str = ""
+    licence: str
+    status: CatalogueStatus = "active"
+    models: tuple[Sha256, ...] = ()  # weights of the checkpoints that learned from it
+
+    @property
+    def name(self) -> str:
+        """ "<dataset>@<version>"."""
+        return f"{self.dataset}@{self.version}"
+
+
+class Catalogue(Record):
+    """All entries, oldest first."""
+
+    schema_id: Literal["catalogue/1"] = "catalogue/1"
+    entries: tuple[Entry, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_are_unique(self) -> Self:
+        names = [entry.name for entry in self.entries]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ValueError(f"{twice} stands twice")
+        return self
+
+
+def read_catalogue(path: Path) -> Catalogue:
+    """Read the catalogue; a missing file is an empty one. Raises InputError if it is not `catalogue/1`."""
+    return read_record(path, Catalogue) if path.exists() else Catalogue()
+
+
+def add_entry(path: Path, entry: Entry) -> Catalogue:
+    """Append an entry, atomically; nothing happens if its manifest is in the catalogue already.
+
+    Raises IntegrityError if the same dataset and version stand there with another manifest.
+    """
+    catalogue = read_catalogue(path)
+    for known in catalogue.entries:
+        if known.manifest_sha256 == entry.manifest_sha256:
+            return catalogue
+        if known.name == entry.name:
+            raise IntegrityError(f"{path}: {known.name} has manifest {known.manifest_sha256}, not {entry.manifest_sha256}")
+    extended = Catalogue(entries=(*catalogue.entries, entry))
+    write_record(path, extended)
+    return extended
+
+
+def set_status(path: Path, name: str, status: CatalogueStatus) -> Catalogue:
+    """Set the status of "<dataset>@<version>", atomically. Raises InputError if there is no such entry."""
+    return _change(path, name, lambda entry: entry.model_copy(update={"status": status}))
+
+
+def add_tag(path: Path, name: str, tag: str) -> Catalogue:
+    """Add a tag to "<dataset>@<version>", once, atomically. Raises InputError for an unknown entry or a malformed tag."""
+    return _change(
+        path,
+        name,
+        lambda entry: entry if tag in entry.tags else entry.model_copy(update={"tags": (*entry.tags, tag)}),
+    )
+
+
+def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
+    """Check every entry whose version is checked out below `root`; returns the names of the entries that were checked.
+
+    Raises IntegrityError, naming all offenders, if a manifest or a file of a dataset has other bytes than recorded, and
+    InputError if a manifest is no `dataset/1`.
+    """
+    checked, problems = [], []
+    for entry in catalogue.entries:
+        path = inside(root, entry.manifest)
+        if not path.is_file():
+            continue
+        manifest = read_record(path, DatasetManifest)
+        if f"{manifest.dataset}@{manifest.version}" != entry.name:
+            continue  # another version of the dataset is checked out there
+        checked.append(entry.name)
+        found = sha256_file(path)
+        if found != entry.manifest_sha256:
+            problems.append(f"{entry.name}: expected {path} with hash {entry.manifest_sha256}, found {found}")
+        try:
+            require_files(manifest, inside(root, entry.directory) if entry.directory else path.parent)
+        except IntegrityError as error:
+            problems.append(f"{entry.name}: {error}")
+    if problems:
+        raise IntegrityError("; ".join(problems))
+    return tuple(checked)
+
+
+def _change(path: Path, name: str, change: Callable[[Entry], Entry]) -> Catalogue:
+    catalogue = read_catalogue(path)
+    if name not in [entry.name for entry in catalogue.entries]:
+        raise InputError(f"{path}: expected an entry {name!r}, it has {[e.name for e in catalogue.entries]}")
+    entries = tuple(change(entry) if entry.name == name else entry for entry in catalogue.entries)
+    changed = Catalogue(entries=entries)
+    write_record(path, changed)
+    return changed

@@ -1,0 +1,192 @@
+"""Everything about a foreign HDF5 file that is checked before any of its data is read.
+
+HDF5 is a file system in a file: a dataset may lie in another file, be computed from others, hold pointers, or declare petabytes
+in a kilobyte. What the project writes needs none of that, so all but a short allow-list is refused.
+"""
+
+import math
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError, IntegrityError
+
+MAX_BYTES = 8 << 30  # declared, all columns together
+MAX_CHUNK_BYTES = 16 << 20
+MAX_ATTRIBUTE_BYTES = 1 << 20
+# deflate turns one byte into at most 1032; HDF5 inflates a chunk whole, whatever size it should have
+INFLATES_TO = 1032
+SAFE_TO_INFLATE = 128 << 20
+
+_FILTERS = {h5py.h5z.FILTER_DEFLATE: "deflate", h5py.h5z.FILTER_FLETCHER32: "fletcher32"}
+_TYPES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING}
+_LAYOUTS = {h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED}
+# What a file can do wrong below h5py: the C library reports every one of its errors as one of these.
+_HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
+
+
+class Allowed(NamedTuple):
+    """What may stand at a path: dtypes as `dtype_name` spells them, and the number of dimensions."""
+
+    dtypes: tuple[str, ...]
+    ranks: tuple[int, ...]
+
+
+class Column(NamedTuple):
+    """What a column is, or should be."""
+
+    dtype: str  # as `dtype_name` spells it
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.dtype} of shape {self.shape}"
+
+
+class Guarded(NamedTuple):
+    """An open file that holds nothing but allowed columns."""
+
+    file: h5py.File
+    columns: dict[str, Column]  # by path
+    attributes: dict[str, bytes]  # of the root
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """A dtype with its byte order, such as "<f4"; "bool" for booleans."""
+    return "bool" if dtype == np.bool_ else str(dtype.str)
+
+
+@contextmanager
+def open_guarded(path: Path, groups: set[str], allowed: Mapping[str, Allowed], attributes: set[str]) -> Iterator[Guarded]:
+    """Open an HDF5 file for reading once its whole structure is known to be harmless.
+
+    `groups` are the allowed group paths, `allowed` maps regular expressions of column paths to what may stand there, `attributes`
+    are the fixed-length strings that the root carries, all of them. Raises InputError naming file and path for anything else.
+    """
+    try:
+        file = h5py.File(path, "r", locking=False)
+    except FileNotFoundError:
+        raise InputError(f"{path}: expected an HDF5 file, found none") from None
+    except _HDF5_ERRORS as error:
+        raise InputError(f"{path}: expected an HDF5 file: {error}") from None
+    with file:
+        columns: dict[str, Column] = {}
+        try:
+            texts = {name: _read_attribute(file, name) for name in sorted(attributes)}
+            if h5py.h5a.get_num_attrs(file.id) > len(texts):
+                raise InputError(f"expected the root attributes {sorted(texts)}, got more")
+            _walk(file.id, "/", groups, allowed, columns)
+        except _HDF5_ERRORS as error:
+            raise InputError(f"{path}: expected a sound HDF5 structure: {error}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        declared = sum(math.prod(column.shape) * np.dtype(column.dtype).itemsize for column in columns.values())
+        if declared > MAX_BYTES:
+            raise InputError(f"{path}: expected at most {MAX_BYTES} bytes of columns, it declares {declared}")
+        yield Guarded(file, columns, texts)
+
+
+def read_column(guarded: Guarded, path: str) -> Array:
+    """Read one column whole. Raises IntegrityError if its stored bytes do not give it: a checksum that does not hold."""
+    try:
+        data: Array = guarded.file[path][()]
+    except _HDF5_ERRORS as error:
+        raise IntegrityError(f"{guarded.file.filename}: {path} cannot be read as it was written: {error}") from None
+    if data.dtype == np.bool_ and data.size and data.view(np.uint8).max() > 1:
+        raise IntegrityError(f"{guarded.file.filename}: {path} holds a boolean that is neither 0 nor 1")
+    return data
+
+
+def _read_attribute(file: h5py.File, name: str) -> bytes:
+    if not h5py.h5a.exists(file.id, name.encode()):
+        raise InputError(f"expected the root attribute {name!r}, got none")
+    attribute = h5py.h5a.open(file.id, name.encode())
+    kind = attribute.get_type()
+    fixed_string = kind.get_class() == h5py.h5t.STRING and not kind.is_variable_str()
+    if not fixed_string or attribute.get_space().get_simple_extent_ndims() != 0:
+        raise InputError(f"root attribute {name!r}: expected one fixed-length string")
+    if attribute.get_storage_size() > MAX_ATTRIBUTE_BYTES:
+        raise InputError(f"root attribute {name!r}: expected at most {MAX_ATTRIBUTE_BYTES} bytes")
+    return bytes(file.attrs[name])
+
+
+def _walk(
+    group: h5py.h5g.GroupID, prefix: str, groups: set[str], allowed: Mapping[str, Allowed], columns: dict[str, Column]
+) -> None:
+    """Note every column below a group. Only hard links to allowed paths are followed; these end, so cycles end."""
+    for index in range(group.get_num_objs()):
+        name = group.get_objname_by_idx(index)
+        path = prefix + name.decode("utf-8", "replace")
+        if group.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+            raise InputError(f"{path}: expected data, got a soft or external link")
+        rule = next((rule for pattern, rule in allowed.items() if re.fullmatch(pattern, path)), None)
+        if rule is None and path not in groups:
+            raise InputError(f"{path[:200]}: this path is not part of the format")
+        thing = h5py.h5o.open(group, name)
+        if rule is None and isinstance(thing, h5py.h5g.GroupID):
+            _walk(thing, path + "/", groups, allowed, columns)
+        elif rule is not None and isinstance(thing, h5py.h5d.DatasetID):
+            columns[path] = _checked(thing, path, rule)
+        else:
+            raise InputError(f"{path}: expected a {'group' if rule is None else 'dataset'}, got something else")
+
+
+def _checked(dataset: h5py.h5d.DatasetID, path: str, rule: Allowed) -> Column:
+    # first of all: to tell the shape of a virtual dataset, HDF5 opens its sources
+    _check_storage(dataset.get_create_plist(), path)
+    if dataset.get_type().get_class() not in _TYPES:
+        raise InputError(f"{path}: expected numbers, booleans or fixed-length strings, got another type")
+    column = Column(dtype_name(dataset.dtype), dataset.shape)
+    if column.dtype not in rule.dtypes:
+        raise InputError(f"{path}: expected dtype {' or '.join(rule.dtypes)}, got {column.dtype}")
+    if len(column.shape) not in rule.ranks:
+        raise InputError(f"{path}: expected {' or '.join(map(str, rule.ranks))} dimensions, got {len(column.shape)}")
+    declared = math.prod(column.shape) * dataset.dtype.itemsize
+    stored = dataset.get_storage_size()
+    if declared > stored * INFLATES_TO:
+        raise InputError(f"{path}: declares {declared} bytes but stores {stored}")
+    if stored > (file_bytes := h5py.h5i.get_file_id(dataset).get_filesize()):
+        raise InputError(f"{path}: expected its stored bytes within the file's {file_bytes}, got {stored}")
+    if dataset.get_create_plist().get_layout() == h5py.h5d.CHUNKED:
+        _check_chunks(dataset, path)
+    return column
+
+
+def _check_storage(plan: h5py.h5p.PropDCID, path: str) -> None:
+    if plan.get_layout() not in _LAYOUTS:
+        raise InputError(f"{path}: expected its data in this file, got a virtual dataset")
+    if plan.get_external_count() > 0:
+        raise InputError(f"{path}: expected its data in this file, got external storage")
+    filters = [plan.get_filter(index)[0] for index in range(plan.get_nfilters())]
+    # once each: deflate twice would inflate 1032 * 1032 times
+    if not set(filters) <= set(_FILTERS) or len(set(filters)) < len(filters):
+        raise InputError(f"{path}: expected each of {sorted(_FILTERS.values())} once at most, got filters {filters}")
+
+
+def _check_chunks(dataset: h5py.h5d.DatasetID, path: str) -> None:
+    """No chunk may be stored larger than it is, or inflate to more than it is."""
+    plan = dataset.get_create_plist()
+    chunk_bytes = math.prod(plan.get_chunk()) * dataset.dtype.itemsize
+    if chunk_bytes > MAX_CHUNK_BYTES:
+        raise InputError(f"{path}: expected chunks of at most {MAX_CHUNK_BYTES} bytes, got {chunk_bytes}")
+    slack = 1024  # a checksum, and the frame of a stream that did not shrink
+    chunks: list[Any] = []
+    dataset.chunk_iter(chunks.append)
+    for chunk in chunks:
+        if chunk.size > chunk_bytes + slack:
+            raise InputError(f"{path}: a chunk of {chunk_bytes} bytes is stored in {chunk.size}")
+        if plan.get_nfilters() == 0 or chunk.size * INFLATES_TO <= SAFE_TO_INFLATE:
+            continue
+        _, raw = dataset.read_direct_chunk(chunk.chunk_offset)
+        try:
+            inflated = len(zlib.decompressobj().decompress(raw, chunk_bytes + 1))
+        except zlib.error:
+            continue  # stored without deflate, or torn: reading it tells
+        if inflated > chunk_bytes:
+            raise InputError(f"{path}: a chunk of {chunk_bytes} bytes inflates to more")

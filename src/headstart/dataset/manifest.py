@@ -1,0 +1,118 @@
+"""What a dataset is: the manifest `dataset/1` beside its files, a function of its content alone.
+
+It holds no clock, host or git revision, so that the same data always have the same manifest, and a stage may depend on it.
+"""
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import model_validator
+
+from headstart.core.errors import IntegrityError
+from headstart.core.files import inside, sha256_file, sha256_json
+from headstart.core.record import Count, DatasetStatus, Name, Record, RelativePath, Sha256, Share
+
+VERSION_DIGITS = 12
+
+
+class StoredFile(Record):
+    """One file of the dataset."""
+
+    sha256: Sha256
+    bytes: Count
+
+
+class Tally(Record):
+    """Episodes, and the agent-steps in them."""
+
+    episodes: Count
+    steps: Count
+
+
+class WorldRange(Record):
+    """Global world ids first … first + count − 1."""
+
+    first: Count
+    count: Count
+
+
+class Part(Record):
+    """One side of the split; which worlds it holds stands in the episode index."""
+
+    worlds: Count
+    episodes: Count
+    steps: Count
+
+
+class Splits(Record):
+    """How the accepted episodes were divided, by world and never by episode; `rule` says it so that it can be redone."""
+
+    rule: str
+    seed: int
+    heldout_share: Share
+    train: Part
+    heldout: Part
+
+
+class DatasetFacts(Record):
+    """Everything that a reader of the dataset may rely on: its content, and where the content is from."""
+
+    dataset: Name  # id; with the version, "<dataset>@<version>" names these bytes for good
+    scenario: Name
+    scenario_sha256: Sha256
+    expert: Name
+    policy_sha256: Sha256
+    seeds: tuple[int, ...]
+    worlds: WorldRange
+    accepted: Tally
+    rejected: Tally
+    rejection_reasons: dict[str, Count]  # reason → episodes; an episode may have several
+    observation_sha256: Sha256
+    files: dict[RelativePath, StoredFile]  # by path below the manifest's directory
+    quality: dict[str, float]
+    splits: Splits
+
+
+class DatasetManifest(DatasetFacts):
+    """The facts under their version, which `manifest_of` computes; a manifest whose version is another is refused."""
+
+    schema_id: Literal["dataset/1"] = "dataset/1"
+    version: str
+    status: DatasetStatus
+
+    @model_validator(mode="after")
+    def _version_is_that_of_the_content(self) -> Self:
+        if self.version != (expected := dataset_version(self)):
+            raise ValueError(f"version {self.version!r} is not that of the content, {expected!r}")
+        return self
+
+
+def manifest_of(facts: DatasetFacts, status: DatasetStatus = "draft") -> DatasetManifest:
+    """The manifest of a dataset. Its status may change later without a new version: `model_copy(update=…)`."""
+    return DatasetManifest(**dict(facts), version=dataset_version(facts), status=status)
+
+
+def dataset_version(facts: DatasetFacts) -> str:
+    """First 12 hex digits of the SHA-256 over the canonical JSON of the facts."""
+    content = facts.model_dump(mode="json", include=set(DatasetFacts.model_fields))
+    return sha256_json(content)[:VERSION_DIGITS]
+
+
+def stored_file(path: Path) -> StoredFile:
+    """Hash and size of a file on disk."""
+    return StoredFile(sha256=sha256_file(path), bytes=path.stat().st_size)
+
+
+def require_files(manifest: DatasetManifest, directory: Path) -> None:
+    """Raise IntegrityError, naming all offenders, unless every file of the manifest has its bytes in `directory`."""
+    problems = []
+    for name, recorded in sorted(manifest.files.items()):
+        path = inside(directory, name)
+        if not path.is_file():
+            problems.append(f"{path}: expected a file of {recorded.bytes} bytes, found none")
+        elif (found := stored_file(path)) != recorded:
+            problems.append(
+                f"{path}: expected {recorded.bytes} bytes with hash {recorded.sha256}, found {found.bytes} with {found.sha256}"
+            )
+    if problems:
+        raise IntegrityError("; ".join(problems))

@@ -1,1 +1,0 @@
-"""Pure decisions: facts in, Verdict out. No files, no torch, no clock."""

@@ -1,0 +1,1 @@
+"""Guardrails of a training run: what is watched, what follows a breach, and the rehearsal of a schedule."""

@@ -1,0 +1,1 @@
+"""A training run on disk: experts, clones, arms on their seeds, checkpoints and resuming."""

@@ -1,0 +1,111 @@
+"""One arm of the comparison on all its seeds, side by side on the cores; `baseline` and `anneal` are this with a name.
+
+Until an arm is whole, its seeds work in folders of their own below .headstart/, named by all that determines the result: an arm that was
+killed goes on where it was, an arm that differs in anything begins anew. This process only waits; `arm_seed` is what the others run.
+"""
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+
+from headstart.compare.arm_runs import ArmRuns, EvaluationDesign, SeedRun
+from headstart.config.params import Params
+from headstart.config.project import MODELS, WORK_DIR
+from headstart.config.scenario import Scenario
+from headstart.core.closure import code_sha256
+from headstart.core.errors import InputError
+from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
+from headstart.core.strict_json import sha256_json
+from headstart.guard.guardrails import metrics_of
+from headstart.guard.schedule_check import check_schedule
+from headstart.runs.demonstrations import used_steps
+from headstart.runs.expert import expert_folder
+from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.pool import Report, run_all
+from headstart.runs.seed_job import POLICY, TELEMETRY, SeedJob
+from headstart.runs.worlds import require_variants
+
+
+def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> str:
+    """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
+    recipe = params.arms[arm]
+    require_sound(params, scenario, arm)
+    require_variants(params, scenario)
+    cost = used_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
+    began = time.monotonic()
+    desk = desk_of(params, scenario, arm, stage)
+    with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
+        jobs = [SeedJob(params, scenario, arm, seed, stage, desk / f"seed-{seed}") for seed in params.seeds]
+        title = f"{stage} {scenario.name} {arm}"
+        runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
+        for job in jobs:
+            shutil.copytree(job.desk / POLICY, models_now / job.desk.name)
+            shutil.copytree(job.desk / TELEMETRY, reports_now / TELEMETRY / job.desk.name)
+        arm_runs = ArmRuns(
+            scenario=scenario.name,
+            arm=arm,
+            design=design_of(params, scenario),
+            demonstration_steps=cost,
+            runs=tuple(runs),
+        )
+        write_record(models_now / "runs.json", arm_runs)
+    shutil.rmtree(desk)
+    seconds = time.monotonic() - began
+    exams = [run.exam["sampled"] for run in runs]
+    guarded = [
+        f"\n  seed {run.seed}: {run.status}, {run.outcome}: {'; '.join(run.reasons)}" for run in runs if run.outcome != "PASS"
+    ]
+    steps = sum(run.env_steps for run in runs)
+    return (
+        f"{title}: {len(runs)} seeds × {recipe.budget:,} env steps in {seconds:.0f} s ({steps / seconds:,.0f} steps/s with evaluation); "
+        f"exam success {np.mean([e.success / e.episodes for e in exams]):.3f}, "
+        f"harm {np.mean([e.harm / e.episodes for e in exams]):.3f}, return {np.mean([e.return_mean for e in exams]):.3f}"
+        + "".join(guarded)
+    )
+
+
+def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
+    """InputError with every error that `headstart schedule check` finds in the arm; what it holds is for `headstart release`."""
+    every, scratch = params.evaluation.every, params.arms["scratch"].budget
+    problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every, budget=scratch)
+    if errors := [f"{problem.where}: {problem.text}" for problem in problems if problem.level == "error"]:
+        raise InputError(f"arms.{arm}: {'; '.join(errors)}")
+
+
+def training_steps(scenario: Scenario) -> int:
+    """Env steps that the training of a learned expert took, on all its seeds; a script takes none."""
+    expert = read_record(expert_folder(scenario) / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    return sum(seed.env_steps for seed in expert.seeds)
+
+
+def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
+    """What must be equal for two arms to be compared."""
+    fixed = params.evaluation
+    return EvaluationDesign(
+        scenario_sha256=scenario.sha256,
+        evaluation_seed=fixed.seed,
+        evaluation_worlds=fixed.worlds,
+        every=fixed.every,
+        exam_seed=fixed.exam_seed,
+        exam_worlds=fixed.exam_worlds,
+    )
+
+
+def desk_of(params: Params, scenario: Scenario, arm: str, stage: str) -> Path:
+    """A folder named by everything that the arm's result depends on, the code that the stage imports included."""
+    inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
+    code = code_sha256([f"headstart.stages.{stage}"])
+    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture"})
+    key = sha256_json([settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code])
+    return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
+
+
+def run_seed(job: SeedJob, report: Report) -> SeedRun:
+    """One seed, alone in its process."""
+    from headstart.runs.arm_seed import (
+        train_seed,  # torch takes seconds to import, and the process that waits has no use for it
+    )
+
+    return train_seed(job, report)

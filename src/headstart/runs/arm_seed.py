@@ -1,0 +1,136 @@
+"""One seed of an arm, alone in its process: trained under guard, examined, and kept; what it had done before a kill is not done again."""
+
+import shutil
+from functools import partial
+
+import numba
+import torch
+
+from headstart.compare.arm_runs import Score, SeedRun
+from headstart.compare.target import steps_to_target
+from headstart.config.project import MODELS
+from headstart.config.scenario import modes_of
+from headstart.core.arrays import MODES, Mode
+from headstart.core.files import read_record, write_record
+from headstart.guard.control import outcome
+from headstart.learn.anneal import Trainer, trainer_of
+from headstart.learn.evaluation import play_in_modes
+from headstart.runs.arm_telemetry import checkpoint_fields, hardest_target, started_fields
+from headstart.runs.clone_report import REFERENCE, Reference
+from headstart.runs.demonstrations import read_demonstrations
+from headstart.runs.expert import teacher_of
+from headstart.runs.guarded_run import GuardedRun, Watch, go, resume
+from headstart.runs.policy import load_policy, new_network, save_policy
+from headstart.runs.pool import Report
+from headstart.runs.progress import load_progress
+from headstart.runs.seed_job import POLICY, RESULT, TELEMETRY, SeedJob
+from headstart.runs.shift import shift_facts
+from headstart.runs.worlds import schema_of, score_of, worlds_of
+from headstart.telemetry.line import Envelope
+from headstart.telemetry.writer import TelemetryWriter
+
+
+def train_seed(job: SeedJob, report: Report) -> SeedRun:
+    """Train, on one thread; `report` is told of env steps done."""
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)
+    if (job.desk / RESULT).exists():
+        report(job.params.arms[job.arm].budget)
+        return read_record(job.desk / RESULT, SeedRun)
+    trainer, lineage, returns = begin(job)
+    target = hardest_target(job.scenario)
+    watch = Watch(job.scenario, target, returns, job.desk, report)
+    progress = load_progress(job.desk)
+    if progress is None:
+        shutil.rmtree(job.desk, ignore_errors=True)  # a log without a state to go on from
+    with TelemetryWriter(job.desk / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
+        guarded = GuardedRun(trainer, watch, telemetry)
+        if progress:
+            resume(guarded, progress)
+            report(trainer.at.env_steps)
+        else:
+            telemetry.write("run_started", **started_fields(job.params, job.scenario, job.arm, target, lineage, trainer))
+        go(guarded)
+        card = save_policy(
+            job.desk / POLICY,
+            trainer.network,
+            job.params.network,
+            kind="policy",
+            scenario=job.scenario.name,
+            arm=job.arm,
+            seed=job.seed,
+            env_steps=trainer.at.env_steps,
+            observation=schema_of(trainer.evaluation),
+            lineage=lineage,
+        )
+        assert card.weights_sha256 is not None
+        telemetry.write("checkpoint", **checkpoint_fields(job.desk / POLICY, card.weights_sha256, telemetry.seq))
+        status = guarded.control.status
+        assert status != "running"
+        judged, reasons = outcome(guarded.control)
+        reached = steps_to_target(guarded.curve, target)
+        telemetry.write(
+            "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
+        )
+    teacher_in = partial(teacher_of, job.scenario) if trainer.arm.start == "bc" else None
+    result = SeedRun(
+        seed=job.seed,
+        budget=trainer.arm.budget,
+        env_steps=trainer.at.env_steps,
+        curve=tuple(guarded.curve),
+        exam=take_exam(job, trainer),
+        checkpoint_sha256=card.weights_sha256,
+        status=status,
+        outcome=judged.value,
+        reasons=reasons,
+        rollbacks=guarded.rollbacks,
+        shift=shift_facts(job.params, job.scenario, trainer.network, teacher_in),
+    )
+    write_record(job.desk / RESULT, result)
+    return result
+
+
+def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | None]:
+    """The trainer at its start, the hashes of what it starts from, and the returns of an untrained policy and of the expert."""
+    params, scenario, arm = job.params, job.scenario, job.params.arms[job.arm]
+    see, modes = params.capture.observation, modes_of(scenario)
+    training = worlds_of(scenario, "training", arm.ppo.worlds, see)
+    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
+    if arm.start == "random":
+        network = new_network(training, params.network, job.seed)
+        return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, modes=modes), {}, None
+    folder = MODELS / scenario.name / "bc"
+    network, origin = load_policy(folder, training)
+    if arm.value_start == "fresh":
+        network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
+    reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
+    demonstrations, teacher, ticks = None, None, 0
+    if arm.needs_demonstrations:
+        discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
+        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
+        ticks = stamp.accepted.steps // stamp.accepted.episodes
+        teacher = teacher_of(scenario, training)
+    trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, teacher, ticks, modes)
+    returns = (reference.untrained.return_mean, reference.expert.return_mean)
+    assert origin.weights_sha256 is not None
+    return trainer, {"bc": origin.weights_sha256}, returns
+
+
+def envelope_of(job: SeedJob) -> Envelope:
+    """Whose telemetry this is."""
+    return Envelope(
+        run_id=f"{job.arm}-{job.scenario.name}-{job.seed}".replace("_", "-"),
+        arm=job.arm,
+        world=job.scenario.world,
+        scenario=job.scenario.name,
+        seed=job.seed,
+        stage=job.stage,
+    )
+
+
+def take_exam(job: SeedJob, trainer: Trainer) -> dict[Mode, Score]:
+    """The last weights on worlds that nothing else uses, for each way of choosing actions."""
+    fixed, scenario = job.params.evaluation, job.scenario
+    exam = worlds_of(scenario, "exam", fixed.exam_worlds, job.params.capture.observation)
+    played = play_in_modes(trainer.network, exam, fixed.exam_seed, MODES)
+    return {mode: score_of(of, exam, scenario) for mode, of in played.items()}

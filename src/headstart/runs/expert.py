@@ -1,0 +1,71 @@
+"""The expert that is recorded: a world's own script, or a network that the expert stage trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from headstart.compare.arm_runs import Score
+from headstart.config.params import Params
+from headstart.config.project import MODELS
+from headstart.config.scenario import Scenario
+from headstart.core.errors import GateFailed
+from headstart.core.files import read_record
+from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.worlds import score_of, worlds_of
+from headstart.worlds.api import Act, World, play
+from headstart.worlds.make import source_sha256
+
+if TYPE_CHECKING:
+    from headstart.learn.evaluation import Acting
+
+
+def teacher_of(scenario: Scenario, world: World) -> Act:
+    """What the approved expert would do in `world`; a network acts with its likeliest action, within the bounds of the world."""
+    if scenario.expert.policy == "scripted":
+        return script(world)
+    network = learned(scenario, world)
+    if world.names.actions:
+        return network
+    low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
+    return lambda seen: network(seen).clip(low, high)
+
+
+def script(world: World) -> Act:
+    """The scripted expert of a world."""
+    return lambda seen: world.expert_actions()
+
+
+def learned(scenario: Scenario, world: World) -> "Acting":
+    """The network that the expert stage trained."""
+    import torch  # a scripted expert needs none
+
+    from headstart.learn.evaluation import Acting
+    from headstart.runs.policy import load_policy
+
+    torch.set_num_threads(1)
+    return Acting(load_policy(expert_folder(scenario) / "policy", world)[0], 0, "deterministic")
+
+
+def judged_on(params: Params, scenario: Scenario, episodes: int, expert: Callable[[World], Act]) -> Score:
+    """One episode of `expert` in each of so many worlds that nothing else uses."""
+    world = worlds_of(scenario, "expert", episodes, params.capture.observation)
+    return score_of(play(world, expert(world), params.expert.seed), world, scenario)
+
+
+def approved_expert(scenario: Scenario) -> ExpertPolicy:
+    """The scenario's expert; GateFailed unless it is approved and is still the one that was judged."""
+    path = expert_folder(scenario) / "expert.json"
+    expert = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    if expert.state != "approved":
+        raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
+    now = expert.policy_sha256 if expert.kind == "ppo" else source_sha256(scenario.world)  # a checkpoint proves its own hash
+    if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
+        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `dvc repro expert` again")
+    return expert
+
+
+def expert_folder(scenario: Scenario) -> Path:
+    """Where the expert stage leaves its artefact and, of a learned expert, the checkpoint."""
+    return MODELS / scenario.name / "expert"

@@ -1,0 +1,84 @@
+"""How far a run has come (`progress/2`), written beside its states so that a run that was killed goes on where it was.
+
+<desk>/progress.json                 the last state that is whole, and what the run has to remember
+<desk>/states/<id>.safetensors       all arrays of a state
+<desk>/telemetry/                    the log, which may be longer than `progress.json` knows
+
+progress.json is written last: whatever it names is on disk.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import safetensors.numpy
+from pydantic import JsonValue
+from safetensors import SafetensorError
+
+from headstart.compare.arm_runs import CurvePoint
+from headstart.core.arrays import Array
+from headstart.core.errors import IntegrityError
+from headstart.core.files import read_bytes, read_record, write_bytes, write_record
+from headstart.core.record import Count, Name, Record, Sha256
+
+PROGRESS, STATES = "progress.json", "states"
+MAX_STATE_BYTES = 1 << 30
+
+
+class KeptState(Record):
+    """A state that can be returned to."""
+
+    id: Name
+    sha256: Sha256  # of what a rollback restores
+    env_steps: Count
+    bytes: Count
+
+
+class Progress(Record):
+    """What a run remembers beside its latest state."""
+
+    schema_id: Literal["progress/2"] = "progress/2"
+    latest: Name
+    states: tuple[KeptState, ...]
+    curve: tuple[CurvePoint, ...]
+    control: dict[str, JsonValue]
+    reference: dict[str, float]
+    telemetry_seq: Count
+    transitions: Count
+    rollbacks: Count
+
+
+def save_state(desk: Path, name: str, state: Mapping[str, Array]) -> int:
+    """Write the arrays of a state; returns the bytes of its file."""
+    arrays = {key: np.asarray(value, order="C") for key, value in sorted(state.items())}  # a scalar stays one
+    data = safetensors.numpy.save(arrays)
+    write_bytes(state_path(desk, name), data)
+    return len(data)
+
+
+def load_state(desk: Path, name: str) -> dict[str, Array]:
+    """Read them back; IntegrityError for a file that is not whole. The caller compares the hash."""
+    path = state_path(desk, name)
+    try:
+        return safetensors.numpy.load(read_bytes(path, MAX_STATE_BYTES))
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise IntegrityError(f"{path}: expected the arrays of a state: {error}") from None
+
+
+def save_progress(desk: Path, progress: Progress) -> None:
+    """Commit to what is on disk, then forget the states that are not named any more."""
+    write_record(desk / PROGRESS, progress)
+    named = {state_path(desk, state.id) for state in progress.states}
+    for path in set((desk / STATES).iterdir()) - named:
+        path.unlink()
+
+
+def load_progress(desk: Path) -> Progress | None:
+    """What a run left when it was interrupted; None where it has not begun."""
+    return read_record(desk / PROGRESS, Progress) if (desk / PROGRESS).exists() else None
+
+
+def state_path(desk: Path, name: str) -> Path:
+    """Where a state lies."""
+    return desk / STATES / f"{name}.safetensors"

@@ -1,0 +1,99 @@
+"""Facts for the checks of distribution shift: where a policy goes in exam worlds, how it fares in held-out variants, what its data show."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from headstart.compare.arm_runs import Agreement, CloneShift, DataStates, ShiftFacts, VariantScore
+from headstart.compare.states import summarise
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
+from headstart.core.arrays import Array
+from headstart.dataset.episodes import read_episodes
+from headstart.dataset.observation import ObservationSchema
+from headstart.learn.evaluation import play_episodes
+from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.visits import Visits, visit
+from headstart.runs.worlds import schema_of, score_of, variant_of, worlds_of
+from headstart.worlds.api import Act, World
+
+SITUATION = "family"  # the counter that says which kind of situation a world drew; a world without one has a single kind
+APART = 100_000  # exam ids between the first worlds of two variants; the exam's own come before
+
+
+def shift_facts(
+    params: Params,
+    scenario: Scenario,
+    network: ConflictAwarePolicyNetwork,
+    teacher_in: Callable[[World], Act] | None = None,
+) -> ShiftFacts | None:
+    """Play `network`, sampled, in exam worlds and in every variant; None where `evaluation.variant_worlds` is 0.
+
+    `teacher_in` gives the expert of a world, where one is at hand. Every policy plays the same worlds with the same random stream.
+    """
+    fixed, see = params.evaluation, params.capture.observation
+    if fixed.variant_worlds == 0:
+        return None
+    exam = worlds_of(scenario, "exam", fixed.variant_worlds, see)
+    visits = visit(network, exam, fixed.exam_seed, teacher_in(exam) if teacher_in else None)
+    names, bounds = exam.names.features, scenario.feature_range
+    scores = {}
+    for number, name in enumerate(scenario.variants, start=1):
+        variant = variant_of(scenario, name)
+        worlds = worlds_of(variant, "exam", fixed.variant_worlds, see, skip=number * APART)
+        score = score_of(play_episodes(network, worlds, fixed.exam_seed, "sampled"), worlds, variant)
+        scores[name] = VariantScore(scenario_sha256=variant.sha256, score=score)
+    return ShiftFacts(
+        worlds=fixed.variant_worlds,
+        starts=summarise(visits.features[visits.first], visits.world[visits.first], names, bounds),
+        visited=summarise(visits.features, visits.world, names, bounds),
+        mix=_mix(_situations(visits, exam)),
+        agreement=None if visits.agreed is None else Agreement(decisions=visits.decisions, agreed=visits.agreed),
+        variants=scores,
+    )
+
+
+def dataset_facts(scenario: Scenario, path: Path, schema: ObservationSchema) -> DataStates:
+    """What the rows of a recording, such as data/<scenario>/curated/train.h5, show."""
+    episodes, header = read_episodes(path, schema)
+    table, features = episodes.table, episodes.observation["features"]
+    of_world = np.unique(table.world, return_index=True)[1]  # an episode of every world
+    begins = table.episode == 0  # later lives begin in the middle of a world's episode
+    situation = table.behaviour.get(SITUATION)
+    return DataStates(
+        scenario_sha256=header.scenario_sha256,
+        starts=summarise(features[table.start[begins]], table.world[begins], schema.features, scenario.feature_range),
+        visited=summarise(features, np.repeat(table.world, table.length), schema.features, scenario.feature_range),
+        mix={} if situation is None else _mix(situation[of_world]),
+    )
+
+
+def clone_shift(
+    params: Params,
+    scenario: Scenario,
+    network: ConflictAwarePolicyNetwork,
+    curated: Path,
+    heldout_accuracy: float,
+    teacher_in: Callable[[World], Act],
+) -> CloneShift | None:
+    """What `bc_train` leaves beside the clone of the data in `curated`; None where `evaluation.variant_worlds` is 0."""
+    clone = shift_facts(params, scenario, network, teacher_in)
+    if clone is None:
+        return None
+    schema = schema_of(worlds_of(scenario, "exam", 1, params.capture.observation))
+    data = dataset_facts(scenario, curated / "train.h5", schema)
+    return CloneShift(scenario=scenario.name, data=data, clone=clone, heldout_accuracy=heldout_accuracy)
+
+
+def _situations(visits: Visits, world: World) -> Array | None:
+    counters = world.names.stats
+    return visits.played.stats[:, 0, counters.index(SITUATION)].astype(int) if SITUATION in counters else None
+
+
+def _mix(situation: Array | None) -> dict[str, int]:
+    """Situation → worlds, from the situation of each world [W]."""
+    if situation is None:
+        return {}
+    kinds, counts = np.unique(situation, return_counts=True)
+    return {str(kind): count for kind, count in zip(kinds.tolist(), counts.tolist(), strict=True)}

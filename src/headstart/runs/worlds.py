@@ -1,0 +1,71 @@
+"""How a scenario becomes worlds, and how episodes in them become a score."""
+
+from dataclasses import asdict
+
+from headstart.compare.arm_runs import Score
+from headstart.config.checked import merged
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
+from headstart.core.errors import HeadstartError, InputError
+from headstart.dataset.observation import ObservationSchema
+from headstart.worlds.api import FIRST_WORLD, Played, World
+from headstart.worlds.make import make
+
+
+def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: str = "compact", skip: int = 0) -> World:
+    """W worlds of a scenario, from number `skip` of the ids that belong to `purpose` (a key of FIRST_WORLD)."""
+    return make(
+        scenario.world,
+        scenario.setup,
+        horizon=scenario.horizon,
+        success=scenario.success,
+        harm=scenario.harm,
+        num_worlds=num_worlds,
+        first_world=FIRST_WORLD[purpose] + skip,
+        hybrid=observation == "hybrid",
+        script=scenario.expert.script,
+    )
+
+
+def variant_of(scenario: Scenario, variant: str) -> Scenario:
+    """The held-out variant of a scenario: the same task in a setup of which some keys say otherwise."""
+    setup = merged(scenario.setup, scenario.variants[variant])
+    changes = {"name": f"{scenario.name}.{variant}", "setup": setup, "variants": {}}
+    return Scenario.model_validate(scenario.model_dump() | changes)  # model_copy would keep the cached hash
+
+
+def require_variants(params: Params, scenario: Scenario) -> None:
+    """Raise InputError, naming the variant, unless every one is a setup that its world accepts and shows the same features.
+
+    Cheap, and to be asked before training: the variants are played when it is over.
+    """
+    see = params.capture.observation
+    for name in scenario.variants:
+        try:
+            usual, other = (worlds_of(one, "exam", 1, see).names for one in (scenario, variant_of(scenario, name)))
+        except HeadstartError as error:
+            raise InputError(f"scenarios/{scenario.name}.yaml: variants.{name}: {error}") from error
+        if other != usual:
+            sizes = [f"{len(names.features)} features" for names in (usual, other)]
+            raise InputError(
+                f"scenarios/{scenario.name}.yaml: variants.{name}: expected what its scenario shows ({sizes[0]}), got other worlds ({sizes[1]})"
+            )
+
+
+def schema_of(world: World) -> ObservationSchema:
+    """The observation schema of a world, as records keep it."""
+    names = asdict(world.names)
+    return ObservationSchema(**{key: value for key, value in names.items() if key != "stats"})
+
+
+def score_of(played: Played, world: World, scenario: Scenario) -> Score:
+    """The record of W played episodes, with the means of the counters that the scenario wants measured."""
+    counters = world.names.stats
+    return Score(
+        episodes=len(played.success),
+        success=int(played.success.sum()),
+        harm=int(played.harm.sum()),
+        return_mean=float(played.total_reward.mean()),
+        return_sd=float(played.total_reward.std()),
+        measures={name: float(played.stats[..., counters.index(name)].mean()) for name in scenario.measures},
+    )

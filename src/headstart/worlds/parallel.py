@@ -1,0 +1,119 @@
+"""One town as a PettingZoo `ParallelEnv` (Terry et al. 2021): the same rules as `Town`, agents by name, nobody comes back.
+
+Needs the extra `pettingzoo`; nothing else imports this file.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from pettingzoo import ParallelEnv
+
+from headstart.core.arrays import Array
+from headstart.core.errors import UsageError
+from headstart.worlds.api import Observations
+from headstart.worlds.town.env import Town
+from headstart.worlds.town.state import N_ACTIONS, WAIT
+
+Agent = str
+
+
+class ParallelTown(ParallelEnv[Agent, Observations, int]):
+    """`Town` with one world; its docstring has actions, observations, reward, start and end.
+
+    An agent that faints or is evicted leaves `agents` and the grid; the horizon truncates all who are left. What an agent sees in its
+    last step is from before the end; its mask then allows `wait` only. `reset()` without a seed draws one from the last seed given.
+    """
+
+    def __init__(
+        self,
+        setup: Mapping[str, Any],
+        *,
+        horizon: int,
+        success: Sequence[str],
+        harm: Sequence[str],
+        world: int = 0,
+        hybrid: bool = False,
+    ) -> None:
+        """`world`: id of the world; with a seed it names the same episode as in `Town`."""
+        self._town = Town(
+            setup,
+            horizon=horizon,
+            success=success,
+            harm=harm,
+            num_worlds=1,
+            first_world=world,
+            hybrid=hybrid,
+            copy=True,
+            respawn=False,
+        )
+        self.possible_agents = [f"agent_{a}" for a in range(self._town.num_agents)]
+        self.agents: list[Agent] = []
+        self.metadata = {"name": "headstart_town", "render_modes": []}
+        self._seeds = np.random.default_rng(0)
+
+    def observation_space(self, agent: Agent) -> gym.spaces.Space[Any]:
+        return self._town.single_observation_space
+
+    def action_space(self, agent: Agent) -> gym.spaces.Space[Any]:
+        return self._town.single_action_space
+
+    def reset(
+        self, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[Agent, Observations], dict[Agent, dict[str, Any]]]:
+        if seed is None:
+            seed = int(self._seeds.integers(1 << 31))
+        else:
+            self._seeds = np.random.default_rng(seed)
+        seen, _ = self._town.reset(seed=seed)
+        self.agents = list(self.possible_agents)
+        return {agent: self._of(agent, seen) for agent in self.agents}, {agent: {} for agent in self.agents}
+
+    def step(
+        self, actions: dict[Agent, int]
+    ) -> tuple[
+        dict[Agent, Observations],
+        dict[Agent, float],
+        dict[Agent, bool],
+        dict[Agent, bool],
+        dict[Agent, dict[str, Any]],
+    ]:
+        """info of an agent: "reward_terms" [R]; where the episode ends, "stats" [S]."""
+        if set(actions) != set(self.agents):
+            raise UsageError(f"actions: expected one for each of {self.agents}, got {sorted(actions)}")
+        rows = np.array([actions.get(agent, WAIT) for agent in self.possible_agents])
+        seen, reward, terminated, truncated, info = self._town.step(rows)
+        here = {agent: self._row(agent) for agent in self.agents}
+        ended = terminated | truncated
+        observations = {
+            agent: self._last(agent, info["final_obs"]) if ended[a] else self._of(agent, seen) for agent, a in here.items()
+        }
+        infos: dict[Agent, dict[str, Any]] = {agent: {"reward_terms": info["reward_terms"][a]} for agent, a in here.items()}
+        if info["episode_end"][0]:
+            for agent, a in here.items():
+                infos[agent]["stats"] = info["stats"][0, a]
+        self.agents = [agent for agent, a in here.items() if not ended[a]]
+        return (
+            observations,
+            {agent: float(reward[a]) for agent, a in here.items()},
+            {agent: bool(terminated[a]) for agent, a in here.items()},
+            {agent: bool(truncated[a]) for agent, a in here.items()},
+            infos,
+        )
+
+    def expert_actions(self) -> dict[Agent, int]:
+        """What the scripted expert would do now."""
+        chosen = self._town.expert_actions()
+        return {agent: int(chosen[self._row(agent)]) for agent in self.agents}
+
+    def _row(self, agent: Agent) -> int:
+        return self.possible_agents.index(agent)
+
+    def _of(self, agent: Agent, seen: Observations) -> Observations:
+        return {name: value[self._row(agent)] for name, value in seen.items()}
+
+    def _last(self, agent: Agent, final: Mapping[str, Array]) -> Observations:
+        mask = np.zeros(N_ACTIONS, np.uint8)
+        mask[WAIT] = 1
+        return {name: value[self._row(agent)] for name, value in final.items()} | {"mask": mask}

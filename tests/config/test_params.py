@@ -1,0 +1,142 @@
+"""params.yaml and scenario files: what is refused, and in which words."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headstart.config.params import load_params
+from headstart.config.scenario import Scenario, load_scenario, modes_of
+from headstart.config.schedule import Ramp
+from headstart.core.errors import InputError, UsageError
+from headstart.core.yaml import read_yaml
+from headstart.runs.worlds import variant_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def changed(tmp_path: Path, **sections: object) -> Path:
+    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, value in sections.items():
+        content[name] = content[name] | value if isinstance(value, dict) else value
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_the_shipped_files_are_valid() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert len(params.seeds) == 10
+    for path in (ROOT / "scenarios").glob("*.yaml"):
+        assert load_scenario(path.stem, ROOT / "scenarios").name == path.stem
+
+
+def test_an_unknown_key_is_named_with_its_nearest_neighbour(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown key 'bc_train\.epoch' \(did you mean 'epochs'\?\)"):
+        load_params(changed(tmp_path, bc_train={"epoch": 3}))
+
+
+def test_a_value_out_of_range_is_named_with_what_came(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"bc_train\.learning_rate: .*less than or equal to 1, got 7"):
+        load_params(changed(tmp_path, bc_train={"learning_rate": 7}))
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value"),
+    [("capture", "worlds", 10**13), ("capture", "worlds", 0), ("expert", "seed", 10**30), ("expert", "seed", -1)],
+)
+def test_worlds_and_seeds_that_no_machine_can_play_are_refused(tmp_path: Path, section: str, key: str, value: int) -> None:
+    with pytest.raises(InputError, match=rf"{section}\.{key}: .*got {value}"):
+        load_params(changed(tmp_path, **{section: {key: value}}))
+
+
+def test_an_arm_that_nobody_described_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="arm 'magic' is named but not described"):
+        load_params(changed(tmp_path, candidate="magic"))
+
+
+def test_a_seed_named_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="names a seed twice"):
+        load_params(changed(tmp_path, seeds=[1, 1]))
+
+
+def test_an_unknown_scenario_lists_those_that_there_are() -> None:
+    with pytest.raises(UsageError, match=r"no scenario 'queue_conflit' \(did you mean 'queue_conflict'\?\)"):
+        load_scenario("queue_conflit", ROOT / "scenarios")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: 1\na: 2\n", 'found duplicate key "a"'),
+        ("a: &x 1\nb: *x\n", "aliases are not allowed"),
+        ("a: !!python/object:os.system {}\n", "could not determine a constructor"),
+        ("a: !!bool x\n", "not readable as YAML"),
+        ("a: !!float 1\n", "line 1: tags are not allowed"),
+        ("%YAML 1.1\n---\na: yes\n", "expected YAML 1.2, got 1.1"),
+        ("- 1\n", "expected keys and values at the top, got list"),
+        ("a: [1\n", "not readable as YAML"),
+        ("1: a\n", "expected text as key, got 1"),
+        ("a: " + "[" * 100_000 + "\n", "not readable as YAML"),
+    ],
+)
+def test_yaml_that_says_something_else_than_it_seems_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.yaml").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_yaml(tmp_path / "x.yaml")
+
+
+def test_words_and_numbers_are_those_of_yaml_1_2_as_dvc_writes_them(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("small: 1e-05\nrate: 1e-3\ncountry: NO\nclock: 10:20:30\n")
+    assert read_yaml(tmp_path / "x.yaml") == {"small": 1e-05, "rate": 1e-3, "country": "NO", "clock": "10:20:30"}
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing\.yaml: expected a YAML file"):
+        read_yaml(tmp_path / "nothing.yaml")
+
+
+def test_a_number_is_a_ramp_that_stays() -> None:
+    assert Ramp.model_validate(0.5) == Ramp.model_validate({"from": 0.5, "to": 0.5})
+
+
+def test_targets_and_gates_do_not_change_what_a_scenario_is() -> None:
+    scenario = load_scenario("queue_conflict", ROOT / "scenarios")
+    assert scenario.model_copy(update={"min_action_share": {}}).sha256 == scenario.sha256
+    assert load_scenario("queue_conflict", ROOT / "scenarios").model_copy(update={"horizon": 5}).sha256 != scenario.sha256
+
+
+def test_a_variant_says_some_keys_of_the_setup_otherwise_and_is_another_world() -> None:
+    scenario = load_scenario("employment_punctuality", ROOT / "scenarios")
+    assert scenario.sha256  # cached before: the variant must not inherit it
+
+    hungry = variant_of(scenario, "hungry")
+
+    assert hungry.setup == scenario.setup | {"decay": {"hunger": 36}}
+    assert variant_of(scenario, "early").setup["shift"] == scenario.setup["shift"] | {"first": 20}
+    assert (hungry.success, hungry.harm, hungry.horizon) == (scenario.success, scenario.harm, scenario.horizon)
+    assert hungry.name == "employment_punctuality.hungry"
+    assert hungry.sha256 != scenario.sha256
+
+
+def test_variants_do_not_change_what_the_scenario_itself_is() -> None:
+    scenario = load_scenario("nav_mixed", ROOT / "scenarios")
+
+    assert Scenario.model_validate(scenario.model_dump() | {"variants": {}}).sha256 == scenario.sha256
+
+
+def test_policies_are_evaluated_as_guardrails_and_targets_ask() -> None:
+    scenario = load_scenario("queue_conflict", ROOT / "scenarios")
+    likeliest = scenario.targets["expert_level"].model_copy(update={"mode": "deterministic"})
+
+    assert modes_of(scenario) == ("sampled",)
+    assert modes_of(scenario.model_copy(update={"targets": {"expert_level": likeliest}})) == ("sampled", "deterministic")
+
+
+def test_a_target_may_not_take_the_name_of_the_report_on_shift(tmp_path: Path) -> None:
+    content = yaml.safe_load((ROOT / "scenarios/nav_crossing.yaml").read_text())
+    content["targets"]["shift"] = {"success_rate": 0.5}
+    (tmp_path / "x.yaml").write_text(yaml.safe_dump(content))
+
+    with pytest.raises(InputError, match=r"targets\.shift: the name of evaluate's own report"):
+        load_scenario("x", tmp_path)

@@ -1,0 +1,215 @@
+"""Episodes survive disk, selection and concatenation bit for bit, and equal episodes are equal bytes."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import fields, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from headstart.core.errors import InputError, IntegrityError, SchemaMismatch
+from headstart.core.files import sha256_file
+from headstart.dataset.episodes import (
+    Episodes,
+    EpisodeTable,
+    Header,
+    concatenate,
+    episode_ids,
+    read_episodes,
+    select,
+    write_episodes,
+)
+from headstart.dataset.episodes_layout import chunk_shape
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "episodes.json"
+
+
+def same(left: object, right: object) -> bool:
+    """Equal in value, shape and dtype, through records of arrays."""
+    if isinstance(left, np.ndarray) and isinstance(right, np.ndarray):
+        return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, Episodes | EpisodeTable):
+        return all(same(getattr(left, field.name), getattr(right, field.name)) for field in fields(left))
+    return left is None and right is None
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    write_episodes(tmp_path / "e.h5", episodes, header)
+
+    found, found_header = read_episodes(tmp_path / "e.h5", header.observation)
+
+    assert same(found, episodes)
+    assert found_header == header
+
+
+def test_a_continuous_world_has_real_actions_and_no_mask(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    schema = header.observation.model_copy(update={"actions": (), "action_low": (-1.0, 0.0), "action_high": (1.0, 2.0)})
+    actions = np.linspace(-1, 1, 12, dtype=np.float32).reshape(6, 2)
+    episodes = replace(episodes, action=actions, expert_action=actions + 1, action_mask=None)
+    write_episodes(tmp_path / "e.h5", episodes, header.model_copy(update={"observation": schema}))
+
+    found, _ = read_episodes(tmp_path / "e.h5")
+
+    assert same(found, episodes)
+
+
+def test_a_file_without_episodes_is_a_file(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    none = select(episodes, np.zeros(3, bool))
+    write_episodes(tmp_path / "e.h5", none, header)
+
+    found, _ = read_episodes(tmp_path / "e.h5")
+
+    assert same(found, none)
+    assert len(found.reward) == 0
+
+
+def test_the_bytes_are_the_golden_ones(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    write_episodes(tmp_path / "e.h5", episodes, header)
+
+    assert sha256_file(tmp_path / "e.h5") == json.loads(GOLDEN.read_text())["episodes_h5_sha256"]
+
+
+def test_another_process_at_another_time_writes_the_same_bytes(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    write_episodes(tmp_path / "first.h5", episodes, header)
+    program = (
+        "import sys; from pathlib import Path; from headstart.dataset.episodes import *\n"
+        "write_episodes(Path(sys.argv[2]), *read_episodes(Path(sys.argv[1])))"
+    )
+
+    subprocess.run([sys.executable, "-c", program, tmp_path / "first.h5", tmp_path / "second.h5"], check=True)
+
+    assert (tmp_path / "first.h5").read_bytes() == (tmp_path / "second.h5").read_bytes()
+
+
+def test_plain_h5py_reads_the_columns(
+    tmp_path: Path, episodes: Episodes, header: Header, require_schema: Callable[[bytes | str, str], None]
+) -> None:
+    write_episodes(tmp_path / "e.h5", episodes, header)
+
+    with h5py.File(tmp_path / "e.h5") as file:
+        features = file["steps/observation/features"]
+        assert features.compression == "gzip"
+        assert features.fletcher32
+        np.testing.assert_array_equal(features[:], episodes.observation["features"])
+        np.testing.assert_array_equal(file["episodes/behaviour/showers"][:], [1, 0, 2])
+        assert file.attrs["schema_id"] == b"episodes/1"
+        require_schema(file.attrs["header"], "episodes/1")
+
+
+def test_a_column_of_another_dtype_is_not_cast_but_refused(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    wrong = replace(episodes, reward=episodes.reward.astype(np.float64))
+
+    with pytest.raises(InputError, match=r"/steps/reward: expected <f4 of shape \(6,\), got <f8 of shape \(6,\)"):
+        write_episodes(tmp_path / "e.h5", wrong, header)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_reader_that_expects_other_features_is_told_the_first_difference(
+    tmp_path: Path, episodes: Episodes, header: Header
+) -> None:
+    write_episodes(tmp_path / "e.h5", episodes, header)
+    names = ("hunger", "distance", "energy", "queue", "money")
+
+    with pytest.raises(SchemaMismatch, match=r"e\.h5: features\[1\] is 'energy', expected 'distance'"):
+        read_episodes(tmp_path / "e.h5", header.observation.model_copy(update={"features": names}))
+
+
+def test_an_observation_schema_under_another_hash_is_an_integrity_error(
+    tmp_path: Path, episodes: Episodes, header: Header
+) -> None:
+    write_episodes(tmp_path / "e.h5", episodes, header)
+    with h5py.File(tmp_path / "e.h5", "r+") as file:
+        file.attrs["observation_sha256"] = np.bytes_(b"0" * 64)
+
+    with pytest.raises(IntegrityError, match=f"has hash {header.observation.sha256()}, recorded as {'0' * 64}"):
+        read_episodes(tmp_path / "e.h5")
+
+
+def test_one_flipped_byte_in_a_column_is_an_integrity_error(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    path = tmp_path / "e.h5"
+    write_episodes(path, episodes, header)
+    with h5py.File(path) as file:
+        chunks: list[h5py.h5d.StoreInfo] = []
+        file["steps/reward"].id.chunk_iter(chunks.append)
+    data = bytearray(path.read_bytes())
+    data[chunks[0].byte_offset + 5] ^= 0x10
+    path.write_bytes(data)
+
+    with pytest.raises(IntegrityError, match="/steps/reward cannot be read as it was written"):
+        read_episodes(path)
+
+
+def test_selecting_keeps_whole_episodes_and_renumbers_their_rows(episodes: Episodes) -> None:
+    chosen = select(episodes, np.array([True, False, True]))
+
+    np.testing.assert_array_equal(chosen.table.start, [0, 2])
+    np.testing.assert_array_equal(chosen.table.length, [2, 1])
+    np.testing.assert_array_equal(chosen.reward, episodes.reward[[0, 1, 5]])
+    np.testing.assert_array_equal(chosen.observation["map"], episodes.observation["map"][[0, 1, 5]])
+    np.testing.assert_array_equal(chosen.final_observation["features"], episodes.final_observation["features"][[0, 2]])
+    np.testing.assert_array_equal(chosen.table.behaviour["showers"], [1, 2])
+
+
+def test_selecting_follows_starts_that_are_not_in_order(episodes: Episodes) -> None:
+    table = replace(episodes.table, start=np.array([4, 1, 0], np.int64))
+
+    chosen = select(replace(episodes, table=table), np.array([True, False, True]))
+
+    np.testing.assert_array_equal(chosen.reward, episodes.reward[[4, 5, 0]])
+
+
+@pytest.mark.parametrize(("start", "length"), [(6, 1), (-1, 1), (0, 7), (2**62, 2**62), (0, -1)])
+def test_selecting_refuses_rows_that_do_not_exist(episodes: Episodes, start: int, length: int) -> None:
+    table = replace(episodes.table, start=np.array([0, 0, start]), length=np.array([1, 1, length]))
+
+    with pytest.raises(InputError, match="episode 2: rows"):
+        select(replace(episodes, table=table), np.ones(3, bool))
+
+
+def test_concatenating_the_parts_of_a_recording_gives_it_back(episodes: Episodes) -> None:
+    parts = [select(episodes, np.arange(3) == index) for index in range(3)]
+
+    assert same(concatenate(parts), episodes)
+
+
+def test_concatenating_refuses_parts_that_counted_other_behaviours(episodes: Episodes) -> None:
+    other = replace(episodes, table=replace(episodes.table, behaviour={"naps": np.zeros(3, np.int32)}))
+
+    with pytest.raises(InputError, match=r"part 1: /episodes/behaviour/naps is .*, expected None"):
+        concatenate([episodes, other])
+
+
+def test_an_episode_has_its_name_from_all_that_made_it() -> None:
+    columns = [np.array([value], np.int64) for value in (7, 100, 0, 3)]
+    key = b'["' + b"a" * 64 + b'",7,100,0,3,"' + b"b" * 64 + b'"]'
+
+    name = episode_ids("a" * 64, "b" * 64, *columns)
+
+    assert name.dtype == np.dtype("S16")
+    assert name[0] == hashlib.sha256(key).hexdigest()[:16].encode()
+    for index in range(4):
+        other = [column + (index == position) for position, column in enumerate(columns)]
+        assert episode_ids("a" * 64, "b" * 64, *other)[0] != name[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "item_bytes", "expected"),
+    [
+        ((500_000, 180), 4, (65_536, 4)),
+        ((100, 180), 4, (100, 4)),
+        ((500_000, 2), 1, (524_288 - 24_288, 2)),
+        ((10_000_000,), 8, (131_072,)),
+        ((5_000, 4, 16, 16), 1, (1_024, 4, 16, 16)),
+        ((0, 180), 4, None),
+        ((10, 0), 4, None),
+    ],
+)
+def test_chunks_hold_about_a_megabyte(shape: tuple[int, ...], item_bytes: int, expected: tuple[int, ...] | None) -> None:
+    assert chunk_shape(shape, item_bytes) == expected

@@ -1,0 +1,249 @@
+"""Metrics of episodes against hand-computed values, curation rules by planted rows, and the split."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from headstart.core.errors import InputError
+from headstart.dataset.episodes import Episodes, EpisodeTable
+from headstart.dataset.quality import (
+    CurateRules,
+    episode_metrics,
+    forbidden,
+    reject_reasons,
+    repeats_earlier,
+    split_by_world,
+)
+from headstart.dataset.structure import rows_of
+
+GOLDEN_SPLIT = [1, 5, 7, 14, 17, 33, 34]  # worlds held out of 40
+
+
+def two_episodes() -> Episodes:
+    """Four steps 0 0 1 2, rewards 1 2 3 4, then two steps 1 1, rewards −1 −1; the mask forbids action 2."""
+    action = np.array([0, 0, 1, 2, 1, 1])
+    mask = np.ones((6, 3), bool)
+    mask[:, 2] = False
+    flags = np.array([False, False, False, True, False, False])
+    reward = np.array([1, 2, 3, 4, -1, -1], np.float32)
+    return Episodes(
+        observation={"features": np.arange(12, dtype=np.float32).reshape(6, 2)},
+        action=action,
+        expert_action=action.copy(),
+        action_mask=mask,
+        reward=reward,
+        reward_terms=reward[:, None],
+        terminated=flags,
+        truncated=np.array([False] * 5 + [True]),
+        final_observation={"features": np.zeros((2, 2), np.float32)},
+        table=EpisodeTable(
+            episode_id=np.array([b"a", b"b"], "S16"),
+            start=np.array([0, 4]),
+            length=np.array([4, 2]),
+            seed=np.array([1, 1]),
+            world=np.array([0, 1]),
+            episode=np.array([0, 0]),
+            agent=np.array([0, 0]),
+            total_reward=np.array([10, -2], np.float32),
+            success=np.array([True, False]),
+            harm=np.array([False, True]),
+            behaviour={},
+        ),
+    )
+
+
+def test_metrics_are_those_counted_by_hand() -> None:
+    found = episode_metrics(two_episodes(), waiting_action=0)
+
+    assert found.length.tolist() == [4, 2]
+    assert found.reward_sum.tolist() == [10, -2]
+    assert found.reward_mean.tolist() == [2.5, -1]
+    assert found.action_entropy is not None
+    # Shares ½ ¼ ¼: ½ ln 2 + 2 · ¼ ln 4 = 1.5 ln 2; a single action has none.
+    assert found.action_entropy.tolist() == pytest.approx([1.5 * math.log(2), 0])
+    assert found.majority_share is not None
+    assert found.majority_share.tolist() == [0.5, 1.0]
+    assert found.waiting_share is not None
+    assert found.waiting_share.tolist() == [0.5, 0.0]
+    assert found.violations.tolist() == [1, 0]
+
+
+def test_continuous_actions_have_neither_entropy_nor_majority_nor_masks() -> None:
+    reals = np.zeros((6, 2), np.float32)
+
+    found = episode_metrics(replace(two_episodes(), action=reals, expert_action=reals, action_mask=None))
+
+    assert (found.action_entropy, found.majority_share, found.waiting_share) == (None, None, None)
+    assert found.violations.tolist() == [0, 0]
+    assert found.reward_sum.tolist() == [10, -2]
+
+
+@pytest.mark.parametrize("action", [-1, 3])
+def test_an_action_outside_the_vocabulary_is_a_violation_and_has_no_entropy(action: int) -> None:
+    episodes = replace(two_episodes(), action=np.array([0, 0, 1, 1, action, 1]))
+
+    assert np.flatnonzero(forbidden(episodes)).tolist() == [4]
+    with pytest.raises(InputError, match=r"action ids 0\.\.2"):
+        episode_metrics(episodes)
+
+
+def test_a_table_with_a_gap_is_refused() -> None:
+    episodes = two_episodes()
+    gap = replace(episodes, table=replace(episodes.table, start=np.array([0, 5])))
+
+    with pytest.raises(InputError, match="gap before episode 1: expected row 4, got 5"):
+        rows_of(gap)
+
+
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (CurateRules(min_steps=1, max_violations=9), [[], []]),
+        (CurateRules(min_steps=3, max_violations=9), [[], ["too-short"]]),
+        (CurateRules(min_steps=1), [["constraint-violation"], []]),
+        (CurateRules(min_steps=1, max_violations=1, min_return=-2.0), [[], []]),
+        (CurateRules(min_steps=1, max_violations=1, min_return=0.0), [[], ["low-return"]]),
+        (CurateRules(min_steps=1, max_violations=1, max_harm=0), [[], ["harm"]]),
+        (CurateRules(min_steps=1, max_violations=1, require_success=True), [[], ["no-success"]]),
+        (CurateRules(min_steps=1, max_violations=1, allow_terminated=False), [["terminated"], []]),
+        (
+            CurateRules(min_return=0.0, max_harm=0, require_success=True, allow_terminated=False),
+            [
+                ["too-short", "constraint-violation", "terminated"],
+                ["too-short", "low-return", "harm", "no-success"],
+            ],
+        ),
+    ],
+)
+def test_each_rule_rejects_what_breaks_it_and_all_reasons_are_listed(rules: CurateRules, expected: list[list[str]]) -> None:
+    episodes = two_episodes()
+
+    assert reject_reasons(episodes, episode_metrics(episodes), rules) == expected
+
+
+@pytest.mark.parametrize("column", ["features", "final", "reward"])
+def test_an_episode_that_holds_nan_is_rejected_and_its_neighbour_is_not(column: str) -> None:
+    episodes = two_episodes()
+    {
+        "features": episodes.observation["features"][5],
+        "final": episodes.final_observation["features"][1],
+        "reward": episodes.reward[5:],
+    }[column][:] = np.nan
+
+    reasons = reject_reasons(episodes, episode_metrics(episodes), CurateRules(min_steps=1, max_violations=1))
+
+    assert reasons[0] == []
+    assert "not-finite" in reasons[1]
+
+
+def test_a_return_that_is_not_a_number_is_low() -> None:
+    episodes = two_episodes()
+    episodes.reward[5] = np.nan
+
+    rules = CurateRules(min_steps=1, max_violations=1, min_return=-100.0)
+
+    assert "low-return" in reject_reasons(episodes, episode_metrics(episodes), rules)[1]
+
+
+def test_of_episodes_with_the_same_content_the_first_is_kept_whatever_their_ids(
+    record: Callable[..., Episodes],
+) -> None:
+    episodes = record([3, 1, 3, 2, 3])
+
+    assert len(set(episodes.table.episode_id.tolist())) == 3
+    assert repeats_earlier(episodes).tolist() == [False, False, True, False, True]
+    reasons = reject_reasons(episodes, episode_metrics(episodes), CurateRules())
+    assert reasons == [[], [], ["duplicate"], [], ["duplicate"]]
+    assert all(not r for r in reject_reasons(episodes, episode_metrics(episodes), CurateRules(allow_duplicates=True)))
+
+
+def test_episodes_that_differ_in_one_observation_only_are_not_duplicates(
+    record: Callable[..., Episodes],
+) -> None:
+    episodes = record([3, 3])
+    episodes.observation["features"][30, 5] += 0.001
+
+    assert repeats_earlier(episodes).tolist() == [False, False]
+
+
+def test_the_split_follows_from_world_and_seed_alone() -> None:
+    many, few = np.arange(10_000), np.arange(0, 10_000, 7)
+
+    heldout = split_by_world(many, 0.2, seed=3)
+
+    assert heldout.mean() == pytest.approx(0.2, abs=0.015)
+    assert np.array_equal(split_by_world(few, 0.2, seed=3), heldout[few])
+    assert not np.array_equal(split_by_world(many, 0.2, seed=4), heldout)
+
+
+def test_the_split_is_the_same_on_every_machine_and_day() -> None:
+    assert np.flatnonzero(split_by_world(np.arange(40), 0.2, seed=0)).tolist() == GOLDEN_SPLIT
+
+
+def test_all_episodes_of_a_world_fall_on_one_side() -> None:
+    worlds = np.repeat(np.arange(50), 4)[np.random.default_rng(0).permutation(200)]
+
+    heldout = split_by_world(worlds, 0.3, seed=1)
+
+    for world in range(50):
+        assert len(set(heldout[worlds == world].tolist())) == 1
+
+
+@pytest.mark.parametrize("share", [0.001, 0.999])
+@pytest.mark.parametrize("seed", range(20))
+def test_two_worlds_or_more_always_have_both_sides(share: float, seed: int) -> None:
+    heldout = split_by_world(np.array([4, 9, 4]), share, seed)
+
+    assert heldout.any()
+    assert not heldout.all()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
+def test_a_share_that_leaves_a_side_empty_is_refused(share: float) -> None:
+    with pytest.raises(InputError, match="between 0 and 1"):
+        split_by_world(np.arange(3), share, 0)
+
+
+def test_four_thousand_episodes_of_128_steps_are_judged_within_a_second() -> None:
+    e, t, k, f = 4000, 128, 15, 60
+    n, rng = e * t, np.random.default_rng(0)
+    action = rng.integers(0, k, n)
+    reward = rng.random(n, dtype=np.float32)
+    zeros = np.zeros(e, np.int64)
+    ends = np.zeros(n, bool)
+    table = EpisodeTable(
+        episode_id=np.arange(e).astype("S16"),
+        start=np.arange(e) * t,
+        length=np.full(e, t),
+        seed=zeros,
+        world=np.arange(e),
+        episode=zeros,
+        agent=zeros,
+        total_reward=reward.reshape(e, t).sum(axis=1),
+        success=np.ones(e, bool),
+        harm=np.zeros(e, bool),
+        behaviour={},
+    )
+    features = rng.random((n, f), dtype=np.float32)
+    episodes = Episodes(
+        observation={"features": features},
+        action=action,
+        expert_action=action,
+        action_mask=np.ones((n, k), bool),
+        reward=reward,
+        reward_terms=reward[:, None],
+        terminated=ends,
+        truncated=ends,
+        final_observation={"features": features[:e]},
+        table=table,
+    )
+
+    began = time.process_time()
+    reasons = reject_reasons(episodes, episode_metrics(episodes, 0), CurateRules())
+
+    assert time.process_time() - began < 1.0
+    assert not any(reasons)

@@ -1,0 +1,131 @@
+"""Any byte that is not the recorded one is found."""
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests.released import Project
+
+from headstart.core.errors import HeadstartError
+from headstart.core.strict_json import canonical_json
+from headstart.release.history import parse_history
+from headstart.release.journal import cache_findings
+from headstart.release.lock import content_md5, read_lock
+from headstart.release.verify import verify
+
+
+def problems(root: Path) -> list[str]:
+    return [p for found in (*verify(root).values(), cache_findings(root)) for p in found.problems]
+
+
+@pytest.fixture
+def whole(ready: Project) -> Path:
+    return ready.root
+
+
+def test_an_untouched_project_verifies(whole: Path) -> None:
+    findings = verify(whole)
+
+    assert problems(whole) == []
+    assert {name: found.checked for name, found in findings.items()} == {
+        "history lines": 3,
+        "catalogue entries": 1,
+        "checkpoints": 20,
+        "kept releases": 0,
+        "outputs of stages": 4,
+    }
+
+
+def test_any_flipped_byte_in_a_tracked_artefact_is_found(whole: Path) -> None:
+    """A random byte of every artefact, and a dozen more of random ones; times and sizes stay as they were."""
+    draw = random.Random(1)
+    folders = ("models/walk", "reports/evaluate", "governance")
+    files = [f for folder in folders for f in sorted((whole / folder).rglob("*")) if f.is_file() and f.name != ".gitignore"]
+    assert len(files) > 45
+
+    for path in [*files, *draw.choices(files, k=12)]:
+        good = path.read_bytes()
+        at = draw.randrange(len(good))
+        path.write_bytes(good[:at] + bytes([good[at] ^ (1 << draw.randrange(8))]) + good[at + 1 :])
+        assert problems(whole), f"{path}: byte {at} of {len(good)}"
+        path.write_bytes(good)
+
+    assert problems(whole) == []
+
+
+@pytest.mark.parametrize("cut", [1, 50])
+def test_a_cut_history_is_found(whole: Path, cut: int) -> None:
+    path = whole / "governance/history.ndjson"
+    path.write_bytes(path.read_bytes()[:-cut])
+
+    assert any("governance/history.ndjson" in p for p in problems(whole))
+
+
+def test_a_dropped_line_is_found_by_git_though_the_chain_holds(whole: Path) -> None:
+    path = whole / "governance/history.ndjson"
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+
+    assert any("line 3: expected what revision" in p for p in problems(whole))
+
+
+def test_a_chain_that_was_written_anew_is_found_by_git_even_if_committed(whole: Path) -> None:
+    from headstart.release.history import GENESIS, line_sha256
+
+    path = whole / "governance/history.ndjson"
+    lines, previous = [], GENESIS
+    for line in parse_history(path.read_bytes(), "history"):
+        forged = line.model_copy(update={"actor": "Mallory", "prev_sha256": previous})
+        forged = forged.model_copy(update={"sha256": line_sha256(forged)})
+        lines.append(canonical_json(forged.model_dump(mode="json")) + b"\n")
+        previous = forged.sha256
+    path.write_bytes(b"".join(lines))
+    assert parse_history(path.read_bytes(), "history")[0].actor == "Mallory"
+    Project(whole).commit()
+
+    assert any("line 1: expected what revision" in p for p in problems(whole))
+
+
+def test_a_missing_piece_of_evidence_is_found(whole: Path) -> None:
+    copy = next((whole / "governance/evidence").iterdir())
+    copy.unlink()
+
+    assert any(f"{copy.name}: expected a file with hash" in p for p in problems(whole))
+
+
+def test_an_edited_catalogue_entry_is_found_and_a_new_tag_is_none(whole: Path) -> None:
+    path = whole / "data/catalogue.json"
+    good = path.read_text()
+
+    path.write_text(good.replace('"tags": []', '"tags": ["spring"]'))
+    assert problems(whole) == []
+
+    path.write_text(good.replace('"licence": "Apache-2.0"', '"licence": "MIT"'))
+    assert any("expected the entry that HEAD holds, found another" in p for p in problems(whole))
+
+
+def test_what_is_not_checked_out_is_no_problem(whole: Path) -> None:
+    subprocess.run(["rm", "-r", "models/walk", "reports"], cwd=whole, check=True)
+
+    assert problems(whole) == []
+
+
+def test_a_directory_hashes_as_dvc_hashes_it(whole: Path, tmp_path: Path) -> None:
+    """Names whose order by parts and by text differ."""
+    for stage in read_lock(whole):
+        for path, md5 in stage.outs.items():
+            assert content_md5(whole / path) == md5
+    odd = whole / "odd"
+    for name in ("a/z", "a-b/y", "a.b", "é/ü"):
+        (odd / name).parent.mkdir(parents=True, exist_ok=True)
+        (odd / name).write_text(name)
+    subprocess.run(["dvc", "add", "--quiet", "odd"], cwd=whole, check=True, capture_output=True)
+
+    assert content_md5(odd) in (whole / "odd.dvc").read_text()
+
+
+def test_a_lock_that_is_none_is_named(whole: Path) -> None:
+    (whole / "dvc.lock").write_text("stages: 3\n")
+
+    with pytest.raises(HeadstartError, match=r"dvc\.lock: expected a lock file of DVC"):
+        read_lock(whole)

@@ -1,0 +1,83 @@
+"""How much of a validated dataset is learned from: all of it, or the first episodes of both sides of its split."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from headstart.config.params import BCParams, load_params
+from headstart.config.scenario import Scenario
+from headstart.core.errors import InputError
+from headstart.dataset.episodes import Episodes, Header, select, write_episodes
+from headstart.dataset.observation import ObservationSchema
+from headstart.runs import demonstrations as dataset
+from headstart.worlds.api import FIRST_WORLD
+
+ROOT = Path(__file__).parents[2]
+PARAMS = load_params(ROOT / "params.yaml")
+TRAIN, HELDOUT = 8, 2
+
+
+@pytest.fixture(scope="module")
+def scenario(robot_walks: tuple[Scenario, Episodes, Header]) -> Scenario:
+    return robot_walks[0]
+
+
+@pytest.fixture(scope="module")
+def schema(robot_walks: tuple[Scenario, Episodes, Header]) -> ObservationSchema:
+    return robot_walks[2].observation
+
+
+@pytest.fixture(scope="module")
+def recorded(robot_walks: tuple[Scenario, Episodes, Header], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Episodes]:
+    """A folder with both sides of a dataset of ten episodes, and the episodes."""
+    _, episodes, header = robot_walks
+    folder = tmp_path_factory.mktemp("curated")
+    first = np.arange(TRAIN + HELDOUT) < TRAIN
+    write_episodes(folder / "train.h5", select(episodes, first), header)
+    write_episodes(folder / "heldout.h5", select(episodes, ~first), header)
+    return folder, episodes
+
+
+@pytest.fixture(autouse=True)
+def validated(recorded: tuple[Path, Episodes], monkeypatch: pytest.MonkeyPatch) -> None:
+    stamp = SimpleNamespace(dataset="robot_walks", version="abc")
+    monkeypatch.setattr(dataset, "require_validated", lambda scenario: (stamp, recorded[0]))
+
+
+def using(episodes: int | None) -> BCParams:
+    return PARAMS.bc_train.model_copy(update={"episodes": episodes})
+
+
+def worlds_used(scenario: Scenario, schema: ObservationSchema, episodes: int | None) -> list[list[int]]:
+    """The worlds on each side, counted from the first that was recorded."""
+    _, sides = dataset.read_used(scenario, schema, using(episodes))
+    return [(side.table.world - FIRST_WORLD["capture"]).tolist() for side in sides]
+
+
+def test_without_a_limit_every_episode_is_used(scenario: Scenario, schema: ObservationSchema) -> None:
+    assert worlds_used(scenario, schema, None) == [[0, 1, 2, 3, 4, 5, 6, 7], [8, 9]]
+
+
+def test_a_limit_counts_both_sides_and_keeps_their_shares(scenario: Scenario, schema: ObservationSchema) -> None:
+    assert worlds_used(scenario, schema, 5) == [[0, 1, 2, 3], [8]]
+    assert worlds_used(scenario, schema, 10) == [[0, 1, 2, 3, 4, 5, 6, 7], [8, 9]]
+
+
+def test_the_smallest_limit_still_leaves_something_to_judge_by(scenario: Scenario, schema: ObservationSchema) -> None:
+    assert worlds_used(scenario, schema, 2) == [[0], [8]]
+
+
+def test_what_is_cloned_are_the_rows_of_the_episodes_used(
+    scenario: Scenario, schema: ObservationSchema, recorded: tuple[Path, Episodes]
+) -> None:
+    _, (train, heldout) = dataset.read_demonstrations(scenario, schema, using(5))
+    steps = recorded[1].table.length
+    assert (len(train.label), len(heldout.label)) == (steps[:4].sum(), steps[8])
+    assert np.array_equal(train.label.numpy(), recorded[1].expert_action[: steps[:4].sum()])
+
+
+def test_more_episodes_than_there_are_is_an_error_that_says_how_many(scenario: Scenario, schema: ObservationSchema) -> None:
+    with pytest.raises(InputError, match=r"bc_train\.episodes: expected at most the 10 episodes of robot_walks@abc, got 11"):
+        dataset.read_used(scenario, schema, using(11))

@@ -1,0 +1,167 @@
+"""The rollback drill: it passes where everything works, and misses whatever does not."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from headstart.cli import main as cli
+from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.schedule import Arm, Limits
+from headstart.core.errors import IntegrityError
+from headstart.guard.drill import FAULTS
+from headstart.guard.guardrails import GUARDRAILS
+from headstart.release.history import read_history
+from headstart.release.history_kinds import Drilled
+from headstart.runs import drill, guarded_run
+from headstart.runs.drill import Row, rollback_drill
+from headstart.runs.guarded_run import Return
+from headstart.runs.progress import load_state, save_state
+
+ROOT = Path(__file__).parents[2]
+Drilling = Callable[..., dict[str, Row]]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with params.yaml, a cartpole that has the default guardrails, and no clone."""
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "scenarios").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with_guardrails({})
+    return tmp_path
+
+
+def with_guardrails(guardrails: dict[str, dict[str, object]], reason: str | None = None) -> None:
+    """Write the project's cartpole with these guardrails."""
+    content = yaml.safe_load((ROOT / "scenarios/cartpole.yaml").read_bytes())
+    content["recipe"]["arms"]["pretrained"] |= {"guardrails": guardrails, "accept_loosened": reason}
+    Path("scenarios/cartpole.yaml").write_text(yaml.safe_dump(content))
+
+
+@pytest.fixture
+def drilled(project: Path) -> Drilling:
+    """A function: guardrails, changes of the arm → rows by fault."""
+    scenario: Scenario = load_scenario("cartpole")
+    params: Params = for_scenario(load_params(), scenario)
+
+    def run(*names: str, **changes: object) -> dict[str, Row]:
+        arm: Arm = params.arms["pretrained"].model_copy(update=changes)
+        own = params.model_copy(update={"arms": {"pretrained": arm}})
+        return {row.fault: row for row in rollback_drill(own, scenario, "pretrained", names, rounds=1)}
+
+    return run
+
+
+def headstart(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["headstart", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    return int(ended.value.code or 0)
+
+
+def test_every_guardrail_takes_a_real_run_back_and_misses_its_fault_when_switched_off(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--n", "1", "--record", "--by", "Ada")
+    out = capsys.readouterr().out
+    assert code == 0, out
+    assert out.count("\nok  ") == len(FAULTS) + 3
+    assert "from a new network, there is no clone at hand" in out
+    (line,) = read_history(project / "governance/history.ndjson")
+    assert isinstance(line.record, Drilled) and (line.record.passed, line.record.rounds) == (True, 1)
+    assert set(line.record.guardrails) == {name for name, rule in GUARDRAILS.items() if rule.breach is not None}
+    report = json.loads((project / line.record.evidence[0].copy_path).read_bytes())
+    assert report["passed"] and len(report["drills"]) == len(FAULTS) + 3
+    assert [path.name for path in (project / ".headstart").iterdir()] == ["drill.json"]
+
+
+def test_a_guardrail_that_is_switched_off_makes_the_drill_fail(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_guardrails({"grad_norm": {"enabled": False}})
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--n", "1")
+    found = capsys.readouterr()
+    assert code == 6
+    assert "MISS  grad_norm" in found.out and "never" in found.out
+    assert found.err == "error: 1 of 4 drills missed\n"
+
+
+@pytest.mark.parametrize("limits", [{"enabled": False}, {"hits": 4}, {"flag": 60, "breach": 60}])
+def test_a_guardrail_that_lets_its_fault_pass_for_a_reason_is_named_and_left_out(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limits: dict[str, object]
+) -> None:
+    with_guardrails({"grad_norm": limits}, "falls are rare")
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--n", "1")
+    out = capsys.readouterr().out
+    assert code == 0
+    assert "not drilled: grad_norm; the arm lets its fault pass, because falls are rare\n" in out
+    assert "ok  grad_norm" not in out and out.endswith("3 drills, 1 runs each: all passed\n")
+
+
+def test_a_guardrail_that_is_loosened_for_a_reason_and_still_finds_its_fault_is_drilled(drilled: Drilling) -> None:
+    limits = {"grad_norm": Limits(breach=4.0)}
+    assert drilled("grad_norm", guardrails=limits, accept_loosened="falls are rare")[FAULTS["grad_norm"][0]].passed
+
+
+def test_a_drill_that_missed_is_recorded_as_one(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row("nonfinite", "x", "rollback", "continue", None, False, False, True)
+    monkeypatch.setattr(drill, "rollback_drill", lambda *arguments: (row,))
+    assert headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--record", "--by", "Ada") == 6
+    (line,) = read_history(project / "governance/history.ndjson")
+    assert isinstance(line.record, Drilled) and not line.record.passed
+
+
+def test_a_guardrail_that_waits_longer_than_the_default_misses(drilled: Drilling) -> None:
+    row = drilled("policy_kl_burst", guardrails={"policy_kl_burst": Limits(hits=3)})[FAULTS["policy_kl_burst"][0]]
+    assert (row.passed, row.checks, row.decided) == (False, None, "continue")
+
+
+def test_a_guardrail_that_cannot_be_switched_off_misses_its_negative_control(
+    drilled: Drilling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drill, "switched_off", lambda arm, name: arm)
+    row = drilled("entropy")[FAULTS["entropy"][0]]
+    assert (row.passed, row.checks, row.exact, row.fails_without) == (False, 1, True, False)
+
+
+def test_a_restore_that_does_not_restore_misses(drilled: Drilling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded_run, "restore", lambda trainer, state: None)
+    rows = drilled("grad_norm")
+    assert [row.passed for row in rows.values()] == [False] * 4
+
+
+def test_a_run_that_says_it_went_back_and_did_not_misses(drilled: Drilling, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lie(guarded: guarded_run.GuardedRun, targets: tuple[str, ...]) -> Return:
+        kept = guarded.states[targets[0]]
+        return Return(kept, "0" * 64, kept.sha256, ())
+
+    monkeypatch.setattr(guarded_run, "go_back", lie)
+    row = drilled("grad_norm")[FAULTS["grad_norm"][0]]
+    assert (row.decided, row.exact) == ("freeze", False)
+
+
+def test_a_state_that_is_not_whole_and_is_taken_all_the_same_misses(drilled: Drilling, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill, "change_a_weight", lambda desk, name: save_state(desk, name, load_state(desk, name)))
+    rows = drilled("nonfinite")
+    assert [row.passed for row in rows.values()] == [True, True, False, True]
+
+
+def test_where_nothing_is_retried_a_stop_is_expected(drilled: Drilling) -> None:
+    scenario = load_scenario("cartpole")
+    phases = for_scenario(load_params(), scenario).arms["pretrained"].phases
+    once = phases[-1].on_breach.model_copy(update={"next": "stop"})
+    rows = drilled("nonfinite", phases=(*phases[:-1], phases[-1].model_copy(update={"on_breach": once})))
+    assert [(row.passed, row.expected) for row in rows.values()] == [(True, "stop"), (True, "stop")]
+
+
+def test_a_state_that_was_lost_altogether_misses_and_ends_in_no_error(drilled: Drilling, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(desk: Path, name: str) -> None:
+        raise IntegrityError(f"{desk}: expected {name}")
+
+    monkeypatch.setattr(guarded_run, "load_state", lost)
+    assert not any(row.passed for row in drilled("bc_accuracy").values())
