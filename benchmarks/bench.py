@@ -20,7 +20,7 @@ from headstart.config.scenario import load_scenario
 from headstart.config.schedule import Ramp
 from headstart.learn.bc import clone_epoch
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Weights, update
 from headstart.learn.rollout import Player
@@ -145,12 +145,12 @@ def cloning(scenario: str, samples: int = 61440) -> None:
 def _demonstrations(scenario: str, rows: int) -> Demonstrations:
     """Made-up states and choices of the right shape."""
     names = worlds_of(load_scenario(scenario), "training", 1).names
-    seen = {"features": torch.rand(rows, len(names.features))}
+    obs = {"features": torch.rand(rows, len(names.features))}
     action = torch.rand(rows, len(names.action_low)) * 2 - 1
     if names.actions:
-        seen["mask"] = torch.ones(rows, len(names.actions), dtype=torch.uint8)
+        obs["mask"] = torch.ones(rows, len(names.actions), dtype=torch.uint8)
         action = torch.randint(0, len(names.actions), (rows,))
-    return Demonstrations(seen, action, torch.randn(rows), torch.ones(rows))
+    return Demonstrations(obs, action, torch.randn(rows), torch.ones(rows))
 
 
 def two_seeds(scenario: str) -> None:
@@ -164,7 +164,7 @@ def _params(scenario: str) -> Params:
     return for_scenario(load_params(), load_scenario(scenario))
 
 
-def _network(scenario: str) -> ConflictAwarePolicyNetwork:
+def _network(scenario: str) -> ActorCritic:
     return new_network(worlds_of(load_scenario(scenario), "training", 1), _params(scenario).network, 0)
 
 

@@ -100,8 +100,8 @@ def ours(seed: int, budget: int) -> Run:
     """`learn.ppo` on `worlds.gym`."""
     network = new_network(worlds("training", 1), OUR_NETWORK, seed)
 
-    def act(seen: dict[str, Array]) -> Array:
-        return network.policy({name: torch.from_numpy(value) for name, value in seen.items()}).mode().numpy()
+    def act(obs: dict[str, Array]) -> Array:
+        return network.policy({name: torch.from_numpy(value) for name, value in obs.items()}).mode().numpy()
 
     def updates() -> Iterator[int]:
         generator = torch.Generator().manual_seed(seed)
@@ -130,7 +130,7 @@ def theirs(seed: int, budget: int) -> Run:
                 self.n_calls % THEIRS["n_steps"] == 1 and self.n_calls > 1 and judge.stops(self.num_timesteps - THEIR_WORLDS)
             )
 
-    judge = Judge(lambda seen: model.predict(seen["features"], deterministic=True)[0])
+    judge = Judge(lambda obs: model.predict(obs["features"], deterministic=True)[0])
     model = PPO("MlpPolicy", make_vec_env("CartPole-v1", THEIR_WORLDS, seed=seed), seed=seed, device="cpu", **THEIRS)
     model.learn(budget, callback=Watch())
     return judge.last
@@ -158,10 +158,10 @@ class Judge:
 @torch.no_grad()
 def mean_return(act: Act, world: World) -> float:
     """Mean return of one episode in each world."""
-    seen, _ = world.reset(seed=500)
+    obs, _ = world.reset(seed=500)
     returns, playing = world.running_stats[:, 0, 0], world.running_stats[:, 0, 0] == 0
     while playing.any():
-        seen, _, _, _, info = world.step(act(seen))
+        obs, _, _, _, info = world.step(act(obs))
         ending = playing & info["episode_end"]
         returns[ending] = info["stats"][ending, 0, 0]
         playing &= ~ending

@@ -7,7 +7,7 @@ import numpy as np
 from headstart.config.params import load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.dataset.episodes import Episodes, Header
-from headstart.runs.expert import teacher_of
+from headstart.runs.expert import expert_of
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.stages.capture import record
 from headstart.worlds.api import FIRST_WORLD
@@ -28,4 +28,4 @@ def record_robot() -> tuple[Scenario, Episodes, Header]:
         observation=schema_of(world),
         writer_version="test",
     )
-    return scenario, record(world, teacher_of(scenario, world), ids, load_params(ROOT / "params.yaml").capture, header), header
+    return scenario, record(world, expert_of(scenario, world), ids, load_params(ROOT / "params.yaml").capture, header), header

@@ -29,7 +29,7 @@ from headstart.view.summary import printed
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 ANNEAL, RELEASE, README = ((ROOT / page).read_text() for page in ("docs/anneal.md", "docs/release.md", "README.md"))
-RAMPS_TO_1 = ("learning_rate", "entropy_coef", "teacher_share", "bc_weight")
+RAMPS_TO_1 = ("learning_rate", "entropy_coef", "expert_share", "bc_weight")
 SECTIONS: dict[str, type[BaseModel]] = {
     "An arm": Arm,
     "A phase": Phase,

@@ -41,7 +41,7 @@ def find(make_arm: MakeArm) -> Callable[..., ShiftFindings]:
 
 def reasons(found: ShiftFindings) -> dict[str, Outcome]:
     """Name → outcome of every check that did not pass."""
-    return {check.name: check.otherwise for check in shift_checks(found) if not check.passed}
+    return {check.name: check.on_miss for check in shift_checks(found) if not check.passed}
 
 
 def test_without_a_shift_every_check_passes_and_nothing_warns(find: Callable[..., ShiftFindings]) -> None:
@@ -145,7 +145,7 @@ def test_runs_without_facts_are_said_not_to_be_measured_and_hold(make_arm: MakeA
     found = find_shift(make_arm("pretrained", [2] * 3), make_arm("scratch", [20] * 3), None, ShiftLimits())
 
     (check,) = shift_checks(found)
-    assert check.otherwise == Outcome.HOLD and not check.passed
+    assert check.on_miss == Outcome.HOLD and not check.passed
     assert "not measured: pretrained left no facts with seeds [0, 1, 2]; scratch left" in check.text
     assert "the clone left no facts" in check.text
 

@@ -16,15 +16,15 @@ from headstart.core.verdict import (
     equal,
     finite,
     judge,
-    nothing,
     reason_of,
+    unmeasured,
 )
 
 PASS, HOLD, FAIL = Outcome.PASS, Outcome.HOLD, Outcome.FAIL
 
 
-def failed(otherwise: Outcome) -> Check:
-    return at_least("height", 1.0, 2.0, "too low", otherwise=otherwise)
+def failed(on_miss: Outcome) -> Check:
+    return at_least("height", 1.0, 2.0, "too low", on_miss=on_miss)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_invented_data_never_pass(subject: Subject) -> None:
 
 
 def test_a_verdict_lists_every_check_that_did_not_pass(subject: Subject) -> None:
-    checks = [failed(FAIL), at_least("x", 3.0, 2.0, "x"), nothing("y", ">=", 1.0, "absent"), failed(HOLD)]
+    checks = [failed(FAIL), at_least("x", 3.0, 2.0, "x"), unmeasured("y", ">=", 1.0, "absent"), failed(HOLD)]
 
     verdict = judge(subject, checks, {"x": 2.0})
 

@@ -141,7 +141,7 @@ def test_agents_of_one_world_count_as_one_success_and_not_as_many(
     checks = dataset_gates(crowd, walk_schema, facts(crowd), limits)
 
     line = next(check for check in checks if check.name == "success-rate")
-    assert (line.n, line.passed, line.otherwise) == (24, False, HOLD)  # 24 of 24 do not show 0.90
+    assert (line.n, line.passed, line.on_miss) == (24, False, HOLD)  # 24 of 24 do not show 0.90
     assert line.measured == pytest.approx(0.8987, abs=1e-4)
 
 

@@ -33,8 +33,8 @@ def loose(name: str, **limits: Any) -> dict[str, Any]:
 
 REFUSED = {  # by its models, with the path of the key
     "phase key": (
-        schedule(PPO | {"teacher_shares": 0.5}),
-        r"unknown key 'phases\.0\.teacher_shares' \(did you mean 'teacher_share'\?\)",
+        schedule(PPO | {"expert_shares": 0.5}),
+        r"unknown key 'phases\.0\.expert_shares' \(did you mean 'expert_share'\?\)",
     ),
     "top key": (schedule(phase=[]), r"unknown key 'phase' \(did you mean 'phases'\?\)"),
     "guardrail key": (
@@ -62,7 +62,7 @@ REFUSED = {  # by its models, with the path of the key
     "no steps": (schedule(PPO | {"env_steps": 0}), r"phases\.0\.env_steps: .*greater than or equal to 1, got 0"),
     "name twice": (schedule(PPO, PPO), r"tune, tune names a phase twice"),
     "bad name": (schedule(PPO | {"name": "Tune it"}), r"phases\.0\.name: String should match pattern"),
-    "share above 1": (schedule(PPO | {"teacher_share": 1.5}), r"teacher_share is at most 1, got 1\.5"),
+    "share above 1": (schedule(PPO | {"expert_share": 1.5}), r"expert_share is at most 1, got 1\.5"),
     "negative weight": (schedule(PPO | {"kl_weight": {"from": 0.1, "to": -0.1}}), r"kl_weight cannot be negative, got -0\.1"),
     "ramp without end": (schedule(PPO | {"kl_weight": {"from": 0.1}}), r"key 'phases\.0\.kl_weight\.to' is missing"),
     "ramp shape": (
@@ -92,9 +92,9 @@ def test_a_schedule_that_is_none_is_refused_in_one_line(tmp_path: Path, content:
 PROBLEMS = {  # by the check: content, level, where, words
     "bc from random": (schedule(CLONE, PPO, start="random"), "error", "phases.clone.kind", "needs demonstrations"),
     "teacher from random": (
-        schedule(PPO | {"teacher_share": {"from": 0.5, "to": 0}}, start="random"),
+        schedule(PPO | {"expert_share": {"from": 0.5, "to": 0}}, start="random"),
         "error",
-        "phases.tune.teacher_share",
+        "phases.tune.expert_share",
         "needs demonstrations",
     ),
     "weight from random": (
@@ -128,9 +128,9 @@ PROBLEMS = {  # by the check: content, level, where, words
     "ends with critic": (schedule(PPO, CRITIC), "hold", "phases.warm_up.kind", "expected the last phase to be ppo, got critic"),
     "ends with bc": (schedule(PPO, CLONE), "hold", "phases.clone.kind", "expected the last phase to be ppo, got bc"),
     "ends with a teacher": (
-        schedule(PPO | {"teacher_share": {"from": 0.2, "to": 0.1}}),
+        schedule(PPO | {"expert_share": {"from": 0.2, "to": 0.1}}),
         "hold",
-        "phases.tune.teacher_share",
+        "phases.tune.expert_share",
         "expected 0 at the end of the schedule, got 0.1",
     ),
     "ends with demonstrations": (schedule(PPO | {"bc_weight": 0.1}), "hold", "phases.tune.bc_weight", "expected 0 at the end"),
@@ -160,9 +160,9 @@ PROBLEMS = {  # by the check: content, level, where, words
         "still held to the clone at the end, with 0.1",
     ),
     "share jumps": (
-        schedule(PPO | {"name": "a"}, PPO | {"teacher_share": {"from": 0.8, "to": 0}}),
+        schedule(PPO | {"name": "a"}, PPO | {"expert_share": {"from": 0.8, "to": 0}}),
         "warn",
-        "phases.tune.teacher_share",
+        "phases.tune.expert_share",
         "jumps from 0 at the end of a to 0.8",
     ),
     "weight jumps": (

@@ -31,9 +31,9 @@ class Probe(World):
         self.rng = np.random.default_rng(seed)
         self.tick = np.zeros(self.num_worlds, np.int64)
         self.signal = self.rng.choice([-1.0, 1.0], self.num_worlds)
-        return self.seen(), {}
+        return self.obs(), {}
 
-    def seen(self) -> Observations:
+    def obs(self) -> Observations:
         features = np.stack([self.signal, self.tick / max(1, self.length)], axis=1).astype(np.float32)
         return {"features": features, "mask": np.ones((self.num_worlds, 2), np.uint8)}
 
@@ -44,7 +44,7 @@ class Probe(World):
         reward = self.reward(actions).astype(np.float32)
         self.tick += 1
         end = self.tick >= self.length
-        final, stats = self.seen(), self.running_stats
+        final, stats = self.obs(), self.running_stats
         self.tick[end] = 0
         self.signal = np.where(end, self.rng.choice([-1.0, 1.0], self.num_worlds), self.signal)
         none = np.zeros(self.num_worlds, bool)
@@ -54,7 +54,7 @@ class Probe(World):
             "episode_end": end,
             "stats": stats,
         }
-        return self.seen(), reward, none if self.truncates else end, end if self.truncates else none, info
+        return self.obs(), reward, none if self.truncates else end, end if self.truncates else none, info
 
     def expert_actions(self) -> Array:
         return np.zeros(self.num_worlds, np.int64)
@@ -70,7 +70,7 @@ class Probe(World):
     def restore(self, snapshot: dict[str, Array]) -> Observations:
         self.rng = pickle.loads(snapshot["stream"].tobytes())
         self.tick, self.signal = snapshot["tick"].copy(), snapshot["signal"].copy()
-        return self.seen()
+        return self.obs()
 
 
 class Constant(Probe):
@@ -108,10 +108,10 @@ class Forever(Probe):
 
     truncates = True
 
-    def seen(self) -> Observations:
-        seen = super().seen()
-        seen["features"][:, 1] = 0.0  # no clock: what is seen last looks like everything before
-        return seen
+    def obs(self) -> Observations:
+        obs = super().obs()
+        obs["features"][:, 1] = 0.0  # no clock: what is seen last looks like everything before
+        return obs
 
     def reward(self, actions: Array) -> Array:
         return np.ones(self.num_worlds)
@@ -126,8 +126,8 @@ class Reach(Probe):
         self.single_action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
         self.action_space = batch_space(self.single_action_space, num_worlds)
 
-    def seen(self) -> Observations:
-        return {"features": super().seen()["features"]}
+    def obs(self) -> Observations:
+        return {"features": super().obs()["features"]}
 
     def reward(self, actions: Array) -> Array:
         return -((actions[:, 0] - self.signal / 2) ** 2)

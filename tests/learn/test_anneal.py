@@ -16,7 +16,7 @@ from headstart.core.errors import InputError, UsageError
 from headstart.learn.anneal import Cloned, Event, PhaseEnded, Trainer, Updated, run, trainer_of
 from headstart.learn.demonstrations import Demonstrations, demonstrations
 from headstart.learn.minibatches import Batch, learn
-from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
+from headstart.learn.networks import ActorCritic, tensors
 
 ROLLOUT = 32 * 8  # env steps
 PPO = {"worlds": 32, "rollout_ticks": 8, "num_epochs": 2, "mini_batch_size": 64}
@@ -38,16 +38,16 @@ class Broken(Judged):
         return np.full(self.num_worlds, np.nan)
 
 
-def right(seen: dict[str, Array]) -> Array:
+def right(obs: dict[str, Array]) -> Array:
     """The teacher of Choice."""
-    return (seen["features"][:, 0] > 0).astype(np.int64)
+    return (obs["features"][:, 0] > 0).astype(np.int64)
 
 
 def recorded(rows: int = 256) -> Demonstrations:
     """What that teacher did."""
     features = np.random.default_rng(0).choice([-1.0, 1.0], (rows, 2)).astype(np.float32)
-    seen = {"features": features, "mask": np.ones((rows, 2), np.uint8)}
-    return demonstrations(seen, right(seen), np.ones(rows, np.float32), np.ones(rows, np.int64), 0.9)
+    obs = {"features": features, "mask": np.ones((rows, 2), np.uint8)}
+    return demonstrations(obs, right(obs), np.ones(rows, np.float32), np.ones(rows, np.int64), 0.9)
 
 
 def arm_of(*phases: dict[str, Any], start: str = "bc") -> Arm:
@@ -57,7 +57,7 @@ def arm_of(*phases: dict[str, Any], start: str = "bc") -> Arm:
 def trainer(arm: Arm, world: Probe | None = None, seed: int = 0) -> Trainer:
     torch.set_num_threads(1)
     torch.manual_seed(seed)
-    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(16,)))
+    network = ActorCritic(2, 2, None, NetworkParams(hidden=(16,)))
     both = (recorded(), recorded(64))
     return trainer_of(network, arm, world or Judged(), Judged(8), DESIGN, seed, both, right, 1)
 
@@ -68,9 +68,9 @@ def ppo(name: str = "tune", rollouts: int = 2, **more: Any) -> dict[str, Any]:
 
 def accuracy(trainer: Trainer) -> float:
     """How often the likeliest action is the right one."""
-    seen = recorded().seen
+    obs = recorded().obs
     with torch.no_grad():
-        return float((trainer.network.policy(seen).mode() == recorded().label).float().mean())
+        return float((trainer.network.policy(obs).mode() == recorded().label).float().mean())
 
 
 def test_events_come_in_the_order_of_the_schedule() -> None:
@@ -120,20 +120,20 @@ def test_a_bc_phase_learns_the_teacher_and_becomes_the_reference() -> None:
 
 
 def test_rows_of_the_teacher_are_masked_out_of_the_surrogate() -> None:
-    subject = trainer(arm_of(ppo(teacher_share=1.0, blend="step", entropy_coef=0.0)))
+    subject = trainer(arm_of(ppo(expert_share=1.0, blend="step", entropy_coef=0.0)))
     actor, critic = (
         {name: value.copy() for name, value in tensors(subject.network).items() if name.startswith(part)}
         for part in ("actor", "critic")
     )
     updates = [event for event in run(subject) if isinstance(event, Updated)]
     now = tensors(subject.network)
-    assert all(event.metrics["teacher_steps"] == ROLLOUT for event in updates)
+    assert all(event.metrics["expert_steps"] == ROLLOUT for event in updates)
     assert all((now[name] == value).all() for name, value in actor.items())
     assert any((now[name] != value).any() for name, value in critic.items())
 
 
 def test_rows_of_the_teacher_teach_where_they_have_a_weight() -> None:
-    subject = trainer(arm_of(ppo(rollouts=10, teacher_share=1.0, blend="step", bc_weight=1.0, entropy_coef=0.0)))
+    subject = trainer(arm_of(ppo(rollouts=10, expert_share=1.0, blend="step", bc_weight=1.0, entropy_coef=0.0)))
     subject.demonstrations = None
     list(run(subject))
     assert accuracy(subject) == 1.0
@@ -144,7 +144,7 @@ def test_with_all_labels_the_teacher_teaches_in_steps_that_the_learner_drives() 
     subject.player.world.reward = lambda actions: np.zeros(len(actions))  # type: ignore[attr-defined]  # nothing to win
     subject.demonstrations = None
     updates = [event for event in run(subject) if isinstance(event, Updated)]
-    assert all(event.metrics["teacher_steps"] == 0 for event in updates)
+    assert all(event.metrics["expert_steps"] == 0 for event in updates)
     assert all(event.rollout.label.equal(wanted(event)) for event in updates if event.rollout.label is not None)
     assert accuracy(subject) == 1.0
 
@@ -158,12 +158,12 @@ def test_a_teacher_whom_nobody_imitates_is_not_asked() -> None:
 
 def wanted(event: Updated) -> torch.Tensor:
     """What the teacher would do in every step of the rollout."""
-    return (event.rollout.seen["features"][..., 0] > 0).long()
+    return (event.rollout.obs["features"][..., 0] > 0).long()
 
 
 def test_labels_change_nothing_of_the_surrogate_of_the_learner_s_own_steps() -> None:
     def first_loss(**more: Any) -> float:
-        arm = arm_of(ppo(rollouts=1, teacher_share=0.5, blend="step", bc_weight=0.5, **more))
+        arm = arm_of(ppo(rollouts=1, expert_share=0.5, blend="step", bc_weight=0.5, **more))
         at_once = arm.ppo.model_copy(update={"num_epochs": 1, "mini_batch_size": ROLLOUT})  # the loss before anything is learned
         events = run(trainer(arm.model_copy(update={"ppo": at_once})))
         return next(event.metrics["loss_policy"] for event in events if isinstance(event, Updated))
@@ -180,7 +180,7 @@ def test_recorded_actions_teach_in_the_same_step_as_the_rollout() -> None:
 
 
 def test_the_loss_is_the_sum_of_its_parts_with_every_term() -> None:
-    subject = trainer(arm_of(ppo(rollouts=3, bc_weight=0.5, kl_weight=0.3, teacher_share=0.5, blend="step", entropy_coef=0.02)))
+    subject = trainer(arm_of(ppo(rollouts=3, bc_weight=0.5, kl_weight=0.3, expert_share=0.5, blend="step", entropy_coef=0.02)))
     for event in run(subject):
         if isinstance(event, Updated):
             m = event.metrics
@@ -220,9 +220,9 @@ def test_a_world_that_cannot_change_its_reward_says_so() -> None:
         list(run(trainer(arm_of(ppo(reward={"collision": -1.0})))))
 
 
-@pytest.mark.parametrize("asked", [{"teacher_share": 0.5}, {"bc_weight": 0.5, "labels": "all"}])
+@pytest.mark.parametrize("asked", [{"expert_share": 0.5}, {"bc_weight": 0.5, "labels": "all"}])
 def test_a_share_or_labels_without_a_teacher_are_refused(asked: dict[str, Any]) -> None:
     subject = trainer(arm_of(ppo(**asked)))
-    subject.player.teacher = None
+    subject.player.expert = None
     with pytest.raises(UsageError, match="expected a teacher"):
         list(run(subject))

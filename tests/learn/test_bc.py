@@ -13,7 +13,7 @@ from headstart.config.schedule import Ramp
 from headstart.core.verdict import Outcome, Subject
 from headstart.learn.bc import ActionScores, clone_epoch, fit, judge
 from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.runs.gates import BcLimits, BcMetrics, bc_gate
 
@@ -38,13 +38,13 @@ def toy(rows: int, seed: int, constant: bool = False) -> Demonstrations:
     rng = np.random.default_rng(seed)
     features = rng.uniform(-1, 1, (rows, 1)).astype(np.float32)
     label = np.zeros(rows, np.int64) if constant else (features[:, 0] > 0).astype(np.int64)
-    seen = {"features": features, "mask": np.ones((rows, 2), np.uint8)}
-    return demonstrations(seen, label, features[:, 0], np.ones(rows, np.int64), 0.5)
+    obs = {"features": features, "mask": np.ones((rows, 2), np.uint8)}
+    return demonstrations(obs, label, features[:, 0], np.ones(rows, np.int64), 0.5)
 
 
-def network() -> ConflictAwarePolicyNetwork:
+def network() -> ActorCritic:
     torch.manual_seed(0)
-    return ConflictAwarePolicyNetwork(1, 2, None, NetworkParams(hidden=(16,)))
+    return ActorCritic(1, 2, None, NetworkParams(hidden=(16,)))
 
 
 def test_returns_are_discounted_within_each_episode() -> None:
@@ -71,7 +71,7 @@ def test_the_learning_rate_is_really_used() -> None:
 
 def test_it_stops_when_the_heldout_loss_no_longer_falls() -> None:
     wrong = toy(256, 2)
-    wrong = Demonstrations(wrong.seen, 1 - wrong.label, wrong.returns, wrong.decides)  # what is learned only hurts here
+    wrong = Demonstrations(wrong.obs, 1 - wrong.label, wrong.returns, wrong.has_choice)  # what is learned only hurts here
     epochs = list(fit(network(), toy(256, 1), wrong, SETTINGS.model_copy(update={"patience": 2})))
     assert len(epochs) == 3
     assert epochs[-1].stops
@@ -86,8 +86,8 @@ def test_scores_by_hand() -> None:
 
 def test_steps_without_a_choice_are_not_scored() -> None:
     data = toy(100, 1)
-    forced = Demonstrations(data.seen, data.label, data.returns, torch.zeros(100))
-    mixed = Demonstrations(data.seen, data.label, data.returns, torch.cat([torch.ones(10), torch.zeros(90)]))
+    forced = Demonstrations(data.obs, data.label, data.returns, torch.zeros(100))
+    mixed = Demonstrations(data.obs, data.label, data.returns, torch.cat([torch.ones(10), torch.zeros(90)]))
     for data, decisions in ((forced, 0), (mixed, 10)):
         scores = judge(network(), data).scores
         assert scores is not None

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from headstart.learn.loss import Acted, Imitated, Terms, policy_terms, shares, standardised, value_loss
+from headstart.learn.loss import Acted, Imitated, Terms, normalised, policy_terms, standardised, value_loss
 from headstart.learn.policies import Categorical
 
 
@@ -15,14 +15,14 @@ def terms(
     new: list[float],
     old: list[float],
     advantage: list[float],
-    decides: list[float] | None = None,
+    has_choice: list[float] | None = None,
     reference: Categorical | None = None,
 ) -> tuple[Terms, Tensor]:
     """B rows of two actions, of which the first was taken with probability `old` and now has `new`; and the logits."""
     probability, rows = torch.tensor(new), len(new)
     logits = torch.stack([probability.log(), (1 - probability).log()], dim=1).requires_grad_()
     policy = Categorical(torch.log_softmax(logits, dim=1))
-    weight = shares(torch.tensor(decides or [1.0] * rows))
+    weight = normalised(torch.tensor(has_choice or [1.0] * rows))
     acted = Acted(torch.zeros(rows, dtype=torch.int64), torch.tensor(old).log(), torch.tensor(advantage), weight, reference)
     nobody = Imitated(torch.zeros(rows, dtype=torch.int64), torch.zeros(rows))
     return policy_terms(policy, acted, nobody, 0.2), logits
@@ -68,7 +68,7 @@ def test_the_kl_term_is_that_of_policy_to_reference() -> None:
 
 
 def test_rows_without_a_choice_do_not_count() -> None:
-    found, _ = terms([0.55, 0.99], [0.5, 0.5], [1.0, 100.0], decides=[1.0, 0.0])
+    found, _ = terms([0.55, 0.99], [0.5, 0.5], [1.0, 100.0], has_choice=[1.0, 0.0])
     assert found.surrogate.item() == pytest.approx(-1.1)
 
 
@@ -83,7 +83,7 @@ def test_rows_that_are_only_imitated() -> None:
 
 
 def test_advantages_are_normalised_over_decision_rows() -> None:
-    found = standardised(torch.tensor([1.0, 3.0, 1000.0]), shares(torch.tensor([1.0, 1.0, 0.0])))
+    found = standardised(torch.tensor([1.0, 3.0, 1000.0]), normalised(torch.tensor([1.0, 1.0, 0.0])))
     np.testing.assert_allclose(found[:2], [-1.0, 1.0], atol=1e-6)
 
 

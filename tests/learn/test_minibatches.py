@@ -14,16 +14,16 @@ from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.minibatches import Batch, _by_autograd, imitated_rows, learn, minibatches, plan_of
-from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
+from headstart.learn.networks import ActorCritic, tensors
 from headstart.learn.optimizer import Adam
 
 ROWS, RECORDED, EPOCHS, SIZE, ACTIONS = 200, 60, 2, 64, 4
 ALL = Coefficients(clip=0.1, entropy=0.05, kl=0.3, imitation=0.7)
 
 
-def network(seed: int, reals: bool = False, normalise: bool = False) -> ConflictAwarePolicyNetwork:
+def network(seed: int, reals: bool = False, normalise: bool = False) -> ActorCritic:
     torch.manual_seed(seed)
-    return ConflictAwarePolicyNetwork(6, ACTIONS, None, NetworkParams(hidden=(16, 8), normalise=normalise), continuous=reals)
+    return ActorCritic(6, ACTIONS, None, NetworkParams(hidden=(16, 8), normalise=normalise), continuous=reals)
 
 
 def rows_of(count: int, reals: bool, generator: torch.Generator) -> tuple[dict[str, Tensor], Tensor]:
@@ -38,17 +38,17 @@ def rows_of(count: int, reals: bool, generator: torch.Generator) -> tuple[dict[s
 
 def batch_of(reals: bool, known: bool, labelled: bool) -> Batch:
     generator = torch.Generator().manual_seed(3)
-    seen, action = rows_of(ROWS, reals, generator)
+    obs, action = rows_of(ROWS, reals, generator)
     acting = network(1, reals)
     batch = Batch(
-        seen=seen,
+        obs=obs,
         action=action,
-        log_prob=acting.policy(seen).log_prob(action) + 0.1 * torch.randn(ROWS, generator=generator),
+        log_prob=acting.policy(obs).log_prob(action) + 0.1 * torch.randn(ROWS, generator=generator),
         advantage=torch.randn(ROWS, generator=generator),
         returns=torch.randn(ROWS, generator=generator),
         value=torch.randn(ROWS, generator=generator),
-        decides=(torch.rand(ROWS, generator=generator) < 0.8).float(),
-        reference=network(2, reals).policy(seen) if known else None,
+        has_choice=(torch.rand(ROWS, generator=generator) < 0.8).float(),
+        reference=network(2, reals).policy(obs) if known else None,
     )
     if labelled:
         batch.label, batch.imitated = action.roll(0), (torch.rand(ROWS, generator=generator) < 0.5).float()
@@ -57,8 +57,8 @@ def batch_of(reals: bool, known: bool, labelled: bool) -> Batch:
 
 def recorded_rows(reals: bool) -> Demonstrations:
     generator = torch.Generator().manual_seed(4)
-    seen, label = rows_of(RECORDED, reals, generator)
-    return Demonstrations(seen, label, torch.zeros(RECORDED), (torch.rand(RECORDED, generator=generator) < 0.9).float())
+    obs, label = rows_of(RECORDED, reals, generator)
+    return Demonstrations(obs, label, torch.zeros(RECORDED), (torch.rand(RECORDED, generator=generator) < 0.9).float())
 
 
 @pytest.mark.parametrize("reals", [False, True], ids=["actions", "reals"])
@@ -126,9 +126,9 @@ def test_what_is_imitated_is_the_experts_choice_in_the_rollout_and_the_recorded_
 
 def test_a_map_is_encoded_by_torch_and_its_encoder_rests_with_the_policy() -> None:
     torch.manual_seed(0)
-    subject = ConflictAwarePolicyNetwork(6, ACTIONS, (2, 7, 7), NetworkParams(hidden=(8,)))
+    subject = ActorCritic(6, ACTIONS, (2, 7, 7), NetworkParams(hidden=(8,)))
     batch = batch_of(False, True, True)
-    batch.seen["map"] = torch.randint(0, 256, (ROWS, 2, 7, 7), dtype=torch.uint8)
+    batch.obs["map"] = torch.randint(0, 256, (ROWS, 2, 7, 7), dtype=torch.uint8)
     before = {name: value.copy() for name, value in tensors(subject).items()}
 
     def moved(acts: bool) -> set[str]:

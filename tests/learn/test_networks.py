@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from headstart.config.params import NetworkParams
-from headstart.learn.networks import LOG_STD_RANGE, ConflictAwarePolicyNetwork, tensors
+from headstart.learn.networks import LOG_STD_RANGE, ActorCritic, tensors
 from headstart.learn.policies import Categorical, Gaussian
 
 
 def seen_of(rows: int, map_shape: tuple[int, int, int] | None = None) -> dict[str, torch.Tensor]:
-    seen = {"features": torch.randn(rows, 4), "mask": (torch.rand(rows, 3) < 0.7).to(torch.uint8)}
-    seen["mask"][:, 0] = 1
-    return seen if map_shape is None else seen | {"map": torch.randint(0, 256, (rows, *map_shape), dtype=torch.uint8)}
+    obs = {"features": torch.randn(rows, 4), "mask": (torch.rand(rows, 3) < 0.7).to(torch.uint8)}
+    obs["mask"][:, 0] = 1
+    return obs if map_shape is None else obs | {"map": torch.randint(0, 256, (rows, *map_shape), dtype=torch.uint8)}
 
 
 @pytest.mark.parametrize("map_shape", [None, (2, 7, 7)])
@@ -23,15 +23,15 @@ def test_the_compiled_network_says_what_the_differentiable_one_says(
     map_shape: tuple[int, int, int] | None, continuous: bool
 ) -> None:
     torch.manual_seed(0)
-    network = ConflictAwarePolicyNetwork(4, 3, map_shape, NetworkParams(hidden=(8,), normalise=True), continuous)
-    seen = seen_of(6, map_shape)
-    network.observe(seen)
-    theirs, value = network.differentiable(network.normalised(seen), 4, acts=True)
+    network = ActorCritic(4, 3, map_shape, NetworkParams(hidden=(8,), normalise=True), continuous)
+    obs = seen_of(6, map_shape)
+    network.observe(obs)
+    theirs, value = network.differentiable(network.normalised(obs), 4, acts=True)
 
-    policy, values = network(seen)
+    policy, values = network(obs)
     torch.testing.assert_close(values[:4], value.detach())
-    torch.testing.assert_close(network.value(seen), values)
-    for found in (policy, network.policy(seen)):
+    torch.testing.assert_close(network.value(obs), values)
+    for found in (policy, network.policy(obs)):
         if isinstance(found, Categorical) and isinstance(theirs, Categorical):
             torch.testing.assert_close(found.log_policy, theirs.log_policy.detach())
         elif isinstance(found, Gaussian) and isinstance(theirs, Gaussian):
@@ -42,7 +42,7 @@ def test_the_compiled_network_says_what_the_differentiable_one_says(
 
 
 def test_what_was_said_stays_when_the_network_is_asked_again() -> None:
-    network = ConflictAwarePolicyNetwork(4, 3, None, NetworkParams(hidden=(8,)))
+    network = ActorCritic(4, 3, None, NetworkParams(hidden=(8,)))
     first, second = seen_of(6), seen_of(6)
     value = network.value(first)
     before = value.clone()
@@ -51,19 +51,19 @@ def test_what_was_said_stays_when_the_network_is_asked_again() -> None:
 
 
 def test_a_copy_has_weights_of_its_own_that_compiled_code_reads() -> None:
-    network = ConflictAwarePolicyNetwork(4, 3, None, NetworkParams(hidden=(8,)))
-    copied, seen = deepcopy(network), seen_of(5)
-    torch.testing.assert_close(copied.value(seen), network.value(seen))
+    network = ActorCritic(4, 3, None, NetworkParams(hidden=(8,)))
+    copied, obs = deepcopy(network), seen_of(5)
+    torch.testing.assert_close(copied.value(obs), network.value(obs))
     with torch.no_grad():
         for parameter in copied.parameters():
             parameter.mul_(2.0)
-    assert not torch.allclose(copied.value(seen), network.value(seen))
-    _, value = copied.differentiable(seen, 5, acts=False)
-    torch.testing.assert_close(copied.value(seen), value.detach())
+    assert not torch.allclose(copied.value(obs), network.value(obs))
+    _, value = copied.differentiable(obs, 5, acts=False)
+    torch.testing.assert_close(copied.value(obs), value.detach())
 
 
 def test_a_deviation_at_its_bound_does_not_learn_beyond_it() -> None:
-    network = ConflictAwarePolicyNetwork(4, 2, None, NetworkParams(hidden=(8,)), continuous=True)
+    network = ActorCritic(4, 2, None, NetworkParams(hidden=(8,)), continuous=True)
     assert network.log_std is not None
     with torch.no_grad():
         network.log_std.copy_(torch.tensor([9.0, -1.0]))
@@ -76,7 +76,7 @@ def test_a_deviation_at_its_bound_does_not_learn_beyond_it() -> None:
 
 def test_the_normaliser_merges_moments_and_travels_with_the_weights() -> None:
     rows = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 5.0, 0.0]) + 2.0
-    network = ConflictAwarePolicyNetwork(3, 2, None, NetworkParams(hidden=(8,), normalise=True))
+    network = ActorCritic(3, 2, None, NetworkParams(hidden=(8,), normalise=True))
     assert network.normaliser is not None
     for part in rows.split(300):
         network.observe({"features": part})

@@ -7,18 +7,18 @@ import pytest
 import torch
 
 from headstart.config.params import NetworkParams
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 
 UNBOUNDED = (math.inf, math.inf)
 
 
-def network(map_shape: tuple[int, int, int] | None = None) -> ConflictAwarePolicyNetwork:
+def network(map_shape: tuple[int, int, int] | None = None) -> ActorCritic:
     torch.manual_seed(0)
-    return ConflictAwarePolicyNetwork(3, 2, map_shape, NetworkParams(hidden=(8, 8)), continuous=True)
+    return ActorCritic(3, 2, map_shape, NetworkParams(hidden=(8, 8)), continuous=True)
 
 
-def slopes(subject: ConflictAwarePolicyNetwork, seed: int) -> None:
+def slopes(subject: ActorCritic, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for parameter in subject.parameters():
         parameter.grad = torch.randn(parameter.shape, generator=generator)

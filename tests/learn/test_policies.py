@@ -37,7 +37,7 @@ def test_a_gaussian_agrees_where_every_component_is_near() -> None:
     policy = Gaussian(torch.tensor([[0.0, 0.0], [0.0, 0.2], [3.0, 0.0]]), torch.zeros(2))
     label = torch.tensor([[0.1, -0.1], [0.0, 0.0], [1.0, 0.0]])
     assert policy.agrees(label).tolist() == [True, False, True]  # the world clips 3 to 1
-    torch.testing.assert_close(policy.miss(label), torch.tensor([0.01, 0.02, 2.0]))
+    torch.testing.assert_close(policy.imitation_loss(label), torch.tensor([0.01, 0.02, 2.0]))
 
 
 def test_rows_of_a_policy_are_those_of_its_minibatch() -> None:

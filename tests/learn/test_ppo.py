@@ -7,7 +7,7 @@ from tests.learn.probes import Choice, Constant, Forever, Later, Reach, Signal
 
 from headstart.config.params import NetworkParams
 from headstart.config.schedule import PPOParams
-from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
+from headstart.learn.networks import ActorCritic, tensors
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import Categorical
 from headstart.learn.ppo import Weights, estimate, update
@@ -19,9 +19,9 @@ TORCH_SEED = 0
 
 
 def test_a_masked_action_has_no_probability_and_is_never_drawn() -> None:
-    network = ConflictAwarePolicyNetwork(2, 3, None, NetworkParams(hidden=(8,)))
-    seen = {"features": torch.randn(5000, 2), "mask": torch.tensor([[1, 0, 1]]).expand(5000, 3).to(torch.uint8)}
-    policy = network.policy(seen)
+    network = ActorCritic(2, 3, None, NetworkParams(hidden=(8,)))
+    obs = {"features": torch.randn(5000, 2), "mask": torch.tensor([[1, 0, 1]]).expand(5000, 3).to(torch.uint8)}
+    policy = network.policy(obs)
     assert isinstance(policy, Categorical)
     assert policy.log_policy[:, 1].exp().max() < 1e-20
     drawn = policy.sample(torch.Generator().manual_seed(0))
@@ -37,13 +37,11 @@ def test_actions_are_drawn_with_their_probabilities() -> None:
 # --- probe environments -----------------------------------------------------------------------------------------------
 
 
-def learn(
-    world: World, updates: int, gamma: float = 0.5, learning_rate: float = 1e-2, seed: int = TORCH_SEED
-) -> ConflictAwarePolicyNetwork:
+def learn(world: World, updates: int, gamma: float = 0.5, learning_rate: float = 1e-2, seed: int = TORCH_SEED) -> ActorCritic:
     torch.manual_seed(seed)
     torch.set_num_threads(1)
     continuous = not world.names.actions
-    network = ConflictAwarePolicyNetwork(2, 1 if continuous else 2, None, NetworkParams(hidden=(32,)), continuous)
+    network = ActorCritic(2, 1 if continuous else 2, None, NetworkParams(hidden=(32,)), continuous)
     params = PPOParams(gamma=gamma, gae_lambda=0.9, num_epochs=4, mini_batch_size=64, max_grad_norm_value=10.0)
     generator, optimizer = torch.Generator().manual_seed(seed), Adam(network)
     player = Player(world, seed, generator)
@@ -52,7 +50,7 @@ def learn(
     return network
 
 
-def values(network: ConflictAwarePolicyNetwork, *features: tuple[float, float]) -> list[float]:
+def values(network: ActorCritic, *features: tuple[float, float]) -> list[float]:
     with torch.no_grad():
         found: list[float] = network.value({"features": torch.tensor(features)}).tolist()
     return found
@@ -101,7 +99,7 @@ def test_the_first_minibatch_reproduces_the_log_probabilities_of_the_rollout() -
     rollout = Player(Choice(), 5, generator).play(network, 8)
     once = PPOParams(advantage_normalization=False, num_epochs=1, mini_batch_size=rollout.reward.size)
     rows, _ = estimate(network, rollout, once, None)
-    torch.testing.assert_close(network.policy(rows.seen).log_prob(rows.action), rows.log_prob)
+    torch.testing.assert_close(network.policy(rows.obs).log_prob(rows.action), rows.log_prob)
     metrics = update(network, Adam(network), rollout, once, Weights(1e-3), generator)
     assert abs(metrics["kl_divergence"]) < 1e-6
     assert metrics["clip_fraction"] == 0.0
@@ -110,7 +108,7 @@ def test_the_first_minibatch_reproduces_the_log_probabilities_of_the_rollout() -
 def test_counters_of_a_rollout_are_of_its_own_ticks_whatever_ended_meanwhile() -> None:
     generator = torch.Generator().manual_seed(0)
     world = Later()
-    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    network = ActorCritic(2, 2, None, NetworkParams(hidden=(8,)))
     player = Player(world, 5, generator)
 
     counted = [player.play(network, 3).counted.tolist() for _ in range(4)]
@@ -127,7 +125,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_rate_gives_others() ->
 
 def test_a_frozen_actor_does_not_move_while_the_critic_learns() -> None:
     torch.manual_seed(0)
-    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    network = ActorCritic(2, 2, None, NetworkParams(hidden=(8,)))
     before = {name: value.copy() for name, value in tensors(network).items()}
     generator = torch.Generator().manual_seed(0)
     rollout = Player(Constant(), 0, generator).play(network, 8)
@@ -140,10 +138,10 @@ def test_a_frozen_actor_does_not_move_while_the_critic_learns() -> None:
 
 def test_the_total_is_the_sum_of_its_parts() -> None:
     torch.manual_seed(0)
-    network = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    network = ActorCritic(2, 2, None, NetworkParams(hidden=(8,)))
     generator = torch.Generator().manual_seed(0)
     rollout = Player(Choice(), 0, generator).play(network, 8)
-    reference = ConflictAwarePolicyNetwork(2, 2, None, NetworkParams(hidden=(8,)))
+    reference = ActorCritic(2, 2, None, NetworkParams(hidden=(8,)))
     params = PPOParams(num_epochs=1, mini_batch_size=256, value_loss_coef=0.5)
     weights = Weights(1e-3, entropy_coef=0.1, kl_weight=0.3)
     m = update(network, Adam(network), rollout, params, weights, generator, reference)

@@ -10,7 +10,7 @@ from headstart.learn.anneal import Trainer, Updated, run
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
 
 ARM = arm_of(
-    {"name": "warm", "kind": "critic", "env_steps": ROLLOUT}, ppo(rollouts=6, kl_weight=0.1, bc_weight=0.1, teacher_share=0.5)
+    {"name": "warm", "kind": "critic", "env_steps": ROLLOUT}, ppo(rollouts=6, kl_weight=0.1, bc_weight=0.1, expert_share=0.5)
 )
 
 
@@ -50,8 +50,8 @@ def test_the_hash_sees_every_part_but_what_was_spent() -> None:
     for name, value in kept.items():
         changed = np.array(value)
         changed.reshape(-1).view(np.uint8)[-1:] ^= 1
-        seen = state_sha256(kept | {name: changed}) != state_sha256(kept)
-        assert seen == (not name.startswith("charged.")), name
+        obs = state_sha256(kept | {name: changed}) != state_sha256(kept)
+        assert obs == (not name.startswith("charged.")), name
 
 
 def test_a_rollback_gives_no_step_back() -> None:

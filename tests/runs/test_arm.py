@@ -9,7 +9,7 @@ from headstart.config.params import BCParams, NetworkParams, Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError
 from headstart.core.files import write_record
-from headstart.runs.arm import desk_of, run_arm
+from headstart.runs.arm import run_arm, run_dir_of
 from headstart.runs.arm_seed import begin
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.policy import new_network, save_policy
@@ -37,16 +37,16 @@ def scenario() -> Scenario:
 def test_another_arm_seed_list_stage_code_or_clone_has_another_folder(
     params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = [desk_of(params, scenario, "pretrained", "anneal"), desk_of(params, scenario, "scratch", "anneal")]
-    assert desk_of(params, scenario, "pretrained", "anneal") == folders[0]
-    folders.append(desk_of(params.model_copy(update={"seeds": (7,)}), scenario, "pretrained", "anneal"))
+    folders = [run_dir_of(params, scenario, "pretrained", "anneal"), run_dir_of(params, scenario, "scratch", "anneal")]
+    assert run_dir_of(params, scenario, "pretrained", "anneal") == folders[0]
+    folders.append(run_dir_of(params.model_copy(update={"seeds": (7,)}), scenario, "pretrained", "anneal"))
     clone = Path("models") / scenario.name / "bc"
     clone.mkdir(parents=True)
     (clone / "card.json").write_text("{}")
-    folders.append(desk_of(params, scenario, "pretrained", "anneal"))
+    folders.append(run_dir_of(params, scenario, "pretrained", "anneal"))
     monkeypatch.setattr("headstart.runs.arm.code_sha256", lambda modules: f"other code of {modules}")
-    folders.append(desk_of(params, scenario, "pretrained", "anneal"))
-    folders.append(desk_of(params, scenario, "pretrained", "baseline"))
+    folders.append(run_dir_of(params, scenario, "pretrained", "anneal"))
+    folders.append(run_dir_of(params, scenario, "pretrained", "baseline"))
     assert len(set(folders)) == len(folders)
 
 

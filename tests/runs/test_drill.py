@@ -146,7 +146,7 @@ def test_a_run_that_says_it_went_back_and_did_not_misses(drilled: Drilling, monk
 
 
 def test_a_state_that_is_not_whole_and_is_taken_all_the_same_misses(drilled: Drilling, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drill, "change_a_weight", lambda desk, name: save_state(desk, name, load_state(desk, name)))
+    monkeypatch.setattr(drill, "change_a_weight", lambda run_dir, name: save_state(run_dir, name, load_state(run_dir, name)))
     rows = drilled("nonfinite")
     assert [row.passed for row in rows.values()] == [True, True, False, True]
 
@@ -160,8 +160,8 @@ def test_where_nothing_is_retried_a_stop_is_expected(drilled: Drilling) -> None:
 
 
 def test_a_state_that_was_lost_altogether_misses_and_ends_in_no_error(drilled: Drilling, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(desk: Path, name: str) -> None:
-        raise IntegrityError(f"{desk}: expected {name}")
+    def lost(run_dir: Path, name: str) -> None:
+        raise IntegrityError(f"{run_dir}: expected {name}")
 
     monkeypatch.setattr(guarded_run, "load_state", lost)
     assert not any(row.passed for row in drilled("bc_accuracy").values())

@@ -71,12 +71,12 @@ def trainer(scenario: Scenario, arm: Arm) -> Trainer:
 
 
 def watched(
-    desk: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int], None] = lambda steps: None
+    run_dir: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int], None] = lambda steps: None
 ) -> tuple[GuardedRun, TelemetryWriter]:
     """A run that has not begun, or goes on where the desk says."""
-    progress = load_progress(desk)
-    telemetry = TelemetryWriter(desk / "telemetry", ENVELOPE, keep=progress.telemetry_seq if progress else 0)
-    watch = Watch(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), desk, report)
+    progress = load_progress(run_dir)
+    telemetry = TelemetryWriter(run_dir / "telemetry", ENVELOPE, keep=progress.telemetry_seq if progress else 0)
+    watch = Watch(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), run_dir, report)
     guarded = GuardedRun(trainer(scenario, arm or arm_of()), watch, telemetry)
     if progress:
         try:
@@ -87,15 +87,15 @@ def watched(
     return guarded, telemetry
 
 
-def finish(desk: Path, scenario: Scenario, arm: Arm | None = None) -> GuardedRun:
-    guarded, telemetry = watched(desk, scenario, arm)
+def finish(run_dir: Path, scenario: Scenario, arm: Arm | None = None) -> GuardedRun:
+    guarded, telemetry = watched(run_dir, scenario, arm)
     with telemetry:
         go(guarded)
     return guarded
 
 
-def rollbacks(desk: Path) -> list[RollbackLine]:
-    return [line for line in read_telemetry(desk / "telemetry").records if isinstance(line, RollbackLine)]
+def rollbacks(run_dir: Path) -> list[RollbackLine]:
+    return [line for line in read_telemetry(run_dir / "telemetry").records if isinstance(line, RollbackLine)]
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, change: Plant) -> None:
@@ -138,15 +138,15 @@ def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
 ) -> None:
     plant(monkeypatch, broken(6))
     guarded, telemetry = watched(tmp_path, scenario)
-    seen = []
+    obs = []
     monkeypatch.setattr(
-        "headstart.runs.guarded_run.begin_retry", lambda trainer, *rest: seen.append(state_sha256(state_of(trainer)))
+        "headstart.runs.guarded_run.begin_retry", lambda trainer, *rest: obs.append(state_sha256(state_of(trainer)))
     )
     with telemetry:
         go(guarded)
     (line,) = rollbacks(tmp_path)
     kept = {r.checkpoint_id: r.state_sha256 for r in read_telemetry(tmp_path / "telemetry").records if r.kind == "checkpoint"}
-    assert seen == [kept[line.to_checkpoint_id]]
+    assert obs == [kept[line.to_checkpoint_id]]
 
 
 def test_after_the_last_retry_the_run_stops_with_the_weights_of_its_safe_state(
@@ -170,10 +170,10 @@ def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario
 
 
 def test_rollouts_of_the_teacher_alone_say_nothing_of_the_policys_entropy(tmp_path: Path, scenario: Scenario) -> None:
-    first = {"teacher_share": {"from": 1.0, "to": 0.0, "shape": "step", "over": 0.5}, "blend": "step"}
+    first = {"expert_share": {"from": 1.0, "to": 0.0, "shape": "step", "over": 0.5}, "blend": "step"}
     guarded, telemetry = watched(tmp_path, scenario, arm_of(guardrails={"entropy": {"enabled": True}}, **first))
     player = guarded.trainer.player
-    guarded.trainer.player = Player(player.world, 0, player.generator, lambda seen: np.zeros((8, 2), np.float32), 30)
+    guarded.trainer.player = Player(player.world, 0, player.generator, lambda obs: np.zeros((8, 2), np.float32), 30)
     with telemetry:
         go(guarded)
     readings = [line.values for line in read_telemetry(tmp_path / "telemetry").records if isinstance(line, ReadingLine)]
@@ -186,8 +186,8 @@ def test_rollouts_of_the_teacher_alone_say_nothing_of_the_policys_entropy(tmp_pa
 def test_demonstrations_that_are_not_finite_stop_the_run(tmp_path: Path, scenario: Scenario) -> None:
     clone = Phase.model_validate({"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.01})
     guarded, telemetry = watched(tmp_path, scenario, arm_of().model_copy(update={"phases": (clone, *arm_of().phases)}))
-    seen = {"features": np.zeros((64, len(guarded.trainer.player.world.names.features)), np.float32)}
-    spoilt = demonstrations(seen, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
+    obs = {"features": np.zeros((64, len(guarded.trainer.player.world.names.features)), np.float32)}
+    spoilt = demonstrations(obs, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
     guarded.trainer.demonstrations = spoilt, spoilt
     with telemetry:
         go(guarded)
@@ -262,13 +262,13 @@ class Killed(BaseException):
     """A kill that a test can catch."""
 
 
-def kill(desk: Path, scenario: Scenario, after: int) -> None:
+def kill(run_dir: Path, scenario: Scenario, after: int) -> None:
     """Run until so many updates are done; the log keeps what was written after the last state, and a line that was torn."""
-    guarded, telemetry = watched(desk, scenario, report=_killer(after))
+    guarded, telemetry = watched(run_dir, scenario, report=_killer(after))
     with pytest.raises(Killed):
         go(guarded)
     telemetry._close()
-    with (desk / "telemetry/telemetry-0000.ndjson").open("ab") as log:
+    with (run_dir / "telemetry/telemetry-0000.ndjson").open("ab") as log:
         log.write(b'{"torn')
 
 
@@ -343,9 +343,9 @@ SOME = {"grad_norm": {"enabled": True}, "loss_drift": {"enabled": True}}
 ALL = {name: {"enabled": True, "hits": 2} for name in NOISY}
 
 
-def rehearsed(desk: Path, arm: Arm) -> tuple[list[dict[str, Any]], list[tuple[int, int]], Any]:
+def rehearsed(run_dir: Path, arm: Arm) -> tuple[list[dict[str, Any]], list[tuple[int, int]], Any]:
     """The findings, the rollbacks (from and to, env steps) and the end of the run's own trace in the simulator."""
-    happened = recorded_run(desk / "telemetry")
+    happened = recorded_run(run_dir / "telemetry")
     again = simulate(arm, happened.readings, DESIGN.every, happened.reference, own_reference=True)
     findings = [event.finding.model_dump() for event in again.events if event.finding]
     backs = [(event.env_steps, int(event.checkpoint.split("@")[1])) for event in again.events if event.checkpoint]

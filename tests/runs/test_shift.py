@@ -14,9 +14,9 @@ from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError
 from headstart.dataset.episodes import Header, write_episodes
 from headstart.learn.evaluation import play_episodes
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.visits import visit
-from headstart.runs.expert import teacher_of
+from headstart.runs.expert import expert_of
 from headstart.runs.policy import new_network
 from headstart.runs.shift import APART, dataset_facts, shift_facts
 from headstart.runs.worlds import require_variants, schema_of, variant_of, worlds_of
@@ -43,7 +43,7 @@ def scenario() -> Scenario:
 
 
 @pytest.fixture(scope="module")
-def network(params: Params, scenario: Scenario) -> ConflictAwarePolicyNetwork:
+def network(params: Params, scenario: Scenario) -> ActorCritic:
     torch.set_num_threads(1)
     return new_network(worlds_of(scenario, "exam", 1), params.network, 0)
 
@@ -61,11 +61,11 @@ def data(params: Params, scenario: Scenario, tmp_path_factory: pytest.TempPathFa
         writer_version="test",
     )
     path = tmp_path_factory.mktemp("data") / "train.h5"
-    write_episodes(path, record(world, teacher_of(scenario, world), ids, params.capture, header), header)
+    write_episodes(path, record(world, expert_of(scenario, world), ids, params.capture, header), header)
     return dataset_facts(scenario, path, schema_of(world))
 
 
-def held(data: DataStates, params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork) -> set[str]:
+def held(data: DataStates, params: Params, scenario: Scenario, network: ActorCritic) -> set[str]:
     """Features that hold a verdict: at reset, at the default limits."""
     facts = shift_facts(params, scenario, network)
     assert facts is not None
@@ -74,13 +74,13 @@ def held(data: DataStates, params: Params, scenario: Scenario, network: Conflict
 
 
 def test_exam_worlds_like_those_of_the_data_raise_no_alarm(
-    data: DataStates, params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork
+    data: DataStates, params: Params, scenario: Scenario, network: ActorCritic
 ) -> None:
     assert held(data, params, scenario, network) == set()
 
 
 def test_more_and_faster_people_than_in_the_data_are_noticed_where_they_are_seen(
-    data: DataStates, params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork
+    data: DataStates, params: Params, scenario: Scenario, network: ActorCritic
 ) -> None:
     features = held(data, params, variant_of(scenario, "rush"), network)
 
@@ -96,9 +96,7 @@ def test_the_data_say_how_many_worlds_begin_and_which_situations_they_drew(data:
     assert sum(data.mix.values()) == WORLDS
 
 
-def test_visits_are_the_episodes_that_an_evaluation_plays(
-    params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork
-) -> None:
+def test_visits_are_the_episodes_that_an_evaluation_plays(params: Params, scenario: Scenario, network: ActorCritic) -> None:
     world = worlds_of(scenario, "exam", 16)
 
     visits, played = visit(network, world, 5), play_episodes(network, world, 5, "sampled")
@@ -110,18 +108,16 @@ def test_visits_are_the_episodes_that_an_evaluation_plays(
     np.testing.assert_array_equal(np.flatnonzero(visits.first), np.arange(16))
 
 
-def test_agreement_counts_decisions_in_the_policys_own_states(
-    params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork
-) -> None:
+def test_agreement_counts_decisions_in_the_policys_own_states(params: Params, scenario: Scenario, network: ActorCritic) -> None:
     small = params.model_copy(update={"evaluation": params.evaluation.model_copy(update={"variant_worlds": 16})})
     world = worlds_of(scenario, "exam", 16)
 
     @torch.no_grad()
-    def itself(seen: dict[str, np.ndarray]) -> np.ndarray:
-        return network.policy({key: torch.from_numpy(value) for key, value in seen.items()}).mode().clamp(-1, 1).numpy()
+    def itself(obs: dict[str, np.ndarray]) -> np.ndarray:
+        return network.policy({key: torch.from_numpy(value) for key, value in obs.items()}).mode().clamp(-1, 1).numpy()
 
     same = shift_facts(small, scenario, network, lambda world: itself)
-    other = shift_facts(small, scenario, network, partial(teacher_of, scenario))
+    other = shift_facts(small, scenario, network, partial(expert_of, scenario))
 
     assert same is not None and same.agreement is not None
     assert same.agreement.agreed == same.agreement.decisions == len(visit(network, world, params.evaluation.exam_seed).world)
@@ -129,9 +125,7 @@ def test_agreement_counts_decisions_in_the_policys_own_states(
     assert other.agreement.agreed < other.agreement.decisions
 
 
-def test_every_variant_is_played_in_worlds_of_its_own(
-    params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork
-) -> None:
+def test_every_variant_is_played_in_worlds_of_its_own(params: Params, scenario: Scenario, network: ActorCritic) -> None:
     facts = shift_facts(params, scenario, network)
 
     assert facts is not None
@@ -144,9 +138,7 @@ def test_every_variant_is_played_in_worlds_of_its_own(
     assert params.evaluation.exam_worlds < APART
 
 
-def test_no_worlds_for_variants_is_no_measurement(
-    params: Params, scenario: Scenario, network: ConflictAwarePolicyNetwork
-) -> None:
+def test_no_worlds_for_variants_is_no_measurement(params: Params, scenario: Scenario, network: ActorCritic) -> None:
     none = params.model_copy(update={"evaluation": params.evaluation.model_copy(update={"variant_worlds": 0})})
 
     assert shift_facts(none, scenario, network) is None

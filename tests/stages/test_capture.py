@@ -14,7 +14,7 @@ from headstart.config.params import CaptureParams, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import GateFailed
 from headstart.dataset.episodes import Episodes, Header, concatenate
-from headstart.runs.expert import teacher_of
+from headstart.runs.expert import expert_of
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.stages import capture as capture_stage
 from headstart.stages.capture import record
@@ -42,7 +42,7 @@ def recorded(scenario: Scenario, count: int, skip: int = 0, slip: float = 0.1, *
         writer_version=headstart.__version__,
     )
     params = CaptureParams(seed=SEED, worlds=count, shard_worlds=count, slip=slip, **settings)
-    return record(world, teacher_of(scenario, world), FIRST_WORLD["capture"] + skip + np.arange(count), params, header)
+    return record(world, expert_of(scenario, world), FIRST_WORLD["capture"] + skip + np.arange(count), params, header)
 
 
 def noise_in(episodes: Episodes) -> list[np.ndarray]:

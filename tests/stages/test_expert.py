@@ -10,7 +10,7 @@ from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.scenario import Scenario, Target, load_scenario
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
-from headstart.runs.expert import approved_expert, teacher_of
+from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.expert_training import has_settled
 from headstart.stages.expert import expert
@@ -89,7 +89,7 @@ def test_every_seed_is_trained_and_judged_and_the_best_one_teaches(pole: Scenari
     assert artefact.policy_sha256 in {seed.weights_sha256 for seed in artefact.seeds}
     assert approved_expert(pole) == artefact
     world = worlds_of(pole, "capture", 3)
-    assert teacher_of(pole, world)(world.reset(seed=0)[0]).shape == (3,)
+    assert expert_of(pole, world)(world.reset(seed=0)[0]).shape == (3,)
 
 
 def test_one_that_stagnates_stays_a_draft_and_says_what_to_do(pole: Scenario) -> None:

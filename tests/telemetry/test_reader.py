@@ -105,7 +105,7 @@ def test_the_canonical_hash_is_the_golden_one(tmp_path: Path, write_run: WriteRu
 
     found = canonical_sha256(read_telemetry(tmp_path).records)
 
-    assert found == "d2436e1387f70f25cdfb7c8528a4dc22e1b515f99f2af8703647ed4394c037e9"
+    assert found == "de43a8ff3dfab99e6e35ab47a550846b34c3959a146556192ec39d7ab73c73d7"
 
 
 def test_a_torn_segment_that_is_not_the_last_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:

@@ -38,14 +38,14 @@ class Terminal(io.StringIO):
 
 def test_frames_are_the_start_and_the_moment_after_every_tick() -> None:
     world = town()
-    texts = list(frames(world, lambda seen: world.expert_actions(), seed=1, ticks=127))
+    texts = list(frames(world, lambda obs: world.expert_actions(), seed=1, ticks=127))
     assert [text.split(" of ")[0] for text in texts] == [f"tick {tick}" for tick in range(128)]
 
 
 @pytest.mark.parametrize("ticks", [-1, 128])
 def test_more_ticks_than_an_episode_has_are_refused(ticks: int) -> None:
     with pytest.raises(UsageError, match=f"ticks: expected 0 to 127, got {ticks}"):
-        next(frames(town(), lambda seen: np.zeros(4, int), seed=1, ticks=ticks))
+        next(frames(town(), lambda obs: np.zeros(4, int), seed=1, ticks=ticks))
 
 
 def test_a_file_gets_plain_text_one_frame_after_the_other() -> None:

@@ -17,7 +17,7 @@ ARM = Arm.model_validate(
                 "kind": "ppo",
                 "env_steps": 750,
                 "learning_rate": {"from": 0.001, "to": 0.0001, "shape": "cosine", "over": 0.5},
-                "teacher_share": {"from": 0.8, "to": 0.0},
+                "expert_share": {"from": 0.8, "to": 0.0},
                 "guardrails": {"entropy": {"flag": 0.05}, "kpi_drop": {"enabled": False}},
                 "on_breach": {"next": "stop"},
             },
@@ -38,7 +38,7 @@ def test_the_table_has_a_line_for_each_phase_and_the_budget() -> None:
 
 def test_a_drawing_shows_a_ramp_over_the_env_steps_of_its_phase() -> None:
     share, *_, names = drawing(ARM, width=16).splitlines()
-    assert share == "teacher_share      █▇▆▆▅▄▄▃▂▂▁▁  most 0.8"
+    assert share == "expert_share       █▇▆▆▅▄▄▃▂▂▁▁  most 0.8"
     assert names == "phase          |war|tune"
 
 

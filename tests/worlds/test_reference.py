@@ -28,7 +28,7 @@ def play(pair: Pair, policy: Policy, ticks: int, tampering: bool = False) -> set
     happened = set()
     for tick in range(ticks):
         if tampering and tick % 5 == 4:
-            pair.tamper()
+            pair.hook()
         happened |= {event.kind for outcome in pair.step(policy) for event in outcome.events}
     return happened
 

@@ -54,13 +54,13 @@ def learn() -> None:
     from headstart.config.schedule import Ramp
     from headstart.learn.bc import clone_epoch
     from headstart.learn.demonstrations import Demonstrations
-    from headstart.learn.networks import ConflictAwarePolicyNetwork
+    from headstart.learn.networks import ActorCritic
     from headstart.learn.optimizer import Adam
 
-    seen = {"features": torch.zeros(2, 3), "mask": torch.ones(2, 2, dtype=torch.uint8)}
-    rows = Demonstrations(seen, label=torch.tensor([0, 1]), returns=torch.zeros(2), decides=torch.ones(2))
-    network = ConflictAwarePolicyNetwork(features=3, actions=2, map_shape=None, params=NetworkParams(hidden=(4, 4)))
-    network(seen)
+    obs = {"features": torch.zeros(2, 3), "mask": torch.ones(2, 2, dtype=torch.uint8)}
+    rows = Demonstrations(obs, label=torch.tensor([0, 1]), returns=torch.zeros(2), has_choice=torch.ones(2))
+    network = ActorCritic(features=3, actions=2, map_shape=None, params=NetworkParams(hidden=(4, 4)))
+    network(obs)
     clone_epoch(network, Adam(network), rows, 2, Ramp.model_validate(0.001), 1.0, torch.Generator())
 
 

@@ -104,7 +104,7 @@ def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mod
         render_mode=mode,
     )
     if policy is None:
-        return watched, lambda seen: watched.expert_actions()
+        return watched, lambda obs: watched.expert_actions()
     from headstart.config.params import for_scenario, load_params
     from headstart.learn.evaluation import Acting
     from headstart.runs.policy import load_policy, new_network

@@ -23,9 +23,9 @@ from headstart.core.verdict import (
     Verdict,
     at_least,
     at_most,
+    hold_or_fail,
     judge,
-    nothing,
-    unproven,
+    unmeasured,
 )
 
 
@@ -55,7 +55,7 @@ def head_start_verdict(
 
 def _checks(found: Findings, candidate: ArmRuns, scratch: ArmRuns) -> Iterator[Check]:
     if not found.pairs:
-        yield nothing("pairs", ">=", found.limits.pairs_min, f"{candidate.arm} alone: nothing to compare it with")
+        yield unmeasured("pairs", ">=", found.limits.pairs_min, f"{candidate.arm} alone: nothing to compare it with")
         return
     yield _enough_pairs(found)
     yield _runs_complete(candidate, scratch, found)
@@ -84,16 +84,16 @@ def _runs_complete(candidate: ArmRuns, scratch: ArmRuns, found: Findings) -> Che
         if charge(run, found.target, every).censored and run.budget - run.curve[-1].env_steps > every
     ]
     text = f"runs that stopped before budget and target: {', '.join(stopped) or 'none'}"
-    return at_most("runs-stopped-early", len(stopped), 0, text, otherwise=Outcome.HOLD)
+    return at_most("runs-stopped-early", len(stopped), 0, text, on_miss=Outcome.HOLD)
 
 
 def _guardrails_quiet(candidate: ArmRuns) -> Check:
     """A run that a guardrail stopped fails; one that it froze, or that ended with one open, waits for a person."""
     loud = [run for run in candidate.runs if run.outcome != "PASS"]
     said = "; ".join(f"seed {run.seed} {run.status}: {', '.join(run.reasons)}" for run in loud)
-    otherwise = Outcome.FAIL if any(run.outcome == "FAIL" for run in loud) else Outcome.HOLD
+    on_miss = Outcome.FAIL if any(run.outcome == "FAIL" for run in loud) else Outcome.HOLD
     return at_most(
-        "guardrails", len(loud), 0, f"runs with a guardrail open or broken: {said or 'none'}", len(candidate.runs), otherwise
+        "guardrails", len(loud), 0, f"runs with a guardrail open or broken: {said or 'none'}", len(candidate.runs), on_miss
     )
 
 
@@ -111,7 +111,7 @@ def _evenly_evaluated(candidate: ArmRuns, scratch: ArmRuns) -> Check:
         )
     ]
     text = f"evaluated more often than every {candidate.design.every} env steps: {', '.join(dense) or 'none'}"
-    return at_most("extra-evaluations", len(dense), 0, text, otherwise=Outcome.HOLD)
+    return at_most("extra-evaluations", len(dense), 0, text, on_miss=Outcome.HOLD)
 
 
 def _none_lost(found: Findings) -> Check:
@@ -122,8 +122,8 @@ def _none_lost(found: Findings) -> Check:
         text += f", where {found.scratch.arm} did with {beaten}"
     elif not lost:
         text = f"{found.candidate.arm} reached {found.target.name} with every seed"
-    otherwise = Outcome.FAIL if beaten else Outcome.HOLD
-    return at_most("candidate-censored", len(lost), 0, text, len(found.pairs), otherwise)
+    on_miss = Outcome.FAIL if beaten else Outcome.HOLD
+    return at_most("candidate-censored", len(lost), 0, text, len(found.pairs), on_miss)
 
 
 def _informative_pairs(found: Findings) -> Check:
@@ -136,7 +136,7 @@ def _informative_pairs(found: Findings) -> Check:
 def _ratio_shown(found: Findings) -> Check:
     ratio, limit = found.online, found.limits.ratio_max
     if ratio is None:
-        return nothing("ratio-upper", "<=", limit, "no ratio, since a candidate run is censored")
+        return unmeasured("ratio-upper", "<=", limit, "no ratio, since a candidate run is censored")
     least = "at most " if ratio.is_bound else ""
     text = f"{least}{ratio.geometric_mean:.3f} of scratch's steps over {ratio.n} seeds"
     if ratio.upper is None:
@@ -145,7 +145,7 @@ def _ratio_shown(found: Findings) -> Check:
     meets = ratio.is_bound or ratio.geometric_mean <= limit
     if not meets and ratio.upper is None:
         return at_most("ratio", ratio.geometric_mean, limit, text, ratio.n)
-    return at_most("ratio-upper", ratio.upper, limit, text, ratio.n, unproven(meets))
+    return at_most("ratio-upper", ratio.upper, limit, text, ratio.n, hold_or_fail(meets))
 
 
 def _final_quality(found: Findings) -> Iterator[Check]:
@@ -159,7 +159,7 @@ def _final_quality(found: Findings) -> Iterator[Check]:
         -drop,
         _in_words("success", success),
         success.n,
-        unproven(success.mean >= -drop),
+        hold_or_fail(success.mean >= -drop),
     )
     yield at_most(
         "final-harm-difference",
@@ -167,7 +167,7 @@ def _final_quality(found: Findings) -> Iterator[Check]:
         rise,
         _in_words("harm", harm),
         harm.n,
-        unproven(harm.mean <= rise),
+        hold_or_fail(harm.mean <= rise),
     )
 
 

@@ -24,7 +24,7 @@ from headstart.compare.arm_runs import ArmRuns, CloneShift
 from headstart.compare.consequence import VariantDifference
 from headstart.compare.drift import FeatureDrift, MixDrift
 from headstart.compare.shift_findings import ShiftFindings, ShiftLimits, VariantFinding, measure
-from headstart.core.verdict import Check, Outcome, at_least, at_most, nothing
+from headstart.core.verdict import Check, Outcome, at_least, at_most, unmeasured
 
 
 def find_shift(candidate: ArmRuns, scratch: ArmRuns, clone: CloneShift | None, limits: ShiftLimits) -> ShiftFindings:
@@ -36,12 +36,12 @@ def find_shift(candidate: ArmRuns, scratch: ArmRuns, clone: CloneShift | None, l
 def shift_checks(found: ShiftFindings) -> Iterator[Check]:
     """The lines that the findings add to a verdict; warnings add none."""
     if found.missing:
-        yield nothing("shift", "==", "measured", f"distribution shift not measured: {'; '.join(found.missing)}")
+        yield unmeasured("shift", "==", "measured", f"distribution shift not measured: {'; '.join(found.missing)}")
         return
     yield _same_starts(found)
     name, worst = max(found.outside.items(), key=lambda item: item[1], default=("no feature", 0.0))
     text = f"{name} lies beyond the scenario's feature_range in {worst:.2%} of the candidate's rows"
-    yield at_most("shift-outside", worst, found.limits.outside_max, text, otherwise=Outcome.HOLD)
+    yield at_most("shift-outside", worst, found.limits.outside_max, text, on_miss=Outcome.HOLD)
     if found.mix is not None:
         yield from _mix_checks(found.mix, found.limits)
     yield _agreement_check(found)
@@ -55,25 +55,27 @@ def _same_starts(found: ShiftFindings) -> Check:
     moved = [one for one in found.starts if _moved(one, limits) or _unstable(one, limits.psi_hold, limits)]
     worst = ", ".join(f"{one.feature} (D {one.distance:.2f}, PSI {one.psi:.2f})" for one in moved[:3])
     text = f"of {len(found.starts)} features at reset, {len(moved)} differ between data and exam{': ' if moved else ''}{worst}"
-    return at_most("shift-starts", len(moved), 0, text, otherwise=Outcome.HOLD)
+    return at_most("shift-starts", len(moved), 0, text, on_miss=Outcome.HOLD)
 
 
 def _mix_checks(mix: MixDrift, limits: ShiftLimits) -> Iterator[Check]:
     text = f"mix of situations in data and exam: total variation {mix.distance:.3f}"
-    yield at_most("shift-mix", mix.distance, limits.mix_hold, text, otherwise=Outcome.HOLD)
+    yield at_most("shift-mix", mix.distance, limits.mix_hold, text, on_miss=Outcome.HOLD)
     asked = {kind: mix.data[kind] for kind, share in mix.exam.items() if share > 0}
     rarest = min(asked, key=lambda kind: asked[kind])
     text = f"situation {rarest} of the exam has {asked[rarest]:.1%} of the data"
-    yield at_least("shift-mix-share", asked[rarest], limits.mix_share_min, text, otherwise=Outcome.HOLD)
+    yield at_least("shift-mix-share", asked[rarest], limits.mix_share_min, text, on_miss=Outcome.HOLD)
 
 
 def _agreement_check(found: ShiftFindings) -> Check:
     limit = found.limits.agreement_drop_max
     if found.clone_agreement is None or found.heldout_accuracy is None:
-        return nothing("shift-agreement", "<=", limit, "the clone's agreement with the expert on its own states was not measured")
+        return unmeasured(
+            "shift-agreement", "<=", limit, "the clone's agreement with the expert on its own states was not measured"
+        )
     drop = found.heldout_accuracy - found.clone_agreement
     text = f"the clone agrees with the expert in {found.heldout_accuracy:.3f} of held-out decisions, in {found.clone_agreement:.3f} of its own"
-    return at_most("shift-agreement", drop, limit, text, otherwise=Outcome.HOLD)
+    return at_most("shift-agreement", drop, limit, text, on_miss=Outcome.HOLD)
 
 
 def _kept(found: ShiftFindings, variant: VariantFinding, other: str, difference: VariantDifference) -> Check:

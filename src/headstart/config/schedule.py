@@ -93,7 +93,7 @@ class Phase(Record):
     env_steps: int | None = Field(default=None, ge=1)  # of the others
     learning_rate: Ramp
     entropy_coef: Ramp = Ramp.model_validate(0.01)
-    teacher_share: Ramp = Ramp.model_validate(0)  # of the env steps: driven by the expert, masked out of the surrogate loss
+    expert_share: Ramp = Ramp.model_validate(0)  # of the env steps: driven by the expert, masked out of the surrogate loss
     blend: Literal["prefix", "agent_episode", "step"] = "agent_episode"  # which steps those are
     labels: Literal["driven", "all"] = "driven"  # the steps whose expert's choice is imitated: those it drove, or all (DAgger)
     bc_weight: Ramp = Ramp.model_validate(0)  # of the loss on demonstrations inside the updates of a ppo phase
@@ -107,7 +107,7 @@ class Phase(Record):
         wanted, other = ("epochs", "env_steps") if self.kind == "bc" else ("env_steps", "epochs")
         if getattr(self, wanted) is None or getattr(self, other) is not None:
             raise ValueError(f"phase {self.name!r} of kind {self.kind} is measured in {wanted}, and in nothing else")
-        for name in ("learning_rate", "entropy_coef", "teacher_share", "bc_weight", "kl_weight"):
+        for name in ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "kl_weight"):
             ramp = getattr(self, name)
             if ramp.lowest < 0:
                 raise ValueError(f"phase {self.name!r}: {name} cannot be negative, got {ramp.lowest}")
@@ -159,4 +159,4 @@ class Arm(Record):
     @property
     def needs_demonstrations(self) -> bool:
         """Whether any phase clones, is reminded of the expert, or lets it drive."""
-        return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.teacher_share.highest > 0 for phase in self.phases)
+        return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.expert_share.highest > 0 for phase in self.phases)

@@ -51,7 +51,7 @@ class Check(Record):
     passed: bool
     text: str  # what was measured, and on a failure what came and where
     n: int | None = None  # how many episodes, steps or pairs stand behind `measured`
-    otherwise: Outcome = Outcome.FAIL  # what a check that did not pass means
+    on_miss: Outcome = Outcome.FAIL  # what a check that did not pass means
 
 
 class Reason(Record):
@@ -100,9 +100,9 @@ def judge(
     """The verdict that follows from `checks`; every one that did not pass becomes a reason."""
     lines = list(checks)
     if not lines:
-        lines.append(nothing("evidence", ">", 0, "nothing was measured"))
+        lines.append(unmeasured("evidence", ">", 0, "nothing was measured"))
     if synthetic:
-        lines.append(nothing("synthetic", "==", False, "made from invented data, so it proves nothing"))
+        lines.append(unmeasured("synthetic", "==", False, "made from invented data, so it proves nothing"))
     reasons = tuple(reason_of(line) for line in lines if not line.passed)
     return Verdict(
         subject=subject,
@@ -140,7 +140,7 @@ def reason_of(check: Check) -> Reason:
         threshold=check.threshold,
         direction=check.direction,
         n=check.n,
-        outcome=Outcome.HOLD if missing else check.otherwise,
+        outcome=Outcome.HOLD if missing else check.on_miss,
     )
 
 
@@ -150,7 +150,7 @@ def at_least(
     threshold: float,
     text: str,
     n: int | None = None,
-    otherwise: Outcome = Outcome.FAIL,
+    on_miss: Outcome = Outcome.FAIL,
 ) -> Check:
     """Passes if measured ≥ threshold; NaN, infinity and None do not."""
     value = finite(measured)
@@ -163,7 +163,7 @@ def at_least(
         passed=passed,
         text=text,
         n=n,
-        otherwise=otherwise,
+        on_miss=on_miss,
     )
 
 
@@ -173,7 +173,7 @@ def at_most(
     threshold: float,
     text: str,
     n: int | None = None,
-    otherwise: Outcome = Outcome.FAIL,
+    on_miss: Outcome = Outcome.FAIL,
 ) -> Check:
     """Passes if measured ≤ threshold; NaN, infinity and None do not."""
     value = finite(measured)
@@ -186,7 +186,7 @@ def at_most(
         passed=passed,
         text=text,
         n=n,
-        otherwise=otherwise,
+        on_miss=on_miss,
     )
 
 
@@ -196,7 +196,7 @@ def equal(name: str, measured: Value, threshold: Value, text: str) -> Check:
     return Check(name=name, measured=measured, direction="==", threshold=threshold, passed=passed, text=text)
 
 
-def nothing(name: str, direction: Direction, threshold: Value, text: str) -> Check:
+def unmeasured(name: str, direction: Direction, threshold: Value, text: str) -> Check:
     """A check whose measurement is missing: never passes, a HOLD."""
     return Check(
         name=name,
@@ -205,11 +205,11 @@ def nothing(name: str, direction: Direction, threshold: Value, text: str) -> Che
         threshold=threshold,
         passed=False,
         text=text,
-        otherwise=Outcome.HOLD,
+        on_miss=Outcome.HOLD,
     )
 
 
-def unproven(estimate_holds: bool) -> Outcome:
+def hold_or_fail(estimate_holds: bool) -> Outcome:
     """What a bound that misses its threshold means: HOLD where only certainty is lacking, FAIL where the
     estimate misses too.
     """

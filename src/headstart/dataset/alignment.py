@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from headstart.core.arrays import Array
-from headstart.core.verdict import Check, Outcome, at_most, nothing
+from headstart.core.verdict import Check, Outcome, at_most, unmeasured
 from headstart.dataset.facts import Dataset
 
 SAMPLE = 256  # episodes, evenly spread
@@ -38,7 +38,7 @@ def observation_repeats(data: Dataset) -> Check:
     """
     edges = _edges(data)
     if edges is None:
-        return nothing("observation-repeats", "<=", HALF, UNMEASURED)
+        return unmeasured("observation-repeats", "<=", HALF, UNMEASURED)
     end = float(np.mean(edges.final == 0)) - edges.still
     start = float(np.mean(edges.first == 0)) - edges.still
     text = (
@@ -52,7 +52,7 @@ def observation_leaps(data: Dataset) -> Check:
     """Share of episodes with a leap at an edge. Some worlds may truly start or end so: a person looks."""
     edges = _edges(data)
     if edges is None:
-        return nothing("observation-leaps", "<=", HALF, UNMEASURED)
+        return unmeasured("observation-leaps", "<=", HALF, UNMEASURED)
     end = float(np.mean(np.minimum(edges.last, edges.final) > LEAP * np.maximum(edges.largest, edges.first)))
     inner = np.maximum.reduce([edges.largest, edges.last, edges.final])
     start = float(np.mean(edges.first > LEAP * inner))

@@ -12,7 +12,7 @@ import numpy as np
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.statistics import wilson_lower
-from headstart.core.verdict import Check, at_least, at_most, nothing, unproven
+from headstart.core.verdict import Check, at_least, at_most, hold_or_fail, unmeasured
 from headstart.dataset.facts import Dataset
 from headstart.dataset.quality import forbidden, repeats_earlier
 
@@ -110,7 +110,7 @@ def success_rate(data: Dataset) -> Check:
     k = n - int(failed.sum())
     text = f"{k} of {n} worlds succeed; one-sided 95 % lower bound"
     holds = k / n >= data.limits.success_min
-    return at_least("success-rate", wilson_lower(k, n), data.limits.success_min, text, n, unproven(holds))
+    return at_least("success-rate", wilson_lower(k, n), data.limits.success_min, text, n, hold_or_fail(holds))
 
 
 def action_coverage(data: Dataset) -> Check | None:
@@ -141,7 +141,7 @@ def majority_action(data: Dataset) -> Check:
     labels = data.episodes.expert_action[_decisions(data)]
     limit = data.limits.majority_share_max
     if not len(labels):
-        return nothing("majority-action", "<=", limit, "no step leaves a choice")
+        return unmeasured("majority-action", "<=", limit, "no step leaves a choice")
     cells = labels if labels.ndim == 1 else np.round(labels, 2)
     counts = np.unique(cells, axis=0, return_counts=True)[1]
     share = float(counts.max()) / len(labels)

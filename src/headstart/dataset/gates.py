@@ -9,7 +9,7 @@ from headstart.core.verdict import (
     at_least,
     at_most,
     equal,
-    nothing,
+    unmeasured,
 )
 from headstart.dataset import alignment, contents
 from headstart.dataset.episodes import Episodes
@@ -50,8 +50,8 @@ def dataset_gates(episodes: Episodes, schema: ObservationSchema, facts: DatasetF
         data = Dataset(episodes, schema, limits, rows_of(episodes))
         checks += [check for gate in CONTENT_GATES if (check := gate(data)) is not None]
     else:
-        unmeasured = "not measured: the structure is broken"
-        checks += [nothing(gate_name(gate), "==", None, unmeasured) for gate in CONTENT_GATES]
+        why = "not measured: the structure is broken"
+        checks += [unmeasured(gate_name(gate), "==", None, why) for gate in CONTENT_GATES]
     return checks + list(_provenance(episodes, facts, limits))
 
 
@@ -64,7 +64,7 @@ def _provenance(episodes: Episodes, facts: DatasetFacts, limits: DatasetLimits) 
     """Where the data come from, that they can be reproduced, and that training will not see its own exam."""
     yield equal("expert-approved", facts.expert_approved, True, "the expert's verdict is a PASS")
     if facts.expert_sha256 is None:
-        yield nothing("expert-hash", "==", None, "the expert's own hash is not known")
+        yield unmeasured("expert-hash", "==", None, "the expert's own hash is not known")
     else:
         text = "the recorded policy is the expert"
         yield equal("expert-hash", facts.recorded_expert_sha256, facts.expert_sha256, text)
@@ -78,7 +78,7 @@ def _provenance(episodes: Episodes, facts: DatasetFacts, limits: DatasetLimits) 
 
 def _seeds(episodes: Episodes, facts: DatasetFacts) -> Check:
     if facts.requested_seeds is None:
-        return nothing("seeds", "==", None, "the requested seeds are not known")
+        return unmeasured("seeds", "==", None, "the requested seeds are not known")
     wanted, found = set(facts.requested_seeds), set(np.unique(episodes.table.seed).tolist())
     missing, extra = sorted(wanted - found), sorted(found - wanted)
     return at_most("seeds", len(missing) + len(extra), 0, f"seeds missing {missing}, not asked for {extra}")
@@ -88,7 +88,7 @@ def _split(episodes: Episodes, facts: DatasetFacts) -> Iterator[Check]:
     table, heldout = episodes.table, facts.heldout
     if heldout is None or heldout.shape != table.world.shape or heldout.shape != table.seed.shape:
         got = "none" if heldout is None else f"{list(heldout.shape)}"
-        yield nothing("split-leak", "<=", 0, f"expected a split with a flag per episode, got {got}")
+        yield unmeasured("split-leak", "<=", 0, f"expected a split with a flag per episode, got {got}")
         return
     worlds = list(zip(table.seed.tolist(), table.world.tolist(), strict=True))
     held = {world for world, out in zip(worlds, heldout.tolist(), strict=True) if out}

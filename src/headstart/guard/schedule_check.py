@@ -55,7 +55,7 @@ def _demonstrations(arm: Arm) -> Iterator[Problem]:
         where = f"phases.{phase.name}"
         if phase.kind == "bc":
             yield Problem("error", f"{where}.kind", "a bc phase needs demonstrations: start: bc, got random")
-        for name in ("teacher_share", "bc_weight"):
+        for name in ("expert_share", "bc_weight"):
             if getattr(phase, name).highest > 0:
                 yield Problem("error", f"{where}.{name}", "needs demonstrations: start: bc, got random")
         if phase.kl_weight.highest > 0:
@@ -78,7 +78,7 @@ def _ending(arm: Arm) -> Iterator[Problem]:
     if last.kind != "ppo":
         yield Problem("hold", f"{where}.kind", f"expected the last phase to be ppo, got {last.kind}")
         return
-    for name in ("teacher_share", "bc_weight"):
+    for name in ("expert_share", "bc_weight"):
         if (end := getattr(last, name).at(1.0)) > 0:
             yield Problem("hold", f"{where}.{name}", f"expected 0 at the end of the schedule, got {end:g}")
     if (end := last.kl_weight.at(1.0)) > 0:
@@ -89,7 +89,7 @@ def _effects(arm: Arm) -> Iterator[Problem]:
     """Settings that change nothing, and a phase that learns nothing."""
     for phase in arm.phases:
         where = f"phases.{phase.name}"
-        unused = {"bc": ("teacher_share", "kl_weight"), "critic": ("kl_weight", "bc_weight"), "ppo": ()}[phase.kind]
+        unused = {"bc": ("expert_share", "kl_weight"), "critic": ("kl_weight", "bc_weight"), "ppo": ()}[phase.kind]
         for name in unused:
             if getattr(phase, name).highest > 0:
                 yield Problem("warn", f"{where}.{name}", f"has no effect in a {phase.kind} phase")
@@ -100,7 +100,7 @@ def _effects(arm: Arm) -> Iterator[Problem]:
 def _jumps(arm: Arm) -> Iterator[Problem]:
     """Shares and weights between neighbours; a bc phase clones anew, so what follows it may begin anywhere."""
     for before, now in pairwise(arm.phases):
-        names = {("ppo", "ppo"): ("teacher_share", "bc_weight")}.get((before.kind, now.kind), ("teacher_share",))
+        names = {("ppo", "ppo"): ("expert_share", "bc_weight")}.get((before.kind, now.kind), ("expert_share",))
         if "bc" in (before.kind, now.kind):
             continue
         for name in names:

@@ -17,7 +17,7 @@ from headstart.core.errors import UsageError
 from headstart.learn.bc import Epoch, clone_epoch, judge
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.evaluation import play_in_modes
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Metrics, Weights, update
 from headstart.learn.rollout import Player, Rollout
@@ -89,13 +89,13 @@ class Trainer:
     arm: Arm
     design: EvaluationParams
     seed: int
-    network: ConflictAwarePolicyNetwork
+    network: ActorCritic
     optimizer: Adam
     generator: torch.Generator
     player: Player
     evaluation: World
     modes: tuple[Mode, ...]  # in which it is evaluated
-    reference: ConflictAwarePolicyNetwork | None  # the BC policy, which the KL term holds on to
+    reference: ActorCritic | None  # the BC policy, which the KL term holds on to
     demonstrations: tuple[Demonstrations, Demonstrations] | None  # train, held out
     at: Position = field(default_factory=Position)
     learning_rate_factor: float = 1.0  # of a retry
@@ -133,7 +133,7 @@ class Trainer:
             phase.entropy_coef.at(progress),
             phase.kl_weight.at(progress) * self.kl_factor,
             phase.bc_weight.at(progress),
-            phase.teacher_share.at(progress),
+            phase.expert_share.at(progress),
             actor_frozen=phase.kind == "critic",
         )
 
@@ -146,21 +146,21 @@ class Trainer:
 
 
 def trainer_of(
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     arm: Arm,
     training: World,
     evaluation: World,
     design: EvaluationParams,
     seed: int,
     demonstrations: tuple[Demonstrations, Demonstrations] | None = None,
-    teacher: Act | None = None,
+    expert: Act | None = None,
     episode_ticks: int = 0,
     modes: tuple[Mode, ...] = MODES,
 ) -> Trainer:
     """A run that has not begun; `network` holds the weights it starts from and, in the end, those it learned.
 
     An arm that starts from a clone keeps a frozen copy of it as the reference. `demonstrations` (train, held out) serve bc phases and
-    `bc_weight`; `teacher`, whose episodes last `episode_ticks`, serves `teacher_share`.
+    `bc_weight`; `teacher`, whose episodes last `episode_ticks`, serves `expert_share`.
     """
     generator = torch.Generator().manual_seed(seed)
     return Trainer(
@@ -170,7 +170,7 @@ def trainer_of(
         network=network,
         optimizer=Adam(network),
         generator=generator,
-        player=Player(training, seed, generator, teacher, episode_ticks),
+        player=Player(training, seed, generator, expert, episode_ticks),
         evaluation=evaluation,
         modes=modes,
         reference=frozen(network) if arm.start == "bc" else None,
@@ -207,13 +207,13 @@ def learn(trainer: Trainer) -> Updated:
     at, arm, phase, weights = trainer.at, trainer.arm, trainer.phase, trainer.weights
     trainer.player.world.weigh({name: ramp.at(trainer.progress) for name, ramp in phase.reward.items()})
     every_step = phase.labels == "all" and weights.bc_weight > 0  # whom nobody imitates nobody asks
-    rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.teacher_share, phase.blend, every_step)
+    rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.expert_share, phase.blend, every_step)
     recorded = trainer.demonstrations[0] if trainer.demonstrations else None
     metrics = update(
         trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded
     )
     if trainer.reference is None and not metrics["nonfinite"]:
-        trainer.network.observe(rollout.seen)  # a clone keeps the normaliser that it was taught with
+        trainer.network.observe(rollout.obs)  # a clone keeps the normaliser that it was taught with
     at.env_steps, at.updates = at.env_steps + rollout.reward.size, at.updates + 1
     return Updated(at.updates, at.env_steps, metrics, weights, rollout)
 
@@ -244,6 +244,6 @@ def evaluate(trainer: Trainer) -> Evaluated:
     return Evaluated(trainer.at.env_steps, played)
 
 
-def frozen(network: ConflictAwarePolicyNetwork) -> ConflictAwarePolicyNetwork:
+def frozen(network: ActorCritic) -> ActorCritic:
     """A copy that nothing trains."""
     return deepcopy(network).requires_grad_(False)

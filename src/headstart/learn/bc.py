@@ -21,7 +21,7 @@ from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.minibatches import Batch, learn, minibatches, plan_of
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import NEAR, Categorical
 
@@ -83,12 +83,12 @@ class Epoch:
     stops: bool  # early
 
 
-def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
+def fit(network: ActorCritic, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
     """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest.
 
     Its normaliser is fitted to the training rows first. A Gaussian policy learns its mean here; its deviation is set in the end.
     """
-    network.observe(train.seen)
+    network.observe(train.obs)
     generator = torch.Generator().manual_seed(params.seed)
     optimizer = Adam(network, eps=1e-8, weight_decay=params.weight_decay)
     decay = Ramp.model_validate({"from": params.learning_rate, "to": 0})
@@ -111,7 +111,7 @@ def fit(network: ConflictAwarePolicyNetwork, train: Demonstrations, heldout: Dem
 
 
 def clone_epoch(
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     optimizer: Adam,
     train: Demonstrations,
     batch_size: int,
@@ -126,15 +126,15 @@ def clone_epoch(
     rows, nothing = len(train.label), torch.zeros(len(train.label))
     count = minibatches(rows, batch_size, epochs=1)
     batch = Batch(
-        seen=network.normalised(train.seen),
+        obs=network.normalised(train.obs),
         action=train.label,
         log_prob=nothing,
         advantage=nothing,
         returns=train.returns,
         value=nothing,
-        decides=nothing,  # none for PPO
+        has_choice=nothing,  # none for PPO
         label=train.label,
-        imitated=train.decides,
+        imitated=train.has_choice,
     )
     plan = plan_of(network, batch_size, Coefficients(clip=0.2, entropy=0.0, kl=0.0, imitation=1.0), value_coef=value_coef)
     rates = np.array([learning_rate.at(number / count) for number in range(count)])
@@ -146,19 +146,19 @@ def clone_epoch(
 
 
 @torch.no_grad()
-def judge(network: ConflictAwarePolicyNetwork, data: Demonstrations, rows: int = 16_384) -> Judgement:
+def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Judgement:
     """Predict recorded steps, `rows` at a time."""
     loss, right, value = 0.0, 0.0, []
     pairs: list[Array] = []
     for index in torch.arange(len(data.label)).split(rows):
         batch = data.rows(index)
-        policy, values = network(batch.seen)
-        loss += float(batch.decides @ policy.miss(batch.label))
-        right += float((batch.decides * policy.agrees(batch.label)).sum())
+        policy, values = network(batch.obs)
+        loss += float(batch.has_choice @ policy.imitation_loss(batch.label))
+        right += float((batch.has_choice * policy.agrees(batch.label)).sum())
         if isinstance(policy, Categorical):
             pairs.append(_pairs(policy, batch))
         value.append(values.numpy())
-    decisions = max(1.0, float(data.decides.sum()))
+    decisions = max(1.0, float(data.has_choice.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
     return Judgement(
         loss / decisions,
@@ -173,12 +173,12 @@ def judge(network: ConflictAwarePolicyNetwork, data: Demonstrations, rows: int =
 def _pairs(policy: Categorical, batch: Demonstrations) -> Array:
     """[K, K] times that the expert chose one action where the policy finds another likeliest; decision rows."""
     actions = policy.log_policy.shape[1]
-    pairs = (batch.label * actions + policy.mode())[batch.decides > 0]
+    pairs = (batch.label * actions + policy.mode())[batch.has_choice > 0]
     return np.asarray(torch.bincount(pairs, minlength=actions * actions).reshape(actions, actions).numpy())
 
 
 def _constant_accuracy(data: Demonstrations) -> float:
-    labels = data.label[data.decides > 0]
+    labels = data.label[data.has_choice > 0]
     if len(labels) == 0:
         return 0.0
     if labels.ndim == 1:

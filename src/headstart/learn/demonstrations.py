@@ -14,24 +14,24 @@ from headstart.worlds.api import Observations
 class Demonstrations:
     """B recorded steps, resident in memory."""
 
-    seen: dict[str, Tensor]  # [B, …]
+    obs: dict[str, Tensor]  # [B, …]
     label: Tensor  # [B] i64 or [B, D] f32, what the expert would do
     returns: Tensor  # [B] f32, discounted, to the end of the episode
-    decides: Tensor  # [B] f32, 1 where more than one action is allowed
+    has_choice: Tensor  # [B] f32, 1 where more than one action is allowed
 
     def rows(self, index: Tensor) -> "Demonstrations":
         """The rows of a minibatch."""
         return Demonstrations(
-            {key: value.index_select(0, index) for key, value in self.seen.items()},
+            {key: value.index_select(0, index) for key, value in self.obs.items()},
             self.label.index_select(0, index),
             self.returns.index_select(0, index),
-            self.decides.index_select(0, index),
+            self.has_choice.index_select(0, index),
         )
 
 
-def demonstrations(seen: Observations, label: Array, reward: Array, length: Array, gamma: float) -> Demonstrations:
+def demonstrations(obs: Observations, label: Array, reward: Array, length: Array, gamma: float) -> Demonstrations:
     """Tensors of recorded steps. `length` [E] tiles the steps into episodes, in order."""
-    tensors = {key: torch.from_numpy(value) for key, value in seen.items()}
+    tensors = {key: torch.from_numpy(value) for key, value in obs.items()}
     returns = torch.from_numpy(discounted_returns(reward, length, gamma))
     return Demonstrations(tensors, torch.from_numpy(label), returns, decision_rows(tensors))
 
@@ -48,8 +48,8 @@ def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
     return np.asarray(padded[row, column], np.float32)
 
 
-def decision_rows(seen: dict[str, Tensor]) -> Tensor:
+def decision_rows(obs: dict[str, Tensor]) -> Tensor:
     """[B] f32: 1 where there is a choice, which a mask with a single action denies."""
-    if "mask" not in seen:
-        return torch.ones(len(seen["features"]))
-    return (seen["mask"].sum(dim=-1) > 1).float()
+    if "mask" not in obs:
+        return torch.ones(len(obs["features"]))
+    return (obs["mask"].sum(dim=-1) > 1).float()

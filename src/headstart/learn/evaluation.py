@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 
 from headstart.core.arrays import Array, Mode
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.policies import Policy
 from headstart.worlds.api import Observations, Played, World, play
 
@@ -15,24 +15,24 @@ class Acting:
 
     policy: Policy  # of the rows that were last asked about
 
-    def __init__(self, network: ConflictAwarePolicyNetwork, seed: int, mode: Mode) -> None:
+    def __init__(self, network: ActorCritic, seed: int, mode: Mode) -> None:
         self.network, self.mode = network, mode
         self.generator = torch.Generator().manual_seed(seed)
 
     @torch.no_grad()
-    def __call__(self, seen: Observations) -> Array:
+    def __call__(self, obs: Observations) -> Array:
         """Actions [N] i64 or [N, D] f32."""
-        self.policy = self.network.policy({key: torch.from_numpy(value) for key, value in seen.items()})
+        self.policy = self.network.policy({key: torch.from_numpy(value) for key, value in obs.items()})
         action = self.policy.sample(self.generator) if self.mode == "sampled" else self.policy.mode()
         chosen: Array = action.numpy()
         return chosen
 
 
-def play_episodes(network: ConflictAwarePolicyNetwork, world: World, seed: int, mode: Mode) -> Played:
+def play_episodes(network: ActorCritic, world: World, seed: int, mode: Mode) -> Played:
     """Play one whole episode in every world of `world` with `network`; both random streams depend on `seed` alone."""
     return play(world, Acting(network, seed, mode), seed)
 
 
-def play_in_modes(network: ConflictAwarePolicyNetwork, world: World, seed: int, modes: Iterable[Mode]) -> dict[Mode, Played]:
+def play_in_modes(network: ActorCritic, world: World, seed: int, modes: Iterable[Mode]) -> dict[Mode, Played]:
     """The same episodes once for each way of choosing actions."""
     return {mode: play_episodes(network, world, seed, mode) for mode in modes}

@@ -44,7 +44,7 @@ class Terms(NamedTuple):
     right: Tensor  # share of labels that the policy agrees with
 
 
-def shares(counts: Tensor) -> Tensor:
+def normalised(counts: Tensor) -> Tensor:
     """What each of B rows counts for in a mean over those that count; nothing where none does."""
     return counts / counts.sum().clamp_min(1.0)
 
@@ -73,7 +73,7 @@ def policy_terms(policy: Policy, acted: Acted, imitated: Imitated, clip: float) 
         divergence=mean(ratio - 1.0 - log_ratio),
         clipped=mean(((ratio - 1.0).abs() > clip).float()),
         kl=nothing if acted.reference is None else mean(here.kl(acted.reference)),  # type: ignore[arg-type]  # both are of one kind
-        imitation=(imitated.weight * policy.miss(imitated.label)).sum(),
+        imitation=(imitated.weight * policy.imitation_loss(imitated.label)).sum(),
         right=(imitated.weight * policy.agrees(imitated.label)).sum(),
     )
 

@@ -13,8 +13,8 @@ from headstart.learn.compiled import minibatches as compiled
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG, Plan
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.loss import Acted, Imitated, Terms, policy_terms, shares, standardised, value_loss
-from headstart.learn.networks import LOG_STD_RANGE, ConflictAwarePolicyNetwork
+from headstart.learn.loss import Acted, Imitated, Terms, normalised, policy_terms, standardised, value_loss
+from headstart.learn.networks import LOG_STD_RANGE, ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import NEAR, Gaussian, Policy
 
@@ -25,13 +25,13 @@ NEVER = math.inf
 class Batch:
     """N rows, flat, ready to be shuffled."""
 
-    seen: dict[str, Tensor]  # [N, …], normalised
+    obs: dict[str, Tensor]  # [N, …], normalised
     action: Tensor  # [N] i64, or [N, D]
     log_prob: Tensor  # [N]
     advantage: Tensor  # [N]
     returns: Tensor  # [N], advantage + value: the target of the critic
     value: Tensor  # [N], before the update
-    decides: Tensor  # [N] f32, 1 where the learner chose among more than one action: elsewhere there is no policy to learn
+    has_choice: Tensor  # [N] f32, 1 where the learner chose among more than one action: elsewhere there is no policy to learn
     reference: Policy | None = None  # what the reference policy says of the same rows
     label: Tensor | None = None  # as `action`: the expert's choice
     imitated: Tensor | None = None  # [N] f32, 1 where that is imitated
@@ -40,7 +40,7 @@ class Batch:
         return len(self.action)
 
 
-def plan_of(network: ConflictAwarePolicyNetwork, size: int, coef: Coefficients, **changes: Any) -> Plan:
+def plan_of(network: ActorCritic, size: int, coef: Coefficients, **changes: Any) -> Plan:
     """What does not change between minibatches of `size` rows; `changes` are fields of Plan."""
     usual = Plan(
         size=size,
@@ -60,12 +60,12 @@ def plan_of(network: ConflictAwarePolicyNetwork, size: int, coef: Coefficients, 
         log_std_high=LOG_STD_RANGE[1],
     )
     planned = usual._replace(**changes)
-    reals: dict[str, Any] = {name: float(getattr(planned, name)) for name, kind in Plan.__annotations__.items() if kind is float}
-    return planned._replace(**reals)  # given a whole number, it would be compiled again
+    floats: dict[str, Any] = {name: float(getattr(planned, name)) for name, kind in Plan.__annotations__.items() if kind is float}
+    return planned._replace(**floats)  # given a whole number, it would be compiled again
 
 
 def learn(
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     optimizer: Adam,
     batch: Batch,
     recorded: Demonstrations | None,
@@ -100,16 +100,16 @@ def minibatches(rows: int, size: int, epochs: int) -> int:
 
 def _rows(batch: Batch) -> compiled.Rows:
     """The batch for compiled code; what is not there has no rows."""
-    features, action = batch.seen["features"].contiguous().numpy(), batch.action.numpy()
+    features, action = batch.obs["features"].contiguous().numpy(), batch.action.numpy()
     return compiled.Rows(
         features=features,
-        mask=_mask(batch.seen),
+        mask=_mask(batch.obs),
         action=action,
         log_prob=batch.log_prob.numpy(),
         advantage=batch.advantage.numpy(),
         returns=batch.returns.numpy(),
         value=batch.value.numpy(),
-        decides=batch.decides.numpy(),
+        has_choice=batch.has_choice.numpy(),
         reference=_output(batch.reference),
         reference_log_std=batch.reference.log_std.numpy() if isinstance(batch.reference, Gaussian) else np.zeros(0, np.float32),
         label=action[:0] if batch.label is None else batch.label.numpy(),
@@ -120,15 +120,15 @@ def _rows(batch: Batch) -> compiled.Rows:
 def _recorded(batch: Batch, recorded: Demonstrations | None) -> compiled.Recorded:
     if recorded is None:
         rows = _rows(batch)
-        return compiled.Recorded(rows.features[:0], rows.mask[:0], rows.action[:0], rows.decides[:0])
-    features, label = recorded.seen["features"].contiguous().numpy(), recorded.label.numpy()
-    return compiled.Recorded(features, _mask(recorded.seen), label, recorded.decides.numpy())
+        return compiled.Recorded(rows.features[:0], rows.mask[:0], rows.action[:0], rows.has_choice[:0])
+    features, label = recorded.obs["features"].contiguous().numpy(), recorded.label.numpy()
+    return compiled.Recorded(features, _mask(recorded.obs), label, recorded.has_choice.numpy())
 
 
-def _mask(seen: dict[str, Tensor]) -> Array:
-    if "mask" in seen:
-        return np.ascontiguousarray(seen["mask"].numpy())
-    return np.zeros((len(seen["features"]), 0), np.uint8)
+def _mask(obs: dict[str, Tensor]) -> Array:
+    if "mask" in obs:
+        return np.ascontiguousarray(obs["mask"].numpy())
+    return np.zeros((len(obs["features"]), 0), np.uint8)
 
 
 def _output(policy: Policy | None) -> Array:
@@ -139,7 +139,7 @@ def _output(policy: Policy | None) -> Array:
 
 
 def _by_autograd(
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     optimizer: Adam,
     batch: Batch,
     recorded: Demonstrations | None,
@@ -161,7 +161,7 @@ def _by_autograd(
 
 
 def _step(
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     optimizer: Adam,
     batch: Batch,
     rows: Tensor,
@@ -170,24 +170,24 @@ def _step(
     plan: Plan,
     acts: bool,
 ) -> list[float]:
-    seen = {name: values[rows] for name, values in batch.seen.items()}
+    obs = {name: values[rows] for name, values in batch.obs.items()}
     if recorded is not None:
-        seen = {name: torch.cat([values, recorded.seen[name]]) for name, values in seen.items()}
+        obs = {name: torch.cat([values, recorded.obs[name]]) for name, values in obs.items()}
     advantage = batch.advantage[rows]
     spread = float(advantage.std(correction=0))
     network.zero_grad()
-    policy, value = network.differentiable(seen, len(rows), acts)
+    policy, value = network.differentiable(obs, len(rows), acts)
     lost = value_loss(value, batch.returns[rows], batch.value[rows], plan.value_clip)
     total, terms, labels = plan.value_coef * lost, Terms(*[torch.zeros(())] * len(Terms._fields)), 0.0
     if policy is not None:
-        weight = shares(batch.decides[rows])
+        weight = normalised(batch.has_choice[rows])
         if plan.normalises:
             advantage = standardised(advantage, weight)
         reference = None if batch.reference is None else batch.reference.rows(rows)
         acted = Acted(batch.action[rows], batch.log_prob[rows], advantage, weight, reference)
         label, counts = imitated_rows(batch, rows, recorded)
         labels = float(counts.sum())
-        terms = policy_terms(policy, acted, Imitated(label, shares(counts)), plan.coef.clip)
+        terms = policy_terms(policy, acted, Imitated(label, normalised(counts)), plan.coef.clip)
         coef = plan.coef
         total = total + terms.surrogate - coef.entropy * terms.entropy + coef.kl * terms.kl + coef.imitation * terms.imitation
     total.backward()
@@ -207,4 +207,4 @@ def imitated_rows(batch: Batch, rows: Tensor, recorded: Demonstrations | None) -
         label, counts = batch.label[rows], batch.imitated[rows]
     if recorded is None:
         return label, counts
-    return torch.cat([label, recorded.label]), torch.cat([counts, recorded.decides])
+    return torch.cat([label, recorded.label]), torch.cat([counts, recorded.has_choice])

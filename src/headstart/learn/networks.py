@@ -48,7 +48,7 @@ class MLP(nn.Sequential):
         return MLP(*(deepcopy(module, memo) for module in self))
 
 
-class ConflictAwarePolicyNetwork(nn.Module):
+class ActorCritic(nn.Module):
     """Separate actor and critic over features [B, F] and, where the world has one, an egocentric map [B, C, G, G] u8.
 
     The actor is a categorical policy over K actions, masked to those that are allowed, or, with `continuous`, a Gaussian one over D = `actions`
@@ -73,20 +73,20 @@ class ConflictAwarePolicyNetwork(nn.Module):
         self.critic = _mlp(inputs, params, 1, last_gain=1.0)
 
     @torch.no_grad()
-    def forward(self, seen: Mapping[str, Tensor]) -> tuple[Policy, Tensor]:
+    def forward(self, obs: Mapping[str, Tensor]) -> tuple[Policy, Tensor]:
         """π(· | o) and V(o) of B observations, which are normalised once for both."""
-        read = self._read(self.normalised(seen))
-        return self._policy(read, seen), torch.from_numpy(self.critic.outputs(read)[:, 0])
+        read = self._read(self.normalised(obs))
+        return self._policy(read, obs), torch.from_numpy(self.critic.outputs(read)[:, 0])
 
     @torch.no_grad()
-    def policy(self, seen: Mapping[str, Tensor]) -> Policy:
+    def policy(self, obs: Mapping[str, Tensor]) -> Policy:
         """π(· | o) of B observations; FORBIDDEN is the logit of what the mask rules out."""
-        return self._policy(self._read(self.normalised(seen)), seen)
+        return self._policy(self._read(self.normalised(obs)), obs)
 
     @torch.no_grad()
-    def value(self, seen: Mapping[str, Tensor], normalised: bool = False) -> Tensor:
+    def value(self, obs: Mapping[str, Tensor], normalised: bool = False) -> Tensor:
         """V(o) [B]; `normalised` says that the features are so already."""
-        read = self._read(seen if normalised else self.normalised(seen))
+        read = self._read(obs if normalised else self.normalised(obs))
         return torch.from_numpy(self.critic.outputs(read)[:, 0])
 
     def differentiable(self, normalised: Mapping[str, Tensor], valued: int, acts: bool) -> tuple[Policy | None, Tensor]:
@@ -104,25 +104,25 @@ class ConflictAwarePolicyNetwork(nn.Module):
             return Gaussian(output, self.log_std.clamp(*LOG_STD_RANGE)), value
         return Categorical(torch.log_softmax(torch.where(normalised["mask"].bool(), output, FORBIDDEN), dim=-1)), value
 
-    def normalised(self, seen: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def normalised(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The same observations with normalised features: once for many passes."""
-        return dict(seen) if self.normaliser is None else {**seen, "features": self.normaliser(seen["features"])}
+        return dict(obs) if self.normaliser is None else {**obs, "features": self.normaliser(obs["features"])}
 
-    def _policy(self, read: Tensor, seen: Mapping[str, Tensor]) -> Policy:
+    def _policy(self, read: Tensor, obs: Mapping[str, Tensor]) -> Policy:
         output = self.actor.outputs(read)
         if self.log_std is not None:
             return Gaussian(torch.from_numpy(output), self.log_std.detach().clamp(*LOG_STD_RANGE))
-        return Categorical(torch.from_numpy(masked_log_softmax(output, seen["mask"].contiguous().numpy())))
+        return Categorical(torch.from_numpy(masked_log_softmax(output, obs["mask"].contiguous().numpy())))
 
     def _read(self, normalised: Mapping[str, Tensor]) -> Tensor:
         if self.encoder is None:
             return normalised["features"]
         return torch.cat([normalised["features"], self.encoder(normalised["map"].float() / 255.0)], dim=-1)
 
-    def observe(self, seen: Mapping[str, Tensor]) -> None:
+    def observe(self, obs: Mapping[str, Tensor]) -> None:
         """Move the normaliser towards these observations; without one, nothing."""
         if self.normaliser is not None:
-            self.normaliser.observe(seen["features"])
+            self.normaliser.observe(obs["features"])
 
     @torch.no_grad()
     def set_std(self, std: float) -> None:

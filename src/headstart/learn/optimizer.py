@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from headstart.core.arrays import Array
 from headstart.learn.compiled.minibatches import Layers, step_of_adam
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 
 PPO_EPS = 1e-5  # of the PPO literature
 NO_SIZES = np.zeros(0, np.int64)
@@ -23,7 +23,7 @@ Part = tuple[Layers, list[nn.Parameter]]
 class Adam:
     """Moments of a network's parameters, and how many steps its critic and its policy have made."""
 
-    def __init__(self, network: ConflictAwarePolicyNetwork, eps: float = PPO_EPS, weight_decay: float = 0.0) -> None:
+    def __init__(self, network: ActorCritic, eps: float = PPO_EPS, weight_decay: float = 0.0) -> None:
         self.eps, self.weight_decay = eps, weight_decay
         self.learning_rate = 0.0  # of the last step
         self.steps = np.zeros(2, np.int64)  # of critic and policy
@@ -32,7 +32,7 @@ class Adam:
         self.deviation = _moments(torch.zeros(0) if network.log_std is None else network.log_std)
         self.encoder = [_moments(parameter) for parameter in network.encoder.parameters()] if network.encoder else []
 
-    def gather(self, network: ConflictAwarePolicyNetwork, acts: bool) -> tuple[float, float]:
+    def gather(self, network: ActorCritic, acts: bool) -> tuple[float, float]:
         """Collect the gradients that torch left in the network; returns the norms of critic and policy, 0 of one that does not act."""
         parts = self._parts(network, acts)
         for of, parameters in (pair for part in parts for pair in part):
@@ -44,7 +44,7 @@ class Adam:
 
     def step(
         self,
-        network: ConflictAwarePolicyNetwork,
+        network: ActorCritic,
         learning_rate: float,
         norms: Sequence[float],
         bounds: Sequence[float],
@@ -68,7 +68,7 @@ class Adam:
         for name, of in self._named():
             of.first[:], of.second[:] = state[f"{name}.first"], state[f"{name}.second"]
 
-    def _parts(self, network: ConflictAwarePolicyNetwork, acts: bool) -> tuple[list[Part], list[Part]]:
+    def _parts(self, network: ActorCritic, acts: bool) -> tuple[list[Part], list[Part]]:
         """Moments with the parameters that they are of: of the critic, and of the policy unless it rests."""
         critic: list[Part] = [(self.critic, list(network.critic.parameters()))]
         if not acts:

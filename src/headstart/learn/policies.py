@@ -46,7 +46,7 @@ class Categorical:
         """The likeliest action: [B] i64."""
         return self.log_policy.argmax(dim=-1)
 
-    def miss(self, label: Tensor) -> Tensor:
+    def imitation_loss(self, label: Tensor) -> Tensor:
         """How far from an expert's actions [B]: cross-entropy, [B] nats."""
         return -self.log_prob(label)
 
@@ -89,7 +89,7 @@ class Gaussian:
         """The mean: [B, D]."""
         return self.mean
 
-    def miss(self, label: Tensor) -> Tensor:
+    def imitation_loss(self, label: Tensor) -> Tensor:
         """How far from an expert's actions [B, D]: mean squared distance, the likelihood with the deviation held fixed; [B]."""
         return (self.mean - label).square().mean(dim=-1)
 

@@ -20,9 +20,9 @@ from headstart.learn.advantage import explained_variance, gae
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG
 from headstart.learn.demonstrations import Demonstrations, decision_rows
-from headstart.learn.loss import shares
+from headstart.learn.loss import normalised
 from headstart.learn.minibatches import NEVER, Batch, learn, minibatches, plan_of
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.rollout import Rollout
 
@@ -37,18 +37,18 @@ class Weights:
     entropy_coef: float = 0.0
     kl_weight: float = 0.0
     bc_weight: float = 0.0
-    teacher_share: float = 0.0
+    expert_share: float = 0.0
     actor_frozen: bool = False
 
 
 def update(
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     optimizer: Adam,
     rollout: Rollout,
     params: PPOParams,
     weights: Weights,
     generator: torch.Generator,
-    reference: ConflictAwarePolicyNetwork | None = None,
+    reference: ActorCritic | None = None,
     demonstrations: Demonstrations | None = None,
 ) -> Metrics:
     """Several epochs of shuffled minibatches over one rollout; returns metrics averaged over rows.
@@ -57,12 +57,12 @@ def update(
     """
     batch, metrics = estimate(network, rollout, params, reference if weights.kl_weight > 0 else None)
     if reference is not None:
-        metrics["kl_to_reference"] = distance(network, reference, rollout, batch.decides)
+        metrics["kl_to_reference"] = distance(network, reference, rollout, batch.has_choice)
     if metrics["nonfinite"]:
         return metrics | NOT_LEARNED
     recorded = None
     if demonstrations is not None and weights.bc_weight > 0 and not weights.actor_frozen:
-        recorded = replace(demonstrations, seen=network.normalised(demonstrations.seen))
+        recorded = replace(demonstrations, obs=network.normalised(demonstrations.obs))
     if weights.bc_weight == 0:
         batch.label = batch.imitated = None
     coef = Coefficients(params.clip_param, weights.entropy_coef, weights.kl_weight, weights.bc_weight)
@@ -88,20 +88,20 @@ def update(
 
 
 def estimate(
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     rollout: Rollout,
     params: PPOParams,
-    reference: ConflictAwarePolicyNetwork | None,
+    reference: ActorCritic | None,
 ) -> tuple[Batch, Metrics]:
     """Values, advantages and returns of a rollout, flattened to B = T·N rows."""
     ticks, rows = rollout.reward.shape
-    seen = {key: value.flatten(0, 1) for key, value in rollout.seen.items()}
-    normalised = network.normalised(seen)
+    obs = {key: value.flatten(0, 1) for key, value in rollout.obs.items()}
+    normalised = network.normalised(obs)
     with torch.no_grad():
         value = network.value(normalised, normalised=True).reshape(ticks, rows)
         last_value = network.value(rollout.last_seen).numpy()
         final_value = _final_values(network, rollout)
-        reference_policy = reference.policy(seen) if reference else None
+        reference_policy = reference.policy(obs) if reference else None
     advantage = gae(
         rollout.reward,
         value.numpy(),
@@ -113,13 +113,13 @@ def estimate(
         params.gae_lambda,
     )
     returns = advantage + value.numpy()
-    action, decides = rollout.action.flatten(0, 1), decision_rows(seen)
-    imitated, label = (None, None) if rollout.label is None else (decides, rollout.label.flatten(0, 1))
+    action, has_choice = rollout.action.flatten(0, 1), decision_rows(obs)
+    imitated, label = (None, None) if rollout.label is None else (has_choice, rollout.label.flatten(0, 1))
     if rollout.driven is not None:
         driven = rollout.driven.flatten().float()
         if rollout.label is None:
-            imitated, label = decides * driven, action
-        decides = decides * (1.0 - driven)
+            imitated, label = has_choice * driven, action
+        has_choice = has_choice * (1.0 - driven)
     batch = Batch(
         normalised,
         action,
@@ -127,54 +127,54 @@ def estimate(
         torch.from_numpy(advantage).flatten(),
         torch.from_numpy(returns).flatten(),
         value.flatten(),
-        decides,
+        has_choice,
         reference_policy,
         label,
         imitated,
     )
     return batch, {
         # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
-        "entropy": -float((rollout.log_prob.flatten() * batch.decides).sum() / batch.decides.sum().clamp_min(1.0)),
+        "entropy": -float((rollout.log_prob.flatten() * batch.has_choice).sum() / batch.has_choice.sum().clamp_min(1.0)),
         "adv_mean": float(advantage.mean()),
         "adv_std": float(advantage.std()),
         "explained_variance": explained_variance(value.numpy(), returns),
         "reward_advantage_corr": _correlation(rollout.reward, advantage),
-        "teacher_steps": float(rollout.driven.sum()) if rollout.driven is not None else 0.0,
+        "expert_steps": float(rollout.driven.sum()) if rollout.driven is not None else 0.0,
         "nonfinite": float(_nonfinite(rollout) + np.size(returns) - np.isfinite(returns).sum()),
     }
 
 
-def _final_values(network: ConflictAwarePolicyNetwork, rollout: Rollout) -> np.ndarray:
+def _final_values(network: ActorCritic, rollout: Rollout) -> np.ndarray:
     """V of the observation in which a truncated episode ended, where one did, [T, N]; 0 elsewhere."""
     found = np.zeros(rollout.reward.shape, np.float32)
     if rollout.final:
         ticks = np.concatenate([np.full(len(ended), t) for t, ended, _ in rollout.final])
         ended = np.concatenate([ended for _, ended, _ in rollout.final])
-        seen = {key: torch.cat([last[key] for _, _, last in rollout.final]) for key in rollout.final[0][2]}
-        found[ticks, ended] = network.value(seen).numpy()
+        obs = {key: torch.cat([last[key] for _, _, last in rollout.final]) for key in rollout.final[0][2]}
+        found[ticks, ended] = network.value(obs).numpy()
     return found
 
 
 def _nonfinite(rollout: Rollout) -> int:
     """Numbers among observations, rewards and log-probabilities that are not finite."""
-    read = (rollout.seen["features"], torch.from_numpy(rollout.reward), rollout.log_prob)
+    read = (rollout.obs["features"], torch.from_numpy(rollout.reward), rollout.log_prob)
     suspect = [x for x in read if not torch.isfinite(x.sum())]  # a sum is quicker than a look at every number
     return sum(int((~torch.isfinite(x)).sum()) for x in suspect)
 
 
 @torch.no_grad()
 def distance(
-    network: ConflictAwarePolicyNetwork,
-    reference: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
+    reference: ActorCritic,
     rollout: Rollout,
-    decides: Tensor,
+    has_choice: Tensor,
     rows: int = 2048,
 ) -> float:
     """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has gone from what it was taught."""
-    index = torch.arange(0, len(decides), max(1, len(decides) // rows))
-    seen = {key: value.flatten(0, 1).index_select(0, index) for key, value in rollout.seen.items()}
-    kl = network.policy(seen).kl(reference.policy(seen))  # type: ignore[arg-type]  # both are of one kind
-    return float(shares(decides[index]) @ kl)
+    index = torch.arange(0, len(has_choice), max(1, len(has_choice) // rows))
+    obs = {key: value.flatten(0, 1).index_select(0, index) for key, value in rollout.obs.items()}
+    kl = network.policy(obs).kl(reference.policy(obs))  # type: ignore[arg-type]  # both are of one kind
+    return float(normalised(has_choice[index]) @ kl)
 
 
 def _summary(log: dict[str, Array], absent: Sequence[str]) -> Metrics:

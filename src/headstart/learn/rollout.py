@@ -9,7 +9,7 @@ from torch import Tensor
 from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
 from headstart.learn.guide import Blend, Guide
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.worlds.api import Act, Observations, World
 
 
@@ -17,7 +17,7 @@ from headstart.worlds.api import Act, Observations, World
 class Rollout:
     """T steps of N rows; row t holds o_t, the action chosen from it, and what that action brought."""
 
-    seen: dict[str, Tensor]  # "features" [T, N, F], "mask" [T, N, K], "map" [T, N, C, G, G]
+    obs: dict[str, Tensor]  # "features" [T, N, F], "mask" [T, N, K], "map" [T, N, C, G, G]
     action: Tensor  # [T, N] i64, or [T, N, D] f32
     log_prob: Tensor  # [T, N], of the action when it was chosen
     reward: Array  # [T, N] f32
@@ -40,14 +40,14 @@ class Player:
         world: World,
         seed: int,
         generator: torch.Generator,
-        teacher: Act | None = None,
+        expert: Act | None = None,
         episode_ticks: int = 0,
         stagger: bool = True,
     ) -> None:
         """`teacher` can be asked to drive some rows; its episodes last `episode_ticks`."""
-        self.world, self.generator, self.teacher = world, generator, teacher
+        self.world, self.generator, self.expert = world, generator, expert
         self.guide = Guide(world.num_envs, episode_ticks or world.horizon, generator)
-        self._seen, _ = world.reset(seed=seed, options={"stagger": stagger})
+        self._obs, _ = world.reset(seed=seed, options={"stagger": stagger})
 
     def snapshot(self) -> dict[str, Array]:
         """Everything that the next rollout depends on beside the network and the generator."""
@@ -59,24 +59,24 @@ class Player:
     def restore(self, snapshot: dict[str, Array]) -> None:
         """Go back to a snapshot."""
         self.guide.restore(_part(snapshot, "guide."))
-        self._seen = self.world.restore(_part(snapshot, "world."))
+        self._obs = self.world.restore(_part(snapshot, "world."))
 
     @torch.no_grad()
     def play(
         self,
-        network: ConflictAwarePolicyNetwork,
+        network: ActorCritic,
         ticks: int,
-        teacher_share: float = 0.0,
+        expert_share: float = 0.0,
         blend: Blend = "step",
         label_all: bool = False,
     ) -> Rollout:
         """Sample `ticks` steps in every world; the teacher drives a share of them and, with `label_all`, is asked in every one."""
-        rows, teacher = self.world.num_envs, self.teacher
-        if (teacher_share > 0 or label_all) and teacher is None:
-            raise UsageError("expected a teacher, to drive a teacher_share of the steps or to label all of them, got none")
-        self.guide.aim(teacher_share, blend)
-        driven = torch.zeros((ticks, rows), dtype=torch.bool) if teacher_share > 0 else None
-        seen = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._seen.items()}
+        rows, expert = self.world.num_envs, self.expert
+        if (expert_share > 0 or label_all) and expert is None:
+            raise UsageError("expected a teacher, to drive a expert_share of the steps or to label all of them, got none")
+        self.guide.aim(expert_share, blend)
+        driven = torch.zeros((ticks, rows), dtype=torch.bool) if expert_share > 0 else None
+        obs = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._obs.items()}
         discrete = bool(self.world.names.actions)
         shape = (ticks, rows) if discrete else (ticks, rows, len(self.world.names.action_low))
         action = torch.empty(shape, dtype=torch.int64 if discrete else torch.float32)
@@ -88,19 +88,19 @@ class Player:
         final, stats = [], []
         before = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
         for t in range(ticks):
-            for key, value in self._seen.items():
-                seen[key][t] = torch.from_numpy(value)
-            policy = network.policy({key: value[t] for key, value in seen.items()})
+            for key, value in self._obs.items():
+                obs[key][t] = torch.from_numpy(value)
+            policy = network.policy({key: value[t] for key, value in obs.items()})
             action[t] = policy.sample(self.generator)
-            if teacher is not None and (driven is not None or label is not None):
-                wanted = torch.from_numpy(teacher(self._seen))
+            if expert is not None and (driven is not None or label is not None):
+                wanted = torch.from_numpy(expert(self._obs))
                 if label is not None:
                     label[t] = wanted
                 if driven is not None:
                     drives = driven[t] = torch.from_numpy(self.guide.drives())
                     action[t][drives] = wanted[drives]
             log_prob[t] = policy.log_prob(action[t])
-            self._seen, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
+            self._obs, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
             self.guide.advance(terminated[t] | truncated[t])
             reward_terms += info["reward_terms"].sum(axis=0, dtype=np.float64)
             ended = np.flatnonzero(truncated[t])
@@ -111,7 +111,7 @@ class Player:
         ended_stats = np.concatenate(stats) if stats else np.empty((0, self.world.num_agents, len(self.world.names.stats)))
         after = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
         return Rollout(
-            seen,
+            obs,
             action,
             log_prob,
             reward,
@@ -119,7 +119,7 @@ class Player:
             terminated,
             truncated,
             final,
-            as_tensors(self._seen),
+            as_tensors(self._obs),
             ended_stats,
             after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
             driven,
@@ -131,9 +131,9 @@ def _part(snapshot: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {key.removeprefix(prefix): value for key, value in snapshot.items() if key.startswith(prefix)}
 
 
-def as_tensors(seen: Observations) -> dict[str, Tensor]:
+def as_tensors(obs: Observations) -> dict[str, Tensor]:
     """Copies of a world's observation arrays."""
-    return {key: torch.tensor(value) for key, value in seen.items()}
+    return {key: torch.tensor(value) for key, value in obs.items()}
 
 
 def _dtype(array: Array) -> torch.dtype:

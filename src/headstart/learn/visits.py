@@ -11,7 +11,7 @@ import torch
 from headstart.core.arrays import Array
 from headstart.learn.demonstrations import decision_rows
 from headstart.learn.evaluation import Acting
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.worlds.api import Act, Observations, Played, World, play
 
 
@@ -27,7 +27,7 @@ class Visits:
     played: Played
 
 
-def visit(network: ConflictAwarePolicyNetwork, world: World, seed: int, teacher: Act | None = None) -> Visits:
+def visit(network: ActorCritic, world: World, seed: int, expert: Act | None = None) -> Visits:
     """Play one whole episode in every world with actions sampled from the policy, and keep what it saw."""
     features: list[Array] = []
     worlds: list[Array] = []
@@ -35,15 +35,15 @@ def visit(network: ConflictAwarePolicyNetwork, world: World, seed: int, teacher:
 
     acting = Acting(network, seed, "sampled")
 
-    def watch(seen: Observations, playing: Array) -> None:
+    def watch(obs: Observations, playing: Array) -> None:
         nonlocal decisions, agreed
         rows = np.repeat(playing, world.num_agents)
-        features.append(seen["features"][rows])
+        features.append(obs["features"][rows])
         worlds.append(np.flatnonzero(rows) // world.num_agents)
-        counts = decision_rows({key: torch.from_numpy(value) for key, value in seen.items()}) * torch.from_numpy(rows)
+        counts = decision_rows({key: torch.from_numpy(value) for key, value in obs.items()}) * torch.from_numpy(rows)
         decisions += float(counts.sum())
-        if teacher is not None:
-            agreed += float((acting.policy.agrees(torch.from_numpy(teacher(seen))) * counts).sum())
+        if expert is not None:
+            agreed += float((acting.policy.agrees(torch.from_numpy(expert(obs))) * counts).sum())
 
     played = play(world, acting, seed, watch)
     return Visits(
@@ -51,6 +51,6 @@ def visit(network: ConflictAwarePolicyNetwork, world: World, seed: int, teacher:
         world=np.concatenate(worlds),
         first=np.arange(sum(map(len, worlds))) < len(worlds[0]),
         decisions=int(decisions),
-        agreed=None if teacher is None else int(agreed),
+        agreed=None if expert is None else int(agreed),
         played=played,
     )

@@ -35,14 +35,14 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     require_variants(params, scenario)
     cost = used_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
     began = time.monotonic()
-    desk = desk_of(params, scenario, arm, stage)
+    run_dir = run_dir_of(params, scenario, arm, stage)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
-        jobs = [SeedJob(params, scenario, arm, seed, stage, desk / f"seed-{seed}") for seed in params.seeds]
+        jobs = [SeedJob(params, scenario, arm, seed, stage, run_dir / f"seed-{seed}") for seed in params.seeds]
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
         for job in jobs:
-            shutil.copytree(job.desk / POLICY, models_now / job.desk.name)
-            shutil.copytree(job.desk / TELEMETRY, reports_now / TELEMETRY / job.desk.name)
+            shutil.copytree(job.run_dir / POLICY, models_now / job.run_dir.name)
+            shutil.copytree(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
         arm_runs = ArmRuns(
             scenario=scenario.name,
             arm=arm,
@@ -51,7 +51,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
             runs=tuple(runs),
         )
         write_record(models_now / "runs.json", arm_runs)
-    shutil.rmtree(desk)
+    shutil.rmtree(run_dir)
     seconds = time.monotonic() - began
     exams = [run.exam["sampled"] for run in runs]
     guarded = [
@@ -93,7 +93,7 @@ def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
     )
 
 
-def desk_of(params: Params, scenario: Scenario, arm: str, stage: str) -> Path:
+def run_dir_of(params: Params, scenario: Scenario, arm: str, stage: str) -> Path:
     """A folder named by everything that the arm's result depends on, the code that the stage imports included."""
     inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
     code = code_sha256([f"headstart.stages.{stage}"])

@@ -18,7 +18,7 @@ from headstart.learn.evaluation import play_in_modes
 from headstart.runs.arm_telemetry import checkpoint_fields, hardest_target, started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
-from headstart.runs.expert import teacher_of
+from headstart.runs.expert import expert_of
 from headstart.runs.guarded_run import GuardedRun, Watch, go, resume
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report
@@ -34,16 +34,16 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
     """Train, on one thread; `report` is told of env steps done."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    if (job.desk / RESULT).exists():
+    if (job.run_dir / RESULT).exists():
         report(job.params.arms[job.arm].budget)
-        return read_record(job.desk / RESULT, SeedRun)
+        return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
     target = hardest_target(job.scenario)
-    watch = Watch(job.scenario, target, returns, job.desk, report)
-    progress = load_progress(job.desk)
+    watch = Watch(job.scenario, target, returns, job.run_dir, report)
+    progress = load_progress(job.run_dir)
     if progress is None:
-        shutil.rmtree(job.desk, ignore_errors=True)  # a log without a state to go on from
-    with TelemetryWriter(job.desk / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
+        shutil.rmtree(job.run_dir, ignore_errors=True)  # a log without a state to go on from
+    with TelemetryWriter(job.run_dir / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
         guarded = GuardedRun(trainer, watch, telemetry)
         if progress:
             resume(guarded, progress)
@@ -52,7 +52,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             telemetry.write("run_started", **started_fields(job.params, job.scenario, job.arm, target, lineage, trainer))
         go(guarded)
         card = save_policy(
-            job.desk / POLICY,
+            job.run_dir / POLICY,
             trainer.network,
             job.params.network,
             kind="policy",
@@ -64,7 +64,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             lineage=lineage,
         )
         assert card.weights_sha256 is not None
-        telemetry.write("checkpoint", **checkpoint_fields(job.desk / POLICY, card.weights_sha256, telemetry.seq))
+        telemetry.write("checkpoint", **checkpoint_fields(job.run_dir / POLICY, card.weights_sha256, telemetry.seq))
         status = guarded.control.status
         assert status != "running"
         judged, reasons = outcome(guarded.control)
@@ -72,7 +72,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         telemetry.write(
             "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
         )
-    teacher_in = partial(teacher_of, job.scenario) if trainer.arm.start == "bc" else None
+    expert_in = partial(expert_of, job.scenario) if trainer.arm.start == "bc" else None
     result = SeedRun(
         seed=job.seed,
         budget=trainer.arm.budget,
@@ -84,18 +84,18 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         outcome=judged.value,
         reasons=reasons,
         rollbacks=guarded.rollbacks,
-        shift=shift_facts(job.params, job.scenario, trainer.network, teacher_in),
+        shift=shift_facts(job.params, job.scenario, trainer.network, expert_in),
     )
-    write_record(job.desk / RESULT, result)
+    write_record(job.run_dir / RESULT, result)
     return result
 
 
 def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | None]:
     """The trainer at its start, the hashes of what it starts from, and the returns of an untrained policy and of the expert."""
     params, scenario, arm = job.params, job.scenario, job.params.arms[job.arm]
-    see, modes = params.capture.observation, modes_of(scenario)
-    training = worlds_of(scenario, "training", arm.ppo.worlds, see)
-    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
+    observation, modes = params.capture.observation, modes_of(scenario)
+    training = worlds_of(scenario, "training", arm.ppo.worlds, observation)
+    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
     if arm.start == "random":
         network = new_network(training, params.network, job.seed)
         return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, modes=modes), {}, None
@@ -104,13 +104,13 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     if arm.value_start == "fresh":
         network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
     reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
-    demonstrations, teacher, ticks = None, None, 0
+    demonstrations, expert, ticks = None, None, 0
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
         stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
         ticks = stamp.accepted.steps // stamp.accepted.episodes
-        teacher = teacher_of(scenario, training)
-    trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, teacher, ticks, modes)
+        expert = expert_of(scenario, training)
+    trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes)
     returns = (reference.untrained.return_mean, reference.expert.return_mean)
     assert origin.weights_sha256 is not None
     return trainer, {"bc": origin.weights_sha256}, returns

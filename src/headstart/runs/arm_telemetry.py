@@ -23,7 +23,7 @@ from headstart.core.strict_json import sha256_json
 from headstart.guard.control import Control
 from headstart.guard.guardrails import limits
 from headstart.learn.anneal import Evaluated, PhaseBegan, Trainer, Updated
-from headstart.learn.networks import ConflictAwarePolicyNetwork, tensors
+from headstart.learn.networks import ActorCritic, tensors
 from headstart.runs.checkpoint import weights_sha256
 from headstart.runs.progress import KeptState, state_path
 from headstart.worlds.api import Played, World
@@ -93,10 +93,10 @@ def schedule_fields(event: Updated, trainer: Trainer, control: Control, referenc
         "anneal_intensity_flag": "queue_intensity" in flags,
         "anneal_return_flag": "return_drop" in flags,
         "anneal_kl_flag": bool(flags & {"policy_kl", "policy_kl_burst", "reference_kl"}),
-        "teacher_share": weights.teacher_share,
+        "expert_share": weights.expert_share,
         "bc_weight": weights.bc_weight,
         "kl_weight": weights.kl_weight,
-        "teacher_steps": int(m.get("teacher_steps", 0.0)),
+        "expert_steps": int(m.get("expert_steps", 0.0)),
         "loss_bc": m.get("loss_bc"),
         "loss_kl": m.get("loss_kl"),
         "kl_to_reference": m.get("kl_to_reference"),
@@ -161,7 +161,7 @@ def _town_fields(event: Updated, world: World) -> dict[str, Any]:
     """Events among the rows behind the update, and what the agents felt."""
     rollout = event.rollout
     counted = dict(zip(world.names.stats, rollout.counted.tolist(), strict=True))
-    features = rollout.seen["features"]
+    features = rollout.obs["features"]
 
     def feature(name: str) -> Any:
         return features[..., world.names.features.index(name)]
@@ -191,7 +191,7 @@ def _town_fields(event: Updated, world: World) -> dict[str, Any]:
 
 def evaluation_fields(
     event: Evaluated,
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     world: World,
     seed: int,
     curve: list[CurvePoint],
@@ -246,10 +246,10 @@ def conflict_rates(played: Played, world: World) -> dict[str, float]:
     }
 
 
-def state_fields(kept: KeptState, desk: Path, seq: int) -> dict[str, Any]:
+def state_fields(kept: KeptState, run_dir: Path, seq: int) -> dict[str, Any]:
     """`checkpoint`: a whole state that the run can come back to."""
-    path = state_path(desk, kept.id)
-    file = {"name": path.relative_to(desk).as_posix(), "sha256": sha256_file(path), "bytes": kept.bytes}
+    path = state_path(run_dir, kept.id)
+    file = {"name": path.relative_to(run_dir).as_posix(), "sha256": sha256_file(path), "bytes": kept.bytes}
     return {"checkpoint_id": kept.id, "state_sha256": kept.sha256, "files": [file], "safe": False, "telemetry_seq": seq}
 
 

@@ -74,5 +74,5 @@ def _tensors(episodes: Episodes, gamma: float) -> "Demonstrations":
     from headstart.learn.demonstrations import demonstrations  # torch: whoever only counts steps needs none
 
     mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
-    seen = episodes.observation | mask
-    return demonstrations(seen, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
+    obs = episodes.observation | mask
+    return demonstrations(obs, episodes.expert_action, episodes.reward, episodes.table.length, gamma)

@@ -20,7 +20,7 @@ from headstart.guard.drill import FAULTS, faulty_reading, good_reading
 from headstart.guard.guardrails import Guardrail, Reading
 from headstart.guard.traces import REFERENCE
 from headstart.learn.anneal import Trainer, learn, trainer_of
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.state import restore, state_of, state_sha256
 from headstart.runs.arm_telemetry import hardest_target
 from headstart.runs.guarded_run import GuardedRun, Watch, go
@@ -44,7 +44,7 @@ class Ground:
 
     scenario: Scenario
     arm: Arm  # scaled down
-    network: ConflictAwarePolicyNetwork  # every run begins with a copy of it
+    network: ActorCritic  # every run begins with a copy of it
     training: World
     evaluation: World
     scratch: Path
@@ -68,8 +68,10 @@ class Plant:
     rule: Guardrail
     first: int  # from 1
     count: int
-    spoil: Callable[[Path, str], None] | None = None  # what happens to the newest safe state on a desk when the fault comes
-    seen: int = 0
+    spoil: Callable[[Path, str], None] | None = (
+        None  # what happens to the newest safe state in a run's folder when the fault comes
+    )
+    obs: int = 0
     planted: int = 0
     quiet: bool = False  # nothing was open when the fault came
     newest: str | None = None  # the newest safe state at that time
@@ -79,14 +81,14 @@ class Plant:
         calm = good_reading(reading.kind, guarded.reference, reading.env_steps)
         if guarded.trainer.phase is not guarded.trainer.arm.phases[-1] or reading.kind != rule.on:
             return calm
-        self.seen += 1
-        if not self.first <= self.seen < self.first + self.count:
+        self.obs += 1
+        if not self.first <= self.obs < self.first + self.count:
             return calm
         if not self.planted:
             self.quiet = not guarded.control.open and not guarded.rollbacks
             self.newest = next(reversed(guarded.control.safe), None)
             if self.spoil and self.newest:
-                self.spoil(guarded.watch.desk, self.newest)
+                self.spoil(guarded.watch.run_dir, self.newest)
         self.planted += 1
         return faulty_reading(rule, guarded.reference, reading.env_steps)
 
@@ -117,9 +119,9 @@ def ground_of(params: Params, scenario: Scenario, arm: str, names: Sequence[str]
     _require_drillable(params, arm, names)
     torch.set_num_threads(1)
     small = Scenario.model_validate(scenario.model_dump() | {"horizon": min(scenario.horizon, HORIZON)})
-    see = params.capture.observation
-    training = worlds_of(small, "training", WORLDS, see)
-    evaluation = worlds_of(small, "evaluation", EVALUATION_WORLDS, see)
+    observation = params.capture.observation
+    training = worlds_of(small, "training", WORLDS, observation)
+    evaluation = worlds_of(small, "evaluation", EVALUATION_WORLDS, observation)
     clone = MODELS / scenario.name / "bc"
     if clone.is_dir():
         network, text = load_policy(clone, training)[0], f"the clone in {clone}"
@@ -140,7 +142,7 @@ def scaled_down(arm: Arm, rollout: int) -> Arm:
     Nothing is read from a dataset: bc phases are left out, no expert drives, and no demonstration weighs.
     """
     kept = [phase for phase in arm.phases if phase.kind != "bc"]
-    alone = {"teacher_share": Ramp.model_validate(0), "bc_weight": Ramp.model_validate(0)}
+    alone = {"expert_share": Ramp.model_validate(0), "bc_weight": Ramp.model_validate(0)}
     phases = [phase.model_copy(update=alone | {"env_steps": rollout}) for phase in kept]
     phases[-1] = phases[-1].model_copy(update={"env_steps": UPDATES * rollout})
     sizes = {"worlds": WORLDS, "rollout_ticks": TICKS, "num_epochs": 2, "mini_batch_size": max(rollout // 2, 1)}
@@ -172,17 +174,17 @@ def run_broken(
 ) -> Ran:
     """One run with a fault in it, from its beginning to its end."""
     scenario = ground.scenario
-    desk = Path(tempfile.mkdtemp(prefix=f"{rule.name}-", dir=ground.scratch))
+    run_dir = Path(tempfile.mkdtemp(prefix=f"{rule.name}-", dir=ground.scratch))
     envelope = Envelope(
         run_id=f"drill-{seed}", arm="drill", world=scenario.world, scenario=scenario.name, seed=seed, stage="anneal"
     )
-    watch = Watch(scenario, hardest_target(scenario), (0.0, 1.0), desk, lambda steps: None)
-    with TelemetryWriter(desk / "telemetry", envelope) as telemetry:
+    watch = Watch(scenario, hardest_target(scenario), (0.0, 1.0), run_dir, lambda steps: None)
+    with TelemetryWriter(run_dir / "telemetry", envelope) as telemetry:
         guarded = GuardedRun(_trainer(ground, arm, seed), watch, telemetry, reference=_reference())
-        guarded.tamper = plant = Plant(guarded, rule, first, count, spoil)
+        guarded.hook = plant = Plant(guarded, rule, first, count, spoil)
         with suppress(IntegrityError):  # nothing could be gone back to: a drill that missed
             go(guarded)
-    lines = read_telemetry(desk / "telemetry").records
+    lines = read_telemetry(run_dir / "telemetry").records
     ran = Ran(
         plant=plant,
         status=guarded.control.status,
@@ -192,7 +194,7 @@ def run_broken(
         left_with=None if guarded.control.status == "completed" else state_sha256(state_of(guarded.trainer)),
         goes_on=_goes_on(guarded),
     )
-    shutil.rmtree(desk)
+    shutil.rmtree(run_dir)
     return ran
 
 
@@ -225,15 +227,15 @@ def _goes_on(guarded: GuardedRun) -> bool:
     return ends[0] == ends[1] != state_sha256(now)
 
 
-def lose_a_byte(desk: Path, name: str) -> None:
+def lose_a_byte(run_dir: Path, name: str) -> None:
     """A file that is not whole."""
-    path = state_path(desk, name)
+    path = state_path(run_dir, name)
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def change_a_weight(desk: Path, name: str) -> None:
+def change_a_weight(run_dir: Path, name: str) -> None:
     """A file that is whole and not the one that was kept: only its hash can tell."""
-    state = load_state(desk, name)
+    state = load_state(run_dir, name)
     weights = state[next(key for key in sorted(state) if key.startswith("network.") and state[key].dtype == np.float32)]
     weights.flat[0] += 1
-    save_state(desk, name, state)
+    save_state(run_dir, name, state)

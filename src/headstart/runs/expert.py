@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from headstart.learn.evaluation import Acting
 
 
-def teacher_of(scenario: Scenario, world: World) -> Act:
+def expert_of(scenario: Scenario, world: World) -> Act:
     """What the approved expert would do in `world`; a network acts with its likeliest action, within the bounds of the world."""
     if scenario.expert.policy == "scripted":
         return script(world)
@@ -29,12 +29,12 @@ def teacher_of(scenario: Scenario, world: World) -> Act:
     if world.names.actions:
         return network
     low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
-    return lambda seen: network(seen).clip(low, high)
+    return lambda obs: network(obs).clip(low, high)
 
 
 def script(world: World) -> Act:
     """The scripted expert of a world."""
-    return lambda seen: world.expert_actions()
+    return lambda obs: world.expert_actions()
 
 
 def learned(scenario: Scenario, world: World) -> "Acting":

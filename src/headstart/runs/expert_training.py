@@ -63,9 +63,9 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     params, scenario, settings = job.params, job.scenario, job.params.expert
-    see = params.capture.observation
-    training = worlds_of(scenario, "training", job.recipe.ppo.worlds, see)
-    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, see)
+    observation = params.capture.observation
+    training = worlds_of(scenario, "training", job.recipe.ppo.worlds, observation)
+    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
     network = new_network(training, params.network, job.seed)
     wanted = scenario.expert
     gate = Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)

@@ -9,7 +9,7 @@ from headstart.compare.arm_runs import Score
 from headstart.compare.target import require_score
 from headstart.core.record import Record
 from headstart.core.statistics import wilson_lower, wilson_upper
-from headstart.core.verdict import Check, Evidence, Outcome, Subject, Verdict, at_least, at_most, judge, nothing, unproven
+from headstart.core.verdict import Check, Evidence, Outcome, Subject, Verdict, at_least, at_most, hold_or_fail, judge, unmeasured
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def expert_gate(
             success_min,
             f"{k} of {n} episodes succeed; one-sided 95 % lower bound",
             n,
-            unproven(k / n >= success_min),
+            hold_or_fail(k / n >= success_min),
         ),
         at_most(
             "harm",
@@ -72,7 +72,7 @@ def expert_gate(
             harm_max,
             f"{harm} of {n} episodes with harm; one-sided 95 % upper bound",
             n,
-            unproven(harm / n <= harm_max),
+            hold_or_fail(harm / n <= harm_max),
         ),
     ]
     thresholds = {"success_min": success_min, "harm_max": harm_max, "episodes_min": episodes_min}
@@ -110,7 +110,7 @@ def _value_head(metrics: BcMetrics, limit: float) -> Check:
 def _closed_loop(metrics: BcMetrics, limits: BcLimits) -> list[Check]:
     clone, expert = metrics.closed_loop, metrics.expert
     if clone is None or expert is None:
-        return [nothing("closed-loop-success", ">=", None, "the clone or its expert was not run in closed loop")]
+        return [unmeasured("closed-loop-success", ">=", None, "the clone or its expert was not run in closed loop")]
     require_score(clone, "closed loop of the clone")
     require_score(expert, "closed loop of the expert")
     rate, theirs = clone.success / clone.episodes, expert.success / expert.episodes

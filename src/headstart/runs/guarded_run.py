@@ -40,7 +40,7 @@ class Watch:
     scenario: Scenario
     target: Target  # telemetry says when it is met
     returns: tuple[float, float] | None  # of an untrained policy and of the expert; None: only what is not finite is watched
-    desk: Path  # where states and progress are kept
+    run_dir: Path  # where states and progress are kept
     report: Callable[[int], None]  # env steps done
 
 
@@ -67,7 +67,7 @@ class GuardedRun:
     states: dict[str, KeptState] = field(default_factory=dict)
     transitions: int = 0
     rollbacks: int = 0
-    tamper: Callable[[Reading], Reading] = lambda reading: reading  # what a drill makes of a reading before it is judged
+    hook: Callable[[Reading], Reading] = lambda reading: reading  # what a drill makes of a reading before it is judged
     clock: float = field(default_factory=time.monotonic)
 
 
@@ -82,13 +82,13 @@ def go(guarded: GuardedRun) -> None:
 
 def resume(guarded: GuardedRun, progress: Progress) -> None:
     """Stand where an interrupted run last stood."""
-    state = load_state(guarded.watch.desk, progress.latest)
+    state = load_state(guarded.watch.run_dir, progress.latest)
     kept = {state.id: state for state in progress.states}
     restore(guarded.trainer, state, charged=True)
     found = state_sha256(state_of(guarded.trainer))
     if found != kept[progress.latest].sha256:
         raise IntegrityError(
-            f"{guarded.watch.desk}: state {progress.latest}: expected hash {kept[progress.latest].sha256}, found {found}"
+            f"{guarded.watch.run_dir}: state {progress.latest}: expected hash {kept[progress.latest].sha256}, found {found}"
         )
     guarded.control = CONTROL.validate_python(progress.control)
     guarded.reference, guarded.curve = dict(progress.reference), list(progress.curve)
@@ -120,7 +120,7 @@ def _updated(guarded: GuardedRun, event: Updated) -> None:
     values = {
         name: m.get(name) for name in ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")
     }
-    if m["teacher_steps"] == event.rollout.reward.size:
+    if m["expert_steps"] == event.rollout.reward.size:
         values["entropy"] = None  # no row is the policy's own
     guarded.reference |= first_shown(guarded.reference, values)
     _judge(guarded, Reading("update", event.env_steps, values))
@@ -183,7 +183,7 @@ _TAKE: dict[type[Event], Callable[[GuardedRun, Any], None]] = {
 def _judge(guarded: GuardedRun, reading: Reading) -> None:
     if guarded.watch.returns is None:  # nothing was taught that could be forgotten
         reading = Reading(reading.kind, reading.env_steps, {"nonfinite": reading.values.get("nonfinite")})
-    reading = guarded.tamper(reading)
+    reading = guarded.hook(reading)
     guarded.telemetry.write("reading", env_steps=reading.env_steps, check=reading.kind, values=shown(reading))
     guarded.control, decision = rules.judge(guarded.control, guarded.trainer.arm, reading, guarded.reference)
     for finding in decision.findings:
@@ -205,7 +205,7 @@ def go_back(guarded: GuardedRun, targets: Sequence[str]) -> Return:
     for name in targets:
         kept = guarded.states[name]
         try:
-            restore(guarded.trainer, load_state(guarded.watch.desk, name))
+            restore(guarded.trainer, load_state(guarded.watch.run_dir, name))
         except (IntegrityError, InputError) as error:
             skipped.append({"id": name, "reason": str(error)})
             continue
@@ -244,10 +244,10 @@ def _end_phase(guarded: GuardedRun, env_steps: int, outcome: str) -> None:
 def _keep(guarded: GuardedRun, name: str) -> KeptState:
     """Put the whole state on disk, so that the run can come back to it."""
     state = state_of(guarded.trainer)
-    size = save_state(guarded.watch.desk, name, state)
+    size = save_state(guarded.watch.run_dir, name, state)
     kept = KeptState(id=name, sha256=state_sha256(state), env_steps=guarded.trainer.at.env_steps, bytes=size)
     guarded.states[name] = kept
-    guarded.telemetry.write("checkpoint", **say.state_fields(kept, guarded.watch.desk, guarded.telemetry.seq))
+    guarded.telemetry.write("checkpoint", **say.state_fields(kept, guarded.watch.run_dir, guarded.telemetry.seq))
     return kept
 
 
@@ -267,4 +267,4 @@ def _commit(guarded: GuardedRun, latest: str) -> None:
         rollbacks=guarded.rollbacks,
     )
     guarded.telemetry.flush()
-    save_progress(guarded.watch.desk, progress)
+    save_progress(guarded.watch.run_dir, progress)

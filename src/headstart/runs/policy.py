@@ -7,24 +7,24 @@ import torch
 
 from headstart.config.params import NetworkParams
 from headstart.dataset.observation import ObservationSchema
-from headstart.learn.networks import ConflictAwarePolicyNetwork, load_tensors, tensors
+from headstart.learn.networks import ActorCritic, load_tensors, tensors
 from headstart.runs.checkpoint import Card, load_checkpoint, save_checkpoint
 from headstart.runs.worlds import schema_of
 from headstart.worlds.api import World
 
 
-def new_network(world: World, params: NetworkParams, seed: int) -> ConflictAwarePolicyNetwork:
+def new_network(world: World, params: NetworkParams, seed: int) -> ActorCritic:
     """A network of the shape that `world` needs, initialised from `seed` alone."""
     torch.manual_seed(seed)
     return _network(schema_of(world), params)
 
 
-def save_policy(directory: Path, network: ConflictAwarePolicyNetwork, params: NetworkParams, **card: Any) -> Card:
+def save_policy(directory: Path, network: ActorCritic, params: NetworkParams, **card: Any) -> Card:
     """Write a checkpoint; `card` has the fields of Card except for the network's sizes."""
     return save_checkpoint(directory, tensors(network), Card(network=params.model_dump(mode="json"), **card))
 
 
-def load_policy(directory: Path, world: World) -> tuple[ConflictAwarePolicyNetwork, Card]:
+def load_policy(directory: Path, world: World) -> tuple[ActorCritic, Card]:
     """The network of a checkpoint; SchemaMismatch unless it was trained on what `world` shows and takes."""
     arrays, card = load_checkpoint(directory, schema_of(world))
     network = _network(card.observation, NetworkParams.model_validate(card.network))
@@ -32,7 +32,7 @@ def load_policy(directory: Path, world: World) -> tuple[ConflictAwarePolicyNetwo
     return network, card
 
 
-def _network(schema: ObservationSchema, params: NetworkParams) -> ConflictAwarePolicyNetwork:
+def _network(schema: ObservationSchema, params: NetworkParams) -> ActorCritic:
     map_shape = (len(schema.map_channels), schema.map_size, schema.map_size) if schema.map_channels else None
     actions = len(schema.actions) or len(schema.action_low)
-    return ConflictAwarePolicyNetwork(len(schema.features), actions, map_shape, params, continuous=not schema.actions)
+    return ActorCritic(len(schema.features), actions, map_shape, params, continuous=not schema.actions)

@@ -1,8 +1,8 @@
 """How far a run has come (`progress/2`), written beside its states so that a run that was killed goes on where it was.
 
-<desk>/progress.json                 the last state that is whole, and what the run has to remember
-<desk>/states/<id>.safetensors       all arrays of a state
-<desk>/telemetry/                    the log, which may be longer than `progress.json` knows
+<run_dir>/progress.json                 the last state that is whole, and what the run has to remember
+<run_dir>/states/<id>.safetensors       all arrays of a state
+<run_dir>/telemetry/                    the log, which may be longer than `progress.json` knows
 
 progress.json is written last: whatever it names is on disk.
 """
@@ -49,36 +49,36 @@ class Progress(Record):
     rollbacks: Count
 
 
-def save_state(desk: Path, name: str, state: Mapping[str, Array]) -> int:
+def save_state(run_dir: Path, name: str, state: Mapping[str, Array]) -> int:
     """Write the arrays of a state; returns the bytes of its file."""
     arrays = {key: np.asarray(value, order="C") for key, value in sorted(state.items())}  # a scalar stays one
     data = safetensors.numpy.save(arrays)
-    write_bytes(state_path(desk, name), data)
+    write_bytes(state_path(run_dir, name), data)
     return len(data)
 
 
-def load_state(desk: Path, name: str) -> dict[str, Array]:
+def load_state(run_dir: Path, name: str) -> dict[str, Array]:
     """Read them back; IntegrityError for a file that is not whole. The caller compares the hash."""
-    path = state_path(desk, name)
+    path = state_path(run_dir, name)
     try:
         return safetensors.numpy.load(read_bytes(path, MAX_STATE_BYTES))
     except (SafetensorError, KeyError, ValueError) as error:
         raise IntegrityError(f"{path}: expected the arrays of a state: {error}") from None
 
 
-def save_progress(desk: Path, progress: Progress) -> None:
+def save_progress(run_dir: Path, progress: Progress) -> None:
     """Commit to what is on disk, then forget the states that are not named any more."""
-    write_record(desk / PROGRESS, progress)
-    named = {state_path(desk, state.id) for state in progress.states}
-    for path in set((desk / STATES).iterdir()) - named:
+    write_record(run_dir / PROGRESS, progress)
+    named = {state_path(run_dir, state.id) for state in progress.states}
+    for path in set((run_dir / STATES).iterdir()) - named:
         path.unlink()
 
 
-def load_progress(desk: Path) -> Progress | None:
+def load_progress(run_dir: Path) -> Progress | None:
     """What a run left when it was interrupted; None where it has not begun."""
-    return read_record(desk / PROGRESS, Progress) if (desk / PROGRESS).exists() else None
+    return read_record(run_dir / PROGRESS, Progress) if (run_dir / PROGRESS).exists() else None
 
 
-def state_path(desk: Path, name: str) -> Path:
+def state_path(run_dir: Path, name: str) -> Path:
     """Where a state lies."""
-    return desk / STATES / f"{name}.safetensors"
+    return run_dir / STATES / f"{name}.safetensors"

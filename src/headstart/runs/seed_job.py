@@ -16,4 +16,4 @@ class SeedJob:
     arm: str
     seed: int
     stage: str
-    desk: Path  # where the seed works; what is whole is taken from there
+    run_dir: Path  # where the seed works; what is whole is taken from there

@@ -13,7 +13,7 @@ from headstart.core.arrays import Array
 from headstart.dataset.episodes import read_episodes
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.evaluation import play_episodes
-from headstart.learn.networks import ConflictAwarePolicyNetwork
+from headstart.learn.networks import ActorCritic
 from headstart.learn.visits import Visits, visit
 from headstart.runs.worlds import schema_of, score_of, variant_of, worlds_of
 from headstart.worlds.api import Act, World
@@ -25,23 +25,23 @@ APART = 100_000  # exam ids between the first worlds of two variants; the exam's
 def shift_facts(
     params: Params,
     scenario: Scenario,
-    network: ConflictAwarePolicyNetwork,
-    teacher_in: Callable[[World], Act] | None = None,
+    network: ActorCritic,
+    expert_in: Callable[[World], Act] | None = None,
 ) -> ShiftFacts | None:
     """Play `network`, sampled, in exam worlds and in every variant; None where `evaluation.variant_worlds` is 0.
 
     `teacher_in` gives the expert of a world, where one is at hand. Every policy plays the same worlds with the same random stream.
     """
-    fixed, see = params.evaluation, params.capture.observation
+    fixed, observation = params.evaluation, params.capture.observation
     if fixed.variant_worlds == 0:
         return None
-    exam = worlds_of(scenario, "exam", fixed.variant_worlds, see)
-    visits = visit(network, exam, fixed.exam_seed, teacher_in(exam) if teacher_in else None)
+    exam = worlds_of(scenario, "exam", fixed.variant_worlds, observation)
+    visits = visit(network, exam, fixed.exam_seed, expert_in(exam) if expert_in else None)
     names, bounds = exam.names.features, scenario.feature_range
     scores = {}
     for number, name in enumerate(scenario.variants, start=1):
         variant = variant_of(scenario, name)
-        worlds = worlds_of(variant, "exam", fixed.variant_worlds, see, skip=number * APART)
+        worlds = worlds_of(variant, "exam", fixed.variant_worlds, observation, skip=number * APART)
         score = score_of(play_episodes(network, worlds, fixed.exam_seed, "sampled"), worlds, variant)
         scores[name] = VariantScore(scenario_sha256=variant.sha256, score=score)
     return ShiftFacts(
@@ -72,13 +72,13 @@ def dataset_facts(scenario: Scenario, path: Path, schema: ObservationSchema) -> 
 def clone_shift(
     params: Params,
     scenario: Scenario,
-    network: ConflictAwarePolicyNetwork,
+    network: ActorCritic,
     curated: Path,
     heldout_accuracy: float,
-    teacher_in: Callable[[World], Act],
+    expert_in: Callable[[World], Act],
 ) -> CloneShift | None:
     """What `bc_train` leaves beside the clone of the data in `curated`; None where `evaluation.variant_worlds` is 0."""
-    clone = shift_facts(params, scenario, network, teacher_in)
+    clone = shift_facts(params, scenario, network, expert_in)
     if clone is None:
         return None
     schema = schema_of(worlds_of(scenario, "exam", 1, params.capture.observation))

@@ -39,10 +39,10 @@ def require_variants(params: Params, scenario: Scenario) -> None:
 
     Cheap, and to be asked before training: the variants are played when it is over.
     """
-    see = params.capture.observation
+    observation = params.capture.observation
     for name in scenario.variants:
         try:
-            usual, other = (worlds_of(one, "exam", 1, see).names for one in (scenario, variant_of(scenario, name)))
+            usual, other = (worlds_of(one, "exam", 1, observation).names for one in (scenario, variant_of(scenario, name)))
         except HeadstartError as error:
             raise InputError(f"scenarios/{scenario.name}.yaml: variants.{name}: {error}") from error
         if other != usual:

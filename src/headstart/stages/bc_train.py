@@ -21,7 +21,7 @@ from headstart.learn.evaluation import play_episodes, play_in_modes
 from headstart.runs.clone_report import REFERENCE, ActionRow, CloneReport, Reference
 from headstart.runs.clone_telemetry import epoch_fields
 from headstart.runs.demonstrations import read_demonstrations
-from headstart.runs.expert import teacher_of
+from headstart.runs.expert import expert_of
 from headstart.runs.gates import BcLimits, BcMetrics, bc_gate
 from headstart.runs.policy import new_network, save_policy
 from headstart.runs.pool import progress_bar
@@ -64,7 +64,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         judged = judge(network, heldout)
         played = play_in_modes(network, world, settings.seed, MODES)
         closed = {mode: score_of(of, world, scenario) for mode, of in played.items()}
-        expert = score_of(play(world, teacher_of(scenario, world), settings.seed), world, scenario)
+        expert = score_of(play(world, expert_of(scenario, world), settings.seed), world, scenario)
         card = save_policy(
             MODELS / scenario.name / "bc",
             network,
@@ -81,7 +81,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
             MODELS / scenario.name / "bc" / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"])
         )
         shift = clone_shift(
-            params, scenario, network, DATA / scenario.name / "curated", judged.accuracy, partial(teacher_of, scenario)
+            params, scenario, network, DATA / scenario.name / "curated", judged.accuracy, partial(expert_of, scenario)
         )
         if shift is not None:
             write_record(MODELS / scenario.name / "bc" / CLONE_SHIFT, shift)

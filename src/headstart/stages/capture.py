@@ -19,7 +19,7 @@ from headstart.core.closure import code_sha256
 from headstart.core.files import fresh_directory
 from headstart.core.strict_json import sha256_json
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids, write_episodes
-from headstart.runs.expert import approved_expert, teacher_of
+from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.pool import progress_bar
 from headstart.runs.worlds import schema_of, worlds_of
@@ -66,16 +66,16 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, expert: ExpertP
         writer_version=WRITER,
     )
     world_ids = FIRST_WORLD["capture"] + start + np.arange(count)
-    write_episodes(path, record(world, teacher_of(scenario, world), world_ids, settings, header), header)
+    write_episodes(path, record(world, expert_of(scenario, world), world_ids, settings, header), header)
 
 
-def record(world: World, teacher: Act, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
+def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
     """One episode of every world: the teacher chooses, and what is executed deviates now and then, so that it is seen recovering."""
     ticks, rows, names = world.horizon, world.num_envs, world.names
     deviate = deviations(world, world_ids, settings)
-    seen, _ = world.reset(seed=settings.seed)
-    columns: dict[str, Array] = {f"obs/{k}": np.empty((rows, ticks, *v.shape[1:]), v.dtype) for k, v in seen.items()}
-    chosen = teacher(seen)
+    obs, _ = world.reset(seed=settings.seed)
+    columns: dict[str, Array] = {f"obs/{k}": np.empty((rows, ticks, *v.shape[1:]), v.dtype) for k, v in obs.items()}
+    chosen = expert(obs)
     columns |= {name: np.empty((rows, ticks, *chosen.shape[1:]), chosen.dtype) for name in ("action", "expert_action")}
     columns["reward"] = np.empty((rows, ticks), np.float32)
     columns["reward_terms"] = np.empty((rows, ticks, len(names.reward_terms)), np.float32)
@@ -83,11 +83,11 @@ def record(world: World, teacher: Act, world_ids: Array, settings: CaptureParams
     final: list[tuple[Array, int, dict[str, Array]]] = []
     stats, length = np.zeros(0), np.zeros(world.num_worlds, np.int64)  # 0: still going on
     for t in range(ticks):
-        for name, value in seen.items():
+        for name, value in obs.items():
             columns[f"obs/{name}"][:, t] = value
         columns["expert_action"][:, t] = chosen
-        columns["action"][:, t] = deviate(t, seen, chosen)
-        seen, reward, terminated, truncated, info = world.step(columns["action"][:, t])
+        columns["action"][:, t] = deviate(t, obs, chosen)
+        obs, reward, terminated, truncated, info = world.step(columns["action"][:, t])
         columns["reward"][:, t], columns["reward_terms"][:, t] = reward, info["reward_terms"]
         columns["terminated"][:, t], columns["truncated"][:, t] = terminated, truncated
         ended = np.flatnonzero((terminated | truncated) & np.repeat(length == 0, world.num_agents))
@@ -97,7 +97,7 @@ def record(world: World, teacher: Act, world_ids: Array, settings: CaptureParams
         stats[ending], length[ending] = info["stats"][ending], t + 1
         if length.all():
             break
-        chosen = teacher(seen)
+        chosen = expert(obs)
     return _episodes(world, world_ids, settings.seed, columns, np.repeat(length, world.num_agents), final, stats, header)
 
 
@@ -114,12 +114,12 @@ def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Calla
         noise = np.float32(settings.noise) * np.concatenate(
             [g.standard_normal((agents, ticks, len(low)), np.float32) for g in random]
         )
-        return lambda t, seen, chosen: np.clip(chosen + noise[:, t // settings.noise_ticks], low, high)
+        return lambda t, obs, chosen: np.clip(chosen + noise[:, t // settings.noise_ticks], low, high)
     slipping = np.concatenate([g.random((agents, ticks)) for g in random]) < settings.slip  # [N, T]
     preference = np.concatenate([g.random((agents, ticks, len(names.actions))) for g in random])
 
-    def slip(t: int, seen: Observations, chosen: Array) -> Array:
-        other = np.where(seen["mask"] > 0, preference[:, t], -1.0).argmax(axis=1)
+    def slip(t: int, obs: Observations, chosen: Array) -> Array:
+        other = np.where(obs["mask"] > 0, preference[:, t], -1.0).argmax(axis=1)
         return np.where(slipping[:, t], other, chosen)
 
     return slip
@@ -146,7 +146,7 @@ def _episodes(
     start = np.concatenate([[0], last[:-1] + 1])
     row = np.repeat(np.arange(rows), length)[start]
     in_order = np.argsort(np.concatenate([ended * ticks + t for ended, t, _ in final]))
-    final_observation = {name: np.concatenate([seen[name] for _, _, seen in final])[in_order] for name in final[0][2]}
+    final_observation = {name: np.concatenate([obs[name] for _, _, obs in final])[in_order] for name in final[0][2]}
     agents = world.num_agents
     worlds, agent = world_ids[row // agents], row % agents
     life = np.arange(len(row)) - np.searchsorted(row, row)  # an agent that fainted lives again in the same slot

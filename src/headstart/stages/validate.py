@@ -16,7 +16,7 @@ from headstart.dataset.episodes import Episodes, EpisodeTable, concatenate, read
 from headstart.dataset.facts import DatasetFacts, DatasetLimits
 from headstart.dataset.gates import dataset_gates
 from headstart.dataset.manifest import DatasetManifest, require_files
-from headstart.runs.expert import approved_expert, teacher_of
+from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, World
 
@@ -88,7 +88,7 @@ def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int,
         mine = mine[np.lexsort((table.episode[mine], table.agent[mine]))]
         rows = np.concatenate([np.arange(table.start[e], table.start[e] + table.length[e]) for e in mine])
         rows = rows.reshape(world.num_agents, -1)
-        same = _same(world, teacher_of(scenario, world), episodes, rows, int(table.seed[mine[0]]))
+        same = _same(world, expert_of(scenario, world), episodes, rows, int(table.seed[mine[0]]))
         compared += len(mine)
         differing += int((~same[table.agent[mine]]).sum())
     return compared, differing
@@ -102,20 +102,20 @@ def _unbroken(table: EpisodeTable, world: int, agents: int) -> bool:
     return len(ticks) == 1 and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
 
 
-def _same(world: World, teacher: Act, episodes: Episodes, rows: Array, seed: int) -> Array:
+def _same(world: World, expert: Act, episodes: Episodes, rows: Array, seed: int) -> Array:
     """[A] bool: every recorded step of each agent is what the world does again; rows [A, T] index the step columns."""
     same = np.ones(len(rows), bool)
-    seen, _ = world.reset(seed=seed)
+    obs, _ = world.reset(seed=seed)
     for t in range(rows.shape[1]):
         now = rows[:, t]
         for name, column in episodes.observation.items():
-            same &= (seen[name] == column[now]).reshape(len(now), -1).all(axis=1)
+            same &= (obs[name] == column[now]).reshape(len(now), -1).all(axis=1)
         if episodes.action_mask is not None:
-            same &= (seen["mask"] == episodes.action_mask[now]).all(axis=1)
-        choice, recorded = teacher(seen), episodes.expert_action[now]
+            same &= (obs["mask"] == episodes.action_mask[now]).all(axis=1)
+        choice, recorded = expert(obs), episodes.expert_action[now]
         alike = choice == recorded if choice.dtype.kind == "i" else np.abs(choice - recorded) <= ROUNDING
         same &= alike.reshape(len(now), -1).all(axis=1)
-        seen, reward, terminated, truncated, _ = world.step(episodes.action[now])
+        obs, reward, terminated, truncated, _ = world.step(episodes.action[now])
         same &= (reward == episodes.reward[now]) & (terminated == episodes.terminated[now])
         same &= truncated == episodes.truncated[now]
     return same

@@ -96,10 +96,10 @@ class Update(Line):
     anneal_return_flag: bool | None
     anneal_kl_flag: bool | None
     anneal_reference: Sha256 | None  # of the reference policy
-    teacher_share: Share | None
+    expert_share: Share | None
     bc_weight: float | None
     kl_weight: float | None
-    teacher_steps: Count | None  # driven by the expert in this rollout
+    expert_steps: Count | None  # driven by the expert in this rollout
     loss_bc: float | None
     loss_kl: float | None
     kl_to_reference: float | None  # nats, on the learner's states

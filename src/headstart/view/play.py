@@ -20,10 +20,10 @@ def frames(world: World, act: Callable[[Observations], Array], seed: int, ticks:
     """
     if not 0 <= ticks < world.horizon:
         raise UsageError(f"ticks: expected 0 to {world.horizon - 1}, got {ticks}")
-    seen, _ = world.reset(seed=seed)
+    obs, _ = world.reset(seed=seed)
     yield _first(world)
     for _ in range(ticks):
-        seen, *_ = world.step(act(seen))
+        obs, *_ = world.step(act(obs))
         yield _first(world)
 
 

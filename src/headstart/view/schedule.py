@@ -9,7 +9,7 @@ from headstart.guard.simulation import Event, Simulation
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 WIDTH = 64  # columns of a drawing
-DRAWN = ("teacher_share", "bc_weight", "kl_weight", "learning_rate")
+DRAWN = ("expert_share", "bc_weight", "kl_weight", "learning_rate")
 
 
 def describe(arm: Arm, known_metrics: Collection[str], problems: Sequence[Problem] = ()) -> str:
@@ -32,7 +32,7 @@ def phase_table(arm: Arm) -> str:
                 _length(phase),
                 _ramp(phase.learning_rate),
                 _ramp(phase.entropy_coef),
-                _ramp(phase.teacher_share),
+                _ramp(phase.expert_share),
                 _ramp(phase.bc_weight),
                 _ramp(phase.kl_weight),
                 "stop"

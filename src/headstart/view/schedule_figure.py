@@ -15,7 +15,7 @@ from headstart.guard.simulation import Event, Simulation
 from headstart.view.figures import ARM_STYLES, INK
 
 READ = ("return_normalised", "success_rate", "harm_rate", "bc_accuracy")
-RAMPS = ("teacher_share", "bc_weight", "kl_weight")
+RAMPS = ("expert_share", "bc_weight", "kl_weight")
 MARKS = {"warn": ("^", "#E69F00"), "breach": ("X", "#D55E00")}
 
 

@@ -111,14 +111,14 @@ class Played:
 
 def play(world: World, act: Act, seed: int, watch: Watcher | None = None) -> Played:
     """Play one whole episode in every world of `world`. `watch` is shown every observation once its action is chosen."""
-    seen, _ = world.reset(seed=seed)
+    obs, _ = world.reset(seed=seed)
     total = np.zeros((world.num_worlds, world.num_agents))
     stats, playing = np.zeros(0), np.ones(world.num_worlds, bool)
     for _ in range(world.horizon):
-        action = act(seen)
+        action = act(obs)
         if watch is not None:
-            watch(seen, playing)
-        seen, reward, _, _, info = world.step(action)
+            watch(obs, playing)
+        obs, reward, _, _, info = world.step(action)
         total[playing] += reward.reshape(total.shape)[playing]
         ending = playing & info["episode_end"]
         if ending.any():

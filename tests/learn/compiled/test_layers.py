@@ -8,12 +8,12 @@ import torch
 
 from headstart.config.params import NetworkParams
 from headstart.learn.compiled.layers import pass_backward, pass_forward, tanh
-from headstart.learn.networks import MLP, ConflictAwarePolicyNetwork
+from headstart.learn.networks import MLP, ActorCritic
 
 
 def layers_of(hidden: tuple[int, ...], activation: Literal["tanh", "relu"]) -> MLP:
     torch.manual_seed(0)
-    return ConflictAwarePolicyNetwork(5, 3, None, NetworkParams(hidden=hidden, activation=activation)).actor
+    return ActorCritic(5, 3, None, NetworkParams(hidden=hidden, activation=activation)).actor
 
 
 def test_tanh_is_right_to_the_rounding_of_32_bits() -> None:

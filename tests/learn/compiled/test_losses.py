@@ -11,7 +11,7 @@ from headstart.learn import loss
 from headstart.learn.compiled import losses as compiled
 from headstart.learn.compiled.layers import FORBIDDEN, masked_log_softmax
 from headstart.learn.compiled.losses import Coefficients
-from headstart.learn.loss import shares
+from headstart.learn.loss import normalised
 from headstart.learn.policies import NEAR, Categorical, Gaussian, Policy
 
 ROWS, RECORDED, ACTIONS, DIMENSIONS = 40, 10, 5, 2
@@ -34,7 +34,7 @@ def stated(policy: Policy, acted: loss.Acted, imitated: loss.Imitated, coef: Coe
 
 def some(rows: int, generator: torch.Generator) -> Tensor:
     """Weights of which some are nothing."""
-    return shares((torch.rand(rows, generator=generator) < 0.7).float())
+    return normalised((torch.rand(rows, generator=generator) < 0.7).float())
 
 
 def arrays(acted: loss.Acted, reference: Tensor | None, log_std: Tensor | None = None) -> compiled.Acted:

@@ -53,7 +53,7 @@ class Pair:
             self.require_equal(w, when, differences)
         return outcomes
 
-    def tamper(self) -> None:
+    def hook(self) -> None:
         """Set on both sides what play seldom brings about: odd join ticks, recent meals, lives at their end, equal rivalries."""
         for reference, record in zip(self.references, self.compiled._worlds, strict=True):
             town = reference.town

@@ -43,7 +43,7 @@ class Rows(NamedTuple):
     advantage: Array  # [N]
     returns: Array  # [N]
     value: Array  # [N], before the update
-    decides: Array  # [N], 1 where PPO learns from the policy's choice
+    has_choice: Array  # [N], 1 where PPO learns from the policy's choice
     reference: Array  # [N, K] log-probabilities or [N, D] means of the reference policy, or [0, …]
     reference_log_std: Array  # [D], or [0]
     label: Array  # as `action`: the choice that is imitated; or [0, …]
@@ -56,7 +56,7 @@ class Recorded(NamedTuple):
     features: Array  # [M, F]
     mask: Array  # [M, K]
     label: Array  # [M], or [M, D]
-    decides: Array  # [M], 1 where they count
+    has_choice: Array  # [M], 1 where they count
 
 
 class Plan(NamedTuple):
@@ -102,7 +102,7 @@ def norm_of(gradient: Array) -> float:
 
 
 @part
-def shares(counts: Array) -> float:
+def normalised(counts: Array) -> float:
     """[B] in place: what each row counts for in a mean over those that count; nothing where none does. Returns how many count."""
     total = 0.0
     for i in range(len(counts)):
@@ -204,8 +204,8 @@ def learn(
                 take(rows.mask, pick, mask, 0)
                 take(rows.action, pick, action, 0)
                 take(rows.log_prob, pick, log_prob, 0)
-                take(rows.decides, pick, weight, 0)
-                shares(weight[:b])
+                take(rows.has_choice, pick, weight, 0)
+                normalised(weight[:b])
                 if plan.normalises:
                     standardise(advantage[:b], weight[:b])
                 if len(reference) > 0:
@@ -222,9 +222,9 @@ def learn(
                     take(recorded.features, others, x, b)
                     take(recorded.mask, others, mask, b)
                     take(recorded.label, others, label, b)
-                    take(recorded.decides, others, copies, b)
+                    take(recorded.has_choice, others, copies, b)
                     labelled = b + extra
-                labels = shares(copies[:labelled])
+                labels = normalised(copies[:labelled])
                 known = reference[: b if len(reference) > 0 else 0]
                 acted = Acted(action[:b], log_prob[:b], advantage[:b], weight[:b], known, rows.reference_log_std)
                 imitated = Imitated(label[:labelled], copies[:labelled])
