@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.worlds.scene import Scene, scenario, town
 
+from headstart.worlds.api import Task
 from headstart.worlds.make import make
 from headstart.worlds.town import state as s
 
@@ -130,7 +131,7 @@ def test_three_days_of_staying_away_end_in_eviction() -> None:
     chosen = scenario("employment_punctuality")
     hours = {"first": START, "spacing": 0, "jitter": 0, "length": LENGTH}
     setup = chosen.setup | {"agents": 1, "jobs": 1, "shift": hours, "decay": {"hunger": 0, "energy": 0}}
-    idle = make("town", setup, horizon=480, success=chosen.success, harm=chosen.harm, num_worlds=1)
+    idle = make(Task("town", setup, 480, chosen.success, chosen.harm), num_worlds=1)
     idle.reset(seed=0)
     ends = [tick for tick in range(1, 481) if idle.step(np.array([WAIT]))[2][0]]
     assert ends == [2 * 120 + START + 20]

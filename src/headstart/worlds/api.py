@@ -14,7 +14,7 @@ Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +39,18 @@ FIRST_WORLD = {
     "evaluation": 4_000_000,
     "exam": 5_000_000,
 }
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is played: of a scenario, that which makes its episodes what they are."""
+
+    world: str  # town, nav or gym
+    setup: Mapping[str, Any]  # the own section of that world in the scenario file
+    horizon: int  # ticks
+    success: Sequence[str]  # predicates over the counters of an episode
+    harm: Sequence[str]
+    script: str | None = None  # which scripted expert acts, where the world has several
 
 
 @dataclass(frozen=True)

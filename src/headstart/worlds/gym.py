@@ -1,6 +1,6 @@
 """Any Gymnasium environment as a world of one agent. The docstring of `GymWorld` is its specification."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, MissingExtra, UsageError
-from headstart.worlds.api import Observations, World, WorldSpec
+from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.gym_copies import Copies, Row, make_copies, make_one
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup
@@ -46,18 +46,9 @@ class GymWorld(World):
     its actions determine.
     """
 
-    def __init__(
-        self,
-        setup: Mapping[str, Any],
-        *,
-        horizon: int,
-        success: Sequence[str],
-        harm: Sequence[str],
-        num_worlds: int,
-        first_world: int = 0,
-    ) -> None:
+    def __init__(self, task: Task, num_worlds: int, first_world: int = 0) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
-        checked = read_setup(GymSetup, setup)
+        checked = read_setup(GymSetup, task.setup)
         one, self._copies = _made(checked, num_worlds)
         self._observed, acting = one.observation_space, one.action_space
         discrete = isinstance(acting, gym.spaces.Discrete)
@@ -73,12 +64,12 @@ class GymWorld(World):
             action_low=(-1.0,) * reals,
             action_high=(1.0,) * reals,
         )
-        self.success, self.harm = all_hold(success, stats), any_holds(harm, stats)
+        self.success, self.harm = all_hold(task.success, stats), any_holds(task.harm, stats)
         self.num_worlds = self.num_envs = num_worlds
-        self.num_agents, self.horizon = 1, horizon
+        self.num_agents, self.horizon = 1, task.horizon
         self._ids, self._seed = first_world + np.arange(num_worlds), 0
         self._episode, self._tick = np.zeros(num_worlds, np.int64), np.zeros(num_worlds, np.int64)
-        done = (num_worlds, horizon, *(acting.shape or ()))
+        done = (num_worlds, task.horizon, *(acting.shape or ()))
         self._taken = np.zeros(done, acting.dtype)  # what every copy did in its episode, for snapshots
         self._stats = np.zeros((num_worlds, 1, len(stats)))
         spaces: dict[str, gym.Space[Any]] = {"features": gym.spaces.Box(-np.inf, np.inf, (features,), np.float32)}

@@ -3,7 +3,7 @@
 Needs the extra `pettingzoo`; nothing else imports this file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -12,7 +12,7 @@ from pettingzoo import ParallelEnv
 
 from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
-from headstart.worlds.api import Observations
+from headstart.worlds.api import Observations, Task
 from headstart.worlds.town.env import Town
 from headstart.worlds.town.state import N_ACTIONS, WAIT
 
@@ -26,28 +26,9 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
     last step is from before the end; its mask then allows `wait` only. `reset()` without a seed draws one from the last seed given.
     """
 
-    def __init__(
-        self,
-        setup: Mapping[str, Any],
-        *,
-        horizon: int,
-        success: Sequence[str],
-        harm: Sequence[str],
-        world: int = 0,
-        hybrid: bool = False,
-    ) -> None:
+    def __init__(self, task: Task, world: int = 0, hybrid: bool = False) -> None:
         """`world`: id of the world; with a seed it names the same episode as in `Town`."""
-        self._town = Town(
-            setup,
-            horizon=horizon,
-            success=success,
-            harm=harm,
-            num_worlds=1,
-            first_world=world,
-            hybrid=hybrid,
-            copy=True,
-            respawn=False,
-        )
+        self._town = Town(task, num_worlds=1, first_world=world, hybrid=hybrid, copy=True, respawn=False)
         self.possible_agents = [f"agent_{a}" for a in range(self._town.num_agents)]
         self.agents: list[Agent] = []
         self.metadata = {"name": "headstart_town", "render_modes": []}

@@ -11,6 +11,7 @@ from tests.worlds.reference.observe import features, view
 from tests.worlds.reference.town import Event
 from tests.worlds.reference.world import Outcome, make_world
 
+from headstart.worlds.api import Task
 from headstart.worlds.town.env import Town
 from headstart.worlds.town.state import STATS
 
@@ -24,9 +25,9 @@ class Pair:
 
     def __init__(self, scenario: dict[str, Any], worlds: int, respawn: bool = True) -> None:
         rules: dict[str, Any] = {name: scenario[name] for name in ("setup", "horizon")}
-        predicates = {name: scenario[name] for name in ("success", "harm")}
+        task = Task("town", **rules, success=scenario["success"], harm=scenario["harm"])
         ids = range(FIRST_WORLD, FIRST_WORLD + worlds)
-        self.compiled = Town(**rules, **predicates, num_worlds=worlds, first_world=FIRST_WORLD, hybrid=True, respawn=respawn)
+        self.compiled = Town(task, worlds, FIRST_WORLD, hybrid=True, respawn=respawn)
         self.references = [make_world(**rules, seed=SEED, world=id, respawn=respawn) for id in ids]
         self.rng = np.random.default_rng(SEED)
 

@@ -7,6 +7,7 @@ import gymnasium as gym
 import numpy as np
 
 from headstart.core.arrays import Array
+from headstart.worlds.api import Task
 from headstart.worlds.nav.env import Nav
 from headstart.worlds.nav.state import STATS
 
@@ -21,15 +22,8 @@ class NavSingle(gym.Env[Array, Array]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012, Gymnasium's own declaration
 
     def __init__(self, setup: Mapping[str, Any] | None = None, horizon: int = 300, render_mode: str | None = None) -> None:
-        self._nav = Nav(
-            setup or {},
-            horizon=horizon,
-            success=["every success >= 1"],
-            harm=["sum collisions > 0"],
-            num_worlds=1,
-            copy=True,
-            render_mode=render_mode,
-        )
+        task = Task("nav", setup or {}, horizon, success=["every success >= 1"], harm=["sum collisions > 0"])
+        self._nav = Nav(task, num_worlds=1, copy=True, render_mode=render_mode)
         self.render_mode = render_mode
         self.observation_space = self._nav.features_space
         self.action_space = self._nav.single_action_space

@@ -1,6 +1,5 @@
 """The town as a vectorised environment. The docstring of `Town` is its specification."""
 
-from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +10,7 @@ from gymnasium.vector.utils import batch_space
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
-from headstart.worlds.api import Observations, World, WorldSpec
+from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup
 from headstart.worlds.town.expert import decide_worlds
@@ -100,13 +99,10 @@ class Town(World):
 
     def __init__(
         self,
-        setup: Mapping[str, Any],
-        *,
-        horizon: int,
-        success: Sequence[str],
-        harm: Sequence[str],
+        task: Task,
         num_worlds: int,
         first_world: int = 0,
+        *,
         hybrid: bool = False,
         copy: bool = False,
         respawn: bool = True,
@@ -119,7 +115,7 @@ class Town(World):
         """
         if render_mode not in (None, *RENDER_MODES):
             raise UsageError(f"render_mode: expected {' or '.join(RENDER_MODES)}, got {render_mode!r}")
-        checked = read_setup(TownSetup, setup)
+        checked = read_setup(TownSetup, task.setup)
         self.names = WorldSpec(
             world="town",
             features=FEATURES,
@@ -129,10 +125,10 @@ class Town(World):
             map_channels=MAP_CHANNELS if hybrid else (),
             map_size=MAP_SIZE if hybrid else 0,
         )
-        self.success, self.harm = all_hold(success, STATS), any_holds(harm, STATS)
-        self.num_worlds, self.num_agents, self.horizon = num_worlds, checked.agents, horizon
+        self.success, self.harm = all_hold(task.success, STATS), any_holds(task.harm, STATS)
+        self.num_worlds, self.num_agents, self.horizon = num_worlds, checked.agents, task.horizon
         self.num_envs = num_worlds * checked.agents
-        self._plans, self._setup = read_layout(checked.layout), setup_record(checked, horizon, respawn)
+        self._plans, self._setup = read_layout(checked.layout), setup_record(checked, task.horizon, respawn)
         if checked.jobs > 0 and self._plans[0]["n_workplaces"] == 0:
             raise InputError(f"setup.jobs: expected a workplace (C or K) in the layout for {checked.jobs} jobs, got none")
         self._worlds = np.zeros(num_worlds, WORLD)
