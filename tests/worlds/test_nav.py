@@ -596,5 +596,5 @@ def test_a_reward_that_the_world_does_not_have_is_refused_by_name() -> None:
 
 
 def test_an_unknown_expert_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="expert.script: expected one of gap_seeker, straight_line, got 'pilot'"):
+    with pytest.raises(UsageError, match=r"expert\.script: expected one of gap_seeker, straight_line, got 'pilot'"):
         Nav(replace(PLAIN, script="pilot"), num_worlds=1)

@@ -61,7 +61,7 @@ def expert(
     """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
     from headstart.config.params import changed, for_scenario, load_params
     from headstart.config.scenario import load_scenario
-    from headstart.stages.expert import judge_at_hand
+    from headstart.runs.expert_judging import judge_at_hand
 
     described = load_scenario(scenario)
     params = for_scenario(load_params(), described)
