@@ -22,7 +22,7 @@ def models() -> dict[str, Any]:
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift_findings import ShiftFindings
     from headstart.config.schedule import Arm
-    from headstart.core.provenance import RunRecord
+    from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue
     from headstart.dataset.episode_index import EpisodeRow

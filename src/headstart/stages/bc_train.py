@@ -8,7 +8,7 @@ from headstart.compare.arm_runs import CLONE_SHIFT
 from headstart.config.params import Params
 from headstart.config.project import DATA, MODELS, REPORTS
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import Done, main
 from headstart.core.arrays import MODES
 from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, sha256_file, write_bytes, write_record
@@ -30,7 +30,7 @@ from headstart.telemetry.writer import TelemetryWriter
 from headstart.worlds.api import play
 
 
-def bc_train(params: Params, scenario: Scenario) -> str:
+def bc_train(params: Params, scenario: Scenario) -> Done:
     """Writes models/<scenario>/bc, reports/<scenario>/bc_train, and the plots bc_losses.tsv and bc_confusion.csv beside it."""
     torch.set_num_threads(1)
     settings, name = params.bc_train, scenario.name
@@ -84,7 +84,9 @@ def bc_train(params: Params, scenario: Scenario) -> str:
             f"the clone of {name} is {verdict.outcome}\n{misses(verdict)}\n"
             "no schedule starts from it; mend bc_train or what it learns from, and run `dvc repro` again"
         )
-    return f"bc_train {name}: PASS; {sentence(found)}"
+    clone = closed["sampled"]
+    metrics = {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "success_rate": clone.success / clone.episodes}
+    return Done(f"bc_train {name}: PASS; {sentence(found)}", metrics, seeds=(settings.seed,))
 
 
 def sentence(found: CloneReport) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from headstart.config.params import CaptureParams, Params
 from headstart.config.project import DATA, WORK_DIR
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import Done, main
 from headstart.core.arrays import Array
 from headstart.core.closure import code_sha256
 from headstart.core.files import fresh_directory
@@ -31,7 +31,7 @@ BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses"
 WRITER = "0.2.0"  # of this recorder: raise it when it writes other bytes for the same episodes
 
 
-def capture(params: Params, scenario: Scenario) -> str:
+def capture(params: Params, scenario: Scenario) -> Done:
     """Writes data/<scenario>/raw/shard-0000.h5 …; refuses an expert that is not approved (exit 6)."""
     expert = approved_expert(scenario)
     settings = params.capture
@@ -51,7 +51,8 @@ def capture(params: Params, scenario: Scenario) -> str:
         for path in sorted(waiting.glob("shard-*.h5")):
             shutil.copy2(path, raw / path.name)
     shutil.rmtree(waiting)
-    return f"capture {scenario.name}: {settings.worlds} worlds × {scenario.horizon} ticks in {len(starts)} shards"
+    says = f"capture {scenario.name}: {settings.worlds} worlds × {scenario.horizon} ticks in {len(starts)} shards"
+    return Done(says, {"worlds": settings.worlds, "shards": len(starts)}, seeds=(settings.seed,))
 
 
 def _write_shard(path: Path, params: Params, scenario: Scenario, expert: ExpertPolicy, start: int, count: int) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from headstart.config.params import Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import Done, main
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.files import fresh_directory, write_record
@@ -19,7 +19,7 @@ from headstart.dataset.quality import CurateRules, episode_metrics, reject_reaso
 from headstart.worlds.api import FIRST_WORLD
 
 
-def curate(params: Params, scenario: Scenario) -> str:
+def curate(params: Params, scenario: Scenario) -> Done:
     """Writes data/<scenario>/curated: train.h5, heldout.h5, episodes.tsv (all of them, with reasons) and manifest.json."""
     episodes, header = read_raw(DATA / scenario.name / "raw")
     settings = params.curate
@@ -74,11 +74,12 @@ def curate(params: Params, scenario: Scenario) -> str:
         )
         manifest = manifest_of(facts)
         write_record(folder / "manifest.json", manifest)
-    return (
+    says = (
         f"curate {scenario.name}: {manifest.dataset}@{manifest.version}: {facts.accepted.episodes} accepted "
         f"({facts.splits.train.episodes} train, {facts.splits.heldout.episodes} held out), "
         f"{facts.rejected.episodes} rejected {facts.rejection_reasons or ''}".rstrip()
     )
+    return Done(says, quality | {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes})
 
 
 def read_raw(folder: Path) -> tuple[Episodes, Header]:

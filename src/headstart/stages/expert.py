@@ -3,13 +3,13 @@
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, write_record
 from headstart.runs.expert_judging import judge_script, judge_seeds
 from headstart.runs.expert_record import ExpertPolicy
 
 
-def expert(params: Params, scenario: Scenario) -> str:
+def expert(params: Params, scenario: Scenario) -> Done:
     """Writes models/<scenario>/expert (expert.json, and the weights of a learned one) and reports/<scenario>/expert."""
     reports = REPORTS / scenario.name / "expert"
     with fresh_directory(MODELS / scenario.name / "expert") as folder:
@@ -23,10 +23,16 @@ def expert(params: Params, scenario: Scenario) -> str:
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
-    return (
+    says = (
         f"expert {scenario.name}: {artefact.state}{seeds}; success {result.success}/{result.episodes}, harm {result.harm}, "
         f"return {result.return_mean:.3f}" + "".join(f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics))
     )
+    metrics = {
+        "success_rate": result.success / result.episodes,
+        "harm_rate": result.harm / result.episodes,
+        "return_mean": result.return_mean,
+    }
+    return Done(says, metrics, tuple(seed.seed for seed in artefact.seeds) or (params.expert.seed,))
 
 
 def _seed_lines(artefact: ExpertPolicy) -> list[str]:

@@ -7,7 +7,7 @@ import numpy as np
 from headstart.config.params import Params
 from headstart.config.project import DATA, REPORTS
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import Done, main
 from headstart.core.arrays import Array
 from headstart.core.errors import GateFailed
 from headstart.core.files import read_record, write_record
@@ -23,7 +23,7 @@ from headstart.worlds.api import FIRST_WORLD, Act, World
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
 
 
-def validate(params: Params, scenario: Scenario) -> str:
+def validate(params: Params, scenario: Scenario) -> Done:
     """Writes reports/<scenario>/validate/verdict.json and, for a PASS, data/<scenario>/validated.json; exits 6 otherwise."""
     folder = DATA / scenario.name / "curated"
     manifest = read_record(folder / "manifest.json", DatasetManifest, made_by="dvc repro curate")
@@ -67,7 +67,8 @@ def validate(params: Params, scenario: Scenario) -> str:
             f"kept in {quarantine}; mend capture or curate in params.yaml and run `dvc repro` again"
         )
     write_record(DATA / scenario.name / "validated.json", manifest.model_copy(update={"status": "validated"}))
-    return f"validate {scenario.name}: {subject.id} passes {len(checks)} gates; {replayed} episodes replayed exactly"
+    says = f"validate {scenario.name}: {subject.id} passes {len(checks)} gates; {replayed} episodes replayed exactly"
+    return Done(says, {"gates": len(checks), "replayed": replayed})
 
 
 def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int, int]:
