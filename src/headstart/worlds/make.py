@@ -1,4 +1,4 @@
-"""One call makes the worlds of a scenario, whichever simulator they come from."""
+"""Makes the worlds of a scenario, of any simulator."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ def make(
 ) -> World:
     """W = `num_worlds` worlds of one scenario, with ids from `first_world`.
 
-    `setup` is the own section of the world in the scenario file; `script` names one of its scripted experts where it has several; `render_mode`
-    is what `render` returns: "ansi" or "rgb_array". Raises InputError for an unknown world or a bad setup, UsageError for a mode that the
-    world does not have.
+    `setup` is the world's section of the scenario file; `script` names one of its scripted experts if it has several; `render_mode` is what
+    `render` returns: "ansi" or "rgb_array". Raises InputError for an unknown world or a bad setup, UsageError for a mode that the world does
+    not have.
     """
     if script is not None and world != "nav":
         raise InputError(f"expert.script: world {world} has no scripts to choose from, got {script!r}")
@@ -73,7 +73,7 @@ def _require_compact(world: str, hybrid: bool) -> None:
 
 
 def source_sha256(world: str) -> str:
-    """Hash of the sources that decide what happens in a world, its scripted expert included; `draw/` decides nothing."""
+    """Hash of the sources that decide what happens in a world, its scripted expert included; `draw/` does not affect it."""
     folder = Path(__file__).parent
     paths = sorted((folder / world).glob("*.py")) or [folder / f"{world}.py"]
     digest = hashlib.sha256((folder / "rng.py").read_bytes())
