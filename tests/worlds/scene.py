@@ -67,7 +67,7 @@ class Scene:
         return self.town.step(np.array(actions))
 
     def features(self, a: int, *names: str) -> list[float]:
-        """What agent `a` sees now in these columns."""
+        """Current features of agent `a` in these columns."""
         columns = [self.town.names.features.index(name) for name in names]
         return [float(value) for value in self.town.restore(self.town.snapshot())["features"][a, columns]]
 

@@ -48,7 +48,7 @@ def test_cart_poles_at_once_have_the_bits_of_single_ones(num_worlds: int) -> Non
     for w, single in enumerate(singles):
         np.testing.assert_array_equal(seen[w], single.reset(seed=seed_of(3, w))[0])
     for _ in range(150):
-        leans = seen[:, 2] + seen[:, 3] > 0  # mostly to the side where the pole leans, so that some are kept up and some fall
+        leans = seen[:, 2] + seen[:, 3] > 0  # mostly towards the side of the lean, so that some poles stay up and some fall
         acts = np.where(draw.random(num_worlds) < 0.5, leans, draw.integers(0, 2, num_worlds)).astype(np.int64)
         observed, reward, terminated, truncated, info = world.step(acts)
         seen = observed["features"]
@@ -66,7 +66,7 @@ def test_cart_poles_at_once_have_the_bits_of_single_ones(num_worlds: int) -> Non
 
 def test_an_episode_does_not_depend_on_those_before_it() -> None:
     short, long = cartpole(1), cartpole(1)
-    for world, actions in ((short, [0]), (long, [0, 1])):  # a pole that falls at once, one that is kept up for a while
+    for world, actions in ((short, [0]), (long, [0, 1])):  # a pole that falls at once, and one that stays up for a while
         seen, t = world.reset(seed=4)[0], 0
         while world.running_stats[0, 0, 1] > 0 or t == 0:
             seen, t = world.step(np.array([actions[t % len(actions)]]))[0], t + 1

@@ -40,13 +40,13 @@ def nav(num_worlds: int, first_world: int = 0, horizon: int = SCENARIO.horizon, 
 
 
 def actions_of(world_ids: np.ndarray, step: int) -> np.ndarray:
-    """Random actions that depend on the world's id and the step only: [W, 2], half of them driving ahead."""
+    """Random actions that depend on the world's id and the step only: [W, 2], half of them with forward acceleration."""
     rng = np.random.default_rng(step)
     return rng.uniform(-0.7, 1.0, (2048, 2)).astype(np.float32)[world_ids]
 
 
 def digest(world: Nav, first_world: int, steps: int = STEPS_OF_DIGEST, rows: slice = slice(0, 8)) -> str:
-    """Everything that the chosen rows see and earn under random actions."""
+    """Observations and rewards of the chosen rows under random actions."""
     found = hashlib.sha256()
     ids = first_world + np.arange(world.num_worlds)
     seen, _ = world.reset(seed=3)
@@ -59,7 +59,7 @@ def digest(world: Nav, first_world: int, steps: int = STEPS_OF_DIGEST, rows: sli
 
 
 def first_episodes(world: Nav, seed: int) -> np.ndarray:
-    """Counters [W, S] of the first episode of every world, the expert driving."""
+    """Counters [W, S] of the first episode of every world with the expert's actions."""
     world.reset(seed=seed)
     stats, over = np.zeros((world.num_worlds, len(s.STATS)), int), np.zeros(world.num_worlds, bool)
     for _ in range(world.horizon):
@@ -300,7 +300,7 @@ class Scene:
         return self.nav.restore(self.nav.snapshot())["features"][0]
 
     def ray(self, k: int) -> float:
-        """Metres to what ray k meets."""
+        """Length of ray k, in metres."""
         return float(1 / self.look()[EGO + k] - 1 + 0.3)
 
     def place(self, i: int) -> tuple[float, float]:
@@ -442,7 +442,7 @@ def test_a_step_pays_for_progress_and_costs_time() -> None:
 
 def test_being_nearer_than_forty_centimetres_costs() -> None:
     scene = Scene()
-    scene.pedestrian(0.0, 0.9)  # clearance 0.3; it wants to stand, so it cannot be pushed
+    scene.pedestrian(0.0, 0.9)  # clearance 0.3; its desired speed is 0, so it cannot be pushed
     _, _, terminated, _, info = scene.step()
     assert not terminated[0]
     assert info["reward_terms"][0, s.PROXIMITY] == pytest.approx(-0.02 * (1 - 0.3 / 0.4), abs=1e-6)

@@ -1,4 +1,4 @@
-"""A town for eyes: text with everything in its place, pictures with known colours at known cells, and no effect on the world."""
+"""Drawing of a town: text with every part in its place, pictures with known colours at known cells, no effect on the world."""
 
 import re
 from pathlib import Path

@@ -14,7 +14,7 @@ START, LENGTH = 30, 30
 
 
 def shift(places: list[tuple[int, int]], today: int, **setup: object) -> Scene:
-    """Everybody has the one job at C; the shift is [30, 60) and it is `today` o'clock."""
+    """All agents have the one job at C; the shift is [30, 60) and the tick of the day is `today`."""
     hours = {"first": START, "spacing": 0, "jitter": 0, "length": LENGTH}
     scene = Scene(places, "employment_punctuality", jobs=1, shift=hours, perturbations={}, **setup)
     scene.world["tick"] = today
@@ -150,7 +150,7 @@ def test_a_late_agent_is_grateful_to_who_held_the_fort() -> None:
 def test_absence_breeds_bad_blood_half_of_it_in_return() -> None:
     scene = shift([FAR_FROM_C, NEAR_C, AT_C], START + 19)
     scene.agent(1)["job_state"] = s.ON_TIME
-    scene.agent(2)["job_state"] = s.PRE  # it is there but has not worked: absent itself
+    scene.agent(2)["job_state"] = s.PRE  # at the workplace, but has not worked, so it is absent too
     scene.step(WAIT, WORK, WAIT)
     assert (scene.world["rivalry"][0, 1], scene.world["trust"][0, 1]) == (3000, -1000)
     assert (scene.world["rivalry"][1, 0], scene.world["trust"][1, 0]) == (1500 - 30, -500)

@@ -1,4 +1,4 @@
-"""The PettingZoo form of one town: the same story as the vectorised one, and agents that leave for good."""
+"""The PettingZoo form of one town: the same episodes as the vectorised one, and no respawn."""
 
 import warnings
 

@@ -18,7 +18,7 @@ from headstart.worlds.gym_copies import Copies, Row, make_copies, make_one
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup
 
-MAX_FEATURES = 4096  # more is a picture, which the policy network does not read
+MAX_FEATURES = 4096  # more features are taken for an image, which the policy network does not support
 OWN_STATS = ("return", "steps", "terminated")
 
 
@@ -32,18 +32,18 @@ class GymSetup(BaseModel):
 
 
 class GymWorld(World):
-    """W copies of a Gymnasium environment, through `gymnasium.make_vec`, each an own world of one agent.
+    """W copies of a Gymnasium environment, through `gymnasium.make_vec`, each a separate world of one agent.
 
     Observation: "features" [N, F] f32, a one-dimensional Box as it is or a Discrete(F) as one-hot; for named actions "mask" [N, K] u8, all
     ones. Actions: a Discrete(K) space gives ids 0 … K − 1; a bounded Box gives D reals in [−1, 1], stretched to its bounds. Reward: the
     environment's own, one term. Start: every episode is the environment's `reset(seed)` with a hash of the seed, the world id and the number
-    of the episode, so it is the same whatever W is and whatever came before it. End: as the environment says, and truncation at the
+    of the episode, so it does not depend on W or on earlier episodes. End: as the environment says, and truncation at the
     scenario's horizon, which replaces the environment's own limit. Counters: return, steps, terminated, and the keys of `setup.info` from
     the last step's info.
 
-    There is no scripted expert; a scenario trains one. Episodes cannot start in their middle (`stagger` is ignored). Gymnasium cannot save a
-    state, so a snapshot holds the episode's seed and actions, and `restore` plays them again: exact for every environment that its seed and
-    its actions determine.
+    There is no scripted expert; a scenario trains one. Episodes cannot start in the middle (`stagger` is ignored). Gymnasium cannot save a
+    state, so a snapshot holds the episode's seed and actions, and `restore` plays them again: this is exact if seed and actions determine the
+    environment.
     """
 
     def __init__(self, task: Task, num_worlds: int, first_world: int = 0) -> None:
@@ -147,16 +147,16 @@ class GymWorld(World):
         return stretched.astype(space.dtype)
 
     def _begun(self, worlds: Iterable[int]) -> Array:
-        """Reset these copies to their episodes and take the actions that they took in them; returns what they show."""
+        """Reset these copies to their current episodes and repeat their actions; returns their observations."""
         return self._rows([self._copies.begin(w, self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in worlds])
 
     def _episode_seed(self, w: int) -> int:
-        """Of the episode that copy w is in."""
+        """Seed of the current episode of copy w."""
         source = np.random.SeedSequence([self._seed, int(self._ids[w]), int(self._episode[w])])
         return int(source.generate_state(1)[0])
 
     def _end(self, ended: Array, infos: Sequence[dict[str, Any]]) -> tuple[Array, Array]:
-        """Begin anew in the worlds `ended`; returns counters and features as they were at the end."""
+        """Begin new episodes in the worlds `ended`; returns counters and features as they were at the end of the old ones."""
         for w in ended:
             self._stats[w, 0, len(OWN_STATS) :] = [float(infos[w].get(key, 0.0)) for key in self._keys]
         stats, final = self._stats.copy(), self._features.copy()

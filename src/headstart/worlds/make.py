@@ -1,4 +1,4 @@
-"""One call makes the worlds of a scenario, whichever simulator they come from."""
+"""Makes the worlds of a scenario, of any simulator."""
 
 import hashlib
 from pathlib import Path
@@ -35,7 +35,7 @@ def make(task: Task, num_worlds: int, first_world: int = 0, hybrid: bool = False
 
 
 def source_sha256(world: str) -> str:
-    """Hash of the sources that decide what happens in a world, its scripted expert included; `draw/` decides nothing."""
+    """Hash of the sources that decide what happens in a world, its scripted expert included; `draw/` does not affect it."""
     folder = Path(__file__).parent
     paths = sorted((folder / world).glob("*.py")) or sorted(folder.glob(f"{world}*.py"))
     digest = hashlib.sha256((folder / "rng.py").read_bytes())

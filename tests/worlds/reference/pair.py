@@ -1,4 +1,4 @@
-"""The compiled town and the reference, stepped together: the only place that knows both."""
+"""The compiled town and the reference, stepped together: the only file that imports both."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -55,7 +55,7 @@ class Pair:
         return outcomes
 
     def hook(self) -> None:
-        """Set on both sides what play seldom brings about: odd join ticks, recent meals, lives at their end, equal rivalries."""
+        """Set on both sides states that are rare in play: odd join ticks, recent meals, lives at their end, equal rivalries."""
         for reference, record in zip(self.references, self.compiled._worlds, strict=True):
             town = reference.town
             for agent, compiled in zip(town.agents, record["agent"], strict=False):
@@ -79,7 +79,7 @@ class Pair:
         return array.reshape(len(self.references), -1, *array.shape[1:])[w]
 
     def view_differences(self, w: int) -> Iterator[str]:
-        """The state, and what everybody sees of it."""
+        """The state, and all observations of it."""
         reference = self.references[w]
         seen = {name: self.rows(array, w) for name, array in self.seen.items()}
         yield from state_differences(reference.town, self.compiled._worlds[w])
@@ -97,7 +97,7 @@ class Pair:
             yield f"episode end: reference {outcome.over}, compiled {over[w]}"
 
     def final_differences(self, w: int, outcome: Outcome, info: dict[str, Any]) -> Iterator[str]:
-        """What rows saw last, and the statistics of an episode that is over."""
+        """Final observations, and the statistics of an episode that is over."""
         for what, last in (("features", outcome.final_features), ("map", outcome.final_map)):
             for a, expected in last.items():
                 yield from named_differences(a, f"last {what}", expected, self.rows(info["final_obs"][what], w)[a])
@@ -107,7 +107,7 @@ class Pair:
 
 
 def ledger(events: list[Event], a: int) -> dict[str, int]:
-    """What the list of events says that agent `a` did in its episode."""
+    """Counts of agent `a` from the list of events of its episode."""
     found: Counter[str] = Counter()
     for event in events:
         if event.agent == a:

@@ -118,7 +118,7 @@ class Nav(World):
         return self._observations(), self._own(out.reward), self._own(out.terminated), self._own(out.truncated), info
 
     def expert_actions(self) -> Array:
-        """What the scripted expert would do now: [N, 2] f32. It reads only the features."""
+        """Actions of the scripted expert in the present state: [N, 2] f32. It reads only the features."""
         decide_rows(self._out.features, self._expert, self._distances, self._free, self._decisions)
         return self._own(self._decisions)
 
@@ -145,7 +145,7 @@ class Nav(World):
         """Each of the W worlds from above."""
         if self.render_mode is None:
             raise UsageError(f"render: expected a world made with render_mode {RENDER_MODE}, got None")
-        drawing = import_module("headstart.worlds.nav.draw.picture")  # by name, so that no stage depends on how a world is drawn
+        drawing = import_module("headstart.worlds.nav.draw.picture")  # so that no stage depends on drawing
         rays = self._free.shape[1]
         return tuple(drawing.draw_world(world, seen, rays) for world, seen in zip(self._worlds, self._out.features, strict=True))
 

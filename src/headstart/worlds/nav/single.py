@@ -13,9 +13,9 @@ from headstart.worlds.nav.state import STATS
 
 
 class NavSingle(gym.Env[Array, Array]):
-    """World 0 of `Nav`, whose docstring says what is seen, done and paid. After an end the caller resets, as everywhere in Gymnasium.
+    """World 0 of `Nav`, whose docstring specifies observation, action and reward. After an end the caller resets, as usual in Gymnasium.
 
-    `reset(seed=s)` begins the same episode for the same s; `reset()` begins one that was not there before. At an end info["stats"] holds
+    `reset(seed=s)` begins the same episode for the same s; `reset()` begins a new one. At an end info["stats"] holds
     the episode's counters by name.
     """
 

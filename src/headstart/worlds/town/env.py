@@ -25,7 +25,7 @@ RENDER_MODES = "ansi", "rgb_array"
 
 
 class Town(World):
-    """A small grid town: agents with needs share objects that serve one at a time, keep to their shifts, and remember who was rude.
+    """A small grid town: agents with needs share objects that serve one at a time, keep to their shifts, and remember conflicts.
 
     ## Actions (id name: allowed when)
 
@@ -41,9 +41,9 @@ class Town(World):
     | 13 | chat | cool-down over; a neighbour that is not using and is not avoided (rivalry < 5,000 bp) |
     | 14 | work | within 2 steps of the own workplace, during the own shift, not absent from it |
 
-    Who uses an object may only wait or leave. Agents act one after the other, from a drawn first; obs["mask"] is from before the tick. What
-    is not allowed at its turn becomes wait and counts as `refused`. Usable: fridge: a meal and money; stove: an ingredient, power and
-    money; shower: water and money; bed: always.
+    An agent that uses an object may only wait or leave. Agents act one after the other, from a drawn first; obs["mask"] is from before the
+    tick. An action that is not allowed at its turn becomes wait and counts as `refused`. Usable: fridge: a meal and money; stove: an
+    ingredient, power and money; shower: water and money; bed: always.
 
     ## Observation
 
@@ -83,12 +83,12 @@ class Town(World):
     | service | first meal, shower, sleep of the episode +1, first cooking +0.5 (unless pay_first_service is off) |
     | wage | +0.03 for a tick worked |
     | punctuality | on time +1, late −1, absent −2, at least 80 % of the shift worked +0.5 |
-    | conflict | times intensity: press −0.1 and −0.03 for who is pressed; ghost step −0.05 for who is displaced |
+    | conflict | times intensity: press −0.1, and −0.03 for the pressed agent; ghost step −0.05 for the displaced agent |
     | stress | −0.01 a tick and avoided agent within 2 cells |
     | chat | success +0.01 and familiarity/10⁶ for both; failure −0.005 |
     | move | −0.0005 |
     | terminal | faint −2, eviction −3 |
-    | meeting | +0.05 for both who came to an arranged meeting |
+    | meeting | +0.05 for both agents at an arranged meeting |
 
     ## Start and end
 
@@ -110,7 +110,7 @@ class Town(World):
     ) -> None:
         """`copy`: return fresh arrays from step (by default they are the environment's own, valid until the next step).
 
-        `respawn`: put an agent whose life ended back into its slot; otherwise it is gone until the world is reset: its features are
+        `respawn`: an agent whose life ended returns to its slot; otherwise it is gone until the world is reset: its features are
         zero and it may only wait. `render_mode`: "ansi" for text, "rgb_array" for pictures [512, 512, 3] u8.
         """
         if render_mode not in (None, *RENDER_MODES):
@@ -149,7 +149,7 @@ class Town(World):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(RENDER_MODES)}
         self.render_mode = render_mode
-        self._before = self._worlds.copy() if render_mode else self._worlds  # a tick ago, to tell what happened
+        self._before = self._worlds.copy() if render_mode else self._worlds  # of the previous tick, to show events
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         if seed is not None:
@@ -193,7 +193,7 @@ class Town(World):
         if self.render_mode is None:
             raise UsageError(f"render: expected a town made with render_mode {' or '.join(RENDER_MODES)}, got None")
         now = zip(self._worlds, self._plans[self._worlds["layout"]], self._before, strict=True)
-        # drawing is loaded by name, so that no stage depends on how a world is drawn
+        # import_module, so that no stage depends on drawing
         if self.render_mode == "ansi":
             text = import_module("headstart.worlds.town.draw.text")
             return tuple(text.frame(world, plan, self._setup[0], before) for world, plan, before in now)
