@@ -23,7 +23,7 @@ from headstart.config.scenario import Target
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Evidence
 from headstart.dataset.catalogue import Entry, add_entry
-from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, WorldRange, manifest_of
+from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
 from headstart.release import journal
 from headstart.release.history import read_history
@@ -180,14 +180,11 @@ def manifest_for(expert: str) -> DatasetManifest:
         scenario_sha256="5" * 64,
         expert=expert,
         policy_sha256="6" * 64,
-        seeds=(7,),
-        worlds=WorldRange(first=100, count=2),
+        seed=7,
         accepted=Tally(episodes=2, steps=30),
         rejected=Tally(episodes=0, steps=0),
         rejection_reasons={},
-        observation_sha256="c" * 64,
         files={},
-        quality={},
         splits=Splits(rule="by hash of world", seed=0, heldout_share=0.5, train=part, heldout=part),
     )
     return manifest_of(facts, "validated")

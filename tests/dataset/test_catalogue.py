@@ -14,7 +14,6 @@ from headstart.dataset.manifest import (
     Part,
     Splits,
     Tally,
-    WorldRange,
     manifest_of,
     stored_file,
 )
@@ -34,14 +33,11 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
             scenario_sha256="a" * 64,
             expert="scripted",
             policy_sha256="b" * 64,
-            seeds=(7,),
-            worlds=WorldRange(first=0, count=1),
+            seed=7,
             accepted=Tally(episodes=1, steps=2),
             rejected=Tally(episodes=0, steps=0),
             rejection_reasons={},
-            observation_sha256="c" * 64,
             files={"episodes.h5": stored_file(directory / "episodes.h5")},
-            quality={},
             splits=Splits(rule="all", seed=0, heldout_share=0.0, train=NOTHING, heldout=NOTHING),
         ),
         "validated",
@@ -160,7 +156,7 @@ def test_a_dataset_whose_manifest_lies_apart_is_checked_in_its_directory(tmp_pat
 
 def test_all_that_is_not_as_recorded_is_named(tmp_path: Path) -> None:
     manifest, entry = dataset(tmp_path, b"one")
-    write_record(tmp_path / entry.manifest, manifest.model_copy(update={"status": "quarantined"}))
+    write_record(tmp_path / entry.manifest, manifest.model_copy(update={"status": "draft"}))
     (tmp_path / "data/curated/episodes.h5").unlink()
 
     with pytest.raises(

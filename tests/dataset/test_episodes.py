@@ -21,6 +21,7 @@ from headstart.dataset.episodes import (
     concatenate,
     episode_ids,
     read_episodes,
+    require_tiled,
     select,
     write_episodes,
 )
@@ -171,6 +172,29 @@ def test_selecting_refuses_rows_that_do_not_exist(episodes: Episodes, start: int
 
     with pytest.raises(InputError, match="episode 2: rows"):
         select(replace(episodes, table=table), np.ones(3, bool))
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        ([0, 2, 5], [2, 2, 1], ["gap before episode 2: expected row 4, got 5"]),
+        ([0, 2, 5], [2, 4, 1], ["overlap before episode 2: expected row 6, got 5"]),
+        ([0, 2, 4], [2, 2, 1], ["gap before the end of the steps: expected row 5, got 6"]),
+        ([0, 2, 5], [2, 3, 2], ["overlap before the end of the steps: expected row 7, got 6"]),
+        ([1, 2, 5], [2, 3, 1], ["gap before episode 0", "overlap before episode 1"]),
+        ([0, 2, 5], [2, 0, 4], ["episode 1 has 0 steps", "gap before episode 2"]),
+        ([], [], ["expected E ≥ 1 episodes"]),
+    ],
+)
+def test_gaps_overlaps_and_empty_episodes_are_named(
+    start: list[int], length: list[int], expected: list[str], episodes: Episodes
+) -> None:
+    table = replace(episodes.table, start=np.array(start, np.int64), length=np.array(length, np.int64))
+
+    with pytest.raises(InputError) as refused:
+        require_tiled(replace(episodes, table=table))
+    for problem in expected:
+        assert problem in str(refused.value)
 
 
 def test_concatenating_the_parts_of_a_recording_gives_it_back(episodes: Episodes) -> None:

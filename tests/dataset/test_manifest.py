@@ -14,7 +14,6 @@ from headstart.dataset.manifest import (
     Part,
     Splits,
     Tally,
-    WorldRange,
     manifest_of,
     require_files,
     stored_file,
@@ -30,14 +29,11 @@ def facts(tmp_path: Path) -> DatasetFacts:
         scenario_sha256="a" * 64,
         expert="scripted",
         policy_sha256="b" * 64,
-        seeds=(7,),
-        worlds=WorldRange(first=100, count=3),
+        seed=7,
         accepted=Tally(episodes=2, steps=3),
         rejected=Tally(episodes=1, steps=3),
         rejection_reasons={"too-short": 1},
-        observation_sha256="c" * 64,
         files={"train.h5": stored_file(tmp_path / "train.h5")},
-        quality={"success_rate": 1.0},
         splits=Splits(
             rule="by hash of world",
             seed=0,
@@ -62,9 +58,9 @@ def test_a_manifest_comes_back_from_disk(
 def test_the_version_follows_the_content_but_not_the_status(facts: DatasetFacts) -> None:
     manifest = manifest_of(facts)
 
-    assert manifest.version == "603c4d0eeeaf"
+    assert manifest.version == "f6626b94146e"
     assert manifest_of(facts, "validated").version == manifest.version
-    changes: list[dict[str, object]] = [{"seeds": (8,)}, {"files": {}}, {"quality": {"success_rate": 0.5}}]
+    changes: list[dict[str, object]] = [{"seed": 8}, {"files": {}}]
     for change in changes:
         assert manifest_of(facts.model_copy(update=change)).version != manifest.version
 

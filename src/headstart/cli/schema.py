@@ -25,7 +25,6 @@ def models() -> dict[str, Any]:
     from headstart.core.provenance import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue
-    from headstart.dataset.episode_index import EpisodeRow
     from headstart.dataset.episodes_layout import Header
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
@@ -49,7 +48,6 @@ def models() -> dict[str, Any]:
         "clone-shift": CloneShift,
         "comparison": Comparison,
         "dataset": DatasetManifest,
-        "episode-index": EpisodeRow,  # a row; the file is a TSV
         "episodes": Header,  # the header; the columns are in episodes_layout
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,

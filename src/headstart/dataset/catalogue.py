@@ -8,7 +8,7 @@ from pydantic import JsonValue, StringConstraints, model_validator
 
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import inside, read_record, sha256_file, write_record
-from headstart.core.record import CatalogueStatus, Count, Name, Record, RelativePath, Sha256, UtcTime
+from headstart.core.record import Count, Name, Record, RelativePath, Sha256, UtcTime
 from headstart.dataset.manifest import DatasetManifest, require_files
 
 
@@ -31,7 +31,7 @@ class Entry(Record):
     tags: tuple[Name, ...] = ()
     notes: str = ""
     licence: str
-    status: CatalogueStatus = "active"
+    status: Literal["active", "deprecated"] = "active"
     models: tuple[Sha256, ...] = ()  # weights of the checkpoints that learned from it
 
     @property
@@ -76,7 +76,7 @@ def add_entry(path: Path, entry: Entry) -> Catalogue:
     return extended
 
 
-def set_status(path: Path, name: str, status: CatalogueStatus) -> Catalogue:
+def set_status(path: Path, name: str, status: Literal["active", "deprecated"]) -> Catalogue:
     """Set the status of "<dataset>@<version>", atomically. Raises InputError if there is no such entry."""
     return _change(path, name, lambda entry: entry.model_copy(update={"status": status}))
 

@@ -33,7 +33,8 @@ from headstart.dataset.hdf5_guard import Column, dtype_name, open_guarded, read_
 from headstart.dataset.observation import ObservationSchema
 
 __all__ = [
-    "Array", "EpisodeTable", "Episodes", "Header", "concatenate", "episode_ids", "read_episodes", "select", "write_episodes",
+    "Array", "EpisodeTable", "Episodes", "Header", "concatenate", "episode_ids", "read_episodes", "require_tiled",
+    "select", "write_episodes",
 ]  # fmt: skip
 
 
@@ -162,6 +163,24 @@ def episode_ids(scenario_sha256: str, policy_sha256: str, seed: Array, world: Ar
     rows = np.stack([seed, world, episode, agent], axis=1).tolist()
     keys = (canonical_json([scenario_sha256, *row, policy_sha256]) for row in rows)
     return np.array([sha256(key).hexdigest()[:16].encode() for key in keys], dtype="S16")
+
+
+def require_tiled(episodes: Episodes) -> None:
+    """Raise InputError, naming the first problems, unless the episodes tile the steps.
+
+    They do if each begins where the last one ended, none is empty, and the last ends at N.
+    """
+    start, length = episodes.table.start, episodes.table.length
+    if len(start) == 0:
+        raise InputError("episode table: expected E ≥ 1 episodes, got none")
+    problems = [f"episode {e} has {length[e]} steps" for e in np.flatnonzero(length < 1)]
+    ends, begins = np.concatenate([[0], start + length]), np.concatenate([start, [len(episodes.reward)]])
+    for e in np.flatnonzero(begins != ends):
+        kind = "gap" if begins[e] > ends[e] else "overlap"
+        what = f"episode {e}" if e < len(start) else "the end of the steps"
+        problems.append(f"{kind} before {what}: expected row {ends[e]}, got {begins[e]}")
+    if problems:
+        raise InputError(f"episode table: {'; '.join(problems[:3])}")
 
 
 def _columns_of(episodes: Episodes) -> dict[str, Array]:

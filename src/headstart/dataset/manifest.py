@@ -10,9 +10,10 @@ from pydantic import model_validator
 
 from headstart.core.errors import IntegrityError
 from headstart.core.files import inside, sha256_file, sha256_json
-from headstart.core.record import Count, DatasetStatus, Name, Record, RelativePath, Sha256, Share
+from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share
 
 VERSION_DIGITS = 12
+Status = Literal["draft", "validated"]
 
 
 class StoredFile(Record):
@@ -29,19 +30,10 @@ class Tally(Record):
     steps: Count
 
 
-class WorldRange(Record):
-    """Global world ids first … first + count − 1."""
-
-    first: Count
-    count: Count
-
-
-class Part(Record):
+class Part(Tally):
     """One side of the split; which worlds it holds stands in the episode index."""
 
     worlds: Count
-    episodes: Count
-    steps: Count
 
 
 class Splits(Record):
@@ -62,14 +54,11 @@ class DatasetFacts(Record):
     scenario_sha256: Sha256
     expert: Name
     policy_sha256: Sha256
-    seeds: tuple[int, ...]
-    worlds: WorldRange
+    seed: int  # of the recorded worlds
     accepted: Tally
     rejected: Tally
     rejection_reasons: dict[str, Count]  # reason → episodes; an episode may have several
-    observation_sha256: Sha256
     files: dict[RelativePath, StoredFile]  # by path below the manifest's directory
-    quality: dict[str, float]
     splits: Splits
 
 
@@ -78,7 +67,7 @@ class DatasetManifest(DatasetFacts):
 
     schema_id: Literal["dataset/1"] = "dataset/1"
     version: str
-    status: DatasetStatus
+    status: Status
 
     @model_validator(mode="after")
     def _version_is_that_of_the_content(self) -> Self:
@@ -87,7 +76,7 @@ class DatasetManifest(DatasetFacts):
         return self
 
 
-def manifest_of(facts: DatasetFacts, status: DatasetStatus = "draft") -> DatasetManifest:
+def manifest_of(facts: DatasetFacts, status: Status = "draft") -> DatasetManifest:
     """The manifest of a dataset. Its status may change later without a new version: `model_copy(update=…)`."""
     return DatasetManifest(**dict(facts), version=dataset_version(facts), status=status)
 
