@@ -159,6 +159,7 @@ class Project:
             version=manifest.version,
             scenario="walk",
             manifest="data/walk/validated.json",
+            directory="data/walk/curated",
             manifest_sha256=sha256_file(self.root / "data/walk/validated.json"),
             episodes=2,
             steps=30,

@@ -7,7 +7,7 @@ import pytest
 
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import sha256_file, write_record
-from headstart.dataset.catalogue import Catalogue, Entry, add_entry, add_tag, read_catalogue, require_valid, set_status
+from headstart.dataset.catalogue import Catalogue, Entry, add_entry, add_tag, deprecate, read_catalogue, require_valid
 from headstart.dataset.manifest import (
     DatasetFacts,
     DatasetManifest,
@@ -48,6 +48,7 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
         version=manifest.version,
         scenario=manifest.scenario,
         manifest=f"{folder}/manifest.json",
+        directory=folder,
         manifest_sha256=sha256_file(directory / "manifest.json"),
         episodes=1,
         steps=2,
@@ -82,7 +83,7 @@ def test_the_same_manifest_is_entered_once(tmp_path: Path) -> None:
     add_entry(path, entry)
     before = path.read_bytes()
 
-    again = add_entry(path, entry.model_copy(update={"created_at": "2026-01-01T00:00:00Z", "notes": "again"}))
+    again = add_entry(path, entry.model_copy(update={"created_at": "2026-01-01T00:00:00Z", "tags": ("again",)}))
 
     assert again.entries == (entry,)
     assert path.read_bytes() == before
@@ -102,7 +103,7 @@ def test_status_and_tags_change_in_place(tmp_path: Path) -> None:
     _, entry = dataset(tmp_path, b"one")
     add_entry(path, entry)
 
-    set_status(path, entry.name, "deprecated")
+    deprecate(path, entry.name)
     add_tag(path, entry.name, "golden")
     add_tag(path, entry.name, "golden")
 
@@ -116,7 +117,7 @@ def test_an_unknown_entry_and_a_malformed_tag_change_nothing(tmp_path: Path) -> 
     before = path.read_bytes()
 
     with pytest.raises(InputError, match="expected an entry 'other@1'"):
-        set_status(path, "other@1", "deprecated")
+        deprecate(path, "other@1")
     with pytest.raises(InputError, match=r"field entries.0.tags.0"):
         add_tag(path, entry.name, "no spaces")
 
@@ -146,7 +147,7 @@ def test_entries_that_are_checked_out_are_checked_and_others_are_not(tmp_path: P
 def test_a_dataset_whose_manifest_lies_apart_is_checked_in_its_directory(tmp_path: Path) -> None:
     _, entry = dataset(tmp_path, b"one")
     (tmp_path / "data/curated/manifest.json").rename(tmp_path / "data/validated.json")
-    entry = entry.model_copy(update={"manifest": "data/validated.json", "directory": "data/curated"})
+    entry = entry.model_copy(update={"manifest": "data/validated.json"})
 
     assert require_valid(Catalogue(entries=(entry,)), tmp_path) == (entry.name,)
     (tmp_path / "data/curated/episodes.h5").write_bytes(b"two")

@@ -13,13 +13,13 @@ from headstart.dataset.manifest import DatasetManifest, require_files
 
 
 class Entry(Record):
-    """One dataset version, named "<dataset>@<version>"; only status, tags, notes and models may change later."""
+    """One dataset version, named "<dataset>@<version>"; only status and tags may change later."""
 
     dataset: Name
     version: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
     scenario: Name
     manifest: RelativePath  # where it is checked out, below the project root
-    directory: RelativePath | None = None  # where its files are; null: beside the manifest
+    directory: RelativePath  # where its files are
     manifest_sha256: Sha256
     episodes: Count
     steps: Count
@@ -29,10 +29,8 @@ class Entry(Record):
     git_revision: str | None
     parameters: dict[str, JsonValue]
     tags: tuple[Name, ...] = ()
-    notes: str = ""
     licence: str
     status: Literal["active", "deprecated"] = "active"
-    models: tuple[Sha256, ...] = ()  # weights of the checkpoints that learned from it
 
     @property
     def name(self) -> str:
@@ -76,18 +74,14 @@ def add_entry(path: Path, entry: Entry) -> Catalogue:
     return extended
 
 
-def set_status(path: Path, name: str, status: Literal["active", "deprecated"]) -> Catalogue:
-    """Set the status of "<dataset>@<version>", atomically. Raises InputError if there is no such entry."""
-    return _change(path, name, lambda entry: entry.model_copy(update={"status": status}))
+def deprecate(path: Path, name: str) -> None:
+    """Mark "<dataset>@<version>" as not to be used any more, atomically. Raises InputError if there is no such entry."""
+    _change(path, name, lambda entry: entry.model_copy(update={"status": "deprecated"}))
 
 
-def add_tag(path: Path, name: str, tag: str) -> Catalogue:
+def add_tag(path: Path, name: str, tag: str) -> None:
     """Add a tag to "<dataset>@<version>", once, atomically. Raises InputError for an unknown entry or a malformed tag."""
-    return _change(
-        path,
-        name,
-        lambda entry: entry if tag in entry.tags else entry.model_copy(update={"tags": (*entry.tags, tag)}),
-    )
+    _change(path, name, lambda entry: entry.model_copy(update={"tags": tuple(dict.fromkeys((*entry.tags, tag)))}))
 
 
 def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
@@ -109,7 +103,7 @@ def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
         if found != entry.manifest_sha256:
             problems.append(f"{entry.name}: expected {path} with hash {entry.manifest_sha256}, found {found}")
         try:
-            require_files(manifest, inside(root, entry.directory) if entry.directory else path.parent)
+            require_files(manifest, inside(root, entry.directory))
         except IntegrityError as error:
             problems.append(f"{entry.name}: {error}")
     if problems:
@@ -117,11 +111,8 @@ def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
     return tuple(checked)
 
 
-def _change(path: Path, name: str, change: Callable[[Entry], Entry]) -> Catalogue:
-    catalogue = read_catalogue(path)
-    if name not in [entry.name for entry in catalogue.entries]:
-        raise InputError(f"{path}: expected an entry {name!r}, it has {[e.name for e in catalogue.entries]}")
-    entries = tuple(change(entry) if entry.name == name else entry for entry in catalogue.entries)
-    changed = Catalogue(entries=entries)
-    write_record(path, changed)
-    return changed
+def _change(path: Path, name: str, change: Callable[[Entry], Entry]) -> None:
+    entries = read_catalogue(path).entries
+    if name not in [entry.name for entry in entries]:
+        raise InputError(f"{path}: expected an entry {name!r}, it has {[entry.name for entry in entries]}")
+    write_record(path, Catalogue(entries=tuple(change(entry) if entry.name == name else entry for entry in entries)))
