@@ -1,0 +1,127 @@
+"""The expert acts in worlds, and every step is recorded. What is executed deviates from its choice now and then, so that the
+recording shows how it recovers; the label stays the expert's choice.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from headstart.config.params import CaptureParams
+from headstart.core.arrays import Array
+from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids
+from headstart.worlds.api import Act, Observations, World
+
+# Counters of the town and the robot that stand beside every episode, where a world has them. runs/shift.py compares `family`, the kind of
+# situation; the others are for people who look into a file. Another list makes other bytes: raise WRITER in stages/capture.py with it.
+BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited", "family")
+
+
+def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
+    """One episode of every world, as whole lives, one after the other: an episode of the recording is one agent from spawn to end.
+
+    `world_ids` [W] i64 are global. Rows [N, T] that come after the end of a world's episode are cut off.
+    """
+    ticks, agents = world.horizon, world.num_agents
+    deviate = deviations(world, world_ids, settings)
+    obs, _ = world.reset(seed=settings.seed)
+    choice = expert(obs)
+    observation = {name: _empty(world, value) for name, value in obs.items()}
+    steps = {name: _empty(world, choice) for name in ("action", "expert_action")}
+    steps |= _empty_outcomes(world)
+    final: list[
+        tuple[Array, Observations]
+    ] = []  # of the lives that ended in a tick: their order, row · T + t, and what they saw last
+    stats, length = np.zeros(0), np.zeros(world.num_worlds, np.int64)  # ticks of each world's episode; 0: it goes on
+    for t in range(ticks):
+        for name, value in obs.items():
+            observation[name][:, t] = value
+        steps["expert_action"][:, t] = choice
+        steps["action"][:, t] = deviate(t, obs, choice)
+        obs, reward, terminated, truncated, info = world.step(steps["action"][:, t])
+        steps["reward"][:, t], steps["reward_terms"][:, t] = reward, info["reward_terms"]
+        steps["terminated"][:, t], steps["truncated"][:, t] = terminated, truncated
+        ended = np.flatnonzero((terminated | truncated) & np.repeat(length == 0, agents))
+        final.append((ended * ticks + t, {name: value[ended] for name, value in info["final_obs"].items()}))
+        ending = (length == 0) & info["episode_end"]
+        stats = stats if len(stats) else np.zeros_like(info["stats"])
+        stats[ending], length[ending] = info["stats"][ending], t + 1
+        if length.all():
+            break
+        choice = expert(obs)
+    recorded = np.arange(ticks) < np.repeat(length, agents)[:, None]  # [N, T]
+    steps = {name: column[recorded] for name, column in steps.items()}
+    observation = {name: column[recorded] for name, column in observation.items()}
+    in_order = np.argsort(np.concatenate([at for at, _ in final]))
+    return Episodes(
+        **steps,
+        action_mask=observation.pop("mask").astype(bool) if "mask" in observation else None,
+        observation=observation,
+        final_observation={name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]},
+        table=_table(world, world_ids, header, np.nonzero(recorded)[0], steps, stats),
+    )
+
+
+def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Callable[[int, Observations, Array], Array]:
+    """What is executed at tick t in place of the expert's choice [N] or [N, D]: a slip to a random allowed action, or noise.
+
+    Noise shows the expert's way back from states that only a clone gets into (DART: Laskey et al. 2017). A world's deviations are a function of
+    the seed and its id, whatever is recorded beside it.
+    """
+    random = [np.random.Generator(np.random.Philox(key=[settings.seed, world_id])) for world_id in world_ids]
+    agents, ticks, names = world.num_agents, world.horizon, world.names
+    if not names.actions:
+        low, high = np.array(names.action_low, np.float32), np.array(names.action_high, np.float32)
+        noise = np.float32(settings.noise) * np.concatenate(
+            [g.standard_normal((agents, ticks, len(low)), np.float32) for g in random]
+        )
+        return lambda t, obs, choice: np.clip(choice + noise[:, t // settings.noise_ticks], low, high)
+    slipping = np.concatenate([g.random((agents, ticks)) for g in random]) < settings.slip  # [N, T]
+    preference = np.concatenate([g.random((agents, ticks, len(names.actions))) for g in random])
+
+    def slip(t: int, obs: Observations, choice: Array) -> Array:
+        other = np.where(obs["mask"] > 0, preference[:, t], -1.0).argmax(axis=1)
+        return np.where(slipping[:, t], other, choice)
+
+    return slip
+
+
+def _empty(world: World, like: Array) -> Array:
+    """[N, T, …] for values of the shape and dtype of `like` [N, …]."""
+    return np.empty((world.num_envs, world.horizon, *like.shape[1:]), like.dtype)
+
+
+def _empty_outcomes(world: World) -> dict[str, Array]:
+    """[N, T, …] for what each action brings."""
+    shape = (world.num_envs, world.horizon)
+    return {
+        "reward": np.empty(shape, np.float32),
+        "reward_terms": np.empty((*shape, len(world.names.reward_terms)), np.float32),
+        "terminated": np.empty(shape, bool),
+        "truncated": np.empty(shape, bool),
+    }
+
+
+def _table(
+    world: World, world_ids: Array, header: Header, row_of_step: Array, steps: dict[str, Array], stats: Array
+) -> EpisodeTable:
+    """The table of the lives that the recorded steps hold; `row_of_step` is each step's row of the worlds, `stats` [W, A, S]."""
+    last = np.flatnonzero(steps["terminated"] | steps["truncated"])
+    start = np.concatenate([[0], last[:-1] + 1])
+    row = row_of_step[start]
+    number, agent = row // world.num_agents, row % world.num_agents
+    worlds, seeds = world_ids[number], np.full(len(row), header.seed)
+    life = np.arange(len(row)) - np.searchsorted(row, row)  # an agent that fainted lives again in the same row
+    counters = world.names.stats
+    return EpisodeTable(
+        episode_id=episode_ids(header.scenario_sha256, header.policy_sha256, seeds, worlds, life, agent),
+        start=start,
+        length=last - start + 1,
+        seed=seeds,
+        world=worlds,
+        episode=life,
+        agent=agent,
+        total_reward=np.add.reduceat(steps["reward"], start, dtype=np.float32),
+        success=world.success(stats)[number],
+        harm=world.harm(stats)[number],
+        behaviour={name: stats[number, agent, counters.index(name)].astype(np.int32) for name in BEHAVIOURS if name in counters},
+    )
