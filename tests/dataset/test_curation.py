@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from headstart.config.params import CurateParams
-from headstart.core.errors import InputError
 from headstart.dataset.curation import forbidden, reject_reasons, repeats_earlier, split_by_world, write_index
 from headstart.dataset.episodes import Episodes, EpisodeTable
 
@@ -56,14 +55,6 @@ def test_an_action_outside_the_vocabulary_is_a_violation(action: int) -> None:
     episodes = replace(two_episodes(), action=np.array([0, 0, 1, 1, action, 1]))
 
     assert np.flatnonzero(forbidden(episodes)).tolist() == [4]
-
-
-def test_a_table_with_a_gap_is_refused() -> None:
-    episodes = two_episodes()
-    gap = replace(episodes, table=replace(episodes.table, start=np.array([0, 5])))
-
-    with pytest.raises(InputError, match="gap before episode 1: expected row 4, got 5"):
-        reject_reasons(gap, RULES)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from headstart.compare.drift import drift
 from headstart.config.params import Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError
-from headstart.dataset.episodes import Header, write_episodes
+from headstart.dataset.episodes import Header
+from headstart.dataset.episodes_file import write_episodes
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.visits import visit

@@ -7,7 +7,8 @@ import pytest
 from headstart.config.params import load_params
 from headstart.config.scenario import Scenario
 from headstart.core.files import read_record
-from headstart.dataset.episodes import Episodes, Header, write_episodes
+from headstart.dataset.episodes import Episodes, Header
+from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.manifest import DatasetManifest
 from headstart.stages.curate import curate
 

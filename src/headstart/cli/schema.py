@@ -25,7 +25,7 @@ def models() -> dict[str, Any]:
     from headstart.core.provenance import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue
-    from headstart.dataset.episodes_layout import Header
+    from headstart.dataset.episodes import Header
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
     from headstart.release.history import Line
@@ -48,7 +48,7 @@ def models() -> dict[str, Any]:
         "clone-shift": CloneShift,
         "comparison": Comparison,
         "dataset": DatasetManifest,
-        "episodes": Header,  # the header; the columns are in episodes_layout
+        "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
         "history": Line,  # a line

@@ -12,7 +12,7 @@ import numpy as np
 from headstart.config.params import CurateParams
 from headstart.core.arrays import Array
 from headstart.core.files import write_bytes
-from headstart.dataset.episodes import Episodes, require_tiled
+from headstart.dataset.episodes import Episodes
 
 INDEX_COLUMNS = (
     "episode_id", "seed", "world", "episode", "agent", "length", "total_reward", "success", "harm", "accepted", "split", "reasons",
@@ -20,11 +20,7 @@ INDEX_COLUMNS = (
 
 
 def reject_reasons(episodes: Episodes, rules: CurateParams) -> list[list[str]]:
-    """For each of E episodes the codes of all rules that it breaks; an empty list: accepted.
-
-    Raises InputError if the episode table does not tile the steps.
-    """
-    require_tiled(episodes)
+    """For each of E episodes the codes of all rules that it breaks; an empty list: accepted."""
     table = episodes.table
     returns = np.add.reduceat(episodes.reward, table.start, dtype=np.float64)
     broken = {

@@ -28,9 +28,8 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
     observation = {name: _empty(world, value) for name, value in obs.items()}
     steps = {name: _empty(world, choice) for name in ("action", "expert_action")}
     steps |= _empty_outcomes(world)
-    final: list[
-        tuple[Array, Observations]
-    ] = []  # of the lives that ended in a tick: their order, row · T + t, and what they saw last
+    # of the lives that ended in each tick: their order, row · T + t, and their last observations
+    final: list[tuple[Array, Observations]] = []
     stats, length = np.zeros(0), np.zeros(world.num_worlds, np.int64)  # ticks of each world's episode; 0: it goes on
     for t in range(ticks):
         for name, value in obs.items():
@@ -51,10 +50,11 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
     recorded = np.arange(ticks) < np.repeat(length, agents)[:, None]  # [N, T]
     steps = {name: column[recorded] for name, column in steps.items()}
     observation = {name: column[recorded] for name, column in observation.items()}
+    mask = observation.pop("mask", None)
     in_order = np.argsort(np.concatenate([at for at, _ in final]))
     return Episodes(
         **steps,
-        action_mask=observation.pop("mask").astype(bool) if "mask" in observation else None,
+        action_mask=None if mask is None else mask.astype(bool),
         observation=observation,
         final_observation={name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]},
         table=_table(world, world_ids, header, np.nonzero(recorded)[0], steps, stats),

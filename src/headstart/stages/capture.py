@@ -16,7 +16,8 @@ from headstart.config.stage import main
 from headstart.core.closure import code_sha256
 from headstart.core.files import fresh_directory
 from headstart.core.strict_json import sha256_json
-from headstart.dataset.episodes import Header, write_episodes
+from headstart.dataset.episodes import Header
+from headstart.dataset.episodes_file import write_episodes
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.pool import progress_bar
 from headstart.runs.recording import record

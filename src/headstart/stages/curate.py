@@ -13,7 +13,8 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.files import fresh_directory, write_record
 from headstart.dataset.curation import reject_reasons, split_by_world, write_index
-from headstart.dataset.episodes import Episodes, Header, concatenate, read_episodes, select, write_episodes
+from headstart.dataset.episodes import Episodes, Header, concatenate, select
+from headstart.dataset.episodes_file import read_episodes, write_episodes
 from headstart.dataset.manifest import DatasetFacts, Part, Splits, Tally, manifest_of, stored_file
 
 

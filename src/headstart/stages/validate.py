@@ -11,7 +11,8 @@ from headstart.config.stage import main
 from headstart.core.errors import GateFailed
 from headstart.core.files import read_record, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
-from headstart.dataset.episodes import concatenate, read_episodes, require_tiled
+from headstart.dataset.episodes import concatenate
+from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.gates import Dataset, Provenance, cures, dataset_gates, thresholds
 from headstart.dataset.manifest import DatasetManifest, require_files
 from headstart.runs.expert import approved_expert
@@ -27,7 +28,6 @@ def validate(params: Params, scenario: Scenario) -> str:
     schema = schema_of(worlds_of(scenario, "capture", 1, params.capture.observation))
     (train, header), (heldout, _) = (read_episodes(folder / f"{side}.h5", schema) for side in ("train", "heldout"))
     episodes = concatenate([train, heldout])
-    require_tiled(episodes)
     sides = np.repeat([False, True], [len(train.table.start), len(heldout.table.start)])
     replayed, differing = replay(episodes, params, scenario)
 
