@@ -110,25 +110,22 @@ def require_tiled(episodes: Episodes, where: str) -> None:
     """
     start, length, steps = episodes.table.start, episodes.table.length, len(episodes.reward)
     impossible = (length < 1) | (length > steps)  # without these the sums below cannot overflow
-    problems = [f"episode {e} has {length[e]} steps" for e in np.flatnonzero(impossible)]
+    problems = [f"episode {e} has {length[e]} steps" for e in np.flatnonzero(impossible)[:3]]
     ends, begins = np.concatenate([[0], start + length]), np.concatenate([start, [steps]])
-    for e in np.flatnonzero(begins != ends):
+    for e in np.flatnonzero(begins != ends)[:3]:
         kind = "gap" if begins[e] > ends[e] else "overlap"
         what = f"episode {e}" if e < len(start) else "the end of the steps"
         problems.append(f"{kind} before {what}: expected row {ends[e]}, got {begins[e]}")
     if problems:
-        raise InputError(f"{where}: episode table: {'; '.join(problems[:3])}")
+        raise InputError(f"{where}: episode table: {'; '.join(problems)}")
 
 
 def columns_of(episodes: Episodes) -> dict[str, Array]:
     """All columns by their path in the file."""
-    columns: dict[str, Array] = {}
-    for name in _STEPS:
-        columns[f"/steps/{name}"] = getattr(episodes, name)
+    columns = {f"/steps/{name}": getattr(episodes, name) for name in _STEPS}
+    columns |= {f"/episodes/{name}": getattr(episodes.table, name) for name in _TABLE}
     if episodes.action_mask is not None:
         columns["/steps/action_mask"] = episodes.action_mask
-    for name in _TABLE:
-        columns[f"/episodes/{name}"] = getattr(episodes.table, name)
     for group, arrays in (
         ("/steps/observation/", episodes.observation),
         ("/final_observation/", episodes.final_observation),
@@ -139,6 +136,8 @@ def columns_of(episodes: Episodes) -> dict[str, Array]:
 
 
 def episodes_from(columns: dict[str, Array]) -> Episodes:
+    """The inverse of `columns_of`."""
+
     def below(group: str) -> dict[str, Array]:
         return {name.removeprefix(group): array for name, array in columns.items() if name.startswith(group)}
 

@@ -1,6 +1,6 @@
 """Every gate of a dataset: is each row legal, is each episode whole and single, is there enough to learn, where is it from.
 
-A gate gives one Check that names all offenders it found, or None where it does not apply to this world. Dtypes and shapes need no
+A gate gives one Check that names the first offenders, or None where it does not apply to this world. Dtypes and shapes need no
 gate: `read_episodes` refuses a file in which one is wrong.
 """
 
@@ -92,10 +92,11 @@ def finite_values(data: Dataset) -> Check:
 def feature_range(data: Dataset) -> Check:
     """Every feature within the scenario's range, at every step and at the end."""
     low, high = np.array(data.scenario.feature_range, np.float32)
-    outside = np.zeros(len(data.schema.features), int)
-    for observation in (data.episodes.observation, data.episodes.final_observation):
-        outside += np.sum((observation["features"] < low) | (observation["features"] > high), axis=0)
-    return _counted("feature-range", dict(zip(data.schema.features, outside.tolist(), strict=True)), "values out of range")
+    seen = [observation["features"] for observation in (data.episodes.observation, data.episodes.final_observation)]
+    outside = sum(np.sum((features < low) | (features > high), axis=0) for features in seen)
+    bad = dict(zip(data.schema.features, np.asarray(outside).tolist(), strict=True))
+    least, most = min(float(np.min(part)) for part in seen), max(float(np.max(part)) for part in seen)
+    return _counted("feature-range", bad, f"all lie in {least:.4g} to {most:.4g}; out of {low} to {high}")
 
 
 def action_range(data: Dataset) -> Check:
@@ -265,7 +266,8 @@ def _decisions(episodes: Episodes) -> Array:
 
 def _counted(name: str, bad: dict[str, int], what: str) -> Check:
     found = [f"{column} {count}" for column, count in bad.items() if count]
-    return at_most(name, sum(bad.values()), 0, f"{what}: {', '.join(found) or 'none'}")
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return at_most(name, sum(bad.values()), 0, f"{what}: {', '.join(found[:5]) or 'none'}{more}")
 
 
 def _placed(name: str, hits: Array, what: str) -> Check:

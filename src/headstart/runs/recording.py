@@ -23,22 +23,20 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
     """
     ticks, agents = world.horizon, world.num_agents
     deviate = deviations(world, world_ids, settings)
-    obs, _ = world.reset(seed=settings.seed)
-    choice = expert(obs)
-    observation = {name: _empty(world, value) for name, value in obs.items()}
-    steps = {name: _empty(world, choice) for name in ("action", "expert_action")}
-    steps |= _empty_outcomes(world)
+    observation: dict[str, Array] = {}  # [N, T, …]
+    steps: dict[str, Array] = {}  # [N, T, …]
     # of the lives that ended in each tick: their order, row · T + t, and their last observations
     final: list[tuple[Array, Observations]] = []
     stats, length = np.zeros(0), np.zeros(world.num_worlds, np.int64)  # ticks of each world's episode; 0: it goes on
+    obs, _ = world.reset(seed=settings.seed)
     for t in range(ticks):
-        for name, value in obs.items():
-            observation[name][:, t] = value
-        steps["expert_action"][:, t] = choice
-        steps["action"][:, t] = deviate(t, obs, choice)
-        obs, reward, terminated, truncated, info = world.step(steps["action"][:, t])
-        steps["reward"][:, t], steps["reward_terms"][:, t] = reward, info["reward_terms"]
-        steps["terminated"][:, t], steps["truncated"][:, t] = terminated, truncated
+        choice = expert(obs)
+        action = deviate(t, obs, choice)
+        _put(observation, ticks, t, obs)  # before the step: a world may use its arrays again
+        _put(steps, ticks, t, {"action": action, "expert_action": choice})
+        obs, reward, terminated, truncated, info = world.step(action)
+        outcome = {"reward": reward, "reward_terms": info["reward_terms"], "terminated": terminated, "truncated": truncated}
+        _put(steps, ticks, t, outcome)
         ended = np.flatnonzero((terminated | truncated) & np.repeat(length == 0, agents))
         final.append((ended * ticks + t, {name: value[ended] for name, value in info["final_obs"].items()}))
         ending = (length == 0) & info["episode_end"]
@@ -46,7 +44,6 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
         stats[ending], length[ending] = info["stats"][ending], t + 1
         if length.all():
             break
-        choice = expert(obs)
     recorded = np.arange(ticks) < np.repeat(length, agents)[:, None]  # [N, T]
     steps = {name: column[recorded] for name, column in steps.items()}
     observation = {name: column[recorded] for name, column in observation.items()}
@@ -85,20 +82,12 @@ def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Calla
     return slip
 
 
-def _empty(world: World, like: Array) -> Array:
-    """[N, T, …] for values of the shape and dtype of `like` [N, …]."""
-    return np.empty((world.num_envs, world.horizon, *like.shape[1:]), like.dtype)
-
-
-def _empty_outcomes(world: World) -> dict[str, Array]:
-    """[N, T, …] for what each action brings."""
-    shape = (world.num_envs, world.horizon)
-    return {
-        "reward": np.empty(shape, np.float32),
-        "reward_terms": np.empty((*shape, len(world.names.reward_terms)), np.float32),
-        "terminated": np.empty(shape, bool),
-        "truncated": np.empty(shape, bool),
-    }
+def _put(columns: dict[str, Array], ticks: int, t: int, values: dict[str, Array]) -> None:
+    """Note the values [N, …] of tick t in columns [N, T, …], which are made when the first come."""
+    for name, value in values.items():
+        if name not in columns:
+            columns[name] = np.empty((len(value), ticks, *value.shape[1:]), value.dtype)
+        columns[name][:, t] = value
 
 
 def _table(
