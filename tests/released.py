@@ -23,7 +23,7 @@ from headstart.config.scenario import Target
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Evidence
 from headstart.dataset.catalogue import Entry, add_entry
-from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, manifest_of
+from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
 from headstart.release import journal
 from headstart.release.history import read_history
@@ -174,7 +174,7 @@ class Project:
 
 
 def manifest_for(expert: str) -> DatasetManifest:
-    part = Part(worlds=1, episodes=1, steps=15)
+    part = Tally(worlds=1, episodes=1, steps=15)
     facts = DatasetFacts(
         dataset="walk",
         scenario="walk",
@@ -182,8 +182,8 @@ def manifest_for(expert: str) -> DatasetManifest:
         expert=expert,
         policy_sha256="6" * 64,
         seed=7,
-        accepted=Tally(episodes=2, steps=30),
-        rejected=Tally(episodes=0, steps=0),
+        accepted=Tally(worlds=1, episodes=2, steps=30),
+        rejected=Tally(worlds=0, episodes=0, steps=0),
         rejection_reasons={},
         files={},
         splits=Splits(rule="by hash of world", seed=0, heldout_share=0.5, train=part, heldout=part),

@@ -11,14 +11,13 @@ from headstart.dataset.catalogue import Catalogue, Entry, add_entry, add_tag, de
 from headstart.dataset.manifest import (
     DatasetFacts,
     DatasetManifest,
-    Part,
     Splits,
     Tally,
     manifest_of,
     stored_file,
 )
 
-NOTHING = Part(worlds=0, episodes=0, steps=0)
+NOTHING = Tally(worlds=0, episodes=0, steps=0)
 
 
 def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[DatasetManifest, Entry]:
@@ -34,8 +33,8 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
             expert="scripted",
             policy_sha256="b" * 64,
             seed=7,
-            accepted=Tally(episodes=1, steps=2),
-            rejected=Tally(episodes=0, steps=0),
+            accepted=Tally(worlds=1, episodes=1, steps=2),
+            rejected=Tally(worlds=0, episodes=0, steps=0),
             rejection_reasons={},
             files={"episodes.h5": stored_file(directory / "episodes.h5")},
             splits=Splits(rule="all", seed=0, heldout_share=0.0, train=NOTHING, heldout=NOTHING),

@@ -11,7 +11,6 @@ from headstart.core.files import read_record, write_record
 from headstart.dataset.manifest import (
     DatasetFacts,
     DatasetManifest,
-    Part,
     Splits,
     Tally,
     manifest_of,
@@ -30,16 +29,16 @@ def facts(tmp_path: Path) -> DatasetFacts:
         expert="scripted",
         policy_sha256="b" * 64,
         seed=7,
-        accepted=Tally(episodes=2, steps=3),
-        rejected=Tally(episodes=1, steps=3),
+        accepted=Tally(worlds=1, episodes=2, steps=3),
+        rejected=Tally(worlds=1, episodes=1, steps=3),
         rejection_reasons={"too-short": 1},
         files={"train.h5": stored_file(tmp_path / "train.h5")},
         splits=Splits(
             rule="by hash of world",
             seed=0,
             heldout_share=0.5,
-            train=Part(worlds=1, episodes=1, steps=2),
-            heldout=Part(worlds=1, episodes=1, steps=1),
+            train=Tally(worlds=1, episodes=1, steps=2),
+            heldout=Tally(worlds=1, episodes=1, steps=1),
         ),
     )
 
@@ -58,7 +57,7 @@ def test_a_manifest_comes_back_from_disk(
 def test_the_version_follows_the_content_but_not_the_status(facts: DatasetFacts) -> None:
     manifest = manifest_of(facts)
 
-    assert manifest.version == "f6626b94146e"
+    assert manifest.version == "6653dfcd9e06"
     assert manifest_of(facts, "validated").version == manifest.version
     changes: list[dict[str, object]] = [{"seed": 8}, {"files": {}}]
     for change in changes:

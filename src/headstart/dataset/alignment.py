@@ -1,11 +1,9 @@
-"""Does row t hold the observation from which a_t was chosen? Two signs of a recorder that is a step off,
-without replay.
+"""Does row t hold the observation from which a_t was chosen? Two signs of a recorder that is a step off, without replay.
 
-The kept final observation o_T is the anchor. A recorder that pairs a_t with o_{t+1} stores o_T (or, after
-an automatic reset, the next episode's o_0) in the last row; one that lags stores o_0 twice (or the previous
-episode's end) first. So in most episodes the last row *equals* the final observation or the first row the
-second, or an edge of the episode is a leap larger than any step within it. Replay proves alignment; these
-need no simulator.
+The kept final observation o_T is the anchor. A recorder that pairs a_t with o_{t+1} stores o_T (or, after an automatic reset, the next
+episode's o_0) in the last row; one that lags stores o_0 twice (or the previous episode's end) first. So in most episodes the last row
+*equals* the final observation or the first row the second, or an edge of the episode is a leap larger than any step within it. Replay
+proves alignment with the world at hand; these also show a world that is a step off itself.
 """
 
 from typing import NamedTuple

@@ -28,6 +28,7 @@ CURES = {  # gate → what a person can change
     "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
+    "observation-leaps": "no setting: look whether the first and last rows of an episode are what the world shows there",
     "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
     "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
     "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",

@@ -24,16 +24,11 @@ class StoredFile(Record):
 
 
 class Tally(Record):
-    """Episodes, and the agent-steps in them."""
-
-    episodes: Count
-    steps: Count
-
-
-class Part(Tally):
-    """One side of the split; which worlds it holds stands in the episode index."""
+    """How much is in a part of the recording; which worlds it holds stands in the episode index."""
 
     worlds: Count
+    episodes: Count
+    steps: Count  # of agents
 
 
 class Splits(Record):
@@ -42,8 +37,8 @@ class Splits(Record):
     rule: str
     seed: int
     heldout_share: Share
-    train: Part
-    heldout: Part
+    train: Tally
+    heldout: Tally
 
 
 class DatasetFacts(Record):

@@ -15,7 +15,7 @@ from headstart.core.files import fresh_directory, write_record
 from headstart.dataset.curation import reject_reasons, split_by_world, write_index
 from headstart.dataset.episodes import Episodes, Header, concatenate, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
-from headstart.dataset.manifest import DatasetFacts, Part, Splits, Tally, manifest_of, stored_file
+from headstart.dataset.manifest import DatasetFacts, Splits, Tally, manifest_of, stored_file
 
 
 def curate(params: Params, scenario: Scenario) -> str:
@@ -48,8 +48,8 @@ def curate(params: Params, scenario: Scenario) -> str:
                 rule="splitmix64 of (seed, world) below the held-out share; all agents of a world on one side",
                 seed=settings.seed,
                 heldout_share=settings.heldout_share,
-                train=_part(episodes, train_side),
-                heldout=_part(episodes, heldout_side),
+                train=_tally(episodes, train_side),
+                heldout=_tally(episodes, heldout_side),
             ),
         )
         manifest = manifest_of(facts)
@@ -75,11 +75,8 @@ def _read_raw(folder: Path) -> tuple[Episodes, Header]:
 
 
 def _tally(episodes: Episodes, keep: Array) -> Tally:
-    return Tally(episodes=int(keep.sum()), steps=int(episodes.table.length[keep].sum()))
-
-
-def _part(episodes: Episodes, keep: Array) -> Part:
-    return Part(worlds=len(np.unique(episodes.table.world[keep])), **dict(_tally(episodes, keep)))
+    worlds = len(np.unique(episodes.table.world[keep]))
+    return Tally(worlds=worlds, episodes=int(keep.sum()), steps=int(episodes.table.length[keep].sum()))
 
 
 if __name__ == "__main__":
