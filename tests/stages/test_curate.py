@@ -9,6 +9,7 @@ from headstart.config.params import load_params
 from headstart.config.scenario import Scenario
 from headstart.core.errors import GateFailed
 from headstart.core.files import read_record
+from headstart.core.verdict import Verdict
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.manifest import DatasetManifest
@@ -52,5 +53,8 @@ def test_a_dataset_that_fails_goes_to_quarantine_with_what_can_cure_it(
     assert "enough-episodes: more `capture.worlds`" in message
     assert "expert-hash: `dvc repro capture`" in message
     assert not (raw.parent / "validated.json").exists()
+    verdict = read_record(tmp_path / "reports" / scenario.name / "validate" / "verdict.json", Verdict)
+    assert verdict.thresholds.items() >= PARAMS.validate_.model_dump().items()  # under the names of params.yaml
+    assert verdict.thresholds["feature_range.high"] == scenario.feature_range[1]
     kept = next((tmp_path / "data" / "quarantine").glob(f"{scenario.name}@*"))
     assert {path.name for path in kept.iterdir()} == {"episodes.tsv", "heldout.h5", "manifest.json", "train.h5", "verdict.json"}
