@@ -154,9 +154,9 @@ def tag(name: str, label: str) -> None:
 @catalogue_app.command()
 def deprecate(name: str) -> None:
     """Mark <dataset>@<version> as not to be used any more; its files stay."""
-    from headstart.dataset.catalogue import set_status
+    from headstart.dataset import catalogue
 
-    set_status(Path("data/catalogue.json"), name, "deprecated")
+    catalogue.deprecate(Path("data/catalogue.json"), name)
 
 
 def main() -> None:
