@@ -1,7 +1,6 @@
 """A run record keeps what a run did apart from when and where it did it."""
 
 import os
-import subprocess
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from headstart.core.files import read_record
-from headstart.core.provenance import RunFacts, RunRecord, git_state, record_run, utc_text
+from headstart.core.provenance import RunFacts, RunRecord, record_run, utc_text
 
 FACTS = RunFacts(
     run_id="capture-queue-conflict",
@@ -24,11 +23,6 @@ FACTS = RunFacts(
     status="completed",
     diagnostics=(),
 )
-
-
-def git(directory: Path, *arguments: str) -> None:
-    identity = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
-    subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, env=os.environ | identity)
 
 
 def test_a_run_record_comes_back_with_its_circumstances(
@@ -51,33 +45,6 @@ def test_a_time_is_told_in_utc() -> None:
     noon = datetime(2025, 1, 31, 12, 0, 0, 250_000, timezone(timedelta(hours=2)))
 
     assert utc_text(noon) == "2025-01-31T10:00:00.250Z"
-
-
-def test_the_git_state_tells_revision_and_edits(tmp_path: Path) -> None:
-    git(tmp_path, "init", "-q")
-    (tmp_path / "f").write_text("1")
-    git(tmp_path, "add", "f")
-    git(tmp_path, "commit", "-q", "-m", "one")
-    clean = git_state(tmp_path / "not" / "yet" / "there")
-    (tmp_path / "f").write_text("2")
-    dirty = git_state(tmp_path)
-
-    assert clean[0] is not None
-    assert len(clean[0]) == 40
-    assert clean[1] is False
-    assert dirty == (clean[0], True)
-
-
-def test_outside_of_a_repository_the_git_state_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-
-    assert git_state(tmp_path) == (None, None)
-
-
-def test_without_git_the_git_state_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-
-    assert git_state(tmp_path) == (None, None)
 
 
 def test_a_failed_run_without_diagnostics_is_no_record() -> None:

@@ -7,8 +7,9 @@ import pytest
 from tests.released import REPOSITORY, Project
 
 from headstart.core.errors import InputError
-from headstart.release.releases import Release, require_release
-from headstart.release.restore import keep, restore
+from headstart.release.history import Release
+from headstart.release.lock import require_release
+from headstart.release.rollback import restore
 
 
 @pytest.fixture
@@ -18,14 +19,13 @@ def release(ready: Project) -> Release:
     ready.commit()
     candidate = ready.standing().candidate
     assert candidate is not None
-    return candidate.release.model_copy(update={"git_revision": ready.git("rev-parse", "HEAD").strip()})
+    return candidate.candidate.model_copy(update={"git_revision": ready.git("rev-parse", "HEAD").strip()})
 
 
 def test_it_comes_from_the_cache_though_the_remote_is_empty(ready: Project, release: Release) -> None:
     shutil.rmtree(ready.root / "models/walk")
 
-    assert restore(ready.root, release, ready.root / "back") == "DVC"
-    require_release(release, ready.root / "back")
+    require_release(release, restore(ready.root, release))
 
 
 def test_it_comes_from_the_remote_if_the_cache_is_gone(ready: Project, release: Release) -> None:
@@ -34,27 +34,27 @@ def test_it_comes_from_the_remote_if_the_cache_is_gone(ready: Project, release: 
     shutil.rmtree(ready.root / "models/walk")
     shutil.rmtree(ready.root / ".dvc/cache")
 
-    assert restore(ready.root, release, ready.root / "back") == "DVC"
-    require_release(release, ready.root / "back")
+    require_release(release, restore(ready.root, release))
 
 
 def test_it_comes_from_what_is_at_hand_if_dvc_lost_it(ready: Project, release: Release) -> None:
     shutil.rmtree(ready.root / ".dvc/cache")
 
-    assert restore(ready.root, release, ready.root / "back") == "the training's folder"
+    require_release(release, restore(ready.root, release))
 
 
-def test_a_kept_copy_with_a_wrong_byte_is_replaced_and_never_used(ready: Project, release: Release) -> None:
-    folder = keep(ready.root, release)
+def test_a_copy_with_a_wrong_byte_is_replaced_and_never_used(ready: Project, release: Release) -> None:
+    folder = restore(ready.root, release)
     path = folder / "weights.safetensors"
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
 
-    assert keep(ready.root, release) == folder
+    assert restore(ready.root, release) == folder
     require_release(release, folder)
 
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
     shutil.rmtree(ready.root / ".dvc/cache")
     shutil.rmtree(ready.root / "models/walk")
-    with pytest.raises(InputError, match=r"found it nowhere; DVC: .*the training's folder: .*the kept copy: .*expected hash"):
-        restore(ready.root, release, ready.root / "back")
-    assert not (ready.root / "back").exists()
+    with pytest.raises(
+        InputError, match=r"found it nowhere; \.headstart/releases: .*expected hash.*training's folder: .*; DVC: "
+    ):
+        restore(ready.root, release)

@@ -4,7 +4,6 @@ No stage depends on this file, because its `wall` differs at every run.
 """
 
 import os
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Literal, Self
 from pydantic import JsonValue, model_validator
 
 from headstart.core.files import write_record
+from headstart.core.git import git_state
 from headstart.core.record import Count, Record, RelativePath, RunId, Sha256, UtcTime
 
 RunType = Literal["expert_training", "capture", "curate", "validate", "bc_train", "baseline", "anneal", "evaluate"]
@@ -91,22 +91,3 @@ def package_version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def git_state(directory: Path) -> tuple[str | None, bool | None]:
-    """Revision of the repository around `directory`, and whether tracked files differ from it; None if unknown."""
-    revision = _git(directory, "rev-parse", "HEAD")
-    changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
-    if revision is None or changes is None:
-        return None, None
-    return revision.strip(), bool(changes)
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    while not directory.is_dir() and directory != directory.parent:
-        directory = directory.parent
-    try:
-        done = subprocess.run(["git", *arguments], cwd=directory, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None

@@ -5,9 +5,9 @@ import pytest
 from tests.released import Project
 
 from headstart.core.errors import InputError
-from headstart.release.pointer import rebuild, roll_back, swap, withdraw
+from headstart.release.lock import require_release
 from headstart.release.promote import promote
-from headstart.release.releases import require_release
+from headstart.release.rollback import roll_back, swap, withdraw
 from headstart.runs.checkpoint import load_checkpoint, save_checkpoint
 
 
@@ -19,9 +19,11 @@ def test_a_rollback_restores_the_baseline_behind_the_first_release(ready: Projec
 
     assert done.code == 0, done.err
     assert ready.standing().state == "monitoring"
-    assert ready.used().current == ready.used().initial
-    assert ready.used().previous is None
-    require_release(ready.used().current, ready.root / ".headstart/releases" / ready.used().current.id)
+    current = ready.standing().current
+    assert current is not None
+    assert current == ready.standing().initial
+    assert ready.standing().previous is None
+    require_release(current, ready.root / ".headstart/releases" / current.id)
     with pytest.raises(InputError, match="is the first release, nothing lies behind it"):
         roll_back(ready.root, "walk", "Ada", "further")
 
@@ -34,21 +36,21 @@ def test_a_rollback_to_an_id_finds_it_and_an_unknown_one_is_refused(ready: Proje
         roll_back(ready.root, "walk", "Ada", "to", "latest")
     roll_back(ready.root, "walk", "Ada", "not so bad", first.id)
 
-    assert ready.used().current == first
-    assert ready.used().previous.arm == "scratch"
+    assert ready.standing().current == first
+    assert ready.standing().previous.arm == "scratch"
 
 
 def test_a_rollback_whose_bytes_are_nowhere_leaves_the_pointer(ready: Project) -> None:
     import shutil
 
     first = promote(ready.root, "walk", "Ada", "spring")
-    shutil.rmtree(ready.root / ".dvc/cache")
-    shutil.rmtree(ready.root / "models/walk/baseline")
+    for folder in (".dvc/cache", "models/walk/baseline", ".headstart/releases"):
+        shutil.rmtree(ready.root / folder)
 
     with pytest.raises(InputError, match="expected to restore it, found it nowhere"):
         roll_back(ready.root, "walk", "Ada", "worse")
 
-    assert ready.used().current == first
+    assert ready.standing().current == first
 
 
 def test_a_swap_is_recorded_as_unverified_and_clears_the_count(ready: Project) -> None:
@@ -58,29 +60,29 @@ def test_a_swap_is_recorded_as_unverified_and_clears_the_count(ready: Project) -
 
     assert done.code == 0, done.err
     assert "unverified" in done.out
-    assert not ready.used().current.verified
+    assert not ready.standing().verified(ready.standing().current)
     assert (ready.standing().state, ready.standing().pass_streak, ready.standing().candidate) == ("monitoring", 0, None)
     assert "unverified" in ready.headstart("release", "list").out
     assert not ready.git("tag")
 
 
 def test_a_swap_to_the_candidate_of_a_pass_is_verified(ready: Project) -> None:
-    release, _ = swap(ready.root, "walk", "models/walk/anneal/pretrained/seed-10", "Ada", "in a hurry")
+    release, _, verified = swap(ready.root, "walk", "models/walk/anneal/pretrained/seed-10", "Ada", "in a hurry")
 
-    assert release.verified
-    assert release.verdict_sha256 is not None
+    assert verified
+    assert ready.standing().verified(release)
 
 
 def test_a_checkpoint_from_elsewhere_can_be_swapped_in_and_out_again(ready: Project) -> None:
     _, card = load_checkpoint(ready.root / "models/walk/baseline/seed-10")
     save_checkpoint(ready.root / "models/mine", {"w": np.ones(3, np.float32)}, card)
 
-    mine, folder = swap(ready.root, "walk", "models/mine", "Ada", "try mine")
-    assert mine.dvc_out is None
+    mine, folder, verified = swap(ready.root, "walk", "models/mine", "Ada", "try mine")
+    assert not verified
     require_release(mine, folder)
     roll_back(ready.root, "walk", "Ada", "no good")
 
-    assert ready.used().current.arm == "scratch"
+    assert ready.standing().current.arm == "scratch"
 
 
 @pytest.mark.parametrize(
@@ -101,17 +103,3 @@ def test_a_withdrawn_candidate_begins_again(ready: Project) -> None:
     assert (ready.standing().state, ready.standing().pass_streak) == ("monitoring", 0)
     with pytest.raises(InputError, match="expected a candidate to withdraw"):
         withdraw(ready.root, "walk", "Ada", "again")
-
-
-def test_an_edited_pointer_is_found_and_written_anew(ready: Project) -> None:
-    promote(ready.root, "walk", "Ada", "spring")
-    path = ready.root / "models/releases.json"
-    before = path.read_text()
-    path.write_text(before.replace('"verified": true', '"verified": false'))
-
-    done = ready.headstart("verify")
-    assert done.code == 4
-    assert "models/releases.json: expected what governance/history.ndjson says" in done.err
-
-    rebuild(ready.root)
-    assert path.read_text() == before
