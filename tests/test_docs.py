@@ -211,5 +211,5 @@ def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project
         project.commit()
     assert {"walk@v1.0.0", "walk#prod#1"} <= set(project.git("tag").split())
     standing = project.standing()
-    assert (standing.state, standing.candidate) == ("monitoring", None)
+    assert (standing.state, standing.passed) == ("monitoring", None)
     assert standing.current is not None and standing.current.checkpoint.endswith("seed-13")

@@ -20,7 +20,7 @@ def test_two_passes_of_two_processes_make_a_candidate_ready(ready: Project) -> N
     found = ready.standing()
 
     assert (found.state, found.pass_streak) == ("ready", 2)
-    assert found.candidate.candidate.checkpoint == "models/walk/anneal/pretrained/seed-10"  # 96 of 100: the best last evaluation
+    assert found.passed.candidate.checkpoint == "models/walk/anneal/pretrained/seed-10"  # 96 of 100: the best last evaluation
 
 
 def test_promotion_writes_the_history_and_the_registry_and_keeps_the_way_back(ready: Project) -> None:

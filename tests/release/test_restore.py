@@ -17,9 +17,9 @@ def release(ready: Project) -> Release:
     """The candidate, in a project with a remote beside .dvc, as the shipped one has it."""
     (ready.root / ".dvc/config").write_bytes((REPOSITORY / ".dvc/config").read_bytes())
     ready.commit()
-    candidate = ready.standing().candidate
-    assert candidate is not None
-    return candidate.candidate.model_copy(update={"git_revision": ready.git("rev-parse", "HEAD").strip()})
+    passed = ready.standing().passed
+    assert passed is not None
+    return passed.candidate.model_copy(update={"git_revision": ready.git("rev-parse", "HEAD").strip()})
 
 
 def test_it_comes_from_the_cache_though_the_remote_is_empty(ready: Project, release: Release) -> None:

@@ -61,7 +61,7 @@ def test_a_swap_is_recorded_as_unverified_and_clears_the_count(ready: Project) -
     assert done.code == 0, done.err
     assert "unverified" in done.out
     assert not ready.standing().verified(ready.standing().current)
-    assert (ready.standing().state, ready.standing().pass_streak, ready.standing().candidate) == ("monitoring", 0, None)
+    assert (ready.standing().state, ready.standing().pass_streak, ready.standing().passed) == ("monitoring", 0, None)
     assert "unverified" in ready.headstart("release", "list").out
     assert not ready.git("tag")
 

@@ -103,7 +103,7 @@ def test_the_table_of_transitions(events: list[Event], state: str, streak: int) 
     found = after(*events)
 
     assert (found.state, found.pass_streak) == (state, streak)
-    assert (found.candidate is None) == (streak == 0)
+    assert (found.passed is None) == (streak == 0)
     assert found.current is None
 
 
@@ -111,7 +111,7 @@ def test_a_promotion_puts_the_candidate_to_use_and_begins_a_new_count() -> None:
     events = [verdict(0), verdict(1)]
     found = after(*events, promotion_of(after(*events)))
 
-    assert (found.state, found.pass_streak, found.candidate) == ("promoted", 0, None)
+    assert (found.state, found.pass_streak, found.passed) == ("promoted", 0, None)
     assert found.current is not None
     assert found.current.weights_sha256 == release(seed=1).weights_sha256
     assert found.initial == found.previous == release("scratch")
@@ -154,7 +154,7 @@ def test_a_swap_is_unverified_unless_its_checkpoint_passed() -> None:
     judged = [verdict(0), verdict(1), verdict(2, "FAIL")]
     for seed, verified in ((0, True), (2, False), (5, False)):
         found = after(*judged, Swapped(scenario="walk", release=release(seed=seed), baseline=release("scratch")))
-        assert (found.state, found.pass_streak, found.candidate) == ("monitoring", 0, None)
+        assert (found.state, found.pass_streak, found.passed) == ("monitoring", 0, None)
         assert (found.current, found.previous) == (release(seed=seed), release("scratch"))
         assert found.verified(release(seed=seed)) is verified
 

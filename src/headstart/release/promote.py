@@ -11,7 +11,7 @@ from headstart.dataset.catalogue import read_catalogue
 from headstart.release.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn
 from headstart.release.lock import require_release, training_of
 from headstart.release.record import settings
-from headstart.release.registry import next_version, open_scenario, require_identity
+from headstart.release.registry import next_version, open_scenario
 from headstart.release.rollback import restore
 from headstart.release.standing import Standing, require_ready
 from headstart.release.verify import anchor_problems, verify
@@ -26,23 +26,22 @@ def promote(root: Path, scenario: str, actor: str, reason: str) -> Release:
     """
     params, _ = settings(root, scenario)
     with open_scenario(root, scenario) as (history, standing):
-        judged = ready_candidate(standing)
+        passed = ready_pass(standing)
         require_committed(root)
         try:
-            require_unchanged(root, judged)
+            require_unchanged(root, passed)
         except (Hold, IntegrityError) as error:
             history.append(Withdrawn(scenario=scenario), actor, str(error)[:500])
             raise type(error)(f"{error}; the candidate was withdrawn") from None
         require_green(root)
         require_drill(history.lines, params.promotion.drill_days)
-        require_way_back(root, standing.current or standing.initial or judged.baseline)
-        require_identity(root)
+        require_way_back(root, standing.current or standing.initial or passed.baseline)
         version = next_version(root, standing)
-        history.append(Promoted(scenario=scenario, release=judged.candidate.id, version=version), actor, reason)
-    return judged.candidate
+        history.append(Promoted(scenario=scenario, release=passed.candidate.id, version=version), actor, reason)
+    return passed.candidate
 
 
-def ready_candidate(standing: Standing) -> Judged:
+def ready_pass(standing: Standing) -> Judged:
     """The pass whose candidate is ready. Raises GateFailed after a FAIL and Hold in any other state but ready."""
     try:
         return require_ready(standing)
@@ -61,20 +60,20 @@ def require_committed(root: Path) -> None:
         raise Hold(f"expected a clean git tree, changed: {', '.join(changed[:5])}; commit first")
 
 
-def require_unchanged(root: Path, judged: Judged) -> None:
+def require_unchanged(root: Path, passed: Judged) -> None:
     """Raise IntegrityError unless the candidate's files and schedule are those that were judged, and Hold for a newer dataset."""
-    release = judged.candidate
+    release = passed.candidate
     require_release(release, root / release.checkpoint)
     training = training_of(root, Path(release.checkpoint).parent / "runs.json")
-    active = [e for e in read_catalogue(root / CATALOGUE).entries if e.scenario == judged.scenario and e.status == "active"]
+    active = [e for e in read_catalogue(root / CATALOGUE).entries if e.scenario == passed.scenario and e.status == "active"]
     if not active:
-        raise InputError(f"{CATALOGUE}: expected {judged.dataset} as an active entry, found none for {judged.scenario}")
-    if not judged.dataset_sha256 == training.dataset_sha256 == active[-1].manifest_sha256:
+        raise InputError(f"{CATALOGUE}: expected {passed.dataset} as an active entry, found none for {passed.scenario}")
+    if not passed.dataset_sha256 == training.dataset_sha256 == active[-1].manifest_sha256:
         raise Hold(
-            f"{judged.scenario}: expected a candidate that learned from the newest dataset, {active[-1].name}, it did from {judged.dataset}"
+            f"{passed.scenario}: expected a candidate that learned from the newest dataset, {active[-1].name}, it did from {passed.dataset}"
         )
-    if training.schedule_sha256 != judged.schedule_sha256:
-        raise IntegrityError(f"{judged.scenario}: expected the schedule that was judged, found another")
+    if training.schedule_sha256 != passed.schedule_sha256:
+        raise IntegrityError(f"{passed.scenario}: expected the schedule that was judged, found another")
 
 
 def require_green(root: Path) -> None:

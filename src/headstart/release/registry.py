@@ -23,10 +23,11 @@ STAGE = "prod"
 def open_scenario(root: Path, scenario: str) -> Iterator[tuple[History, Standing]]:
     """Yield the history, locked, and where the scenario stands; when the block ends, the tags follow the lines that it added.
 
-    Raises UsageError for an unknown scenario, Busy and IntegrityError as `open_history` does, and Hold if the tags lagged behind the history:
-    they are set then, and a person looks whether anything is left to do.
+    Raises UsageError for an unknown scenario, Busy and IntegrityError as `open_history` does, and Hold unless git knows who tags, or if the tags
+    lagged behind the history: they are set then, and a person looks whether anything is left to do.
     """
     load_scenario(scenario, root / "scenarios")
+    require_identity(root)
     with open_history(root / HISTORY) as history:
         standing = standing_of(history.lines, scenario)
         if tags := set_tags(root, standing):
@@ -36,6 +37,14 @@ def open_scenario(root: Path, scenario: str) -> Iterator[tuple[History, Standing
             )
         yield history, standing
         set_tags(root, standing_of(history.lines, scenario))
+
+
+def require_identity(root: Path) -> None:
+    """Raise Hold unless git knows who tags."""
+    try:
+        committer(root)
+    except InputError:
+        raise Hold("expected a git identity to tag with; `git config user.name` and `git config user.email` set it") from None
 
 
 def artifact_name(scenario: str) -> str:
@@ -59,7 +68,7 @@ def version_tag(scenario: str, version: str) -> str:
 def set_tags(root: Path, standing: Standing) -> list[str]:
     """Tag every promoted version, and put that of the release in use, if it has one, on the stage `prod`; returns what was changed.
 
-    Raises IntegrityError with GTO's words where it will not, and Hold unless git knows who tags.
+    Raises IntegrityError with GTO's words where it will not.
     """
     if not standing.versions:
         return []
@@ -83,7 +92,6 @@ def _register(root: Path, standing: Standing) -> list[str]:
     for release_id, version in standing.versions.items():
         tag = version_tag(standing.scenario, version)
         if tagged_commit(root, tag) is None:
-            require_identity(root)
             release, name = standing.releases[release_id], artifact_name(standing.scenario)
             text = f"{release_id}, {release.checkpoint}"
             gto.api.register(str(root), name, release.git_revision, version=version, message=text)
@@ -102,16 +110,7 @@ def _move_stage(root: Path, standing: Standing) -> list[str]:
     staged = {found.version for found in gto.api.find_versions_in_stage(where, name, STAGE, versions_per_stage=-1) or ()}
     if staged == {in_use}:
         return []
-    require_identity(root)
     for version in staged:
         gto.api.unassign(where, name, version=version, stage=STAGE, message=standing.note)
     gto.api.assign(where, name, STAGE, version=in_use, message=standing.note)
     return [f"{name}#{STAGE} ({in_use})"]
-
-
-def require_identity(root: Path) -> None:
-    """Raise Hold unless git knows who tags."""
-    try:
-        committer(root)
-    except InputError:
-        raise Hold("expected a git identity to tag with; `git config user.name` and `git config user.email` set it") from None

@@ -46,7 +46,7 @@ def swap(root: Path, scenario: str, checkpoint: str, actor: str, reason: str) ->
 def withdraw(root: Path, scenario: str, actor: str, reason: str) -> None:
     """Take the candidate back; passes are counted from zero again."""
     with open_scenario(root, scenario) as (history, standing):
-        if standing.candidate is None:
+        if standing.passed is None:
             raise InputError(f"{scenario}: expected a candidate to withdraw, there is none")
         history.append(Withdrawn(scenario=scenario), actor, reason)
 

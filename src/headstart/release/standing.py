@@ -26,7 +26,7 @@ class Standing:
     state: Literal["monitoring", "ready", "promoted"] = "monitoring"
     pass_streak: int = 0
     required_passes: int = 2
-    candidate: Judged | None = None  # the last of the passes in a row
+    passed: Judged | None = None  # the last of the passes in a row; its candidate is the scenario's
     last_result: Literal["PASS", "HOLD", "FAIL"] | None = None
     current: Release | None = None
     initial: Release | None = None  # the baseline that was at hand at the first release
@@ -72,10 +72,10 @@ def follow(before: Standing, line: Line) -> Standing:
         case Judged() as record:
             return _after_verdict(before, record)
         case Promoted() as record:
-            candidate = require_ready(before)
-            if record.release != candidate.candidate.id:
-                raise InputError(f"expected the candidate that is ready, {candidate.candidate.id}, got {record.release}")
-            after = _put_to_use(before, candidate.candidate, candidate.baseline)
+            passed = require_ready(before)
+            if record.release != passed.candidate.id:
+                raise InputError(f"expected the candidate that is ready, {passed.candidate.id}, got {record.release}")
+            after = _put_to_use(before, passed.candidate, passed.baseline)
             versions = {**before.versions, record.release: record.version}
             return replace(after, state="promoted", versions=versions, note=f"{record.release} was promoted {why}")
         case Swapped() as record:
@@ -93,11 +93,11 @@ def follow(before: Standing, line: Line) -> Standing:
 
 def require_ready(standing: Standing) -> Judged:
     """The pass whose candidate is ready. Raises InputError in any other state."""
-    if standing.state != "ready" or standing.candidate is None:
+    if standing.state != "ready" or standing.passed is None:
         raise InputError(
             f"{standing.scenario}: expected {standing.required_passes} passes in a row, counted {standing.pass_streak}: {standing.note}"
         )
-    return standing.candidate
+    return standing.passed
 
 
 def require_unused(standing: Standing, release: Release) -> None:
@@ -138,7 +138,7 @@ def _after_verdict(before: Standing, record: Judged) -> Standing:
         return replace(again, **seen, required_passes=record.required_passes, note=note)
     if reason := why_not_counted(record, before.judged):
         return replace(before, last_result="PASS", note=f"a PASS was not counted: {reason}")
-    same = before.candidate is not None and before.candidate.key == record.key
+    same = before.passed is not None and before.passed.key == record.key
     streak = before.pass_streak + 1 if same else 1
     cycles = sum(e.anneal_cycles for e in seen["judged"] if e.dataset_sha256 == record.dataset_sha256)
     missing = max(record.required_passes - streak, 0)
@@ -155,7 +155,7 @@ def _after_verdict(before: Standing, record: Judged) -> Standing:
         state="ready" if ready else _waiting(before),
         pass_streak=streak,
         required_passes=record.required_passes,
-        candidate=record,
+        passed=record,
         note=note,
     )
 
@@ -174,7 +174,7 @@ def _put_to_use(before: Standing, release: Release, baseline: Release | None) ->
 
 
 def _begin_again(before: Standing, state: Literal["monitoring", "ready", "promoted"]) -> Standing:
-    return replace(before, state=state, pass_streak=0, candidate=None)
+    return replace(before, state=state, pass_streak=0, passed=None)
 
 
 def _waiting(before: Standing) -> Literal["monitoring", "ready", "promoted"]:
