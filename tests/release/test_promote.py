@@ -34,6 +34,7 @@ def test_promotion_writes_the_history_and_the_registry_and_keeps_the_way_back(re
     assert found.previous.arm == found.initial.arm == "scratch"
     require_release(found.previous, ready.root / ".headstart/releases" / found.previous.id)
     assert ready.git("tag").split() == ["walk#prod#1", "walk@v1.0.0"]
+    assert "current, v1.0.0\n" in ready.headstart("release", "list").out
     last = read_history(ready.root / "governance/history.ndjson")[-1]
     assert (last.actor, last.reason, last.record.version) == ("Ada", "spring release", "v1.0.0")
 

@@ -97,7 +97,8 @@ def swap(
     from headstart.release.rollback import swap as swap_in
 
     release, folder, verified = swap_in(ROOT, scenario, checkpoint, by, reason)
-    typer.echo(f"{scenario}: {release.id} is in use, {'verified' if verified else 'unverified'}; its files are in {folder}")
+    mark = "verified" if verified else "unverified"
+    typer.echo(f"{scenario}: {release.id} is in use, {mark}; its files are in {folder}; commit governance, and push with tags")
 
 
 @release_app.command()

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from headstart.core.errors import InputError, IntegrityError
 from headstart.release.history import Drilled, Judged, Line, Promoted, Release, RolledBack, Swapped, Withdrawn
 
+State = Literal["monitoring", "ready", "promoted"]
 MIN_CYCLES = 3  # of annealing, recorded for the dataset, before anything is ready
 
 
@@ -23,7 +24,7 @@ class Standing:
     """Where one scenario stands."""
 
     scenario: str
-    state: Literal["monitoring", "ready", "promoted"] = "monitoring"
+    state: State = "monitoring"
     pass_streak: int = 0
     required_passes: int = 2
     passed: Judged | None = None  # the last of the passes in a row; its candidate is the scenario's
@@ -173,9 +174,9 @@ def _put_to_use(before: Standing, release: Release, baseline: Release | None) ->
     )
 
 
-def _begin_again(before: Standing, state: Literal["monitoring", "ready", "promoted"]) -> Standing:
+def _begin_again(before: Standing, state: State) -> Standing:
     return replace(before, state=state, pass_streak=0, passed=None)
 
 
-def _waiting(before: Standing) -> Literal["monitoring", "ready", "promoted"]:
+def _waiting(before: Standing) -> State:
     return "monitoring" if before.state == "ready" else before.state
