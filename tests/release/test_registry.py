@@ -2,8 +2,11 @@
 
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gto.api
 import pytest
 from gto.tag import find
 from scmrepo.git import Git as Scm
@@ -63,6 +66,19 @@ def test_a_scenario_without_a_promotion_has_no_tags(repository: Path) -> None:
     assert git(repository, "tag") == ""
 
 
+@pytest.fixture
+def slowly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every change of the stage in a second of its own: tags are ordered by their times, in whole seconds."""
+    for change in (gto.api.assign, gto.api.unassign):
+
+        def later(*arguments: Any, change: Callable[..., Any] = change, **options: Any) -> None:
+            time.sleep(1.1)
+            change(*arguments, **options)
+
+        monkeypatch.setattr(gto.api, change.__name__, later)
+
+
+@pytest.mark.usefixtures("slowly")
 def test_versions_count_up_and_the_release_in_use_is_on_the_stage(repository: Path, capfd: pytest.CaptureFixture[str]) -> None:
     first, second, other = (release(repository, seed) for seed in (1, 2, 3))
 
@@ -77,7 +93,6 @@ def test_versions_count_up_and_the_release_in_use_is_on_the_stage(repository: Pa
     ):
         set_tags(repository, standing(current, promoted))
         assert prod(repository) == expected
-        time.sleep(1.1)  # GTO orders the tags of a version by their times, in whole seconds
 
     for version, promoted_release in ((1, first), (2, second)):
         assert git(repository, "rev-parse", f"queue_conflict@v{version}.0.0^{{commit}}").strip() == promoted_release.git_revision

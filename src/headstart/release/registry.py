@@ -32,8 +32,8 @@ def open_scenario(root: Path, scenario: str) -> Iterator[tuple[History, Standing
         standing = standing_of(history.lines, scenario)
         if tags := set_tags(root, standing):
             raise Hold(
-                f"{scenario}: expected the tags that the history asks for; an earlier command ended before it set {', '.join(tags)} "
-                f"({standing.note}). They are set now; if something else is wanted, run the command again"
+                f"{scenario}: expected the tags that the history asks for ({standing.note}); an earlier command did not get so far. "
+                f"Changed now: {', '.join(tags)}. Run the command again if it is still wanted"
             )
         yield history, standing
         set_tags(root, standing_of(history.lines, scenario))
