@@ -1,19 +1,24 @@
 """The way back, the way around, and that neither goes unseen."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
-from tests.released import Project
+from tests.released import REPOSITORY, Project
 
 from headstart.core.errors import InputError
+from headstart.release.history import Release
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
-from headstart.release.rollback import roll_back, swap, withdraw
+from headstart.release.rollback import restore, roll_back, swap, withdraw
 from headstart.runs.checkpoint import load_checkpoint, save_checkpoint
 
 
 def test_a_rollback_restores_the_baseline_behind_the_first_release(ready: Project) -> None:
     promote(ready.root, "walk", "Ada", "spring")
-    ready.train(range(30, 40))  # the baseline's folder holds others now: its bytes come from DVC
+    ready.train(range(30, 40))  # the baseline's folder holds others now
+    shutil.rmtree(ready.root / ".headstart/releases")  # as in another clone: its bytes come from DVC
 
     done = ready.headstart("release", "rollback", "walk", "--by", "Ada", "--reason", "worse")
 
@@ -41,8 +46,6 @@ def test_a_rollback_to_an_id_finds_it_and_an_unknown_one_is_refused(ready: Proje
 
 
 def test_a_rollback_whose_bytes_are_nowhere_leaves_the_pointer(ready: Project) -> None:
-    import shutil
-
     first = promote(ready.root, "walk", "Ada", "spring")
     for folder in (".dvc/cache", "models/walk/baseline", ".headstart/releases"):
         shutil.rmtree(ready.root / folder)
@@ -103,3 +106,51 @@ def test_a_withdrawn_candidate_begins_again(ready: Project) -> None:
     assert (ready.standing().state, ready.standing().pass_streak) == ("monitoring", 0)
     with pytest.raises(InputError, match="expected a candidate to withdraw"):
         withdraw(ready.root, "walk", "Ada", "again")
+
+
+@pytest.fixture
+def release(ready: Project) -> Release:
+    """The candidate, in a project with a remote beside .dvc, as the shipped one has it."""
+    (ready.root / ".dvc/config").write_bytes((REPOSITORY / ".dvc/config").read_bytes())
+    ready.commit()
+    passed = ready.standing().passed
+    assert passed is not None
+    return passed.candidate.model_copy(update={"git_revision": ready.git("rev-parse", "HEAD").strip()})
+
+
+def test_a_release_comes_from_the_cache_though_the_remote_is_empty(ready: Project, release: Release) -> None:
+    shutil.rmtree(ready.root / "models/walk")
+
+    require_release(release, restore(ready.root, release))
+
+
+def test_a_release_comes_from_the_remote_if_the_cache_is_gone(ready: Project, release: Release) -> None:
+    subprocess.run(["dvc", "push", "-q"], cwd=ready.root, check=True)
+    assert any((ready.root / ".dvc-remote").rglob("*.dir"))
+    shutil.rmtree(ready.root / "models/walk")
+    shutil.rmtree(ready.root / ".dvc/cache")
+
+    require_release(release, restore(ready.root, release))
+
+
+def test_a_release_comes_from_what_is_at_hand_if_dvc_lost_it(ready: Project, release: Release) -> None:
+    shutil.rmtree(ready.root / ".dvc/cache")
+
+    require_release(release, restore(ready.root, release))
+
+
+def test_a_copy_with_a_wrong_byte_is_replaced_and_never_used(ready: Project, release: Release) -> None:
+    folder = restore(ready.root, release)
+    path = folder / "weights.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+
+    assert restore(ready.root, release) == folder
+    require_release(release, folder)
+
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    shutil.rmtree(ready.root / ".dvc/cache")
+    shutil.rmtree(ready.root / "models/walk")
+    with pytest.raises(
+        InputError, match=r"found it nowhere; \.headstart/releases: .*expected hash.*training's folder: .*; DVC: "
+    ):
+        restore(ready.root, release)
