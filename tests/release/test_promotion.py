@@ -108,7 +108,7 @@ NEW_DATA = {"dataset": "walk@2", "dataset_sha256": "5" * 64}
         ([verdict(0), verdict(1, checkpoints=verdict(0).checkpoints)], "monitoring", 1),
         ([verdict(0), verdict(1, process=verdict(0).process)], "monitoring", 1),
         ([verdict(0), verdict(1, clean_tree=False)], "monitoring", 1),
-        ([verdict(0), verdict(1, loosened=("ratio_max",))], "monitoring", 1),
+        ([verdict(0), verdict(1, loosened=("max_ratio",))], "monitoring", 1),
         # what a HOLD judged cannot be picked from again
         ([verdict(0, "HOLD", seeds=(0, 1)), verdict(1, seeds=(1, 2)), verdict(3)], "monitoring", 1),
         # a PASS without effect may be recorded again

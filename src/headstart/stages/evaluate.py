@@ -6,8 +6,7 @@ from typing import Any
 from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift
 from headstart.compare.comparison import Comparison, compare
 from headstart.compare.findings import ComparisonLimits
-from headstart.compare.shift import find_shift
-from headstart.compare.shift_findings import ShiftFindings, ShiftLimits
+from headstart.compare.shift import ShiftFindings, find_shift
 from headstart.config.params import Params, headline_target
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
@@ -49,14 +48,14 @@ def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> Sh
         return None
     path = clone_path(scenario.name)
     clone = read_record(path, CloneShift) if path.exists() else None
-    return find_shift(runs[params.candidate], runs["scratch"], clone, ShiftLimits())
+    return find_shift(runs[params.candidate], runs["scratch"], clone)
 
 
 def compare_arms(
     params: Params, scenario: Scenario, runs: dict[str, ArmRuns], evidence: list[Evidence], shift: ShiftFindings | None
 ) -> dict[str, Comparison]:
     """Target → comparison of the candidate with scratch; whichever is promoted on, what a shift costs is in its verdict."""
-    limits = ComparisonLimits(ratio_max=params.comparison.max_ratio, success_drop_max=params.comparison.max_success_loss)
+    limits = ComparisonLimits(max_ratio=params.comparison.max_ratio, max_success_loss=params.comparison.max_success_loss)
     return {
         target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift)
         for target in scenario.targets.values()
@@ -80,16 +79,16 @@ def summary(found: Comparison) -> dict[str, Any]:
     arm, exam, ratio = found.candidate, found.candidate.exams["sampled"], found.online
     return {
         "verdict": found.verdict.outcome.value,
-        "success_rate": exam.success / exam.episodes,
-        "success_rate_deterministic": arm.exams["deterministic"].success / exam.episodes,
-        "harm_rate": exam.harm / exam.episodes,
+        "success_rate": exam.success_rate,
+        "success_rate_deterministic": arm.exams["deterministic"].success_rate,
+        "harm_rate": exam.harm_rate,
         "return_mean": exam.return_iqm,
         "steps_to_target": arm.reached.median_steps,
         "seeds_censored": arm.reached.censored,
         "success_area": arm.success_area,
         "ratio": ratio.geometric_mean if ratio else None,
         "ratio_upper": ratio.upper if ratio else None,
-        "ratio_is_bound": found.ratio_is_bound,
+        "ratio_is_bound": ratio.is_bound if ratio else None,
         "all_in_ratio": found.all_in.geometric_mean if found.all_in else None,
     }
 
@@ -108,7 +107,7 @@ def sentence(found: Comparison) -> str:
     """One line for the terminal."""
     exam, ratio = found.candidate.exams["sampled"], found.online
     text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {found.candidate.arm} exam success "
-    text += f"{exam.success / exam.episodes:.3f}, harm {exam.harm / exam.episodes:.3f}, return {exam.return_iqm:.3f}"
+    text += f"{exam.success_rate:.3f}, harm {exam.harm_rate:.3f}, return {exam.return_iqm:.3f}"
     if ratio:
         bound = "≤ " if ratio.is_bound else ""
         upper = f", upper bound {ratio.upper:.3f}" if ratio.upper is not None else ""

@@ -106,7 +106,7 @@ def judge_seeds(params: Params, scenario: Scenario, trained: list[TrainedSeed]) 
 
 
 def _misses(verdict: Verdict) -> tuple[str, ...]:
-    return tuple(f"{r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
+    return tuple(f"{r.name}: {r.text}: {r.measured} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
 
 
 def _advice(verdict: Verdict, trained: list[TrainedSeed]) -> tuple[str, ...]:

@@ -6,8 +6,8 @@ from headstart.compare.arm_runs import Score
 from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RatioEstimate
 from headstart.runs.experiment import ExperimentRecord, Machine
-from headstart.view.report import arms_table, can_draw, target_text
-from headstart.view.summary import verdict_sentence
+from headstart.view.comparison import arms_table, target_text, verdict_sentence
+from headstart.view.report import can_draw
 
 HEAD = """# Results
 
@@ -36,9 +36,9 @@ def figures(records: Sequence[ExperimentRecord]) -> dict[str, bytes]:
     """File name → PNG: the learning curves of every experiment's headline target; none where matplotlib is not installed."""
     if not can_draw():
         return {}
-    from headstart.view.figures import learning_bands, png
+    from headstart.view.figures import learning_curves, png
 
-    return {picture(record): png(learning_bands(record.comparisons[record.headline], record.expert.score)) for record in records}
+    return {picture(record): png(learning_curves(record.comparisons[record.headline], record.expert.score)) for record in records}
 
 
 def picture(record: ExperimentRecord) -> str:
@@ -60,8 +60,12 @@ def _row(record: ExperimentRecord, current: bool) -> str:
 def _cells(arm: ArmSummary) -> tuple[str, str, str, str]:
     """Success, harm and return of the exam, and the median steps to the target."""
     exam, steps = arm.exams["sampled"], arm.reached.median_steps
-    rates = f"{exam.success / exam.episodes:.3f}", f"{exam.harm / exam.episodes:.3f}"
-    return *rates, f"{exam.return_iqm:.2f}", "–" if steps is None else f"{steps:,.0f}"
+    return (
+        f"{exam.success_rate:.3f}",
+        f"{exam.harm_rate:.3f}",
+        f"{exam.return_iqm:.2f}",
+        "–" if steps is None else f"{steps:,.0f}",
+    )
 
 
 def _ratio(ratio: RatioEstimate | None) -> str:
