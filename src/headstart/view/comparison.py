@@ -34,15 +34,6 @@ def ratio_text(found: Comparison, digits: int) -> str:
     )
 
 
-def target_text(target: Target) -> str:
-    """What the target asks for, as an enumeration."""
-    wants = [f"success ≥ {target.success_rate}"]
-    wants += [f"mean return ≥ {target.return_mean}"] if target.return_mean is not None else []
-    wants += [f"mean {name} ≥ {least:g}" for name, least in target.measures.items()]
-    wants += [f"harm ≤ {target.harm_rate}"] if target.harm_rate is not None else []
-    return f"{', '.join(wants)}, {target.mode} policy, {target.consecutive} evaluations in a row"
-
-
 def printed(found: Comparison, watched: str | None) -> str:
     """The end of a pipeline, for a terminal; `watched` is the command that plays the candidate, None where its world cannot be drawn."""
     lines = textwrap.wrap(f"{found.verdict.outcome}: {verdict_sentence(found)}", WIDTH)
@@ -67,10 +58,7 @@ def _arms(found: Comparison) -> list[ArmSummary]:
 def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     """One target in the report; its figures are shown where `arms`, the runs that they draw, are given."""
     name = found.target.name
-    lines = [f"## {name}: {found.verdict.outcome}", "", f"Target: {target_text(found.target)}.", ""]
-    lines += [f"Ratio: {ratio_text(found, 3)}{_all_in(found)}."]
-    lines += [f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons]
-    lines += ["", *arms_table(found)]
+    lines = [f"## {name}: {found.verdict.outcome}", "", *target_lines(found)]
     if arms:
         lines += ["", f"![Learning curves, target {name}](curves_{name}.png)", "", curves_caption(found, arms)]
     if arms and found.pairs:
@@ -83,11 +71,23 @@ def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     return "\n".join(lines)
 
 
-def _all_in(found: Comparison) -> str:
-    if found.all_in is None:
-        return ""
-    most = "at most " if found.all_in.is_bound else ""
-    return f"; with the steps of the demonstrations charged as well {most}{found.all_in.geometric_mean:.3f}"
+def target_lines(found: Comparison) -> list[str]:
+    """Markdown: what the target asks for, the ratio, what stands in the way, and the arms."""
+    all_in = found.all_in
+    text = f"Target: {target_text(found.target)}. Ratio: {ratio_text(found, 3)}"
+    if all_in is not None:
+        text += f"; with the steps of the demonstrations charged as well {'at most ' if all_in.is_bound else ''}{all_in.geometric_mean:.3f}"
+    reasons = [f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons]
+    return [f"{text}.", *reasons, "", *_arms_table(found)]
+
+
+def target_text(target: Target) -> str:
+    """What the target asks for, as an enumeration."""
+    wants = [f"success ≥ {target.success_rate}"]
+    wants += [f"mean return ≥ {target.return_mean}"] if target.return_mean is not None else []
+    wants += [f"mean {name} ≥ {least:g}" for name, least in target.measures.items()]
+    wants += [f"harm ≤ {target.harm_rate}"] if target.harm_rate is not None else []
+    return f"{', '.join(wants)}, {target.mode} policy, {target.consecutive} evaluations in a row"
 
 
 def _pair(pair: SeedPair) -> str:
@@ -97,7 +97,7 @@ def _pair(pair: SeedPair) -> str:
     return f"| {pair.seed} | {ours} | {theirs} | {ratio} |"
 
 
-def arms_table(found: Comparison) -> list[str]:
+def _arms_table(found: Comparison) -> list[str]:
     """Lines of Markdown: what each arm reached, the probability of improvement, and the exam."""
     improvement = "–" if found.probability_of_improvement is None else f"{found.probability_of_improvement:.2f}"
     return [

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import EngFormatter
 
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
 from headstart.compare.comparison import Comparison
@@ -52,7 +52,10 @@ def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = 
         _frame(axes, "env steps", label)
         axes.set_xlim(left=0)
     axes.set_ylim(-0.03, 1.03)  # of the success rate
-    handles = [_line(style, f"{name}, {n} seeds") for (name, n), style in zip(seeds.items(), ARM_STYLES, strict=False)]
+    handles = [
+        Line2D([], [], color=colour, linestyle=dash, linewidth=2.2, label=f"{name}, {n} seeds")
+        for (name, n), (colour, dash) in zip(seeds.items(), ARM_STYLES, strict=False)
+    ]
     if any(_is_censored(run, target, arm) for arm in arms for run in arm.runs):
         handles.append(_handle(">", FAINT, "white", "a seed that never reached the target"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, fontsize=9)
@@ -98,21 +101,18 @@ def confusion(clone: CloneReport) -> Figure:
     share = 100 * counts / counts.sum(axis=1, keepdims=True)  # [rows, columns] %
     figure = Figure(figsize=(max(4.6, 2.6 + 0.5 * len(columns)), max(3.4, 1.9 + 0.34 * len(rows))), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axes.pcolormesh(share, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1.5)
     for (y, x), value in np.ndenumerate(share):
         if counts[y, x]:
             text = "<1" if value < 1 else ">99" if 99 < value < 100 else f"{value:.0f}"
-            axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if value > 55 else INK)
-    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
-    axes.set_yticks(range(len(rows)), [f"{row}  ({clone.per_action[row].n:,})" for row in rows], fontsize=9)
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8, color="white" if value > 55 else INK)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{row}  ({clone.per_action[row].n:,})" for row in rows], fontsize=9)
+    axes.invert_yaxis()
     axes.set_xlabel("the clone's likeliest action, % of the row")
     axes.set_ylabel("the expert's action (held-out decisions)")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="minor", length=0)
     return figure
 
 
@@ -147,21 +147,8 @@ def _levels(axes: Axes, wanted: float | None, expert: float) -> None:
     highest = max(value for _, value, _ in found)
     for name, value, dash in found:
         axes.axhline(value, color=INK, linestyle=dash, linewidth=1)
-        above = value == highest
-        axes.annotate(
-            f"{name} {value:.2f}",
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 1 if above else -1),
-            textcoords="offset points",
-            va="bottom" if above else "top",
-            fontsize=8,
-            color=INK,
-        )
-
-
-def _line(style: Style, label: str) -> Line2D:
-    return Line2D([], [], color=style[0], linestyle=style[1], linewidth=2.2, label=label)
+        side = "bottom" if value == highest else "top"
+        axes.text(1.01, value, f"{name} {value:.2f}", transform=axes.get_yaxis_transform(), va=side, fontsize=8, color=INK)
 
 
 def _is_censored(run: SeedRun, target: Target, arm: ArmRuns) -> bool:
@@ -170,14 +157,12 @@ def _is_censored(run: SeedRun, target: Target, arm: ArmRuns) -> bool:
 
 def _charged(axes: Axes, row: int, pair: SeedPair) -> None:
     """Both arms of one seed: the baseline large and open, the candidate small and filled, so that both show where they meet."""
-    (colour, _), (ours, _) = ARM_STYLES[:2]
-    theirs = ">" if pair.scratch_censored else "s"
-    axes.plot(
-        pair.scratch_steps, row, marker=theirs, markersize=9, markerfacecolor="white", color=colour, clip_on=False, zorder=2
-    )
-    mark = ">" if pair.candidate_censored else "o"
-    face = "white" if pair.candidate_censored else ours
-    axes.plot(pair.candidate_steps, row, marker=mark, markersize=5.5, markerfacecolor=face, color=ours, clip_on=False, zorder=3)
+    (theirs, _), (ours, _) = ARM_STYLES[:2]
+    (scratch,) = axes.plot(pair.scratch_steps, row, ">" if pair.scratch_censored else "s", color=theirs, markersize=9)
+    scratch.set_markerfacecolor("white")
+    (candidate,) = axes.plot(pair.candidate_steps, row, ">" if pair.candidate_censored else "o", color=ours, markersize=5.5)
+    if pair.candidate_censored:
+        candidate.set_markerfacecolor("white")
 
 
 def _handle(marker: str, colour: str, face: str, label: str, size: float = 6) -> Line2D:
@@ -192,11 +177,4 @@ def _frame(axes: Axes, x: str, y: str) -> None:
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9)
-    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
-
-
-def _steps(value: float, _: int) -> str:
-    """Env steps as 0, 250 k or 1.5 M."""
-    if value >= 1e6:
-        return f"{value / 1e6:g} M"
-    return f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"
+    axes.xaxis.set_major_formatter(EngFormatter())

@@ -128,13 +128,17 @@ def confusion_caption(clone: CloneReport) -> str:
 
 
 def _expert(root: Path, scenario: str) -> str:
-    verdict = read_record(root / "reports" / scenario / "expert" / "verdict.json", Verdict, made_by="dvc repro expert")
-    return f"## Expert: {verdict.outcome}\n\n" + _checks(verdict)
+    verdict = _verdict(root, scenario, "expert")
+    lines = [
+        f"* {'ok' if c.passed else 'MISSED'}: {c.text}: {json.dumps(c.measured)} {c.direction} {c.threshold}"
+        for c in verdict.checks
+    ]
+    return "\n".join([f"## Expert: {verdict.outcome}", "", *lines])
 
 
 def _dataset(root: Path, scenario: str) -> str:
     manifest = read_record(root / "data" / scenario / "validated.json", DatasetManifest, made_by="dvc repro validate")
-    verdict = read_record(root / "reports" / scenario / "validate" / "verdict.json", Verdict, made_by="dvc repro validate")
+    verdict = _verdict(root, scenario, "validate")
     why = ", ".join(f"{n} {reason}" for reason, n in manifest.rejection_reasons.items()) or "none"
     train, heldout = manifest.splits.train, manifest.splits.heldout
     return (
@@ -145,12 +149,15 @@ def _dataset(root: Path, scenario: str) -> str:
 
 
 def _clone(root: Path, scenario: str) -> CloneReport:
-    return read_record(root / "reports" / scenario / "bc_train" / "metrics.json", CloneReport, made_by="dvc repro bc_train")
+    return read_record(root / "reports" / scenario / "bc_train/metrics.json", CloneReport, made_by="dvc repro bc_train")
+
+
+def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
+    return read_record(root / "reports" / scenario / stage / "verdict.json", Verdict, made_by=f"dvc repro {stage}")
 
 
 def _cloning(root: Path, scenario: str) -> str:
-    report, path = _clone(root, scenario), root / "reports" / scenario / "bc_train" / "verdict.json"
-    verdict = read_record(path, Verdict, made_by="dvc repro bc_train")
+    report, verdict = _clone(root, scenario), _verdict(root, scenario, "bc_train")
     clone, expert = report.closed_loop["sampled"], report.expert
     f1 = "" if report.macro_f1 is None else f", macro-F1 {report.macro_f1:.3f}"
     lines = [
@@ -170,28 +177,18 @@ def _cloning(root: Path, scenario: str) -> str:
     return "\n".join(lines)
 
 
-def _checks(verdict: Verdict) -> str:
-    return "\n".join(
-        f"* {'ok' if c.passed else 'MISSED'}: {c.text}: {json.dumps(c.measured)} {c.direction} {c.threshold}"
-        for c in verdict.checks
-    )
-
-
 def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
-    lines = ["## What these numbers do not say", ""]
+    lines = [
+        "* Steps are charged up to the evaluation that confirms the target, for both arms; a difference below one interval cannot be seen.",
+        "* All seeds of the candidate start from one clone of one dataset: the spread between clones is not measured.",
+    ]
     if any(pair.scratch_censored for found in comparisons for pair in found.pairs):
         lines.append(
-            "* Some run of scratch never reached the target within its budget, so its true cost is higher: any ratio is an upper bound."
+            "* A run of scratch did not reach the target within its budget, so its true cost is higher: any ratio is an upper bound."
         )
-    lines.append(
-        "* Steps are charged up to the evaluation that confirms the target, for both arms; a difference below one interval cannot be seen."
-    )
-    lines.append("* All seeds of the candidate start from one clone of one dataset: the spread between clones is not measured.")
     worlds = "* Exam worlds are used by nothing else, but they are drawn like the training worlds"
-    if shift is not None and shift.variants:
-        lines.append(
-            f"{worlds}; the held-out variants are not, and they are {len(shift.variants)} of many that one can think of."
-        )
-    else:
-        lines.append(f"{worlds}: no shifted variant was measured.")
-    return "\n".join(lines)
+    measured = len(shift.variants) if shift is not None else 0
+    lines.append(
+        f"{worlds}; {measured} held-out variants are not." if measured else f"{worlds}: no shifted variant was measured."
+    )
+    return "\n".join(["## What these numbers do not say", "", *lines])
