@@ -235,7 +235,6 @@ def changed_run(arm: ArmRuns, **change: Any) -> ArmRuns:
         (lambda arm: changed_run(arm, env_steps=300), "ends at 4000 env steps, the run used 300"),
         (lambda arm: changed_run(arm, exam={}), "sampled is missing"),
         (lambda arm: arm.model_copy(update={"arm": "anneal"}), "two different records claim"),
-        (lambda arm: arm.model_copy(update={"demonstration_steps": -1}), "demonstration_steps ≥ 0"),
     ],
 )
 def test_arms_that_do_not_match_are_refused_by_name(

@@ -23,12 +23,8 @@ FOUND = ShiftFindings(
     variants=(
         VariantFinding(
             variant="dense",
-            candidate=0.9,
-            scratch=0.8,
-            clone=0.85,
-            candidate_harm=0.01,
-            scratch_harm=0.02,
-            clone_harm=0.03,
+            success={"candidate": 0.9, "scratch": 0.8, "clone": 0.85},
+            harm={"candidate": 0.01, "scratch": 0.02, "clone": 0.03},
             episodes=256,
             minus_scratch=VariantDifference(n=10, mean=0.1, low=0.07, low_fail=0.07),
             minus_clone=VariantDifference(n=2, mean=0.05, low=None, low_fail=None),

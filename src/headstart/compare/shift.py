@@ -25,12 +25,15 @@ import numpy as np
 from pydantic import Field
 
 from headstart.compare.arm_runs import ArmRuns, CloneShift, ShiftFacts
+from headstart.compare.curves import rate
 from headstart.compare.drift import FeatureDrift, MixDrift, VariantDifference, differences, drift, mix_drift, pooled
 from headstart.compare.ratio import PAIRS_FOR_INTERVAL
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.record import Record
 from headstart.core.verdict import Check, Outcome, at_least, at_most, hold_or_fail, unmeasured
+
+Policy = Literal["candidate", "scratch", "clone"]
 
 
 class ShiftLimits(Record):
@@ -54,12 +57,8 @@ class VariantFinding(Record):
     """One held-out variant: successes of all seeds' episodes, and the differences."""
 
     variant: str
-    candidate: float  # success rates; of the candidate and of scratch the means over seeds
-    scratch: float
-    clone: float
-    candidate_harm: float
-    scratch_harm: float
-    clone_harm: float
+    success: dict[Policy, float]  # rates; of the candidate and of scratch the means over seeds
+    harm: dict[Policy, float]
     episodes: int  # of one seed
     minus_scratch: VariantDifference
     minus_clone: VariantDifference
@@ -91,7 +90,10 @@ def find_shift(candidate: ArmRuns, scratch: ArmRuns, clone: CloneShift | None) -
         return found
     ours, theirs = _facts(candidate), _facts(scratch)
     _require_same_worlds([*ours, *theirs, clone.clone], candidate.scenario)
-    _require_same_data(clone, candidate)
+    if clone.data.scenario_sha256 != candidate.design.scenario_sha256:
+        raise InputError(
+            f"{candidate.scenario}: the clone's data and {candidate.arm} are of different scenarios; run `dvc repro`"
+        )
     states = pooled([facts.visited for facts in ours])
     measured = {
         "starts": drift(clone.data.starts, ours[0].starts),
@@ -124,16 +126,8 @@ def _facts(arm: ArmRuns) -> list[ShiftFacts]:
 
 def _require_same_worlds(all_facts: Sequence[ShiftFacts], scenario: str) -> None:
     designs = [(facts.worlds, {name: one.scenario_sha256 for name, one in facts.variants.items()}) for facts in all_facts]
-    for design in designs:
-        if design != designs[0]:
-            raise InputError(f"{scenario}: expected one set of held-out variants, got {designs[0]} and {design}; run `dvc repro`")
-
-
-def _require_same_data(clone: CloneShift, candidate: ArmRuns) -> None:
-    if clone.data.scenario_sha256 != candidate.design.scenario_sha256:
-        raise InputError(
-            f"{candidate.scenario}: the clone's data and {candidate.arm} are of different scenarios; run `dvc repro`"
-        )
+    if other := next((design for design in designs if design != designs[0]), None):
+        raise InputError(f"{scenario}: expected one set of held-out variants, got {designs[0]} and {other}; run `dvc repro`")
 
 
 def _agreement(all_facts: Sequence[ShiftFacts]) -> float | None:
@@ -144,32 +138,28 @@ def _agreement(all_facts: Sequence[ShiftFacts]) -> float | None:
 def _variants(
     ours: Sequence[ShiftFacts], theirs: Sequence[ShiftFacts], clone: ShiftFacts, limits: ShiftLimits
 ) -> Iterator[VariantFinding]:
-    candidate, scratch, cloned = (_rates(facts, "success") for facts in (ours, theirs, [clone]))
-    harm = [_rates(facts, "harm") for facts in (ours, theirs, [clone])]
+    policies: dict[Policy, Sequence[ShiftFacts]] = {"candidate": ours, "scratch": theirs, "clone": [clone]}
+    success = {policy: _rates(facts, "success") for policy, facts in policies.items()}
+    harm = {policy: _rates(facts, "harm") for policy, facts in policies.items()}
     rules = limits.success_hold, limits.success_fail, limits.pairs_for_interval
-    minus_scratch = differences({name: candidate[name] - scratch[name] for name in candidate}, *rules)
-    minus_clone = differences({name: candidate[name] - cloned[name] for name in candidate}, *rules)
+    minus_scratch, minus_clone = (
+        differences({name: success["candidate"][name] - success[other][name] for name in clone.variants}, *rules)
+        for other in ("scratch", "clone")
+    )
     for name, variant in clone.variants.items():
-        candidate_harm, scratch_harm, clone_harm = (float(rates[name].mean()) for rates in harm)
         yield VariantFinding(
             variant=name,
-            candidate=float(candidate[name].mean()),
-            scratch=float(scratch[name].mean()),
-            clone=float(cloned[name].mean()),
-            candidate_harm=candidate_harm,
-            scratch_harm=scratch_harm,
-            clone_harm=clone_harm,
+            success={policy: float(rates[name].mean()) for policy, rates in success.items()},
+            harm={policy: float(rates[name].mean()) for policy, rates in harm.items()},
             episodes=variant.score.episodes,
             minus_scratch=minus_scratch[name],
             minus_clone=minus_clone[name],
         )
 
 
-def _rates(all_facts: Sequence[ShiftFacts], count: str) -> dict[str, Array]:
+def _rates(all_facts: Sequence[ShiftFacts], count: Literal["success", "harm"]) -> dict[str, Array]:
     """Variant → share of episodes with success or harm, [seeds]."""
-    names = all_facts[0].variants
-    scores = {name: [facts.variants[name].score for facts in all_facts] for name in names}
-    return {name: np.array([getattr(score, count) / score.episodes for score in of_name]) for name, of_name in scores.items()}
+    return {name: np.array([rate(facts.variants[name].score, count) for facts in all_facts]) for name in all_facts[0].variants}
 
 
 def shift_checks(found: ShiftFindings) -> Iterator[Check]:
@@ -190,8 +180,7 @@ def shift_checks(found: ShiftFindings) -> Iterator[Check]:
 
 
 def _same_starts(found: ShiftFindings) -> Check:
-    limits = found.limits
-    moved = [one for one in found.starts if _moved(one, limits) or _unstable(one, limits.psi_hold, limits)]
+    moved = _moved(found.starts, found.limits)
     worst = ", ".join(f"{one.feature} (D {one.distance:.2f}, PSI {one.psi:.2f})" for one in moved[:3])
     text = f"of {len(found.starts)} features at reset, {len(moved)} differ between data and exam{': ' if moved else ''}{worst}"
     return at_most("shift-starts", len(moved), 0, text, on_miss=Outcome.HOLD)
@@ -209,9 +198,8 @@ def _mix_checks(mix: MixDrift, limits: ShiftLimits) -> Iterator[Check]:
 def _agreement_check(found: ShiftFindings) -> Check:
     limit = found.limits.max_agreement_drop
     if found.clone_agreement is None or found.heldout_accuracy is None:
-        return unmeasured(
-            "shift-agreement", "<=", limit, "the clone's agreement with the expert on its own states was not measured"
-        )
+        text = "the clone's agreement with the expert on its own states was not measured"
+        return unmeasured("shift-agreement", "<=", limit, text)
     drop = found.heldout_accuracy - found.clone_agreement
     text = f"the clone agrees with the expert in {found.heldout_accuracy:.3f} of held-out decisions, in {found.clone_agreement:.3f} of its own"
     return at_most("shift-agreement", drop, limit, text, on_miss=Outcome.HOLD)
@@ -230,7 +218,7 @@ def _warnings(found: ShiftFindings) -> Iterator[str]:
     unstable = [one.feature for one in found.starts if _unstable(one, limits.psi_warn, limits) and one.psi <= limits.psi_hold]
     if unstable:
         yield f"at reset, PSI exceeds {limits.psi_warn} in {', '.join(unstable)}"
-    moved = [one for one in found.visited if _moved(one, limits) or _unstable(one, limits.psi_hold, limits)]
+    moved = _moved(found.visited, limits)
     if moved:
         yield f"{found.candidate} sees other values than the data in {len(moved)} of {len(found.visited)} features, most in {moved[0].feature}"
     mix = found.mix
@@ -243,11 +231,12 @@ def _warnings(found: ShiftFindings) -> Iterator[str]:
         yield "the scenario describes no held-out variants, so no consequence was measured"
 
 
-def _moved(one: FeatureDrift, limits: ShiftLimits) -> bool:
-    """Certainly, and far enough to matter."""
-    return one.q <= limits.false_discoveries and one.distance >= limits.min_distance
+def _moved(features: Sequence[FeatureDrift], limits: ShiftLimits) -> list[FeatureDrift]:
+    """Those that differ by more than chance, and far enough to matter, by KS or by PSI."""
+    far = (one.q <= limits.false_discoveries and one.distance >= limits.min_distance for one in features)
+    return [one for one, moved in zip(features, far, strict=True) if moved or _unstable(one, limits.psi_hold, limits)]
 
 
-def _unstable(one: FeatureDrift, psi_max: float, limits: ShiftLimits) -> bool:
+def _unstable(one: FeatureDrift, max_psi: float, limits: ShiftLimits) -> bool:
     """The index exceeds a limit, and by more than chance."""
-    return one.psi_q <= limits.false_discoveries and one.psi > psi_max
+    return one.psi_q <= limits.false_discoveries and one.psi > max_psi

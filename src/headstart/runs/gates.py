@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from headstart.compare.arm_runs import Score
-from headstart.compare.target import require_score
 from headstart.core.record import Record
 from headstart.core.statistics import wilson_lower, wilson_upper
 from headstart.core.verdict import Check, Evidence, Outcome, Subject, Verdict, at_least, at_most, hold_or_fail, judge, unmeasured
@@ -53,7 +52,6 @@ def expert_gate(
     A rate that misses its threshold is a FAIL; one that meets it while its bound does not is a HOLD: run
     more episodes.
     """
-    require_score(score, f"expert {subject.id}")
     n, k, harm = score.episodes, score.success, score.harm
     checks = [
         at_least("episodes", n, episodes_min, f"{n} episodes", n, Outcome.HOLD),
@@ -111,8 +109,6 @@ def _closed_loop(metrics: BcMetrics, limits: BcLimits) -> list[Check]:
     clone, expert = metrics.closed_loop, metrics.expert
     if clone is None or expert is None:
         return [unmeasured("closed-loop-success", ">=", None, "the clone or its expert was not run in closed loop")]
-    require_score(clone, "closed loop of the clone")
-    require_score(expert, "closed loop of the expert")
     rate, theirs = clone.success / clone.episodes, expert.success / expert.episodes
     text = (
         f"the clone succeeds in {clone.success} of {clone.episodes} episodes, its expert in {expert.success} of {expert.episodes}"

@@ -175,8 +175,7 @@ def _variant_table(found: ShiftFindings) -> list[str]:
 
 
 def _variant(one: VariantFinding) -> str:
-    policies = ((one.scratch, one.scratch_harm), (one.clone, one.clone_harm), (one.candidate, one.candidate_harm))
-    rates = " | ".join(f"{success:.3f} (harm {harm:.3f})" for success, harm in policies)
+    rates = " | ".join(f"{one.success[policy]:.3f} (harm {one.harm[policy]:.3f})" for policy in ("scratch", "clone", "candidate"))
     return f"| {one.variant} | {rates} | {_difference(one.minus_scratch)} | {_difference(one.minus_clone)} |"
 
 
