@@ -3,15 +3,22 @@
 `evaluate` reads these records and nothing else of an arm, so that a comparison never trains again.
 """
 
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from headstart.config.project import MODELS
 from headstart.core.arrays import Mode
 from headstart.core.errors import InputError
 from headstart.core.record import Count, Record, Sha256, Share
 
 CLONE_SHIFT = "shift.json"  # beside the clone
+
+
+def arm_folder(scenario: str, arm: str) -> Path:
+    """Where an arm's runs and checkpoints lie, from the project's root."""
+    return MODELS / scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
 
 
 class Score(Record):

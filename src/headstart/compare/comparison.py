@@ -185,3 +185,16 @@ def _target_kept(found: Findings) -> Iterator[Check]:
     yield at_least("target-success-kept", exam.success_high, target.success_rate, f"{seen}; upper bound", n, hold)
     if target.harm_rate is not None:
         yield at_most("target-harm-kept", exam.harm_low, target.harm_rate, f"{seen}; lower bound", n, hold)
+
+
+def ratio_text(found: Comparison, digits: int) -> str:
+    """The ratio with its bound and its limit; where there is none, why."""
+    ratio = found.online
+    if ratio is None:
+        return "no ratio: " + ("a candidate run is censored" if found.pairs else "the baseline is not compared with itself")
+    most = "at most " if ratio.is_bound else ""
+    upper = "no bound" if ratio.upper is None else f"95 % upper bound {ratio.upper:.{digits}f}"
+    return (
+        f"{found.candidate.arm} needed {most}{ratio.geometric_mean:.{digits}f} of scratch's steps to reach {found.target.name} "
+        f"({upper}, limit {found.limits.max_ratio:.2f}, {ratio.n} matched seeds)"
+    )

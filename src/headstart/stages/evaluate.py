@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift
-from headstart.compare.comparison import Comparison, compare
+from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift, arm_folder
+from headstart.compare.comparison import Comparison, compare, ratio_text
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import ShiftFindings, find_shift
 from headstart.config.params import Params, headline_target
@@ -36,9 +36,13 @@ def evaluate(params: Params, scenario: Scenario) -> str:
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:
     """Arm → its runs, of scratch and of the candidate, and the files on which the comparison rests."""
-    paths = {arm: arm_path(scenario.name, arm) for arm in ("scratch", params.candidate)}
-    runs = {arm: read_record(path, ArmRuns, made_by=command) for arm, (path, command) in paths.items()}
-    files = [path for path, _ in paths.values()] + [path for path in (clone_path(scenario.name),) if path.exists()]
+    runs, files = {}, []
+    for arm in dict.fromkeys(("scratch", params.candidate)):
+        files.append(arm_folder(scenario.name, arm) / "runs.json")
+        command = "dvc repro baseline" if arm == "scratch" else f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
+        runs[arm] = read_record(files[-1], ArmRuns, made_by=command)
+    if clone_path(scenario.name).exists():
+        files.append(clone_path(scenario.name))
     return runs, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
 
@@ -65,13 +69,6 @@ def compare_arms(
 def clone_path(scenario: str) -> Path:
     """Where bc_train leaves what the checks of shift need of the data and the clone."""
     return MODELS / scenario / "bc" / CLONE_SHIFT
-
-
-def arm_path(scenario: str, arm: str) -> tuple[Path, str]:
-    """Where an arm's runs lie, and the command that writes them."""
-    if arm == "scratch":
-        return MODELS / scenario / "baseline" / "runs.json", "dvc repro baseline"
-    return MODELS / scenario / "anneal" / arm / "runs.json", f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
 
 
 def summary(found: Comparison) -> dict[str, Any]:
@@ -104,15 +101,11 @@ def curve_table(found: Comparison) -> str:
 
 
 def sentence(found: Comparison) -> str:
-    """One line for the terminal."""
-    exam, ratio = found.candidate.exams["sampled"], found.online
-    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {found.candidate.arm} exam success "
+    """One line for the terminal, and one for each reason."""
+    arm, exam = found.candidate.arm, found.candidate.exams["sampled"]
+    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {ratio_text(found, 3)}; exam of {arm}: success "
     text += f"{exam.success_rate:.3f}, harm {exam.harm_rate:.3f}, return {exam.return_iqm:.3f}"
-    if ratio:
-        bound = "≤ " if ratio.is_bound else ""
-        upper = f", upper bound {ratio.upper:.3f}" if ratio.upper is not None else ""
-        text += f"; ratio to scratch {bound}{ratio.geometric_mean:.3f}{upper} over {ratio.n} seeds"
-    return text + "".join(f"\n  {r.outcome}: {r.text}" for r in found.verdict.reasons)
+    return text + "".join(f"\n  {reason.outcome}: {reason.text}" for reason in found.verdict.reasons)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Sequence
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.compare.comparison import Comparison
+from headstart.compare.comparison import Comparison, ratio_text
 from headstart.compare.drift import FeatureDrift, VariantDifference
 from headstart.compare.findings import ArmSummary, SeedPair
 from headstart.compare.shift import ShiftFindings, VariantFinding
@@ -19,19 +19,6 @@ def verdict_sentence(found: Comparison) -> str:
     if found.verdict.reasons:
         return f"{found.scenario}, {found.target.name}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
     return f"on {found.scenario}, {ratio_text(found, 2)}."
-
-
-def ratio_text(found: Comparison, digits: int) -> str:
-    """The ratio with its bound and its limit; where there is none, why."""
-    ratio = found.online
-    if ratio is None:
-        return "no ratio: " + ("a candidate run is censored" if found.pairs else "the baseline is not compared with itself")
-    most = "at most " if ratio.is_bound else ""
-    upper = "no bound" if ratio.upper is None else f"95 % upper bound {ratio.upper:.{digits}f}"
-    return (
-        f"{found.candidate.arm} needed {most}{ratio.geometric_mean:.{digits}f} of scratch's steps to reach {found.target.name} "
-        f"({upper}, limit {found.limits.max_ratio:.2f}, {ratio.n} matched seeds)"
-    )
 
 
 def printed(found: Comparison, watched: str | None) -> str:

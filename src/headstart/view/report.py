@@ -8,7 +8,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.arm_runs import ArmRuns, arm_folder
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import best_run
 from headstart.compare.shift import ShiftFindings
@@ -110,11 +110,6 @@ def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
                 f"{root / evidence.path}: expected the runs that were compared, found others; `dvc repro evaluate` compares"
             )
     return [arm for arm in runs.values() if arm.design == runs["scratch"].design]
-
-
-def arm_folder(scenario: str, arm: str) -> Path:
-    """Where an arm's runs and checkpoints lie, from the project's root."""
-    return Path("models") / scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
 
 
 def confusion_caption(clone: CloneReport) -> str:
