@@ -197,7 +197,7 @@ def test_the_baseline_by_itself_has_no_ratio_and_no_pass(target: Target, make_ar
     found = compare(scratch, scratch, target, LIMITS)
 
     assert outcome_of(found)[0] == Outcome.HOLD
-    assert (found.pairs, found.online, found.all_in, found.final) == ((), None, None, None)
+    assert (found.pairs, found.online, found.all_in, found.final) == ((), None, None, {})
     assert found.scratch.reached.runs == 10
 
 

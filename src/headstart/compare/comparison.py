@@ -159,9 +159,7 @@ def _ratio_shown(found: Findings) -> Check:
 
 
 def _final_quality(found: Findings) -> Iterator[Check]:
-    if found.final is None:
-        return
-    success, harm = found.final.success, found.final.harm
+    success, harm = found.final["success"], found.final["harm"]
     least, most = -found.limits.max_success_loss, found.limits.max_harm_rise
     on_miss = hold_or_fail(success.mean >= least)
     yield at_least("final-success-difference", success.low, least, _in_words("success", success), success.n, on_miss)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from headstart.compare.arm_runs import ArmRuns, SeedRun
 from headstart.compare.curves import CurveBand, curve_bands, rate, success_area, watched_steps
@@ -81,13 +82,6 @@ class ArmSummary(Record):
     curves: dict[str, CurveBand]  # success, harm, return
 
 
-class FinalDifference(Record):
-    """Candidate − scratch, paired by seed: exams of the last checkpoints in the target's mode."""
-
-    success: PairedDifference
-    harm: PairedDifference
-
-
 class Findings(Record):
     """All numbers of a comparison. Of the baseline compared with itself, those after `scratch` are empty."""
 
@@ -100,7 +94,7 @@ class Findings(Record):
     online: RatioEstimate | None = None  # None: no pairs, or a candidate run is censored
     all_in: RatioEstimate | None = None  # as `online`, with the demonstration steps charged to every run
     probability_of_improvement: float | None = None  # that a run of the candidate needs fewer steps than a run of scratch
-    final: FinalDifference | None = None
+    final: dict[str, PairedDifference] = Field(default_factory=dict)  # success, harm → candidate − scratch in the final exams
 
 
 class Charges(NamedTuple):
@@ -130,10 +124,7 @@ def find(candidate: ArmRuns, scratch: ArmRuns, target: Target, limits: Compariso
         "online": _ratio(ours, theirs, (0, 0), limits),
         "all_in": _ratio(ours, theirs, (candidate.demonstration_steps, scratch.demonstration_steps), limits),
         "probability_of_improvement": probability_of_improvement(*arrivals),
-        "final": FinalDifference(
-            success=_final_difference(candidate, scratch, "success", target.mode, limits),
-            harm=_final_difference(candidate, scratch, "harm", target.mode, limits),
-        ),
+        "final": {measure: _final_difference(candidate, scratch, measure, found) for measure in ("success", "harm")},
     }
     return found.model_copy(update=paired)
 
@@ -198,8 +189,8 @@ def _examine(runs: Sequence[SeedRun], mode: Mode) -> ExamSummary:
     )
 
 
-def _final_difference(
-    candidate: ArmRuns, scratch: ArmRuns, measure: str, mode: Mode, limits: ComparisonLimits
-) -> PairedDifference:
+def _final_difference(candidate: ArmRuns, scratch: ArmRuns, measure: str, found: Findings) -> PairedDifference:
+    """Of the last checkpoints' exams, paired by seed."""
+    mode = found.target.mode
     ours, theirs = (np.array([rate(run.exam[mode], measure) for run in arm.runs]) for arm in (candidate, scratch))
-    return paired_difference(ours, theirs, limits.pairs_for_interval)
+    return paired_difference(ours, theirs, found.limits.pairs_for_interval)

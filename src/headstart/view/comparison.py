@@ -63,7 +63,8 @@ def target_lines(found: Comparison) -> list[str]:
     all_in = found.all_in
     text = f"Target: {target_text(found.target)}. Ratio: {ratio_text(found, 3)}"
     if all_in is not None:
-        text += f"; with the steps of the demonstrations charged as well {'at most ' if all_in.is_bound else ''}{all_in.geometric_mean:.3f}"
+        most = "at most " if all_in.is_bound else ""
+        text += f"; all-in ratio, with the steps that the demonstrations cost: {most}{all_in.geometric_mean:.3f}"
     reasons = [f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons]
     return [f"{text}.", *reasons, "", *_arms_table(found)]
 
