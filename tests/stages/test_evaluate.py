@@ -116,7 +116,7 @@ def test_a_head_start_that_is_lost_on_a_variant_fails(project: Callable[..., Par
 
 
 def test_older_runs_without_facts_hold_and_say_so(project: Callable[..., Params]) -> None:
-    line = evaluate(project(None, None), load_scenario("queue_conflict"))
+    line = evaluate(project(None, None), load_scenario("queue_conflict")).says
 
     assert compared("beyond_expert").verdict.outcome == Outcome.HOLD
     assert "HOLD: distribution shift not measured: pretrained left no facts" in line

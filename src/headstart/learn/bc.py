@@ -30,6 +30,7 @@ from headstart.learn.policies import NEAR, Categorical
 class Judgement:
     """How well a policy predicts the expert on B recorded steps; over decision rows only."""
 
+    steps: int  # B
     loss: float  # cross-entropy, nats; of reals: squared distance
     accuracy: float  # share of right actions; of reals: share of steps in which every component is within NEAR of the expert's
     constant_accuracy: float  # of always choosing the expert's most frequent action; of reals: its median
@@ -161,6 +162,7 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
     decisions = max(1.0, float(data.has_choice.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
     return Judgement(
+        len(returns),
         loss / decisions,
         right / decisions,
         _constant_accuracy(data),
