@@ -20,7 +20,7 @@ FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
 
 
 def test_a_proven_head_start_reads_as_pass_with_its_ratio(results: Results) -> None:
-    text = report(results([1, 1, 1, 1, 1, 1, 1, 1, 1, 2], SLOW), "walk")
+    text = report(results([1, 1, 1, 1, 1, 1, 1, 1, 1, 2], SLOW), "walk")[0]
 
     assert "## beyond: PASS" in text
     assert (
@@ -34,7 +34,7 @@ def test_a_proven_head_start_reads_as_pass_with_its_ratio(results: Results) -> N
 
 
 def test_too_few_seeds_read_as_hold_and_why(results: Results) -> None:
-    text = report(results([1, 1], [8, 8]), "walk")
+    text = report(results([1, 1], [8, 8]), "walk")[0]
 
     assert "## beyond: HOLD" in text
     assert "* HOLD: 2 matched seeds; fewer than 10 cannot show a ratio" in text
@@ -42,7 +42,7 @@ def test_too_few_seeds_read_as_hold_and_why(results: Results) -> None:
 
 
 def test_censored_seeds_are_marked_and_make_the_ratio_a_bound(results: Results) -> None:
-    text = report(results(FAST, [*SLOW[:5], *NEVER[:5]]), "walk")
+    text = report(results(FAST, [*SLOW[:5], *NEVER[:5]]), "walk")[0]
 
     assert "| 0 | 2,000 | 9,000 | 0.222 |" in text
     assert "| 9 | 2,000 | > 12,000 | ≤ 0.167 |" in text
@@ -52,7 +52,7 @@ def test_censored_seeds_are_marked_and_make_the_ratio_a_bound(results: Results) 
 
 
 def test_a_number_that_is_missing_is_said_and_never_zero(results: Results) -> None:
-    text = report(results([*FAST[:9], None], NEVER), "walk")
+    text = report(results([*FAST[:9], None], NEVER), "walk")[0]
 
     assert "no ratio: a candidate run is censored." in text
     assert "| 9 | > 12,000 | > 12,000 | not measured |" in text
@@ -83,13 +83,13 @@ def test_continuous_actions_have_no_table_and_no_matrix(results: Results) -> Non
 
 def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
     root = results(FAST, SLOW)
-    assert "## Distribution shift\n\nNot measured." in report(root, "walk")
+    assert "## Distribution shift\n\nNot measured." in report(root, "walk")[0]
 
     missing = ShiftFindings(candidate="pretrained", limits=ShiftLimits(), missing=("the clone left no facts",))
     write_record(root / "reports/evaluate/walk/shift.json", missing)
 
-    assert "## Distribution shift\n\nNot measured: the clone left no facts." in report(root, "walk")
-    assert "no shifted variant was measured" in report(root, "walk")
+    assert "## Distribution shift\n\nNot measured: the clone left no facts." in report(root, "walk")[0]
+    assert "no shifted variant was measured" in report(root, "walk")[0]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import importlib.util
 import json
 from pathlib import Path
 
-from headstart.compare.arm_runs import ArmRuns, arm_folder
+from headstart.compare.arm_runs import ArmRuns, Score, arm_folder
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import best_run
 from headstart.compare.shift import ShiftFindings
@@ -30,13 +30,12 @@ NO_FIGURES = "No figures: matplotlib is not installed. `pip install 'headstart[v
 
 
 def write_report(root: Path, scenario: str) -> Path:
-    """Write reports/<scenario>/report.md and its figures; returns its path. InputError where `evaluate` has compared nothing."""
-    if not _comparisons(root, scenario):
-        raise InputError(f"{root / COMPARISONS / scenario}: expected comparisons; `dvc repro` makes them")
+    """Write reports/<scenario>/report.md and its figures; returns its path."""
     path = root / "reports" / scenario / "report.md"
-    for name, picture in figures(root, scenario).items():
+    text, figures = report(root, scenario)
+    for name, picture in figures.items():
         write_bytes(path.with_name(name), picture)
-    write_bytes(path, report(root, scenario).encode())
+    write_bytes(path, text.encode())
     return path
 
 
@@ -51,31 +50,34 @@ def summary(root: Path, scenario: str) -> str:
     return printed(found, watch if described.world in DRAWN else None)
 
 
-def report(root: Path, scenario: str) -> str:
-    """The whole report of one scenario."""
-    comparisons = _comparisons(root, scenario)
-    parts = [f"# {scenario}"]
-    parts += [] if can_draw() else [NO_FIGURES]
-    parts += [section(comparison, _arms(root, comparison) if can_draw() else ()) for comparison in comparisons]
-    shift = _shift(root, scenario)
-    parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario), _cloning(root, scenario)]
-    parts += [_honesty(comparisons, shift)]
-    return "\n\n".join(parts) + "\n"
+def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
+    """The whole report of one scenario, and file name → PNG of its figures; none of these where matplotlib is not installed.
+
+    Raises InputError where `evaluate` has compared nothing, and where a record is missing.
+    """
+    folder = root / COMPARISONS / scenario
+    comparisons = [read_record(path, Comparison) for path in sorted(folder.glob("*.json")) if path.name not in (SHIFT, RUN)]
+    if not comparisons:
+        raise InputError(f"{folder}: expected comparisons; `dvc repro` makes them")
+    shift = read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None
+    clone = read_record(root / "reports" / scenario / "bc_train/metrics.json", CloneReport, made_by="dvc repro bc_train")
+    arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
+    parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
+    parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
+    parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario)]
+    parts += [_cloning(clone, _verdict(root, scenario, "bc_train")), _honesty(comparisons, shift)]
+    expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
+    return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clone, expert) if can_draw() else {}
 
 
-def figures(root: Path, scenario: str) -> dict[str, bytes]:
-    """File name → PNG of every figure that the report shows; none where matplotlib is not installed."""
-    if not can_draw():
-        return {}
+def _figures(comparisons: list[Comparison], arms: list[list[ArmRuns]], clone: CloneReport, expert: Score) -> dict[str, bytes]:
     from headstart.view.figures import confusion, learning_curves, png, steps_to_target
 
     drawn = {}
-    expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
-    for found in _comparisons(root, scenario):
-        drawn[f"curves_{found.target.name}.png"] = png(learning_curves(found, expert, _arms(root, found)))
+    for found, of_found in zip(comparisons, arms, strict=True):
+        drawn[f"curves_{found.target.name}.png"] = png(learning_curves(found, expert, of_found))
         if found.pairs:
             drawn[f"steps_{found.target.name}.png"] = png(steps_to_target(found))
-    clone = _clone(root, scenario)
     if clone.confusion:
         drawn["confusion.png"] = png(confusion(clone))
     return drawn
@@ -84,16 +86,6 @@ def figures(root: Path, scenario: str) -> dict[str, bytes]:
 def can_draw() -> bool:
     """Is matplotlib installed?"""
     return importlib.util.find_spec("matplotlib") is not None
-
-
-def _comparisons(root: Path, scenario: str) -> list[Comparison]:
-    paths = sorted((root / COMPARISONS / scenario).glob("*.json"))
-    return [read_record(path, Comparison) for path in paths if path.name not in (SHIFT, RUN)]
-
-
-def _shift(root: Path, scenario: str) -> ShiftFindings | None:
-    path = root / COMPARISONS / scenario / SHIFT
-    return read_record(path, ShiftFindings) if path.exists() else None
 
 
 def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
@@ -144,16 +136,11 @@ def _dataset(root: Path, scenario: str) -> str:
     )
 
 
-def _clone(root: Path, scenario: str) -> CloneReport:
-    return read_record(root / "reports" / scenario / "bc_train/metrics.json", CloneReport, made_by="dvc repro bc_train")
-
-
 def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
     return read_record(root / "reports" / scenario / stage / "verdict.json", Verdict, made_by=f"dvc repro {stage}")
 
 
-def _cloning(root: Path, scenario: str) -> str:
-    report, verdict = _clone(root, scenario), _verdict(root, scenario, "bc_train")
+def _cloning(report: CloneReport, verdict: Verdict) -> str:
     clone, expert = report.closed_loop["sampled"], report.expert
     f1 = "" if report.macro_f1 is None else f", macro-F1 {report.macro_f1:.3f}"
     lines = [
