@@ -149,7 +149,7 @@ def test_equal_values_are_known_without_error() -> None:
 
 
 def test_too_few_seeds_carry_a_mean_and_no_bound() -> None:
-    found = differences({"a": np.array([0.1, 0.2])}, 0.05, 0.15, n_min=5)["a"]
+    found = differences({"a": np.array([0.1, 0.2])}, 0.05, 0.15, pairs_for_interval=5)["a"]
 
     assert (found.n, found.mean, found.low, found.low_fail) == (2, pytest.approx(0.15), None, None)
 

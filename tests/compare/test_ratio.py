@@ -17,7 +17,7 @@ from headstart.core.errors import InputError
 
 
 def estimate(candidate: list[int], is_bound: bool = False) -> RatioEstimate:
-    return estimate_ratio(np.array(candidate), np.full(len(candidate), 100), is_bound, interval_min=5)
+    return estimate_ratio(np.array(candidate), np.full(len(candidate), 100), is_bound, pairs_for_interval=5)
 
 
 def test_the_geometric_mean_and_its_bound_are_those_of_the_logarithms() -> None:
@@ -50,13 +50,13 @@ def test_pairs_without_any_spread_have_their_mean_as_bound() -> None:
 @pytest.mark.parametrize(("candidate", "scratch"), [([0, 1], [1, 1]), ([1, 1], [1, 0])])
 def test_steps_of_zero_are_refused(candidate: list[int], scratch: list[int]) -> None:
     with pytest.raises(InputError, match="positive step counts"):
-        estimate_ratio(np.array(candidate), np.array(scratch), is_bound=False, interval_min=5)
+        estimate_ratio(np.array(candidate), np.array(scratch), is_bound=False, pairs_for_interval=5)
 
 
 @pytest.mark.parametrize(("candidate", "scratch"), [(0, 0), (2, 3)])
 def test_no_pairs_and_unequal_lengths_are_refused(candidate: int, scratch: int) -> None:
     with pytest.raises(InputError, match="equal lengths"):
-        estimate_ratio(np.ones(candidate), np.ones(scratch), is_bound=False, interval_min=5)
+        estimate_ratio(np.ones(candidate), np.ones(scratch), is_bound=False, pairs_for_interval=5)
 
 
 @pytest.mark.parametrize("sd", [0.1, 1.0])
@@ -74,7 +74,7 @@ def test_a_truth_at_the_limit_passes_in_one_of_twenty_experiments(sd: float) -> 
 def test_a_paired_difference_has_students_bounds() -> None:
     first, second = np.array([0.95, 0.97, 0.96, 0.99]), np.array([0.95, 0.95, 0.95, 0.95])
 
-    found = paired_difference(first, second, interval_min=2)
+    found = paired_difference(first, second, pairs_for_interval=2)
 
     # Differences 0, .02, .01, .04: mean .0175, s .0170783, t_{.95,3} 2.353363.
     assert found.mean == pytest.approx(0.0175)
@@ -82,16 +82,16 @@ def test_a_paired_difference_has_students_bounds() -> None:
     assert found.high == pytest.approx(0.0175 + 2.353363 * 0.0170783 / 2, abs=1e-6)
 
 
-@pytest.mark.parametrize(("n", "n_min"), [(1, 2), (4, 5)])
-def test_too_few_pairs_carry_no_bounds(n: int, n_min: int) -> None:
-    found = paired_difference(np.ones(n), np.zeros(n), interval_min=n_min)
+@pytest.mark.parametrize(("n", "least"), [(1, 2), (4, 5)])
+def test_too_few_pairs_carry_no_bounds(n: int, least: int) -> None:
+    found = paired_difference(np.ones(n), np.zeros(n), pairs_for_interval=least)
 
     assert (found.mean, found.low, found.high) == (1.0, None, None)
 
 
 def test_unequal_lengths_are_not_pairs() -> None:
     with pytest.raises(InputError, match=r"\[3\] and \[2\]"):
-        paired_difference(np.zeros(3), np.zeros(2), interval_min=2)
+        paired_difference(np.zeros(3), np.zeros(2), pairs_for_interval=2)
 
 
 @pytest.mark.parametrize(

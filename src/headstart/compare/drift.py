@@ -112,9 +112,11 @@ def mix_drift(data: Mapping[str, int], exam: Mapping[str, int]) -> MixDrift | No
     )
 
 
-def differences(per_variant: Mapping[str, Array], hold: float, fail: float, n_min: int) -> dict[str, VariantDifference]:
+def differences(
+    per_variant: Mapping[str, Array], hold: float, fail: float, pairs_for_interval: int
+) -> dict[str, VariantDifference]:
     """Variant → difference from paired values [n]; the margins `hold` and `fail` are positive."""
-    enough = {name: values for name, values in per_variant.items() if len(values) >= max(n_min, 2)}
+    enough = {name: values for name, values in per_variant.items() if len(values) >= max(pairs_for_interval, 2)}
     low, low_fail = (holm_bounds(enough, margin) for margin in (hold, fail))
     return {
         name: VariantDifference(n=len(values), mean=float(np.mean(values)), low=low.get(name), low_fail=low_fail.get(name))

@@ -49,8 +49,8 @@ class PairedDifference(Record):
     high: float | None
 
 
-def estimate_ratio(candidate_steps: Array, scratch_steps: Array, is_bound: bool, interval_min: int) -> RatioEstimate:
-    """Ratio of paired env steps, [n ≥ 1] each; fewer than `interval_min` pairs carry no bound. InputError for steps ≤ 0."""
+def estimate_ratio(candidate_steps: Array, scratch_steps: Array, is_bound: bool, pairs_for_interval: int) -> RatioEstimate:
+    """Ratio of paired env steps, [n ≥ 1] each; fewer than `pairs_for_interval` pairs carry no bound. InputError for steps ≤ 0."""
     _require_pairs(candidate_steps, scratch_steps)
     if np.any(candidate_steps <= 0) or np.any(scratch_steps <= 0):
         raise InputError("a ratio needs positive step counts: charge a run that starts at its target first")
@@ -60,7 +60,7 @@ def estimate_ratio(candidate_steps: Array, scratch_steps: Array, is_bound: bool,
         n=n,
         geometric_mean=math.exp(float(np.mean(log_ratio))),
         is_bound=is_bound,
-        upper=ratio_upper(log_ratio) if n >= max(interval_min, 2) else None,
+        upper=ratio_upper(log_ratio) if n >= max(pairs_for_interval, 2) else None,
     )
 
 
@@ -69,15 +69,15 @@ def ratio_upper(log_ratio: Array) -> float:
     return math.exp(float(np.mean(log_ratio)) + t_margin(log_ratio, 0.95))
 
 
-def paired_difference(first: Array, second: Array, interval_min: int) -> PairedDifference:
-    """Mean of first − second over pairs, [n ≥ 1] each; fewer than `interval_min` pairs carry no bounds.
+def paired_difference(first: Array, second: Array, pairs_for_interval: int) -> PairedDifference:
+    """Mean of first − second over pairs, [n ≥ 1] each; fewer than `pairs_for_interval` pairs carry no bounds.
 
     For proportions a pair is a seed: episodes of one policy are not independent draws of the training method.
     """
     _require_pairs(first, second)
     difference = np.asarray(first, float) - np.asarray(second, float)
     mean, n = float(difference.mean()), len(difference)
-    if n < max(interval_min, 2):
+    if n < max(pairs_for_interval, 2):
         return PairedDifference(n=n, mean=mean, low=None, high=None)
     margin = t_margin(difference, 0.95)
     return PairedDifference(n=n, mean=mean, low=mean - margin, high=mean + margin)
