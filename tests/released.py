@@ -17,7 +17,6 @@ from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CurvePoint, Evaluat
 from headstart.compare.comparison import compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
-from headstart.compare.shift_findings import ShiftLimits
 from headstart.config.scenario import Target
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Evidence
@@ -96,7 +95,7 @@ class Project:
         judged = (candidate, scratch, clone) if shift else (candidate, scratch)
         evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in judged]
         arms = [read_record(self.root / path, ArmRuns) for path in (candidate, scratch)]
-        shifted = find_shift(*arms, clone_facts(facts(90)), ShiftLimits()) if shift else None
+        shifted = find_shift(*arms, clone_facts(facts(90))) if shift else None
         for name, section in (("beyond", SECTION), ("easy", EASY)):
             found = compare(*arms, Target(name=name, **section), limits or ComparisonLimits(resamples=200), evidence, shifted)  # type: ignore[arg-type]
             write_record(self.root / f"reports/evaluate/walk/{name}.json", found)

@@ -25,7 +25,7 @@ from headstart.guard.guardrails import GUARDRAILS, limit_text
 from headstart.release.history import Drilled
 from headstart.release.record import record_drill
 from headstart.runs.experiment import ExperimentRecord
-from headstart.view.summary import printed
+from headstart.view.comparison import printed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"

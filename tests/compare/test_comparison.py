@@ -34,10 +34,8 @@ def test_ten_seeds_that_are_clearly_faster_and_end_as_well_pass(target: Target, 
     assert found.online is not None
     assert found.online.geometric_mean == pytest.approx(float(np.exp(np.log(ratios).mean())))
     assert [pair.ratio for pair in found.pairs] == pytest.approx(ratios.tolist())
-    assert [(p.candidate_reached, p.candidate_steps) for p in found.pairs][:2] == [(600, 800), (800, 1000)]
+    assert [pair.candidate_steps for pair in found.pairs][:2] == [800, 1000]
     assert found.probability_of_improvement == 1.0
-    assert found.logrank_p is not None
-    assert found.logrank_p < 0.001
 
 
 def test_demonstrations_are_charged_in_the_all_in_ratio_only(target: Target, make_arm: MakeArm) -> None:
@@ -56,8 +54,6 @@ def test_demonstrations_are_charged_in_the_all_in_ratio_only(target: Target, mak
 def test_a_policy_taught_well_enough_to_start_at_the_target_has_a_finite_ratio(target: Target, make_arm: MakeArm) -> None:
     found = compare(make_arm("anneal", [0] * 10), make_arm("scratch", SLOW), target, LIMITS)
 
-    assert found.candidate.met_before_training == 10
-    assert found.pairs[0].candidate_reached == 0
     assert found.pairs[0].ratio == pytest.approx(200 / 2000)
     assert found.online is not None
     assert 0.05 < found.online.geometric_mean < 0.2
@@ -110,19 +106,17 @@ def test_a_censored_scratch_run_is_charged_its_budget_and_the_ratio_is_called_a_
     found = compare(make_arm("anneal", FAST), make_arm("scratch", [NEVER, *SLOW[1:]]), target, LIMITS)
 
     first = found.pairs[0]
-    assert (first.scratch_reached, first.scratch_steps, first.scratch_censored) == (None, 4000, True)
+    assert (first.scratch_steps, first.scratch_censored) == (4000, True)
     assert first.ratio == pytest.approx(800 / 4000)
-    assert first.ratio_is_bound
-    assert found.ratio_is_bound
     assert found.online is not None
-    assert found.online.interval_low is None
+    assert found.online.is_bound
     assert found.scratch.reached.censored == 1
 
 
 def test_a_censored_candidate_is_not_dropped_from_a_mean_so_there_is_no_ratio(target: Target, make_arm: MakeArm) -> None:
     found = compare(make_arm("anneal", [NEVER, *FAST[1:]]), make_arm("scratch", SLOW), target, LIMITS)
 
-    assert (found.online, found.all_in, found.power) == (None, None, None)
+    assert (found.online, found.all_in) == (None, None)
     assert found.pairs[0].ratio is None
     assert found.candidate.reached.censored == 1
     assert found.probability_of_improvement == pytest.approx(0.9)
@@ -203,7 +197,7 @@ def test_the_baseline_by_itself_has_no_ratio_and_no_pass(target: Target, make_ar
     found = compare(scratch, scratch, target, LIMITS)
 
     assert outcome_of(found)[0] == Outcome.HOLD
-    assert (found.pairs, found.online, found.all_in, found.final) == ((), None, None, None)
+    assert (found.pairs, found.online, found.all_in, found.final) == ((), None, None, {})
     assert found.scratch.reached.runs == 10
 
 
@@ -241,7 +235,6 @@ def changed_run(arm: ArmRuns, **change: Any) -> ArmRuns:
         (lambda arm: changed_run(arm, env_steps=300), "ends at 4000 env steps, the run used 300"),
         (lambda arm: changed_run(arm, exam={}), "sampled is missing"),
         (lambda arm: arm.model_copy(update={"arm": "anneal"}), "two different records claim"),
-        (lambda arm: arm.model_copy(update={"demonstration_steps": -1}), "demonstration_steps ≥ 0"),
     ],
 )
 def test_arms_that_do_not_match_are_refused_by_name(
@@ -265,9 +258,8 @@ def test_a_comparison_survives_json_and_carries_its_rules_and_evidence(target: T
 
     assert Comparison.model_validate(json.loads(found.model_dump_json())) == found
     assert found.verdict.evidence == tuple(evidence)
-    assert found.verdict.thresholds["ratio_max"] == 0.70
+    assert found.verdict.thresholds["max_ratio"] == 0.70
     assert found.verdict.thresholds["target_consecutive"] == 3
-    assert found.power is not None
     assert found.candidate.success_area is not None
     assert found.scratch.success_area is not None
     assert found.candidate.success_area > found.scratch.success_area

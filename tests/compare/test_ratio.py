@@ -1,6 +1,4 @@
-"""The paired ratio against hand-computed bounds, its power against published figures and simulation, and its
-self-checks.
-"""
+"""Ratio, paired differences, probability of improvement and Kaplan–Meier curve against hand-computed numbers."""
 
 import math
 
@@ -8,46 +6,40 @@ import numpy as np
 import pytest
 
 from headstart.compare.ratio import (
-    bootstrap_upper,
+    RatioEstimate,
     estimate_ratio,
-    log_ratios,
-    power_table,
-    ratio_power,
+    kaplan_meier,
+    paired_difference,
+    probability_of_improvement,
     ratio_upper,
-    sign_flip_p,
 )
 from headstart.core.errors import InputError
-from headstart.core.statistics import t_margin
-
-SPREAD = {0.0: 0.3 * math.sqrt(2), 0.5: 0.3}  # sd of the log-ratio for pair correlation 0 and 0.5
 
 
-def test_the_geometric_mean_and_its_bounds_are_those_of_the_logarithms() -> None:
-    ratios = log_ratios(np.array([50, 25, 100, 50, 50]), np.array([100, 100, 100, 100, 100]))
+def estimate(candidate: list[int], is_bound: bool = False) -> RatioEstimate:
+    return estimate_ratio(np.array(candidate), np.full(len(candidate), 100), is_bound, pairs_for_interval=5)
 
-    found = estimate_ratio(ratios, 0.7, is_bound=False, interval_min=5)
 
-    # Logs are ln 2 · (−1, −2, 0, −1, −1): mean −ln 2, s = ln 2 · √½; t_{.95,4} 2.131847, t_{.975,4} 2.776445.
+def test_the_geometric_mean_and_its_bound_are_those_of_the_logarithms() -> None:
+    found = estimate([50, 25, 100, 50, 50])
+
+    # Logs are ln 2 · (−1, −2, 0, −1, −1): mean −ln 2, s = ln 2 · √½; t_{.95,4} 2.131847.
     s = math.log(2) * math.sqrt(0.5)
     assert found.geometric_mean == pytest.approx(0.5)
-    assert found.sd_log == pytest.approx(s)
     assert found.upper == pytest.approx(0.5 * math.exp(2.131847 * s / math.sqrt(5)), rel=1e-6)
-    assert found.interval_low == pytest.approx(0.5 * math.exp(-2.776445 * s / math.sqrt(5)), rel=1e-6)
-    assert found.interval_high == pytest.approx(0.5 * math.exp(2.776445 * s / math.sqrt(5)), rel=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_fewer_pairs_than_an_interval_needs_give_the_mean_alone(n: int) -> None:
-    found = estimate_ratio(np.log(np.full(n, 0.5)), 0.7, is_bound=False, interval_min=5)
+    found = estimate([50] * n)
 
-    assert found.geometric_mean == pytest.approx(0.5)
-    assert (found.upper, found.interval_low, found.permutation_p, found.bootstrap_upper) == (None,) * 4
+    assert (found.n, found.geometric_mean, found.upper) == (n, pytest.approx(0.5), None)
 
 
-def test_a_ratio_that_is_only_a_bound_has_no_lower_end() -> None:
-    found = estimate_ratio(np.log([0.4, 0.5, 0.6, 0.5, 0.4]), 0.7, is_bound=True, interval_min=5)
+def test_a_ratio_that_is_only_a_bound_says_so_and_has_an_upper_bound() -> None:
+    found = estimate([40, 50, 60, 50, 40], is_bound=True)
 
-    assert found.interval_low is None
+    assert found.is_bound
     assert found.upper is not None
 
 
@@ -58,71 +50,13 @@ def test_pairs_without_any_spread_have_their_mean_as_bound() -> None:
 @pytest.mark.parametrize(("candidate", "scratch"), [([0, 1], [1, 1]), ([1, 1], [1, 0])])
 def test_steps_of_zero_are_refused(candidate: list[int], scratch: list[int]) -> None:
     with pytest.raises(InputError, match="positive step counts"):
-        log_ratios(np.array(candidate), np.array(scratch))
+        estimate_ratio(np.array(candidate), np.array(scratch), is_bound=False, pairs_for_interval=5)
 
 
-def test_no_pairs_are_refused() -> None:
-    with pytest.raises(InputError, match="at least one pair"):
-        estimate_ratio(np.zeros(0), 0.7, is_bound=False, interval_min=5)
+@pytest.mark.parametrize(("candidate", "scratch"), [(0, 0), (2, 3)])
+def test_no_pairs_and_unequal_lengths_are_refused(candidate: int, scratch: int) -> None:
     with pytest.raises(InputError, match="equal lengths"):
-        log_ratios(np.ones(2), np.ones(3))
-
-
-def test_ten_ratios_all_below_the_limit_have_the_exact_sign_flip_p() -> None:
-    assert sign_flip_p(np.log(np.linspace(0.4, 0.6, 10)), 0.7) == pytest.approx(1 / 1024)
-
-
-def test_bootstrap_and_t_bound_agree_on_well_behaved_data() -> None:
-    ratios = np.random.default_rng(3).normal(math.log(0.5), 0.3, 40)
-
-    assert bootstrap_upper(ratios) == pytest.approx(ratio_upper(ratios), rel=0.02)
-
-
-@pytest.mark.parametrize(
-    ("pairs", "correlation", "published"),
-    [
-        (3, 0.0, 0.24),
-        (3, 0.5, 0.38),
-        (5, 0.0, 0.43),
-        (5, 0.5, 0.65),
-        (10, 0.0, 0.75),
-        (10, 0.5, 0.95),
-        (20, 0.0, 0.96),
-        (20, 0.5, 1.00),
-    ],
-)
-def test_power_at_half_the_steps_is_near_the_simulated_figures(pairs: int, correlation: float, published: float) -> None:
-    assert ratio_power(pairs, SPREAD[correlation]) == pytest.approx(published, abs=0.015)
-
-
-@pytest.mark.parametrize(("pairs", "sd"), [(3, 0.3), (5, 0.3), (10, 0.3 * math.sqrt(2)), (10, 0.5)])
-def test_power_is_the_share_of_simulated_experiments_that_pass(pairs: int, sd: float) -> None:
-    share = simulated_pass_share(math.log(0.5), sd, pairs, experiments=20_000)
-
-    assert ratio_power(pairs, sd) == pytest.approx(share, abs=0.012)  # 3.4 standard errors
-
-
-def test_power_at_the_limit_itself_is_the_error_rate_and_without_spread_certain() -> None:
-    assert ratio_power(10, 0.3, true_ratio=0.7) == pytest.approx(0.05)
-    assert ratio_power(10, 0.0) == 1.0
-    assert ratio_power(10, 0.0, true_ratio=0.8) == 0.0
-    assert ratio_power(1000, 0.01) == 1.0
-
-
-def test_the_table_names_the_pairs_that_reach_eighty_percent() -> None:
-    table = power_table(SPREAD[0.0])
-
-    needed = table.pairs_for_80_percent
-    assert needed is not None
-    assert ratio_power(needed, SPREAD[0.0]) >= 0.8 > ratio_power(needed - 1, SPREAD[0.0])
-    assert [row.pairs for row in table.rows] == [3, 5, 10, 20]
-    assert power_table(100.0).pairs_for_80_percent is None
-
-
-@pytest.mark.parametrize(("pairs", "sd"), [(1, 0.3), (10, -0.1)])
-def test_power_of_nonsense_is_refused(pairs: int, sd: float) -> None:
-    with pytest.raises(InputError, match="pairs ≥ 2"):
-        ratio_power(pairs, sd)
+        estimate_ratio(np.ones(candidate), np.ones(scratch), is_bound=False, pairs_for_interval=5)
 
 
 @pytest.mark.parametrize("sd", [0.1, 1.0])
@@ -134,17 +68,61 @@ def test_a_truth_at_the_limit_passes_in_one_of_twenty_experiments(sd: float) -> 
     assert false_passes == pytest.approx(0.05, abs=0.01)
 
 
-@pytest.mark.parametrize("n", [10, 20])
-def test_the_two_sided_interval_covers_the_truth_in_93_to_97_percent(n: int) -> None:
-    draws = np.random.default_rng(n).normal(0.0, 0.4, (2000, n))
-    covered = np.mean([abs(float(draw.mean())) <= t_margin(draw, 0.975) for draw in draws])
-
-    assert 0.93 <= covered <= 0.97
+# --- differences and arrivals ------------------------------------------------------------------------------------------
 
 
-def simulated_pass_share(mean_log: float, sd: float, pairs: int, experiments: int) -> float:
-    """An independent, vectorised rendering of the rule: mean + t·s/√n ≤ ln 0.7. t_{.95} from tables."""
-    t = {3: 2.919986, 5: 2.131847, 10: 1.833113}[pairs]
-    draws = np.random.default_rng(11).normal(mean_log, sd, (experiments, pairs))
-    bound = draws.mean(axis=1) + t * draws.std(axis=1, ddof=1) / math.sqrt(pairs)
-    return float(np.mean(bound <= math.log(0.7)))
+def test_a_paired_difference_has_students_bounds() -> None:
+    first, second = np.array([0.95, 0.97, 0.96, 0.99]), np.array([0.95, 0.95, 0.95, 0.95])
+
+    found = paired_difference(first, second, pairs_for_interval=2)
+
+    # Differences 0, .02, .01, .04: mean .0175, s .0170783, t_{.95,3} 2.353363.
+    assert found.mean == pytest.approx(0.0175)
+    assert found.low == pytest.approx(0.0175 - 2.353363 * 0.0170783 / 2, abs=1e-6)
+    assert found.high == pytest.approx(0.0175 + 2.353363 * 0.0170783 / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize(("n", "least"), [(1, 2), (4, 5)])
+def test_too_few_pairs_carry_no_bounds(n: int, least: int) -> None:
+    found = paired_difference(np.ones(n), np.zeros(n), pairs_for_interval=least)
+
+    assert (found.mean, found.low, found.high) == (1.0, None, None)
+
+
+def test_unequal_lengths_are_not_pairs() -> None:
+    with pytest.raises(InputError, match=r"\[3\] and \[2\]"):
+        paired_difference(np.zeros(3), np.zeros(2), pairs_for_interval=2)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "scratch", "expected"),
+    [
+        ([1, 2], [3, 4], 1.0),
+        ([3, 4], [1, 2], 0.0),
+        ([1, 3], [2, 3], (1 + 1 + 0 + 0.5) / 4),
+        ([math.inf, 1], [math.inf, 2], (0.5 + 0 + 1 + 1) / 4),
+    ],
+)
+def test_probability_of_improvement_counts_pairs_and_half_of_ties(
+    candidate: list[float], scratch: list[float], expected: float
+) -> None:
+    assert probability_of_improvement(np.array(candidate), np.array(scratch)) == pytest.approx(expected)
+
+
+def test_a_censored_run_counts_while_it_was_watched_and_never_as_arrived() -> None:
+    # Arrivals at 100 (4 at risk) and 300 (2 at risk); censored at 200 and 400: 1 − 3/4 · 1/2.
+    found = kaplan_meier(np.array([100, 200, 300, 400]), np.array([False, True, False, True]))
+
+    share = dict(zip(found.steps, found.share, strict=True))
+    assert share[100.0] == pytest.approx(0.25)
+    assert share[200.0] == pytest.approx(0.25)
+    assert share[300.0] == pytest.approx(1 - 0.75 * 0.5)
+    assert share[400.0] == pytest.approx(1 - 0.75 * 0.5)
+    assert (found.runs, found.censored, found.median_steps) == (4, 2, 300.0)
+
+
+def test_if_nobody_arrives_there_is_no_median_and_the_staircase_stays_at_zero() -> None:
+    found = kaplan_meier(np.array([500, 500]), np.array([True, True]))
+
+    assert found.median_steps is None
+    assert set(found.share) == {0.0}

@@ -9,8 +9,7 @@ from tests.shifts import clone_facts, facts, states
 from headstart.compare.arm_runs import Agreement, ArmRuns, CloneShift, ShiftFacts
 from headstart.compare.comparison import compare
 from headstart.compare.findings import ComparisonLimits
-from headstart.compare.shift import find_shift, shift_checks
-from headstart.compare.shift_findings import ShiftFindings, ShiftLimits
+from headstart.compare.shift import ShiftFindings, find_shift, shift_checks
 from headstart.config.scenario import Target
 from headstart.core.errors import InputError
 from headstart.core.verdict import Outcome
@@ -34,14 +33,14 @@ def find(make_arm: MakeArm) -> Callable[..., ShiftFindings]:
     ) -> ShiftFindings:
         candidate, scratch = make_arm("pretrained", [2] * n), make_arm("scratch", [20] * n)
         arms = with_facts(candidate, ours), with_facts(scratch, theirs)
-        return find_shift(*arms, clone or clone_facts(facts(90)), ShiftLimits())
+        return find_shift(*arms, clone or clone_facts(facts(90)))
 
     return found
 
 
 def reasons(found: ShiftFindings) -> dict[str, Outcome]:
     """Name → outcome of every check that did not pass."""
-    return {check.name: check.on_miss for check in shift_checks(found) if not check.passed}
+    return {check.name: check.outcome for check in shift_checks(found) if not check.passed}
 
 
 def test_without_a_shift_every_check_passes_and_nothing_warns(find: Callable[..., ShiftFindings]) -> None:
@@ -123,7 +122,7 @@ def test_success_that_is_lost_by_far_fails(find: Callable[..., ShiftFindings]) -
     found = find(ours=lambda seed: facts(70 + seed % 2))
 
     assert reasons(found) == {"shift-dense-scratch": Outcome.FAIL, "shift-dense-clone": Outcome.FAIL}
-    assert found.variants[0].less_clone.mean == pytest.approx(-0.195)
+    assert found.variants[0].minus_clone.mean == pytest.approx(-0.195)
 
 
 def test_too_few_seeds_for_a_bound_hold(find: Callable[..., ShiftFindings]) -> None:
@@ -142,10 +141,10 @@ def test_a_scenario_without_variants_warns_that_no_consequence_was_measured(find
 
 
 def test_runs_without_facts_are_said_not_to_be_measured_and_hold(make_arm: MakeArm) -> None:
-    found = find_shift(make_arm("pretrained", [2] * 3), make_arm("scratch", [20] * 3), None, ShiftLimits())
+    found = find_shift(make_arm("pretrained", [2] * 3), make_arm("scratch", [20] * 3), None)
 
     (check,) = shift_checks(found)
-    assert check.on_miss == Outcome.HOLD and not check.passed
+    assert check.outcome == Outcome.HOLD
     assert "not measured: pretrained left no facts with seeds [0, 1, 2]; scratch left" in check.text
     assert "the clone left no facts" in check.text
 
@@ -193,4 +192,4 @@ def test_the_verdict_keeps_the_limits_that_were_applied(make_arm: MakeArm, find:
     verdict = compare(candidate, scratch, target, ComparisonLimits(resamples=200), (), find()).verdict
 
     assert verdict.thresholds["shift_success_fail"] == 0.15
-    assert verdict.thresholds["shift_outside_max"] == 0.01
+    assert verdict.thresholds["shift_max_outside"] == 0.01

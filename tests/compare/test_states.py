@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from headstart.compare.states import pooled, quantile, share_up_to, summarise
+from headstart.compare.drift import pooled, quantile, share_up_to
+from headstart.compare.states import summarise
 from headstart.core.errors import InputError
 
 WIDE = (-10.0, 10.0)

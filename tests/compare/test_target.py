@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from headstart.compare.arm_runs import Score, SeedRun
-from headstart.compare.target import Charge, charge, meets, require_score, steps_to_target
+from headstart.compare.target import Charge, charge, meets, steps_to_target
 from headstart.config.scenario import Target
 from headstart.core.errors import InputError
 
@@ -104,13 +104,13 @@ def test_a_curve_that_runs_backwards_is_refused(target: Target, make_run: MakeRu
 
 @pytest.mark.parametrize(
     ("success", "harm", "episodes", "message"),
-    [(0, 0, 0, "at least one episode"), (101, 0, 100, "success within 0..100"), (1, -1, 100, "harm within")],
+    [(0, 0, 0, "episodes"), (101, 0, 100, r"within 0\.\.100"), (1, 101, 100, r"within 0\.\.100"), (1, -1, 100, "harm")],
 )
-def test_counts_that_cannot_be_counts_are_refused(
+def test_counts_that_cannot_be_counts_of_episodes_are_refused(
     success: int, harm: int, episodes: int, message: str, make_score: MakeScore
 ) -> None:
-    with pytest.raises(InputError, match=message):
-        require_score(make_score(success, harm, episodes), "here")
+    with pytest.raises(ValidationError, match=message):
+        make_score(success, harm, episodes)
 
 
 @pytest.mark.parametrize("change", [{"success_rate": 0.0}, {"success_rate": 1.1}, {"consecutive": 0}])

@@ -9,10 +9,6 @@ from scipy import stats
 from headstart.core.errors import InputError
 from headstart.core.statistics import (
     interquartile_mean,
-    iqm_band,
-    iqm_of,
-    paired_difference,
-    probability_of_improvement,
     t_margin,
     wilson_lower,
     wilson_upper,
@@ -79,74 +75,3 @@ def test_the_interquartile_mean_cuts_a_quarter_at_each_end() -> None:
 
     assert interquartile_mean(values) == pytest.approx((2 + 3 + 4 + 5) / 4)
     assert interquartile_mean(np.array([1.0, 2.0, 9.0])) == pytest.approx(4.0)
-
-
-def test_a_band_holds_its_mean_is_repeatable_and_collapses_where_seeds_agree() -> None:
-    values = np.column_stack([np.arange(10.0), np.full(10, 3.0)])
-
-    iqm, low, high = iqm_band(values, resamples=2000)
-    again = iqm_band(values, resamples=2000)
-
-    assert iqm.tolist() == [4.5, 3.0]
-    assert low[0] < 4.5 < high[0]
-    assert (low[1], high[1]) == (3.0, 3.0)
-    assert np.array_equal(np.stack([iqm, low, high]), np.stack(again))
-
-
-def test_a_band_of_no_seeds_is_refused() -> None:
-    with pytest.raises(InputError, match=r"\[seeds, points\]"):
-        iqm_band(np.zeros((0, 4)))
-    with pytest.raises(InputError, match="got \\[3\\]"):
-        iqm_band(np.zeros(3))
-
-
-def test_the_iqm_of_numbers_covers_the_truth_about_as_often_as_it_says() -> None:
-    rng = np.random.default_rng(5)
-    bands = [iqm_of(rng.normal(0, 1, 20), resamples=400, seed=i) for i in range(300)]
-
-    covered = np.mean([band.low <= 0 <= band.high for band in bands])
-
-    assert 0.88 <= covered <= 0.98  # a percentile bootstrap of 20 values runs a little narrow
-
-
-def test_a_paired_difference_has_students_bounds() -> None:
-    first, second = np.array([0.95, 0.97, 0.96, 0.99]), np.array([0.95, 0.95, 0.95, 0.95])
-
-    found = paired_difference(first, second)
-
-    # Differences 0, .02, .01, .04: mean .0175, s .0170783, t_{.95,3} 2.353363.
-    assert found.mean == pytest.approx(0.0175)
-    assert found.low == pytest.approx(0.0175 - 2.353363 * 0.0170783 / 2, abs=1e-6)
-    assert found.high == pytest.approx(0.0175 + 2.353363 * 0.0170783 / 2, abs=1e-6)
-
-
-@pytest.mark.parametrize(("n", "n_min"), [(1, 2), (4, 5)])
-def test_too_few_pairs_carry_no_bounds(n: int, n_min: int) -> None:
-    found = paired_difference(np.ones(n), np.zeros(n), n_min=n_min)
-
-    assert (found.mean, found.low, found.high) == (1.0, None, None)
-
-
-def test_unequal_lengths_are_not_pairs() -> None:
-    with pytest.raises(InputError, match=r"\[3\] and \[2\]"):
-        paired_difference(np.zeros(3), np.zeros(2))
-
-
-@pytest.mark.parametrize(
-    ("candidate", "scratch", "expected"),
-    [
-        ([1, 2], [3, 4], 1.0),
-        ([3, 4], [1, 2], 0.0),
-        ([1, 3], [2, 3], (1 + 1 + 0 + 0.5) / 4),
-        ([math.inf, 1], [math.inf, 2], (0.5 + 0 + 1 + 1) / 4),
-    ],
-)
-def test_probability_of_improvement_counts_pairs_and_half_of_ties(
-    candidate: list[float], scratch: list[float], expected: float
-) -> None:
-    assert probability_of_improvement(np.array(candidate), np.array(scratch)) == pytest.approx(expected)
-
-
-def test_improvement_over_nobody_is_refused() -> None:
-    with pytest.raises(InputError, match="1 candidate and 0 scratch"):
-        probability_of_improvement(np.ones(1), np.ones(0))

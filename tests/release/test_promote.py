@@ -193,13 +193,13 @@ def test_a_loosened_rule_does_not_count(project: Project) -> None:
     from headstart.compare.findings import ComparisonLimits
 
     paths = Path("models/walk/anneal/pretrained/runs.json"), Path("models/walk/baseline/runs.json")
-    project.compare(*paths, limits=ComparisonLimits(resamples=200, ratio_max=3.0, harm_rise_max=0.5))
+    project.compare(*paths, limits=ComparisonLimits(resamples=200, max_ratio=3.0, max_harm_rise=0.5))
     project.dvc_commit()
     project.commit()
 
     _, standing = record_verdict(project.root, "walk", "Ada")
 
-    assert "check of its schedule: ratio_max, harm_rise_max" in standing.note
+    assert "check of its schedule: max_ratio, max_harm_rise" in standing.note
     assert standing.pass_streak == 0
 
 

@@ -92,11 +92,11 @@ NEW_DATA = {"dataset": "walk@2", "dataset_sha256": "5" * 64}
         ([verdict(0), verdict(0)], "monitoring", 1),
         ([verdict(0), verdict(1, seeds=(1, 0))], "monitoring", 1),
         ([verdict(0), verdict(1, checkpoints=verdict(0).checkpoints)], "monitoring", 1),
-        ([verdict(0), verdict(1, loosened=("ratio_max",))], "monitoring", 1),
+        ([verdict(0), verdict(1, loosened=("max_ratio",))], "monitoring", 1),
         # what a HOLD judged cannot be picked from again
         ([verdict(0, "HOLD", seeds=(0, 1)), verdict(1, seeds=(1, 2)), verdict(3)], "monitoring", 1),
         # a PASS without effect may be recorded again
-        ([verdict(0, loosened=("ratio_max",)), verdict(0), verdict(1)], "ready", 2),
+        ([verdict(0, loosened=("max_ratio",)), verdict(0), verdict(1)], "ready", 2),
     ],
 )
 def test_the_table_of_transitions(events: list[Event], state: str, streak: int) -> None:
@@ -208,7 +208,7 @@ EVENTS = st.one_of(
         st.sampled_from(["PASS", "PASS", "PASS", "HOLD", "FAIL"]),
         required_passes=st.just(2),
         schedule_sha256=st.sampled_from(["3" * 64, "6" * 64]),
-        loosened=st.sampled_from([(), (), (), ("ratio_max",)]),
+        loosened=st.sampled_from([(), (), (), ("max_ratio",)]),
     ),
     st.sampled_from(["promote", "rollback", "swap", WITHDRAWN]),
 )

@@ -23,7 +23,7 @@ from headstart.compare.arm_runs import (
     VariantScore,
 )
 from headstart.compare.comparison import Comparison
-from headstart.compare.shift_findings import ShiftFindings
+from headstart.compare.shift import ShiftFindings
 from headstart.compare.states import summarise
 from headstart.config.params import Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
@@ -103,7 +103,7 @@ def test_a_head_start_that_carries_over_passes_and_leaves_its_findings(project: 
     assert "models/queue_conflict/bc/shift.json" in [evidence.path for evidence in headline.verdict.evidence]
     assert "shift-crowded-scratch" in [check.name for check in headline.verdict.checks]
     findings = read_record(Path("reports/evaluate/queue_conflict/shift.json"), ShiftFindings)
-    assert findings.variants[0].less_clone.mean == pytest.approx(0.05)
+    assert findings.variants[0].minus_clone.mean == pytest.approx(0.05)
 
 
 def test_a_head_start_that_is_lost_on_a_variant_fails(project: Callable[..., Params]) -> None:
@@ -116,7 +116,7 @@ def test_a_head_start_that_is_lost_on_a_variant_fails(project: Callable[..., Par
 
 
 def test_older_runs_without_facts_hold_and_say_so(project: Callable[..., Params]) -> None:
-    line = evaluate(project(None, None), load_scenario("queue_conflict"))
+    line = evaluate(project(None, None), load_scenario("queue_conflict")).says
 
     assert compared("beyond_expert").verdict.outcome == Outcome.HOLD
     assert "HOLD: distribution shift not measured: pretrained left no facts" in line

@@ -80,7 +80,7 @@ def test_a_world_that_cannot_be_made_is_named_before_any_process_starts(pole: Sc
 def test_every_seed_is_trained_and_judged_and_the_best_one_teaches(pole: Scenario) -> None:
     from headstart.runs.worlds import worlds_of
 
-    line = expert(settings(pole), pole)
+    line = expert(settings(pole), pole).says
     artefact = read_record(Path("models/pole/expert/expert.json"), ExpertPolicy)
 
     assert line.startswith("expert pole: approved over 2 seeds")

@@ -11,8 +11,7 @@ import pytest
 from headstart.config.scenario import load_scenario
 from headstart.core.errors import UsageError
 from headstart.runs.worlds import task_of
-from headstart.view.play import frames, show
-from headstart.view.png import png
+from headstart.view.play import frames, png, show
 from headstart.worlds.api import Task, World
 from headstart.worlds.make import make
 

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.compare.shift_findings import ShiftFindings, ShiftLimits
+from headstart.compare.comparison import Comparison
+from headstart.compare.shift import ShiftFindings, ShiftLimits
 from headstart.core.errors import InputError
-from headstart.core.files import write_record
+from headstart.core.files import read_record, write_record
+from headstart.view.figures import steps_to_target
 from headstart.view.report import NO_FIGURES, report, write_report
 
 Results = Callable[..., Path]
@@ -18,18 +20,21 @@ FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
 
 
 def test_a_proven_head_start_reads_as_pass_with_its_ratio(results: Results) -> None:
-    text = report(results([1, 1, 1, 1, 1, 1, 1, 1, 1, 2], SLOW), "walk")
+    text = report(results([1, 1, 1, 1, 1, 1, 1, 1, 1, 2], SLOW), "walk")[0]
 
     assert "## beyond: PASS" in text
     assert (
-        "pretrained needed 0.231 of scratch's env steps (one-sided 95 % upper bound 0.249, limit 0.7, 10 matched seeds)" in text
+        "pretrained needed 0.231 of scratch's steps to reach beyond (95 % upper bound 0.249, limit 0.70, 10 matched seeds)"
+        in text
     )
     assert "| 9 | 3,000 | 9,000 | 0.333 |" in text
+    assert "| pretrained | 10 of 10 | 2,000 | 1.00 | 0.950" in text
+    assert "| scratch | 10 of 10 | 9,000 | – | 0.950" in text
     assert "censored" not in text
 
 
 def test_too_few_seeds_read_as_hold_and_why(results: Results) -> None:
-    text = report(results([1, 1], [8, 8]), "walk")
+    text = report(results([1, 1], [8, 8]), "walk")[0]
 
     assert "## beyond: HOLD" in text
     assert "* HOLD: 2 matched seeds; fewer than 10 cannot show a ratio" in text
@@ -37,7 +42,7 @@ def test_too_few_seeds_read_as_hold_and_why(results: Results) -> None:
 
 
 def test_censored_seeds_are_marked_and_make_the_ratio_a_bound(results: Results) -> None:
-    text = report(results(FAST, [*SLOW[:5], *NEVER[:5]]), "walk")
+    text = report(results(FAST, [*SLOW[:5], *NEVER[:5]]), "walk")[0]
 
     assert "| 0 | 2,000 | 9,000 | 0.222 |" in text
     assert "| 9 | 2,000 | > 12,000 | ≤ 0.167 |" in text
@@ -47,9 +52,9 @@ def test_censored_seeds_are_marked_and_make_the_ratio_a_bound(results: Results) 
 
 
 def test_a_number_that_is_missing_is_said_and_never_zero(results: Results) -> None:
-    text = report(results([*FAST[:9], None], NEVER), "walk")
+    text = report(results([*FAST[:9], None], NEVER), "walk")[0]
 
-    assert "No ratio: a candidate run is censored." in text
+    assert "no ratio: a candidate run is censored." in text
     assert "| 9 | > 12,000 | > 12,000 | not measured |" in text
     assert "| scratch | 0 of 10 | not reached |" in text
     assert "| use | 2 | 0.000 | never chosen | 0.000 |" in text
@@ -62,7 +67,7 @@ def test_the_baseline_alone_has_no_pairs_and_no_figure_of_them(results: Results)
 
     path = write_report(root, "walk")
 
-    assert "No ratio: the baseline is not compared with itself." in path.read_text()
+    assert "no ratio: the baseline is not compared with itself." in path.read_text()
     assert not path.with_name("steps_beyond.png").exists()
 
 
@@ -78,13 +83,13 @@ def test_continuous_actions_have_no_table_and_no_matrix(results: Results) -> Non
 
 def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
     root = results(FAST, SLOW)
-    assert "## Distribution shift\n\nNot measured." in report(root, "walk")
+    assert "## Distribution shift\n\nNot measured." in report(root, "walk")[0]
 
-    missing = ShiftFindings(scenario="walk", candidate="pretrained", limits=ShiftLimits(), missing=("the clone left no facts",))
+    missing = ShiftFindings(candidate="pretrained", limits=ShiftLimits(), missing=("the clone left no facts",))
     write_record(root / "reports/evaluate/walk/shift.json", missing)
 
-    assert "## Distribution shift\n\nNot measured: the clone left no facts." in report(root, "walk")
-    assert "no shifted variant was measured" in report(root, "walk")
+    assert "## Distribution shift\n\nNot measured: the clone left no facts." in report(root, "walk")[0]
+    assert "no shifted variant was measured" in report(root, "walk")[0]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -103,6 +108,17 @@ def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Resul
     assert "*pretrained ends at success 0.95 and return 1.80 after 12,000 env steps (n = 10 seeds);" in text
     assert "pretrained reached beyond with 10 of 10 seeds, scratch with 5; pretrained was the first with 10 of 10." in text
     assert "It misses use most: 0.0% of 2." in text
+
+
+def test_the_share_of_seeds_at_the_target_is_drawn_as_kaplan_and_meier_have_it(results: Results) -> None:
+    root = results(FAST, [*SLOW[:5], *NEVER[:5]])
+    found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
+
+    _, arrivals = steps_to_target(found).axes
+
+    scratch, candidate = ([list(axis) for axis in line.get_data()] for line in arrivals.get_lines())
+    assert candidate == [[0, 2000], [0, 1.0]]
+    assert scratch == [[0, 9000, 12_000], [0, 0.5, 0.5]]  # five were still on their way at 12,000
 
 
 def test_equal_results_give_equal_bytes(results: Results) -> None:

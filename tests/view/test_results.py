@@ -38,7 +38,7 @@ def test_a_record_becomes_a_row_and_a_section(results: Results) -> None:
     text = page([record(results(FAST, SLOW))], {"walk_again": True})
 
     assert (
-        "| [walk_again](#walk_again) | PASS | `pretrained` | 0.222, 0.222 | 0.950 | 0.040 | 1.80 | 2,000 | 0.950 | 1.80 | 9,000 "
+        "| [walk_again](#walk_again) | PASS | `pretrained` | 0.222, 0.222 | 0.950 | 0.040 | 1.80 | 2,000 | 0.950 | 0.040 | 1.80 | 9,000 "
         "| `0123456` |"
     ) in text
     assert "    dvc exp run --temp --name evidence-walk_again -S 'seeds=[10,11]'\n" in text

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from headstart.view.summary import WIDTH, summary
+from headstart.view.comparison import WIDTH
+from headstart.view.report import summary
 
 ROOT = Path(__file__).parents[2]
 Results = Callable[..., Path]

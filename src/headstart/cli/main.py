@@ -106,8 +106,7 @@ def anneal(scenario: Scenario, arm: str) -> None:
 def report() -> None:
     """Write reports/<scenario>/report.md for the scenarios of params.yaml, and say in a few lines what stands in it."""
     from headstart.config.params import load_params
-    from headstart.view.report import write_report
-    from headstart.view.summary import summary
+    from headstart.view.report import summary, write_report
 
     for scenario in load_params().scenarios:
         write_report(Path(), scenario)

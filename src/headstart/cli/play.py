@@ -65,7 +65,7 @@ def play(
         titles = ["expert" if of is None else Path(of).name for of in policies]
         _write(gif, moving_picture(played, titles, ticks_per_second))
     elif png:
-        from headstart.view.png import png as encoded
+        from headstart.view.play import png as encoded
 
         *_, moment = played[0]
         _write(png, encoded(moment))

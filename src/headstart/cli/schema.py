@@ -20,7 +20,7 @@ def models() -> dict[str, Any]:
     """Name → the model or union of models of one document; of a file of lines, of one line."""
     from headstart.compare.arm_runs import ArmRuns, CloneShift
     from headstart.compare.comparison import Comparison
-    from headstart.compare.shift_findings import ShiftFindings
+    from headstart.compare.shift import ShiftFindings
     from headstart.config.schedule import Arm
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict

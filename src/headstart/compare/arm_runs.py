@@ -3,10 +3,12 @@
 `evaluate` reads these records and nothing else of an arm, so that a comparison never trains again.
 """
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from headstart.config.project import MODELS
 from headstart.core.arrays import Mode
 from headstart.core.errors import InputError
 from headstart.core.record import Count, Record, Sha256, Share
@@ -14,15 +16,26 @@ from headstart.core.record import Count, Record, Sha256, Share
 CLONE_SHIFT = "shift.json"  # beside the clone
 
 
+def arm_folder(scenario: str, arm: str) -> Path:
+    """Where an arm's runs and checkpoints lie, from the project's root."""
+    return MODELS / scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
+
+
 class Score(Record):
     """A policy's score on a fixed set of evaluation worlds; an episode is one world from reset to horizon."""
 
-    episodes: int
-    success: int  # episodes in which the scenario's success predicate holds
-    harm: int  # episodes in which its harm predicate holds
+    episodes: int = Field(ge=1)
+    success: Count  # episodes in which the scenario's success predicate holds
+    harm: Count  # episodes in which its harm predicate holds
     return_mean: float  # over agents and episodes
     return_sd: float  # over episodes, of the mean over agents
     measures: dict[str, float] = Field(default_factory=dict)  # means over agents and episodes of the scenario's `measures`
+
+    @model_validator(mode="after")
+    def _counts_of_episodes(self) -> Self:
+        if max(self.success, self.harm) > self.episodes:
+            raise ValueError(f"expected success and harm within 0..{self.episodes} episodes, got {self.success} and {self.harm}")
+        return self
 
 
 class CurvePoint(Record):
@@ -111,7 +124,7 @@ class EvaluationDesign(Record):
     scenario_sha256: str
     evaluation_seed: int
     evaluation_worlds: int
-    every: int  # env steps between two evaluations
+    every: int = Field(ge=1)  # env steps between two evaluations
     exam_seed: int
     exam_worlds: int
 
@@ -123,7 +136,7 @@ class ArmRuns(Record):
     scenario: str
     arm: str
     design: EvaluationDesign
-    demonstration_steps: int  # agent-steps: those recorded, and those that training a learned expert took
+    demonstration_steps: Count  # agent-steps: those recorded, and those that training a learned expert took
     runs: tuple[SeedRun, ...]
 
 

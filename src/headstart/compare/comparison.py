@@ -1,53 +1,40 @@
-"""Did the head start help, by how much, is it safe, how sure are we: two arms on matched seeds
-(`comparison/1`).
+"""Did the head start help, by how much, is it safe, how sure are we: two arms on matched seeds, and the verdict (`comparison/2`).
+
+PASS: fewer steps by a proven margin on enough matched seeds, no run of the candidate without the target, the end not worse. An estimate that
+misses its limit is a FAIL; one that meets its limit while its bound does not is a HOLD.
 """
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+import hashlib
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
-import numpy as np
-
-from headstart.compare.arm_runs import ArmRuns, SeedRun
+from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparability import require_comparable
-from headstart.compare.curves import area_under, curve_bands, rate, watched_steps
-from headstart.compare.findings import (
-    ArmSummary,
-    ComparisonLimits,
-    ExamSummary,
-    FinalDifference,
-    Findings,
-    SeedPair,
-)
-from headstart.compare.head_start import head_start_verdict
-from headstart.compare.ratio import RatioEstimate, estimate_ratio, log_ratios, power_table
-from headstart.compare.shift_findings import ShiftFindings
-from headstart.compare.survival import kaplan_meier, logrank_p
-from headstart.compare.target import charge, meets, steps_to_target
+from headstart.compare.findings import ComparisonLimits, Findings, find
+from headstart.compare.ratio import PairedDifference
+from headstart.compare.shift import ShiftFindings, shift_checks
+from headstart.compare.target import charge
 from headstart.config.scenario import Target
-from headstart.core.arrays import MODES, Array, Mode
-from headstart.core.statistics import (
-    interquartile_mean,
-    iqm_of,
-    paired_difference,
-    probability_of_improvement,
-    wilson_lower,
-    wilson_upper,
+from headstart.core.verdict import (
+    Check,
+    Evidence,
+    Outcome,
+    Subject,
+    Value,
+    Verdict,
+    at_least,
+    at_most,
+    hold_or_fail,
+    judge,
+    unmeasured,
 )
-from headstart.core.verdict import Evidence, Verdict
 
 
 class Comparison(Findings):
     """The findings, and the verdict that follows from them."""
 
-    schema_id: Literal["comparison/1"] = "comparison/1"
+    schema_id: Literal["comparison/2"] = "comparison/2"
     verdict: Verdict
-
-
-class Charges(NamedTuple):
-    """Charged env steps of one arm's n runs, in the order of their seeds."""
-
-    steps: Array  # [n] i64
-    censored: Array  # [n] bool
 
 
 def compare(
@@ -60,127 +47,152 @@ def compare(
 ) -> Comparison:
     """Compare two arms on matched seeds. Raises InputError naming what makes them incomparable.
 
-    The verdict includes `shift` where it is given. Given scratch as the candidate too, it describes the
-    baseline alone: no pairs, no ratio, HOLD.
+    The verdict includes `shift` where it is given. Scratch compared with itself describes the baseline alone: no pairs, no ratio, HOLD.
     """
     require_comparable(candidate, scratch)
-    found = _find(_in_seed_order(candidate), _in_seed_order(scratch), target, limits)
-    return Comparison(**dict(found), verdict=head_start_verdict(found, candidate, scratch, evidence, shift))
-
-
-def _find(candidate: ArmRuns, scratch: ArmRuns, target: Target, limits: ComparisonLimits) -> Findings:
-    ours, theirs = _charges(candidate, target), _charges(scratch, target)
-    end = watched_steps(candidate.runs + scratch.runs)
-    paired = candidate != scratch
-    demonstrations = (candidate.demonstration_steps, scratch.demonstration_steps)
-    online = _ratio(ours, theirs, (0, 0), limits) if paired else None
-    spread = online.sd_log if online else None
-    return Findings(
-        scenario=candidate.scenario,
-        target=target,
-        limits=limits,
-        candidate=_summarise(candidate, ours, target, limits, end),
-        scratch=_summarise(scratch, theirs, target, limits, end),
-        pairs=_pairs(candidate, scratch, target) if paired else (),
-        online=online,
-        all_in=_ratio(ours, theirs, demonstrations, limits) if paired else None,
-        ratio_is_bound=paired and bool(theirs.censored.any()),
-        power=None if spread is None else power_table(spread, true_ratio=limits.power_at_ratio, limit=limits.ratio_max),
-        probability_of_improvement=_improvement(ours, theirs) if paired else None,
-        logrank_p=logrank_p(*ours, *theirs) if paired else None,
-        final=_final_difference(candidate, scratch, target.mode, limits) if paired else None,
+    found = find(candidate, scratch, target, limits)
+    checks = list(_checks(found, candidate, scratch))
+    thresholds: dict[str, Value] = limits.model_dump()
+    wanted = target.model_dump(exclude={"measures"}) | target.measures
+    thresholds |= {f"target_{name}": value for name, value in wanted.items()}
+    if shift is not None:
+        checks += shift_checks(shift)
+        thresholds |= {f"shift_{name}": value for name, value in shift.limits.model_dump().items()}
+    content = candidate.model_dump_json() + scratch.model_dump_json()
+    subject = Subject(
+        type="comparison",
+        id=f"{found.scenario}/{candidate.arm}/{scratch.arm}",
+        sha256=hashlib.sha256(content.encode()).hexdigest(),
     )
+    return Comparison(**dict(found), verdict=judge(subject, checks, thresholds, evidence))
 
 
-def _in_seed_order(arm: ArmRuns) -> ArmRuns:
-    return arm.model_copy(update={"runs": tuple(sorted(arm.runs, key=lambda run: run.seed))})
+def _checks(found: Findings, candidate: ArmRuns, scratch: ArmRuns) -> Iterator[Check]:
+    if not found.pairs:
+        yield unmeasured("pairs", ">=", found.limits.min_pairs, f"{candidate.arm} alone: nothing to compare it with")
+        return
+    yield _enough_pairs(found)
+    yield _runs_complete(candidate, scratch, found)
+    yield _guardrails_quiet(candidate)
+    yield _evenly_evaluated(candidate, scratch)
+    yield _none_lost(found)
+    yield _informative_pairs(found)
+    yield _ratio_shown(found)
+    yield from _final_quality(found)
+    yield from _target_kept(found)
 
 
-def _charges(arm: ArmRuns, target: Target) -> Charges:
-    charged = [charge(run, target, arm.design.every) for run in arm.runs]
-    return Charges(np.array([c.steps for c in charged]), np.array([c.censored for c in charged]))
+def _enough_pairs(found: Findings) -> Check:
+    n = len(found.pairs)
+    text = f"{n} matched seeds; fewer than {found.limits.min_pairs} cannot show a ratio"
+    return at_least("pairs", n, found.limits.min_pairs, text, n, Outcome.HOLD)
 
 
-def _pairs(candidate: ArmRuns, scratch: ArmRuns, target: Target) -> tuple[SeedPair, ...]:
-    pairs = []
-    for ours, theirs in zip(candidate.runs, scratch.runs, strict=True):
-        mine, other = (charge(run, target, candidate.design.every) for run in (ours, theirs))
-        pair = SeedPair(
-            seed=ours.seed,
-            candidate_reached=steps_to_target(ours.curve, target),
-            scratch_reached=steps_to_target(theirs.curve, target),
-            candidate_steps=mine.steps,
-            scratch_steps=other.steps,
-            candidate_censored=mine.censored,
-            scratch_censored=other.censored,
-            ratio=None if mine.censored else mine.steps / other.steps,
-            ratio_is_bound=other.censored,
+def _runs_complete(candidate: ArmRuns, scratch: ArmRuns, found: Findings) -> Check:
+    """A run that stopped early without its target says nothing about the steps that it did not take."""
+    every = candidate.design.every
+    stopped = [
+        f"{arm.arm} seed {run.seed} at {run.curve[-1].env_steps} of {run.budget}"
+        for arm in (candidate, scratch)
+        for run in arm.runs
+        if charge(run, found.target, every).censored and run.budget - run.curve[-1].env_steps > every
+    ]
+    text = f"runs that stopped before budget and target: {', '.join(stopped) or 'none'}"
+    return at_most("runs-stopped-early", len(stopped), 0, text, on_miss=Outcome.HOLD)
+
+
+def _guardrails_quiet(candidate: ArmRuns) -> Check:
+    """A run that a guardrail stopped fails; one that it froze, or that ended with one open, waits for a person."""
+    open_runs = [run for run in candidate.runs if run.outcome != "PASS"]
+    names = "; ".join(f"seed {run.seed} {run.status}: {', '.join(run.reasons)}" for run in open_runs)
+    text = f"runs with a guardrail open or broken: {names or 'none'}"
+    on_miss = Outcome.FAIL if any(run.outcome == "FAIL" for run in open_runs) else Outcome.HOLD
+    return at_most("guardrails", len(open_runs), 0, text, len(candidate.runs), on_miss)
+
+
+def _evenly_evaluated(candidate: ArmRuns, scratch: ArmRuns) -> Check:
+    """More evaluations than the design has are more chances of a lucky streak; the last one may fall on the budget."""
+    dense = [
+        f"{arm.arm} seed {run.seed}"
+        for arm in (candidate, scratch)
+        for run in arm.runs
+        if any(
+            2 * (after.env_steps - before.env_steps) < arm.design.every
+            for before, after in zip(run.curve, run.curve[1:-1], strict=False)
         )
-        pairs.append(pair)
-    return tuple(pairs)
+    ]
+    text = f"evaluated more often than every {candidate.design.every} env steps: {', '.join(dense) or 'none'}"
+    return at_most("extra-evaluations", len(dense), 0, text, on_miss=Outcome.HOLD)
 
 
-def _ratio(ours: Charges, theirs: Charges, added: tuple[int, int], limits: ComparisonLimits) -> RatioEstimate | None:
-    """Geometric-mean ratio with `added` steps charged to each run of either arm.
-
-    None if a candidate run is censored: dropping it would flatter, and its budget is no measurement of its
-    steps.
-    """
-    if ours.censored.any():
-        return None
-    return estimate_ratio(
-        log_ratios(ours.steps + added[0], theirs.steps + added[1]),
-        limit=limits.ratio_max,
-        is_bound=bool(theirs.censored.any()),
-        interval_min=limits.pairs_for_interval,
-        resamples=limits.resamples,
-        seed=limits.seed,
-    )
+def _none_lost(found: Findings) -> Check:
+    lost = [pair.seed for pair in found.pairs if pair.candidate_censored]
+    beaten = [pair.seed for pair in found.pairs if pair.candidate_censored and not pair.scratch_censored]
+    text = f"{found.candidate.arm} reached {found.target.name} with every seed"
+    if lost:
+        text = f"{found.candidate.arm} never reached {found.target.name} with seeds {lost}"
+        text += f", where {found.scratch.arm} did with {beaten}" if beaten else ""
+    on_miss = Outcome.FAIL if beaten else Outcome.HOLD
+    return at_most("candidate-censored", len(lost), 0, text, len(found.pairs), on_miss)
 
 
-def _improvement(ours: Charges, theirs: Charges) -> float:
-    arrivals = (np.where(arm.censored, np.inf, arm.steps) for arm in (ours, theirs))
-    return probability_of_improvement(*arrivals)
+def _informative_pairs(found: Findings) -> Check:
+    both = sum(pair.candidate_censored and pair.scratch_censored for pair in found.pairs)
+    n = len(found.pairs)
+    text = f"{both} of {n} pairs in which neither arm reached {found.target.name}"
+    return at_most("both-censored", both / n, found.limits.max_both_censored, text, n, Outcome.HOLD)
 
 
-def _summarise(arm: ArmRuns, charges: Charges, target: Target, limits: ComparisonLimits, end: int) -> ArmSummary:
-    areas = [area_under(run, target.mode, end) for run in arm.runs]
-    known = [area for area in areas if area is not None]
-    return ArmSummary(
-        arm=arm.arm,
-        demonstration_steps=arm.demonstration_steps,
-        exams={mode: _examine(arm.runs, mode) for mode in MODES},
-        reached=kaplan_meier(*charges),
-        met_before_training=sum(meets(run.curve[0].score(target.mode), target) for run in arm.runs),
-        success_area=sum(known) / len(known) if known else None,
-        curves=curve_bands(arm, target.mode, limits.resamples, limits.seed),
-    )
+def _ratio_shown(found: Findings) -> Check:
+    ratio, limit = found.online, found.limits.max_ratio
+    if ratio is None:
+        return unmeasured("ratio-upper", "<=", limit, "no ratio, since a candidate run is censored")
+    most = "at most " if ratio.is_bound else ""
+    text = f"{most}{ratio.geometric_mean:.3f} of scratch's steps over {ratio.n} seeds"
+    if ratio.upper is None:
+        text += f"; fewer than {found.limits.pairs_for_interval} seeds carry no bound"
+    # A mean that is itself only a bound may exceed the limit while the truth does not.
+    meets = ratio.is_bound or ratio.geometric_mean <= limit
+    if not meets and ratio.upper is None:
+        return at_most("ratio", ratio.geometric_mean, limit, text, ratio.n)
+    return at_most("ratio-upper", ratio.upper, limit, text, ratio.n, hold_or_fail(meets))
 
 
-def _examine(runs: Sequence[SeedRun], mode: Mode) -> ExamSummary:
-    scores = [run.exam[mode] for run in runs]
-    episodes, success, harm = (sum(getattr(score, count) for score in scores) for count in ("episodes", "success", "harm"))
-    return ExamSummary(
-        episodes=episodes,
-        success=success,
-        harm=harm,
-        success_low=wilson_lower(success, episodes),
-        success_high=wilson_upper(success, episodes),
-        harm_low=wilson_lower(harm, episodes),
-        harm_high=wilson_upper(harm, episodes),
-        return_iqm=float(interquartile_mean(np.array([score.return_mean for score in scores]))),
-    )
+def _final_quality(found: Findings) -> Iterator[Check]:
+    success, harm = found.final["success"], found.final["harm"]
+    least, most = -found.limits.max_success_loss, found.limits.max_harm_rise
+    on_miss = hold_or_fail(success.mean >= least)
+    yield at_least("final-success-difference", success.low, least, _in_words("success", success), success.n, on_miss)
+    on_miss = hold_or_fail(harm.mean <= most)
+    yield at_most("final-harm-difference", harm.high, most, _in_words("harm", harm), harm.n, on_miss)
 
 
-def _final_difference(candidate: ArmRuns, scratch: ArmRuns, mode: Mode, limits: ComparisonLimits) -> FinalDifference:
-    def final(measure: str) -> tuple[Array, Array]:
-        ours, theirs = (np.array([rate(run.exam[mode], measure) for run in arm.runs]) for arm in (candidate, scratch))
-        return ours, theirs
+def _in_words(measure: str, difference: PairedDifference) -> str:
+    bounds = "too few seeds for a bound"
+    if difference.low is not None and difference.high is not None:
+        bounds = f"one-sided 95 % bounds {difference.low:+.3f} and {difference.high:+.3f}"
+    return f"final {measure}, candidate − scratch: {difference.mean:+.3f} over {difference.n} seeds; {bounds}"
 
-    ours, theirs = final("return")
-    enough = len(ours) >= limits.pairs_for_interval
-    return FinalDifference(
-        success=paired_difference(*final("success"), n_min=limits.pairs_for_interval),
-        harm=paired_difference(*final("harm"), n_min=limits.pairs_for_interval),
-        return_iqm=iqm_of(ours - theirs, limits.resamples, limits.seed) if enough else None,
+
+def _target_kept(found: Findings) -> Iterator[Check]:
+    """The last checkpoints, not the best ones, must still be policies that succeed, and not provably miss the target."""
+    exam, target = found.candidate.exams[found.target.mode], found.target
+    seen = f"{exam.success} of {exam.episodes} final {target.mode} exam episodes succeed, {exam.harm} harm"
+    yield at_least("final-success", exam.success, 1, seen, exam.episodes)
+    n, hold = exam.episodes, Outcome.HOLD
+    yield at_least("target-success-kept", exam.success_high, target.success_rate, f"{seen}; upper bound", n, hold)
+    if target.harm_rate is not None:
+        yield at_most("target-harm-kept", exam.harm_low, target.harm_rate, f"{seen}; lower bound", n, hold)
+
+
+def ratio_text(found: Comparison, digits: int) -> str:
+    """The ratio with its bound and its limit; where there is none, why."""
+    ratio = found.online
+    if ratio is None:
+        return "no ratio: " + ("a candidate run is censored" if found.pairs else "the baseline is not compared with itself")
+    most = "at most " if ratio.is_bound else ""
+    upper = "no bound" if ratio.upper is None else f"95 % upper bound {ratio.upper:.{digits}f}"
+    return (
+        f"{found.candidate.arm} needed {most}{ratio.geometric_mean:.{digits}f} of scratch's steps to reach {found.target.name} "
+        f"({upper}, limit {found.limits.max_ratio:.2f}, {ratio.n} matched seeds)"
     )

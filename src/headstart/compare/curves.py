@@ -1,4 +1,4 @@
-"""Learning curves of many seeds on one grid: IQM with a bootstrap band, and the area under them."""
+"""Learning curves of many seeds on one grid: IQM with a bootstrap band, the area under them, and the seed whose curve ends best."""
 
 from collections.abc import Sequence
 
@@ -6,10 +6,12 @@ import numpy as np
 
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
 from headstart.core.arrays import Array, Mode
+from headstart.core.errors import InputError
 from headstart.core.record import Record
-from headstart.core.statistics import iqm_band
+from headstart.core.statistics import interquartile_mean
 
 MEASURES = ("success", "harm", "return")
+TAIL = (1 - 0.95) / 2  # of a two-sided 95 % interval
 
 
 class CurveBand(Record):
@@ -21,22 +23,22 @@ class CurveBand(Record):
     high: tuple[float, ...]
 
 
-def curve_bands(arm: ArmRuns, mode: Mode, resamples: int, seed: int) -> dict[str, CurveBand]:
-    """Measure → band. The grid is the design's, as far as the shortest run was watched; between evaluations
-    a curve is linear.
-    """
-    end = watched_steps(arm.runs)
-    grid = np.arange(0, end + 1, arm.design.every)
-    return {measure: _band(arm.runs, measure, mode, grid, resamples, seed) for measure in MEASURES}
+def curve_bands(arm: ArmRuns, mode: Mode, resamples: int) -> dict[str, CurveBand]:
+    """Measure → band. The grid is the design's, as far as the shortest run was watched; between evaluations a curve is linear."""
+    grid = np.arange(0, watched_steps(arm.runs) + 1, arm.design.every)
+    return {measure: _band(arm.runs, measure, mode, grid, resamples) for measure in MEASURES}
 
 
-def area_under(run: SeedRun, mode: Mode, end: int) -> float | None:
-    """Mean success rate over env steps 0..end (trapezoids): in [0, 1]. None where end is 0."""
+def success_area(runs: Sequence[SeedRun], mode: Mode, end: int) -> float | None:
+    """Mean success rate over env steps 0..end (trapezoids), mean over runs: in [0, 1]. None where end is 0."""
     if end <= 0:
         return None
-    steps, success = _points(run, "success", mode)
-    x = np.append(steps[steps < end], end)
-    return float(np.trapezoid(np.interp(x, steps, success), x)) / end
+    areas = []
+    for run in runs:
+        steps, success = _points(run, "success", mode)
+        x = np.append(steps[steps < end], end)
+        areas.append(float(np.trapezoid(np.interp(x, steps, success), x)) / end)
+    return sum(areas) / len(areas)
 
 
 def watched_steps(runs: Sequence[SeedRun]) -> int:
@@ -49,15 +51,41 @@ def rate(score: Score, measure: str) -> float:
     return score.return_mean if measure == "return" else float(getattr(score, measure)) / score.episodes
 
 
-def _band(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array, resamples: int, seed: int) -> CurveBand:
+def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
+    """The run with the most successes in its last evaluation; then the least harm, the highest return, the lowest seed.
+
+    The worlds of that evaluation shaped the training anyway; the exam judges the arm and chooses nothing, so its numbers are no lucky draw.
+    Raises InputError for an arm without runs, or a run without an evaluation.
+    """
+    if not arm.runs or not all(run.curve for run in arm.runs):
+        raise InputError(f"arm {arm.arm} on {arm.scenario}: expected runs that were evaluated during training, found none")
+
+    def merit(run: SeedRun) -> tuple[float, float, float, int]:
+        score = run.curve[-1].score(mode)
+        return score.success / score.episodes, -score.harm / score.episodes, score.return_mean, -run.seed
+
+    return max(arm.runs, key=merit)
+
+
+def iqm_band(values: Array, resamples: int) -> tuple[Array, Array, Array]:
+    """IQM over n seeds with a two-sided 95 % percentile bootstrap band, whole seeds resampled: [n ≥ 1, X] → three [X].
+
+    Equal values give equal bands. The resamples are taken in blocks, so that memory stays near 32 MB.
+    """
+    rng = np.random.default_rng(0)
+    block = max(1, 4_000_000 // values.size)
+    draws = []
+    for first in range(0, resamples, block):
+        rows = rng.integers(0, len(values), (len(values), min(block, resamples - first)))
+        draws.append(interquartile_mean(values[rows]))  # [n, block, X] → [block, X]
+    low, high = np.quantile(np.concatenate(draws), [TAIL, 1 - TAIL], axis=0)
+    return interquartile_mean(values), low, high
+
+
+def _band(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array, resamples: int) -> CurveBand:
     values = np.stack([np.interp(grid, *_points(run, measure, mode)) for run in runs])  # [n, X]
-    iqm, low, high = iqm_band(values, resamples, seed=seed)
-    return CurveBand(
-        env_steps=tuple(int(x) for x in grid),
-        iqm=tuple(map(float, iqm)),
-        low=tuple(map(float, low)),
-        high=tuple(map(float, high)),
-    )
+    iqm, low, high = (tuple(line.tolist()) for line in iqm_band(values, resamples))
+    return CurveBand(env_steps=tuple(grid.tolist()), iqm=iqm, low=low, high=high)
 
 
 def _points(run: SeedRun, measure: str, mode: Mode) -> tuple[Array, Array]:

@@ -1,8 +1,8 @@
-"""Rows of observations to a summary, and the questions that a summary answers: F(x), quantiles, the pool of several.
+"""Rows of observations to a summary: the distribution of each feature, and how many independent draws the rows are worth.
 
 Rows of one world resemble each other, so a thousand of them are not a thousand draws. The effective size is what is left if all rows of a world
-were copies of each other: Kish's (Σ n)² / Σ n² (Kish, "Survey Sampling", 1965, §8.2). It never counts too much, so tests with it are on the
-safe side of their false-alarm rate and need more worlds, not longer ones, to see more.
+were copies of each other: Kish's (Σ n)² / Σ n² (Kish, "Survey Sampling", 1965, §8.2). It never counts too much, so tests with it keep their
+false-alarm rate; to see smaller differences they need more worlds, not longer ones.
 """
 
 from collections.abc import Sequence
@@ -48,35 +48,4 @@ def _summary_of(column: Array, bounds: tuple[float, float]) -> FeatureSummary:
         value=tuple(rounded[last].tolist()),
         share=tuple(np.round(share[last], 6).tolist()),
         outside=float(np.mean((column < bounds[0]) | (column > bounds[1]))),
-    )
-
-
-def share_up_to(feature: FeatureSummary, x: Array) -> Array:
-    """F(x) [n], a step function: exact at the summary's own points, elsewhere too small by less than 1/63."""
-    return np.concatenate([[0.0], feature.share])[np.searchsorted(feature.value, x, side="right")]
-
-
-def quantile(feature: FeatureSummary, p: Array) -> Array:
-    """The least of the summary's points at which F ≥ p: [n]."""
-    return np.asarray(feature.value)[np.searchsorted(feature.share, np.asarray(p) - 1e-12)]
-
-
-def pooled(summaries: Sequence[StateSummary]) -> StateSummary:
-    """The even mixture of several policies' rows in the same worlds; together they are worth the draws of one of them."""
-    first = summaries[0]
-    if any(other.features.keys() != first.features.keys() for other in summaries):
-        raise InputError("expected summaries of the same features")
-    return StateSummary(
-        rows=sum(one.rows for one in summaries),
-        worlds=first.worlds,
-        effective=min(one.effective for one in summaries),
-        features={name: _mixture([one.features[name] for one in summaries]) for name in first.features},
-    )
-
-
-def _mixture(parts: Sequence[FeatureSummary]) -> FeatureSummary:
-    value = np.unique(np.concatenate([part.value for part in parts]))
-    share = np.mean([share_up_to(part, value) for part in parts], axis=0)
-    return FeatureSummary(
-        value=tuple(value.tolist()), share=tuple(share.tolist()), outside=float(np.mean([part.outside for part in parts]))
     )

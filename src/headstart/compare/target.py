@@ -1,12 +1,10 @@
-"""The target of a comparison, fixed before a run starts, and the env steps that a run is charged for
-reaching it.
+"""The target of a comparison, fixed before a run starts, and the env steps that a run is charged for reaching it.
 
-A run reaches the target at the first of `consecutive` successive evaluations that all meet it. It is
-*charged* up to the last of them, because only then does anybody know. So a policy that was taught and meets
-the target before its first update has reached it at 0 steps, but is charged for the evaluations that
-confirm it, and never less than one evaluation interval, the finest difference that the design can see. Both
-arms are charged alike: a ratio of charged steps is never zero, and the constant that confirmation adds to
-both pulls a ratio below 1 towards 1, so the rule never flatters the candidate.
+A run reaches the target at the first of `consecutive` successive evaluations that all meet it. It is *charged* up to the last of them, which
+confirms the target. So a pretrained policy that meets the target before its first update has reached it at 0 steps, but is charged for the
+evaluations that confirm it, and never less than one evaluation interval, the finest difference that the design can see. Both arms are charged
+alike: a ratio of charged steps is never zero, and the constant that confirmation adds to both pulls a ratio below 1 towards 1, so the rule
+never flatters the candidate.
 """
 
 from collections.abc import Sequence
@@ -25,9 +23,7 @@ class Charge(NamedTuple):
 
 
 def steps_to_target(curve: Sequence[CurvePoint], target: Target) -> int | None:
-    """Env steps at the first point of the first `consecutive` points in a row that meet the target; None:
-    censored.
-    """
+    """Env steps at the first point of the first `consecutive` points in a row that meet the target; None: censored."""
     found = _first_streak(curve, target)
     return None if found is None else curve[found].env_steps
 
@@ -35,8 +31,8 @@ def steps_to_target(curve: Sequence[CurvePoint], target: Target) -> int | None:
 def charge(run: SeedRun, target: Target, every: int) -> Charge:
     """Steps charged to a run whose design evaluates every `every` env steps.
 
-    A censored run is charged what it was watched for, not its budget: a scratch run that stopped early is no
-    evidence about the steps it did not take.
+    A censored run is charged what it was watched for, not its budget: a scratch run that stopped early is no evidence about the steps it
+    did not take.
     """
     found = _first_streak(run.curve, target)
     last = len(run.curve) - 1 if found is None else found + target.consecutive - 1
@@ -53,29 +49,15 @@ def meets(score: Score, target: Target) -> bool:
     )
 
 
-def require_score(score: Score, where: str) -> None:
-    """Raise InputError unless the counts of `score` can be counts of episodes."""
-    if score.episodes < 1:
-        raise InputError(f"{where}: expected at least one episode, got {score.episodes}")
-    for name in ("success", "harm"):
-        count = getattr(score, name)
-        if not 0 <= count <= score.episodes:
-            raise InputError(f"{where}: expected {name} within 0..{score.episodes} episodes, got {count}")
-
-
 def _first_streak(curve: Sequence[CurvePoint], target: Target) -> int | None:
-    """Index of the first point of the first streak; raises InputError for a curve that is empty or runs
-    backwards.
-    """
+    """Index of the first point of the first streak; raises InputError for a curve that is empty or runs backwards."""
     if not curve:
         raise InputError("a learning curve needs at least the evaluation before training, got an empty one")
     streak, found = 0, None
     for index, point in enumerate(curve):
         if index and point.env_steps <= curve[index - 1].env_steps:
             raise InputError(f"a learning curve's steps must rise, got {curve[index - 1].env_steps} then {point.env_steps}")
-        score = point.score(target.mode)
-        require_score(score, f"evaluation at {point.env_steps} env steps, {target.mode}")
-        streak = streak + 1 if meets(score, target) else 0
+        streak = streak + 1 if meets(point.score(target.mode), target) else 0
         if streak == target.consecutive and found is None:
             found = index - target.consecutive + 1
     return found

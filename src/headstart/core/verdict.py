@@ -1,25 +1,26 @@
-"""A verdict: checks of measurements against thresholds, and the one outcome that follows from them
-(`verdict/1`).
+"""A verdict: checks of measurements against thresholds, and the one outcome that follows from them (`verdict/2`).
 
-PASS: every check holds. HOLD: not proven, a person looks. FAIL: a gate is broken. The rule fails closed: a
-measurement that is missing or not a number never passes, and no checks at all is no evidence, so not a PASS.
+PASS: every check passes. HOLD: not proven, a person looks. FAIL: a limit is broken. The rule fails closed: a measurement that is
+missing or not a number never passes, and a verdict without checks is a HOLD.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
 from headstart.core.record import Record
 
 Value = float | int | str | bool | None
-Direction = Literal[">=", "<=", ">", "<", "=="]
+Direction = Literal[">=", "<=", ">", "=="]
+COMPARE: dict[Direction, Callable[[Any, Any], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "==": operator.eq}
 
 
 class Outcome(StrEnum):
-    """What a gate says; ordered from good to bad as written."""
+    """What a check or a verdict says."""
 
     PASS = "PASS"
     HOLD = "HOLD"
@@ -42,7 +43,7 @@ class Evidence(Record):
 
 
 class Check(Record):
-    """One line of a gate report."""
+    """One measurement against its threshold."""
 
     name: str
     measured: Value  # None: could not be measured
@@ -53,40 +54,42 @@ class Check(Record):
     n: int | None = None  # how many episodes, steps or pairs stand behind `measured`
     on_miss: Outcome = Outcome.FAIL  # what a check that did not pass means
 
+    @property
+    def outcome(self) -> Outcome:
+        """What this check says by itself: a missing measurement is a HOLD, whatever `on_miss` says."""
+        if self.passed:
+            return Outcome.PASS
+        return Outcome.HOLD if self.measured is None else self.on_miss
 
-class Reason(Record):
-    """Why a verdict is not a PASS."""
-
-    code: str
-    text: str
-    metric: str
-    value: Value
-    threshold: Value
-    direction: Direction
-    n: int | None
-    outcome: Outcome
+    @property
+    def code(self) -> str:
+        """The name, with `-missing` where there is no measurement."""
+        return f"{self.name}-missing" if self.measured is None else self.name
 
 
 class Verdict(Record):
-    """An outcome with all that it rests on. A file whose outcome contradicts its reasons is refused."""
+    """An outcome with all that it rests on. A file whose outcome contradicts its checks is refused."""
 
-    schema_id: Literal["verdict/1"] = "verdict/1"
+    schema_id: Literal["verdict/2"] = "verdict/2"
     subject: Subject
     outcome: Outcome
-    reasons: tuple[Reason, ...]  # every check that did not pass; empty for a PASS
     checks: tuple[Check, ...]
     thresholds: dict[str, Value]  # complete copy of the rules applied
     evidence: tuple[Evidence, ...] = ()
     synthetic: bool = False  # made from invented data: can never be a PASS
 
+    @property
+    def reasons(self) -> tuple[Check, ...]:
+        """Every check that did not pass; empty for a PASS."""
+        return tuple(check for check in self.checks if not check.passed)
+
     @model_validator(mode="after")
     def _outcome_follows(self) -> Self:
-        expected = decide(self.reasons)
+        expected = decide(self.checks)
         if self.outcome != expected:
-            raise ValueError(f"outcome is {self.outcome}, but its reasons say {expected}")
-        proven = bool(self.checks) and all(check.passed for check in self.checks) and not self.synthetic
-        if self.outcome == Outcome.PASS and not proven:
-            raise ValueError("a PASS needs checks that all hold, on data that is not synthetic")
+            raise ValueError(f"outcome is {self.outcome}, but its checks say {expected}")
+        if self.outcome == Outcome.PASS and (self.synthetic or not self.checks):
+            raise ValueError("a PASS needs checks, on data that is not synthetic")
         return self
 
 
@@ -97,17 +100,15 @@ def judge(
     evidence: Sequence[Evidence] = (),
     synthetic: bool = False,
 ) -> Verdict:
-    """The verdict that follows from `checks`; every one that did not pass becomes a reason."""
+    """The verdict that follows from `checks`."""
     lines = list(checks)
     if not lines:
         lines.append(unmeasured("evidence", ">", 0, "nothing was measured"))
     if synthetic:
         lines.append(unmeasured("synthetic", "==", False, "made from invented data, so it proves nothing"))
-    reasons = tuple(reason_of(line) for line in lines if not line.passed)
     return Verdict(
         subject=subject,
-        outcome=decide(reasons),
-        reasons=reasons,
+        outcome=decide(lines),
         checks=tuple(lines),
         thresholds=dict(thresholds),
         evidence=tuple(evidence),
@@ -115,104 +116,49 @@ def judge(
     )
 
 
+def decide(checks: Iterable[Check]) -> Outcome:
+    """Any FAIL is a FAIL, else any HOLD is a HOLD, else PASS."""
+    outcomes = {check.outcome for check in checks}
+    return next((outcome for outcome in (Outcome.FAIL, Outcome.HOLD) if outcome in outcomes), Outcome.PASS)
+
+
 def misses(verdict: Verdict) -> str:
-    """One line for each reason, as a person reads it: what was measured, and what it had to be."""
-    lines = (f"  {r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
+    """A line for each reason: what was measured, and what it had to be."""
+    lines = (f"  {r.name}: {r.text}: {r.measured} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
     return "\n".join(lines)
 
 
-def decide(reasons: Iterable[Reason]) -> Outcome:
-    """Any FAIL is a FAIL, else any HOLD is a HOLD, else PASS."""
-    outcomes = {reason.outcome for reason in reasons}
-    if Outcome.FAIL in outcomes:
-        return Outcome.FAIL
-    return Outcome.HOLD if Outcome.HOLD in outcomes else Outcome.PASS
-
-
-def reason_of(check: Check) -> Reason:
-    """The reason that a check which did not pass gives: missing evidence is a HOLD, whatever the check."""
-    missing = check.measured is None
-    return Reason(
-        code=f"{check.name}-missing" if missing else check.name,
-        text=check.text,
-        metric=check.name,
-        value=check.measured,
-        threshold=check.threshold,
-        direction=check.direction,
-        n=check.n,
-        outcome=Outcome.HOLD if missing else check.on_miss,
-    )
-
-
 def at_least(
-    name: str,
-    measured: float | None,
-    threshold: float,
-    text: str,
-    n: int | None = None,
-    on_miss: Outcome = Outcome.FAIL,
+    name: str, measured: float | None, threshold: float, text: str, n: int | None = None, on_miss: Outcome = Outcome.FAIL
 ) -> Check:
     """Passes if measured ≥ threshold; NaN, infinity and None do not."""
-    value = finite(measured)
-    passed = value is not None and value >= threshold
-    return Check(
-        name=name,
-        measured=value,
-        direction=">=",
-        threshold=threshold,
-        passed=passed,
-        text=text,
-        n=n,
-        on_miss=on_miss,
-    )
+    return _check(name, finite(measured), ">=", threshold, text=text, n=n, on_miss=on_miss)
 
 
 def at_most(
-    name: str,
-    measured: float | None,
-    threshold: float,
-    text: str,
-    n: int | None = None,
-    on_miss: Outcome = Outcome.FAIL,
+    name: str, measured: float | None, threshold: float, text: str, n: int | None = None, on_miss: Outcome = Outcome.FAIL
 ) -> Check:
     """Passes if measured ≤ threshold; NaN, infinity and None do not."""
-    value = finite(measured)
-    passed = value is not None and value <= threshold
-    return Check(
-        name=name,
-        measured=value,
-        direction="<=",
-        threshold=threshold,
-        passed=passed,
-        text=text,
-        n=n,
-        on_miss=on_miss,
-    )
+    return _check(name, finite(measured), "<=", threshold, text=text, n=n, on_miss=on_miss)
 
 
 def equal(name: str, measured: Value, threshold: Value, text: str) -> Check:
     """Passes if measured is there and is the threshold."""
-    passed = measured is not None and measured == threshold
-    return Check(name=name, measured=measured, direction="==", threshold=threshold, passed=passed, text=text)
+    return _check(name, measured, "==", threshold, text=text)
 
 
 def unmeasured(name: str, direction: Direction, threshold: Value, text: str) -> Check:
     """A check whose measurement is missing: never passes, a HOLD."""
-    return Check(
-        name=name,
-        measured=None,
-        direction=direction,
-        threshold=threshold,
-        passed=False,
-        text=text,
-        on_miss=Outcome.HOLD,
-    )
+    return _check(name, None, direction, threshold, text=text, on_miss=Outcome.HOLD)
+
+
+def _check(name: str, measured: Value, direction: Direction, threshold: Value, **rest: Any) -> Check:
+    passed = measured is not None and COMPARE[direction](measured, threshold)
+    return Check(name=name, measured=measured, direction=direction, threshold=threshold, passed=passed, **rest)
 
 
 def hold_or_fail(estimate_holds: bool) -> Outcome:
-    """What a bound that misses its threshold means: HOLD where only certainty is lacking, FAIL where the
-    estimate misses too.
-    """
+    """What a bound that misses its threshold means: HOLD where the estimate meets the threshold, FAIL where it misses too."""
     return Outcome.HOLD if estimate_holds else Outcome.FAIL
 
 

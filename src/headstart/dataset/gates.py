@@ -73,7 +73,7 @@ def thresholds(data: Dataset) -> dict[str, Value]:
 
 def cures(verdict: Verdict) -> str:
     """One line for each gate that did not pass: what a person can change."""
-    return "\n".join(f"  {reason.metric}: {CURES.get(reason.metric, NO_CURE)}" for reason in verdict.reasons)
+    return "\n".join(f"  {reason.name}: {CURES.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
 
 
 # --- rows and episodes ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.compare.candidate import best_run
+from headstart.compare.curves import best_run
 from headstart.core.arrays import Mode
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import read_record, sha256_file, sha256_json

@@ -6,7 +6,6 @@ from headstart.compare.arm_runs import CLONE_SHIFT, CloneShift
 from headstart.compare.comparison import Comparison, compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
-from headstart.compare.shift_findings import ShiftLimits
 from headstart.config.params import Params, for_scenario, headline_target, load_params
 from headstart.config.project import REPORTS
 from headstart.config.scenario import Scenario, load_scenario
@@ -22,8 +21,8 @@ from headstart.release.registry import open_scenario
 from headstart.release.standing import Standing, standing_of
 
 COMPARISONS = REPORTS / "evaluate"
-LOOSER_IF_MORE = ("ratio_max", "success_drop_max", "harm_rise_max", "both_censored_max")
-LOOSER_IF_LESS = ("pairs_min", "pairs_for_interval")
+LOOSER_IF_MORE = ("max_ratio", "max_success_loss", "max_harm_rise", "max_both_censored")
+LOOSER_IF_LESS = ("min_pairs", "pairs_for_interval")
 
 
 def record_verdict(root: Path, scenario_name: str, actor: str, target: str | None = None) -> tuple[Line, Standing]:
@@ -105,7 +104,7 @@ def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
     if arms[0] == arms[1] or set(arms) != set(trainings):
         raise InputError(f"expected the runs of a candidate and of scratch as evidence, got {', '.join(trainings) or 'nothing'}")
     candidate, scratch = (trainings[arm] for arm in arms)
-    shift = find_shift(candidate.runs, scratch.runs, clone, ShiftLimits()) if judged_for_shift(found) else None
+    shift = find_shift(candidate.runs, scratch.runs, clone) if judged_for_shift(found) else None
     again = compare(candidate.runs, scratch.runs, found.target, found.limits, found.verdict.evidence, shift)
     for what, recorded, computed in (
         ("outcome", found.verdict.outcome, again.verdict.outcome),

@@ -1,6 +1,5 @@
 """The gate of a clone: is it worth starting from."""
 
-from headstart.compare.target import require_score
 from headstart.config.params import BCParams
 from headstart.core.verdict import Check, Subject, Verdict, at_least, at_most, judge
 from headstart.runs.clone_report import CloneReport
@@ -37,8 +36,6 @@ def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Ver
 
 def _closed_loop(report: CloneReport, margin: float) -> list[Check]:
     clone, expert = report.closed_loop["sampled"], report.expert
-    require_score(clone, "closed loop of the clone")
-    require_score(expert, "closed loop of the expert")
     rate, theirs = clone.success / clone.episodes, expert.success / expert.episodes
     text = (
         f"the clone succeeds in {clone.success} of {clone.episodes} episodes, its expert in {expert.success} of {expert.episodes}"

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from headstart.compare.arm_runs import Score
-from headstart.compare.target import require_score
 from headstart.config.params import Params
 from headstart.config.scenario import ExpertGate, Scenario
 from headstart.core.files import read_record
@@ -33,7 +32,7 @@ def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[Ex
 def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
     """One episode of the script in each of `episodes` worlds that nothing else uses."""
     score = judged_on(params, scenario, episodes, script)
-    checks = expert_checks(score, scenario.expert, params.expert.worlds, f"expert {scenario.name}")
+    checks = expert_checks(score, scenario.expert, params.expert.worlds)
     return _judged(params, scenario, source_sha256(scenario.world), score, checks)
 
 
@@ -43,17 +42,16 @@ def judge_seeds(params: Params, scenario: Scenario, trained: Sequence[TrainedSee
     seeds = ", ".join(str(seed.seed) for seed in trained)
     checks = [at_least("seeds", len(trained), least, f"seeds {seeds} were trained", len(trained))]
     for seed in trained:
-        of_seed = expert_checks(seed.score, scenario.expert, params.expert.worlds, f"expert {scenario.name}, seed {seed.seed}")
+        of_seed = expert_checks(seed.score, scenario.expert, params.expert.worlds)
         checks += [check.model_copy(update={"name": f"seed-{seed.seed}-{check.name}"}) for check in of_seed]
     return _judged(params, scenario, best.weights_sha256, best.score, checks, tuple(trained))
 
 
-def expert_checks(score: Score, gate: ExpertGate, min_episodes: int, where: str) -> list[Check]:
+def expert_checks(score: Score, gate: ExpertGate, min_episodes: int) -> list[Check]:
     """The one-sided 95 % Wilson bounds of success and harm keep the scenario's thresholds, over enough episodes.
 
     A rate that misses its threshold is a FAIL; one that meets it while its bound does not is a HOLD: more episodes are needed.
     """
-    require_score(score, where)
     n, k, harm = score.episodes, score.success, score.harm
     succeed, harmed = f"{k} of {n} episodes succeed", f"{harm} of {n} episodes with harm"
     uncertain_success, uncertain_harm = hold_or_fail(k / n >= gate.success_rate), hold_or_fail(harm / n <= gate.harm_rate)
@@ -85,7 +83,7 @@ def _judged(
         thresholds["min_seeds"] = params.expert.min_seeds
     subject = Subject(type="expert", id=f"{scenario.name}/{gate.policy}", sha256=policy_sha256)
     verdict = judge(subject, checks, thresholds)
-    missed = tuple(f"{r.metric}: {r.text}: {r.value} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
+    missed = tuple(f"{r.name}: {r.text}: {r.measured} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
     expert = ExpertPolicy(
         kind=gate.policy,
         world=scenario.world,

@@ -30,7 +30,7 @@ def shift_facts(
 ) -> ShiftFacts | None:
     """Play `network`, sampled, in exam worlds and in every variant; None where `evaluation.variant_worlds` is 0.
 
-    `teacher_in` gives the expert of a world, where one is at hand. Every policy plays the same worlds with the same random stream.
+    `expert_in` gives the expert of a world, where one is at hand. Every policy plays the same worlds with the same random stream.
     """
     fixed, observation = params.evaluation, params.capture.observation
     if fixed.variant_worlds == 0:

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift
-from headstart.compare.comparison import Comparison, compare
+from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift, arm_folder
+from headstart.compare.comparison import Comparison, compare, ratio_text
 from headstart.compare.findings import ComparisonLimits
-from headstart.compare.shift import find_shift
-from headstart.compare.shift_findings import ShiftFindings, ShiftLimits
+from headstart.compare.shift import ShiftFindings, find_shift
 from headstart.config.params import Params, headline_target
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
@@ -39,9 +38,13 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:
     """Arm → its runs, of scratch and of the candidate, and the files on which the comparison rests."""
-    paths = {arm: arm_path(scenario.name, arm) for arm in ("scratch", params.candidate)}
-    runs = {arm: read_record(path, ArmRuns, made_by=command) for arm, (path, command) in paths.items()}
-    files = [path for path, _ in paths.values()] + [path for path in (clone_path(scenario.name),) if path.exists()]
+    runs, files = {}, []
+    for arm in dict.fromkeys(("scratch", params.candidate)):
+        files.append(arm_folder(scenario.name, arm) / "runs.json")
+        command = "dvc repro baseline" if arm == "scratch" else f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
+        runs[arm] = read_record(files[-1], ArmRuns, made_by=command)
+    if clone_path(scenario.name).exists():
+        files.append(clone_path(scenario.name))
     return runs, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
 
@@ -51,14 +54,14 @@ def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> Sh
         return None
     path = clone_path(scenario.name)
     clone = read_record(path, CloneShift) if path.exists() else None
-    return find_shift(runs[params.candidate], runs["scratch"], clone, ShiftLimits())
+    return find_shift(runs[params.candidate], runs["scratch"], clone)
 
 
 def compare_arms(
     params: Params, scenario: Scenario, runs: dict[str, ArmRuns], evidence: list[Evidence], shift: ShiftFindings | None
 ) -> dict[str, Comparison]:
     """Target → comparison of the candidate with scratch; whichever is promoted on, what a shift costs is in its verdict."""
-    limits = ComparisonLimits(ratio_max=params.comparison.max_ratio, success_drop_max=params.comparison.max_success_loss)
+    limits = ComparisonLimits(max_ratio=params.comparison.max_ratio, max_success_loss=params.comparison.max_success_loss)
     return {
         target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift)
         for target in scenario.targets.values()
@@ -70,28 +73,21 @@ def clone_path(scenario: str) -> Path:
     return MODELS / scenario / "bc" / CLONE_SHIFT
 
 
-def arm_path(scenario: str, arm: str) -> tuple[Path, str]:
-    """Where an arm's runs lie, and the command that writes them."""
-    if arm == "scratch":
-        return MODELS / scenario / "baseline" / "runs.json", "dvc repro baseline"
-    return MODELS / scenario / "anneal" / arm / "runs.json", f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
-
-
 def summary(found: Comparison) -> dict[str, Any]:
     """The metrics that `dvc exp show` puts side by side; the same names whoever the candidate is."""
     arm, exam, ratio = found.candidate, found.candidate.exams["sampled"], found.online
     return {
         "verdict": found.verdict.outcome.value,
-        "success_rate": exam.success / exam.episodes,
-        "success_rate_deterministic": arm.exams["deterministic"].success / exam.episodes,
-        "harm_rate": exam.harm / exam.episodes,
+        "success_rate": exam.success_rate,
+        "success_rate_deterministic": arm.exams["deterministic"].success_rate,
+        "harm_rate": exam.harm_rate,
         "return_mean": exam.return_iqm,
         "steps_to_target": arm.reached.median_steps,
         "seeds_censored": arm.reached.censored,
         "success_area": arm.success_area,
         "ratio": ratio.geometric_mean if ratio else None,
         "ratio_upper": ratio.upper if ratio else None,
-        "ratio_is_bound": found.ratio_is_bound,
+        "ratio_is_bound": ratio.is_bound if ratio else None,
         "all_in_ratio": found.all_in.geometric_mean if found.all_in else None,
     }
 
@@ -107,15 +103,11 @@ def curve_table(found: Comparison) -> str:
 
 
 def sentence(found: Comparison) -> str:
-    """One line for the terminal."""
-    exam, ratio = found.candidate.exams["sampled"], found.online
-    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {found.candidate.arm} exam success "
-    text += f"{exam.success / exam.episodes:.3f}, harm {exam.harm / exam.episodes:.3f}, return {exam.return_iqm:.3f}"
-    if ratio:
-        bound = "≤ " if ratio.is_bound else ""
-        upper = f", upper bound {ratio.upper:.3f}" if ratio.upper is not None else ""
-        text += f"; ratio to scratch {bound}{ratio.geometric_mean:.3f}{upper} over {ratio.n} seeds"
-    return text + "".join(f"\n  {r.outcome}: {r.text}" for r in found.verdict.reasons)
+    """One line for the terminal, and one for each reason."""
+    arm, exam = found.candidate.arm, found.candidate.exams["sampled"]
+    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {ratio_text(found, 3)}; exam of {arm}: success "
+    text += f"{exam.success_rate:.3f}, harm {exam.harm_rate:.3f}, return {exam.return_iqm:.3f}"
+    return text + "".join(f"\n  {reason.outcome}: {reason.text}" for reason in found.verdict.reasons)
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import EngFormatter
 
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import CurveBand, curve_bands, rate
-from headstart.compare.findings import ComparisonLimits, SeedPair
+from headstart.compare.findings import SeedPair
 from headstart.compare.target import charge
 from headstart.config.scenario import Target
 from headstart.runs.clone_report import CloneReport
@@ -34,50 +34,56 @@ INK, FAINT = "#222222", "#8a8a8a"
 DPI = 144
 
 
-def learning_curves(arms: Sequence[ArmRuns], target: Target, limits: ComparisonLimits, expert: Score) -> Figure:
-    """Return and success of every arm against env steps; the first arm is the baseline."""
-    figure = Figure(figsize=(9.2, 3.9), layout="constrained")
-    panels = figure.subplots(1, 2)
-    bands = {arm.arm: curve_bands(arm, target.mode, limits.resamples, limits.seed) for arm in arms}
-    for axes, (measure, label, wanted) in zip(panels, _panels(target), strict=True):
+def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = ()) -> Figure:
+    """Return and success against env steps: bands of scratch and the candidate and, where `arms` has the runs of these two and of others,
+    a line for every seed.
+    """
+    figure, target, least = Figure(figsize=(9.2, 3.9), layout="constrained"), found.target, found.limits.pairs_for_interval
+    seeds = {arm.arm: arm.reached.runs for arm in (found.scratch, found.candidate)} | {arm.arm: len(arm.runs) for arm in arms}
+    curves = {arm.arm: arm.curves for arm in (found.scratch, found.candidate)}
+    curves |= {arm.arm: curve_bands(arm, target.mode, found.limits.resamples) for arm in arms if arm.arm not in curves}
+    panels = (("return", "mean return", target.return_mean), ("success", "success rate", target.success_rate))
+    for axes, (measure, label, wanted) in zip(figure.subplots(1, 2), panels, strict=True):
         for arm, style in zip(arms, ARM_STYLES, strict=False):
             _seeds(axes, arm, measure, target, style)
-            _band(axes, bands[arm.arm][measure], style, wide=len(arm.runs) >= limits.pairs_for_interval)
-        _curve_frame(axes, label, wanted, rate(expert, measure))
-    panels[1].set_ylim(-0.03, 1.03)
-    figure.legend(handles=_legend(arms, target), loc="outside upper left", ncols=len(arms) + 1, frameon=False, fontsize=9)
-    return figure
-
-
-def learning_bands(found: Comparison, expert: Score) -> Figure:
-    """`learning_curves` of the two arms of a comparison that keeps no single seeds: bands only."""
-    figure = Figure(figsize=(9.2, 3.4), layout="constrained")
-    panels, target, both = figure.subplots(1, 2), found.target, (found.scratch, found.candidate)
-    for axes, (measure, label, wanted) in zip(panels, _panels(target), strict=True):
-        for arm, style in zip(both, ARM_STYLES, strict=False):
-            _band(axes, arm.curves[measure], style, wide=arm.reached.runs >= found.limits.pairs_for_interval)
-        _curve_frame(axes, label, wanted, rate(expert, measure))
-    panels[1].set_ylim(-0.03, 1.03)
-    handles = [_line(style, f"{arm.arm}, {arm.reached.runs} seeds") for arm, style in zip(both, ARM_STYLES, strict=False)]
-    figure.legend(handles=handles, loc="outside upper left", ncols=2, frameon=False, fontsize=9)
+        for (name, bands), style in zip(curves.items(), ARM_STYLES, strict=False):
+            _band(axes, bands[measure], style, wide=seeds[name] >= least)
+        _levels(axes, wanted, rate(expert, measure))
+        _frame(axes, "env steps", label)
+        axes.set_xlim(left=0)
+    axes.set_ylim(-0.03, 1.03)  # of the success rate
+    handles = [
+        Line2D([], [], color=colour, linestyle=dash, linewidth=2.2, label=f"{name}, {n} seeds")
+        for (name, n), (colour, dash) in zip(seeds.items(), ARM_STYLES, strict=False)
+    ]
+    if any(_is_censored(run, target, arm) for arm in arms for run in arm.runs):
+        handles.append(_handle(">", FAINT, "white", "a seed that never reached the target"))
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 
 def steps_to_target(found: Comparison) -> Figure:
-    """One row a seed: what each arm was charged for reaching the target, and an open arrow where it never did."""
-    n = len(found.pairs)
-    figure = Figure(figsize=(7.2, 1.3 + 0.3 * n), layout="constrained")
-    axes = figure.subplots()
+    """Left, a row for each seed: what each arm was charged for reaching the target, an open arrow where it never did; right, the share of
+    seeds that have reached it (Kaplan–Meier).
+    """
+    n, both = len(found.pairs), (found.scratch, found.candidate)
+    figure = Figure(figsize=(10.6, 1.3 + 0.3 * max(n, 6)), layout="constrained")
+    rows, arrivals = figure.subplots(1, 2, width_ratios=(3, 2))
     for row, pair in enumerate(found.pairs):
-        axes.plot([pair.candidate_steps, pair.scratch_steps], [row, row], color="#cccccc", linewidth=2.5, zorder=1)
-        _charged(axes, row, pair)
-    axes.set_yticks(range(n), [str(pair.seed) for pair in found.pairs])
-    axes.set_ylim(n - 0.4, -0.6)
-    _frame(axes, f"env steps charged until {found.target.name} is confirmed", "seed")
-    axes.grid(visible=False, axis="y")
-    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
+        rows.plot([pair.candidate_steps, pair.scratch_steps], [row, row], color="#cccccc", linewidth=2.5, zorder=1)
+        _charged(rows, row, pair)
+    rows.set_yticks(range(n), [str(pair.seed) for pair in found.pairs])
+    rows.set_ylim(n - 0.4, -0.6)
+    _frame(rows, f"env steps charged until {found.target.name} is confirmed", "seed")
+    rows.grid(visible=False, axis="y")
+    for arm, style in zip(both, ARM_STYLES, strict=False):
+        steps, share = (0.0, *arm.reached.steps), (0.0, *arm.reached.share)
+        arrivals.step(steps, share, where="post", color=style[0], linestyle=style[1], linewidth=2.2)
+    arrivals.set_ylim(-0.03, 1.03)
+    _frame(arrivals, "env steps", "share of seeds at the target")
     most = max(max(pair.candidate_steps, pair.scratch_steps) for pair in found.pairs)
-    axes.set_xlim(0, most * 1.06)
+    for axes in (rows, arrivals):
+        axes.set_xlim(0, most * 1.06)
     (theirs, _), (ours, _) = ARM_STYLES[:2]
     handles = [_handle("o", ours, ours, found.candidate.arm, 5.5), _handle("s", theirs, "white", found.scratch.arm, 9)]
     if any(pair.candidate_censored or pair.scratch_censored for pair in found.pairs):
@@ -95,21 +101,18 @@ def confusion(clone: CloneReport) -> Figure:
     share = 100 * counts / counts.sum(axis=1, keepdims=True)  # [rows, columns] %
     figure = Figure(figsize=(max(4.6, 2.6 + 0.5 * len(columns)), max(3.4, 1.9 + 0.34 * len(rows))), layout="constrained")
     axes = figure.subplots()
-    axes.imshow(share, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    axes.pcolormesh(share, cmap="Blues", vmin=0, vmax=100, edgecolors="white", linewidth=1.5)
     for (y, x), value in np.ndenumerate(share):
         if counts[y, x]:
             text = "<1" if value < 1 else ">99" if 99 < value < 100 else f"{value:.0f}"
-            axes.text(x, y, text, ha="center", va="center", fontsize=8, color="white" if value > 55 else INK)
-    axes.set_xticks(range(len(columns)), columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
-    axes.set_yticks(range(len(rows)), [f"{row}  ({clone.per_action[row].n:,})" for row in rows], fontsize=9)
+            axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8, color="white" if value > 55 else INK)
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{row}  ({clone.per_action[row].n:,})" for row in rows], fontsize=9)
+    axes.invert_yaxis()
     axes.set_xlabel("the clone's likeliest action, % of the row")
     axes.set_ylabel("the expert's action (held-out decisions)")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
-    axes.tick_params(which="minor", length=0)
     return figure
 
 
@@ -120,18 +123,6 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def _panels(target: Target) -> tuple[tuple[str, str, float | None], ...]:
-    """Measure, label and what the target asks of it, panel by panel."""
-    return (("return", "mean return", target.return_mean), ("success", "success rate", target.success_rate))
-
-
-def _curve_frame(axes: Axes, label: str, wanted: float | None, expert: float) -> None:
-    _levels(axes, wanted, expert)
-    _frame(axes, "env steps", label)
-    axes.xaxis.set_major_formatter(FuncFormatter(_steps))
-    axes.set_xlim(left=0)
-
-
 def _seeds(axes: Axes, arm: ArmRuns, measure: str, target: Target, style: Style) -> None:
     """A thin line a seed; an open arrow at the end of one that never reached the target."""
     for run in arm.runs:
@@ -139,16 +130,8 @@ def _seeds(axes: Axes, arm: ArmRuns, measure: str, target: Target, style: Style)
         values = [rate(point.score(target.mode), measure) for point in run.curve]
         axes.plot(steps, values, color=style[0], alpha=0.35, linewidth=0.7)
         if _is_censored(run, target, arm):
-            axes.plot(
-                steps[-1:],
-                values[-1:],
-                marker=">",
-                markersize=5,
-                markerfacecolor="white",
-                color=style[0],
-                clip_on=False,
-                zorder=4,
-            )
+            (end,) = axes.plot(steps[-1:], values[-1:], marker=">", markersize=5, color=style[0], clip_on=False, zorder=4)
+            end.set_markerfacecolor("white")
 
 
 def _band(axes: Axes, band: CurveBand, style: Style, wide: bool) -> None:
@@ -164,28 +147,8 @@ def _levels(axes: Axes, wanted: float | None, expert: float) -> None:
     highest = max(value for _, value, _ in found)
     for name, value, dash in found:
         axes.axhline(value, color=INK, linestyle=dash, linewidth=1)
-        above = value == highest
-        axes.annotate(
-            f"{name} {value:.2f}",
-            (1, value),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 1 if above else -1),
-            textcoords="offset points",
-            va="bottom" if above else "top",
-            fontsize=8,
-            color=INK,
-        )
-
-
-def _legend(arms: Sequence[ArmRuns], target: Target) -> list[Line2D]:
-    handles = [_line(style, f"{arm.arm}, {len(arm.runs)} seeds") for arm, style in zip(arms, ARM_STYLES, strict=False)]
-    if any(_is_censored(run, target, arm) for arm in arms for run in arm.runs):
-        handles.append(_handle(">", FAINT, "white", "a seed that never reached the target"))
-    return handles
-
-
-def _line(style: Style, label: str) -> Line2D:
-    return Line2D([], [], color=style[0], linestyle=style[1], linewidth=2.2, label=label)
+        side = "bottom" if value == highest else "top"
+        axes.text(1.01, value, f"{name} {value:.2f}", transform=axes.get_yaxis_transform(), va=side, fontsize=8, color=INK)
 
 
 def _is_censored(run: SeedRun, target: Target, arm: ArmRuns) -> bool:
@@ -194,14 +157,12 @@ def _is_censored(run: SeedRun, target: Target, arm: ArmRuns) -> bool:
 
 def _charged(axes: Axes, row: int, pair: SeedPair) -> None:
     """Both arms of one seed: the baseline large and open, the candidate small and filled, so that both show where they meet."""
-    (colour, _), (ours, _) = ARM_STYLES[:2]
-    theirs = ">" if pair.scratch_censored else "s"
-    axes.plot(
-        pair.scratch_steps, row, marker=theirs, markersize=9, markerfacecolor="white", color=colour, clip_on=False, zorder=2
-    )
-    mark = ">" if pair.candidate_censored else "o"
-    face = "white" if pair.candidate_censored else ours
-    axes.plot(pair.candidate_steps, row, marker=mark, markersize=5.5, markerfacecolor=face, color=ours, clip_on=False, zorder=3)
+    (theirs, _), (ours, _) = ARM_STYLES[:2]
+    (scratch,) = axes.plot(pair.scratch_steps, row, ">" if pair.scratch_censored else "s", color=theirs, markersize=9)
+    scratch.set_markerfacecolor("white")
+    (candidate,) = axes.plot(pair.candidate_steps, row, ">" if pair.candidate_censored else "o", color=ours, markersize=5.5)
+    if pair.candidate_censored:
+        candidate.set_markerfacecolor("white")
 
 
 def _handle(marker: str, colour: str, face: str, label: str, size: float = 6) -> Line2D:
@@ -209,16 +170,11 @@ def _handle(marker: str, colour: str, face: str, label: str, size: float = 6) ->
 
 
 def _frame(axes: Axes, x: str, y: str) -> None:
+    """Labels and a grid; x is in env steps."""
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#e6e6e6", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=9)
-
-
-def _steps(value: float, _: int) -> str:
-    """Env steps as 0, 250 k or 1.5 M."""
-    if value >= 1e6:
-        return f"{value / 1e6:g} M"
-    return f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"
+    axes.xaxis.set_major_formatter(EngFormatter())

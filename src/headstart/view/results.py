@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from headstart.compare.arm_runs import Score
 from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RatioEstimate
-from headstart.runs.experiment import ExperimentRecord, Machine
-from headstart.view.report import arms_table, can_draw, target_text
-from headstart.view.summary import verdict_sentence
+from headstart.runs.experiment import ExperimentRecord
+from headstart.view.comparison import target_lines, verdict_sentence
+from headstart.view.report import can_draw
 
 HEAD = """# Results
 
@@ -24,9 +24,9 @@ CHANGED = "its code or settings have changed since"
 def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool]) -> str:
     """The whole page; `current` says of each record whether it would run with the same code and settings today."""
     rows = [
-        "| experiment | verdict | candidate | ratio, bound | success | harm | return | steps (median) | scratch: success | return | steps "
-        "| commit |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| experiment | verdict | candidate | ratio, bound | success | harm | return | steps (median) | scratch: success | harm "
+        "| return | steps | commit |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         *(_row(record, current[record.name]) for record in records),
     ]
     return "\n".join([HEAD, *rows, "", *(section(record, current[record.name]) for record in records)])
@@ -36,9 +36,9 @@ def figures(records: Sequence[ExperimentRecord]) -> dict[str, bytes]:
     """File name → PNG: the learning curves of every experiment's headline target; none where matplotlib is not installed."""
     if not can_draw():
         return {}
-    from headstart.view.figures import learning_bands, png
+    from headstart.view.figures import learning_curves, png
 
-    return {picture(record): png(learning_bands(record.comparisons[record.headline], record.expert.score)) for record in records}
+    return {picture(record): png(learning_curves(record.comparisons[record.headline], record.expert.score)) for record in records}
 
 
 def picture(record: ExperimentRecord) -> str:
@@ -48,20 +48,18 @@ def picture(record: ExperimentRecord) -> str:
 
 def _row(record: ExperimentRecord, current: bool) -> str:
     found = record.comparisons[record.headline]
-    success, harm, returned, steps = _cells(found.candidate)
-    their_success, _, their_return, their_steps = _cells(found.scratch)
     commit = f"`{record.commit[:7]}`{'' if current else ' (changed since)'}"
     return (
         f"| [{record.name}](#{record.name}) | {found.verdict.outcome} | `{found.candidate.arm}` | {_ratio(found.online)} "
-        f"| {success} | {harm} | {returned} | {steps} | {their_success} | {their_return} | {their_steps} | {commit} |"
+        f"| {_cells(found.candidate)} | {_cells(found.scratch)} | {commit} |"
     )
 
 
-def _cells(arm: ArmSummary) -> tuple[str, str, str, str]:
+def _cells(arm: ArmSummary) -> str:
     """Success, harm and return of the exam, and the median steps to the target."""
     exam, steps = arm.exams["sampled"], arm.reached.median_steps
-    rates = f"{exam.success / exam.episodes:.3f}", f"{exam.harm / exam.episodes:.3f}"
-    return *rates, f"{exam.return_iqm:.2f}", "–" if steps is None else f"{steps:,.0f}"
+    median = "–" if steps is None else f"{steps:,.0f}"
+    return f"{exam.success_rate:.3f} | {exam.harm_rate:.3f} | {exam.return_iqm:.2f} | {median}"
 
 
 def _ratio(ratio: RatioEstimate | None) -> str:
@@ -76,6 +74,9 @@ def section(record: ExperimentRecord, current: bool) -> str:
     """One experiment: how to repeat it, its expert and clone, every target."""
     found = record.comparisons[record.headline]
     expert, clone = record.expert.score, record.clone.closed_loop["sampled"]
+    machine = (
+        f"{record.machine.processor}, {record.machine.cores} cores, Python {record.machine.python}, torch {record.machine.torch}"
+    )
     f1 = "" if record.clone.macro_f1 is None else f", macro-F1 {record.clone.macro_f1:.3f}"
     lines = [
         f"## {record.name}",
@@ -84,7 +85,7 @@ def section(record: ExperimentRecord, current: bool) -> str:
         "",
         f"    {record.command}",
         "",
-        f"Commit `{record.commit[:12]}`{'' if current else f', {CHANGED}'}; {record.finished_at[:10]}; {machine_text(record.machine)}; "
+        f"Commit `{record.commit[:12]}`{'' if current else f', {CHANGED}'}; {record.finished_at[:10]}; {machine}; "
         f"seeds {_seeds(record.seeds)}; up to {found.scratch.curves['success'].env_steps[-1]:,} env steps a seed of scratch.",
         "",
         f"Expert ({record.expert.kind}): {_score(expert)}. Clone: held-out accuracy {record.clone.accuracy:.3f} (best constant action "
@@ -93,20 +94,8 @@ def section(record: ExperimentRecord, current: bool) -> str:
         f"![Learning curves of {record.name}]({picture(record)})",
     ]
     for name, comparison in record.comparisons.items():
-        lines += [
-            "",
-            f"### {record.name}: {name}",
-            "",
-            f"{comparison.verdict.outcome}. Target: {target_text(comparison.target)}.",
-        ]
-        lines += [f"* {reason.outcome}: {reason.text}" for reason in comparison.verdict.reasons]
-        lines += ["", *arms_table(comparison)]
+        lines += ["", f"### {record.name}, {name}: {comparison.verdict.outcome}", "", *target_lines(comparison)]
     return "\n".join([*lines, ""])
-
-
-def machine_text(machine: Machine) -> str:
-    """Processor, cores and versions."""
-    return f"{machine.processor}, {machine.cores} cores, Python {machine.python}, torch {machine.torch}"
 
 
 def _score(score: Score) -> str:

@@ -1,9 +1,8 @@
 """The section on distribution shift says what was measured, what moved, what it cost, and what was not measured."""
 
-from headstart.compare.consequence import VariantDifference
-from headstart.compare.drift import FeatureDrift, MixDrift
-from headstart.compare.shift_findings import ShiftFindings, ShiftLimits, VariantFinding
-from headstart.view.shift import shift_section
+from headstart.compare.drift import FeatureDrift, MixDrift, VariantDifference
+from headstart.compare.shift import ShiftFindings, ShiftLimits, VariantFinding
+from headstart.view.comparison import shift_section
 
 
 def moved(feature: str, distance: float) -> FeatureDrift:
@@ -11,7 +10,6 @@ def moved(feature: str, distance: float) -> FeatureDrift:
 
 
 FOUND = ShiftFindings(
-    scenario="walk",
     candidate="pretrained",
     limits=ShiftLimits(),
     missing=(),
@@ -25,15 +23,11 @@ FOUND = ShiftFindings(
     variants=(
         VariantFinding(
             variant="dense",
-            candidate=0.9,
-            scratch=0.8,
-            clone=0.85,
-            candidate_harm=0.01,
-            scratch_harm=0.02,
-            clone_harm=0.03,
+            success={"candidate": 0.9, "scratch": 0.8, "clone": 0.85},
+            harm={"candidate": 0.01, "scratch": 0.02, "clone": 0.03},
             episodes=256,
-            less_scratch=VariantDifference(n=10, mean=0.1, low=0.07, low_fail=0.07),
-            less_clone=VariantDifference(n=2, mean=0.05, low=None, low_fail=None),
+            minus_scratch=VariantDifference(n=10, mean=0.1, low=0.07, low_fail=0.07),
+            minus_clone=VariantDifference(n=2, mean=0.05, low=None, low_fail=None),
         ),
     ),
     warnings=("pretrained sees other values than the data in 20 of 20 features, most in f0",),
@@ -43,7 +37,7 @@ FOUND = ShiftFindings(
 def test_a_variant_is_a_row_with_all_policies_and_both_differences() -> None:
     text = shift_section(FOUND)
 
-    assert "| held-out variant | scratch | clone | pretrained | less scratch | less clone |" in text
+    assert "| held-out variant | scratch | clone | pretrained | − scratch | − clone |" in text
     row = "| dense | 0.800 (harm 0.020) | 0.850 (harm 0.030) | 0.900 (harm 0.010) | +0.100 (≥ +0.070) | +0.050 (no bound) |"
     assert row in text
     assert "256 episodes a variant and seed" in text
@@ -64,12 +58,12 @@ def test_agreement_mix_range_and_warnings_are_said() -> None:
 
     assert "* Decisions that agree with the expert's: the clone 0.950 of held-out ones, the clone 0.930 of its own." in text
     assert "total variation 0.100" in text
-    assert "* Beyond the scenario's feature_range: f4 in 2.00% of rows, f3 in 0.40% of rows." in text
+    assert "* Outside the scenario's feature_range: f4 in 2.00% of rows, f3 in 0.40% of rows." in text
     assert "* Warning: pretrained sees other values" in text
 
 
 def test_what_was_not_measured_is_said() -> None:
-    missing = ShiftFindings(scenario="walk", candidate="pretrained", limits=ShiftLimits(), missing=("the clone left no facts",))
+    missing = ShiftFindings(candidate="pretrained", limits=ShiftLimits(), missing=("the clone left no facts",))
 
     assert "Not measured." in shift_section(None)
     assert "Not measured: the clone left no facts." in shift_section(missing)

@@ -1,0 +1,205 @@
+"""A comparison as text: the verdict in a sentence, tables, captions of figures, the section on distribution shift, the lines of a terminal."""
+
+import textwrap
+from collections.abc import Sequence
+
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.comparison import Comparison, ratio_text
+from headstart.compare.drift import FeatureDrift, VariantDifference
+from headstart.compare.findings import ArmSummary, SeedPair
+from headstart.compare.shift import ShiftFindings, VariantFinding
+from headstart.config.scenario import Target
+
+WIDTH = 80  # columns of a terminal
+FEATURES_SHOWN = 8
+
+
+def verdict_sentence(found: Comparison) -> str:
+    """Without the outcome: by how much the candidate was faster, or what stands in the way."""
+    if found.verdict.reasons:
+        return f"{found.scenario}, {found.target.name}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
+    return f"on {found.scenario}, {ratio_text(found, 2)}."
+
+
+def printed(found: Comparison, watched: str | None) -> str:
+    """The end of a pipeline, for a terminal; `watched` is the command that plays the candidate, None where its world cannot be drawn."""
+    lines = textwrap.wrap(f"{found.verdict.outcome}: {verdict_sentence(found)}", WIDTH)
+    lines += [f"{'':14}{'success':>9}{'harm':>8}{'IQM return':>12}{'median steps to it':>21}{'seeds there':>14}"]
+    lines += [_printed_arm(arm) for arm in _arms(found)]
+    lines += [f"read it: reports/{found.scenario}/report.md and the figures beside it"]
+    lines += [f"watch it: {watched}"] if watched else []
+    return "\n".join(lines)
+
+
+def _printed_arm(arm: ArmSummary) -> str:
+    exam, reached = arm.exams["sampled"], arm.reached
+    steps = "fewer than half" if reached.median_steps is None else f"{reached.median_steps:,.0f}"
+    there = f"{reached.runs - reached.censored} of {reached.runs}"
+    return f"  {arm.arm:<12}{exam.success_rate:9.3f}{exam.harm_rate:8.3f}{exam.return_iqm:12.2f}{steps:>21}{there:>14}"
+
+
+def _arms(found: Comparison) -> list[ArmSummary]:
+    return [found.candidate, found.scratch] if found.pairs else [found.candidate]
+
+
+def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
+    """One target in the report; its figures are shown where `arms`, the runs that they draw, are given."""
+    name = found.target.name
+    lines = [f"## {name}: {found.verdict.outcome}", "", *target_lines(found)]
+    if arms:
+        lines += ["", f"![Learning curves, target {name}](curves_{name}.png)", "", curves_caption(found, arms)]
+    if arms and found.pairs:
+        lines += ["", f"![Steps to {name}, seed by seed](steps_{name}.png)", "", steps_caption(found)]
+    if found.pairs:
+        lines += ["", "| seed | candidate, env steps | scratch, env steps | ratio |", "|---|---|---|---|"]
+        lines += [_pair(pair) for pair in found.pairs]
+    if found.pairs and _any_censored(found):
+        lines += ["", "`>`: not reached within the steps that the run was watched for (censored)."]
+    return "\n".join(lines)
+
+
+def target_lines(found: Comparison) -> list[str]:
+    """Markdown: what the target asks for, the ratio, what stands in the way, and the arms."""
+    all_in = found.all_in
+    text = f"Target: {target_text(found.target)}. Ratio: {ratio_text(found, 3)}"
+    if all_in is not None:
+        most = "at most " if all_in.is_bound else ""
+        text += f"; all-in ratio, with the steps that the demonstrations cost: {most}{all_in.geometric_mean:.3f}"
+    reasons = [f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons]
+    return [f"{text}.", *reasons, "", *_arms_table(found)]
+
+
+def target_text(target: Target) -> str:
+    """What the target asks for, as an enumeration."""
+    wants = [f"success ≥ {target.success_rate}"]
+    wants += [f"mean return ≥ {target.return_mean}"] if target.return_mean is not None else []
+    wants += [f"mean {name} ≥ {least:g}" for name, least in target.measures.items()]
+    wants += [f"harm ≤ {target.harm_rate}"] if target.harm_rate is not None else []
+    return f"{', '.join(wants)}, {target.mode} policy, {target.consecutive} evaluations in a row"
+
+
+def _pair(pair: SeedPair) -> str:
+    ours = f"{'> ' if pair.candidate_censored else ''}{pair.candidate_steps:,}"
+    theirs = f"{'> ' if pair.scratch_censored else ''}{pair.scratch_steps:,}"
+    ratio = "not measured" if pair.ratio is None else f"{'≤ ' if pair.scratch_censored else ''}{pair.ratio:.3f}"
+    return f"| {pair.seed} | {ours} | {theirs} | {ratio} |"
+
+
+def _arms_table(found: Comparison) -> list[str]:
+    """Lines of Markdown: what each arm reached, the probability of improvement, and the exam."""
+    improvement = "–" if found.probability_of_improvement is None else f"{found.probability_of_improvement:.2f}"
+    return [
+        "| arm | seeds at the target | median env steps to it | P(fewer steps than scratch) | success, sampled | success, deterministic "
+        "| harm, sampled | return (IQM) |",
+        "|---|---|---|---|---|---|---|---|",
+        *(_arm(arm, improvement if arm is found.candidate else "–") for arm in _arms(found)),
+    ]
+
+
+def _arm(arm: ArmSummary, improvement: str) -> str:
+    sampled, greedy = arm.exams["sampled"], arm.exams["deterministic"]
+    reached = f"{arm.reached.runs - arm.reached.censored} of {arm.reached.runs}"
+    median = "not reached" if arm.reached.median_steps is None else f"{arm.reached.median_steps:,.0f}"
+    success = f"{sampled.success_rate:.3f} (≥ {sampled.success_low:.3f}; n = {sampled.episodes:,})"
+    harm = f"{sampled.harm_rate:.3f} (≤ {sampled.harm_high:.3f})"
+    return (
+        f"| {arm.arm} | {reached} | {median} | {improvement} | {success} | {greedy.success_rate:.3f} | {harm} "
+        f"| {sampled.return_iqm:.3f} |"
+    )
+
+
+def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
+    """What the learning curves show, in numbers."""
+    ends = "; ".join(
+        f"{arm.arm} ends at success {arm.curves['success'].iqm[-1]:.2f} and return {arm.curves['return'].iqm[-1]:.2f} "
+        f"after {arm.curves['success'].env_steps[-1]:,} env steps (n = {arm.reached.runs} seeds)"
+        for arm in _arms(found)
+    )
+    n, least = min(len(arm.runs) for arm in arms), found.limits.pairs_for_interval
+    band = "band: its 95 % bootstrap interval" if n >= least else f"no band, since {n} seeds are fewer than {least}"
+    worlds = arms[0].design.evaluation_worlds
+    return (
+        f"*{ends}. Every evaluation: {worlds:,} worlds, {found.target.mode} policy. Thin: one seed; thick: interquartile mean over seeds; "
+        f"{band}.{f' Open arrow: a seed that never reached {found.target.name}.' if _any_censored(found) else ''}*"
+    )
+
+
+def steps_caption(found: Comparison) -> str:
+    """What the dots and the curves show, in numbers."""
+    n = len(found.pairs)
+    faster = sum(not p.candidate_censored and (p.scratch_censored or p.candidate_steps < p.scratch_steps) for p in found.pairs)
+    ours, theirs = (arm.reached.runs - arm.reached.censored for arm in (found.candidate, found.scratch))
+    arrow = " Open arrow: not reached within the steps that the run was watched for (censored)." if _any_censored(found) else ""
+    return (
+        f"*{found.candidate.arm} reached {found.target.name} with {ours} of {n} seeds, scratch with {theirs}; {found.candidate.arm} was the "
+        f"first with {faster} of {n}.{arrow} Right: share of seeds that have reached it (Kaplan–Meier).*"
+    )
+
+
+def _any_censored(found: Comparison) -> bool:
+    return found.candidate.reached.censored > 0 or found.scratch.reached.censored > 0
+
+
+def shift_section(found: ShiftFindings | None) -> str:
+    """Markdown; it says so where shift was not measured."""
+    lines = ["## Distribution shift", ""]
+    if found is None:
+        return "\n".join([*lines, "Not measured."])
+    if found.missing:
+        return "\n".join([*lines, f"Not measured: {'; '.join(found.missing)}."])
+    lines += [*_variant_table(found), "", *_agreement(found), *_mix(found), *_outside(found)]
+    lines += [f"* Warning: {warning}." for warning in found.warnings]
+    lines += ["", "| feature, the farthest first | rows | D | q | PSI | beyond all data |", "|---|---|---|---|---|---|"]
+    lines += [_feature(one, "at reset") for one in found.starts[:FEATURES_SHOWN] if one.distance >= found.limits.min_distance]
+    lines += [_feature(one, found.candidate) for one in found.visited[:FEATURES_SHOWN]]
+    return "\n".join([*lines, "", _shift_caption(found)])
+
+
+def _variant_table(found: ShiftFindings) -> list[str]:
+    if not found.variants:
+        return ["The scenario describes no held-out variants."]
+    head = f"| held-out variant | scratch | clone | {found.candidate} | − scratch | − clone |"
+    return [head, "|---|---|---|---|---|---|", *(_variant(one) for one in found.variants)]
+
+
+def _variant(one: VariantFinding) -> str:
+    rates = " | ".join(f"{one.success[policy]:.3f} (harm {one.harm[policy]:.3f})" for policy in ("scratch", "clone", "candidate"))
+    return f"| {one.variant} | {rates} | {_difference(one.minus_scratch)} | {_difference(one.minus_clone)} |"
+
+
+def _difference(one: VariantDifference) -> str:
+    return f"{one.mean:+.3f} ({'no bound' if one.low is None else f'≥ {one.low:+.3f}'})"
+
+
+def _agreement(found: ShiftFindings) -> list[str]:
+    shares = {"the clone": found.clone_agreement, found.candidate: found.candidate_agreement}
+    known = [f"{who} {share:.3f} of its own" for who, share in shares.items() if share is not None]
+    if not known or found.heldout_accuracy is None:
+        return ["* Agreement with the expert was not measured."]
+    return [
+        f"* Decisions that agree with the expert's: the clone {found.heldout_accuracy:.3f} of held-out ones, {', '.join(known)}."
+    ]
+
+
+def _mix(found: ShiftFindings) -> list[str]:
+    return [] if found.mix is None else [f"* Mix of situations, data against exam: total variation {found.mix.distance:.3f}."]
+
+
+def _outside(found: ShiftFindings) -> list[str]:
+    worst = sorted(found.outside.items(), key=lambda item: (-item[1], item[0]))[:3]
+    shares = ", ".join(f"{name} in {share:.2%} of rows" for name, share in worst)
+    return [f"* Outside the scenario's feature_range: {shares}."] if worst else []
+
+
+def _feature(one: FeatureDrift, rows: str) -> str:
+    return f"| {one.feature} | {rows} | {one.distance:.3f} | {one.q:.2g} | {one.psi:.3f} | {one.unseen:.1%} |"
+
+
+def _shift_caption(found: ShiftFindings) -> str:
+    moved = sum(one.q <= found.limits.false_discoveries and one.distance >= found.limits.min_distance for one in found.starts)
+    episodes = f", {found.variants[0].episodes:,} episodes a variant and seed" if found.variants else ""
+    return (
+        f"*Sampled policies{episodes}; differences are paired over seeds, with one-sided 95 % bounds that hold for all variants together. "
+        f"At reset {moved} of {len(found.starts)} features differ between data and exam. D: Kolmogorov–Smirnov distance from the data; q: its "
+        f"p-value after Benjamini–Hochberg; PSI: population stability index.*"
+    )

@@ -1,0 +1,87 @@
+"""The command of an experiment, and when a record counts as today's."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+from headstart.config.params import Params, load_params, of_experiment
+from headstart.core.errors import InputError, UsageError
+from headstart.runs.experiment import experiment_command, fingerprint, recorded
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params(monkeypatch: pytest.MonkeyPatch) -> Params:
+    monkeypatch.chdir(ROOT)
+    return load_params()
+
+
+def with_(params: Params, **changes: object) -> Params:
+    return params.model_copy(update=changes)
+
+
+def test_an_experiment_is_what_a_person_would_type() -> None:
+    changes = {"seeds": [10, 11], "candidate": "no_bc", "anneal": {"arms": ["no_bc"]}, "capture": {"worlds": 64, "noise": 0.4}}
+    params = {"seeds": [0], "candidate": "x", "anneal": {"arms": ["x"]}, "capture": {"worlds": 1}}
+    assert shlex.join(experiment_command("fresh", "0123456789", changes, params)) == (
+        "dvc exp run --temp --name evidence-fresh-0123456 -S 'seeds=[10,11]' -S candidate=no_bc -S 'anneal.arms=[no_bc]' "
+        "-S capture.worlds=64 -S ++capture.noise=0.4"
+    )
+
+
+@pytest.mark.parametrize("name", ["", "spa ce", "é", "a/b", "-x"])
+def test_a_name_that_no_file_can_have_is_refused_before_anything_runs(params: Params, name: str) -> None:
+    with pytest.raises(InputError, match="expected a name of letters, digits"):
+        fingerprint(params, name)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ({"name": "no_kl"}, "expected a comparison of no_bc on some seeds"),
+        ({"comparisons": {}}, "got one that is not whole"),
+        ({"seeds": []}, "got one that is not whole"),
+        ({"commit": 7}, "commit"),
+    ],
+)
+def test_a_damaged_record_is_named_with_its_cure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: dict[str, object], message: str
+) -> None:
+    content = json.loads((ROOT / "reports/evidence/no_bc.json").read_text()) | damage
+    (tmp_path / "reports/evidence").mkdir(parents=True)
+    (tmp_path / "reports/evidence/no_bc.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=message) as raised:
+        recorded("no_bc")
+    assert "`git checkout reports/evidence/no_bc.json`" in str(raised.value)
+
+
+def test_every_experiment_of_params_yaml_is_one_that_can_be_run(params: Params) -> None:
+    assert params.evidence
+    for name in params.evidence:
+        changed = of_experiment(params, name)
+        assert changed.candidate in changed.anneal.arms
+        fingerprint(params, name)
+
+
+def test_an_unknown_experiment_is_named_with_its_neighbour(params: Params) -> None:
+    with pytest.raises(UsageError, match=r"no experiment .queue_conflit. \(did you mean .queue_conflict."):
+        of_experiment(params, "queue_conflit")
+
+
+def test_an_experiment_is_about_one_scenario(params: Params) -> None:
+    two = with_(params, evidence={"two": {"scenarios": ["queue_conflict", "rivalry_decay"]}})
+    with pytest.raises(InputError, match=r"evidence\.two: expected one scenario, got queue_conflict, rivalry_decay"):
+        of_experiment(two, "two")
+
+
+def test_settings_are_those_of_the_two_arms(params: Params) -> None:
+    one = with_(params, evidence={"one": {}})
+    before = fingerprint(one, "one")
+    other_arm = params.arms | {"quick": params.arms["kickstart"]}
+    assert fingerprint(with_(one, processes=7, arms=other_arm), "one") == before
+    assert fingerprint(with_(one, seeds=(1, 2)), "one") != before
+    assert fingerprint(with_(one, arms=params.arms | {"scratch": params.arms["quick"]}), "one") != before
