@@ -47,7 +47,6 @@ BREACHES = [  # guardrail, readings that break it, what follows
     ("grad_norm", [update(grad_norm=3.1)] * 3, "freeze"),
     ("entropy", [update(entropy=0.3)], "freeze"),
     ("entropy_floor", [update(entropy=0.01)], "rollback"),
-    ("reward_saturation", [update(reward_clipped_fraction=0.6)], "stop"),
     ("loss_drift", [evaluation(loss_total=1.5)] * 2, "rollback"),
     ("return_drop", [evaluation(return_normalised=0.5)], "freeze"),
     ("kpi_drop", [evaluation(kpi=0.5)], "freeze"),
@@ -55,7 +54,6 @@ BREACHES = [  # guardrail, readings that break it, what follows
     ("harm_rise", [evaluation(harm_rate=0.3)], "freeze"),
     ("queue_events", [evaluation(queue_conflict_rate=20.0)] * 2, "rollback"),
     ("queue_intensity", [evaluation(queue_intensity_rate=9.0)] * 2, "rollback"),
-    ("late_help", [evaluation(late_help_rate=0.0)] * 2, "rollback"),
     ("bc_accuracy", [evaluation(bc_accuracy=0.8)], "stop"),
 ]
 
@@ -70,7 +68,7 @@ def test_every_breach_leads_to_its_decision_and_not_one_check_earlier(name: str,
 
 
 def test_all_guardrails_that_can_break_are_in_the_table() -> None:
-    assert {row[0] for row in BREACHES} == {name for name, rule in GUARDRAILS.items() if rule.breach is not None}
+    assert {row[0] for row in BREACHES} == set(GUARDRAILS)
 
 
 def test_good_readings_find_nothing() -> None:
@@ -101,8 +99,8 @@ def test_a_value_that_is_not_a_number_is_not_waited_for() -> None:
 def test_a_finding_is_made_when_a_state_changes_and_not_again_while_it_lasts() -> None:
     own, control = one_phase(), inside()
     decisions = []
-    for clipped in (0.0, 0.1, 0.1, 0.0, 0.0):
-        control, decision = judge(control, own, update(reward_clipped_fraction=clipped), REFERENCE)
+    for norm in (1.0, 2.6, 2.6, 1.0, 1.0):
+        control, decision = judge(control, own, update(grad_norm=norm), REFERENCE)
         decisions.append([(f.severity, f.decision) for f in decision.findings])
     assert decisions == [[], [("warn", "hold")], [], [("warn", "continue")], []]
 
@@ -128,8 +126,8 @@ def test_a_cloning_phase_is_asked_for_its_accuracy_only() -> None:
 
 
 def test_the_gravest_of_several_breaches_decides() -> None:
-    _, decision = after(inside(), one_phase(), update(entropy=0.01, reward_clipped_fraction=0.6))
-    assert set(names(decision)) == {"entropy", "entropy_floor", "reward_saturation"}
+    _, decision = after(inside(), one_phase(), evaluation(kpi=0.1, bc_accuracy=0.5))
+    assert set(names(decision)) == {"kpi_drop", "bc_accuracy"}
     assert decision.action == "stop"
 
 

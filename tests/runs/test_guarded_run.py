@@ -15,7 +15,6 @@ from headstart.config.scenario import Scenario, Target, load_scenario
 from headstart.config.schedule import Arm, Phase
 from headstart.core.errors import IntegrityError
 from headstart.guard.control import outcome
-from headstart.guard.guardrails import Finding
 from headstart.guard.recorded import recorded_run
 from headstart.guard.simulation import simulate
 from headstart.learn import anneal
@@ -28,8 +27,7 @@ from headstart.runs.guarded_run import GuardedRun, Watch, go, resume
 from headstart.runs.policy import new_network
 from headstart.runs.progress import load_progress, state_path
 from headstart.runs.worlds import score_of, worlds_of
-from headstart.telemetry.kinds import GuardrailLine, ReadingLine, RollbackLine
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import Envelope, Finding, GuardrailLine, ReadingLine, RollbackLine
 from headstart.telemetry.reader import canonical_sha256, read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
 
@@ -126,7 +124,7 @@ def test_a_number_that_is_none_takes_the_run_back_exactly_and_it_goes_on_within_
     plant(monkeypatch, broken(6))
     guarded = finish(tmp_path, scenario)
     (line,) = rollbacks(tmp_path)
-    assert line.exact and line.restored_state_sha256 == line.to_state_sha256 != line.from_state_sha256
+    assert line.restored_state_sha256 == line.to_state_sha256 != line.from_state_sha256
     assert (line.next, line.attempt, line.env_steps_discarded > 0) == ("retry", 1, True)
     assert (guarded.control.status, guarded.rollbacks) == ("completed", 1)
     assert guarded.trainer.at.env_steps == guarded.trainer.arm.budget  # what was thrown away stays charged
@@ -240,7 +238,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
         go(guarded)
     (line,) = rollbacks(tmp_path)
     assert [skipped.id for skipped in line.skipped_checkpoints] == spoiled
-    assert line.to_checkpoint_id not in spoiled and line.exact
+    assert line.to_checkpoint_id not in spoiled and line.restored_state_sha256 == line.to_state_sha256
 
 
 def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
@@ -365,7 +363,7 @@ def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
 
     lines = read_telemetry(tmp_path / "telemetry").records
     kept = {state.checkpoint_id: state.env_steps for state in lines if state.kind == "checkpoint"}
-    own = {name for name in Finding.model_fields if name != "schema_id"}
+    own = set(Finding.model_fields)
     assert findings == [line.model_dump(include=own) for line in lines if isinstance(line, GuardrailLine)]
     went = [(line.env_steps, kept[line.to_checkpoint_id]) for line in rollbacks(tmp_path) if line.next != "hold"]
     assert backs == went

@@ -105,7 +105,7 @@ def test_the_canonical_hash_is_the_golden_one(tmp_path: Path, write_run: WriteRu
 
     found = canonical_sha256(read_telemetry(tmp_path).records)
 
-    assert found == "de43a8ff3dfab99e6e35ab47a550846b34c3959a146556192ec39d7ab73c73d7"
+    assert found == "1067072a2c99ee34d6e1de0d27a396c5d27dfc0c043662faa53fd0c21210f4f5"
 
 
 def test_a_torn_segment_that_is_not_the_last_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:

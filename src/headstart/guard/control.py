@@ -14,7 +14,8 @@ from typing import Literal
 
 from headstart.config.schedule import Arm, OnBreach, Phase
 from headstart.core.verdict import Outcome
-from headstart.guard.guardrails import Finding, Guardrail, Measured, Reading, Values, finding_of, limits, loosened, measure
+from headstart.guard.guardrails import Guardrail, Measured, Reading, Values, finding_of, limits, loosened, measure
+from headstart.telemetry.kinds import Finding
 
 Action = Literal["continue", "freeze", "rollback", "stop"]
 Status = Literal["running", "frozen", "stopped", "completed"]

@@ -144,7 +144,7 @@ def _guardrails(arm: Arm, known: Collection[str]) -> Iterator[Problem]:
             yield Problem("error", f"phases.{phase.name}", str(error))
             return
         for name, rule in rules.items():
-            if rule.flag is not None and rule.breach is not None and _is_past(rule.flag, rule.breach, name):
+            if rule.flag is not None and _is_past(rule.flag, rule.breach, name):
                 text = f"the flag {rule.flag:g} lies beyond the breach {rule.breach:g}: it can never be seen"
                 yield Problem("warn", f"phases.{phase.name}.guardrails.{name}", text)
         loose |= {name: phase.name for name in loosened(arm, phase) if name not in loose}

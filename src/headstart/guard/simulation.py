@@ -23,9 +23,10 @@ from headstart.guard.control import (
     rolled_back,
     steps_left,
 )
-from headstart.guard.guardrails import Finding, Reading, Values
+from headstart.guard.guardrails import Reading, Values
 from headstart.guard.reference import OF_PHASE, first_shown
 from headstart.guard.traces import Moment, Trace
+from headstart.telemetry.kinds import Finding
 
 EventKind = Literal[
     "phase_began",

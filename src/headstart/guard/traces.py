@@ -37,7 +37,6 @@ REFERENCE: Values = {
     "kpi": 0.9,
     "queue_conflict_rate": 4.0,
     "queue_intensity_rate": 6.0,
-    "late_help_rate": 0.5,
     "entropy": 0.5,
     "loss_total": 0.4,
 }
@@ -47,8 +46,6 @@ QUIET_UPDATE: Values = {
     "grad_norm": 0.8,
     "kl_to_reference": 0.05,
     "nonfinite": 0.0,
-    "reward_clipped_fraction": 0.0,
-    "telemetry_dropped": 0.0,
 }
 
 

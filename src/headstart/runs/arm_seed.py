@@ -26,7 +26,7 @@ from headstart.runs.progress import load_progress
 from headstart.runs.seed_job import POLICY, RESULT, TELEMETRY, SeedJob
 from headstart.runs.shift import shift_facts
 from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
 
 
@@ -64,7 +64,8 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             lineage=lineage,
         )
         assert card.weights_sha256 is not None
-        telemetry.write("checkpoint", **checkpoint_fields(job.run_dir / POLICY, card.weights_sha256, telemetry.seq))
+        files = list((job.run_dir / POLICY).iterdir())
+        telemetry.write("checkpoint", **checkpoint_fields(POLICY, card.weights_sha256, files, job.run_dir))
         status = guarded.control.status
         assert status != "running"
         judged, reasons = outcome(guarded.control)

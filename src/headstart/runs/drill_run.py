@@ -27,8 +27,7 @@ from headstart.runs.guarded_run import GuardedRun, Watch, go
 from headstart.runs.policy import load_policy, new_network
 from headstart.runs.progress import load_state, save_state, state_path
 from headstart.runs.worlds import worlds_of
-from headstart.telemetry.kinds import CheckpointLine, GuardrailLine, RollbackLine
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import CheckpointLine, Envelope, GuardrailLine, RollbackLine
 from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
 from headstart.worlds.api import World

@@ -20,13 +20,12 @@ from headstart.core.errors import InputError, IntegrityError
 from headstart.guard import control as rules
 from headstart.guard.control import Control
 from headstart.guard.guardrails import Reading
-from headstart.guard.recorded import shown
 from headstart.guard.reference import OF_PHASE, first_shown, kpi
 from headstart.learn.anneal import Cloned, Evaluated, Event, PhaseBegan, PhaseEnded, Trainer, Updated, run
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
 from headstart.runs import arm_telemetry as say
 from headstart.runs.clone_telemetry import epoch_fields
-from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state
+from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state, state_path
 from headstart.runs.worlds import score_of
 from headstart.telemetry.writer import TelemetryWriter
 
@@ -65,7 +64,6 @@ class GuardedRun:
     reference: dict[str, float] = field(default_factory=dict)  # what guardrails compare with
     curve: list[CurvePoint] = field(default_factory=list)
     states: dict[str, KeptState] = field(default_factory=dict)
-    transitions: int = 0
     rollbacks: int = 0
     hook: Callable[[Reading], Reading] = lambda reading: reading  # what a drill makes of a reading before it is judged
     clock: float = field(default_factory=time.monotonic)
@@ -92,7 +90,7 @@ def resume(guarded: GuardedRun, progress: Progress) -> None:
         )
     guarded.control = CONTROL.validate_python(progress.control)
     guarded.reference, guarded.curve = dict(progress.reference), list(progress.curve)
-    guarded.states, guarded.transitions, guarded.rollbacks = kept, progress.transitions, progress.rollbacks
+    guarded.states, guarded.rollbacks = kept, progress.rollbacks
 
 
 # --- events -----------------------------------------------------------------------------------------------------------
@@ -103,19 +101,15 @@ def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
     guarded.control = rules.phase_began(guarded.control, event.index, name)
     guarded.reference.pop(OF_PHASE, None)
     state = _keep(guarded, name)
-    guarded.telemetry.write(
-        "phase_started", **say.phase_fields(event, guarded.trainer.arm, guarded.control, state, guarded.reference)
-    )
+    guarded.telemetry.write("phase_started", **say.phase_fields(event, guarded.trainer.arm, state, guarded.reference))
     _commit(guarded, name)
 
 
 def _updated(guarded: GuardedRun, event: Updated) -> None:
     m = event.metrics
-    guarded.transitions += int(m["transitions"])
     seconds, guarded.clock = time.monotonic() - guarded.clock, time.monotonic()
     trainer = guarded.trainer
-    fields = say.update_fields(event, trainer.player.world, trainer.arm.ppo.num_epochs, guarded.transitions, seconds)
-    guarded.telemetry.write("update", **fields | say.schedule_fields(event, trainer, guarded.control, guarded.reference))
+    guarded.telemetry.write("update", **say.update_fields(event, trainer.player.world, guarded.control.open, seconds))
     guarded.watch.report(event.rollout.reward.size)
     values = {
         name: m.get(name) for name in ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")
@@ -184,7 +178,7 @@ def _judge(guarded: GuardedRun, reading: Reading) -> None:
     if guarded.watch.returns is None:  # nothing was taught that could be forgotten
         reading = Reading(reading.kind, reading.env_steps, {"nonfinite": reading.values.get("nonfinite")})
     reading = guarded.hook(reading)
-    guarded.telemetry.write("reading", env_steps=reading.env_steps, check=reading.kind, values=shown(reading))
+    guarded.telemetry.write("reading", **say.reading_fields(reading))
     guarded.control, decision = rules.judge(guarded.control, guarded.trainer.arm, reading, guarded.reference)
     for finding in decision.findings:
         guarded.telemetry.write("guardrail", **finding.model_dump())
@@ -224,7 +218,6 @@ def _say_rollback(guarded: GuardedRun, back: Return, then: str) -> None:
         to_checkpoint_id=back.to.id,
         to_state_sha256=back.to.sha256,
         restored_state_sha256=back.restored,
-        exact=back.restored == back.to.sha256,
         env_steps_discarded=guarded.trainer.at.env_steps - back.to.env_steps,
         attempt=guarded.control.attempt,
         next=then,
@@ -234,8 +227,10 @@ def _say_rollback(guarded: GuardedRun, back: Return, then: str) -> None:
 
 def _end_phase(guarded: GuardedRun, env_steps: int, outcome: str) -> None:
     began = guarded.trainer.at.phase_began
-    flags = dict.fromkeys(guarded.control.open, True)
-    guarded.telemetry.write("phase_ended", env_steps=env_steps, outcome=outcome, env_steps_used=env_steps - began, flags=flags)
+    is_open = guarded.control.open
+    guarded.telemetry.write(
+        "phase_ended", env_steps=env_steps, outcome=outcome, env_steps_used=env_steps - began, open_guardrails=is_open
+    )
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
@@ -244,10 +239,11 @@ def _end_phase(guarded: GuardedRun, env_steps: int, outcome: str) -> None:
 def _keep(guarded: GuardedRun, name: str) -> KeptState:
     """Put the whole state on disk, so that the run can come back to it."""
     state = state_of(guarded.trainer)
-    size = save_state(guarded.watch.run_dir, name, state)
-    kept = KeptState(id=name, sha256=state_sha256(state), env_steps=guarded.trainer.at.env_steps, bytes=size)
+    save_state(guarded.watch.run_dir, name, state)
+    kept = KeptState(id=name, sha256=state_sha256(state), env_steps=guarded.trainer.at.env_steps)
     guarded.states[name] = kept
-    guarded.telemetry.write("checkpoint", **say.state_fields(kept, guarded.watch.run_dir, guarded.telemetry.seq))
+    run_dir = guarded.watch.run_dir
+    guarded.telemetry.write("checkpoint", **say.checkpoint_fields(name, kept.sha256, [state_path(run_dir, name)], run_dir))
     return kept
 
 
@@ -263,7 +259,6 @@ def _commit(guarded: GuardedRun, latest: str) -> None:
         control=CONTROL.dump_python(control, mode="json"),
         reference=guarded.reference,
         telemetry_seq=guarded.telemetry.seq,
-        transitions=guarded.transitions,
         rollbacks=guarded.rollbacks,
     )
     guarded.telemetry.flush()

@@ -1,4 +1,4 @@
-"""How far a run has come (`progress/2`), written beside its states so that a run that was killed goes on where it was.
+"""How far a run has come (`progress/3`), written beside its states so that a run that was killed goes on where it was.
 
 <run_dir>/progress.json                 the last state that is whole, and what the run has to remember
 <run_dir>/states/<id>.safetensors       all arrays of a state
@@ -32,29 +32,25 @@ class KeptState(Record):
     id: Name
     sha256: Sha256  # of what a rollback restores
     env_steps: Count
-    bytes: Count
 
 
 class Progress(Record):
     """What a run remembers beside its latest state."""
 
-    schema_id: Literal["progress/2"] = "progress/2"
+    schema_id: Literal["progress/3"] = "progress/3"
     latest: Name
     states: tuple[KeptState, ...]
     curve: tuple[CurvePoint, ...]
     control: dict[str, JsonValue]
     reference: dict[str, float]
     telemetry_seq: Count
-    transitions: Count
     rollbacks: Count
 
 
-def save_state(run_dir: Path, name: str, state: Mapping[str, Array]) -> int:
-    """Write the arrays of a state; returns the bytes of its file."""
+def save_state(run_dir: Path, name: str, state: Mapping[str, Array]) -> None:
+    """Write the arrays of a state."""
     arrays = {key: np.asarray(value, order="C") for key, value in sorted(state.items())}  # a scalar stays one
-    data = safetensors.numpy.save(arrays)
-    write_bytes(state_path(run_dir, name), data)
-    return len(data)
+    write_bytes(state_path(run_dir, name), safetensors.numpy.save(arrays))
 
 
 def load_state(run_dir: Path, name: str) -> dict[str, Array]:

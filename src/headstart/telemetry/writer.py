@@ -1,4 +1,4 @@
-"""The log of a run (`telemetry/2`): one JSON object a line, in segments, written so that a kill costs at most its last second.
+"""The log of a run (`telemetry/3`): one JSON object a line, in segments, written so that a kill costs at most its last second.
 
 <run>/telemetry/telemetry-0000.ndjson, -0001, …     in ascending order, never renamed
 <run>/telemetry/index.json                          hashes of the segments that were closed for a next one
@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self, get_args
+from typing import IO, Any, Literal, Self
 
 import numpy as np
 from pydantic import ValidationError
@@ -23,8 +23,7 @@ from headstart.core.files import problems, read_record, write_record
 from headstart.core.provenance import utc_text
 from headstart.core.record import Count, Record, RelativePath, Sha256
 from headstart.core.strict_json import canonical_json
-from headstart.telemetry.kinds import KINDS
-from headstart.telemetry.line import MEASURED, Envelope, Line, Wall
+from headstart.telemetry.kinds import KINDS, Envelope, Line, Wall
 
 BUFFER_BYTES = 64 << 10
 FLUSH_S = 1.0
@@ -33,15 +32,7 @@ INDEX = "index.json"
 _BUFFERED = {"update", "reading"}
 _FSYNC = {"checkpoint", "guardrail", "rollback", "phase_ended", "run_ended"}
 _OWN = {"kind", "schema_id", "seq", "nonfinite", "wall", *Envelope.model_fields}
-_WALL = ("epoch_duration_sec", "env_steps_per_s")
-_NULLABLE = {
-    kind: [
-        name
-        for name, field in model.model_fields.items()
-        if type(None) in get_args(field.annotation) and MEASURED not in field.metadata
-    ]
-    for kind, model in KINDS.items()
-}
+_WALL = ("update_s", "env_steps_per_s")
 
 
 class Segment(Record):
@@ -81,7 +72,6 @@ class TelemetryWriter:
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
         self._max_records, self._max_bytes = max_records, max_bytes
-        self._fields_of_run = dict(envelope)
         self._seq, self._env_steps, self._ended = 0, 0, False
         self._phase: str | None = None
         self._began = self._flushed = time.monotonic()
@@ -103,7 +93,7 @@ class TelemetryWriter:
             try:
                 if not self._ended:
                     status = "partial" if issubclass(kind, KeyboardInterrupt) else "failed"
-                    self.write("run_ended", status=status, reasons=(), censored=True, error_type=kind.__name__)
+                    self.write("run_ended", status=status, censored=True, error_type=kind.__name__)
             finally:
                 self._close()
 
@@ -115,8 +105,8 @@ class TelemetryWriter:
     def write(self, kind: str, **fields: Any) -> None:
         """Append one record of a kind.
 
-        Absent nullable fields become null; non-finite numbers become null and are named in `nonfinite`. `env_steps` and `phase`
-        stay as they were where absent (`phase_ended` is the last record of its phase); `epoch_duration_sec` and
+        Absent nullable fields become null; numbers that are not finite become null too, and are named in `nonfinite`. `env_steps` and `phase`
+        stay as they were where absent (`phase_ended` is the last record of its phase); `update_s` and
         `env_steps_per_s` go into `wall`. Raises InputError for an unknown kind or field, a missing or wrong one, or a record
         after `run_ended`, and IntegrityError if the file system does not take it.
         """
@@ -139,13 +129,13 @@ class TelemetryWriter:
     def _line(self, kind: str, fields: dict[str, Any]) -> Line:
         clock = {name: fields.pop(name, None) for name in _WALL}
         if kind == "run_ended":
-            fields = {"records_written": self._seq + 1, "records_sampled_out": 0} | fields
+            fields["records_written"] = self._seq + 1
         nonfinite: list[str] = []
-        values = dict.fromkeys(_NULLABLE[kind]) | {"phase": self._phase, "env_steps": self._env_steps}
-        values |= {name: _finite(value, name, nonfinite) for name, value in fields.items()}
+        given = {name: _finite(value, name, nonfinite) for name, value in fields.items()}
+        place = {"phase": self._phase, "env_steps": self._env_steps}
         try:
             own = {"seq": self._seq + 1, "nonfinite": sorted(nonfinite), "wall": self._wall(clock)}
-            return KINDS[kind].model_validate(values | self._fields_of_run | own)
+            return KINDS[kind].model_validate(place | given | dict(self.envelope) | own)
         except ValidationError as error:
             raise InputError(f"telemetry record {kind!r}: {problems(error)}") from None
 

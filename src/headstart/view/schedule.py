@@ -117,9 +117,8 @@ def _names(columns: Sequence[tuple[Phase, float]]) -> str:
 
 def _guardrail(rule: Guardrail) -> tuple[str, ...]:
     beside = "" if rule.beside is None else f" and {rule.beside[0]} > {rule.beside[1]:g}"
-    breach = limit_text(rule, rule.breach) + (beside if rule.breach is not None else "")
-    then = "–" if rule.breach is None else rule.decision
-    return rule.name, rule.metric, rule.on, limit_text(rule, rule.flag), breach, str(rule.hits), then
+    breach = limit_text(rule, rule.breach) + beside
+    return rule.name, rule.metric, rule.on, limit_text(rule, rule.flag), breach, str(rule.hits), rule.decision
 
 
 def _length(phase: Phase) -> str:
