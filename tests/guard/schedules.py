@@ -3,7 +3,7 @@
 from typing import Any
 
 from headstart.config.schedule import Arm
-from headstart.guard.control import Control, begin, phase_began
+from headstart.guard.control import Control, phase_began
 from headstart.guard.guardrails import Reading
 
 REFERENCE: dict[str, float | None] = {
@@ -53,9 +53,9 @@ def one_phase(**changes: Any) -> Arm:
     return arm(phases=[{"name": "tune", "kind": "ppo", "env_steps": 1000, "learning_rate": 0.001} | changes])
 
 
-def inside(index: int = 0) -> Control:
+def inside() -> Control:
     """A run that has just begun a phase."""
-    return phase_began(begin(), index, "start")
+    return phase_began(Control(), "start")
 
 
 def update(env_steps: int = 10, **values: float | None) -> Reading:

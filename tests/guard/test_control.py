@@ -7,31 +7,31 @@ import pytest
 from pydantic import TypeAdapter
 from tests.guard.schedules import REFERENCE, arm, evaluation, inside, one_phase, update
 
+from headstart.config.position import Position
 from headstart.config.schedule import Arm
 from headstart.core.verdict import Outcome
 from headstart.guard.control import (
     Control,
     Decision,
-    begin,
     checkpointed,
     completed,
     judge,
     outcome,
     phase_began,
     phase_outcome,
-    progress,
     rolled_back,
-    steps_left,
 )
 from headstart.guard.guardrails import GUARDRAILS, Reading
 
+AT = Position().begin_phase()  # the beginning of the first phase
 
-def after(control: Control, own: Arm, *readings: Reading) -> tuple[Control, Decision]:
+
+def after(control: Control, own: Arm, *readings: Reading, at: Position = AT) -> tuple[Control, Decision]:
     """The state and the last decision after some readings; no decision before the last may end the run."""
     decision = Decision("continue")
     for reading in readings:
         assert decision.action == "continue"
-        control, decision = judge(control, own, reading, REFERENCE)
+        control, decision = judge(control, at, own, reading, REFERENCE)
     return control, decision
 
 
@@ -100,7 +100,7 @@ def test_a_finding_is_made_when_a_state_changes_and_not_again_while_it_lasts() -
     own, control = one_phase(), inside()
     decisions = []
     for norm in (1.0, 2.6, 2.6, 1.0, 1.0):
-        control, decision = judge(control, own, update(grad_norm=norm), REFERENCE)
+        control, decision = judge(control, AT, own, update(grad_norm=norm), REFERENCE)
         decisions.append([(f.severity, f.decision) for f in decision.findings])
     assert decisions == [[], [("warn", "hold")], [], [("warn", "continue")], []]
 
@@ -144,7 +144,7 @@ def test_an_evaluation_is_held_to_the_mean_loss_of_the_updates_before_it() -> No
 def test_the_loss_of_abandoned_updates_or_of_the_last_phase_does_not_count(anew: str) -> None:
     own = arm()
     control, _ = after(inside(), own, update(loss_total=9.0, nonfinite=1))
-    control = rolled_back(control, own, "start") if anew == "rollback" else phase_began(control, 1, "next")
+    control = rolled_back(control, "start") if anew == "rollback" else phase_began(control, "next")
     _, decision = after(control, own, update(loss_total=0.4), evaluation(loss_total=None))
     assert decision.findings == ()
 
@@ -153,7 +153,7 @@ def test_the_loss_of_abandoned_updates_or_of_the_last_phase_does_not_count(anew:
 
 
 def evaluated(control: Control, own: Arm, checkpoint: str, **values: float) -> Control:
-    control, _ = judge(control, own, evaluation(**values), REFERENCE)
+    control, _ = judge(control, AT, own, evaluation(**values), REFERENCE)
     return checkpointed(control, checkpoint)
 
 
@@ -185,7 +185,7 @@ def test_the_last_three_safe_checkpoints_are_kept_and_tried_from_the_newest() ->
     own, control = one_phase(), inside()
     for name in ("one", "two", "three", "four", "five"):
         control = evaluated(control, own, name)
-    _, decision = judge(control, own, update(nonfinite=1), REFERENCE)
+    _, decision = judge(control, AT, own, update(nonfinite=1), REFERENCE)
     assert decision.targets == ("four", "three", "two", "start")
 
 
@@ -197,22 +197,12 @@ def test_without_a_safe_checkpoint_the_start_of_the_phase_is_the_target() -> Non
 def test_a_new_phase_falls_back_to_its_own_start() -> None:
     own = arm()
     control = evaluated(evaluated(inside(), own, "one"), own, "two")
-    control = phase_began(control, 1, "tune-start")
-    _, decision = judge(control, own, update(nonfinite=1), REFERENCE)
+    control = phase_began(control, "tune-start")
+    _, decision = judge(control, AT, own, update(nonfinite=1), REFERENCE)
     assert decision.targets == ("tune-start",)
 
 
 # --- rollback -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_rollback_counts_an_attempt_and_makes_the_retry_gentler() -> None:
-    own = one_phase(on_breach={"lr_factor": 0.4, "kl_factor": 3.0})
-    control, _ = after(inside(), own, update(nonfinite=1))
-    control = rolled_back(control, own, "start")
-    assert (control.attempt, control.learning_rate_factor, control.kl_factor) == (1, 0.4, 3.0)
-    control, _ = after(control, own, update(), update(nonfinite=1))
-    control = rolled_back(control, own, "start")
-    assert (control.attempt, control.learning_rate_factor, control.kl_factor) == (2, pytest.approx(0.16), 9.0)
 
 
 def test_a_rollback_past_a_spoilt_checkpoint_forgets_it() -> None:
@@ -220,56 +210,31 @@ def test_a_rollback_past_a_spoilt_checkpoint_forgets_it() -> None:
     for name in ("one", "two", "three"):
         control = evaluated(control, own, name)
     assert control.safe == ("one", "two")
-    control, _ = judge(control, own, update(nonfinite=1), REFERENCE)
-    assert rolled_back(control, own, "one").safe == ("one",)
-    assert rolled_back(control, own, "start").safe == ()
+    control, _ = judge(control, AT, own, update(nonfinite=1), REFERENCE)
+    assert rolled_back(control, "one").safe == ("one",)
+    assert rolled_back(control, "start").safe == ()
 
 
 def test_a_rollback_to_somewhere_else_is_our_bug() -> None:
     with pytest.raises(ValueError, match="expected one of start, got 'elsewhere'"):
-        rolled_back(inside(), one_phase(), "elsewhere")
+        rolled_back(inside(), "elsewhere")
 
 
 @pytest.mark.parametrize(
     ("on_breach", "retries"), [({}, 2), ({"max_retries": 0}, 0), ({"max_retries": 5}, 5), ({"next": "stop"}, 0)]
 )
 def test_after_the_last_retry_the_run_stops_with_the_safe_weights(on_breach: dict[str, Any], retries: int) -> None:
-    own, control = one_phase(on_breach=on_breach), inside()
-    for attempt in range(retries):
-        control, decision = after(control, own, update(), update(nonfinite=1))
-        assert (decision.action, control.attempt) == ("rollback", attempt)
-        control = rolled_back(control, own, "start")
-    control, decision = after(control, own, update(), update(nonfinite=1))
+    own, control, at = one_phase(on_breach=on_breach), inside(), AT
+    for _ in range(retries):
+        control, decision = after(control, own, update(), update(nonfinite=1), at=at)
+        assert decision.action == "rollback"
+        control, at = rolled_back(control, "start"), at.begin_retry()
+    control, decision = after(control, own, update(), update(nonfinite=1), at=at)
 
     assert (decision.action, decision.targets) == ("stop", ("start",))
     assert [finding.decision for finding in decision.findings if finding.severity == "breach"] == ["stop"]
     assert outcome(control)[0] == Outcome.FAIL
     assert phase_outcome(control) == "stopped"
-
-
-def test_a_new_phase_has_its_retries_and_its_learning_rate_back() -> None:
-    own = arm()
-    control, _ = after(inside(), own, update(nonfinite=1))
-    control = phase_began(rolled_back(control, own, "start"), 1, "next")
-    assert (control.attempt, control.learning_rate_factor, control.kl_factor) == (0, 1.0, 1.0)
-
-
-def test_steps_stay_charged_and_the_ramps_of_a_retry_begin_anew_over_what_is_left() -> None:
-    own, [phase] = one_phase(), one_phase().phases
-    control, _ = after(inside(), own, update(400))
-    assert (steps_left(control, phase), progress(control, phase)) == (600, 0.4)
-    control, _ = after(control, own, update(600, nonfinite=1))
-    control = rolled_back(control, own, "start")
-    assert (steps_left(control, phase), progress(control, phase)) == (400, 0.0)
-    control, _ = after(control, own, update(800))
-    assert progress(control, phase) == 0.5
-    control, _ = after(control, own, update(1000))
-    assert (steps_left(control, phase), progress(control, phase)) == (0, 1.0)
-
-
-def test_a_cloning_phase_uses_no_env_steps() -> None:
-    own = arm(phases=[{"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.001}])
-    assert steps_left(inside(), own.phases[0]) == 0
 
 
 # --- outcome ------------------------------------------------------------------------------------------------------------
@@ -284,14 +249,14 @@ def test_a_completed_run_without_open_flags_is_a_pass() -> None:
 def test_a_run_that_recovered_is_a_pass() -> None:
     own = one_phase()
     control, _ = after(inside(), own, update(nonfinite=1))
-    control, _ = after(rolled_back(control, own, "start"), own, update(), evaluation())
+    control, _ = after(rolled_back(control, "start"), own, update(), evaluation())
     assert outcome(completed(control)) == (Outcome.PASS, ())
 
 
 def test_a_rollback_that_nothing_has_proven_yet_is_held() -> None:
     own = one_phase()
     control, _ = after(inside(), own, update(nonfinite=1))
-    control = completed(rolled_back(control, own, "start"))
+    control = completed(rolled_back(control, "start"))
     assert outcome(control) == (Outcome.HOLD, ("nonfinite: still open at the end",))
 
 
@@ -313,7 +278,7 @@ def test_a_frozen_run_is_held_with_its_reason_and_cannot_go_on() -> None:
     assert phase_outcome(control) == "frozen"
     assert completed(control).status == "frozen"
     with pytest.raises(ValueError, match="got one that is frozen"):
-        judge(control, own, update(), REFERENCE)
+        judge(control, AT, own, update(), REFERENCE)
 
 
 def test_a_run_that_is_not_over_is_held() -> None:
@@ -342,5 +307,5 @@ def test_a_control_goes_through_json_and_back() -> None:
 
 
 def test_a_run_outside_a_phase_is_not_judged() -> None:
-    with pytest.raises(ValueError, match="in phase -1"):
-        judge(begin(), one_phase(), update(), REFERENCE)
+    with pytest.raises(ValueError, match="phase 0 begun: False"):
+        judge(Control(), Position(), one_phase(), update(), REFERENCE)

@@ -6,8 +6,7 @@ import pytest
 from tests.guard.schedules import GOOD_EVALUATION, GOOD_UPDATE, REFERENCE, arm
 
 from headstart.core.errors import InputError
-from headstart.guard.guardrails import GUARDRAILS, METRICS, finding_of, limits, loosened, measure, metrics_of
-from headstart.guard.reference import kpi
+from headstart.guard.guardrails import GUARDRAILS, METRICS, finding_of, kpi, limits, loosened, measure, metrics_of
 
 # guardrail, metric, an improvement, just quiet, flagged (None: has no flag), breached
 TABLE = [

@@ -23,7 +23,7 @@ from headstart.learn.demonstrations import demonstrations
 from headstart.learn.ppo import Metrics
 from headstart.learn.rollout import Player
 from headstart.learn.state import state_of, state_sha256
-from headstart.runs.guarded_run import GuardedRun, Watch, go, resume
+from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.policy import new_network
 from headstart.runs.progress import load_progress, state_path
 from headstart.runs.worlds import score_of, worlds_of
@@ -74,8 +74,8 @@ def watched(
     """A run that has not begun, or goes on where the desk says."""
     progress = load_progress(run_dir)
     telemetry = TelemetryWriter(run_dir / "telemetry", ENVELOPE, keep=progress.telemetry_seq if progress else 0)
-    watch = Watch(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), run_dir, report)
-    guarded = GuardedRun(trainer(scenario, arm or arm_of()), watch, telemetry)
+    setup = RunSetup(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), run_dir, report)
+    guarded = GuardedRun(trainer(scenario, arm or arm_of()), setup, telemetry)
     if progress:
         try:
             resume(guarded, progress)
@@ -88,7 +88,7 @@ def watched(
 def finish(run_dir: Path, scenario: Scenario, arm: Arm | None = None) -> GuardedRun:
     guarded, telemetry = watched(run_dir, scenario, arm)
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     return guarded
 
 
@@ -128,7 +128,7 @@ def test_a_number_that_is_none_takes_the_run_back_exactly_and_it_goes_on_within_
     assert (line.next, line.attempt, line.env_steps_discarded > 0) == ("retry", 1, True)
     assert (guarded.control.status, guarded.rollbacks) == ("completed", 1)
     assert guarded.trainer.at.env_steps == guarded.trainer.arm.budget  # what was thrown away stays charged
-    assert guarded.trainer.learning_rate_factor == 0.5
+    assert guarded.trainer.at.attempt == 1
 
 
 def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
@@ -141,7 +141,7 @@ def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
         "headstart.runs.guarded_run.begin_retry", lambda trainer, *rest: obs.append(state_sha256(state_of(trainer)))
     )
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     (line,) = rollbacks(tmp_path)
     kept = {r.checkpoint_id: r.state_sha256 for r in read_telemetry(tmp_path / "telemetry").records if r.kind == "checkpoint"}
     assert obs == [kept[line.to_checkpoint_id]]
@@ -173,7 +173,7 @@ def test_rollouts_of_the_teacher_alone_say_nothing_of_the_policys_entropy(tmp_pa
     player = guarded.trainer.player
     guarded.trainer.player = Player(player.world, 0, player.generator, lambda obs: np.zeros((8, 2), np.float32), 30)
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     readings = [line.values for line in read_telemetry(tmp_path / "telemetry").records if isinstance(line, ReadingLine)]
     warm, *tune = [values["entropy"] for values in readings if "entropy" in values]
     assert tune[:4] == [None] * 4
@@ -188,7 +188,7 @@ def test_demonstrations_that_are_not_finite_stop_the_run(tmp_path: Path, scenari
     spoilt = demonstrations(obs, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
     guarded.trainer.demonstrations = spoilt, spoilt
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     assert (guarded.control.status, outcome(guarded.control)[0]) == ("stopped", "FAIL")
     assert "bc_accuracy nan" in outcome(guarded.control)[1][0]
     assert all(torch.isfinite(weight).all() for weight in guarded.trainer.network.state_dict().values())
@@ -196,9 +196,9 @@ def test_demonstrations_that_are_not_finite_stop_the_run(tmp_path: Path, scenari
 
 def test_an_expert_no_better_than_an_untrained_policy_gives_no_scale(tmp_path: Path, scenario: Scenario) -> None:
     guarded, telemetry = watched(tmp_path, scenario)
-    guarded.watch = replace(guarded.watch, returns=(1.0, 1.0))
+    guarded.setup = replace(guarded.setup, returns=(1.0, 1.0))
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     assert guarded.control.status == "completed" and "return_normalised" not in guarded.reference
 
 
@@ -233,9 +233,9 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
             data[-1] ^= 1
             path.write_bytes(data)
 
-    guarded.watch = Watch(scenario, guarded.watch.target, guarded.watch.returns, tmp_path, spoil)
+    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, spoil)
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     (line,) = rollbacks(tmp_path)
     assert [skipped.id for skipped in line.skipped_checkpoints] == spoiled
     assert line.to_checkpoint_id not in spoiled and line.restored_state_sha256 == line.to_state_sha256
@@ -251,9 +251,9 @@ def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
         for path in (tmp_path / "states").iterdir():
             path.unlink()
 
-    guarded.watch = Watch(scenario, guarded.watch.target, guarded.watch.returns, tmp_path, remove)
+    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, remove)
     with pytest.raises(IntegrityError, match="no checkpoint can be gone back to"), telemetry:
-        go(guarded)
+        run_guarded(guarded)
 
 
 class Killed(BaseException):
@@ -264,7 +264,7 @@ def kill(run_dir: Path, scenario: Scenario, after: int) -> None:
     """Run until so many updates are done; the log keeps what was written after the last state, and a line that was torn."""
     guarded, telemetry = watched(run_dir, scenario, report=_killer(after))
     with pytest.raises(Killed):
-        go(guarded)
+        run_guarded(guarded)
     telemetry._close()
     with (run_dir / "telemetry/telemetry-0000.ndjson").open("ab") as log:
         log.write(b'{"torn')
@@ -368,7 +368,9 @@ def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
     went = [(line.env_steps, kept[line.to_checkpoint_id]) for line in rollbacks(tmp_path) if line.next != "hold"]
     assert backs == went
     assert (again.outcome, again.reasons) == outcome(run.control)
-    same = ("status", "attempt", "env_steps", "hits", "open", "applied", "not_applicable", "loosened", "learning_rate_factor")
+    spent = ("phase", "env_steps", "phase_from", "attempt_from", "attempt")
+    assert [getattr(again.at, name) for name in spent] == [getattr(run.trainer.at, name) for name in spent]
+    same = ("status", "hits", "open", "applied", "not_applicable", "loosened")
     assert [getattr(again.control, name) for name in same] == [getattr(run.control, name) for name in same]
 
 

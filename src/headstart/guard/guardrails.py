@@ -4,7 +4,7 @@
 
 One rule says when a breach-level value decides: in `hits` checks in a row (1: at once; a value that is not finite: always at once, for it
 does not get better by waiting). An improvement never flags; only `outside` watches both ways, where a silent fall can be as bad as a rise.
-`govern.control` keeps what has to be remembered between checks.
+`guard.control` keeps what has to be remembered between checks.
 """
 
 import math
@@ -102,6 +102,12 @@ class Measured:
 def metrics_of(world: str) -> frozenset[str]:
     """What can be measured in a world: queues are of the town."""
     return METRICS if world == "town" else METRICS - TOWN_METRICS
+
+
+def kpi(measures: Mapping[str, float], first: Mapping[str, float]) -> float | None:
+    """The least share of its first mean that any of a scenario's measures still has; None where there is none to lose."""
+    shares = [measures[name] / before for name, before in first.items() if before > 0]
+    return min(shares, default=None)
 
 
 def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:

@@ -19,7 +19,7 @@ from headstart.runs.arm_telemetry import checkpoint_fields, hardest_target, star
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
 from headstart.runs.expert import expert_of
-from headstart.runs.guarded_run import GuardedRun, Watch, go, resume
+from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report
 from headstart.runs.progress import load_progress
@@ -39,18 +39,18 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
     target = hardest_target(job.scenario)
-    watch = Watch(job.scenario, target, returns, job.run_dir, report)
+    setup = RunSetup(job.scenario, target, returns, job.run_dir, report)
     progress = load_progress(job.run_dir)
     if progress is None:
         shutil.rmtree(job.run_dir, ignore_errors=True)  # a log without a state to go on from
     with TelemetryWriter(job.run_dir / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
-        guarded = GuardedRun(trainer, watch, telemetry)
+        guarded = GuardedRun(trainer, setup, telemetry)
         if progress:
             resume(guarded, progress)
             report(trainer.at.env_steps)
         else:
             telemetry.write("run_started", **started_fields(job.params, job.scenario, job.arm, target, lineage, trainer))
-        go(guarded)
+        run_guarded(guarded)
         card = save_policy(
             job.run_dir / POLICY,
             trainer.network,

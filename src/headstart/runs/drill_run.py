@@ -23,7 +23,7 @@ from headstart.learn.anneal import Trainer, learn, trainer_of
 from headstart.learn.networks import ActorCritic
 from headstart.learn.state import restore, state_of, state_sha256
 from headstart.runs.arm_telemetry import hardest_target
-from headstart.runs.guarded_run import GuardedRun, Watch, go
+from headstart.runs.guarded_run import GuardedRun, RunSetup, run_guarded
 from headstart.runs.policy import load_policy, new_network
 from headstart.runs.progress import load_state, save_state, state_path
 from headstart.runs.worlds import worlds_of
@@ -87,7 +87,7 @@ class Plant:
             self.quiet = not guarded.control.open and not guarded.rollbacks
             self.newest = next(reversed(guarded.control.safe), None)
             if self.spoil and self.newest:
-                self.spoil(guarded.watch.run_dir, self.newest)
+                self.spoil(guarded.setup.run_dir, self.newest)
         self.planted += 1
         return faulty_reading(rule, guarded.reference, reading.env_steps)
 
@@ -177,12 +177,12 @@ def run_broken(
     envelope = Envelope(
         run_id=f"drill-{seed}", arm="drill", world=scenario.world, scenario=scenario.name, seed=seed, stage="anneal"
     )
-    watch = Watch(scenario, hardest_target(scenario), (0.0, 1.0), run_dir, lambda steps: None)
+    setup = RunSetup(scenario, hardest_target(scenario), (0.0, 1.0), run_dir, lambda steps: None)
     with TelemetryWriter(run_dir / "telemetry", envelope) as telemetry:
-        guarded = GuardedRun(_trainer(ground, arm, seed), watch, telemetry, reference=_reference())
+        guarded = GuardedRun(_trainer(ground, arm, seed), setup, telemetry, reference=_reference())
         guarded.hook = plant = Plant(guarded, rule, first, count, spoil)
         with suppress(IntegrityError):  # nothing could be gone back to: a drill that missed
-            go(guarded)
+            run_guarded(guarded)
     lines = read_telemetry(run_dir / "telemetry").records
     ran = Ran(
         plant=plant,

@@ -1,39 +1,57 @@
 """One seed of an arm under guard: what it does is logged, held to its guardrails, and kept so that it can go back, or go on after a kill.
 
-event ─▶ telemetry ─▶ reading ─▶ govern.control.judge ─┬─ continue
-                                                       ├─ rollback: restore, prove it by hash, retry
-                                                       └─ freeze, stop: back to the newest safe weights, and the run is over
+event ─▶ telemetry ─▶ reading ─▶ guard.control.judge ─┬─ continue
+                                                      ├─ rollback: restore, prove it by hash, retry
+                                                      └─ freeze, stop: back to the newest safe weights, and the run is over
 """
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter
-
-from headstart.compare.arm_runs import CurvePoint
+from headstart.compare.arm_runs import CurvePoint, Score
 from headstart.config.scenario import Scenario, Target
 from headstart.core.errors import InputError, IntegrityError
-from headstart.guard import control as rules
-from headstart.guard.control import Control
-from headstart.guard.guardrails import Reading
-from headstart.guard.reference import OF_PHASE, first_shown, kpi
-from headstart.learn.anneal import Cloned, Evaluated, Event, PhaseBegan, PhaseEnded, Trainer, Updated, run
+from headstart.guard.control import (
+    OF_PHASE,
+    Action,
+    Control,
+    checkpointed,
+    completed,
+    first_shown,
+    judge,
+    phase_began,
+    phase_outcome,
+    rolled_back,
+)
+from headstart.guard.guardrails import Reading, kpi
+from headstart.learn.anneal import Cloned, Evaluated, PhaseBegan, PhaseEnded, Trainer, Updated, run
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
-from headstart.runs import arm_telemetry as say
+from headstart.runs.arm_telemetry import (
+    checkpoint_fields,
+    conflict_rates,
+    evaluation_fields,
+    phase_fields,
+    reading_fields,
+    update_fields,
+)
 from headstart.runs.clone_telemetry import epoch_fields
 from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state, state_path
 from headstart.runs.worlds import score_of
 from headstart.telemetry.writer import TelemetryWriter
 
-CONTROL: TypeAdapter[Control] = TypeAdapter(Control)
+WATCHED = ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")  # metrics of an update
+NEXT: Mapping[Action, str] = {
+    "rollback": "retry",
+    "freeze": "hold",
+    "stop": "stop",
+}  # what follows going back, as telemetry says it
 
 
 @dataclass(frozen=True)
-class Watch:
+class RunSetup:
     """What does not change while a seed runs."""
 
     scenario: Scenario
@@ -44,7 +62,7 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Return:
+class Restored:
     """Proof of having gone back."""
 
     to: KeptState
@@ -58,9 +76,9 @@ class GuardedRun:
     """A trainer, and all that is remembered about it."""
 
     trainer: Trainer
-    watch: Watch
+    setup: RunSetup
     telemetry: TelemetryWriter
-    control: Control = field(default_factory=rules.begin)
+    control: Control = field(default_factory=Control)
     reference: dict[str, float] = field(default_factory=dict)  # what guardrails compare with
     curve: list[CurvePoint] = field(default_factory=list)
     states: dict[str, KeptState] = field(default_factory=dict)
@@ -69,26 +87,33 @@ class GuardedRun:
     clock: float = field(default_factory=time.monotonic)
 
 
-def go(guarded: GuardedRun) -> None:
+def run_guarded(guarded: GuardedRun) -> None:
     """Run the schedule to its end, or to the breach that ends it."""
     for event in run(guarded.trainer):
-        _TAKE[type(event)](guarded, event)
+        match event:
+            case PhaseBegan():
+                _phase_began(guarded, event)
+            case Updated():
+                _updated(guarded, event)
+            case Cloned():
+                _cloned(guarded, event)
+            case Evaluated():
+                _evaluated(guarded, event)
+            case PhaseEnded():
+                _end_phase(guarded, event.env_steps)
         if guarded.control.status != "running":
             return
-    guarded.control = rules.completed(guarded.control)
+    guarded.control = completed(guarded.control)
 
 
 def resume(guarded: GuardedRun, progress: Progress) -> None:
     """Stand where an interrupted run last stood."""
-    state = load_state(guarded.watch.run_dir, progress.latest)
     kept = {state.id: state for state in progress.states}
-    restore(guarded.trainer, state, charged=True)
-    found = state_sha256(state_of(guarded.trainer))
-    if found != kept[progress.latest].sha256:
-        raise IntegrityError(
-            f"{guarded.watch.run_dir}: state {progress.latest}: expected hash {kept[progress.latest].sha256}, found {found}"
-        )
-    guarded.control = CONTROL.validate_python(progress.control)
+    restore(guarded.trainer, load_state(guarded.setup.run_dir, progress.latest), charged=True)
+    expected, found = kept[progress.latest].sha256, state_sha256(state_of(guarded.trainer))
+    if found != expected:
+        raise IntegrityError(f"{guarded.setup.run_dir}: state {progress.latest}: expected hash {expected}, found {found}")
+    guarded.control = progress.control
     guarded.reference, guarded.curve = dict(progress.reference), list(progress.curve)
     guarded.states, guarded.rollbacks = kept, progress.rollbacks
 
@@ -98,139 +123,129 @@ def resume(guarded: GuardedRun, progress: Progress) -> None:
 
 def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
     name = f"{event.phase.name}-start-{event.env_steps}"
-    guarded.control = rules.phase_began(guarded.control, event.index, name)
+    guarded.control = phase_began(guarded.control, name)
     guarded.reference.pop(OF_PHASE, None)
     state = _keep(guarded, name)
-    guarded.telemetry.write("phase_started", **say.phase_fields(event, guarded.trainer.arm, state, guarded.reference))
+    guarded.telemetry.write("phase_started", **phase_fields(event, guarded.trainer.arm, state, guarded.reference))
     _commit(guarded, name)
 
 
 def _updated(guarded: GuardedRun, event: Updated) -> None:
-    m = event.metrics
     seconds, guarded.clock = time.monotonic() - guarded.clock, time.monotonic()
-    trainer = guarded.trainer
-    guarded.telemetry.write("update", **say.update_fields(event, trainer.player.world, guarded.control.open, seconds))
-    guarded.watch.report(event.rollout.reward.size)
-    values = {
-        name: m.get(name) for name in ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")
-    }
-    if m["expert_steps"] == event.rollout.reward.size:
+    world, env_steps = guarded.trainer.player.world, event.rollout.reward.size
+    guarded.telemetry.write("update", **update_fields(event, world, guarded.control.open, seconds))
+    guarded.setup.report(env_steps)
+    values = {name: event.metrics.get(name) for name in WATCHED}
+    if event.metrics["expert_steps"] == env_steps:
         values["entropy"] = None  # no row is the policy's own
     guarded.reference |= first_shown(guarded.reference, values)
-    _judge(guarded, Reading("update", event.env_steps, values))
+    _check(guarded, Reading("update", event.env_steps, values))
 
 
 def _cloned(guarded: GuardedRun, event: Cloned) -> None:
-    guarded.telemetry.write("bc_epoch", **epoch_fields(event.epoch, guarded.trainer.player.world.names.actions))
     epoch = event.epoch
-    if not math.isfinite(epoch.loss):  # of whatever actions: nothing that it shows can be trusted
-        _judge(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": math.nan}))
-    elif guarded.trainer.phase_is_over and epoch.heldout.scores:  # reals are right or wrong by a margin: closed loop decides
-        _judge(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": epoch.heldout.accuracy}))
+    guarded.telemetry.write("bc_epoch", **epoch_fields(epoch, guarded.trainer.player.world.names.actions))
+    if not math.isfinite(epoch.loss):  # whatever the actions are, nothing that this clone shows can be trusted
+        _check(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": math.nan}))
+    elif guarded.trainer.phase_is_over and epoch.heldout.scores:  # a clone with continuous actions is judged in closed loop only
+        _check(guarded, Reading("evaluation", event.env_steps, {"bc_accuracy": epoch.heldout.accuracy}))
 
 
 def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
-    watch, trainer = guarded.watch, guarded.trainer
-    world = trainer.evaluation
-    scores = {mode: score_of(played, world, watch.scenario) for mode, played in event.played.items()}
+    setup, trainer = guarded.setup, guarded.trainer
+    world, seed = trainer.evaluation, trainer.design.seed
+    scores = {mode: score_of(played, world, setup.scenario) for mode, played in event.played.items()}
     guarded.curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
-    sampled = scores["sampled"]
-    for line in say.evaluation_fields(event, trainer.network, world, trainer.design.seed, guarded.curve, watch.target):
-        guarded.telemetry.write("evaluation", **line)
-    values = {"success_rate": sampled.success / sampled.episodes, "harm_rate": sampled.harm / sampled.episodes}
-    if world.names.world == "town":
-        values |= say.conflict_rates(event.played["sampled"], world)
-    if (kept := kpi(sampled.measures, guarded.curve[0].score("sampled").measures)) is not None:
-        values["kpi"] = kept
-    if watch.returns is not None:
-        untrained, expert = watch.returns
-        if expert > untrained:  # else there is no scale, and the guardrail says that it could not be checked
-            values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
+    for fields in evaluation_fields(event, trainer.network, world, seed, guarded.curve, setup.target):
+        guarded.telemetry.write("evaluation", **fields)
+    values = _evaluation_values(guarded, event, scores["sampled"])
     if not guarded.reference:  # the first evaluation is of what the run starts from
         guarded.reference |= values
-    if guarded.control.phase >= 0:
-        _judge(guarded, Reading("evaluation", event.env_steps, values))
-    if guarded.control.status == "running" and guarded.control.phase >= 0:
-        name = f"at-{event.env_steps}"
-        _keep(guarded, name)
-        guarded.control = rules.checkpointed(guarded.control, name)
-        _commit(guarded, name)
+    if trainer.at.begun:
+        _check(guarded, Reading("evaluation", event.env_steps, values))
+        if guarded.control.status == "running":
+            name = f"at-{event.env_steps}"
+            _keep(guarded, name)
+            guarded.control = checkpointed(guarded.control, name)
+            _commit(guarded, name)
     guarded.clock = time.monotonic()
 
 
-def _phase_ended(guarded: GuardedRun, event: PhaseEnded) -> None:
-    _end_phase(guarded, event.env_steps, rules.phase_outcome(guarded.control))
+def _evaluation_values(guarded: GuardedRun, event: Evaluated, sampled: Score) -> dict[str, float]:
+    """The metrics of an evaluation that guardrails watch."""
+    world = guarded.trainer.evaluation
+    values = {"success_rate": sampled.success / sampled.episodes, "harm_rate": sampled.harm / sampled.episodes}
+    if world.names.world == "town":
+        values |= conflict_rates(event.played["sampled"], world)
+    if (least := kpi(sampled.measures, guarded.curve[0].score("sampled").measures)) is not None:
+        values["kpi"] = least
+    if guarded.setup.returns is not None:
+        untrained, expert = guarded.setup.returns
+        if expert > untrained:  # else there is no scale, and the guardrail says that it could not be checked
+            values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
+    return values
 
 
-_TAKE: dict[type[Event], Callable[[GuardedRun, Any], None]] = {
-    PhaseBegan: _phase_began,
-    Updated: _updated,
-    Cloned: _cloned,
-    Evaluated: _evaluated,
-    PhaseEnded: _phase_ended,
-}
+def _end_phase(guarded: GuardedRun, env_steps: int) -> None:
+    guarded.telemetry.write(
+        "phase_ended",
+        env_steps=env_steps,
+        outcome=phase_outcome(guarded.control),
+        env_steps_used=env_steps - guarded.trainer.at.phase_from,
+        open_guardrails=guarded.control.open,
+    )
 
 
 # --- decisions --------------------------------------------------------------------------------------------------------
 
 
-def _judge(guarded: GuardedRun, reading: Reading) -> None:
-    if guarded.watch.returns is None:  # nothing was taught that could be forgotten
+def _check(guarded: GuardedRun, reading: Reading) -> None:
+    """Hold a reading to the guardrails, and do what they decide."""
+    trainer = guarded.trainer
+    if guarded.setup.returns is None:  # the run starts from random weights: nothing was learned that could be lost
         reading = Reading(reading.kind, reading.env_steps, {"nonfinite": reading.values.get("nonfinite")})
     reading = guarded.hook(reading)
-    guarded.telemetry.write("reading", **say.reading_fields(reading))
-    guarded.control, decision = rules.judge(guarded.control, guarded.trainer.arm, reading, guarded.reference)
+    guarded.telemetry.write("reading", **reading_fields(reading))
+    guarded.control, decision = judge(guarded.control, trainer.at, trainer.arm, reading, guarded.reference)
     for finding in decision.findings:
         guarded.telemetry.write("guardrail", **finding.model_dump())
+    if decision.action == "continue":
+        return
+    back = go_back(guarded, decision.targets)
     if decision.action == "rollback":
-        back = go_back(guarded, decision.targets)
-        guarded.control = rules.rolled_back(guarded.control, guarded.trainer.arm, back.to.id)
-        _say_rollback(guarded, back, "retry")
-        begin_retry(guarded.trainer, guarded.control.attempt, guarded.control.learning_rate_factor, guarded.control.kl_factor)
-    elif decision.action in ("freeze", "stop"):
-        back = go_back(guarded, rules.targets(guarded.control))
-        _say_rollback(guarded, back, "hold" if decision.action == "freeze" else "stop")
-        _end_phase(guarded, reading.env_steps, rules.phase_outcome(guarded.control))
-
-
-def go_back(guarded: GuardedRun, targets: Sequence[str]) -> Return:
-    """Restore the first target that is whole, proved by its hash; IntegrityError if none is."""
-    left, skipped = state_sha256(state_of(guarded.trainer)), []
-    for name in targets:
-        kept = guarded.states[name]
-        try:
-            restore(guarded.trainer, load_state(guarded.watch.run_dir, name))
-        except (IntegrityError, InputError) as error:
-            skipped.append({"id": name, "reason": str(error)})
-            continue
-        restored = state_sha256(state_of(guarded.trainer))
-        if restored == kept.sha256:
-            guarded.rollbacks += 1
-            return Return(kept, left, restored, tuple(skipped))
-        skipped.append({"id": name, "reason": f"expected hash {kept.sha256}, found {restored}"})
-    raise IntegrityError(f"no checkpoint can be gone back to: {skipped}")
-
-
-def _say_rollback(guarded: GuardedRun, back: Return, then: str) -> None:
+        guarded.control = rolled_back(guarded.control, back.to.id)
+        begin_retry(trainer)
     guarded.telemetry.write(
         "rollback",
         from_state_sha256=back.left,
         to_checkpoint_id=back.to.id,
         to_state_sha256=back.to.sha256,
         restored_state_sha256=back.restored,
-        env_steps_discarded=guarded.trainer.at.env_steps - back.to.env_steps,
-        attempt=guarded.control.attempt,
-        next=then,
+        env_steps_discarded=trainer.at.env_steps - back.to.env_steps,
+        attempt=trainer.at.attempt,
+        next=NEXT[decision.action],
         skipped_checkpoints=back.skipped,
     )
+    if decision.action != "rollback":
+        _end_phase(guarded, reading.env_steps)
 
 
-def _end_phase(guarded: GuardedRun, env_steps: int, outcome: str) -> None:
-    began = guarded.trainer.at.phase_began
-    is_open = guarded.control.open
-    guarded.telemetry.write(
-        "phase_ended", env_steps=env_steps, outcome=outcome, env_steps_used=env_steps - began, open_guardrails=is_open
-    )
+def go_back(guarded: GuardedRun, targets: Sequence[str]) -> Restored:
+    """Restore the first target that is whole, proved by its hash; IntegrityError if none is."""
+    left, skipped = state_sha256(state_of(guarded.trainer)), []
+    for name in targets:
+        kept = guarded.states[name]
+        try:
+            restore(guarded.trainer, load_state(guarded.setup.run_dir, name))
+        except (IntegrityError, InputError) as error:
+            skipped.append({"id": name, "reason": str(error)})
+            continue
+        restored = state_sha256(state_of(guarded.trainer))
+        if restored == kept.sha256:
+            guarded.rollbacks += 1
+            return Restored(kept, left, restored, tuple(skipped))
+        skipped.append({"id": name, "reason": f"expected hash {kept.sha256}, found {restored}"})
+    raise IntegrityError(f"no checkpoint can be gone back to: {skipped}")
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
@@ -238,12 +253,11 @@ def _end_phase(guarded: GuardedRun, env_steps: int, outcome: str) -> None:
 
 def _keep(guarded: GuardedRun, name: str) -> KeptState:
     """Put the whole state on disk, so that the run can come back to it."""
-    state = state_of(guarded.trainer)
-    save_state(guarded.watch.run_dir, name, state)
+    run_dir, state = guarded.setup.run_dir, state_of(guarded.trainer)
+    save_state(run_dir, name, state)
     kept = KeptState(id=name, sha256=state_sha256(state), env_steps=guarded.trainer.at.env_steps)
     guarded.states[name] = kept
-    run_dir = guarded.watch.run_dir
-    guarded.telemetry.write("checkpoint", **say.checkpoint_fields(name, kept.sha256, [state_path(run_dir, name)], run_dir))
+    guarded.telemetry.write("checkpoint", **checkpoint_fields(name, kept.sha256, [state_path(run_dir, name)], run_dir))
     return kept
 
 
@@ -256,10 +270,10 @@ def _commit(guarded: GuardedRun, latest: str) -> None:
         latest=latest,
         states=tuple(guarded.states.values()),
         curve=tuple(guarded.curve),
-        control=CONTROL.dump_python(control, mode="json"),
+        control=control,
         reference=guarded.reference,
         telemetry_seq=guarded.telemetry.seq,
         rollbacks=guarded.rollbacks,
     )
     guarded.telemetry.flush()
-    save_progress(guarded.watch.run_dir, progress)
+    save_progress(guarded.setup.run_dir, progress)

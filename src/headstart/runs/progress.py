@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import safetensors.numpy
-from pydantic import JsonValue
 from safetensors import SafetensorError
 
 from headstart.compare.arm_runs import CurvePoint
@@ -21,6 +20,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_bytes, read_record, write_bytes, write_record
 from headstart.core.record import Count, Name, Record, Sha256
+from headstart.guard.control import Control
 
 PROGRESS, STATES = "progress.json", "states"
 MAX_STATE_BYTES = 1 << 30
@@ -41,7 +41,7 @@ class Progress(Record):
     latest: Name
     states: tuple[KeptState, ...]
     curve: tuple[CurvePoint, ...]
-    control: dict[str, JsonValue]
+    control: Control
     reference: dict[str, float]
     telemetry_seq: Count
     rollbacks: Count

@@ -84,14 +84,14 @@ def timeline(simulation: Simulation) -> str:
     lines = [_event(event) for event in shown]
     taken = {kind: sum(event.kind == kind for event in simulation.events) for kind in ("update", "evaluation", "rollback")}
     counted = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind, n in taken.items())
-    lines.append(f"{simulation.outcome}: {simulation.control.status}, {simulation.control.env_steps:,} env steps, {counted}")
+    lines.append(f"{simulation.outcome}: {simulation.control.status}, {simulation.at.env_steps:,} env steps, {counted}")
     lines += [f"  {reason}" for reason in simulation.reasons]
     return "\n".join(lines)
 
 
 def _event(event: Event) -> str:
     level = f"{event.finding.severity} " if event.finding else ""
-    attempt = f"#{event.attempt}" if event.attempt else ""
+    attempt = f"#{event.at.attempt}" if event.at.attempt else ""
     return f"{event.env_steps:>11,}  {event.phase + attempt:<14} {event.kind:<12} {level}{event.text}".rstrip()
 
 
