@@ -144,10 +144,9 @@ def test_neither_command_needs_torch_or_numba(arguments: list[str]) -> None:
 
 def test_the_telemetry_of_a_run_is_a_trace(command: Command, in_project: Path) -> None:
     envelope = Envelope(run_id="a", arm="pretrained", world="town", scenario="queue_conflict", seed=0, stage="anneal")
-    began = {"phase": "warm_up", "phase_index": 0, "phase_kind": "critic", "cycle": 0, "planned": {}}
-    start = {"checkpoint_id": "warm_up-start-0", "state_sha256": "a" * 64}
+    began = {"phase": "warm_up", "phase_index": 0, "phase_kind": "critic", "rollback_target": "warm_up-start-0"}
     with TelemetryWriter(in_project / "seed-0", envelope) as telemetry:
-        telemetry.write("phase_started", env_steps=0, **began, rollback_target=start, baselines={"success_rate": 0.9})
+        telemetry.write("phase_started", env_steps=0, **began, baselines={"success_rate": 0.9})
         telemetry.write("reading", env_steps=4096, check="update", values={"nonfinite": 0.0, "grad_norm": 0.5})
         telemetry.write("reading", env_steps=8192, check="update", values={"nonfinite": 1.0, "grad_norm": "inf"})
     code, out, _ = command("simulate", "pretrained", "--trace", "seed-0")

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,7 +20,6 @@ from headstart.release.history import read_history
 from headstart.release.history_kinds import Drilled
 from headstart.runs import drill, guarded_run
 from headstart.runs.drill import Row, rollback_drill
-from headstart.runs.guarded_run import Restored
 from headstart.runs.progress import load_state, save_state
 
 ROOT = Path(__file__).parents[2]
@@ -136,9 +136,10 @@ def test_a_restore_that_does_not_restore_misses(drilled: Drilling, monkeypatch: 
 
 
 def test_a_run_that_says_it_went_back_and_did_not_misses(drilled: Drilling, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lie(guarded: guarded_run.GuardedRun, targets: tuple[str, ...]) -> Restored:
+    def lie(guarded: guarded_run.GuardedRun, targets: tuple[str, ...]) -> dict[str, Any]:
         kept = guarded.states[targets[0]]
-        return Restored(kept, "0" * 64, kept.sha256, ())
+        same = {"to_state_sha256": kept.sha256, "restored_state_sha256": kept.sha256, "from_state_sha256": "0" * 64}
+        return same | {"to_checkpoint_id": kept.id, "env_steps_discarded": 0, "skipped_checkpoints": ()}
 
     monkeypatch.setattr(guarded_run, "go_back", lie)
     row = drilled("grad_norm")[FAULTS["grad_norm"][0]]

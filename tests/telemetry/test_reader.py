@@ -105,7 +105,7 @@ def test_the_canonical_hash_is_the_golden_one(tmp_path: Path, write_run: WriteRu
 
     found = canonical_sha256(read_telemetry(tmp_path).records)
 
-    assert found == "1067072a2c99ee34d6e1de0d27a396c5d27dfc0c043662faa53fd0c21210f4f5"
+    assert found == "ec0d5dc89abaa13a00b75041a851bb6c6c73303555a3aa6504edfe807edb9419"
 
 
 def test_a_torn_segment_that_is_not_the_last_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:

@@ -15,7 +15,7 @@ from headstart.core.files import read_record, write_record
 from headstart.guard.control import outcome
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import play_in_modes
-from headstart.runs.arm_telemetry import checkpoint_fields, hardest_target, started_fields
+from headstart.runs.arm_telemetry import hardest_target, started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
 from headstart.runs.expert import expert_of
@@ -64,8 +64,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             lineage=lineage,
         )
         assert card.weights_sha256 is not None
-        files = list((job.run_dir / POLICY).iterdir())
-        telemetry.write("checkpoint", **checkpoint_fields(POLICY, card.weights_sha256, files, job.run_dir))
+        telemetry.write("checkpoint", checkpoint_id=POLICY, state_sha256=card.weights_sha256)
         status = guarded.control.status
         assert status != "running"
         judged, reasons = outcome(guarded.control)

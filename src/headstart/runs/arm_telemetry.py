@@ -15,17 +15,14 @@ from headstart.compare.arm_runs import CurvePoint
 from headstart.compare.target import meets
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario, Target
-from headstart.config.schedule import Arm
 from headstart.core.arrays import Array
-from headstart.core.files import sha256_file
 from headstart.core.provenance import git_state, package_version
 from headstart.core.statistics import interquartile_mean, t_margin, wilson_lower, wilson_upper
 from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import Reading, limits
-from headstart.learn.anneal import Evaluated, PhaseBegan, Trainer, Updated
+from headstart.learn.anneal import Evaluated, Trainer, Updated
 from headstart.learn.networks import ActorCritic, tensors
 from headstart.runs.checkpoint import weights_sha256
-from headstart.runs.progress import KeptState
 from headstart.worlds.api import Played, World
 
 RETURNS = {"total_reward": 1e-4, "return": 1.0}  # the counter of an episode's reward, and its unit
@@ -44,7 +41,7 @@ def hardest_target(scenario: Scenario) -> Target:
 
 
 def started_fields(
-    params: Params, scenario: Scenario, arm: str, target: Target, lineage: dict[str, Any], trainer: Trainer
+    params: Params, scenario: Scenario, arm: str, target: Target, lineage: dict[str, str], trainer: Trainer
 ) -> dict[str, Any]:
     """`run_started`: what makes the file explain itself. The git revision is that of the checkout around the working directory."""
     recipe = params.arms[arm]
@@ -54,7 +51,7 @@ def started_fields(
     return {
         "config_sha256": sha256_json([recipe.model_dump(mode="json"), params.network.model_dump(mode="json"), scenario.sha256]),
         "params": recipe.model_dump(mode="json"),
-        "inputs": [{"role": role, "sha256": sha256} for role, sha256 in lineage.items()],
+        "inputs": lineage,
         "git_revision": revision,
         "git_dirty": dirty,
         "versions": packages | {"headstart": headstart.__version__, "python": python_version()},
@@ -62,23 +59,8 @@ def started_fields(
         "threads": torch.get_num_threads(),
         "worlds": recipe.ppo.worlds,
         "agents": trainer.evaluation.num_agents,
-        "target": {"metric": "success_rate", "value": target.success_rate, "sustain_evals": target.consecutive},
+        "target": target.model_dump(mode="json"),
         "guardrails": to_jsonable_python([asdict(rule) for rule in rules]),
-    }
-
-
-def phase_fields(event: PhaseBegan, arm: Arm, start: KeptState, reference: Mapping[str, float]) -> dict[str, Any]:
-    """`phase_started`; `start` is the state with which the phase begins."""
-    phase = event.phase
-    return {
-        "env_steps": event.env_steps,
-        "phase": phase.name,
-        "phase_index": event.index,
-        "phase_kind": phase.kind,
-        "cycle": arm.cycles[event.index],
-        "planned": {"epochs": phase.epochs, "env_steps": phase.env_steps},
-        "rollback_target": {"checkpoint_id": start.id, "state_sha256": start.sha256},
-        "baselines": dict(reference),
     }
 
 
@@ -183,18 +165,6 @@ def conflict_rates(played: Played, world: World) -> dict[str, float]:
     """Conflicts of the played episodes of the town and their intensity, each per 1,000 env steps."""
     counted = dict(zip(world.names.stats, played.stats.sum(axis=(0, 1)).tolist(), strict=True))
     return _conflict_rates(counted, world.num_envs * world.horizon)
-
-
-def checkpoint_fields(checkpoint_id: str, state_sha256: str, files: Sequence[Path], run_dir: Path) -> dict[str, Any]:
-    """`checkpoint`: the files of a whole state, or of the policy at the end."""
-    return {
-        "checkpoint_id": checkpoint_id,
-        "state_sha256": state_sha256,
-        "files": [
-            {"name": path.relative_to(run_dir).as_posix(), "sha256": sha256_file(path), "bytes": path.stat().st_size}
-            for path in sorted(files)
-        ],
-    }
 
 
 def reading_fields(reading: Reading) -> dict[str, Any]:

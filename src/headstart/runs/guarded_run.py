@@ -10,35 +10,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from headstart.compare.arm_runs import CurvePoint, Score
 from headstart.config.scenario import Scenario, Target
 from headstart.core.errors import InputError, IntegrityError
-from headstart.guard.control import (
-    OF_PHASE,
-    Action,
-    Control,
-    checkpointed,
-    completed,
-    first_shown,
-    judge,
-    phase_began,
-    phase_outcome,
-    rolled_back,
-)
+from headstart.guard import control
+from headstart.guard.control import Action, Control
 from headstart.guard.guardrails import Reading, kpi
 from headstart.learn.anneal import Cloned, Evaluated, PhaseBegan, PhaseEnded, Trainer, Updated, run
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
-from headstart.runs.arm_telemetry import (
-    checkpoint_fields,
-    conflict_rates,
-    evaluation_fields,
-    phase_fields,
-    reading_fields,
-    update_fields,
-)
+from headstart.runs.arm_telemetry import conflict_rates, evaluation_fields, reading_fields, update_fields
 from headstart.runs.clone_telemetry import epoch_fields
-from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state, state_path
+from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state
 from headstart.runs.worlds import score_of
 from headstart.telemetry.writer import TelemetryWriter
 
@@ -59,16 +43,6 @@ class RunSetup:
     returns: tuple[float, float] | None  # of an untrained policy and of the expert; None: only what is not finite is watched
     run_dir: Path  # where states and progress are kept
     report: Callable[[int], None]  # env steps done
-
-
-@dataclass(frozen=True)
-class Restored:
-    """Proof of having gone back."""
-
-    to: KeptState
-    left: str  # hash of the state that was given up
-    restored: str  # hash after `to` was put back
-    skipped: tuple[dict[str, str], ...]  # checkpoints that were not whole
 
 
 @dataclass
@@ -103,7 +77,7 @@ def run_guarded(guarded: GuardedRun) -> None:
                 _end_phase(guarded, event.env_steps)
         if guarded.control.status != "running":
             return
-    guarded.control = completed(guarded.control)
+    guarded.control = control.completed(guarded.control)
 
 
 def resume(guarded: GuardedRun, progress: Progress) -> None:
@@ -123,10 +97,18 @@ def resume(guarded: GuardedRun, progress: Progress) -> None:
 
 def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
     name = f"{event.phase.name}-start-{event.env_steps}"
-    guarded.control = phase_began(guarded.control, name)
-    guarded.reference.pop(OF_PHASE, None)
-    state = _keep(guarded, name)
-    guarded.telemetry.write("phase_started", **phase_fields(event, guarded.trainer.arm, state, guarded.reference))
+    guarded.control = control.phase_began(guarded.control, name)
+    guarded.reference.pop(control.OF_PHASE, None)
+    _keep(guarded, name)
+    guarded.telemetry.write(
+        "phase_started",
+        env_steps=event.env_steps,
+        phase=event.phase.name,
+        phase_index=event.index,
+        phase_kind=event.phase.kind,
+        rollback_target=name,
+        baselines=guarded.reference,
+    )
     _commit(guarded, name)
 
 
@@ -138,7 +120,7 @@ def _updated(guarded: GuardedRun, event: Updated) -> None:
     values = {name: event.metrics.get(name) for name in WATCHED}
     if event.metrics["expert_steps"] == env_steps:
         values["entropy"] = None  # no row is the policy's own
-    guarded.reference |= first_shown(guarded.reference, values)
+    guarded.reference |= control.first_shown(guarded.reference, values)
     _check(guarded, Reading("update", event.env_steps, values))
 
 
@@ -166,7 +148,7 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
         if guarded.control.status == "running":
             name = f"at-{event.env_steps}"
             _keep(guarded, name)
-            guarded.control = checkpointed(guarded.control, name)
+            guarded.control = control.checkpointed(guarded.control, name)
             _commit(guarded, name)
     guarded.clock = time.monotonic()
 
@@ -190,7 +172,7 @@ def _end_phase(guarded: GuardedRun, env_steps: int) -> None:
     guarded.telemetry.write(
         "phase_ended",
         env_steps=env_steps,
-        outcome=phase_outcome(guarded.control),
+        outcome=control.phase_outcome(guarded.control),
         env_steps_used=env_steps - guarded.trainer.at.phase_from,
         open_guardrails=guarded.control.open,
     )
@@ -206,71 +188,66 @@ def _check(guarded: GuardedRun, reading: Reading) -> None:
         reading = Reading(reading.kind, reading.env_steps, {"nonfinite": reading.values.get("nonfinite")})
     reading = guarded.hook(reading)
     guarded.telemetry.write("reading", **reading_fields(reading))
-    guarded.control, decision = judge(guarded.control, trainer.at, trainer.arm, reading, guarded.reference)
+    guarded.control, decision = control.judge(guarded.control, trainer.at, trainer.arm, reading, guarded.reference)
     for finding in decision.findings:
         guarded.telemetry.write("guardrail", **finding.model_dump())
     if decision.action == "continue":
         return
-    back = go_back(guarded, decision.targets)
+    proof = go_back(guarded, decision.targets)
     if decision.action == "rollback":
-        guarded.control = rolled_back(guarded.control, back.to.id)
+        guarded.control = control.rolled_back(guarded.control, proof["to_checkpoint_id"])
         begin_retry(trainer)
-    guarded.telemetry.write(
-        "rollback",
-        from_state_sha256=back.left,
-        to_checkpoint_id=back.to.id,
-        to_state_sha256=back.to.sha256,
-        restored_state_sha256=back.restored,
-        env_steps_discarded=trainer.at.env_steps - back.to.env_steps,
-        attempt=trainer.at.attempt,
-        next=NEXT[decision.action],
-        skipped_checkpoints=back.skipped,
-    )
+    guarded.telemetry.write("rollback", **proof, attempt=trainer.at.attempt, next=NEXT[decision.action])
     if decision.action != "rollback":
         _end_phase(guarded, reading.env_steps)
 
 
-def go_back(guarded: GuardedRun, targets: Sequence[str]) -> Restored:
-    """Restore the first target that is whole, proved by its hash; IntegrityError if none is."""
-    left, skipped = state_sha256(state_of(guarded.trainer)), []
+def go_back(guarded: GuardedRun, targets: Sequence[str]) -> dict[str, Any]:
+    """Restore the first target that is whole; returns the proof, as telemetry's `rollback` has it. IntegrityError if none is whole."""
+    trainer = guarded.trainer
+    left, skipped = state_sha256(state_of(trainer)), []
     for name in targets:
         kept = guarded.states[name]
         try:
-            restore(guarded.trainer, load_state(guarded.setup.run_dir, name))
+            restore(trainer, load_state(guarded.setup.run_dir, name))
+            if (restored := state_sha256(state_of(trainer))) != kept.sha256:
+                raise IntegrityError(f"expected hash {kept.sha256}, found {restored}")
         except (IntegrityError, InputError) as error:
             skipped.append({"id": name, "reason": str(error)})
             continue
-        restored = state_sha256(state_of(guarded.trainer))
-        if restored == kept.sha256:
-            guarded.rollbacks += 1
-            return Restored(kept, left, restored, tuple(skipped))
-        skipped.append({"id": name, "reason": f"expected hash {kept.sha256}, found {restored}"})
+        guarded.rollbacks += 1
+        return {
+            "from_state_sha256": left,
+            "to_checkpoint_id": name,
+            "to_state_sha256": kept.sha256,
+            "restored_state_sha256": restored,
+            "env_steps_discarded": trainer.at.env_steps - kept.env_steps,
+            "skipped_checkpoints": skipped,
+        }
     raise IntegrityError(f"no checkpoint can be gone back to: {skipped}")
 
 
 # --- states -----------------------------------------------------------------------------------------------------------
 
 
-def _keep(guarded: GuardedRun, name: str) -> KeptState:
+def _keep(guarded: GuardedRun, name: str) -> None:
     """Put the whole state on disk, so that the run can come back to it."""
-    run_dir, state = guarded.setup.run_dir, state_of(guarded.trainer)
-    save_state(run_dir, name, state)
+    state = state_of(guarded.trainer)
+    save_state(guarded.setup.run_dir, name, state)
     kept = KeptState(id=name, sha256=state_sha256(state), env_steps=guarded.trainer.at.env_steps)
     guarded.states[name] = kept
-    guarded.telemetry.write("checkpoint", **checkpoint_fields(name, kept.sha256, [state_path(run_dir, name)], run_dir))
-    return kept
+    guarded.telemetry.write("checkpoint", checkpoint_id=name, state_sha256=kept.sha256)
 
 
 def _commit(guarded: GuardedRun, latest: str) -> None:
     """From here a run that is killed goes on; states that nothing can return to are forgotten."""
-    control = guarded.control
-    wanted = {latest, *control.safe, *control.candidates, control.phase_start}
+    wanted = {latest, *guarded.control.safe, *guarded.control.candidates, guarded.control.phase_start}
     guarded.states = {name: state for name, state in guarded.states.items() if name in wanted}
     progress = Progress(
         latest=latest,
         states=tuple(guarded.states.values()),
         curve=tuple(guarded.curve),
-        control=control,
+        control=guarded.control,
         reference=guarded.reference,
         telemetry_seq=guarded.telemetry.seq,
         rollbacks=guarded.rollbacks,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self, get_args
 
 from pydantic import Field, JsonValue, StringConstraints, TypeAdapter, model_validator
 
-from headstart.core.record import Arm, Count, Name, Record, RelativePath, RunId, Sha256, Share, UtcTime
+from headstart.core.record import Arm, Count, Name, Record, RunId, Sha256, Share, UtcTime
 
 MEASURED = "measured"
 Measured = Annotated[float | None, MEASURED]
@@ -55,28 +55,13 @@ class Line(Envelope):
         return self
 
 
-class NamedHash(Record):
-    """An input by its role."""
-
-    role: str
-    sha256: Sha256
-
-
-class TargetLine(Record):
-    """The target that steps are counted to."""
-
-    metric: str
-    value: float
-    sustain_evals: Count
-
-
 class RunStarted(Line):
     """The first record: it makes the file explain itself."""
 
     kind: Literal["run_started"] = "run_started"
     config_sha256: Sha256
     params: dict[str, JsonValue]  # the arm
-    inputs: tuple[NamedHash, ...]
+    inputs: dict[str, Sha256]  # by role: what the run starts from
     git_revision: str | None = None  # of the project's checkout; null outside of a git repository, as is the next
     git_dirty: bool | None = None  # whether tracked files differ from that revision
     versions: dict[str, str]  # by package
@@ -84,33 +69,17 @@ class RunStarted(Line):
     threads: Count
     worlds: Count
     agents: Count
-    target: TargetLine
+    target: dict[str, JsonValue]  # that `steps_to_target` of `run_ended` counts to
     guardrails: tuple[dict[str, JsonValue], ...]
-
-
-class Planned(Record):
-    """The length of a phase, in epochs or env steps."""
-
-    epochs: Count | None = None
-    env_steps: Count | None = None
-
-
-class RollbackTarget(Record):
-    """The checkpoint that a phase falls back to."""
-
-    checkpoint_id: str
-    state_sha256: Sha256
 
 
 class PhaseStarted(Line):
     """A phase begins; names the state that it falls back to before anything changes."""
 
     kind: Literal["phase_started"] = "phase_started"
-    phase_index: Count
+    phase_index: Count  # among the phases of `run_started`
     phase_kind: Literal["bc", "ppo", "critic"]
-    cycle: Count
-    planned: Planned
-    rollback_target: RollbackTarget
+    rollback_target: Name  # a checkpoint
     baselines: dict[str, float | None]  # what guardrails compare with, by metric
 
 
@@ -293,21 +262,12 @@ class RollbackLine(Line):
     skipped_checkpoints: tuple[SkippedCheckpoint, ...]
 
 
-class CheckpointFile(Record):
-    """One file of a checkpoint, by its name below the run directory."""
-
-    name: RelativePath
-    sha256: Sha256
-    bytes: Count
-
-
 class CheckpointLine(Line):
     """A state that can be returned to, or the policy with which the run ended."""
 
     kind: Literal["checkpoint"] = "checkpoint"
     checkpoint_id: Name
-    state_sha256: Sha256
-    files: tuple[CheckpointFile, ...]
+    state_sha256: Sha256  # of the policy: of its weights
 
 
 class PhaseEnded(Line):

@@ -41,7 +41,6 @@ class Segment(Record):
     name: RelativePath
     sha256: Sha256
     records: Count
-    bytes: Count
 
 
 class SegmentIndex(Record):
@@ -72,7 +71,8 @@ class TelemetryWriter:
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
         self._max_records, self._max_bytes = max_records, max_bytes
-        self._seq, self._env_steps, self._ended = 0, 0, False
+        self.seq = 0  # number of the last record
+        self._env_steps, self._ended = 0, False
         self._phase: str | None = None
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
@@ -97,11 +97,6 @@ class TelemetryWriter:
             finally:
                 self._close()
 
-    @property
-    def seq(self) -> int:
-        """Number of the last record."""
-        return self._seq
-
     def write(self, kind: str, **fields: Any) -> None:
         """Append one record of a kind.
 
@@ -118,7 +113,7 @@ class TelemetryWriter:
             raise InputError(f"telemetry record {kind!r}: {taken} are the writer's own, not to be given")
         line = self._line(kind, fields)
         self._append(kind, canonical_json(line.model_dump(mode="json")) + b"\n")
-        self._seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
+        self.seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
         self._phase = None if kind == "phase_ended" else line.phase
 
     def flush(self) -> None:
@@ -129,12 +124,12 @@ class TelemetryWriter:
     def _line(self, kind: str, fields: dict[str, Any]) -> Line:
         clock = {name: fields.pop(name, None) for name in _WALL}
         if kind == "run_ended":
-            fields["records_written"] = self._seq + 1
+            fields["records_written"] = self.seq + 1
         nonfinite: list[str] = []
         given = {name: _finite(value, name, nonfinite) for name, value in fields.items()}
         place = {"phase": self._phase, "env_steps": self._env_steps}
         try:
-            own = {"seq": self._seq + 1, "nonfinite": sorted(nonfinite), "wall": self._wall(clock)}
+            own = {"seq": self.seq + 1, "nonfinite": sorted(nonfinite), "wall": self._wall(clock)}
             return KINDS[kind].model_validate(place | given | dict(self.envelope) | own)
         except ValidationError as error:
             raise InputError(f"telemetry record {kind!r}: {problems(error)}") from None
@@ -173,23 +168,23 @@ class TelemetryWriter:
         """Take up the log behind record `keep`."""
         if (self.directory / INDEX).exists():
             for segment in read_record(self.directory / INDEX, SegmentIndex).segments:
-                if self._seq + segment.records > keep:
+                if self.seq + segment.records > keep:
                     break
                 self._closed.append(segment)
-                self._seq += segment.records
+                self.seq += segment.records
             write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
         here, *later = sorted(self.directory.glob("telemetry-[0-9][0-9][0-9][0-9].ndjson"))[len(self._closed) :]
         for path in later:
             path.unlink()
-        lines = here.read_bytes().splitlines(keepends=True)[: keep - self._seq]
-        if len(lines) < keep - self._seq or not lines[-1].endswith(b"\n"):
-            raise IntegrityError(f"{here}: expected {keep} records to go on from, found {self._seq + len(lines)}")
+        lines = here.read_bytes().splitlines(keepends=True)[: keep - self.seq]
+        if len(lines) < keep - self.seq or not lines[-1].endswith(b"\n"):
+            raise IntegrityError(f"{here}: expected {keep} records to go on from, found {self.seq + len(lines)}")
         here.unlink()
         self._open_segment()
         for line in lines:
             self._file.write(line)
             self._hash.update(line)
-        self._seq, self._records, self._bytes = keep, len(lines), sum(map(len, lines))
+        self.seq, self._records, self._bytes = keep, len(lines), sum(map(len, lines))
         last = json.loads(lines[-1])
         self._env_steps, self._phase = last["env_steps"], None if last["kind"] == "phase_ended" else last["phase"]
         self._file.flush()
@@ -205,7 +200,7 @@ class TelemetryWriter:
     def _rotate(self) -> None:
         self._close()
         digest = self._hash.hexdigest()
-        self._closed.append(Segment(name=self._path.name, sha256=digest, records=self._records, bytes=self._bytes))
+        self._closed.append(Segment(name=self._path.name, sha256=digest, records=self._records))
         write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
         self._open_segment()
 
