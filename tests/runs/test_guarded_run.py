@@ -15,8 +15,8 @@ from headstart.config.scenario import Scenario, Target, load_scenario
 from headstart.config.schedule import Arm, Phase
 from headstart.core.errors import IntegrityError
 from headstart.guard.control import outcome
-from headstart.guard.recorded import recorded_run
 from headstart.guard.simulation import simulate
+from headstart.guard.traces import recorded_run
 from headstart.learn import anneal
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.demonstrations import demonstrations
@@ -343,8 +343,8 @@ ALL = {name: {"enabled": True, "hits": 2} for name in NOISY}
 
 def rehearsed(run_dir: Path, arm: Arm) -> tuple[list[dict[str, Any]], list[tuple[int, int]], Any]:
     """The findings, the rollbacks (from and to, env steps) and the end of the run's own trace in the simulator."""
-    happened = recorded_run(run_dir / "telemetry")
-    again = simulate(arm, happened.readings, DESIGN.every, happened.reference, own_reference=True)
+    readings, reference = recorded_run(run_dir / "telemetry")
+    again = simulate(arm, readings, DESIGN.every, reference, own_reference=True)
     findings = [event.finding.model_dump() for event in again.events if event.finding]
     backs = [(event.env_steps, int(event.checkpoint.split("@")[1])) for event in again.events if event.checkpoint]
     return findings, backs, again

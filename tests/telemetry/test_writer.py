@@ -165,10 +165,13 @@ def test_a_second_run_does_not_write_over_the_first(tmp_path: Path, envelope: En
 def test_segments_are_closed_with_their_hash_and_read_as_one_log(
     tmp_path: Path, require_schema: RequireSchema, write_run: WriteRun
 ) -> None:
-    write_run(tmp_path, max_records=4)
+    write_run(tmp_path, max_bytes=3_000)
 
-    assert [path.name for path in sorted(tmp_path.glob("*.ndjson"))] == [f"telemetry-{n:04d}.ndjson" for n in range(3)]
-    assert [segment["records"] for segment in json.loads((tmp_path / INDEX).read_text())["segments"]] == [4, 4]
+    paths = sorted(tmp_path.glob("*.ndjson"))
+    closed = json.loads((tmp_path / INDEX).read_text())["segments"]
+    assert [path.name for path in paths] == [f"telemetry-{n:04d}.ndjson" for n in range(len(paths))]
+    assert [segment["name"] for segment in closed] == [path.name for path in paths[:-1]]
+    assert [segment["records"] for segment in closed] == [len(path.read_text().splitlines()) for path in paths[:-1]]
     assert [record.seq for record in read_telemetry(tmp_path).records] == list(range(1, len(KINDS) + 1))
     require_schema((tmp_path / INDEX).read_bytes(), "telemetry-index/1")
 

@@ -122,8 +122,8 @@ def targets(control: Control) -> tuple[str, ...]:
 
 def phase_outcome(control: Control) -> Literal["completed", "held", "frozen", "stopped"]:
     """How the phase ended, as telemetry says it."""
-    if control.status in ("frozen", "stopped"):
-        return "frozen" if control.status == "frozen" else "stopped"
+    if control.status == "frozen" or control.status == "stopped":
+        return control.status
     return "held" if control.open else "completed"
 
 

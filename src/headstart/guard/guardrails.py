@@ -183,10 +183,14 @@ def _changed(rule: Guardrail, change: Limits) -> Guardrail | None:
     return replace(rule, **said)
 
 
+def looser(rule: Guardrail, limit: float, than: float) -> bool:
+    """Whether a limit of the guardrail lets more through than another."""
+    return limit < than if rule.direction == "below" and rule.measure == "absolute" else limit > than
+
+
 def _is_looser(rule: Guardrail, default: Guardrail) -> bool:
-    sign = -1 if rule.direction == "below" and rule.measure == "absolute" else 1  # of these, a lower limit lets more through
-    flags_later = rule.flag is not None and default.flag is not None and sign * rule.flag > sign * default.flag
-    return flags_later or sign * rule.breach > sign * default.breach or rule.hits > default.hits
+    flags_later = rule.flag is not None and default.flag is not None and looser(rule, rule.flag, default.flag)
+    return flags_later or looser(rule, rule.breach, default.breach) or rule.hits > default.hits
 
 
 def _base(rule: Guardrail, reference: Values) -> float | None:

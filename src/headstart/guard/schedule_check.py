@@ -10,7 +10,7 @@ from typing import Literal
 
 from headstart.config.schedule import Arm
 from headstart.core.errors import InputError
-from headstart.guard.guardrails import GUARDRAILS, limits, loosened
+from headstart.guard.guardrails import GUARDRAILS, limits, loosened, looser
 
 JUMP = 0.25  # of a share or weight between two phases
 EVALUATIONS = 2  # of a ppo phase: no checkpoint is safe before the second
@@ -144,7 +144,7 @@ def _guardrails(arm: Arm, known: Collection[str]) -> Iterator[Problem]:
             yield Problem("error", f"phases.{phase.name}", str(error))
             return
         for name, rule in rules.items():
-            if rule.flag is not None and _is_past(rule.flag, rule.breach, name):
+            if rule.flag is not None and looser(rule, rule.flag, rule.breach):
                 text = f"the flag {rule.flag:g} lies beyond the breach {rule.breach:g}: it can never be seen"
                 yield Problem("warn", f"phases.{phase.name}.guardrails.{name}", text)
         loose |= {name: phase.name for name in loosened(arm, phase) if name not in loose}
@@ -160,11 +160,6 @@ def _loose(arm: Arm, loose: dict[str, str]) -> Iterator[Problem]:
             yield Problem("hold", f"phases.{phase}.guardrails.{name}", text)
     if arm.accept_loosened and not loose:
         yield Problem("warn", "accept_loosened", "no guardrail is looser than the default")
-
-
-def _is_past(flag: float, breach: float, name: str) -> bool:
-    rule = GUARDRAILS[name]
-    return flag < breach if rule.direction == "below" and rule.measure == "absolute" else flag > breach
 
 
 def spans(arm: Arm) -> tuple[tuple[int, int], ...]:

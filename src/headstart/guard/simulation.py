@@ -5,40 +5,20 @@ Nothing is trained. What a rollback restores is a name here; what it costs, the 
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal
 
 from headstart.config.position import Position
 from headstart.config.schedule import Arm, Phase
 from headstart.core.errors import InputError
 from headstart.core.verdict import Outcome
-from headstart.guard.control import (
-    OF_PHASE,
-    Control,
-    Decision,
-    checkpointed,
-    completed,
-    first_shown,
-    judge,
-    outcome,
-    phase_began,
-    phase_outcome,
-    rolled_back,
-)
+from headstart.guard import control
+from headstart.guard.control import OF_PHASE, Control, Decision
 from headstart.guard.guardrails import Reading, Values
 from headstart.guard.traces import Moment, Trace
 from headstart.telemetry.kinds import Finding
 
 EventKind = Literal[
-    "phase_began",
-    "update",
-    "evaluation",
-    "finding",
-    "rollback",
-    "retry",
-    "freeze",
-    "stop",
-    "phase_ended",
-    "run_ended",
+    "phase_began", "update", "evaluation", "finding", "rollback", "retry", "freeze", "stop", "phase_ended", "run_ended"
 ]
 Source = Generator[Reading | None, Position, None]  # position → the next reading, None at the end of a phase
 
@@ -88,15 +68,9 @@ class _Run:
     at: Position = field(default_factory=Position)
     events: list[Event] = field(default_factory=list)
 
-    def tell(
-        self,
-        kind: EventKind,
-        text: str = "",
-        reading: Reading | None = None,
-        finding: Finding | None = None,
-        checkpoint: str | None = None,
-    ) -> None:
-        self.events.append(Event(kind, self.at, self.phase.name, text, reading, finding, checkpoint))
+    def tell(self, kind: EventKind, text: str = "", **more: Any) -> None:
+        """Append an event; `more`: its reading, finding or checkpoint."""
+        self.events.append(Event(kind, self.at, self.phase.name, text, **more))
 
 
 def simulate(
@@ -118,20 +92,20 @@ def simulate(
     run = _Run(arm, reference, own_reference, arm.phases[0])
     for phase in arm.phases:
         run.phase, run.at = phase, run.at.begin_phase()
-        run.control = phase_began(run.control, f"{phase.name}@{run.at.env_steps}")
+        run.control = control.phase_began(run.control, f"{phase.name}@{run.at.env_steps}")
         if own_reference:
             run.reference = {name: value for name, value in run.reference.items() if name != OF_PHASE}
         run.tell("phase_began", f"{phase.kind}, {phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}")
         if not _play(run, source):
             break
-        run.tell("phase_ended", phase_outcome(run.control))
+        run.tell("phase_ended", control.phase_outcome(run.control))
         if run.control.status != "running":
             break
         run.at = run.at.end_phase()
     else:
         next(source, None)  # a recorded trace says whether something is left of it
-        run.control = completed(run.control)
-    found, reasons = outcome(run.control)
+        run.control = control.completed(run.control)
+    found, reasons = control.outcome(run.control)
     run.tell("run_ended", found)
     return Simulation(tuple(run.events), run.control, run.at, found, reasons)
 
@@ -147,31 +121,30 @@ def _play(run: _Run, source: Source) -> bool:
             return True
         run.at = replace(run.at, env_steps=max(run.at.env_steps, reading.env_steps))
         if run.own_reference and reading.kind == "update":
-            run.reference = {**run.reference, **first_shown(run.reference, reading.values)}
-        run.control, decision = judge(run.control, run.at, run.arm, reading, run.reference)
+            run.reference = {**run.reference, **control.first_shown(run.reference, reading.values)}
+        run.control, decision = control.judge(run.control, run.at, run.arm, reading, run.reference)
         run.tell(reading.kind, reading=reading)
         for finding in decision.findings:
             run.tell("finding", f"{finding.guardrail}: {finding.reason}", finding=finding)
         _act(run, decision)
         if reading.kind == "evaluation" and decision.action == "continue":
-            run.control = checkpointed(run.control, f"{run.phase.name}@{reading.env_steps}")
+            run.control = control.checkpointed(run.control, f"{run.phase.name}@{reading.env_steps}")
     return True
 
 
 def _act(run: _Run, decision: Decision) -> None:
     """What a trainer does about a decision."""
-    target = next(iter(decision.targets), None)
     match decision.action:
         case "rollback":
-            assert target is not None
+            target = decision.targets[0]
             run.tell("rollback", f"to {target}", checkpoint=target)
-            run.control, run.at = rolled_back(run.control, target), run.at.begin_retry()
+            run.control, run.at = control.rolled_back(run.control, target), run.at.begin_retry()
             factors = f"learning rate × {run.at.learning_rate_factor(run.phase):g}, KL × {run.at.kl_factor(run.phase):g}"
             run.tell("retry", f"attempt {run.at.attempt}, {factors}")
         case "freeze":
             run.tell("freeze", "learning stops, a person looks")
         case "stop":
-            run.tell("stop", f"with the weights of {target}", checkpoint=target)
+            run.tell("stop", f"with the weights of {decision.targets[0]}", checkpoint=decision.targets[0])
 
 
 def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_steps: int) -> Source:
@@ -207,7 +180,7 @@ def _recorded(arm: Arm, rows: Sequence[Reading]) -> Source:
 
     A phase goes on until its env steps are used, and takes the evaluation that follows its last update, but for one that names bc_accuracy where
     a bc phase is next. A bc phase uses no env steps, and takes rows up to the one that names bc_accuracy, or none
-    where actions are reals, since updates follow at once.
+    where actions are continuous, since updates follow at once.
     """
     at = yield None
     taken = 0

@@ -49,7 +49,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             resume(guarded, progress)
             report(trainer.at.env_steps)
         else:
-            telemetry.write("run_started", **started_fields(job.params, job.scenario, job.arm, target, lineage, trainer))
+            telemetry.write("run_started", **started_fields(job, lineage, trainer))
         run_guarded(guarded)
         card = save_policy(
             job.run_dir / POLICY,

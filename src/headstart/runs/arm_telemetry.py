@@ -13,7 +13,6 @@ from pydantic_core import to_jsonable_python
 import headstart
 from headstart.compare.arm_runs import CurvePoint
 from headstart.compare.target import meets
-from headstart.config.params import Params
 from headstart.config.scenario import Scenario, Target
 from headstart.core.arrays import Array
 from headstart.core.provenance import git_state, package_version
@@ -23,6 +22,7 @@ from headstart.guard.guardrails import Reading, limits
 from headstart.learn.anneal import Evaluated, Trainer, Updated
 from headstart.learn.networks import ActorCritic, tensors
 from headstart.runs.checkpoint import weights_sha256
+from headstart.runs.seed_job import SeedJob
 from headstart.worlds.api import Played, World
 
 RETURNS = {"total_reward": 1e-4, "return": 1.0}  # the counter of an episode's reward, and its unit
@@ -40,16 +40,15 @@ def hardest_target(scenario: Scenario) -> Target:
     return list(scenario.targets.values())[-1]
 
 
-def started_fields(
-    params: Params, scenario: Scenario, arm: str, target: Target, lineage: dict[str, str], trainer: Trainer
-) -> dict[str, Any]:
+def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> dict[str, Any]:
     """`run_started`: what makes the file explain itself. The git revision is that of the checkout around the working directory."""
-    recipe = params.arms[arm]
+    recipe = job.params.arms[job.arm]
+    settings = [recipe.model_dump(mode="json"), job.params.network.model_dump(mode="json"), job.scenario.sha256]
     revision, dirty = git_state(Path())
     packages = {name: package_version(name) or "unknown" for name in ("numpy", "torch")}
     rules = limits(recipe, recipe.phases[0]).values() if recipe.start == "bc" else ()
     return {
-        "config_sha256": sha256_json([recipe.model_dump(mode="json"), params.network.model_dump(mode="json"), scenario.sha256]),
+        "config_sha256": sha256_json(settings),
         "params": recipe.model_dump(mode="json"),
         "inputs": lineage,
         "git_revision": revision,
@@ -59,7 +58,7 @@ def started_fields(
         "threads": torch.get_num_threads(),
         "worlds": recipe.ppo.worlds,
         "agents": trainer.evaluation.num_agents,
-        "target": target.model_dump(mode="json"),
+        "target": hardest_target(job.scenario).model_dump(mode="json"),
         "guardrails": to_jsonable_python([asdict(rule) for rule in rules]),
     }
 

@@ -49,14 +49,8 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        return (
-            self.decided == self.expected
-            and self.checks is not None
-            and self.exact
-            and self.goes_on
-            and self.fails_without
-            and self.right
-        )
+        proved = self.exact and self.goes_on and self.fails_without and self.right
+        return proved and self.decided == self.expected and self.checks is not None
 
 
 def rollback_drill(

@@ -58,10 +58,8 @@ class TelemetryWriter:
     says so.
     """
 
-    def __init__(
-        self, directory: Path, envelope: Envelope, max_records: int = 50_000, max_bytes: int = 16 << 20, keep: int = 0
-    ) -> None:
-        """Raises InputError if the directory holds telemetry of another run.
+    def __init__(self, directory: Path, envelope: Envelope, max_bytes: int = 16 << 20, keep: int = 0) -> None:
+        """A segment has at most `max_bytes`. Raises InputError if the directory holds telemetry of another run.
 
         With `keep`, a run that was interrupted goes on: records beyond that number, and what was torn off, are cut away, because the run
         will write them again. Raises IntegrityError if fewer are there.
@@ -70,7 +68,7 @@ class TelemetryWriter:
         if not keep and any(directory.glob("telemetry-*")):
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
-        self._max_records, self._max_bytes = max_records, max_bytes
+        self._max_bytes = max_bytes
         self.seq = 0  # number of the last record
         self._env_steps, self._ended = 0, False
         self._phase: str | None = None
@@ -144,12 +142,9 @@ class TelemetryWriter:
 
     def _append(self, kind: str, data: bytes) -> None:
         try:
-            full = self._records >= self._max_records or self._bytes + len(data) > self._max_bytes
-            if full and self._records > 0:
+            if self._records > 0 and self._bytes + len(data) > self._max_bytes:
                 self._rotate()
-            self._file.write(data)
-            self._hash.update(data)
-            self._records, self._bytes = self._records + 1, self._bytes + len(data)
+            self._put(data)
             if kind not in _BUFFERED or time.monotonic() - self._flushed > FLUSH_S:
                 self._file.flush()
                 self._flushed = time.monotonic()
@@ -157,6 +152,11 @@ class TelemetryWriter:
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise IntegrityError(f"{self._path}: the log cannot be written: {error.strerror}") from None
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self._records, self._bytes = self._records + 1, self._bytes + len(data)
 
     def _open_segment(self) -> None:
         self._path = self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
@@ -182,18 +182,15 @@ class TelemetryWriter:
         here.unlink()
         self._open_segment()
         for line in lines:
-            self._file.write(line)
-            self._hash.update(line)
-        self.seq, self._records, self._bytes = keep, len(lines), sum(map(len, lines))
-        last = json.loads(lines[-1])
+            self._put(line)
+        self.seq, last = keep, json.loads(lines[-1])
         self._env_steps, self._phase = last["env_steps"], None if last["kind"] == "phase_ended" else last["phase"]
         self._file.flush()
 
     def _close(self) -> None:
         try:
             with self._file:
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                self.flush()
         except OSError as error:
             raise IntegrityError(f"{self._path}: the log cannot be written: {error.strerror}") from None
 
