@@ -1,4 +1,4 @@
-"""What a drill plants: faults that break the guardrails they are meant for, and good readings that break none."""
+"""What a drill injects: faults that break the guardrails they are meant for, and good readings that break none."""
 
 import pytest
 from tests.guard.schedules import REFERENCE, arm, one_phase

@@ -1,4 +1,4 @@
-"""A run under guard: a planted fault takes it back bit for bit, a kill costs it nothing, and a checkpoint that is not whole is passed over."""
+"""A run under guard: an injected fault takes it back bit for bit, a kill costs it nothing, and a checkpoint that is not whole is passed over."""
 
 import math
 from collections.abc import Callable
@@ -39,7 +39,7 @@ UPDATES = 1 + ROLLOUTS
 ENVELOPE = Envelope(run_id="arm-nav-0", arm="pretrained", world="nav", scenario="nav_mixed", seed=0, stage="anneal")
 NETWORK = NetworkParams(hidden=(16,), normalise=True)
 DESIGN = EvaluationParams(seed=1, worlds=4, every=2 * ROLLOUT, exam_seed=2, exam_worlds=4)
-Plant = Callable[[int, Metrics], Metrics]  # number of the update → what its metrics become
+Change = Callable[[int, Metrics], Metrics]  # number of the update → what its metrics become
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def scenario() -> Scenario:
 
 
 def arm_of(**more: Any) -> Arm:
-    """A critic phase and eight updates, held to nothing but what a test plants."""
+    """A critic phase and eight updates, held to nothing but what a test injects."""
     quiet = {name: {"enabled": False} for name in NOISY}
     tune = {"name": "tune", "kind": "ppo", "env_steps": ROLLOUTS * ROLLOUT, "learning_rate": {"from": 0.003, "to": 0}}
     return Arm.model_validate(
@@ -57,7 +57,7 @@ def arm_of(**more: Any) -> Arm:
             "ppo": {"worlds": 8, "rollout_ticks": 16, "num_epochs": 2, "mini_batch_size": 64},
             "phases": [{"name": "warm", "kind": "critic", "env_steps": ROLLOUT, "learning_rate": 0.003}, tune | more],
             "guardrails": quiet,
-            "accept_loosened": "a test plants its own faults",
+            "accept_loosened": "a test injects its own faults",
         }
     )
 
@@ -71,7 +71,7 @@ def trainer(scenario: Scenario, arm: Arm) -> Trainer:
 def watched(
     run_dir: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int], None] = lambda steps: None
 ) -> tuple[GuardedRun, TelemetryWriter]:
-    """A run that has not begun, or goes on where the desk says."""
+    """A run that has not begun, or goes on from what was kept."""
     progress = load_progress(run_dir)
     telemetry = TelemetryWriter(run_dir / "telemetry", ENVELOPE, keep=progress.telemetry_seq if progress else 0)
     setup = RunSetup(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), run_dir, report)
@@ -96,18 +96,18 @@ def rollbacks(run_dir: Path) -> list[RollbackLine]:
     return [line for line in read_telemetry(run_dir / "telemetry").records if isinstance(line, RollbackLine)]
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, change: Plant) -> None:
+def inject(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
     """Change what updates report, by their number, counted over the whole run."""
     update, made = anneal.update, []
 
-    def planted(*arguments: Any) -> Metrics:
+    def changed(*arguments: Any) -> Metrics:
         made.append(None)
         return change(len(made), update(*arguments))
 
-    monkeypatch.setattr(anneal, "update", planted)
+    monkeypatch.setattr(anneal, "update", changed)
 
 
-def broken(*numbers: int) -> Plant:
+def broken(*numbers: int) -> Change:
     return lambda number, metrics: metrics | ({"nonfinite": 1.0, "loss_total": float("nan")} if number in numbers else {})
 
 
@@ -121,7 +121,7 @@ def test_a_quiet_run_completes_and_passes(tmp_path: Path, scenario: Scenario) ->
 def test_a_number_that_is_none_takes_the_run_back_exactly_and_it_goes_on_within_its_budget(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(6))
+    inject(monkeypatch, broken(6))
     guarded = finish(tmp_path, scenario)
     (line,) = rollbacks(tmp_path)
     assert line.restored_state_sha256 == line.to_state_sha256 != line.from_state_sha256
@@ -134,7 +134,7 @@ def test_a_number_that_is_none_takes_the_run_back_exactly_and_it_goes_on_within_
 def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(6))
+    inject(monkeypatch, broken(6))
     guarded, telemetry = watched(tmp_path, scenario)
     obs = []
     monkeypatch.setattr(
@@ -150,7 +150,7 @@ def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
 def test_after_the_last_retry_the_run_stops_with_the_weights_of_its_safe_state(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(*range(3, 99)))
+    inject(monkeypatch, broken(*range(3, 99)))
     guarded = finish(tmp_path, scenario)
     lines = rollbacks(tmp_path)
     assert [line.next for line in lines] == ["retry", "retry", "stop"]
@@ -159,7 +159,7 @@ def test_after_the_last_retry_the_run_stops_with_the_weights_of_its_safe_state(
 
 
 def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, lambda number, metrics: metrics | {"grad_norm": 9.0 if number > 4 else 0.1})
+    inject(monkeypatch, lambda number, metrics: metrics | {"grad_norm": 9.0 if number > 4 else 0.1})
     arm = arm_of(guardrails={"grad_norm": {"enabled": True}})
     guarded = finish(tmp_path, scenario, arm)
     assert guarded.control.status == "frozen" and outcome(guarded.control)[0] == "HOLD"
@@ -167,7 +167,7 @@ def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario
     assert [line.next for line in rollbacks(tmp_path)] == ["hold"]
 
 
-def test_rollouts_of_the_teacher_alone_say_nothing_of_the_policys_entropy(tmp_path: Path, scenario: Scenario) -> None:
+def test_rollouts_of_the_expert_alone_say_nothing_of_the_policys_entropy(tmp_path: Path, scenario: Scenario) -> None:
     first = {"expert_share": {"from": 1.0, "to": 0.0, "shape": "step", "over": 0.5}, "blend": "step"}
     guarded, telemetry = watched(tmp_path, scenario, arm_of(guardrails={"entropy": {"enabled": True}}, **first))
     player = guarded.trainer.player
@@ -185,8 +185,8 @@ def test_demonstrations_that_are_not_finite_stop_the_run(tmp_path: Path, scenari
     clone = Phase.model_validate({"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.01})
     guarded, telemetry = watched(tmp_path, scenario, arm_of().model_copy(update={"phases": (clone, *arm_of().phases)}))
     obs = {"features": np.zeros((64, len(guarded.trainer.player.world.names.features)), np.float32)}
-    spoilt = demonstrations(obs, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
-    guarded.trainer.demonstrations = spoilt, spoilt
+    broken_data = demonstrations(obs, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
+    guarded.trainer.demonstrations = broken_data, broken_data
     with telemetry:
         run_guarded(guarded)
     assert (guarded.control.status, outcome(guarded.control)[0]) == ("stopped", "FAIL")
@@ -220,31 +220,31 @@ def test_a_measure_that_halves_is_a_kpi_lost_and_freezes(
 def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(9))
+    inject(monkeypatch, broken(9))
     guarded, telemetry = watched(tmp_path, scenario)
-    spoiled = []
+    damaged = []
 
-    def spoil(steps: int) -> None:
+    def damage(steps: int) -> None:
         """When the fault is about to be seen, the newest safe state has lost a byte."""
-        if guarded.trainer.at.updates == 9 and not spoiled:
-            spoiled.append(guarded.control.safe[-1])
-            path = state_path(tmp_path, spoiled[0])
+        if guarded.trainer.at.updates == 9 and not damaged:
+            damaged.append(guarded.control.safe[-1])
+            path = state_path(tmp_path, damaged[0])
             data = bytearray(path.read_bytes())
             data[-1] ^= 1
             path.write_bytes(data)
 
-    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, spoil)
+    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, damage)
     with telemetry:
         run_guarded(guarded)
     (line,) = rollbacks(tmp_path)
-    assert [skipped.id for skipped in line.skipped_checkpoints] == spoiled
-    assert line.to_checkpoint_id not in spoiled and line.restored_state_sha256 == line.to_state_sha256
+    assert [skipped.id for skipped in line.skipped_checkpoints] == damaged
+    assert line.to_checkpoint_id not in damaged and line.restored_state_sha256 == line.to_state_sha256
 
 
 def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(4))
+    inject(monkeypatch, broken(4))
     guarded, telemetry = watched(tmp_path, scenario)
 
     def remove(steps: int) -> None:
@@ -298,7 +298,7 @@ def test_a_run_that_is_killed_after_a_rollback_ends_with_the_same_bytes(
 ) -> None:
     update = anneal.update
 
-    def planted(network: Any, optimizer: Any, rollout: Any, *rest: Any) -> Metrics:
+    def changed(network: Any, optimizer: Any, rollout: Any, *rest: Any) -> Metrics:
         """The fault lies in the data: it is there again when the same steps are."""
         metrics = update(network, optimizer, rollout, *rest)
         return metrics | ({"nonfinite": 1.0} if float(rollout.log_prob.sum()) in faulty else {})
@@ -307,7 +307,7 @@ def test_a_run_that_is_killed_after_a_rollback_ends_with_the_same_bytes(
     monkeypatch.setattr(anneal, "update", lambda *a: (sums.append(float(a[2].log_prob.sum())), update(*a))[1])
     finish(tmp_path / "before", scenario)
     faulty = {sums[4]}
-    monkeypatch.setattr(anneal, "update", planted)
+    monkeypatch.setattr(anneal, "update", changed)
     whole = finish(tmp_path / "whole", scenario)
     kill(tmp_path / "killed", scenario, after=8)
     again = finish(tmp_path / "killed", scenario)
@@ -315,7 +315,7 @@ def test_a_run_that_is_killed_after_a_rollback_ends_with_the_same_bytes(
     assert state_sha256(state_of(again.trainer)) == state_sha256(state_of(whole.trainer))
 
 
-def test_a_state_that_was_tampered_with_is_not_gone_on_from(tmp_path: Path, scenario: Scenario) -> None:
+def test_a_state_that_was_changed_is_not_gone_on_from(tmp_path: Path, scenario: Scenario) -> None:
     kill(tmp_path, scenario, after=6)
     progress = load_progress(tmp_path)
     assert progress is not None
@@ -351,11 +351,11 @@ def rehearsed(run_dir: Path, arm: Arm) -> tuple[list[dict[str, Any]], list[tuple
 
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize("watching", [SOME, ALL], ids=["for what is planted", "everything"])
+@pytest.mark.parametrize("watching", [SOME, ALL], ids=["for what is injected", "everything"])
 def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch, faults: dict[int, Metrics], watching: dict[str, Any]
 ) -> None:
-    plant(monkeypatch, lambda number, metrics: metrics | faults.get(number, {}))
+    inject(monkeypatch, lambda number, metrics: metrics | faults.get(number, {}))
     arm = arm_of(guardrails=watching)
     run = finish(tmp_path, scenario, arm)
 
@@ -377,6 +377,6 @@ def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
 def test_a_first_update_that_is_not_finite_is_nothing_to_compare_with(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(2))  # the first of its phase
+    inject(monkeypatch, broken(2))  # the first of its phase
     run = finish(tmp_path, scenario)
     assert run.rollbacks == 1 and math.isfinite(run.reference["loss_total"])

@@ -63,7 +63,7 @@ def simulate(
     record: Annotated[Path | None, typer.Option(help="Write what was read to this .tsv, a trace to rehearse with again.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Rehearse a schedule on a trace of metrics with the code that governs real runs; exits with PASS 0, HOLD 5, FAIL 6."""
+    """Rehearse a schedule on a trace of metrics with the code that decides in real runs; exits with PASS 0, HOLD 5, FAIL 6."""
     from headstart.guard.simulation import simulate as rehearse
     from headstart.guard.traces import REFERENCE, from_tsv, recorded_run, to_tsv, trace_named
     from headstart.view.schedule import timeline

@@ -87,8 +87,8 @@ def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference:
     findings: list[Finding] = []
     for rule in rules.values():
         if rule.on == reading.kind:
-            seen = measure(rule, values, reference)
-            control, finding = _checked(control, rule, seen, phase, at.attempt)
+            measured = measure(rule, values, reference)
+            control, finding = _checked(control, rule, measured, phase, at.attempt)
             findings += [] if finding is None else [finding]
     if reading.kind == "evaluation":
         control = _counted(control)
@@ -155,31 +155,31 @@ def _with_means(control: Control, rules: Mapping[str, Guardrail], reading: Readi
     return reading.values, replace(control, sums=sums)
 
 
-def _checked(control: Control, rule: Guardrail, seen: Measured, phase: Phase, attempt: int) -> tuple[Control, Finding | None]:
+def _checked(control: Control, rule: Guardrail, measured: Measured, phase: Phase, attempt: int) -> tuple[Control, Finding | None]:
     """One guardrail's state after a check, and a finding where it changed."""
     name = rule.name
-    if seen.level == "not applicable":
+    if measured.level == "not applicable":
         if phase.kind == "bc" or name in control.applied + control.not_applicable:
             return control, None
         control = replace(control, not_applicable=_with(control.not_applicable, name))
-        return control, finding_of(rule, seen, 0, "continue", f"not applicable: {seen.text}")
+        return control, finding_of(rule, measured, 0, "continue", f"not applicable: {measured.text}")
     was_open, before = name in control.open, control.hits.get(name, 0)
-    hits = before + 1 if seen.level == "breach" else 0
+    hits = before + 1 if measured.level == "breach" else 0
     others = tuple(other for other in control.open if other != name)
     control = replace(
         control,
         applied=_with(control.applied, name),
         hits={**control.hits, name: hits},
-        open=others if seen.level == "quiet" else (*others, name),
+        open=others if measured.level == "quiet" else (*others, name),
     )
-    if seen.level == "quiet":
-        return control, finding_of(rule, seen, 0, "continue", f"quiet again: {seen.text}") if was_open else None
-    if seen.level == "flag":
-        return control, None if was_open and not before else finding_of(rule, seen, 0, "hold", seen.text)
-    if hits < rule.hits and seen.is_finite:
-        return control, finding_of(rule, seen, hits, "hold", f"{seen.text}, {hits} of {rule.hits} in a row")
+    if measured.level == "quiet":
+        return control, finding_of(rule, measured, 0, "continue", f"quiet again: {measured.text}") if was_open else None
+    if measured.level == "flag":
+        return control, None if was_open and not before else finding_of(rule, measured, 0, "hold", measured.text)
+    if hits < rule.hits and measured.is_finite:
+        return control, finding_of(rule, measured, hits, "hold", f"{measured.text}, {hits} of {rule.hits} in a row")
     decision, why = _after_retries(rule, attempt, phase.on_breach)
-    return control, finding_of(rule, seen, hits, decision, f"{seen.text}{why}")
+    return control, finding_of(rule, measured, hits, decision, f"{measured.text}{why}")
 
 
 def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Literal["freeze", "rollback", "stop"], str]:

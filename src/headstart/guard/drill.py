@@ -1,4 +1,4 @@
-"""What a drill of guardrails plants, and what has to follow: good readings, one fault for each guardrail, the decision that is right.
+"""What a drill of guardrails injects, and what has to follow: good readings, one fault for each guardrail, the expected decision.
 
 A fault has a size of its own, whatever the limits are, so that a guardrail that was loosened too far misses it.
 """

@@ -49,9 +49,7 @@ class Guardrail:
     decision: Breach
     hits: int = 1  # checks in a row at breach level that decide
     inclusive: bool = False  # a breach begins at the limit, not beyond it
-    floor: float = (
-        BASE_FLOOR  # a share is never taken of less than this, so that a reference near zero does not make noise a breach
-    )
+    floor: float = BASE_FLOOR  # a share is never taken of less, so that a reference near zero makes no breach of noise
     beside: tuple[str, float] | None = None  # a breach also needs this metric of the same reading above this value
 
 
@@ -128,8 +126,8 @@ def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
     return Measured("quiet", value, base, text)
 
 
-def finding_of(rule: Guardrail, seen: Measured, hits: int, decision: Decided, reason: str) -> Finding:
-    """A finding in the words of telemetry, which knows no NaN; `hits` checks in a row were at breach level."""
+def finding_of(rule: Guardrail, measured: Measured, hits: int, decision: Decided, reason: str) -> Finding:
+    """The finding that telemetry writes, which has no NaN; `hits` checks in a row were at breach level."""
     breach = decision in ("freeze", "rollback", "stop")
     threshold = rule.breach if breach or hits or rule.flag is None else rule.flag
     limit = "" if decision == "continue" else f" (limit {limit_text(rule, threshold)})"
@@ -137,8 +135,8 @@ def finding_of(rule: Guardrail, seen: Measured, hits: int, decision: Decided, re
         guardrail=rule.name,
         severity="breach" if breach else "warn",
         metric=rule.metric,
-        value=_finite(seen.value),
-        baseline=_finite(seen.baseline),
+        value=_finite(measured.value),
+        baseline=_finite(measured.baseline),
         threshold=threshold,
         direction=rule.direction,
         window=rule.hits,

@@ -1,4 +1,4 @@
-"""A rehearsal: a schedule meets a trace of metrics, and the code that governs real runs decides what happens.
+"""A rehearsal: a schedule is run on a trace of metrics, and the code that decides in real runs decides what happens.
 
 Nothing is trained. What a rollback restores is a name here; what it costs, the env steps already spent, is the same.
 """

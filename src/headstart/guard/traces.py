@@ -77,7 +77,7 @@ def slow_drift(moment: Moment, reference: Values) -> Values:
 
 
 def cliff(moment: Moment, reference: Values) -> Values:
-    """Half-way the policy forgets what it was taught."""
+    """Half-way the policy forgets what it learned."""
     factors = {"return_normalised": 0.4, "success_rate": 0.4, "kpi": 0.5}
     return _scaled(steady(moment, reference), factors if moment.share >= 0.5 else {})
 
@@ -103,7 +103,7 @@ def nan_at(update: int, moment: Moment, reference: Values) -> Values:
 
 
 def noisy(seed: int, moment: Moment, reference: Values) -> Values:
-    """Everything wobbles, some updates are far too large, and one in two hundred is NaN."""
+    """Every value is noisy, some updates are far too large, and one in two hundred is NaN."""
     chance = random.Random(f"{seed} {moment.kind} {moment.count}")
     found = _scaled(steady(moment, reference), {name: math.exp(chance.gauss(0, 0.08)) for name in sorted(METRICS)})
     if moment.kind == "evaluation":

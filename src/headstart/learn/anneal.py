@@ -187,7 +187,7 @@ def learn(trainer: Trainer) -> Updated:
         trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded
     )
     if trainer.reference is None and not metrics["nonfinite"]:
-        trainer.network.observe(rollout.obs)  # a clone keeps the normaliser that it was taught with
+        trainer.network.observe(rollout.obs)  # a clone keeps the normaliser that it was trained with
     trainer.at = replace(at, env_steps=at.env_steps + rollout.reward.size, updates=at.updates + 1)
     return Updated(trainer.at.updates, trainer.at.env_steps, metrics, weights, rollout)
 

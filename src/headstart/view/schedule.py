@@ -21,7 +21,7 @@ def describe(arm: Arm, known_metrics: Collection[str], problems: Sequence[Proble
 
 def phase_table(arm: Arm) -> str:
     """One line a phase, and the env steps of all."""
-    rows = [("cycle", "phase", "kind", "length", "learning rate", "entropy", "teacher", "demonstrations", "KL", "on breach")]
+    rows = [("cycle", "phase", "kind", "length", "learning rate", "entropy", "expert", "demonstrations", "KL", "on breach")]
     for cycle, phase in zip(arm.cycles, arm.phases, strict=True):
         then = phase.on_breach
         rows.append(
