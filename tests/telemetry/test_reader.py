@@ -105,7 +105,7 @@ def test_the_canonical_hash_is_the_golden_one(tmp_path: Path, write_run: WriteRu
 
     found = canonical_sha256(read_telemetry(tmp_path).records)
 
-    assert found == "ec0d5dc89abaa13a00b75041a851bb6c6c73303555a3aa6504edfe807edb9419"
+    assert found == "f04508400f02af7dc7cf68fcb00c1616d71524a00d4994030c0de3047652e4e1"
 
 
 def test_a_torn_segment_that_is_not_the_last_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:

@@ -56,7 +56,6 @@ def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> d
         "versions": packages | {"headstart": headstart.__version__, "python": python_version()},
         "device": str(next(trainer.network.parameters()).device),
         "threads": torch.get_num_threads(),
-        "worlds": recipe.ppo.worlds,
         "agents": trainer.evaluation.num_agents,
         "target": hardest_target(job.scenario).model_dump(mode="json"),
         "guardrails": to_jsonable_python([asdict(rule) for rule in rules]),

@@ -67,7 +67,6 @@ class RunStarted(Line):
     versions: dict[str, str]  # by package
     device: str
     threads: Count
-    worlds: Count
     agents: Count
     target: dict[str, JsonValue]  # that `steps_to_target` of `run_ended` counts to
     guardrails: tuple[dict[str, JsonValue], ...]
