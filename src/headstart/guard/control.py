@@ -21,7 +21,7 @@ from headstart.telemetry.kinds import Finding
 
 Action = Literal["continue", "freeze", "rollback", "stop"]
 Status = Literal["running", "frozen", "stopped", "completed"]
-SEVERITY: tuple[Action, ...] = ("continue", "freeze", "rollback", "stop")  # of several findings the last one here decides
+GRAVEST_FIRST: tuple[Action, ...] = ("stop", "rollback", "freeze")  # of several findings the first one here decides
 KEPT = 3  # safe checkpoints
 QUIET_FOR_SAFE = 2  # evaluations in a row
 OF_PHASE = "loss_total"  # every phase has losses of its own, so it begins without one in the reference
@@ -87,8 +87,7 @@ def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference:
     findings: list[Finding] = []
     for rule in rules.values():
         if rule.on == reading.kind:
-            measured = measure(rule, values, reference)
-            control, finding = _checked(control, rule, measured, phase, at.attempt)
+            control, finding = _checked(control, rule, measure(rule, values, reference), phase, at.attempt)
             findings += [] if finding is None else [finding]
     if reading.kind == "evaluation":
         control = _counted(control)
@@ -205,17 +204,12 @@ def _counted(control: Control) -> Control:
 
 def _decided(control: Control, findings: tuple[Finding, ...]) -> tuple[Control, Decision]:
     """The gravest finding decides."""
-    asked = [finding for finding in findings if finding.severity == "breach"]
-    action: Action = max((_action(finding) for finding in asked), key=SEVERITY.index, default="continue")
+    action: Action = next((one for one in GRAVEST_FIRST if any(finding.decision == one for finding in findings)), "continue")
     if action in ("freeze", "stop"):
-        why = tuple(f"{finding.guardrail}: {finding.reason}" for finding in asked if finding.decision == action)
+        why = tuple(f"{finding.guardrail}: {finding.reason}" for finding in findings if finding.decision == action)
         control = replace(control, status="frozen" if action == "freeze" else "stopped", reasons=why)
     return control, Decision(action, findings, targets(control) if action != "continue" else ())
 
 
 def _with(names: tuple[str, ...], *more: str) -> tuple[str, ...]:
     return tuple(sorted({*names, *more}))
-
-
-def _action(finding: Finding) -> Action:
-    return "continue" if finding.decision == "hold" else finding.decision

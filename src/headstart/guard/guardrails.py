@@ -110,7 +110,7 @@ def kpi(measures: Mapping[str, float], first: Mapping[str, float]) -> float | No
 
 def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
     """Where a reading stands. Not applicable: the metric is not in the reading, or what it is compared with is not in the reference."""
-    value, base = values.get(rule.metric), _base(rule, reference)
+    value, base = values.get(rule.metric), None if rule.measure == "absolute" else reference.get(rule.metric)
     if value is None:
         return Measured("not applicable", text=f"the reading has no {rule.metric}")
     if rule.measure != "absolute" and base is None:
@@ -189,10 +189,6 @@ def looser(rule: Guardrail, limit: float, than: float) -> bool:
 def _is_looser(rule: Guardrail, default: Guardrail) -> bool:
     flags_later = rule.flag is not None and default.flag is not None and looser(rule, rule.flag, default.flag)
     return flags_later or looser(rule, rule.breach, default.breach) or rule.hits > default.hits
-
-
-def _base(rule: Guardrail, reference: Values) -> float | None:
-    return None if rule.measure == "absolute" else reference.get(rule.metric)
 
 
 def _moved(rule: Guardrail, value: float, base: float | None) -> float:

@@ -100,9 +100,9 @@ def _effects(arm: Arm) -> Iterator[Problem]:
 def _jumps(arm: Arm) -> Iterator[Problem]:
     """Shares and weights between neighbours; a bc phase clones anew, so what follows it may begin anywhere."""
     for before, now in pairwise(arm.phases):
-        names = {("ppo", "ppo"): ("expert_share", "bc_weight")}.get((before.kind, now.kind), ("expert_share",))
         if "bc" in (before.kind, now.kind):
             continue
+        names = ("expert_share", "bc_weight") if before.kind == now.kind == "ppo" else ("expert_share",)
         for name in names:
             left, right = getattr(before, name).at(1.0), getattr(now, name).at(0.0)
             if abs(right - left) > JUMP:
