@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from headstart.cli import main as cli
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +144,7 @@ def test_neither_command_needs_torch_or_numba(arguments: list[str]) -> None:
 
 def test_the_telemetry_of_a_run_is_a_trace(command: Command, in_project: Path) -> None:
     envelope = Envelope(run_id="a", arm="pretrained", world="town", scenario="queue_conflict", seed=0, stage="anneal")
-    began = {"phase": "warm_up", "phase_index": 0, "phase_kind": "critic", "cycle": 0, "attempt": 0, "planned": {}}
+    began = {"phase": "warm_up", "phase_index": 0, "phase_kind": "critic", "rollback_target": "warm_up-start-0"}
     with TelemetryWriter(in_project / "seed-0", envelope) as telemetry:
         telemetry.write("phase_started", env_steps=0, **began, baselines={"success_rate": 0.9})
         telemetry.write("reading", env_steps=4096, check="update", values={"nonfinite": 0.0, "grad_norm": 0.5})

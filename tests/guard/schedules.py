@@ -3,7 +3,7 @@
 from typing import Any
 
 from headstart.config.schedule import Arm
-from headstart.guard.control import Control, begin, phase_began
+from headstart.guard.control import Control, phase_began
 from headstart.guard.guardrails import Reading
 
 REFERENCE: dict[str, float | None] = {
@@ -13,7 +13,6 @@ REFERENCE: dict[str, float | None] = {
     "kpi": 0.8,
     "queue_conflict_rate": 10.0,
     "queue_intensity_rate": 4.0,
-    "late_help_rate": 0.8,
     "entropy": 0.6,
     "loss_total": 0.4,
 }
@@ -24,8 +23,6 @@ GOOD_UPDATE = {
     "entropy": 0.6,
     "kl_to_reference": 0.1,
     "nonfinite": 0.0,
-    "reward_clipped_fraction": 0.0,
-    "telemetry_dropped": 0.0,
 }
 GOOD_EVALUATION = {
     "return_normalised": 0.9,
@@ -34,7 +31,6 @@ GOOD_EVALUATION = {
     "kpi": 0.8,
     "queue_conflict_rate": 10.0,
     "queue_intensity_rate": 4.0,
-    "late_help_rate": 0.8,
     "bc_accuracy": 0.95,
     "loss_total": 0.4,
 }
@@ -57,9 +53,9 @@ def one_phase(**changes: Any) -> Arm:
     return arm(phases=[{"name": "tune", "kind": "ppo", "env_steps": 1000, "learning_rate": 0.001} | changes])
 
 
-def inside(index: int = 0) -> Control:
+def inside() -> Control:
     """A run that has just begun a phase."""
-    return phase_began(begin(), index, "start")
+    return phase_began(Control(), "start")
 
 
 def update(env_steps: int = 10, **values: float | None) -> Reading:

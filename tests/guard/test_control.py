@@ -7,31 +7,31 @@ import pytest
 from pydantic import TypeAdapter
 from tests.guard.schedules import REFERENCE, arm, evaluation, inside, one_phase, update
 
+from headstart.config.position import Position
 from headstart.config.schedule import Arm
 from headstart.core.verdict import Outcome
 from headstart.guard.control import (
     Control,
     Decision,
-    begin,
     checkpointed,
     completed,
     judge,
     outcome,
     phase_began,
     phase_outcome,
-    progress,
     rolled_back,
-    steps_left,
 )
 from headstart.guard.guardrails import GUARDRAILS, Reading
 
+AT = Position().begin_phase()  # the beginning of the first phase
 
-def after(control: Control, own: Arm, *readings: Reading) -> tuple[Control, Decision]:
+
+def after(control: Control, own: Arm, *readings: Reading, at: Position = AT) -> tuple[Control, Decision]:
     """The state and the last decision after some readings; no decision before the last may end the run."""
     decision = Decision("continue")
     for reading in readings:
         assert decision.action == "continue"
-        control, decision = judge(control, own, reading, REFERENCE)
+        control, decision = judge(control, at, own, reading, REFERENCE)
     return control, decision
 
 
@@ -47,7 +47,6 @@ BREACHES = [  # guardrail, readings that break it, what follows
     ("grad_norm", [update(grad_norm=3.1)] * 3, "freeze"),
     ("entropy", [update(entropy=0.3)], "freeze"),
     ("entropy_floor", [update(entropy=0.01)], "rollback"),
-    ("reward_saturation", [update(reward_clipped_fraction=0.6)], "stop"),
     ("loss_drift", [evaluation(loss_total=1.5)] * 2, "rollback"),
     ("return_drop", [evaluation(return_normalised=0.5)], "freeze"),
     ("kpi_drop", [evaluation(kpi=0.5)], "freeze"),
@@ -55,7 +54,6 @@ BREACHES = [  # guardrail, readings that break it, what follows
     ("harm_rise", [evaluation(harm_rate=0.3)], "freeze"),
     ("queue_events", [evaluation(queue_conflict_rate=20.0)] * 2, "rollback"),
     ("queue_intensity", [evaluation(queue_intensity_rate=9.0)] * 2, "rollback"),
-    ("late_help", [evaluation(late_help_rate=0.0)] * 2, "rollback"),
     ("bc_accuracy", [evaluation(bc_accuracy=0.8)], "stop"),
 ]
 
@@ -70,7 +68,7 @@ def test_every_breach_leads_to_its_decision_and_not_one_check_earlier(name: str,
 
 
 def test_all_guardrails_that_can_break_are_in_the_table() -> None:
-    assert {row[0] for row in BREACHES} == {name for name, rule in GUARDRAILS.items() if rule.breach is not None}
+    assert {row[0] for row in BREACHES} == set(GUARDRAILS)
 
 
 def test_good_readings_find_nothing() -> None:
@@ -101,8 +99,8 @@ def test_a_value_that_is_not_a_number_is_not_waited_for() -> None:
 def test_a_finding_is_made_when_a_state_changes_and_not_again_while_it_lasts() -> None:
     own, control = one_phase(), inside()
     decisions = []
-    for clipped in (0.0, 0.1, 0.1, 0.0, 0.0):
-        control, decision = judge(control, own, update(reward_clipped_fraction=clipped), REFERENCE)
+    for norm in (1.0, 2.6, 2.6, 1.0, 1.0):
+        control, decision = judge(control, AT, own, update(grad_norm=norm), REFERENCE)
         decisions.append([(f.severity, f.decision) for f in decision.findings])
     assert decisions == [[], [("warn", "hold")], [], [("warn", "continue")], []]
 
@@ -128,8 +126,8 @@ def test_a_cloning_phase_is_asked_for_its_accuracy_only() -> None:
 
 
 def test_the_gravest_of_several_breaches_decides() -> None:
-    _, decision = after(inside(), one_phase(), update(entropy=0.01, reward_clipped_fraction=0.6))
-    assert set(names(decision)) == {"entropy", "entropy_floor", "reward_saturation"}
+    _, decision = after(inside(), one_phase(), evaluation(kpi=0.1, bc_accuracy=0.5))
+    assert set(names(decision)) == {"kpi_drop", "bc_accuracy"}
     assert decision.action == "stop"
 
 
@@ -146,7 +144,7 @@ def test_an_evaluation_is_held_to_the_mean_loss_of_the_updates_before_it() -> No
 def test_the_loss_of_abandoned_updates_or_of_the_last_phase_does_not_count(anew: str) -> None:
     own = arm()
     control, _ = after(inside(), own, update(loss_total=9.0, nonfinite=1))
-    control = rolled_back(control, own, "start") if anew == "rollback" else phase_began(control, 1, "next")
+    control = rolled_back(control, "start") if anew == "rollback" else phase_began(control, "next")
     _, decision = after(control, own, update(loss_total=0.4), evaluation(loss_total=None))
     assert decision.findings == ()
 
@@ -155,7 +153,7 @@ def test_the_loss_of_abandoned_updates_or_of_the_last_phase_does_not_count(anew:
 
 
 def evaluated(control: Control, own: Arm, checkpoint: str, **values: float) -> Control:
-    control, _ = judge(control, own, evaluation(**values), REFERENCE)
+    control, _ = judge(control, AT, own, evaluation(**values), REFERENCE)
     return checkpointed(control, checkpoint)
 
 
@@ -187,7 +185,7 @@ def test_the_last_three_safe_checkpoints_are_kept_and_tried_from_the_newest() ->
     own, control = one_phase(), inside()
     for name in ("one", "two", "three", "four", "five"):
         control = evaluated(control, own, name)
-    _, decision = judge(control, own, update(nonfinite=1), REFERENCE)
+    _, decision = judge(control, AT, own, update(nonfinite=1), REFERENCE)
     assert decision.targets == ("four", "three", "two", "start")
 
 
@@ -199,22 +197,12 @@ def test_without_a_safe_checkpoint_the_start_of_the_phase_is_the_target() -> Non
 def test_a_new_phase_falls_back_to_its_own_start() -> None:
     own = arm()
     control = evaluated(evaluated(inside(), own, "one"), own, "two")
-    control = phase_began(control, 1, "tune-start")
-    _, decision = judge(control, own, update(nonfinite=1), REFERENCE)
+    control = phase_began(control, "tune-start")
+    _, decision = judge(control, AT, own, update(nonfinite=1), REFERENCE)
     assert decision.targets == ("tune-start",)
 
 
 # --- rollback -----------------------------------------------------------------------------------------------------------
-
-
-def test_a_rollback_counts_an_attempt_and_makes_the_retry_gentler() -> None:
-    own = one_phase(on_breach={"lr_factor": 0.4, "kl_factor": 3.0})
-    control, _ = after(inside(), own, update(nonfinite=1))
-    control = rolled_back(control, own, "start")
-    assert (control.attempt, control.learning_rate_factor, control.kl_factor) == (1, 0.4, 3.0)
-    control, _ = after(control, own, update(), update(nonfinite=1))
-    control = rolled_back(control, own, "start")
-    assert (control.attempt, control.learning_rate_factor, control.kl_factor) == (2, pytest.approx(0.16), 9.0)
 
 
 def test_a_rollback_past_a_spoilt_checkpoint_forgets_it() -> None:
@@ -222,56 +210,31 @@ def test_a_rollback_past_a_spoilt_checkpoint_forgets_it() -> None:
     for name in ("one", "two", "three"):
         control = evaluated(control, own, name)
     assert control.safe == ("one", "two")
-    control, _ = judge(control, own, update(nonfinite=1), REFERENCE)
-    assert rolled_back(control, own, "one").safe == ("one",)
-    assert rolled_back(control, own, "start").safe == ()
+    control, _ = judge(control, AT, own, update(nonfinite=1), REFERENCE)
+    assert rolled_back(control, "one").safe == ("one",)
+    assert rolled_back(control, "start").safe == ()
 
 
 def test_a_rollback_to_somewhere_else_is_our_bug() -> None:
     with pytest.raises(ValueError, match="expected one of start, got 'elsewhere'"):
-        rolled_back(inside(), one_phase(), "elsewhere")
+        rolled_back(inside(), "elsewhere")
 
 
 @pytest.mark.parametrize(
     ("on_breach", "retries"), [({}, 2), ({"max_retries": 0}, 0), ({"max_retries": 5}, 5), ({"next": "stop"}, 0)]
 )
 def test_after_the_last_retry_the_run_stops_with_the_safe_weights(on_breach: dict[str, Any], retries: int) -> None:
-    own, control = one_phase(on_breach=on_breach), inside()
-    for attempt in range(retries):
-        control, decision = after(control, own, update(), update(nonfinite=1))
-        assert (decision.action, control.attempt) == ("rollback", attempt)
-        control = rolled_back(control, own, "start")
-    control, decision = after(control, own, update(), update(nonfinite=1))
+    own, control, at = one_phase(on_breach=on_breach), inside(), AT
+    for _ in range(retries):
+        control, decision = after(control, own, update(), update(nonfinite=1), at=at)
+        assert decision.action == "rollback"
+        control, at = rolled_back(control, "start"), at.begin_retry()
+    control, decision = after(control, own, update(), update(nonfinite=1), at=at)
 
     assert (decision.action, decision.targets) == ("stop", ("start",))
     assert [finding.decision for finding in decision.findings if finding.severity == "breach"] == ["stop"]
     assert outcome(control)[0] == Outcome.FAIL
     assert phase_outcome(control) == "stopped"
-
-
-def test_a_new_phase_has_its_retries_and_its_learning_rate_back() -> None:
-    own = arm()
-    control, _ = after(inside(), own, update(nonfinite=1))
-    control = phase_began(rolled_back(control, own, "start"), 1, "next")
-    assert (control.attempt, control.learning_rate_factor, control.kl_factor) == (0, 1.0, 1.0)
-
-
-def test_steps_stay_charged_and_the_ramps_of_a_retry_begin_anew_over_what_is_left() -> None:
-    own, [phase] = one_phase(), one_phase().phases
-    control, _ = after(inside(), own, update(400))
-    assert (steps_left(control, phase), progress(control, phase)) == (600, 0.4)
-    control, _ = after(control, own, update(600, nonfinite=1))
-    control = rolled_back(control, own, "start")
-    assert (steps_left(control, phase), progress(control, phase)) == (400, 0.0)
-    control, _ = after(control, own, update(800))
-    assert progress(control, phase) == 0.5
-    control, _ = after(control, own, update(1000))
-    assert (steps_left(control, phase), progress(control, phase)) == (0, 1.0)
-
-
-def test_a_cloning_phase_uses_no_env_steps() -> None:
-    own = arm(phases=[{"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.001}])
-    assert steps_left(inside(), own.phases[0]) == 0
 
 
 # --- outcome ------------------------------------------------------------------------------------------------------------
@@ -286,14 +249,14 @@ def test_a_completed_run_without_open_flags_is_a_pass() -> None:
 def test_a_run_that_recovered_is_a_pass() -> None:
     own = one_phase()
     control, _ = after(inside(), own, update(nonfinite=1))
-    control, _ = after(rolled_back(control, own, "start"), own, update(), evaluation())
+    control, _ = after(rolled_back(control, "start"), own, update(), evaluation())
     assert outcome(completed(control)) == (Outcome.PASS, ())
 
 
 def test_a_rollback_that_nothing_has_proven_yet_is_held() -> None:
     own = one_phase()
     control, _ = after(inside(), own, update(nonfinite=1))
-    control = completed(rolled_back(control, own, "start"))
+    control = completed(rolled_back(control, "start"))
     assert outcome(control) == (Outcome.HOLD, ("nonfinite: still open at the end",))
 
 
@@ -315,7 +278,7 @@ def test_a_frozen_run_is_held_with_its_reason_and_cannot_go_on() -> None:
     assert phase_outcome(control) == "frozen"
     assert completed(control).status == "frozen"
     with pytest.raises(ValueError, match="got one that is frozen"):
-        judge(control, own, update(), REFERENCE)
+        judge(control, AT, own, update(), REFERENCE)
 
 
 def test_a_run_that_is_not_over_is_held() -> None:
@@ -344,5 +307,5 @@ def test_a_control_goes_through_json_and_back() -> None:
 
 
 def test_a_run_outside_a_phase_is_not_judged() -> None:
-    with pytest.raises(ValueError, match="in phase -1"):
-        judge(begin(), one_phase(), update(), REFERENCE)
+    with pytest.raises(ValueError, match="phase 0 begun: False"):
+        judge(Control(), Position(), one_phase(), update(), REFERENCE)

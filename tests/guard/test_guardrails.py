@@ -6,12 +6,9 @@ import pytest
 from tests.guard.schedules import GOOD_EVALUATION, GOOD_UPDATE, REFERENCE, arm
 
 from headstart.core.errors import InputError
-from headstart.guard.guardrails import GUARDRAILS, METRICS, finding_of, limits, loosened, measure, metrics_of
-from headstart.guard.reference import kpi
-from headstart.telemetry.kinds import GuardrailLine
-from headstart.telemetry.line import Line
+from headstart.guard.guardrails import GUARDRAILS, METRICS, finding_of, kpi, limits, loosened, measure, metrics_of
 
-# guardrail, metric, an improvement, just quiet, flagged (None: has no flag), just flagged or quiet below a breach, breached
+# guardrail, metric, an improvement, just quiet, flagged (None: has no flag), breached
 TABLE = [
     ("nonfinite", "nonfinite", 0, 0, None, 1),
     ("policy_kl", "kl_divergence", 0.0, 0.05, None, 0.051),
@@ -21,8 +18,6 @@ TABLE = [
     ("entropy", "entropy", 0.6, 0.7, 0.71, 0.81),
     ("entropy", "entropy", 0.6, 0.5, 0.49, 0.39),
     ("entropy_floor", "entropy", 1.9, 0.03, None, 0.029),
-    ("reward_saturation", "reward_clipped_fraction", 0.0, 0.05, 0.06, 0.51),
-    ("telemetry_backlog", "telemetry_dropped", 0, 0, 1, None),
     ("loss_drift", "loss_total", -5.0, 0.8, 0.81, 1.21),
     ("return_drop", "return_normalised", 5.0, 0.765, 0.764, 0.63),
     ("kpi_drop", "kpi", 1.0, 0.68, 0.679, 0.56),
@@ -30,7 +25,6 @@ TABLE = [
     ("harm_rise", "harm_rate", 0.0, 0.1, 0.101, 0.2),
     ("queue_events", "queue_conflict_rate", 0.0, 11.5, 11.6, 12.1),
     ("queue_intensity", "queue_intensity_rate", 0.0, 4.7, 4.8, 5.1),
-    ("late_help", "late_help_rate", 3.0, 0.4, 0.39, 0.0),
     ("bc_accuracy", "bc_accuracy", 1.0, 0.9, None, 0.899),
 ]
 GOOD = GOOD_EVALUATION | GOOD_UPDATE | {"grad_norm": 2.6}  # so that policy_kl has its second condition
@@ -54,8 +48,7 @@ def test_a_guardrail_flags_at_its_flag_and_breaks_at_its_breach(  # type: ignore
     assert level(name, **{metric: quiet}) == "quiet"
     if flagged is not None:
         assert level(name, **{metric: flagged}) == "flag"
-    if breached is not None:
-        assert level(name, **{metric: breached}) == "breach"
+    assert level(name, **{metric: breached}) == "breach"
 
 
 @rows
@@ -66,7 +59,7 @@ def test_an_improvement_is_silent(name, metric, better, quiet, flagged, breached
 @rows
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_is_never_quiet(name, metric, better, quiet, flagged, breached, bad: float) -> None:  # type: ignore[no-untyped-def]
-    assert level(name, **{metric: bad}) == ("flag" if GUARDRAILS[name].breach is None else "breach")
+    assert level(name, **{metric: bad}) == "breach"
 
 
 @rows
@@ -102,9 +95,9 @@ def test_a_kpi_is_the_least_share_that_any_measure_keeps() -> None:
     assert kpi({"stl_bp": 6000.0}, {"stl_bp": 0.0}) is None and kpi({}, {}) is None
 
 
-def test_queues_and_help_are_of_the_town() -> None:
+def test_queues_are_of_the_town() -> None:
     assert metrics_of("town") == METRICS
-    assert METRICS - metrics_of("nav") == {"queue_conflict_rate", "queue_intensity_rate", "late_help_rate"}
+    assert METRICS - metrics_of("nav") == {"queue_conflict_rate", "queue_intensity_rate"}
 
 
 def test_a_phase_overrides_the_arm_and_the_arm_the_default() -> None:
@@ -142,7 +135,6 @@ def test_an_unknown_guardrail_is_named_with_its_nearest_neighbour() -> None:
         ("bc_accuracy", {"breach": 0.95}, False),
         ("return_drop", {"breach": 0.4}, True),
         ("return_drop", {"breach": 0.2}, False),
-        ("telemetry_backlog", {"breach": 10}, False),
         ("policy_kl_burst", {"flag": 0.1}, False),
     ],
 )
@@ -151,11 +143,10 @@ def test_what_lets_more_through_than_the_default_is_looser(name: str, change: di
     assert loosened(own, own.phases[0]) == ((name,) if looser else ())
 
 
-def test_a_finding_has_the_fields_of_the_telemetry_record() -> None:
+def test_a_finding_names_no_number_that_is_not_finite_and_cuts_its_reason() -> None:
     rule = GUARDRAILS["return_drop"]
     seen = measure(rule, {"return_normalised": math.nan}, REFERENCE)
     found = finding_of(rule, seen, 1, "freeze", "x" * 300)
 
-    assert set(type(found).model_fields) == set(GuardrailLine.model_fields) - set(Line.model_fields) - {"kind"}
     assert (found.severity, found.value, found.baseline, found.threshold) == ("breach", None, 0.9, 0.3)
     assert len(found.reason) == 200

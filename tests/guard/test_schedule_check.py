@@ -91,7 +91,7 @@ def test_a_schedule_that_is_none_is_refused_in_one_line(tmp_path: Path, content:
 
 PROBLEMS = {  # by the check: content, level, where, words
     "bc from random": (schedule(CLONE, PPO, start="random"), "error", "phases.clone.kind", "needs demonstrations"),
-    "teacher from random": (
+    "expert from random": (
         schedule(PPO | {"expert_share": {"from": 0.5, "to": 0}}, start="random"),
         "error",
         "phases.tune.expert_share",
@@ -103,7 +103,7 @@ PROBLEMS = {  # by the check: content, level, where, words
         "phases.tune.bc_weight",
         "needs demonstrations",
     ),
-    "leash from random": (
+    "KL term from random": (
         schedule(PPO | {"kl_weight": {"from": 0.5, "to": 0}}, start="random"),
         "error",
         "phases.tune.kl_weight",
@@ -127,7 +127,7 @@ PROBLEMS = {  # by the check: content, level, where, words
     ),
     "ends with critic": (schedule(PPO, CRITIC), "hold", "phases.warm_up.kind", "expected the last phase to be ppo, got critic"),
     "ends with bc": (schedule(PPO, CLONE), "hold", "phases.clone.kind", "expected the last phase to be ppo, got bc"),
-    "ends with a teacher": (
+    "ends with an expert": (
         schedule(PPO | {"expert_share": {"from": 0.2, "to": 0.1}}),
         "hold",
         "phases.tune.expert_share",
@@ -153,7 +153,7 @@ PROBLEMS = {  # by the check: content, level, where, words
         "looser than the default",
     ),
     "switched off": (schedule(PPO | loose("entropy", enabled=False)), "hold", "phases.tune.guardrails.entropy", "switched off"),
-    "leash stays": (
+    "KL term stays": (
         schedule(PPO | {"kl_weight": 0.1}),
         "warn",
         "phases.tune.kl_weight",

@@ -57,7 +57,7 @@ def test_what_swings_is_flagged_and_quiet_in_turns_and_never_frozen() -> None:
 
 def test_a_quiet_run_takes_all_its_steps_and_evaluates_at_every_multiple() -> None:
     found = rehearsed("steady")
-    assert found.control.env_steps == arm().budget == 1200
+    assert found.at.env_steps == arm().budget == 1200
     evaluated = [reading.env_steps for reading in found.readings if reading.kind == "evaluation"]
     # 30 a rollout, cut at the end of each phase: the first update at or after each hundred
     assert evaluated == [0, 120, 200, 320, 410, 500, 620, 710, 800, 920, 1010, 1100, 1200]
@@ -67,7 +67,7 @@ def test_a_rollback_goes_to_the_newest_safe_checkpoint_and_its_steps_stay_charge
     found = rehearsed("nan@30")  # seven updates of warm_up, so at 200 + 23 · 30 = 890
     [back] = [event for event in found.events if event.kind == "rollback"]
     assert (back.phase, back.env_steps, back.checkpoint) == ("tune", 890, "tune@710")
-    assert found.control.env_steps == 1200
+    assert found.at.env_steps == 1200
     assert len([reading for reading in found.readings if reading.kind == "update"]) == 7 + 34
 
 
@@ -75,7 +75,7 @@ def test_a_run_that_is_broken_in_every_attempt_stops_after_its_retries() -> None
     found = simulate(arm(), lambda moment, _: {"nonfinite": float(moment.kind == "update")}, 100, {}, update_steps=30)
     assert kinds(found, *ENDS) == ["rollback", "retry", "rollback", "retry", "stop", "run_ended"]
     assert found.outcome == Outcome.FAIL
-    assert found.control.env_steps == 90
+    assert found.at.env_steps == 90
 
 
 def test_a_rollback_with_the_last_step_is_not_proven_and_held() -> None:
@@ -199,10 +199,10 @@ def any_run(phases: Any, on_breach: Any, trace: Any, update_steps: int) -> tuple
 @runs
 def test_a_run_ends_within_its_budget(phases: Any, on_breach: Any, trace: Any, update_steps: int) -> None:
     own, found = any_run(phases, on_breach, trace, update_steps)
-    assert found.control.env_steps <= own.budget
+    assert found.at.env_steps <= own.budget
     assert found.events[-1].kind == "run_ended"
     assert found.control.status != "running"
-    assert (found.control.status == "completed") <= (found.control.env_steps == own.budget)
+    assert (found.control.status == "completed") <= (found.at.env_steps == own.budget)
 
 
 @settings(max_examples=150, deadline=None, derandomize=True)

@@ -39,12 +39,12 @@ class Broken(Judged):
 
 
 def right(obs: dict[str, Array]) -> Array:
-    """The teacher of Choice."""
+    """The expert of Choice."""
     return (obs["features"][:, 0] > 0).astype(np.int64)
 
 
 def recorded(rows: int = 256) -> Demonstrations:
-    """What that teacher did."""
+    """What that expert did."""
     features = np.random.default_rng(0).choice([-1.0, 1.0], (rows, 2)).astype(np.float32)
     obs = {"features": features, "mask": np.ones((rows, 2), np.uint8)}
     return demonstrations(obs, right(obs), np.ones(rows, np.float32), np.ones(rows, np.int64), 0.9)
@@ -107,7 +107,7 @@ def test_every_env_step_is_charged_once() -> None:
     assert subject.at.env_steps == subject.arm.budget == 4 * ROLLOUT
 
 
-def test_a_bc_phase_learns_the_teacher_and_becomes_the_reference() -> None:
+def test_a_bc_phase_learns_the_expert_and_becomes_the_reference() -> None:
     subject = trainer(
         arm_of({"name": "clone", "kind": "bc", "epochs": 6, "learning_rate": 0.01}, ppo(kl_weight=0.1, entropy_coef=0.1))
     )
@@ -119,7 +119,7 @@ def test_a_bc_phase_learns_the_teacher_and_becomes_the_reference() -> None:
     assert second["kl_to_reference"] > 0
 
 
-def test_rows_of_the_teacher_are_masked_out_of_the_surrogate() -> None:
+def test_rows_of_the_expert_are_masked_out_of_the_surrogate() -> None:
     subject = trainer(arm_of(ppo(expert_share=1.0, blend="step", entropy_coef=0.0)))
     actor, critic = (
         {name: value.copy() for name, value in tensors(subject.network).items() if name.startswith(part)}
@@ -132,14 +132,14 @@ def test_rows_of_the_teacher_are_masked_out_of_the_surrogate() -> None:
     assert any((now[name] != value).any() for name, value in critic.items())
 
 
-def test_rows_of_the_teacher_teach_where_they_have_a_weight() -> None:
+def test_rows_of_the_expert_are_imitated_where_they_have_a_weight() -> None:
     subject = trainer(arm_of(ppo(rollouts=10, expert_share=1.0, blend="step", bc_weight=1.0, entropy_coef=0.0)))
     subject.demonstrations = None
     list(run(subject))
     assert accuracy(subject) == 1.0
 
 
-def test_with_all_labels_the_teacher_teaches_in_steps_that_the_learner_drives() -> None:
+def test_with_all_labels_the_expert_is_imitated_in_steps_that_the_learner_drives() -> None:
     subject = trainer(arm_of(ppo(rollouts=10, bc_weight=1.0, labels="all")), Broken())
     subject.player.world.reward = lambda actions: np.zeros(len(actions))  # type: ignore[attr-defined]  # nothing to win
     subject.demonstrations = None
@@ -149,7 +149,7 @@ def test_with_all_labels_the_teacher_teaches_in_steps_that_the_learner_drives() 
     assert accuracy(subject) == 1.0
 
 
-def test_a_teacher_whom_nobody_imitates_is_not_asked() -> None:
+def test_an_expert_whose_labels_have_no_weight_is_not_asked() -> None:
     silent = {"from": 0.5, "to": 0.0, "over": 0.5}
     subject = trainer(arm_of(ppo(rollouts=4, bc_weight=silent, labels="all")), Broken())
     updates = [event for event in run(subject) if isinstance(event, Updated)]
@@ -157,7 +157,7 @@ def test_a_teacher_whom_nobody_imitates_is_not_asked() -> None:
 
 
 def wanted(event: Updated) -> torch.Tensor:
-    """What the teacher would do in every step of the rollout."""
+    """What the expert would do in every step of the rollout."""
     return (event.rollout.obs["features"][..., 0] > 0).long()
 
 
@@ -221,8 +221,8 @@ def test_a_world_that_cannot_change_its_reward_says_so() -> None:
 
 
 @pytest.mark.parametrize("asked", [{"expert_share": 0.5}, {"bc_weight": 0.5, "labels": "all"}])
-def test_a_share_or_labels_without_a_teacher_are_refused(asked: dict[str, Any]) -> None:
+def test_a_share_or_labels_without_an_expert_are_refused(asked: dict[str, Any]) -> None:
     subject = trainer(arm_of(ppo(**asked)))
     subject.player.expert = None
-    with pytest.raises(UsageError, match="expected a teacher"):
+    with pytest.raises(UsageError, match="to label all of them, got none"):
         list(run(subject))

@@ -46,7 +46,7 @@ def test_the_hash_sees_every_part_but_what_was_spent() -> None:
     after(3, subject)
     kept = state_of(subject)
     parts = {name.split(".")[0] for name in kept}
-    assert parts == {"network", "reference", "optimizer", "player", "generator", "factors", "position", "charged"}
+    assert parts == {"network", "reference", "optimizer", "player", "generator", "position", "charged"}
     for name, value in kept.items():
         changed = np.array(value)
         changed.reshape(-1).view(np.uint8)[-1:] ^= 1
@@ -71,8 +71,8 @@ def test_a_retry_goes_another_way_with_gentler_steps_and_ramps_from_their_beginn
     kept = state_of(subject)
     expected = after(1, subject)
     restore(subject, kept)
-    begin_retry(subject, attempt=1, learning_rate_factor=0.5, kl_factor=2.0)
+    begin_retry(subject)
     assert subject.weights.learning_rate == pytest.approx(0.005)
     assert subject.weights.kl_weight == pytest.approx(0.2)
-    assert subject.progress == 0.0
+    assert subject.at.progress(subject.phase) == 0.0
     assert after(1, subject) != expected

@@ -1,4 +1,4 @@
-"""A run under guard: a planted fault takes it back bit for bit, a kill costs it nothing, and a checkpoint that is not whole is passed over."""
+"""A run under guard: an injected fault takes it back bit for bit, a kill costs it nothing, and a checkpoint that is not whole is passed over."""
 
 import math
 from collections.abc import Callable
@@ -15,21 +15,19 @@ from headstart.config.scenario import Scenario, Target, load_scenario
 from headstart.config.schedule import Arm, Phase
 from headstart.core.errors import IntegrityError
 from headstart.guard.control import outcome
-from headstart.guard.guardrails import Finding
-from headstart.guard.recorded import recorded_run
 from headstart.guard.simulation import simulate
+from headstart.guard.traces import recorded_run
 from headstart.learn import anneal
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.demonstrations import demonstrations
 from headstart.learn.ppo import Metrics
 from headstart.learn.rollout import Player
 from headstart.learn.state import state_of, state_sha256
-from headstart.runs.guarded_run import GuardedRun, Watch, go, resume
+from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.policy import new_network
 from headstart.runs.progress import load_progress, state_path
 from headstart.runs.worlds import score_of, worlds_of
-from headstart.telemetry.kinds import GuardrailLine, ReadingLine, RollbackLine
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import Envelope, Finding, GuardrailLine, ReadingLine, RollbackLine
 from headstart.telemetry.reader import canonical_sha256, read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
 
@@ -41,7 +39,7 @@ UPDATES = 1 + ROLLOUTS
 ENVELOPE = Envelope(run_id="arm-nav-0", arm="pretrained", world="nav", scenario="nav_mixed", seed=0, stage="anneal")
 NETWORK = NetworkParams(hidden=(16,), normalise=True)
 DESIGN = EvaluationParams(seed=1, worlds=4, every=2 * ROLLOUT, exam_seed=2, exam_worlds=4)
-Plant = Callable[[int, Metrics], Metrics]  # number of the update → what its metrics become
+Change = Callable[[int, Metrics], Metrics]  # number of the update → what its metrics become
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +48,7 @@ def scenario() -> Scenario:
 
 
 def arm_of(**more: Any) -> Arm:
-    """A critic phase and eight updates, held to nothing but what a test plants."""
+    """A critic phase and eight updates, held to nothing but what a test injects."""
     quiet = {name: {"enabled": False} for name in NOISY}
     tune = {"name": "tune", "kind": "ppo", "env_steps": ROLLOUTS * ROLLOUT, "learning_rate": {"from": 0.003, "to": 0}}
     return Arm.model_validate(
@@ -59,7 +57,7 @@ def arm_of(**more: Any) -> Arm:
             "ppo": {"worlds": 8, "rollout_ticks": 16, "num_epochs": 2, "mini_batch_size": 64},
             "phases": [{"name": "warm", "kind": "critic", "env_steps": ROLLOUT, "learning_rate": 0.003}, tune | more],
             "guardrails": quiet,
-            "accept_loosened": "a test plants its own faults",
+            "accept_loosened": "a test injects its own faults",
         }
     )
 
@@ -73,11 +71,11 @@ def trainer(scenario: Scenario, arm: Arm) -> Trainer:
 def watched(
     run_dir: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int], None] = lambda steps: None
 ) -> tuple[GuardedRun, TelemetryWriter]:
-    """A run that has not begun, or goes on where the desk says."""
+    """A run that has not begun, or goes on from what was kept."""
     progress = load_progress(run_dir)
     telemetry = TelemetryWriter(run_dir / "telemetry", ENVELOPE, keep=progress.telemetry_seq if progress else 0)
-    watch = Watch(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), run_dir, report)
-    guarded = GuardedRun(trainer(scenario, arm or arm_of()), watch, telemetry)
+    setup = RunSetup(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), run_dir, report)
+    guarded = GuardedRun(trainer(scenario, arm or arm_of()), setup, telemetry)
     if progress:
         try:
             resume(guarded, progress)
@@ -90,7 +88,7 @@ def watched(
 def finish(run_dir: Path, scenario: Scenario, arm: Arm | None = None) -> GuardedRun:
     guarded, telemetry = watched(run_dir, scenario, arm)
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     return guarded
 
 
@@ -98,18 +96,18 @@ def rollbacks(run_dir: Path) -> list[RollbackLine]:
     return [line for line in read_telemetry(run_dir / "telemetry").records if isinstance(line, RollbackLine)]
 
 
-def plant(monkeypatch: pytest.MonkeyPatch, change: Plant) -> None:
+def inject(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
     """Change what updates report, by their number, counted over the whole run."""
     update, made = anneal.update, []
 
-    def planted(*arguments: Any) -> Metrics:
+    def changed(*arguments: Any) -> Metrics:
         made.append(None)
         return change(len(made), update(*arguments))
 
-    monkeypatch.setattr(anneal, "update", planted)
+    monkeypatch.setattr(anneal, "update", changed)
 
 
-def broken(*numbers: int) -> Plant:
+def broken(*numbers: int) -> Change:
     return lambda number, metrics: metrics | ({"nonfinite": 1.0, "loss_total": float("nan")} if number in numbers else {})
 
 
@@ -123,27 +121,27 @@ def test_a_quiet_run_completes_and_passes(tmp_path: Path, scenario: Scenario) ->
 def test_a_number_that_is_none_takes_the_run_back_exactly_and_it_goes_on_within_its_budget(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(6))
+    inject(monkeypatch, broken(6))
     guarded = finish(tmp_path, scenario)
     (line,) = rollbacks(tmp_path)
-    assert line.exact and line.restored_state_sha256 == line.to_state_sha256 != line.from_state_sha256
+    assert line.restored_state_sha256 == line.to_state_sha256 != line.from_state_sha256
     assert (line.next, line.attempt, line.env_steps_discarded > 0) == ("retry", 1, True)
     assert (guarded.control.status, guarded.rollbacks) == ("completed", 1)
     assert guarded.trainer.at.env_steps == guarded.trainer.arm.budget  # what was thrown away stays charged
-    assert guarded.trainer.learning_rate_factor == 0.5
+    assert guarded.trainer.at.attempt == 1
 
 
 def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(6))
+    inject(monkeypatch, broken(6))
     guarded, telemetry = watched(tmp_path, scenario)
     obs = []
     monkeypatch.setattr(
         "headstart.runs.guarded_run.begin_retry", lambda trainer, *rest: obs.append(state_sha256(state_of(trainer)))
     )
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     (line,) = rollbacks(tmp_path)
     kept = {r.checkpoint_id: r.state_sha256 for r in read_telemetry(tmp_path / "telemetry").records if r.kind == "checkpoint"}
     assert obs == [kept[line.to_checkpoint_id]]
@@ -152,7 +150,7 @@ def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
 def test_after_the_last_retry_the_run_stops_with_the_weights_of_its_safe_state(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(*range(3, 99)))
+    inject(monkeypatch, broken(*range(3, 99)))
     guarded = finish(tmp_path, scenario)
     lines = rollbacks(tmp_path)
     assert [line.next for line in lines] == ["retry", "retry", "stop"]
@@ -161,7 +159,7 @@ def test_after_the_last_retry_the_run_stops_with_the_weights_of_its_safe_state(
 
 
 def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    plant(monkeypatch, lambda number, metrics: metrics | {"grad_norm": 9.0 if number > 4 else 0.1})
+    inject(monkeypatch, lambda number, metrics: metrics | {"grad_norm": 9.0 if number > 4 else 0.1})
     arm = arm_of(guardrails={"grad_norm": {"enabled": True}})
     guarded = finish(tmp_path, scenario, arm)
     assert guarded.control.status == "frozen" and outcome(guarded.control)[0] == "HOLD"
@@ -169,13 +167,13 @@ def test_a_freeze_ends_the_learning_and_holds(tmp_path: Path, scenario: Scenario
     assert [line.next for line in rollbacks(tmp_path)] == ["hold"]
 
 
-def test_rollouts_of_the_teacher_alone_say_nothing_of_the_policys_entropy(tmp_path: Path, scenario: Scenario) -> None:
+def test_rollouts_of_the_expert_alone_say_nothing_of_the_policys_entropy(tmp_path: Path, scenario: Scenario) -> None:
     first = {"expert_share": {"from": 1.0, "to": 0.0, "shape": "step", "over": 0.5}, "blend": "step"}
     guarded, telemetry = watched(tmp_path, scenario, arm_of(guardrails={"entropy": {"enabled": True}}, **first))
     player = guarded.trainer.player
     guarded.trainer.player = Player(player.world, 0, player.generator, lambda obs: np.zeros((8, 2), np.float32), 30)
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     readings = [line.values for line in read_telemetry(tmp_path / "telemetry").records if isinstance(line, ReadingLine)]
     warm, *tune = [values["entropy"] for values in readings if "entropy" in values]
     assert tune[:4] == [None] * 4
@@ -187,10 +185,10 @@ def test_demonstrations_that_are_not_finite_stop_the_run(tmp_path: Path, scenari
     clone = Phase.model_validate({"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.01})
     guarded, telemetry = watched(tmp_path, scenario, arm_of().model_copy(update={"phases": (clone, *arm_of().phases)}))
     obs = {"features": np.zeros((64, len(guarded.trainer.player.world.names.features)), np.float32)}
-    spoilt = demonstrations(obs, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
-    guarded.trainer.demonstrations = spoilt, spoilt
+    broken_data = demonstrations(obs, np.zeros((64, 2), np.float32), np.full(64, np.nan), np.array([64]), 0.99)
+    guarded.trainer.demonstrations = broken_data, broken_data
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     assert (guarded.control.status, outcome(guarded.control)[0]) == ("stopped", "FAIL")
     assert "bc_accuracy nan" in outcome(guarded.control)[1][0]
     assert all(torch.isfinite(weight).all() for weight in guarded.trainer.network.state_dict().values())
@@ -198,9 +196,9 @@ def test_demonstrations_that_are_not_finite_stop_the_run(tmp_path: Path, scenari
 
 def test_an_expert_no_better_than_an_untrained_policy_gives_no_scale(tmp_path: Path, scenario: Scenario) -> None:
     guarded, telemetry = watched(tmp_path, scenario)
-    guarded.watch = replace(guarded.watch, returns=(1.0, 1.0))
+    guarded.setup = replace(guarded.setup, returns=(1.0, 1.0))
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     assert guarded.control.status == "completed" and "return_normalised" not in guarded.reference
 
 
@@ -222,40 +220,40 @@ def test_a_measure_that_halves_is_a_kpi_lost_and_freezes(
 def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(9))
+    inject(monkeypatch, broken(9))
     guarded, telemetry = watched(tmp_path, scenario)
-    spoiled = []
+    damaged = []
 
-    def spoil(steps: int) -> None:
+    def damage(steps: int) -> None:
         """When the fault is about to be seen, the newest safe state has lost a byte."""
-        if guarded.trainer.at.updates == 9 and not spoiled:
-            spoiled.append(guarded.control.safe[-1])
-            path = state_path(tmp_path, spoiled[0])
+        if guarded.trainer.at.updates == 9 and not damaged:
+            damaged.append(guarded.control.safe[-1])
+            path = state_path(tmp_path, damaged[0])
             data = bytearray(path.read_bytes())
             data[-1] ^= 1
             path.write_bytes(data)
 
-    guarded.watch = Watch(scenario, guarded.watch.target, guarded.watch.returns, tmp_path, spoil)
+    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, damage)
     with telemetry:
-        go(guarded)
+        run_guarded(guarded)
     (line,) = rollbacks(tmp_path)
-    assert [skipped.id for skipped in line.skipped_checkpoints] == spoiled
-    assert line.to_checkpoint_id not in spoiled and line.exact
+    assert [skipped.id for skipped in line.skipped_checkpoints] == damaged
+    assert line.to_checkpoint_id not in damaged and line.restored_state_sha256 == line.to_state_sha256
 
 
 def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(4))
+    inject(monkeypatch, broken(4))
     guarded, telemetry = watched(tmp_path, scenario)
 
     def remove(steps: int) -> None:
         for path in (tmp_path / "states").iterdir():
             path.unlink()
 
-    guarded.watch = Watch(scenario, guarded.watch.target, guarded.watch.returns, tmp_path, remove)
+    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, remove)
     with pytest.raises(IntegrityError, match="no checkpoint can be gone back to"), telemetry:
-        go(guarded)
+        run_guarded(guarded)
 
 
 class Killed(BaseException):
@@ -266,7 +264,7 @@ def kill(run_dir: Path, scenario: Scenario, after: int) -> None:
     """Run until so many updates are done; the log keeps what was written after the last state, and a line that was torn."""
     guarded, telemetry = watched(run_dir, scenario, report=_killer(after))
     with pytest.raises(Killed):
-        go(guarded)
+        run_guarded(guarded)
     telemetry._close()
     with (run_dir / "telemetry/telemetry-0000.ndjson").open("ab") as log:
         log.write(b'{"torn')
@@ -300,7 +298,7 @@ def test_a_run_that_is_killed_after_a_rollback_ends_with_the_same_bytes(
 ) -> None:
     update = anneal.update
 
-    def planted(network: Any, optimizer: Any, rollout: Any, *rest: Any) -> Metrics:
+    def changed(network: Any, optimizer: Any, rollout: Any, *rest: Any) -> Metrics:
         """The fault lies in the data: it is there again when the same steps are."""
         metrics = update(network, optimizer, rollout, *rest)
         return metrics | ({"nonfinite": 1.0} if float(rollout.log_prob.sum()) in faulty else {})
@@ -309,7 +307,7 @@ def test_a_run_that_is_killed_after_a_rollback_ends_with_the_same_bytes(
     monkeypatch.setattr(anneal, "update", lambda *a: (sums.append(float(a[2].log_prob.sum())), update(*a))[1])
     finish(tmp_path / "before", scenario)
     faulty = {sums[4]}
-    monkeypatch.setattr(anneal, "update", planted)
+    monkeypatch.setattr(anneal, "update", changed)
     whole = finish(tmp_path / "whole", scenario)
     kill(tmp_path / "killed", scenario, after=8)
     again = finish(tmp_path / "killed", scenario)
@@ -317,7 +315,7 @@ def test_a_run_that_is_killed_after_a_rollback_ends_with_the_same_bytes(
     assert state_sha256(state_of(again.trainer)) == state_sha256(state_of(whole.trainer))
 
 
-def test_a_state_that_was_tampered_with_is_not_gone_on_from(tmp_path: Path, scenario: Scenario) -> None:
+def test_a_state_that_was_changed_is_not_gone_on_from(tmp_path: Path, scenario: Scenario) -> None:
     kill(tmp_path, scenario, after=6)
     progress = load_progress(tmp_path)
     assert progress is not None
@@ -345,19 +343,19 @@ ALL = {name: {"enabled": True, "hits": 2} for name in NOISY}
 
 def rehearsed(run_dir: Path, arm: Arm) -> tuple[list[dict[str, Any]], list[tuple[int, int]], Any]:
     """The findings, the rollbacks (from and to, env steps) and the end of the run's own trace in the simulator."""
-    happened = recorded_run(run_dir / "telemetry")
-    again = simulate(arm, happened.readings, DESIGN.every, happened.reference, own_reference=True)
+    readings, reference = recorded_run(run_dir / "telemetry")
+    again = simulate(arm, readings, DESIGN.every, reference, own_reference=True)
     findings = [event.finding.model_dump() for event in again.events if event.finding]
     backs = [(event.env_steps, int(event.checkpoint.split("@")[1])) for event in again.events if event.checkpoint]
     return findings, backs, again
 
 
 @pytest.mark.parametrize("faults", FAULTS.values(), ids=FAULTS)
-@pytest.mark.parametrize("watching", [SOME, ALL], ids=["for what is planted", "everything"])
+@pytest.mark.parametrize("watching", [SOME, ALL], ids=["for what is injected", "everything"])
 def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch, faults: dict[int, Metrics], watching: dict[str, Any]
 ) -> None:
-    plant(monkeypatch, lambda number, metrics: metrics | faults.get(number, {}))
+    inject(monkeypatch, lambda number, metrics: metrics | faults.get(number, {}))
     arm = arm_of(guardrails=watching)
     run = finish(tmp_path, scenario, arm)
 
@@ -365,18 +363,20 @@ def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
 
     lines = read_telemetry(tmp_path / "telemetry").records
     kept = {state.checkpoint_id: state.env_steps for state in lines if state.kind == "checkpoint"}
-    own = {name for name in Finding.model_fields if name != "schema_id"}
+    own = set(Finding.model_fields)
     assert findings == [line.model_dump(include=own) for line in lines if isinstance(line, GuardrailLine)]
     went = [(line.env_steps, kept[line.to_checkpoint_id]) for line in rollbacks(tmp_path) if line.next != "hold"]
     assert backs == went
     assert (again.outcome, again.reasons) == outcome(run.control)
-    same = ("status", "attempt", "env_steps", "hits", "open", "applied", "not_applicable", "loosened", "learning_rate_factor")
+    spent = ("phase", "env_steps", "phase_from", "attempt_from", "attempt")
+    assert [getattr(again.at, name) for name in spent] == [getattr(run.trainer.at, name) for name in spent]
+    same = ("status", "hits", "open", "applied", "not_applicable", "loosened")
     assert [getattr(again.control, name) for name in same] == [getattr(run.control, name) for name in same]
 
 
 def test_a_first_update_that_is_not_finite_is_nothing_to_compare_with(
     tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plant(monkeypatch, broken(2))  # the first of its phase
+    inject(monkeypatch, broken(2))  # the first of its phase
     run = finish(tmp_path, scenario)
     assert run.rollbacks == 1 and math.isfinite(run.reference["loss_total"])

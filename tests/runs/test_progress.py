@@ -1,4 +1,4 @@
-"""States on a desk: what is read is what was kept."""
+"""States on disk: what is read is what was kept."""
 
 from pathlib import Path
 

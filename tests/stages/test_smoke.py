@@ -89,7 +89,7 @@ def test_every_stage_leaves_its_outputs(clone: Path) -> None:
         (("view/report.py", "release/promote.py", "cli/main.py", "worlds/town/draw/picture.py", "__init__.py"), ()),
         (("learn/ppo.py",), ("expert", "baseline", "anneal")),
         (("compare/comparison.py",), ("evaluate",)),
-        (("dataset/quality.py",), ("curate", "validate")),
+        (("dataset/curation.py",), ("curate", "validate")),
         (("dataset/catalogue.py",), ("catalogue",)),
         (("stages/capture.py",), ("capture",)),
         (("stages/bc_train.py",), ("bc_train",)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
 
 

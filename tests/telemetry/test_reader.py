@@ -15,7 +15,7 @@ WriteRun = Callable[..., None]
 
 
 def test_an_edited_closed_segment_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:
-    write_run(tmp_path, max_records=4)
+    write_run(tmp_path, max_bytes=3_000)
     path = tmp_path / SEGMENT
     path.write_text(path.read_text().replace('"device":"cpu"', '"device":"gpu"'))
 
@@ -24,7 +24,7 @@ def test_an_edited_closed_segment_is_an_integrity_error(tmp_path: Path, write_ru
 
 
 def test_a_missing_closed_segment_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:
-    write_run(tmp_path, max_records=4)
+    write_run(tmp_path, max_bytes=3_000)
     (tmp_path / "telemetry-0001.ndjson").unlink()
 
     with pytest.raises(IntegrityError, match=r"telemetry-0001\.ndjson: expected hash .*, found no file"):
@@ -92,7 +92,7 @@ def test_no_log_is_an_input_error(tmp_path: Path) -> None:
 def test_two_equal_runs_have_one_canonical_hash(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path / "1")
     time.sleep(0.01)
-    write_run(tmp_path / "2", max_records=3)
+    write_run(tmp_path / "2", max_bytes=2_500)
     first, second = read_telemetry(tmp_path / "1").records, read_telemetry(tmp_path / "2").records
 
     assert first[0].wall != second[0].wall
@@ -105,16 +105,16 @@ def test_the_canonical_hash_is_the_golden_one(tmp_path: Path, write_run: WriteRu
 
     found = canonical_sha256(read_telemetry(tmp_path).records)
 
-    assert found == "de43a8ff3dfab99e6e35ab47a550846b34c3959a146556192ec39d7ab73c73d7"
+    assert found == "f04508400f02af7dc7cf68fcb00c1616d71524a00d4994030c0de3047652e4e1"
 
 
 def test_a_torn_segment_that_is_not_the_last_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:
-    write_run(tmp_path, max_records=4)
+    write_run(tmp_path, max_bytes=3_000)
     (tmp_path / INDEX).unlink()
     data = (tmp_path / SEGMENT).read_bytes()
     (tmp_path / SEGMENT).write_bytes(data[:-1])
 
-    with pytest.raises(IntegrityError, match=r"telemetry-0000\.ndjson, line 4: expected a newline"):
+    with pytest.raises(IntegrityError, match=r"telemetry-0000\.ndjson, line 3: expected a newline"):
         read_telemetry(tmp_path)
 
 

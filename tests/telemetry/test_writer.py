@@ -13,10 +13,8 @@ import pytest
 
 from headstart.core.errors import InputError, IntegrityError
 from headstart.telemetry import writer as telemetry
-from headstart.telemetry.kinds import KINDS
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import KINDS, Envelope, Update
 from headstart.telemetry.reader import read_telemetry
-from headstart.telemetry.update import Update
 from headstart.telemetry.writer import INDEX, TelemetryWriter
 
 WriteRun = Callable[..., None]
@@ -45,7 +43,7 @@ def test_every_kind_comes_back_as_it_was_written(tmp_path: Path, require_schema:
     assert log.torn_tail_bytes == 0
     assert [record.model_dump(mode="json") for record in log.records] == lines_of(tmp_path)
     for line in (tmp_path / SEGMENT).read_text().splitlines():
-        require_schema(line, "telemetry/2")
+        require_schema(line, "telemetry/3")
 
 
 def test_a_line_is_sorted_and_compact_with_every_key_of_its_kind(tmp_path: Path, write_run: WriteRun) -> None:
@@ -55,7 +53,7 @@ def test_a_line_is_sorted_and_compact_with_every_key_of_its_kind(tmp_path: Path,
         value = json.loads(line)
         assert line == json.dumps(value, sort_keys=True, separators=(",", ":"))
         assert value.keys() == KINDS[value["kind"]].model_fields.keys()
-    assert lines_of(tmp_path)[3]["conflict"] is None
+    assert lines_of(tmp_path)[3]["rivalry"] is None
 
 
 def test_records_belong_to_the_phase_between_its_start_and_end(tmp_path: Path, envelope: Envelope) -> None:
@@ -96,17 +94,16 @@ def test_a_number_that_is_not_finite_is_null_and_named(tmp_path: Path, envelope:
 
 def test_numpy_scalars_are_numbers(tmp_path: Path, envelope: Envelope) -> None:
     with TelemetryWriter(tmp_path, envelope) as writer:
-        writer.write("update", **update(loss_policy=np.float32(0.25), transitions=np.int64(7), anneal_kl_flag=np.bool_(True)))
+        writer.write("update", **update(loss_policy=np.float32(0.25), transitions=np.int64(7), reward_mean=np.float64(0.5)))
 
     line = lines_of(tmp_path)[0]
-    assert (line["loss_policy"], line["transitions"], line["anneal_kl_flag"]) == (0.25, 7, True)
+    assert (line["loss_policy"], line["transitions"], line["reward_mean"]) == (0.25, 7, 0.5)
 
 
 def test_the_run_ended_counts_its_records(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path)
 
-    last = lines_of(tmp_path)[-1]
-    assert (last["records_written"], last["records_sampled_out"]) == (len(KINDS), 0)
+    assert lines_of(tmp_path)[-1]["records_written"] == len(KINDS)
 
 
 @pytest.mark.parametrize(
@@ -114,12 +111,16 @@ def test_the_run_ended_counts_its_records(tmp_path: Path, write_run: WriteRun) -
     [
         ("upgrade", {}, "expected a kind among"),
         ("update", update(loss_entropy=1.0), "field loss_entropy: .*not permitted, got 1.0"),
-        ("update", {key: value for key, value in update().items() if key != "lr"}, "field lr: Field required, got nothing"),
-        ("update", update(lr=None), "lr is null, but not listed in nonfinite"),
+        (
+            "update",
+            {key: value for key, value in update().items() if key != "learning_rate"},
+            "field learning_rate: Field required, got nothing",
+        ),
+        ("update", update(learning_rate=None), "learning_rate is null, but not listed in nonfinite"),
         ("update", update(transitions=1.5), "field transitions: .*integer"),
         ("update", update(clip_fraction=1.5), "field clip_fraction: .*less than or equal to 1"),
         ("update", update(seq=9), "writer's own"),
-        ("update", update(epoch_duration_sec="fast"), "field epoch_duration_sec: .*number, got 'fast'"),
+        ("update", update(update_s="fast"), "field update_s: .*number, got 'fast'"),
         ("guardrail", FIELDS["guardrail"] | {"reason": "x" * 201}, "field reason"),
         ("guardrail", FIELDS["guardrail"] | {"threshold": math.nan}, "field threshold"),
     ],
@@ -164,10 +165,13 @@ def test_a_second_run_does_not_write_over_the_first(tmp_path: Path, envelope: En
 def test_segments_are_closed_with_their_hash_and_read_as_one_log(
     tmp_path: Path, require_schema: RequireSchema, write_run: WriteRun
 ) -> None:
-    write_run(tmp_path, max_records=4)
+    write_run(tmp_path, max_bytes=3_000)
 
-    assert [path.name for path in sorted(tmp_path.glob("*.ndjson"))] == [f"telemetry-{n:04d}.ndjson" for n in range(3)]
-    assert [segment["records"] for segment in json.loads((tmp_path / INDEX).read_text())["segments"]] == [4, 4]
+    paths = sorted(tmp_path.glob("*.ndjson"))
+    closed = json.loads((tmp_path / INDEX).read_text())["segments"]
+    assert [path.name for path in paths] == [f"telemetry-{n:04d}.ndjson" for n in range(len(paths))]
+    assert [segment["name"] for segment in closed] == [path.name for path in paths[:-1]]
+    assert [segment["records"] for segment in closed] == [len(path.read_text().splitlines()) for path in paths[:-1]]
     assert [record.seq for record in read_telemetry(tmp_path).records] == list(range(1, len(KINDS) + 1))
     require_schema((tmp_path / INDEX).read_bytes(), "telemetry-index/1")
 

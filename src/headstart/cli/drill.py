@@ -1,4 +1,4 @@
-"""`headstart drill`: break things on purpose, and see that the way back works."""
+"""`headstart drill`: inject faults into short real runs, and check that they go back to a kept state."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from headstart.core.errors import GateFailed, UsageError
 if TYPE_CHECKING:
     from headstart.runs.drill import Row
 
-drill_app = typer.Typer(no_args_is_help=True, help="Break things on purpose, and see that the way back works.")
+drill_app = typer.Typer(no_args_is_help=True, help="Inject faults into short real runs, and check that they roll back.")
 
 
 @drill_app.callback()
@@ -29,7 +29,7 @@ def rollback(
     record: Annotated[bool, typer.Option("--record", help="Write it to the history; `headstart promote` asks for it.")] = False,
     by: Annotated[str | None, typer.Option("--by", help="Who drills; stands in the history.")] = None,
 ) -> None:
-    """Plant a fault for every guardrail into short real runs and take them back; exits with 6 on any miss."""
+    """Inject a fault for every guardrail into short real runs, and check that they roll back; exits with 6 on any miss."""
     if record and not by:
         raise UsageError("--record: expected --by NAME beside it")
     if record and guardrail != "all":

@@ -1,4 +1,4 @@
-"""`headstart schedule`: is a schedule sound, and what would happen if. Neither command needs torch or numba."""
+"""`headstart schedule`: check the schedule of an arm, or rehearse it. Neither command needs torch or numba."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -63,23 +63,22 @@ def simulate(
     record: Annotated[Path | None, typer.Option(help="Write what was read to this .tsv, a trace to rehearse with again.")] = None,
     json: AsJson = False,
 ) -> None:
-    """Rehearse a schedule on a trace of metrics with the code that governs real runs; exits with PASS 0, HOLD 5, FAIL 6."""
-    from headstart.guard.recorded import recorded_run
+    """Rehearse a schedule on a trace of metrics with the code that decides in real runs; exits with PASS 0, HOLD 5, FAIL 6."""
     from headstart.guard.simulation import simulate as rehearse
-    from headstart.guard.traces import REFERENCE, from_tsv, to_tsv, trace_named
+    from headstart.guard.traces import REFERENCE, from_tsv, recorded_run, to_tsv, trace_named
     from headstart.view.schedule import timeline
 
     arm, params, described = _found(file_or_arm, scenario)
     known = _metrics(described)
     reference: Values = {name: value for name, value in REFERENCE.items() if name in known}
     source: Trace | tuple[Reading, ...]
-    happened = recorded_run(Path(trace)) if Path(trace).is_dir() else None
+    happened = Path(trace).is_dir()
     if happened:
-        source, reference = happened.readings, happened.reference
+        source, reference = recorded_run(Path(trace))
     else:
         source = from_tsv(_read(trace), trace) if trace.endswith(".tsv") else trace_named(trace)
-    every, own = params.evaluation.every, happened is not None
-    found = rehearse(arm, source, every, reference, update_steps=_rollout(arm, described), own_reference=own)
+    every = params.evaluation.every
+    found = rehearse(arm, source, every, reference, update_steps=_rollout(arm, described), own_reference=happened)
     if svg:
         _draw(arm, found, svg)
     if record:
@@ -155,7 +154,7 @@ def _rehearsed(name: str, trace: str, found: "Simulation") -> dict[str, Any]:
             "kind": event.kind,
             "env_steps": event.env_steps,
             "phase": event.phase,
-            "attempt": event.attempt,
+            "attempt": event.at.attempt,
             "text": event.text,
             "checkpoint": event.checkpoint,
             "finding": event.finding and event.finding.model_dump(mode="json"),
@@ -169,7 +168,7 @@ def _rehearsed(name: str, trace: str, found: "Simulation") -> dict[str, Any]:
         "outcome": found.outcome,
         "reasons": list(found.reasons),
         "status": found.control.status,
-        "env_steps": found.control.env_steps,
+        "env_steps": found.at.env_steps,
         "updates": sum(event.kind == "update" for event in found.events),
         "evaluations": sum(event.kind == "evaluation" for event in found.events),
         "events": events,

@@ -1,40 +1,38 @@
-"""What happens next in a training run: go on, freeze, roll back or stop. One value, `Control`, holds all that is remembered.
+"""What happens next in a training run: go on, freeze, roll back or stop. `Control` holds what these decisions rest on.
 
-    begin ─▶ phase_began ─▶ judge (every update, every evaluation) ─▶ checkpointed (after each evaluation) ─▶ … ─▶ completed
-                              │ rollback: restore the first target whose hash holds, then rolled_back, and go on in the phase
-                              └ freeze, stop: the run is over; `outcome` says what it was worth
+    phase_began ─▶ judge (every update, every evaluation) ─▶ checkpointed (after each evaluation) ─▶ … ─▶ completed
+                     │ rollback: restore the first target whose hash holds, then rolled_back, and go on in the phase
+                     └ freeze, stop: the run is over; `outcome` says what it was worth
 
-A checkpoint is *safe* when all guardrails were quiet at the evaluation that it was taken after and at the next one. Env steps stay charged
-after a rollback, so a phase has what is left of its steps, and its ramps begin anew over them.
+A checkpoint is *safe* when all guardrails were quiet at the evaluation that it was taken after and at the next one. Where the run stands in its
+schedule is not kept here: `config.position`.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from headstart.config.position import Position
 from headstart.config.schedule import Arm, OnBreach, Phase
 from headstart.core.verdict import Outcome
-from headstart.guard.guardrails import Finding, Guardrail, Measured, Reading, Values, finding_of, limits, loosened, measure
+from headstart.guard.guardrails import Guardrail, Measured, Reading, Values, finding_of, limits, loosened, measure
+from headstart.telemetry.kinds import Finding
 
 Action = Literal["continue", "freeze", "rollback", "stop"]
 Status = Literal["running", "frozen", "stopped", "completed"]
-SEVERITY: tuple[Action, ...] = ("continue", "freeze", "rollback", "stop")  # of several findings the last one here decides
+GRAVEST_FIRST: tuple[Action, ...] = ("stop", "rollback", "freeze")  # of several findings the first one here decides
 KEPT = 3  # safe checkpoints
 QUIET_FOR_SAFE = 2  # evaluations in a row
+OF_PHASE = "loss_total"  # every phase has losses of its own, so it begins without one in the reference
+OF_UPDATES = ("entropy", OF_PHASE)  # what the reference takes from updates
 
 
 @dataclass(frozen=True)
 class Control:
-    """Where a run stands. Every function below takes one and returns the next; plain values, so that a checkpoint can hold it as JSON."""
+    """What is remembered between checks. Every function below takes one and returns the next; plain values, so that it can be kept as JSON."""
 
     status: Status = "running"
-    phase: int = -1  # index; −1 before the first
-    attempt: int = 0  # of this phase; 0 is the first
-    env_steps: int = 0  # charged so far, as the last reading says
-    phase_from: int = 0  # env steps at which the phase began
-    ramps_from: int = 0  # env steps at which this attempt began
-    learning_rate_factor: float = 1.0
-    kl_factor: float = 1.0
     hits: Mapping[str, int] = field(default_factory=dict)  # guardrail → checks in a row at breach level
     open: tuple[str, ...] = ()  # guardrails whose last check was not quiet
     quiet: int = 0  # evaluations in a row
@@ -57,48 +55,39 @@ class Decision:
     targets: tuple[str, ...] = ()
 
 
-def begin() -> Control:
-    """A run before its first phase."""
-    return Control()
-
-
-def phase_began(control: Control, index: int, checkpoint_id: str) -> Control:
+def phase_began(control: Control, checkpoint_id: str) -> Control:
     """A phase begins from `checkpoint_id`. What is open stays open until a check is quiet; everything else begins anew."""
-    return replace(
-        control,
-        phase=index,
-        attempt=0,
-        phase_from=control.env_steps,
-        ramps_from=control.env_steps,
-        learning_rate_factor=1.0,
-        kl_factor=1.0,
-        hits={},
-        quiet=0,
-        phase_start=checkpoint_id,
-        candidates=(),
-        safe=(),
-        sums={},
-    )
+    return replace(control, hits={}, quiet=0, phase_start=checkpoint_id, candidates=(), safe=(), sums={})
 
 
-def judge(control: Control, arm: Arm, reading: Reading, reference: Values) -> tuple[Control, Decision]:
-    """Hold a reading to the guardrails of the phase.
+def first_shown(reference: Container[str], shown: Values) -> dict[str, float]:
+    """What an update adds to the reference: of the metrics that evaluations do not have, what the first update showed.
+
+    An update that computed anything that is not finite has nothing to compare with.
+    """
+    if shown.get("nonfinite"):
+        return {}
+    new = {name: shown.get(name) for name in OF_UPDATES if name not in reference}
+    return {name: value for name, value in new.items() if value is not None and math.isfinite(value)}
+
+
+def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference: Values) -> tuple[Control, Decision]:
+    """Hold a reading to the guardrails of the phase in which the run stands.
 
     A guardrail of evaluations whose metric only updates have is held to their mean since the last evaluation. A finding is made whenever the
     state of a guardrail changes: it opens, is hit again, is quiet again, or cannot be checked at all.
     """
-    if control.status != "running" or control.phase < 0:
-        raise ValueError(f"expected a run inside a phase, got one that is {control.status} in phase {control.phase}")
-    phase = arm.phases[control.phase]
-    loose = () if arm.accept_loosened else loosened(arm, phase)
-    control = replace(control, env_steps=max(control.env_steps, reading.env_steps), loosened=_with(control.loosened, *loose))
+    if control.status != "running" or not at.begun:
+        raise ValueError(f"expected a run inside a phase, got one that is {control.status}, phase {at.phase} begun: {at.begun}")
+    phase = arm.phases[at.phase]
+    if not arm.accept_loosened:
+        control = replace(control, loosened=_with(control.loosened, *loosened(arm, phase)))
     rules = limits(arm, phase)
     values, control = _with_means(control, rules, reading)
     findings: list[Finding] = []
     for rule in rules.values():
         if rule.on == reading.kind:
-            seen = measure(rule, values, reference)
-            control, finding = _checked(control, rule, seen, phase)
+            control, finding = _checked(control, rule, measure(rule, values, reference), phase, at.attempt)
             findings += [] if finding is None else [finding]
     if reading.kind == "evaluation":
         control = _counted(control)
@@ -110,25 +99,13 @@ def checkpointed(control: Control, checkpoint_id: str) -> Control:
     return replace(control, candidates=(*control.candidates, checkpoint_id)) if control.quiet else control
 
 
-def rolled_back(control: Control, arm: Arm, checkpoint_id: str) -> Control:
+def rolled_back(control: Control, checkpoint_id: str) -> Control:
     """The state of `checkpoint_id` is restored. Younger checkpoints are void; what was open is so until a check is quiet."""
     reachable = targets(control)
     if checkpoint_id not in reachable:
         raise ValueError(f"expected one of {', '.join(reachable) or 'no checkpoint'}, got {checkpoint_id!r}")
-    then = arm.phases[control.phase].on_breach
     kept = control.safe.index(checkpoint_id) + 1 if checkpoint_id in control.safe else 0
-    return replace(
-        control,
-        attempt=control.attempt + 1,
-        ramps_from=control.env_steps,
-        learning_rate_factor=control.learning_rate_factor * then.lr_factor,
-        kl_factor=control.kl_factor * then.kl_factor,
-        hits={},
-        quiet=0,
-        candidates=(),
-        safe=control.safe[:kept],
-        sums={},
-    )
+    return replace(control, hits={}, quiet=0, candidates=(), safe=control.safe[:kept], sums={})
 
 
 def completed(control: Control) -> Control:
@@ -142,21 +119,10 @@ def targets(control: Control) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*reversed(control.safe), *start)))
 
 
-def steps_left(control: Control, phase: Phase) -> int:
-    """Env steps that the phase may still use, those of abandoned attempts charged."""
-    return max(control.phase_from + phase.steps - control.env_steps, 0)
-
-
-def progress(control: Control, phase: Phase) -> float:
-    """Where the ramps of the phase stand, 0 … 1: a retry begins at `from` again and reaches `to` with the last step it may use."""
-    span = control.phase_from + phase.steps - control.ramps_from
-    return (control.env_steps - control.ramps_from) / span if span > 0 else 1.0
-
-
 def phase_outcome(control: Control) -> Literal["completed", "held", "frozen", "stopped"]:
     """How the phase ended, as telemetry says it."""
-    if control.status in ("frozen", "stopped"):
-        return "frozen" if control.status == "frozen" else "stopped"
+    if control.status == "frozen" or control.status == "stopped":
+        return control.status
     return "held" if control.open else "completed"
 
 
@@ -188,31 +154,31 @@ def _with_means(control: Control, rules: Mapping[str, Guardrail], reading: Readi
     return reading.values, replace(control, sums=sums)
 
 
-def _checked(control: Control, rule: Guardrail, seen: Measured, phase: Phase) -> tuple[Control, Finding | None]:
+def _checked(control: Control, rule: Guardrail, measured: Measured, phase: Phase, attempt: int) -> tuple[Control, Finding | None]:
     """One guardrail's state after a check, and a finding where it changed."""
     name = rule.name
-    if seen.level == "not applicable":
+    if measured.level == "not applicable":
         if phase.kind == "bc" or name in control.applied + control.not_applicable:
             return control, None
         control = replace(control, not_applicable=_with(control.not_applicable, name))
-        return control, finding_of(rule, seen, 0, "continue", f"not applicable: {seen.text}")
+        return control, finding_of(rule, measured, 0, "continue", f"not applicable: {measured.text}")
     was_open, before = name in control.open, control.hits.get(name, 0)
-    hits = before + 1 if seen.level == "breach" else 0
+    hits = before + 1 if measured.level == "breach" else 0
     others = tuple(other for other in control.open if other != name)
     control = replace(
         control,
         applied=_with(control.applied, name),
         hits={**control.hits, name: hits},
-        open=others if seen.level == "quiet" else (*others, name),
+        open=others if measured.level == "quiet" else (*others, name),
     )
-    if seen.level == "quiet":
-        return control, finding_of(rule, seen, 0, "continue", f"quiet again: {seen.text}") if was_open else None
-    if seen.level == "flag":
-        return control, None if was_open and not before else finding_of(rule, seen, 0, "hold", seen.text)
-    if hits < rule.hits and seen.is_finite:
-        return control, finding_of(rule, seen, hits, "hold", f"{seen.text}, {hits} of {rule.hits} in a row")
-    decision, why = _after_retries(rule, control.attempt, phase.on_breach)
-    return control, finding_of(rule, seen, hits, decision, f"{seen.text}{why}")
+    if measured.level == "quiet":
+        return control, finding_of(rule, measured, 0, "continue", f"quiet again: {measured.text}") if was_open else None
+    if measured.level == "flag":
+        return control, None if was_open and not before else finding_of(rule, measured, 0, "hold", measured.text)
+    if hits < rule.hits and measured.is_finite:
+        return control, finding_of(rule, measured, hits, "hold", f"{measured.text}, {hits} of {rule.hits} in a row")
+    decision, why = _after_retries(rule, attempt, phase.on_breach)
+    return control, finding_of(rule, measured, hits, decision, f"{measured.text}{why}")
 
 
 def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Literal["freeze", "rollback", "stop"], str]:
@@ -238,17 +204,12 @@ def _counted(control: Control) -> Control:
 
 def _decided(control: Control, findings: tuple[Finding, ...]) -> tuple[Control, Decision]:
     """The gravest finding decides."""
-    asked = [finding for finding in findings if finding.severity == "breach"]
-    action: Action = max((_action(finding) for finding in asked), key=SEVERITY.index, default="continue")
+    action: Action = next((one for one in GRAVEST_FIRST if any(finding.decision == one for finding in findings)), "continue")
     if action in ("freeze", "stop"):
-        why = tuple(f"{finding.guardrail}: {finding.reason}" for finding in asked if finding.decision == action)
+        why = tuple(f"{finding.guardrail}: {finding.reason}" for finding in findings if finding.decision == action)
         control = replace(control, status="frozen" if action == "freeze" else "stopped", reasons=why)
-    return control, Decision(action, findings, targets(control) if action in ("rollback", "stop") else ())
+    return control, Decision(action, findings, targets(control) if action != "continue" else ())
 
 
 def _with(names: tuple[str, ...], *more: str) -> tuple[str, ...]:
     return tuple(sorted({*names, *more}))
-
-
-def _action(finding: Finding) -> Action:
-    return "continue" if finding.decision == "hold" else finding.decision

@@ -1,4 +1,4 @@
-"""What a drill of guardrails plants, and what has to follow: good readings, one fault for each guardrail, the decision that is right.
+"""What a drill of guardrails injects, and what has to follow: good readings, one fault for each guardrail, the expected decision.
 
 A fault has a size of its own, whatever the limits are, so that a guardrail that was loosened too far misses it.
 """
@@ -10,7 +10,7 @@ from dataclasses import replace
 from headstart.config.schedule import Arm, Limits, Phase
 from headstart.guard.control import Action
 from headstart.guard.guardrails import GUARDRAILS, Guardrail, Kind, Reading, Values, limits, measure
-from headstart.guard.traces import REFERENCE
+from headstart.guard.traces import REFERENCE, Moment, steady
 
 Changes = Callable[[Values], Values]  # reference → values of a faulty reading that differ from a good one
 
@@ -36,7 +36,6 @@ FAULTS: Mapping[str, tuple[str, Changes]] = {
     "grad_norm": ("gradients explode", _is(grad_norm=50.0)),
     "entropy": ("exploration half lost", _plus("entropy", -0.3)),
     "entropy_floor": ("the policy collapses to one action", _is(entropy=0.0)),
-    "reward_saturation": ("nearly every reward is clipped", _is(reward_clipped_fraction=0.95)),
     "loss_drift": ("the loss explodes", lambda reference: {"loss_total": 10 * abs(reference.get("loss_total") or 0.0) + 1.0}),
     "return_drop": ("the reward's sign is flipped", _times("return_normalised", -1.0)),
     "kpi_drop": ("half of the KPI is lost", _times("kpi", 0.5)),
@@ -44,7 +43,6 @@ FAULTS: Mapping[str, tuple[str, Changes]] = {
     "harm_rise": ("the policy turns reckless", _plus("harm_rate", 0.3)),
     "queue_events": ("agents press one another all the time", _is(queue_conflict_rate=20.0)),
     "queue_intensity": ("conflicts turn fierce", _is(queue_intensity_rate=40.0)),
-    "late_help": ("nobody helps any more", _is(late_help_rate=0.0)),
     "bc_accuracy": ("the clone forgets its demonstrations", _is(bc_accuracy=0.5)),
 }
 
@@ -71,13 +69,7 @@ def retries(phase: Phase) -> int:
 
 def good_reading(kind: Kind, reference: Values, env_steps: int) -> Reading:
     """A reading in which every metric is where the reference is."""
-    known = {r.metric: reference.get(r.metric) for r in GUARDRAILS.values() if r.on == kind}
-    calm = {"kl_divergence": 0.01, "grad_norm": 1.0, "kl_to_reference": 0.05, "nonfinite": 0.0} | {
-        "reward_clipped_fraction": 0.0,
-        "telemetry_dropped": 0.0,
-        "bc_accuracy": 1.0,
-    }
-    return Reading(kind, env_steps, known | {name: value for name, value in calm.items() if name in known})
+    return Reading(kind, env_steps, steady(Moment(kind, share=0.0, count=1, cloned="before"), reference))
 
 
 def faulty_reading(rule: Guardrail, reference: Values, env_steps: int) -> Reading:

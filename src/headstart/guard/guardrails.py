@@ -10,13 +10,11 @@ does not get better by waiting). An improvement never flags; only `outside` watc
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
-
-from pydantic import StringConstraints
+from typing import Literal
 
 from headstart.config.schedule import Arm, Limits, Phase
 from headstart.core.errors import InputError, nearest
-from headstart.core.record import Record
+from headstart.telemetry.kinds import Finding
 
 Values = Mapping[str, float | None]  # by metric; None, or no key: not applicable
 Kind = Literal["update", "evaluation"]
@@ -47,13 +45,11 @@ class Guardrail:
     direction: Literal["above", "below", "outside"]
     measure: Literal["absolute", "relative", "change"]
     flag: float | None
-    breach: float | None
-    decision: Breach = "freeze"
+    breach: float
+    decision: Breach
     hits: int = 1  # checks in a row at breach level that decide
     inclusive: bool = False  # a breach begins at the limit, not beyond it
-    floor: float = (
-        BASE_FLOOR  # a share is never taken of less than this, so that a reference near zero does not make noise a breach
-    )
+    floor: float = BASE_FLOOR  # a share is never taken of less, so that a reference near zero makes no breach of noise
     beside: tuple[str, float] | None = None  # a breach also needs this metric of the same reading above this value
 
 
@@ -68,8 +64,6 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail("entropy", "entropy", "update", "outside", "change", 0.1, 0.2, "freeze"),
         # of the clone's own: a clone of an expert that never hesitates has a few hundredths of ln(actions) to begin with
         Guardrail("entropy_floor", "entropy", "update", "below", "relative", None, 0.95, "rollback"),
-        Guardrail("reward_saturation", "reward_clipped_fraction", "update", "above", "absolute", 0.05, 0.5, "stop"),
-        Guardrail("telemetry_backlog", "telemetry_dropped", "update", "above", "absolute", 0, None),
         Guardrail("loss_drift", "loss_total", "evaluation", "above", "relative", 1.0, 2.0, "rollback", hits=2),
         Guardrail("return_drop", "return_normalised", "evaluation", "below", "relative", 0.15, 0.30, "freeze", inclusive=True),
         Guardrail("kpi_drop", "kpi", "evaluation", "below", "relative", 0.15, 0.30, "freeze", inclusive=True),
@@ -80,30 +74,12 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail(
             "queue_intensity", "queue_intensity_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=5.0
         ),
-        # half of what the reference shows, and none at all
-        Guardrail("late_help", "late_help_rate", "evaluation", "below", "relative", 0.5, 1.0, "rollback", hits=2, inclusive=True),
         Guardrail("bc_accuracy", "bc_accuracy", "evaluation", "below", "absolute", None, 0.90, "stop"),
     )
 }
 
 METRICS = frozenset(rule.metric for rule in GUARDRAILS.values())
-TOWN_METRICS = frozenset({"queue_conflict_rate", "queue_intensity_rate", "late_help_rate"})
-
-
-class Finding(Record):
-    """A guardrail whose state changed: the fields of the telemetry record `guardrail`."""
-
-    guardrail: str
-    severity: Literal["warn", "breach"]
-    metric: str
-    value: float | None  # None: not measured, or not finite; the reason says which
-    baseline: float | None
-    threshold: float  # in the guardrail's own measure
-    direction: Literal["above", "below", "outside"]
-    window: int  # checks in a row that decide
-    hits: int  # so far
-    decision: Decided
-    reason: Annotated[str, StringConstraints(max_length=200)]
+TOWN_METRICS = frozenset({"queue_conflict_rate", "queue_intensity_rate"})
 
 
 @dataclass(frozen=True)
@@ -122,40 +98,45 @@ class Measured:
 
 
 def metrics_of(world: str) -> frozenset[str]:
-    """What can be measured in a world: queues and help are of the town."""
+    """What can be measured in a world: queues are of the town."""
     return METRICS if world == "town" else METRICS - TOWN_METRICS
+
+
+def kpi(measures: Mapping[str, float], first: Mapping[str, float]) -> float | None:
+    """The least share of its first mean that any of a scenario's measures still has; None where there is none to lose."""
+    shares = [measures[name] / before for name, before in first.items() if before > 0]
+    return min(shares, default=None)
 
 
 def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
     """Where a reading stands. Not applicable: the metric is not in the reading, or what it is compared with is not in the reference."""
-    value, base = values.get(rule.metric), _base(rule, reference)
+    value, base = values.get(rule.metric), None if rule.measure == "absolute" else reference.get(rule.metric)
     if value is None:
         return Measured("not applicable", text=f"the reading has no {rule.metric}")
     if rule.measure != "absolute" and base is None:
         return Measured("not applicable", value, text=f"the reference has no {rule.metric}")
     text = f"{rule.metric} {value:.4g}" + ("" if base is None else f", reference {base:.4g}")
     if not (math.isfinite(value) and (base is None or math.isfinite(base))):
-        return Measured("flag" if rule.breach is None else "breach", value, base, f"{text} is not finite")
+        return Measured("breach", value, base, f"{text} is not finite")
     moved = _moved(rule, value, base)
-    if rule.breach is not None and _beyond(rule, moved, rule.breach, rule.inclusive) and _beside(rule, values):
+    if _beyond(rule, moved, rule.breach, rule.inclusive) and _beside(rule, values):
         return Measured("breach", value, base, text)
     if rule.flag is not None and _beyond(rule, moved, rule.flag):
         return Measured("flag", value, base, text)
     return Measured("quiet", value, base, text)
 
 
-def finding_of(rule: Guardrail, seen: Measured, hits: int, decision: Decided, reason: str) -> Finding:
-    """A finding in the words of telemetry, which knows no NaN; `hits` checks in a row were at breach level."""
+def finding_of(rule: Guardrail, measured: Measured, hits: int, decision: Decided, reason: str) -> Finding:
+    """The finding that telemetry writes, which has no NaN; `hits` checks in a row were at breach level."""
     breach = decision in ("freeze", "rollback", "stop")
-    either = (rule.breach, rule.flag) if breach or hits else (rule.flag, rule.breach)
-    threshold = next(limit for limit in either if limit is not None)
+    threshold = rule.breach if breach or hits or rule.flag is None else rule.flag
     limit = "" if decision == "continue" else f" (limit {limit_text(rule, threshold)})"
     return Finding(
         guardrail=rule.name,
         severity="breach" if breach else "warn",
         metric=rule.metric,
-        value=_finite(seen.value),
-        baseline=_finite(seen.baseline),
+        value=_finite(measured.value),
+        baseline=_finite(measured.baseline),
         threshold=threshold,
         direction=rule.direction,
         window=rule.hits,
@@ -200,18 +181,14 @@ def _changed(rule: Guardrail, change: Limits) -> Guardrail | None:
     return replace(rule, **said)
 
 
+def looser(rule: Guardrail, limit: float, than: float) -> bool:
+    """Whether a limit of the guardrail lets more through than another."""
+    return limit < than if rule.direction == "below" and rule.measure == "absolute" else limit > than
+
+
 def _is_looser(rule: Guardrail, default: Guardrail) -> bool:
-    sign = -1 if rule.direction == "below" and rule.measure == "absolute" else 1  # of these, a lower limit lets more through
-    later = [
-        sign * new > sign * old
-        for new, old in ((rule.flag, default.flag), (rule.breach, default.breach))
-        if new is not None and old is not None
-    ]
-    return any(later) or rule.hits > default.hits
-
-
-def _base(rule: Guardrail, reference: Values) -> float | None:
-    return None if rule.measure == "absolute" else reference.get(rule.metric)
+    flags_later = rule.flag is not None and default.flag is not None and looser(rule, rule.flag, default.flag)
+    return flags_later or looser(rule, rule.breach, default.breach) or rule.hits > default.hits
 
 
 def _moved(rule: Guardrail, value: float, base: float | None) -> float:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from headstart.config.schedule import Arm
 from headstart.core.errors import InputError
-from headstart.guard.guardrails import GUARDRAILS, limits, loosened
+from headstart.guard.guardrails import GUARDRAILS, limits, loosened, looser
 
 JUMP = 0.25  # of a share or weight between two phases
 EVALUATIONS = 2  # of a ppo phase: no checkpoint is safe before the second
@@ -100,9 +100,9 @@ def _effects(arm: Arm) -> Iterator[Problem]:
 def _jumps(arm: Arm) -> Iterator[Problem]:
     """Shares and weights between neighbours; a bc phase clones anew, so what follows it may begin anywhere."""
     for before, now in pairwise(arm.phases):
-        names = {("ppo", "ppo"): ("expert_share", "bc_weight")}.get((before.kind, now.kind), ("expert_share",))
         if "bc" in (before.kind, now.kind):
             continue
+        names = ("expert_share", "bc_weight") if before.kind == now.kind == "ppo" else ("expert_share",)
         for name in names:
             left, right = getattr(before, name).at(1.0), getattr(now, name).at(0.0)
             if abs(right - left) > JUMP:
@@ -144,7 +144,7 @@ def _guardrails(arm: Arm, known: Collection[str]) -> Iterator[Problem]:
             yield Problem("error", f"phases.{phase.name}", str(error))
             return
         for name, rule in rules.items():
-            if rule.flag is not None and rule.breach is not None and _is_past(rule.flag, rule.breach, name):
+            if rule.flag is not None and looser(rule, rule.flag, rule.breach):
                 text = f"the flag {rule.flag:g} lies beyond the breach {rule.breach:g}: it can never be seen"
                 yield Problem("warn", f"phases.{phase.name}.guardrails.{name}", text)
         loose |= {name: phase.name for name in loosened(arm, phase) if name not in loose}
@@ -160,11 +160,6 @@ def _loose(arm: Arm, loose: dict[str, str]) -> Iterator[Problem]:
             yield Problem("hold", f"phases.{phase}.guardrails.{name}", text)
     if arm.accept_loosened and not loose:
         yield Problem("warn", "accept_loosened", "no guardrail is looser than the default")
-
-
-def _is_past(flag: float, breach: float, name: str) -> bool:
-    rule = GUARDRAILS[name]
-    return flag < breach if rule.direction == "below" and rule.measure == "absolute" else flag > breach
 
 
 def spans(arm: Arm) -> tuple[tuple[int, int], ...]:

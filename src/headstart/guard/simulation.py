@@ -1,45 +1,26 @@
-"""A rehearsal: a schedule meets a trace of metrics, and the code that governs real runs decides what happens.
+"""A rehearsal: a schedule is run on a trace of metrics, and the code that decides in real runs decides what happens.
 
 Nothing is trained. What a rollback restores is a name here; what it costs, the env steps already spent, is the same.
 """
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
+from headstart.config.position import Position
 from headstart.config.schedule import Arm, Phase
 from headstart.core.errors import InputError
 from headstart.core.verdict import Outcome
-from headstart.guard.control import (
-    Control,
-    Decision,
-    begin,
-    checkpointed,
-    completed,
-    judge,
-    outcome,
-    phase_began,
-    phase_outcome,
-    rolled_back,
-    steps_left,
-)
-from headstart.guard.guardrails import Finding, Reading, Values
-from headstart.guard.reference import OF_PHASE, first_shown
+from headstart.guard import control
+from headstart.guard.control import OF_PHASE, Control, Decision
+from headstart.guard.guardrails import Reading, Values
 from headstart.guard.traces import Moment, Trace
+from headstart.telemetry.kinds import Finding
 
 EventKind = Literal[
-    "phase_began",
-    "update",
-    "evaluation",
-    "finding",
-    "rollback",
-    "retry",
-    "freeze",
-    "stop",
-    "phase_ended",
-    "run_ended",
+    "phase_began", "update", "evaluation", "finding", "rollback", "retry", "freeze", "stop", "phase_ended", "run_ended"
 ]
-Source = Generator[Reading | None, Control, None]  # control → the next reading, None at the end of a phase
+Source = Generator[Reading | None, Position, None]  # position → the next reading, None at the end of a phase
 
 
 @dataclass(frozen=True)
@@ -47,48 +28,49 @@ class Event:
     """One line of the timeline."""
 
     kind: EventKind
-    env_steps: int
+    at: Position
     phase: str
-    attempt: int
     text: str = ""
     reading: Reading | None = None  # of updates and evaluations
     finding: Finding | None = None
     checkpoint: str | None = None  # that a rollback restored, or that a stop leaves
 
-
-@dataclass
-class Timeline:
-    """What happened so far, in order."""
-
-    arm: Arm
-    events: list[Event] = field(default_factory=list)
-
-    def add(
-        self,
-        kind: EventKind,
-        control: Control,
-        text: str = "",
-        reading: Reading | None = None,
-        finding: Finding | None = None,
-        checkpoint: str | None = None,
-    ) -> None:
-        phase = self.arm.phases[control.phase].name
-        self.events.append(Event(kind, control.env_steps, phase, control.attempt, text, reading, finding, checkpoint))
+    @property
+    def env_steps(self) -> int:
+        return self.at.env_steps
 
 
 @dataclass(frozen=True)
 class Simulation:
-    """A rehearsal and what it was worth."""
+    """What happened, in order, and how it ended."""
 
     events: tuple[Event, ...]
     control: Control
+    at: Position
     outcome: Outcome
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...]  # why it is no PASS
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What was read, in order: as a trace it gives the same events again."""
+        """The trace of this run: simulated again it gives the same events."""
         return tuple(event.reading for event in self.events if event.reading is not None)
+
+
+@dataclass
+class _Run:
+    """A rehearsal under way."""
+
+    arm: Arm
+    reference: Values
+    own_reference: bool
+    phase: Phase
+    control: Control = field(default_factory=Control)
+    at: Position = field(default_factory=Position)
+    events: list[Event] = field(default_factory=list)
+
+    def tell(self, kind: EventKind, text: str = "", **more: Any) -> None:
+        """Append an event; `more`: its reading, finding or checkpoint."""
+        self.events.append(Event(kind, self.at, self.phase.name, text, **more))
 
 
 def simulate(
@@ -107,62 +89,62 @@ def simulate(
     """
     source = _invented(arm, trace, evaluation_every, reference, update_steps) if callable(trace) else _recorded(arm, trace)
     next(source)
-    timeline, control = Timeline(arm), begin()
-    for index, phase in enumerate(arm.phases):
-        control = phase_began(control, index, f"{phase.name}@{control.env_steps}")
+    run = _Run(arm, reference, own_reference, arm.phases[0])
+    for phase in arm.phases:
+        run.phase, run.at = phase, run.at.begin_phase()
+        run.control = control.phase_began(run.control, f"{phase.name}@{run.at.env_steps}")
         if own_reference:
-            reference = {name: value for name, value in reference.items() if name != OF_PHASE}
-        timeline.add("phase_began", control, f"{phase.kind}, {phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}")
-        control, reference, over = _play(control, phase, source, timeline, reference, own_reference)
-        if not over:
+            run.reference = {name: value for name, value in run.reference.items() if name != OF_PHASE}
+        run.tell("phase_began", f"{phase.kind}, {phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}")
+        if not _play(run, source):
             break
-        timeline.add("phase_ended", control, phase_outcome(control))
-        if control.status != "running":
+        run.tell("phase_ended", control.phase_outcome(run.control))
+        if run.control.status != "running":
             break
+        run.at = run.at.end_phase()
     else:
         next(source, None)  # a recorded trace says whether something is left of it
-        control = completed(control)
-    found, reasons = outcome(control)
-    timeline.add("run_ended", control, found)
-    return Simulation(tuple(timeline.events), control, found, reasons)
+        run.control = control.completed(run.control)
+    found, reasons = control.outcome(run.control)
+    run.tell("run_ended", found)
+    return Simulation(tuple(run.events), run.control, run.at, found, reasons)
 
 
-def _play(
-    control: Control, phase: Phase, source: Source, timeline: Timeline, reference: Values, own_reference: bool
-) -> tuple[Control, Values, bool]:
-    """One phase to its end, and the reference then; False where the trace has no more to say."""
-    while control.status == "running":
+def _play(run: _Run, source: Source) -> bool:
+    """One phase to its end; False where the trace has no more to say."""
+    while run.control.status == "running":
         try:
-            reading = source.send(control)
+            reading = source.send(run.at)
         except StopIteration:
-            return control, reference, False
+            return False
         if reading is None:
-            return control, reference, True
-        if own_reference and reading.kind == "update":
-            reference = {**reference, **first_shown(reference, reading.values)}
-        control, decision = judge(control, timeline.arm, reading, reference)
-        timeline.add(reading.kind, control, reading=reading)
+            return True
+        run.at = replace(run.at, env_steps=max(run.at.env_steps, reading.env_steps))
+        if run.own_reference and reading.kind == "update":
+            run.reference = {**run.reference, **control.first_shown(run.reference, reading.values)}
+        run.control, decision = control.judge(run.control, run.at, run.arm, reading, run.reference)
+        run.tell(reading.kind, reading=reading)
         for finding in decision.findings:
-            timeline.add("finding", control, f"{finding.guardrail}: {finding.reason}", finding=finding)
-        control = _acted(control, decision, timeline)
+            run.tell("finding", f"{finding.guardrail}: {finding.reason}", finding=finding)
+        _act(run, decision)
         if reading.kind == "evaluation" and decision.action == "continue":
-            control = checkpointed(control, f"{phase.name}@{reading.env_steps}")
-    return control, reference, True
+            run.control = control.checkpointed(run.control, f"{run.phase.name}@{reading.env_steps}")
+    return True
 
 
-def _acted(control: Control, decision: Decision, timeline: Timeline) -> Control:
+def _act(run: _Run, decision: Decision) -> None:
     """What a trainer does about a decision."""
-    if decision.action == "rollback":
-        target = decision.targets[0]
-        timeline.add("rollback", control, f"to {target}", checkpoint=target)
-        control = rolled_back(control, timeline.arm, target)
-        factors = f"learning rate × {control.learning_rate_factor:g}, KL × {control.kl_factor:g}"
-        timeline.add("retry", control, f"attempt {control.attempt}, {factors}")
-    elif decision.action == "freeze":
-        timeline.add("freeze", control, "learning stops, a person looks")
-    elif decision.action == "stop":
-        timeline.add("stop", control, f"with the weights of {decision.targets[0]}", checkpoint=decision.targets[0])
-    return control
+    match decision.action:
+        case "rollback":
+            target = decision.targets[0]
+            run.tell("rollback", f"to {target}", checkpoint=target)
+            run.control, run.at = control.rolled_back(run.control, target), run.at.begin_retry()
+            factors = f"learning rate × {run.at.learning_rate_factor(run.phase):g}, KL × {run.at.kl_factor(run.phase):g}"
+            run.tell("retry", f"attempt {run.at.attempt}, {factors}")
+        case "freeze":
+            run.tell("freeze", "learning stops, a person looks")
+        case "stop":
+            run.tell("stop", f"with the weights of {decision.targets[0]}", checkpoint=decision.targets[0])
 
 
 def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_steps: int) -> Source:
@@ -170,7 +152,7 @@ def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_step
 
     An arm that starts from a clone is looked at before its first update, as `bc_train`'s gate does.
     """
-    control = yield None
+    at = yield None
     counts = {"update": 0, "evaluation": 0}
     evaluated = 0
 
@@ -181,16 +163,16 @@ def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_step
 
     for index, phase in enumerate(arm.phases):
         if phase.kind == "bc":
-            control = yield read("evaluation", control.env_steps, "now")
+            at = yield read("evaluation", at.env_steps, "now")
         elif index == 0 and arm.start == "bc":
-            control = yield read("evaluation", 0, "before")
-        while left := steps_left(control, phase):
-            attempt, now = control.attempt, control.env_steps + min(update_steps, left)
-            control = yield read("update", now)
-            if control.attempt == attempt and (now // every > evaluated // every or now == arm.budget):
+            at = yield read("evaluation", 0, "before")
+        while left := at.steps_left(phase):
+            attempt, now = at.attempt, at.env_steps + min(update_steps, left)
+            at = yield read("update", now)
+            if at.attempt == attempt and (now // every > evaluated // every or now == arm.budget):
                 evaluated = now
-                control = yield read("evaluation", now)
-        control = yield None
+                at = yield read("evaluation", now)
+        at = yield None
 
 
 def _recorded(arm: Arm, rows: Sequence[Reading]) -> Source:
@@ -198,26 +180,26 @@ def _recorded(arm: Arm, rows: Sequence[Reading]) -> Source:
 
     A phase goes on until its env steps are used, and takes the evaluation that follows its last update, but for one that names bc_accuracy where
     a bc phase is next. A bc phase uses no env steps, and takes rows up to the one that names bc_accuracy, or none
-    where actions are reals, since updates follow at once.
+    where actions are continuous, since updates follow at once.
     """
-    control = yield None
-    at = 0
+    at = yield None
+    taken = 0
     for phase, after in zip(arm.phases, (*arm.phases[1:], None), strict=True):
         done = False
         while not done:
-            used = steps_left(control, phase) == 0
-            if at == len(rows):
+            used = at.steps_left(phase) == 0
+            if taken == len(rows):
                 if not used or phase.kind == "bc":
                     return
                 break
-            row = rows[at]
+            row = rows[taken]
             names_clone = row.values.get("bc_accuracy") is not None
             begins_next = names_clone and phase.kind != "bc" and after is not None and after.kind == "bc"
             if row.kind == "update" if phase.kind == "bc" else used and (row.kind == "update" or begins_next):
                 break
-            at += 1
-            control = yield row
+            taken += 1
+            at = yield row
             done = phase.kind == "bc" and names_clone
-        control = yield None
-    if at < len(rows):
-        raise InputError(f"trace: the schedule ends after {at} readings, and {len(rows) - at} more follow")
+        at = yield None
+    if taken < len(rows):
+        raise InputError(f"trace: the schedule ends after {taken} readings, and {len(rows) - taken} more follow")

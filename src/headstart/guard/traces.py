@@ -1,6 +1,6 @@
-"""Metrics of runs that never happened, to rehearse a schedule with; and of runs that did, as TSV.
+"""Metrics of runs that never happened, to rehearse a schedule with; and of runs that did, from telemetry or TSV.
 
-An invented trace is a function of the moment and the reference, so equal names give equal readings. A recorded one is a table with the columns
+An invented trace is a function of the moment and the reference, so equal names give equal readings. A table has the columns
 `kind`, `env_steps` and one for each metric; an empty cell is "not applicable", `nan` and `inf` are what they say.
 """
 
@@ -8,12 +8,15 @@ import math
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 from headstart.core.errors import InputError, UsageError
 from headstart.guard.guardrails import GUARDRAILS, METRICS, Kind, Reading, Values
+from headstart.telemetry.kinds import PhaseStarted, ReadingLine
+from headstart.telemetry.reader import read_telemetry
 
-NAMES = ("steady", "improve", "slow-drift", "cliff", "oscillate", "bc-fails", "nan@K", "noisy:SEED")
 MAX_ROWS = 1_000_000
 
 
@@ -37,7 +40,6 @@ REFERENCE: Values = {
     "kpi": 0.9,
     "queue_conflict_rate": 4.0,
     "queue_intensity_rate": 6.0,
-    "late_help_rate": 0.5,
     "entropy": 0.5,
     "loss_total": 0.4,
 }
@@ -47,28 +49,7 @@ QUIET_UPDATE: Values = {
     "grad_norm": 0.8,
     "kl_to_reference": 0.05,
     "nonfinite": 0.0,
-    "reward_clipped_fraction": 0.0,
-    "telemetry_dropped": 0.0,
 }
-
-
-def trace_named(name: str) -> Trace:
-    """The invented trace of that name; UsageError lists the names."""
-    word, _, number = name.replace("@", ":").partition(":")
-    if name in ("steady", "improve", "slow-drift", "cliff", "oscillate", "bc-fails"):
-        return {
-            "steady": steady,
-            "improve": improve,
-            "slow-drift": slow_drift,
-            "cliff": cliff,
-            "oscillate": oscillate,
-            "bc-fails": bc_fails,
-        }[name]
-    if word == "nan" and number.isdecimal() and int(number) > 0:
-        return lambda moment, reference: nan_at(int(number), moment, reference)
-    if word == "noisy" and number.isdecimal():
-        return lambda moment, reference: noisy(int(number), moment, reference)
-    raise UsageError(f"trace: expected one of {', '.join(NAMES)} or a .tsv file, got {name!r}")
 
 
 def steady(moment: Moment, reference: Values) -> Values:
@@ -96,7 +77,7 @@ def slow_drift(moment: Moment, reference: Values) -> Values:
 
 
 def cliff(moment: Moment, reference: Values) -> Values:
-    """Half-way the policy forgets what it was taught."""
+    """Half-way the policy forgets what it learned."""
     factors = {"return_normalised": 0.4, "success_rate": 0.4, "kpi": 0.5}
     return _scaled(steady(moment, reference), factors if moment.share >= 0.5 else {})
 
@@ -122,7 +103,7 @@ def nan_at(update: int, moment: Moment, reference: Values) -> Values:
 
 
 def noisy(seed: int, moment: Moment, reference: Values) -> Values:
-    """Everything wobbles, some updates are far too large, and one in two hundred is NaN."""
+    """Every value is noisy, some updates are far too large, and one in two hundred is NaN."""
     chance = random.Random(f"{seed} {moment.kind} {moment.count}")
     found = _scaled(steady(moment, reference), {name: math.exp(chance.gauss(0, 0.08)) for name in sorted(METRICS)})
     if moment.kind == "evaluation":
@@ -131,11 +112,47 @@ def noisy(seed: int, moment: Moment, reference: Values) -> Values:
     return {**found, **wild, "nonfinite": float(chance.random() < 0.005)}
 
 
+INVENTED: dict[str, Trace] = {
+    trace.__name__.replace("_", "-"): trace for trace in (steady, improve, slow_drift, cliff, oscillate, bc_fails)
+}
+
+
+def trace_named(name: str) -> Trace:
+    """The invented trace of that name; UsageError lists the names."""
+    word, _, number = name.replace("@", ":").partition(":")
+    if name in INVENTED:
+        return INVENTED[name]
+    if word == "nan" and number.isdecimal() and int(number) > 0:
+        return partial(nan_at, int(number))
+    if word == "noisy" and number.isdecimal():
+        return partial(noisy, int(number))
+    raise UsageError(f"trace: expected one of {', '.join(INVENTED)}, nan@K, noisy:SEED or a .tsv file, got {name!r}")
+
+
 def _scaled(values: Values, factors: Values) -> Values:
     return {name: value if value is None else value * (factors.get(name) or 1.0) for name, value in values.items()}
 
 
 # --- recorded -----------------------------------------------------------------------------------------------------------
+
+
+def recorded_run(directory: Path) -> tuple[tuple[Reading, ...], Values]:
+    """The readings of a run whose telemetry lies in `directory`, and the reference with which its first phase began.
+
+    Raises InputError if it tells of no readings.
+    """
+    lines = read_telemetry(directory).records
+    readings = tuple(
+        Reading(
+            line.check, line.env_steps, {name: None if value is None else float(value) for name, value in line.values.items()}
+        )
+        for line in lines
+        if isinstance(line, ReadingLine)
+    )
+    began = next((line for line in lines if isinstance(line, PhaseStarted)), None)
+    if began is None or not readings:
+        raise InputError(f"{directory}: expected a phase and what its guardrails were shown, found {len(readings)} readings")
+    return readings, began.baselines
 
 
 def to_tsv(readings: Sequence[Reading]) -> str:

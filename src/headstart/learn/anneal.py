@@ -6,11 +6,12 @@ that it was in: the loop asks the trainer where it is before every step. The lea
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
 from headstart.config.params import EvaluationParams
+from headstart.config.position import Position
 from headstart.config.schedule import Arm, Phase
 from headstart.core.arrays import MODES, Mode
 from headstart.core.errors import UsageError
@@ -68,21 +69,6 @@ Event = PhaseBegan | Updated | Cloned | Evaluated | PhaseEnded
 
 
 @dataclass
-class Position:
-    """Where a run stands. A rollback stays within its phase and takes back no step: what was spent stays spent."""
-
-    phase: int = 0
-    begun: int = 0  # whether the phase has been announced
-    epochs: int = 0  # done, of a bc phase
-    # what was spent
-    env_steps: int = 0
-    phase_began: int = 0  # env steps when the phase was entered
-    ramps_began: int = 0  # env steps when this attempt at the phase began
-    updates: int = 0
-    evaluated: int = -1  # env steps at the last evaluation
-
-
-@dataclass
 class Trainer:
     """A run of one arm on one seed: all that its future depends on."""
 
@@ -98,8 +84,6 @@ class Trainer:
     reference: ActorCritic | None  # the BC policy, which the KL term holds on to
     demonstrations: tuple[Demonstrations, Demonstrations] | None  # train, held out
     at: Position = field(default_factory=Position)
-    learning_rate_factor: float = 1.0  # of a retry
-    kl_factor: float = 1.0
 
     @property
     def over(self) -> bool:
@@ -114,24 +98,17 @@ class Trainer:
     @property
     def phase_is_over(self) -> bool:
         at, phase = self.at, self.phase
-        return at.epochs >= phase.length if phase.kind == "bc" else at.env_steps >= at.phase_began + phase.steps
-
-    @property
-    def progress(self) -> float:
-        """Where the ramps of the phase stand, 0 … 1; those of a retry begin anew over the steps that are left."""
-        at, phase = self.at, self.phase
-        if phase.kind == "bc":
-            return at.epochs / phase.length
-        return (at.env_steps - at.ramps_began) / (at.phase_began + phase.steps - at.ramps_began)
+        return at.epochs >= phase.length if phase.kind == "bc" else at.steps_left(phase) == 0
 
     @property
     def weights(self) -> Weights:
         """What the schedule sets for the next update."""
-        phase, progress = self.phase, self.progress
+        at, phase = self.at, self.phase
+        progress = at.progress(phase)
         return Weights(
-            phase.learning_rate.at(progress) * self.learning_rate_factor,
+            phase.learning_rate.at(progress) * at.learning_rate_factor(phase),
             phase.entropy_coef.at(progress),
-            phase.kl_weight.at(progress) * self.kl_factor,
+            phase.kl_weight.at(progress) * at.kl_factor(phase),
             phase.bc_weight.at(progress),
             phase.expert_share.at(progress),
             actor_frozen=phase.kind == "critic",
@@ -160,7 +137,7 @@ def trainer_of(
     """A run that has not begun; `network` holds the weights it starts from and, in the end, those it learned.
 
     An arm that starts from a clone keeps a frozen copy of it as the reference. `demonstrations` (train, held out) serve bc phases and
-    `bc_weight`; `teacher`, whose episodes last `episode_ticks`, serves `expert_share`.
+    `bc_weight`; `expert`, whose episodes last `episode_ticks`, serves `expert_share`.
     """
     generator = torch.Generator().manual_seed(seed)
     return Trainer(
@@ -180,22 +157,19 @@ def trainer_of(
 
 def run(trainer: Trainer) -> Iterator[Event]:
     """Take the trainer through its schedule, one event at a time, until the phases or the budget end."""
-    at = trainer.at
     while not trainer.over:
-        phase = trainer.phase
+        at, phase = trainer.at, trainer.phase
         if trainer.evaluation_due:
-            at.evaluated = at.env_steps
+            trainer.at = replace(at, evaluated=at.env_steps)
             yield evaluate(trainer)
         elif not at.begun:
-            at.begun, at.epochs = 1, 0
-            at.phase_began = at.ramps_began = at.env_steps
+            trainer.at = at.begin_phase()
             yield PhaseBegan(at.phase, phase, at.env_steps)
         elif trainer.phase_is_over:
-            ended = PhaseEnded(at.phase, phase, at.env_steps, at.env_steps - at.phase_began)
             if phase.kind == "bc":
                 trainer.reference = frozen(trainer.network)
-            at.phase, at.begun = at.phase + 1, 0
-            yield ended
+            trainer.at = at.end_phase()
+            yield PhaseEnded(at.phase, phase, at.env_steps, at.env_steps - at.phase_from)
         elif phase.kind == "bc":
             yield clone(trainer)
         else:
@@ -205,17 +179,17 @@ def run(trainer: Trainer) -> Iterator[Event]:
 def learn(trainer: Trainer) -> Updated:
     """One rollout and one update on it."""
     at, arm, phase, weights = trainer.at, trainer.arm, trainer.phase, trainer.weights
-    trainer.player.world.weigh({name: ramp.at(trainer.progress) for name, ramp in phase.reward.items()})
-    every_step = phase.labels == "all" and weights.bc_weight > 0  # whom nobody imitates nobody asks
+    trainer.player.world.weigh({name: ramp.at(at.progress(phase)) for name, ramp in phase.reward.items()})
+    every_step = phase.labels == "all" and weights.bc_weight > 0  # labels without a weight are not asked for
     rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.expert_share, phase.blend, every_step)
     recorded = trainer.demonstrations[0] if trainer.demonstrations else None
     metrics = update(
         trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded
     )
     if trainer.reference is None and not metrics["nonfinite"]:
-        trainer.network.observe(rollout.obs)  # a clone keeps the normaliser that it was taught with
-    at.env_steps, at.updates = at.env_steps + rollout.reward.size, at.updates + 1
-    return Updated(at.updates, at.env_steps, metrics, weights, rollout)
+        trainer.network.observe(rollout.obs)  # a clone keeps the normaliser that it was trained with
+    trainer.at = replace(at, env_steps=at.env_steps + rollout.reward.size, updates=at.updates + 1)
+    return Updated(trainer.at.updates, trainer.at.env_steps, metrics, weights, rollout)
 
 
 def clone(trainer: Trainer) -> Cloned:
@@ -233,9 +207,9 @@ def clone(trainer: Trainer) -> Cloned:
         ppo.value_loss_coef,
         trainer.generator,
     )
-    at.epochs += 1
+    trainer.at = replace(at, epochs=at.epochs + 1)
     judged, rate = judge(trainer.network, heldout), trainer.optimizer.learning_rate
-    return Cloned(Epoch(at.epochs, loss, accuracy, judged, rate, len(train.label), best=True, stops=False), at.env_steps)
+    return Cloned(Epoch(trainer.at.epochs, loss, accuracy, judged, rate, len(train.label), best=True, stops=False), at.env_steps)
 
 
 def evaluate(trainer: Trainer) -> Evaluated:

@@ -5,7 +5,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,25 +13,24 @@ import torch
 from numpy.lib.recfunctions import repack_fields
 
 from headstart.core.arrays import Array
-from headstart.learn.anneal import Position, Trainer, frozen
+from headstart.learn.anneal import Trainer, frozen
 from headstart.learn.networks import load_tensors, tensors
 
-CHARGED = ("env_steps", "phase_began", "ramps_began", "updates", "evaluated")
+RESTORED = ("phase", "begun", "epochs")  # fields of a position
+CHARGED = ("env_steps", "phase_from", "attempt_from", "attempt", "updates", "evaluated")
 
 
 def state_of(trainer: Trainer) -> dict[str, Array]:
-    """Weights, optimiser, reference, random stream, worlds, who drives, place in the schedule. The rollout buffer is empty between updates."""
+    """Weights, optimiser, reference, random stream, worlds, who drives, position. The rollout buffer is empty between updates."""
     state = {f"network.{name}": value for name, value in tensors(trainer.network).items()}
     if trainer.reference is not None:
         state |= {f"reference.{name}": value for name, value in tensors(trainer.reference).items()}
     state |= {f"optimizer.{name}": value for name, value in trainer.optimizer.state().items()}
     state |= {f"player.{name}": _plain(value) for name, value in trainer.player.snapshot().items()}
-    position = asdict(trainer.at)
     return {name: np.array(value) for name, value in state.items()} | {
         "generator": np.array(trainer.generator.get_state().numpy()),
-        "factors": np.array([trainer.learning_rate_factor, trainer.kl_factor]),
-        "position": np.array([value for name, value in position.items() if name not in CHARGED]),
-        "charged.position": np.array([position[name] for name in CHARGED]),
+        "position": np.array([int(getattr(trainer.at, name)) for name in RESTORED]),
+        "charged.position": np.array([getattr(trainer.at, name) for name in CHARGED]),
     }
 
 
@@ -57,20 +56,16 @@ def restore(trainer: Trainer, state: Mapping[str, Array], charged: bool = False)
     now = trainer.player.snapshot()
     trainer.player.restore({name: _as(value, now[name].dtype) for name, value in _part(state, "player.").items()})
     trainer.generator.set_state(torch.from_numpy(np.array(state["generator"])))
-    trainer.learning_rate_factor, trainer.kl_factor = (float(value) for value in state["factors"])
-    names = [name for name in asdict(Position()) if name not in CHARGED]
-    for name, value in zip(names, state["position"], strict=True):
-        setattr(trainer.at, name, int(value))
+    position = dict(zip(RESTORED, state["position"].tolist(), strict=True))
     if charged:
-        for name, value in zip(CHARGED, state["charged.position"], strict=True):
-            setattr(trainer.at, name, int(value))
+        position |= dict(zip(CHARGED, state["charged.position"].tolist(), strict=True))
+    trainer.at = replace(trainer.at, **position)
 
 
-def begin_retry(trainer: Trainer, attempt: int, learning_rate_factor: float, kl_factor: float) -> None:
-    """Go on from a restored state, but not the same way: another random stream, gentler steps, a shorter leash."""
-    trainer.generator.manual_seed(trainer.seed + 1_000_003 * attempt + 7919 * trainer.at.env_steps)
-    trainer.at.ramps_began = trainer.at.env_steps
-    trainer.learning_rate_factor, trainer.kl_factor = learning_rate_factor, kl_factor
+def begin_retry(trainer: Trainer) -> None:
+    """Go on from a restored state, but not the same way: another random stream, a lower learning rate, a higher KL weight."""
+    trainer.at = trainer.at.begin_retry()
+    trainer.generator.manual_seed(trainer.seed + 1_000_003 * trainer.at.attempt + 7919 * trainer.at.env_steps)
 
 
 def _plain(array: Array) -> Array:

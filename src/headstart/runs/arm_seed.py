@@ -15,18 +15,18 @@ from headstart.core.files import read_record, write_record
 from headstart.guard.control import outcome
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import play_in_modes
-from headstart.runs.arm_telemetry import checkpoint_fields, hardest_target, started_fields
+from headstart.runs.arm_telemetry import hardest_target, started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
 from headstart.runs.expert import expert_of
-from headstart.runs.guarded_run import GuardedRun, Watch, go, resume
+from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report
 from headstart.runs.progress import load_progress
 from headstart.runs.seed_job import POLICY, RESULT, TELEMETRY, SeedJob
 from headstart.runs.shift import shift_facts
 from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
 
 
@@ -39,18 +39,18 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
     target = hardest_target(job.scenario)
-    watch = Watch(job.scenario, target, returns, job.run_dir, report)
+    setup = RunSetup(job.scenario, target, returns, job.run_dir, report)
     progress = load_progress(job.run_dir)
     if progress is None:
         shutil.rmtree(job.run_dir, ignore_errors=True)  # a log without a state to go on from
     with TelemetryWriter(job.run_dir / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
-        guarded = GuardedRun(trainer, watch, telemetry)
+        guarded = GuardedRun(trainer, setup, telemetry)
         if progress:
             resume(guarded, progress)
             report(trainer.at.env_steps)
         else:
-            telemetry.write("run_started", **started_fields(job.params, job.scenario, job.arm, target, lineage, trainer))
-        go(guarded)
+            telemetry.write("run_started", **started_fields(job, lineage, trainer))
+        run_guarded(guarded)
         card = save_policy(
             job.run_dir / POLICY,
             trainer.network,
@@ -64,7 +64,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             lineage=lineage,
         )
         assert card.weights_sha256 is not None
-        telemetry.write("checkpoint", **checkpoint_fields(job.run_dir / POLICY, card.weights_sha256, telemetry.seq))
+        telemetry.write("checkpoint", checkpoint_id=POLICY, state_sha256=card.weights_sha256)
         status = guarded.control.status
         assert status != "running"
         judged, reasons = outcome(guarded.control)

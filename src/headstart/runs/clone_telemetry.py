@@ -21,7 +21,7 @@ def epoch_fields(epoch: Epoch, actions: Sequence[str]) -> dict[str, Any]:
         "per_behaviour": {name: {"n": int(n), "recall": float(r)} for name, n, r in behaviours if n},
         "value_mse": judged.value_mse,
         "value_explained_variance": judged.value_explained_variance,
-        "lr": epoch.learning_rate,
+        "learning_rate": epoch.learning_rate,
         "samples": epoch.samples,
         "early_stopped": epoch.stops,
     }

@@ -1,8 +1,8 @@
-"""The rollback drill: real runs, each broken on purpose, that have to go back to real states and to go on from there.
+"""The rollback drill: real runs, each with an injected fault, that have to go back to real states and to go on from there.
 
-A run is the arm on a handful of worlds. What its guardrails read is made calm, and at a drawn place the fault of one of them is planted; all
-else is as in training: learning, states on a desk, restoring, and telemetry, which tells the drill what happened. Each run is made twice, the
-second time with the guardrail switched off: then the fault must pass unseen, or it was not the guardrail that saw it.
+A run is the arm on a handful of worlds. Its guardrails are shown good readings, and at a drawn place the fault of one of them; all else is as
+in training: learning, states on disk, restoring, and telemetry, which tells the drill what happened. Each run is made twice, the second time
+with the guardrail switched off: then the fault must pass unseen, or it was not the guardrail that saw it.
 """
 
 import random
@@ -19,15 +19,17 @@ from headstart.runs.drill_run import (
     EVALUATION_EVERY,
     UPDATES,
     WORLDS,
-    Ground,
-    Ran,
+    DrillRun,
+    DrillSetup,
+    Fault,
     change_a_weight,
-    ground_of,
-    lose_a_byte,
-    run_broken,
+    drill_setup,
+    run_with_fault,
+    truncate_state,
 )
+from headstart.runs.guarded_run import NEXT
 
-THEN = {"rollback": ("retry", "completed"), "freeze": ("hold", "frozen"), "stop": ("stop", "stopped")}
+ENDS_AS = {"rollback": "completed", "freeze": "frozen", "stop": "stopped"}  # decision → status of the run
 NONFINITE = GUARDRAILS["nonfinite"]  # breaks at once and leads to a rollback: for the drills of going back itself
 
 
@@ -47,14 +49,8 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        return (
-            self.decided == self.expected
-            and self.checks is not None
-            and self.exact
-            and self.goes_on
-            and self.fails_without
-            and self.right
-        )
+        proved = self.exact and self.goes_on and self.fails_without and self.right
+        return proved and self.decided == self.expected and self.checks is not None
 
 
 def rollback_drill(
@@ -70,98 +66,94 @@ def rollback_drill(
     Guardrails that the arm loosened past their faults are left out if it gives a reason. `report` is told which, and what the runs start
     from. Raises UsageError for an arm or a guardrail that cannot be drilled.
     """
-    with ground_of(params, scenario, arm, names) as ground:
-        phases = ", ".join(phase.name for phase in ground.arm.phases)
-        report(f"{scenario.name} {arm}: {phases} on {WORLDS} worlds, from {ground.begins_with}")
-        accepted = [name for name in names if accepts(ground.arm, ground.phase, name)]
+    with drill_setup(params, scenario, arm, names) as setup:
+        phases = ", ".join(phase.name for phase in setup.arm.phases)
+        report(f"{scenario.name} {arm}: {phases} on {WORLDS} worlds, from {setup.origin}")
+        accepted = [name for name in names if accepts(setup.arm, setup.phase, name)]
         if accepted:
-            report(f"not drilled: {', '.join(accepted)}; the arm lets its fault pass, because {ground.arm.accept_loosened}")
-        return tuple(_rows(ground, [name for name in names if name not in accepted], rounds))
+            report(f"not drilled: {', '.join(accepted)}; the arm lets its fault pass, because {setup.arm.accept_loosened}")
+        return tuple(_rows(setup, [name for name in names if name not in accepted], rounds))
 
 
-def _rows(ground: Ground, names: Sequence[str], rounds: int) -> Iterator[Row]:
+def _rows(setup: DrillSetup, names: Sequence[str], rounds: int) -> Iterator[Row]:
     for name in names:
-        yield caught(ground, GUARDRAILS[name], rounds)
-    if retries(ground.phase):
-        yield passed_over(ground, lose_a_byte, "…, and the newest state has lost a byte", rounds)
-        yield passed_over(ground, change_a_weight, "…, and one weight of the newest state is another", rounds)
-    yield again_and_again(ground, rounds)
+        yield detects(setup, GUARDRAILS[name], rounds)
+    if retries(setup.phase):
+        yield skips_damaged(setup, truncate_state, "…, and the newest state has lost a byte", rounds)
+        yield skips_damaged(setup, change_a_weight, "…, and one weight of the newest state is another", rounds)
+    yield uses_all_retries(setup, rounds)
 
 
 # --- the three drills -------------------------------------------------------------------------------------------------
 
 
-def caught(ground: Ground, rule: Guardrail, rounds: int) -> Row:
+def detects(setup: DrillSetup, rule: Guardrail, rounds: int) -> Row:
     """The fault of a guardrail, for as many readings as it may take: it has to decide, and the run to go back exactly and on."""
-    text, _ = FAULTS[rule.name]
-    without = switched_off(ground.arm, rule.name)
-    ran, off = [], []
-    for number, first in enumerate(_places(ground, rule, rounds)):
-        ran.append(run_broken(ground, ground.arm, rule, number, first, rule.hits))
-        off.append(run_broken(ground, without, rule, number, first, rule.hits))
-    return _row(ground, rule, text, ran, _unseen(off), all(len(r.backs) == 1 and r.plant.quiet for r in ran))
+    faults = [Fault(rule, first, rule.hits) for first in _places(setup, rule, rounds)]
+    ran, unseen = _with_and_without(setup, faults)
+    right = all(len(r.rollbacks) == 1 and r.injection.quiet for r in ran)
+    return _row(rule, FAULTS[rule.name][0], expected_of(rule, setup.phase), ran, unseen, right)
 
 
-def passed_over(ground: Ground, spoil: Callable[[Path, str], None], text: str, rounds: int) -> Row:
-    """The newest safe state is not whole: the next older one is taken and the skip is on record. While it is whole, it is taken itself."""
-    ran = [run_broken(ground, ground.arm, NONFINITE, n, UPDATES - 1, 1, spoil) for n in range(rounds)]
-    whole = [run_broken(ground, ground.arm, NONFINITE, n, UPDATES - 1, 1) for n in range(rounds)]
+def skips_damaged(setup: DrillSetup, damage: Callable[[Path, str], None], text: str, rounds: int) -> Row:
+    """The newest safe state is damaged: the next older one is taken and the skip is on record. While it is whole, it is taken itself."""
+
+    def run(damage: Callable[[Path, str], None] | None) -> list[DrillRun]:
+        return [run_with_fault(setup, setup.arm, n, Fault(NONFINITE, UPDATES - 1, 1, damage)) for n in range(rounds)]
+
+    damaged, whole = run(damage), run(None)
     skipped = all(
-        [skip.id for back in r.backs for skip in back.skipped_checkpoints] == [r.plant.newest] != [r.backs[0].to_checkpoint_id]
-        for r in ran
-        if r.backs
+        [skip.id for line in r.rollbacks for skip in line.skipped_checkpoints] == [r.injection.newest_safe]
+        and r.injection.newest_safe != r.rollbacks[0].to_checkpoint_id
+        for r in damaged
+        if r.rollbacks
     )
-    taken = all([back.to_checkpoint_id for back in r.backs] == [r.plant.newest] for r in whole)
-    return _row(ground, NONFINITE, text, ran, taken, skipped)
+    taken = all([line.to_checkpoint_id for line in r.rollbacks] == [r.injection.newest_safe] for r in whole)
+    return _row(NONFINITE, text, expected_of(NONFINITE, setup.phase), damaged, taken, skipped)
 
 
-def again_and_again(ground: Ground, rounds: int) -> Row:
+def uses_all_retries(setup: DrillSetup, rounds: int) -> Row:
     """The fault comes back in every attempt: as many rollbacks as the phase has retries, then a stop."""
-    without = switched_off(ground.arm, NONFINITE.name)
-    places = _places(ground, NONFINITE, rounds)
-    ran = [run_broken(ground, ground.arm, NONFINITE, n, min(first, 3), UPDATES) for n, first in enumerate(places)]
-    off = [run_broken(ground, without, NONFINITE, n, min(first, 3), UPDATES) for n, first in enumerate(places)]
-    wanted = ["retry"] * retries(ground.phase) + ["stop"]
-    right = all([back.next for back in r.backs] == wanted for r in ran)
-    return _row(ground, NONFINITE, "…, in every attempt", ran, _unseen(off), right, "stop")
+    faults = [Fault(NONFINITE, min(first, 3), UPDATES) for first in _places(setup, NONFINITE, rounds)]
+    ran, unseen = _with_and_without(setup, faults)
+    wanted = ["retry"] * retries(setup.phase) + ["stop"]
+    right = all([line.next for line in r.rollbacks] == wanted for r in ran)
+    return _row(NONFINITE, "…, in every attempt", "stop", ran, unseen, right)
 
 
-def _row(
-    ground: Ground, rule: Guardrail, text: str, ran: Sequence[Ran], control: bool, right: bool, expected: Action | None = None
-) -> Row:
-    expected = expected or expected_of(rule, ground.phase)
+def _with_and_without(setup: DrillSetup, faults: Sequence[Fault]) -> tuple[list[DrillRun], bool]:
+    """A run for each fault of one guardrail, and whether the faults pass unseen while it is switched off."""
+    without = switched_off(setup.arm, faults[0].rule.name)
+    ran, off = ([run_with_fault(setup, arm, n, fault) for n, fault in enumerate(faults)] for arm in (setup.arm, without))
+    return ran, all(r.injection.injected and not r.breaches for r in off)
+
+
+def _row(rule: Guardrail, text: str, expected: Action, ran: Sequence[DrillRun], control: bool, right: bool) -> Row:
     decided: set[Action] = {_decided(r) for r in ran}
-    wrong = sorted(decided - {expected})
-    _, status = THEN[expected]
     return Row(
         rule.name,
         text,
         expected,
-        decided=wrong[0] if wrong else expected,
-        checks=max((r.breaches[-1].hits for r in ran), default=0) if all(r.breaches for r in ran) else None,
+        decided=min(decided - {expected}, default=expected),
+        checks=max(r.breaches[-1].hits for r in ran) if all(r.breaches for r in ran) else None,
         exact=all(r.exact for r in ran),
-        goes_on=all(r.goes_on and r.status == status for r in ran),
+        goes_on=all(r.goes_on and r.status == ENDS_AS[expected] for r in ran),
         fails_without=control,
         right=right,
     )
 
 
-def _decided(ran: Ran) -> Action:
+def _decided(ran: DrillRun) -> Action:
     """What the guardrail asked for last, if it was also done."""
-    if not ran.breaches or not ran.backs:
+    if not ran.breaches or not ran.rollbacks:
         return "continue"
     asked = ran.breaches[-1].decision
-    return asked if asked in THEN and asked != "hold" and THEN[asked][0] == ran.backs[-1].next else "continue"
+    return asked if asked != "hold" and NEXT.get(asked) == ran.rollbacks[-1].next else "continue"
 
 
-def _unseen(off: Sequence[Ran]) -> bool:
-    """Whether faults were planted, and the guardrail that was switched off said nothing."""
-    return all(r.plant.planted and not r.breaches for r in off)
-
-
-def _places(ground: Ground, rule: Guardrail, rounds: int) -> list[int]:
+def _places(setup: DrillSetup, rule: Guardrail, rounds: int) -> list[int]:
     """Where faults begin: drawn, each place once before one is drawn again, and early enough that updates follow the last of the fault."""
-    readings = UPDATES if rule.on == "update" else _evaluations(ground)
+    readings = UPDATES if rule.on == "update" else _evaluations(setup)
     last = readings - rule.hits
     draw = random.Random(rule.name)
     order: list[int] = []
@@ -170,8 +162,8 @@ def _places(ground: Ground, rule: Guardrail, rounds: int) -> list[int]:
     return order[:rounds]
 
 
-def _evaluations(ground: Ground) -> int:
-    """Of the last phase."""
-    before = len(ground.arm.phases) - 1
+def _evaluations(setup: DrillSetup) -> int:
+    """Evaluations in the last phase; every phase before it has one update."""
+    before = len(setup.arm.phases) - 1
     after = before + UPDATES
     return after // EVALUATION_EVERY - before // EVALUATION_EVERY + after % EVALUATION_EVERY

@@ -1,4 +1,4 @@
-"""A real run that is broken on purpose: the arm on a handful of worlds, calm readings, and the fault of one guardrail among them."""
+"""A short real run with an injected fault: the arm on a handful of worlds, good readings, and the fault of one guardrail among them."""
 
 import shutil
 import tempfile
@@ -16,6 +16,7 @@ from headstart.config.project import MODELS, WORK_DIR
 from headstart.config.scenario import Scenario
 from headstart.config.schedule import Arm, Phase, Ramp
 from headstart.core.errors import IntegrityError, UsageError
+from headstart.guard.control import OF_PHASE
 from headstart.guard.drill import FAULTS, faulty_reading, good_reading
 from headstart.guard.guardrails import Guardrail, Reading
 from headstart.guard.traces import REFERENCE
@@ -23,23 +24,22 @@ from headstart.learn.anneal import Trainer, learn, trainer_of
 from headstart.learn.networks import ActorCritic
 from headstart.learn.state import restore, state_of, state_sha256
 from headstart.runs.arm_telemetry import hardest_target
-from headstart.runs.guarded_run import GuardedRun, Watch, go
+from headstart.runs.guarded_run import GuardedRun, RunSetup, run_guarded
 from headstart.runs.policy import load_policy, new_network
 from headstart.runs.progress import load_state, save_state, state_path
 from headstart.runs.worlds import worlds_of
-from headstart.telemetry.kinds import CheckpointLine, GuardrailLine, RollbackLine
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import CheckpointLine, Envelope, GuardrailLine, RollbackLine
 from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
 from headstart.worlds.api import World
 
 WORLDS, TICKS, HORIZON = 8, 8, 12
-UPDATES = 8  # of the last phase, in which faults are planted; every phase before it has one
+UPDATES = 8  # of the last phase, in which faults are injected; every phase before it has one
 EVALUATION_WORLDS, EVALUATION_EVERY = 4, 2  # updates
 
 
 @dataclass(frozen=True)
-class Ground:
+class DrillSetup:
     """What the runs of a drill share."""
 
     scenario: Scenario
@@ -47,60 +47,62 @@ class Ground:
     network: ActorCritic  # every run begins with a copy of it
     training: World
     evaluation: World
-    scratch: Path
-    begins_with: str  # where the network is from, in words
+    folder: Path  # in which every run has a folder of its own
+    origin: str  # where the network is from, in words
 
     @property
     def phase(self) -> Phase:
+        """The phase in which faults are injected."""
         return self.arm.phases[-1]
-
-    @property
-    def rollout(self) -> int:
-        """Env steps."""
-        return TICKS * self.training.num_envs
-
-
-@dataclass
-class Plant:
-    """What a run reads: calm, but for `count` readings of the guardrail's kind in the last phase, from number `first` on."""
-
-    guarded: GuardedRun
-    rule: Guardrail
-    first: int  # from 1
-    count: int
-    spoil: Callable[[Path, str], None] | None = (
-        None  # what happens to the newest safe state in a run's folder when the fault comes
-    )
-    obs: int = 0
-    planted: int = 0
-    quiet: bool = False  # nothing was open when the fault came
-    newest: str | None = None  # the newest safe state at that time
-
-    def __call__(self, reading: Reading) -> Reading:
-        guarded, rule = self.guarded, self.rule
-        calm = good_reading(reading.kind, guarded.reference, reading.env_steps)
-        if guarded.trainer.phase is not guarded.trainer.arm.phases[-1] or reading.kind != rule.on:
-            return calm
-        self.obs += 1
-        if not self.first <= self.obs < self.first + self.count:
-            return calm
-        if not self.planted:
-            self.quiet = not guarded.control.open and not guarded.rollbacks
-            self.newest = next(reversed(guarded.control.safe), None)
-            if self.spoil and self.newest:
-                self.spoil(guarded.watch.run_dir, self.newest)
-        self.planted += 1
-        return faulty_reading(rule, guarded.reference, reading.env_steps)
 
 
 @dataclass(frozen=True)
-class Ran:
+class Fault:
+    """`count` faulty readings of a guardrail's kind in the last phase, from number `first` (1: its first reading) on."""
+
+    rule: Guardrail
+    first: int
+    count: int
+    damage: Callable[[Path, str], None] | None = None  # done to the newest safe state in a run's folder when the fault comes
+
+
+@dataclass
+class FaultInjection:
+    """The hook of a run: every reading is a good one, but for those of the fault."""
+
+    guarded: GuardedRun
+    fault: Fault
+    readings: int = 0  # of the guardrail's kind in the last phase, so far
+    injected: int = 0
+    quiet: bool = False  # nothing was open when the fault came
+    newest_safe: str | None = None  # state at that time
+
+    def __call__(self, reading: Reading) -> Reading:
+        guarded, fault = self.guarded, self.fault
+        trainer, control = guarded.trainer, guarded.control
+        good = good_reading(reading.kind, guarded.reference, reading.env_steps)
+        if trainer.at.phase < len(trainer.arm.phases) - 1 or reading.kind != fault.rule.on:
+            return good
+        self.readings += 1
+        if not fault.first <= self.readings < fault.first + fault.count:
+            return good
+        if not self.injected:
+            self.quiet = not control.open and not guarded.rollbacks
+            self.newest_safe = control.safe[-1] if control.safe else None
+            if fault.damage and self.newest_safe:
+                fault.damage(guarded.setup.run_dir, self.newest_safe)
+        self.injected += 1
+        return faulty_reading(fault.rule, guarded.reference, reading.env_steps)
+
+
+@dataclass(frozen=True)
+class DrillRun:
     """What a run with a fault in it says of itself."""
 
-    plant: Plant
+    injection: FaultInjection
     status: str
     breaches: tuple[GuardrailLine, ...]  # of the guardrail that is drilled
-    backs: tuple[RollbackLine, ...]
+    rollbacks: tuple[RollbackLine, ...]
     kept: dict[str, str]  # id of a state → its hash when it was kept
     left_with: str | None  # hash of the state of a run that was ended, taken by the drill itself
     goes_on: bool
@@ -108,32 +110,30 @@ class Ran:
     @property
     def exact(self) -> bool:
         """Whether the run went back, each time to what was kept and from something else."""
-        pairs = [(back.restored_state_sha256, self.kept[back.to_checkpoint_id], back.from_state_sha256) for back in self.backs]
-        proved = bool(pairs) and all(restored == kept != left for restored, kept, left in pairs)
-        return proved and self.left_with in (None, pairs[-1][1])
+        hashes = [
+            (line.restored_state_sha256, self.kept[line.to_checkpoint_id], line.from_state_sha256) for line in self.rollbacks
+        ]
+        proved = bool(hashes) and all(restored == kept != left for restored, kept, left in hashes)
+        return proved and self.left_with in (None, hashes[-1][1])
 
 
 @contextmanager
-def ground_of(params: Params, scenario: Scenario, arm: str, names: Sequence[str]) -> Iterator[Ground]:
-    """Worlds, the arm scaled down, the clone that is at hand or a new network, and a scratch folder that is gone afterwards."""
+def drill_setup(params: Params, scenario: Scenario, arm: str, names: Sequence[str]) -> Iterator[DrillSetup]:
+    """Worlds, the arm scaled down, the clone that is at hand or a new network, and a folder that is gone afterwards."""
     _require_drillable(params, arm, names)
     torch.set_num_threads(1)
     small = Scenario.model_validate(scenario.model_dump() | {"horizon": min(scenario.horizon, HORIZON)})
-    observation = params.capture.observation
-    training = worlds_of(small, "training", WORLDS, observation)
-    evaluation = worlds_of(small, "evaluation", EVALUATION_WORLDS, observation)
+    training = worlds_of(small, "training", WORLDS, params.capture.observation)
+    evaluation = worlds_of(small, "evaluation", EVALUATION_WORLDS, params.capture.observation)
     clone = MODELS / scenario.name / "bc"
     if clone.is_dir():
-        network, text = load_policy(clone, training)[0], f"the clone in {clone}"
+        network, origin = load_policy(clone, training)[0], f"the clone in {clone}"
     else:
-        network, text = new_network(training, params.network, 0), "a new network, there is no clone at hand"
+        network, origin = new_network(training, params.network, 0), "a new network, there is no clone at hand"
+    recipe = scaled_down(params.arms[arm], TICKS * training.num_envs)
     WORK_DIR.mkdir(exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix="drill-", dir=WORK_DIR))
-    try:
-        recipe = scaled_down(params.arms[arm], TICKS * training.num_envs)
-        yield Ground(small, recipe, network, training, evaluation, scratch, text)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="drill-", dir=WORK_DIR) as folder:
+        yield DrillSetup(small, recipe, network, training, evaluation, Path(folder), origin)
 
 
 def scaled_down(arm: Arm, rollout: int) -> Arm:
@@ -163,62 +163,41 @@ def _require_drillable(params: Params, arm: str, names: Sequence[str]) -> None:
         raise UsageError(f"arm {arm!r} has bc phases only; expected one that uses env steps")
 
 
-def run_broken(
-    ground: Ground,
-    arm: Arm,
-    rule: Guardrail,
-    seed: int,
-    first: int,
-    count: int,
-    spoil: Callable[[Path, str], None] | None = None,
-) -> Ran:
+def run_with_fault(setup: DrillSetup, arm: Arm, seed: int, fault: Fault) -> DrillRun:
     """One run with a fault in it, from its beginning to its end."""
-    scenario = ground.scenario
-    run_dir = Path(tempfile.mkdtemp(prefix=f"{rule.name}-", dir=ground.scratch))
+    scenario = setup.scenario
+    run_dir = Path(tempfile.mkdtemp(dir=setup.folder))
     envelope = Envelope(
         run_id=f"drill-{seed}", arm="drill", world=scenario.world, scenario=scenario.name, seed=seed, stage="anneal"
     )
-    watch = Watch(scenario, hardest_target(scenario), (0.0, 1.0), run_dir, lambda steps: None)
+    reference = {name: value for name, value in REFERENCE.items() if value is not None and name != OF_PHASE}
+    every = EVALUATION_EVERY * TICKS * setup.training.num_envs
+    design = EvaluationParams(seed=1, worlds=EVALUATION_WORLDS, every=every, exam_seed=2, exam_worlds=1)
+    trainer = trainer_of(deepcopy(setup.network), arm, setup.training, setup.evaluation, design, seed)
+    of_run = RunSetup(scenario, hardest_target(scenario), (0.0, 1.0), run_dir, lambda steps: None)
     with TelemetryWriter(run_dir / "telemetry", envelope) as telemetry:
-        guarded = GuardedRun(_trainer(ground, arm, seed), watch, telemetry, reference=_reference())
-        guarded.hook = plant = Plant(guarded, rule, first, count, spoil)
+        guarded = GuardedRun(trainer, of_run, telemetry, reference=reference)
+        guarded.hook = injection = FaultInjection(guarded, fault)
         with suppress(IntegrityError):  # nothing could be gone back to: a drill that missed
-            go(guarded)
-    lines = read_telemetry(run_dir / "telemetry").records
-    ran = Ran(
-        plant=plant,
-        status=guarded.control.status,
-        breaches=tuple(line for line in lines if isinstance(line, GuardrailLine) and _breaks(line, rule)),
-        backs=tuple(line for line in lines if isinstance(line, RollbackLine)),
+            run_guarded(guarded)
+    lines, status = read_telemetry(run_dir / "telemetry").records, guarded.control.status
+    found = [line for line in lines if isinstance(line, GuardrailLine) and line.severity == "breach"]
+    ran = DrillRun(
+        injection=injection,
+        status=status,
+        breaches=tuple(line for line in found if line.guardrail == fault.rule.name),
+        rollbacks=tuple(line for line in lines if isinstance(line, RollbackLine)),
         kept={line.checkpoint_id: line.state_sha256 for line in lines if isinstance(line, CheckpointLine)},
-        left_with=None if guarded.control.status == "completed" else state_sha256(state_of(guarded.trainer)),
-        goes_on=_goes_on(guarded),
+        left_with=None if status == "completed" else state_sha256(state_of(trainer)),
+        goes_on=trainer.at.env_steps == arm.budget if status == "completed" else _learns_on(trainer),
     )
     shutil.rmtree(run_dir)
     return ran
 
 
-def _trainer(ground: Ground, arm: Arm, seed: int) -> Trainer:
-    every = EVALUATION_EVERY * ground.rollout
-    design = EvaluationParams(seed=1, worlds=EVALUATION_WORLDS, every=every, exam_seed=2, exam_worlds=1)
-    return trainer_of(deepcopy(ground.network), arm, ground.training, ground.evaluation, design, seed)
-
-
-def _reference() -> dict[str, float]:
-    """What calm readings are made of, and compared with; the loss is the run's own."""
-    return {name: value for name, value in REFERENCE.items() if value is not None and name != "loss_total"}
-
-
-def _breaks(line: GuardrailLine, rule: Guardrail) -> bool:
-    return line.guardrail == rule.name and line.severity == "breach"
-
-
-def _goes_on(guarded: GuardedRun) -> bool:
-    """Whether a run used its whole budget, or, where it was ended, learns from its last state: twice the same, and finite."""
-    trainer, ends = guarded.trainer, []
-    if guarded.control.status == "completed":
-        return trainer.at.env_steps == trainer.arm.budget
-    now = state_of(trainer)
+def _learns_on(trainer: Trainer) -> bool:
+    """Whether a trainer learns from its state: twice the same, and nothing that is not finite."""
+    now, ends = state_of(trainer), []
     for _ in range(2):
         restore(trainer, now, charged=True)
         if learn(trainer).metrics["nonfinite"]:
@@ -227,14 +206,14 @@ def _goes_on(guarded: GuardedRun) -> bool:
     return ends[0] == ends[1] != state_sha256(now)
 
 
-def lose_a_byte(run_dir: Path, name: str) -> None:
-    """A file that is not whole."""
+def truncate_state(run_dir: Path, name: str) -> None:
+    """Damage: the last byte of the file is missing."""
     path = state_path(run_dir, name)
     path.write_bytes(path.read_bytes()[:-1])
 
 
 def change_a_weight(run_dir: Path, name: str) -> None:
-    """A file that is whole and not the one that was kept: only its hash can tell."""
+    """Damage: a file that is whole and not the one that was kept; only its hash can tell."""
     state = load_state(run_dir, name)
     weights = state[next(key for key in sorted(state) if key.startswith("network.") and state[key].dtype == np.float32)]
     weights.flat[0] += 1

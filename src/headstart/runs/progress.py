@@ -1,4 +1,4 @@
-"""How far a run has come (`progress/2`), written beside its states so that a run that was killed goes on where it was.
+"""How far a run has come (`progress/3`), written beside its states so that a run that was killed goes on where it was.
 
 <run_dir>/progress.json                 the last state that is whole, and what the run has to remember
 <run_dir>/states/<id>.safetensors       all arrays of a state
@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 import safetensors.numpy
-from pydantic import JsonValue
 from safetensors import SafetensorError
 
 from headstart.compare.arm_runs import CurvePoint
@@ -21,6 +20,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_bytes, read_record, write_bytes, write_record
 from headstart.core.record import Count, Name, Record, Sha256
+from headstart.guard.control import Control
 
 PROGRESS, STATES = "progress.json", "states"
 MAX_STATE_BYTES = 1 << 30
@@ -32,29 +32,25 @@ class KeptState(Record):
     id: Name
     sha256: Sha256  # of what a rollback restores
     env_steps: Count
-    bytes: Count
 
 
 class Progress(Record):
     """What a run remembers beside its latest state."""
 
-    schema_id: Literal["progress/2"] = "progress/2"
+    schema_id: Literal["progress/3"] = "progress/3"
     latest: Name
     states: tuple[KeptState, ...]
     curve: tuple[CurvePoint, ...]
-    control: dict[str, JsonValue]
+    control: Control
     reference: dict[str, float]
     telemetry_seq: Count
-    transitions: Count
     rollbacks: Count
 
 
-def save_state(run_dir: Path, name: str, state: Mapping[str, Array]) -> int:
-    """Write the arrays of a state; returns the bytes of its file."""
+def save_state(run_dir: Path, name: str, state: Mapping[str, Array]) -> None:
+    """Write the arrays of a state."""
     arrays = {key: np.asarray(value, order="C") for key, value in sorted(state.items())}  # a scalar stays one
-    data = safetensors.numpy.save(arrays)
-    write_bytes(state_path(run_dir, name), data)
-    return len(data)
+    write_bytes(state_path(run_dir, name), safetensors.numpy.save(arrays))
 
 
 def load_state(run_dir: Path, name: str) -> dict[str, Array]:

@@ -25,7 +25,7 @@ from headstart.runs.policy import new_network, save_policy
 from headstart.runs.pool import progress_bar
 from headstart.runs.shift import clone_shift
 from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.telemetry.line import Envelope
+from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
 from headstart.worlds.api import play
 
@@ -51,7 +51,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
                 epochs.append(epoch)
                 telemetry.write("bc_epoch", **epoch_fields(epoch, schema.actions))
                 bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")
-            telemetry.write("run_ended", status="completed", reasons=(), censored=False)
+            telemetry.write("run_ended", status="completed", censored=False)
         judged = judge(network, heldout)
         played = play_in_modes(network, world, settings.seed, MODES)
         closed = {mode: score_of(of, world, scenario) for mode, of in played.items()}

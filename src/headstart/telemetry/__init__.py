@@ -1,1 +1,1 @@
-"""The log of a run (`telemetry/2`): the kinds of record, the writer and the reader."""
+"""The log of a run (`telemetry/3`): the kinds of record, the writer and the reader."""

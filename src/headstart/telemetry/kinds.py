@@ -1,85 +1,85 @@
-"""The kinds of telemetry record but for `update`, and the table of all kinds."""
+"""The kinds of telemetry record (`telemetry/3`), and what every record carries.
 
-from typing import Annotated, Literal, get_args
+A kind has a fixed set of keys, null where one does not apply. A `Measured` number is null only if it was not finite; its name
+then stands in `nonfinite`. All that depends on the clock lies in `wall`.
+"""
 
-from pydantic import Field, JsonValue, StringConstraints, TypeAdapter
+from typing import Annotated, Literal, Self, get_args
 
-from headstart.core.record import Count, Name, Record, RelativePath, RunId, Sha256, Share
-from headstart.telemetry.line import Line, Measured, MeasuredShare
-from headstart.telemetry.update import Update
+from pydantic import Field, JsonValue, StringConstraints, TypeAdapter, model_validator
 
+from headstart.core.record import Arm, Count, Name, Record, RunId, Sha256, Share, UtcTime
 
-class NamedHash(Record):
-    """An input by its role."""
-
-    role: str
-    id: str
-    sha256: Sha256
-
-
-class Versions(Record):
-    """Of what computes; torch is null where it is not used."""
-
-    python: str
-    numpy: str
-    torch: str | None
+MEASURED = "measured"
+Measured = Annotated[float | None, MEASURED]
+MeasuredShare = Annotated[float | None, Field(ge=0.0, le=1.0), MEASURED]
+Positive = Annotated[int, Field(ge=1, le=2**53)]
 
 
-class TargetLine(Record):
-    """The target that steps are counted to."""
+class Wall(Record):
+    """Clock and process: the part of a record that two equal runs do not share."""
 
-    metric: str
-    value: float
-    sustain_evals: Count
+    time_utc: UtcTime
+    elapsed_s: float  # since the writer was opened
+    update_s: float | None  # duration of the iteration, of `update` only, as is the next
+    env_steps_per_s: float | None
+    rss_mib: float | None
+
+
+class Envelope(Record):
+    """What all records of a run have in common."""
+
+    run_id: RunId
+    arm: Arm
+    world: str
+    scenario: str
+    seed: int
+    stage: str
+
+
+class Line(Envelope):
+    """What every record carries."""
+
+    schema_id: Literal["telemetry/3"] = "telemetry/3"
+    phase: str | None  # name of the schedule's phase, null outside of one
+    seq: Positive  # counts the records of a run over all segments
+    env_steps: Count  # agent-steps charged to this arm so far
+    nonfinite: tuple[str, ...]
+    wall: Wall
+
+    @model_validator(mode="after")
+    def _null_measurements_are_named(self) -> Self:
+        for name, field in type(self).model_fields.items():
+            if MEASURED in field.metadata and getattr(self, name) is None and name not in self.nonfinite:
+                raise ValueError(f"{name} is null, but not listed in nonfinite")
+        return self
 
 
 class RunStarted(Line):
     """The first record: it makes the file explain itself."""
 
     kind: Literal["run_started"] = "run_started"
-    run_type: str
     config_sha256: Sha256
-    params: dict[str, JsonValue]
-    inputs: tuple[NamedHash, ...]
-    git_revision: str | None
-    git_dirty: bool | None
-    package_version: str
-    versions: Versions
+    params: dict[str, JsonValue]  # the arm
+    inputs: dict[str, Sha256]  # by role: what the run starts from
+    git_revision: str | None = None  # of the project's checkout; null outside of a git repository, as is the next
+    git_dirty: bool | None = None  # whether tracked files differ from that revision
+    versions: dict[str, str]  # by package
     device: str
     threads: Count
-    worlds: Count
     agents: Count
-    target: TargetLine | None
+    target: dict[str, JsonValue]  # that `steps_to_target` of `run_ended` counts to
     guardrails: tuple[dict[str, JsonValue], ...]
-    telemetry_settings: dict[str, JsonValue]
-    parent_run: RunId | None
-
-
-class Planned(Record):
-    """The length of a phase, in epochs or env steps."""
-
-    epochs: Count | None = None
-    env_steps: Count | None = None
-
-
-class RollbackTarget(Record):
-    """The checkpoint that a phase falls back to."""
-
-    checkpoint_id: str
-    state_sha256: Sha256
 
 
 class PhaseStarted(Line):
-    """Names the retreat before anything changes."""
+    """A phase begins; names the state that it falls back to before anything changes."""
 
     kind: Literal["phase_started"] = "phase_started"
-    phase_index: Count
+    phase_index: Count  # among the phases of `run_started`
     phase_kind: Literal["bc", "ppo", "critic"]
-    cycle: Count
-    attempt: Count
-    planned: Planned
-    rollback_target: RollbackTarget | None
-    baselines: dict[str, float | None]
+    rollback_target: Name  # a checkpoint
+    baselines: dict[str, float | None]  # what guardrails compare with, by metric
 
 
 class BehaviourRecall(Record):
@@ -98,25 +98,87 @@ class BcEpoch(Line):
     loss_heldout: Measured
     accuracy: MeasuredShare
     accuracy_heldout: MeasuredShare
-    macro_f1: Share | None
+    macro_f1: Share | None = None  # null: continuous actions
     majority_baseline: MeasuredShare
     per_behaviour: dict[str, BehaviourRecall]
-    value_mse: float | None
-    value_explained_variance: float | None
-    lr: Measured
+    value_mse: float | None = None
+    value_explained_variance: float | None = None
+    learning_rate: Measured
     samples: Count
     early_stopped: bool
 
 
-class CaptureProgress(Line):
-    """How far a recording is, counted in what is safely on disk."""
+class Rivalry(Record):
+    """The two rivalry features of the town over a rollout."""
 
-    kind: Literal["capture_progress"] = "capture_progress"
-    episodes_acked: Count
-    episodes_target: Count
-    env_steps_recorded: Count
-    bytes: Count
-    rejected: dict[str, Count]
+    max_mean: float | None
+    max_max: float | None
+    avoid_count_mean: float | None
+    avoid_count_max: float | None
+
+
+class NeedMean(Record):
+    """Mean needs over the rollout, 0 empty … 1 full."""
+
+    hunger: Share | None
+    hygiene: Share | None
+    energy: Share | None
+
+
+class Update(Line):
+    """One PPO iteration: a rollout and the passes over it. Averages are weighted by minibatch rows; names are those of `learn.ppo`."""
+
+    kind: Literal["update"] = "update"
+    iteration: Positive  # counts the updates of the run
+    updates: Count  # optimiser steps
+    transitions: Count  # rows through the optimiser, rows used again counted again
+    # total = policy + value_coef * value − entropy_coef * entropy + bc_weight * bc + kl_weight * kl
+    loss_value: Measured
+    loss_total: Measured
+    entropy: Measured  # nats
+    entropy_std: Measured
+    adv_mean: Measured
+    adv_std: Measured
+    adv_min_std: Measured
+    adv_zero_std_batches: Count
+    grad_norm_value: Measured  # of the critic, before clipping
+    learning_rate: Measured
+    # the policy's part: null where the actor rests
+    loss_policy: float | None = None
+    clip_fraction: Share | None = None
+    clip_fraction_max: Share | None = None  # worst minibatch
+    clip_triggered_minibatches: Count
+    grad_norm: float | None = None  # before clipping
+    grad_norm_max: float | None = None
+    kl_divergence: float | None = None  # nats, k3: mean(r − 1 − ln r), new policy against the one that acted
+    kl_divergence_max: float | None = None
+    # the schedule
+    bc_weight: float
+    kl_weight: float
+    expert_share: Share
+    expert_steps: Count  # driven by the expert in this rollout
+    loss_bc: float | None = None
+    loss_kl: float | None = None
+    kl_to_reference: float | None = None  # nats, on the learner's states; null without a reference policy
+    open_guardrails: tuple[str, ...]  # before this update is checked
+    # the rollout
+    reward_mean: Measured
+    reward_advantage_corr: float | None = None  # null when either variance is 0
+    explained_variance: float | None = None
+    return_mean: float | None = None  # null when no episode ended, as are the next two
+    return_std: float | None = None
+    episode_length_mean: float | None = None
+    terminations: Count
+    truncations: Count
+    # town: null elsewhere
+    queue_conflict_rate: float | None = None  # per 1,000 env steps, as is the next
+    queue_intensity_rate: float | None = None
+    rivalry: Rivalry | None = None
+    need_mean: NeedMean | None = None
+    showers: Count | None = None
+    sleeps: Count | None = None
+    chats: Count | None = None
+    on_time_ratio: Share | None = None  # null when no shift began
 
 
 class Proportion(Record):
@@ -134,19 +196,16 @@ class Evaluation(Line):
     kind: Literal["evaluation"] = "evaluation"
     policy_sha256: Sha256
     policy_mode: Literal["deterministic", "sampled"]
-    seed_set_id: str
-    episodes: Count
+    evaluation_seed: int
     return_mean: Measured
     return_std: Measured
     return_ci_low: Measured
     return_ci_high: Measured
     return_iqm: Measured
-    success: Proportion | None
-    collision: Proportion | None
-    queue_conflict_rate: float | None
-    queue_intensity_rate: float | None
-    per_scenario: dict[str, dict[str, float | None]]
-    per_agent: dict[str, dict[str, float | None]] | None
+    success: Proportion
+    harm: Proportion
+    queue_conflict_rate: float | None = None  # town, per 1,000 env steps, as is the next
+    queue_intensity_rate: float | None = None
     target_met: bool
     consecutive_met: Count
 
@@ -156,24 +215,29 @@ class ReadingLine(Line):
 
     kind: Literal["reading"] = "reading"
     check: Literal["update", "evaluation"]
-    values: dict[str, float | Literal["nan", "inf", "-inf"] | None]
+    values: dict[str, float | Literal["nan", "inf", "-inf"] | None]  # JSON has no number for what is not finite
 
 
-class GuardrailLine(Line):
-    """A limit that was touched, and what was decided."""
+class Finding(Record):
+    """A guardrail whose state changed, and what was decided."""
 
-    kind: Literal["guardrail"] = "guardrail"
     guardrail: str
     severity: Literal["warn", "breach"]
     metric: str
-    value: float | None
-    baseline: float | None
-    threshold: float
+    value: float | None = None  # null: not measured, or not finite; the reason says which
+    baseline: float | None = None
+    threshold: float  # in the guardrail's own measure
     direction: Literal["above", "below", "outside"]
-    window: Count
-    hits: Count
+    window: Count  # checks in a row that decide
+    hits: Count  # so far
     decision: Literal["continue", "hold", "freeze", "rollback", "stop"]
     reason: Annotated[str, StringConstraints(max_length=200)]
+
+
+class GuardrailLine(Line, Finding):
+    """A finding, when it was made."""
+
+    kind: Literal["guardrail"] = "guardrail"
 
 
 class SkippedCheckpoint(Record):
@@ -191,40 +255,27 @@ class RollbackLine(Line):
     to_checkpoint_id: Name
     to_state_sha256: Sha256
     restored_state_sha256: Sha256
-    exact: bool
     env_steps_discarded: Count
     attempt: Count
     next: Literal["retry", "hold", "stop"]
     skipped_checkpoints: tuple[SkippedCheckpoint, ...]
 
 
-class CheckpointFile(Record):
-    """One file of a checkpoint, by its name below the run directory."""
-
-    name: RelativePath
-    sha256: Sha256
-    bytes: Count
-
-
 class CheckpointLine(Line):
-    """A state that can be returned to."""
+    """A state that can be returned to, or the policy with which the run ended."""
 
     kind: Literal["checkpoint"] = "checkpoint"
     checkpoint_id: Name
-    state_sha256: Sha256
-    files: tuple[CheckpointFile, ...]
-    safe: bool
-    telemetry_seq: Count
+    state_sha256: Sha256  # of the policy: of its weights
 
 
 class PhaseEnded(Line):
     """How a phase of the schedule ended."""
 
     kind: Literal["phase_ended"] = "phase_ended"
-    outcome: Literal["completed", "rolled_back", "held", "frozen", "stopped"]
+    outcome: Literal["completed", "held", "frozen", "stopped"]
     env_steps_used: Count
-    best_evaluation: float | None
-    flags: dict[str, bool | None]
+    open_guardrails: tuple[str, ...]
 
 
 class RunEnded(Line):
@@ -232,13 +283,12 @@ class RunEnded(Line):
 
     kind: Literal["run_ended"] = "run_ended"
     status: Literal["completed", "failed", "partial"]
-    verdict: Literal["PASS", "HOLD", "FAIL"] | None
-    reasons: tuple[str, ...]
-    steps_to_target: Count | None
+    verdict: Literal["PASS", "HOLD", "FAIL"] | None = None
+    reasons: tuple[str, ...] = ()
+    steps_to_target: Count | None = None
     censored: bool
-    error_type: str | None
+    error_type: str | None = None
     records_written: Count  # this one included
-    records_sampled_out: Count
 
 
 AnyLine = (
@@ -247,7 +297,6 @@ AnyLine = (
     | BcEpoch
     | Update
     | Evaluation
-    | CaptureProgress
     | CheckpointLine
     | ReadingLine
     | GuardrailLine

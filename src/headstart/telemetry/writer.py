@@ -1,4 +1,4 @@
-"""The log of a run (`telemetry/2`): one JSON object a line, in segments, written so that a kill costs at most its last second.
+"""The log of a run (`telemetry/3`): one JSON object a line, in segments, written so that a kill costs at most its last second.
 
 <run>/telemetry/telemetry-0000.ndjson, -0001, …     in ascending order, never renamed
 <run>/telemetry/index.json                          hashes of the segments that were closed for a next one
@@ -13,7 +13,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal, Self, get_args
+from typing import IO, Any, Literal, Self
 
 import numpy as np
 from pydantic import ValidationError
@@ -23,8 +23,7 @@ from headstart.core.files import problems, read_record, write_record
 from headstart.core.provenance import utc_text
 from headstart.core.record import Count, Record, RelativePath, Sha256
 from headstart.core.strict_json import canonical_json
-from headstart.telemetry.kinds import KINDS
-from headstart.telemetry.line import MEASURED, Envelope, Line, Wall
+from headstart.telemetry.kinds import KINDS, Envelope, Line, Wall
 
 BUFFER_BYTES = 64 << 10
 FLUSH_S = 1.0
@@ -33,15 +32,7 @@ INDEX = "index.json"
 _BUFFERED = {"update", "reading"}
 _FSYNC = {"checkpoint", "guardrail", "rollback", "phase_ended", "run_ended"}
 _OWN = {"kind", "schema_id", "seq", "nonfinite", "wall", *Envelope.model_fields}
-_WALL = ("epoch_duration_sec", "env_steps_per_s")
-_NULLABLE = {
-    kind: [
-        name
-        for name, field in model.model_fields.items()
-        if type(None) in get_args(field.annotation) and MEASURED not in field.metadata
-    ]
-    for kind, model in KINDS.items()
-}
+_WALL = ("update_s", "env_steps_per_s")
 
 
 class Segment(Record):
@@ -50,7 +41,6 @@ class Segment(Record):
     name: RelativePath
     sha256: Sha256
     records: Count
-    bytes: Count
 
 
 class SegmentIndex(Record):
@@ -68,10 +58,8 @@ class TelemetryWriter:
     says so.
     """
 
-    def __init__(
-        self, directory: Path, envelope: Envelope, max_records: int = 50_000, max_bytes: int = 16 << 20, keep: int = 0
-    ) -> None:
-        """Raises InputError if the directory holds telemetry of another run.
+    def __init__(self, directory: Path, envelope: Envelope, max_bytes: int = 16 << 20, keep: int = 0) -> None:
+        """A segment has at most `max_bytes`. Raises InputError if the directory holds telemetry of another run.
 
         With `keep`, a run that was interrupted goes on: records beyond that number, and what was torn off, are cut away, because the run
         will write them again. Raises IntegrityError if fewer are there.
@@ -80,9 +68,9 @@ class TelemetryWriter:
         if not keep and any(directory.glob("telemetry-*")):
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
-        self._max_records, self._max_bytes = max_records, max_bytes
-        self._fields_of_run = dict(envelope)
-        self._seq, self._env_steps, self._ended = 0, 0, False
+        self._max_bytes = max_bytes
+        self.seq = 0  # number of the last record
+        self._env_steps, self._ended = 0, False
         self._phase: str | None = None
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
@@ -103,20 +91,15 @@ class TelemetryWriter:
             try:
                 if not self._ended:
                     status = "partial" if issubclass(kind, KeyboardInterrupt) else "failed"
-                    self.write("run_ended", status=status, reasons=(), censored=True, error_type=kind.__name__)
+                    self.write("run_ended", status=status, censored=True, error_type=kind.__name__)
             finally:
                 self._close()
-
-    @property
-    def seq(self) -> int:
-        """Number of the last record."""
-        return self._seq
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one record of a kind.
 
-        Absent nullable fields become null; non-finite numbers become null and are named in `nonfinite`. `env_steps` and `phase`
-        stay as they were where absent (`phase_ended` is the last record of its phase); `epoch_duration_sec` and
+        Absent nullable fields become null; numbers that are not finite become null too, and are named in `nonfinite`. `env_steps` and `phase`
+        stay as they were where absent (`phase_ended` is the last record of its phase); `update_s` and
         `env_steps_per_s` go into `wall`. Raises InputError for an unknown kind or field, a missing or wrong one, or a record
         after `run_ended`, and IntegrityError if the file system does not take it.
         """
@@ -128,7 +111,7 @@ class TelemetryWriter:
             raise InputError(f"telemetry record {kind!r}: {taken} are the writer's own, not to be given")
         line = self._line(kind, fields)
         self._append(kind, canonical_json(line.model_dump(mode="json")) + b"\n")
-        self._seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
+        self.seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
         self._phase = None if kind == "phase_ended" else line.phase
 
     def flush(self) -> None:
@@ -139,13 +122,13 @@ class TelemetryWriter:
     def _line(self, kind: str, fields: dict[str, Any]) -> Line:
         clock = {name: fields.pop(name, None) for name in _WALL}
         if kind == "run_ended":
-            fields = {"records_written": self._seq + 1, "records_sampled_out": 0} | fields
+            fields["records_written"] = self.seq + 1
         nonfinite: list[str] = []
-        values = dict.fromkeys(_NULLABLE[kind]) | {"phase": self._phase, "env_steps": self._env_steps}
-        values |= {name: _finite(value, name, nonfinite) for name, value in fields.items()}
+        given = {name: _finite(value, name, nonfinite) for name, value in fields.items()}
+        place = {"phase": self._phase, "env_steps": self._env_steps}
         try:
-            own = {"seq": self._seq + 1, "nonfinite": sorted(nonfinite), "wall": self._wall(clock)}
-            return KINDS[kind].model_validate(values | self._fields_of_run | own)
+            own = {"seq": self.seq + 1, "nonfinite": sorted(nonfinite), "wall": self._wall(clock)}
+            return KINDS[kind].model_validate(place | given | dict(self.envelope) | own)
         except ValidationError as error:
             raise InputError(f"telemetry record {kind!r}: {problems(error)}") from None
 
@@ -159,12 +142,9 @@ class TelemetryWriter:
 
     def _append(self, kind: str, data: bytes) -> None:
         try:
-            full = self._records >= self._max_records or self._bytes + len(data) > self._max_bytes
-            if full and self._records > 0:
+            if self._records > 0 and self._bytes + len(data) > self._max_bytes:
                 self._rotate()
-            self._file.write(data)
-            self._hash.update(data)
-            self._records, self._bytes = self._records + 1, self._bytes + len(data)
+            self._put(data)
             if kind not in _BUFFERED or time.monotonic() - self._flushed > FLUSH_S:
                 self._file.flush()
                 self._flushed = time.monotonic()
@@ -172,6 +152,11 @@ class TelemetryWriter:
                 os.fsync(self._file.fileno())
         except OSError as error:
             raise IntegrityError(f"{self._path}: the log cannot be written: {error.strerror}") from None
+
+    def _put(self, data: bytes) -> None:
+        self._file.write(data)
+        self._hash.update(data)
+        self._records, self._bytes = self._records + 1, self._bytes + len(data)
 
     def _open_segment(self) -> None:
         self._path = self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
@@ -183,39 +168,36 @@ class TelemetryWriter:
         """Take up the log behind record `keep`."""
         if (self.directory / INDEX).exists():
             for segment in read_record(self.directory / INDEX, SegmentIndex).segments:
-                if self._seq + segment.records > keep:
+                if self.seq + segment.records > keep:
                     break
                 self._closed.append(segment)
-                self._seq += segment.records
+                self.seq += segment.records
             write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
         here, *later = sorted(self.directory.glob("telemetry-[0-9][0-9][0-9][0-9].ndjson"))[len(self._closed) :]
         for path in later:
             path.unlink()
-        lines = here.read_bytes().splitlines(keepends=True)[: keep - self._seq]
-        if len(lines) < keep - self._seq or not lines[-1].endswith(b"\n"):
-            raise IntegrityError(f"{here}: expected {keep} records to go on from, found {self._seq + len(lines)}")
+        lines = here.read_bytes().splitlines(keepends=True)[: keep - self.seq]
+        if len(lines) < keep - self.seq or not lines[-1].endswith(b"\n"):
+            raise IntegrityError(f"{here}: expected {keep} records to go on from, found {self.seq + len(lines)}")
         here.unlink()
         self._open_segment()
         for line in lines:
-            self._file.write(line)
-            self._hash.update(line)
-        self._seq, self._records, self._bytes = keep, len(lines), sum(map(len, lines))
-        last = json.loads(lines[-1])
+            self._put(line)
+        self.seq, last = keep, json.loads(lines[-1])
         self._env_steps, self._phase = last["env_steps"], None if last["kind"] == "phase_ended" else last["phase"]
         self._file.flush()
 
     def _close(self) -> None:
         try:
             with self._file:
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                self.flush()
         except OSError as error:
             raise IntegrityError(f"{self._path}: the log cannot be written: {error.strerror}") from None
 
     def _rotate(self) -> None:
         self._close()
         digest = self._hash.hexdigest()
-        self._closed.append(Segment(name=self._path.name, sha256=digest, records=self._records, bytes=self._bytes))
+        self._closed.append(Segment(name=self._path.name, sha256=digest, records=self._records))
         write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
         self._open_segment()
 

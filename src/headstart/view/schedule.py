@@ -21,7 +21,7 @@ def describe(arm: Arm, known_metrics: Collection[str], problems: Sequence[Proble
 
 def phase_table(arm: Arm) -> str:
     """One line a phase, and the env steps of all."""
-    rows = [("cycle", "phase", "kind", "length", "learning rate", "entropy", "teacher", "demonstrations", "KL", "on breach")]
+    rows = [("cycle", "phase", "kind", "length", "learning rate", "entropy", "expert", "demonstrations", "KL", "on breach")]
     for cycle, phase in zip(arm.cycles, arm.phases, strict=True):
         then = phase.on_breach
         rows.append(
@@ -84,14 +84,14 @@ def timeline(simulation: Simulation) -> str:
     lines = [_event(event) for event in shown]
     taken = {kind: sum(event.kind == kind for event in simulation.events) for kind in ("update", "evaluation", "rollback")}
     counted = ", ".join(f"{n} {kind}{'' if n == 1 else 's'}" for kind, n in taken.items())
-    lines.append(f"{simulation.outcome}: {simulation.control.status}, {simulation.control.env_steps:,} env steps, {counted}")
+    lines.append(f"{simulation.outcome}: {simulation.control.status}, {simulation.at.env_steps:,} env steps, {counted}")
     lines += [f"  {reason}" for reason in simulation.reasons]
     return "\n".join(lines)
 
 
 def _event(event: Event) -> str:
     level = f"{event.finding.severity} " if event.finding else ""
-    attempt = f"#{event.attempt}" if event.attempt else ""
+    attempt = f"#{event.at.attempt}" if event.at.attempt else ""
     return f"{event.env_steps:>11,}  {event.phase + attempt:<14} {event.kind:<12} {level}{event.text}".rstrip()
 
 
@@ -117,9 +117,8 @@ def _names(columns: Sequence[tuple[Phase, float]]) -> str:
 
 def _guardrail(rule: Guardrail) -> tuple[str, ...]:
     beside = "" if rule.beside is None else f" and {rule.beside[0]} > {rule.beside[1]:g}"
-    breach = limit_text(rule, rule.breach) + (beside if rule.breach is not None else "")
-    then = "–" if rule.breach is None else rule.decision
-    return rule.name, rule.metric, rule.on, limit_text(rule, rule.flag), breach, str(rule.hits), then
+    breach = limit_text(rule, rule.breach) + beside
+    return rule.name, rule.metric, rule.on, limit_text(rule, rule.flag), breach, str(rule.hits), rule.decision
 
 
 def _length(phase: Phase) -> str:

@@ -5,13 +5,14 @@ Equal rehearsals give equal bytes: no date, and ids from a fixed salt.
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from headstart.config.schedule import Arm
-from headstart.guard.simulation import Event, Simulation
+from headstart.guard.simulation import Simulation
 from headstart.view.figures import ARM_STYLES, INK
 
 READ = ("return_normalised", "success_rate", "harm_rate", "bc_accuracy")
@@ -99,19 +100,10 @@ def _ramps(axes: Axes, arm: Arm, simulation: Simulation) -> None:
 
 def _walked(arm: Arm, simulation: Simulation) -> Iterator[tuple[int, dict[str, float]]]:
     """Env steps and ramp values of every update; a retry begins its ramps anew, with its own KL factor."""
-    phases = {phase.name: phase for phase in arm.phases}
-    began = since = 0
-    last: Event | None = None
-    for event in simulation.events:
-        if event.kind == "phase_began":
-            began = since = event.env_steps
-        elif event.kind == "retry":
-            since = event.env_steps
-        elif event.kind == "update":
-            phase = phases[event.phase]
-            at = since if last is None or last.env_steps < since else last.env_steps  # a ramp is read when its rollout begins
-            share = (at - since) / max(began + phase.steps - since, 1)
+    for before, event in pairwise(simulation.events):
+        if event.kind == "update":
+            at, phase = before.at, arm.phases[event.at.phase]
+            share = at.progress(phase)  # a ramp is read when its rollout begins
             values = {name: getattr(phase, name).at(share) for name in RAMPS}
-            values["kl_weight"] *= phase.on_breach.kl_factor**event.attempt
+            values["kl_weight"] *= at.kl_factor(phase)
             yield event.env_steps, values
-            last = event
