@@ -17,13 +17,14 @@ from headstart.config.params import BCParams
 from headstart.config.schedule import Ramp
 from headstart.core.arrays import Array
 from headstart.learn.advantage import explained_variance
+from headstart.learn.compiled.layers import NEAR
 from headstart.learn.compiled.losses import Coefficients
-from headstart.learn.compiled.minibatches import LOG
+from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.minibatches import Batch, learn, minibatches, plan_of
+from headstart.learn.minibatches import Batch, learn, minibatches
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
-from headstart.learn.policies import NEAR, Categorical
+from headstart.learn.policies import Categorical
 
 
 @dataclass(frozen=True)
@@ -136,12 +137,12 @@ def clone_epoch(
         label=train.label,
         imitated=train.has_choice,
     )
-    plan = plan_of(network, batch_size, Coefficients(clip=0.2, entropy=0.0, kl=0.0, imitation=1.0), value_coef=value_coef)
+    plan = Plan(size=batch_size, coef=Coefficients(bc_weight=1.0, value_coef=value_coef))
     rates = np.array([learning_rate.at(number / count) for number in range(count)])
-    log = dict(zip(LOG, learn(network, optimizer, batch, None, 1, rates, plan, generator).T, strict=True))
+    log = learn(network, optimizer, batch, None, 1, rates, plan, generator)
     if not log["finite"].all():
         return math.nan, 0.0
-    accuracy = float(log["right"] @ log["labels"]) / max(1.0, float(log["labels"].sum()))
+    accuracy = float(log["accuracy"] @ log["labels"]) / max(1.0, float(log["labels"].sum()))
     return float(np.average(log["loss_bc"], weights=log["rows"])), accuracy
 
 

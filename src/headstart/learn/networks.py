@@ -11,11 +11,10 @@ from torch import Tensor, nn
 
 from headstart.config.params import NetworkParams
 from headstart.core.arrays import Array
-from headstart.learn.compiled.layers import FORBIDDEN, RELU, TANH, masked_log_softmax, outputs
+from headstart.learn.compiled.layers import FORBIDDEN, LOG_STD_RANGE, RELU, TANH, masked_log_softmax, outputs
 from headstart.learn.policies import Categorical, Gaussian, Policy
 
 MAP_EMBEDDING = 64
-LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random
 ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), "relu": (nn.ReLU, RELU)}
 
 

@@ -10,7 +10,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-NEAR = 0.15  # of an action in [−1, 1]: close enough to count as the expert's
+from headstart.learn.compiled.layers import NEAR
+
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
@@ -19,6 +20,11 @@ class Categorical:
     """π(a | o) over K actions; those that the mask forbids have next to no probability."""
 
     log_policy: Tensor  # [B, K]
+
+    @property
+    def output(self) -> Tensor:
+        """[B, K] log-probabilities."""
+        return self.log_policy
 
     @cached_property
     def probability(self) -> Tensor:
@@ -54,9 +60,9 @@ class Categorical:
         """Whether the likeliest action is the expert's: [B] bool."""
         return self.mode() == label
 
-    def rows(self, index: Tensor) -> "Categorical":
+    def rows(self, index: Tensor | slice) -> "Categorical":
         """The rows of a minibatch."""
-        return Categorical(self.log_policy.index_select(0, index))
+        return Categorical(self.log_policy[index])
 
 
 @dataclass(frozen=True)
@@ -65,6 +71,11 @@ class Gaussian:
 
     mean: Tensor  # [B, D]
     log_std: Tensor  # [D]
+
+    @property
+    def output(self) -> Tensor:
+        """[B, D] means."""
+        return self.mean
 
     def log_prob(self, action: Tensor) -> Tensor:
         """log density of actions [B, D]: [B]."""
@@ -97,9 +108,9 @@ class Gaussian:
         """Whether every component of the mean, clipped to ±1, is within NEAR of the expert's: [B] bool."""
         return ((self.mean.clamp(-1.0, 1.0) - label).abs() <= NEAR).all(dim=-1)
 
-    def rows(self, index: Tensor) -> "Gaussian":
+    def rows(self, index: Tensor | slice) -> "Gaussian":
         """The rows of a minibatch."""
-        return Gaussian(self.mean.index_select(0, index), self.log_std)
+        return Gaussian(self.mean[index], self.log_std)
 
 
 Policy = Categorical | Gaussian

@@ -7,6 +7,7 @@ update
 A number that is not finite is never learned from: an update whose data hold one does not begin, a step whose gradient holds one is not made.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -18,10 +19,10 @@ from headstart.config.schedule import PPOParams
 from headstart.core.arrays import Array
 from headstart.learn.advantage import explained_variance, gae
 from headstart.learn.compiled.losses import Coefficients
-from headstart.learn.compiled.minibatches import LOG
+from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations, decision_rows
 from headstart.learn.loss import normalised
-from headstart.learn.minibatches import NEVER, Batch, learn, minibatches, plan_of
+from headstart.learn.minibatches import Batch, learn, minibatches
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.rollout import Rollout
@@ -63,28 +64,30 @@ def update(
     recorded = None
     if demonstrations is not None and weights.bc_weight > 0 and not weights.actor_frozen:
         recorded = replace(demonstrations, obs=network.normalised(demonstrations.obs))
+    imitates = weights.bc_weight > 0 and (recorded is not None or rollout.driven is not None or rollout.label is not None)
     if weights.bc_weight == 0:
-        batch.label = batch.imitated = None
-    coef = Coefficients(params.clip_param, weights.entropy_coef, weights.kl_weight, weights.bc_weight)
-    plan = plan_of(
-        network,
-        params.mini_batch_size,
-        coef,
-        value_coef=params.value_loss_coef,
-        value_clip=NEVER if params.value_clip is None else params.value_clip,
+        batch = replace(batch, imitated=torch.zeros_like(batch.imitated))
+    plan = Plan(
+        size=params.mini_batch_size,
+        coef=Coefficients(
+            clip_range=params.clip_param,
+            entropy_coef=weights.entropy_coef,
+            kl_weight=weights.kl_weight,
+            bc_weight=weights.bc_weight,
+            value_coef=params.value_loss_coef,
+            value_clip=math.inf if params.value_clip is None else params.value_clip,
+        ),
         max_grad_norm=params.max_grad_norm,
         max_grad_norm_value=params.max_grad_norm_value,
-        normalises=params.advantage_normalization,
-        target_kl=NEVER if params.target_kl is None else params.target_kl,
-        acts=not weights.actor_frozen,
+        normalises_advantage=params.advantage_normalization,
+        target_kl=math.inf if params.target_kl is None else params.target_kl,
+        actor_learns=not weights.actor_frozen,
     )
-    rates = np.full(minibatches(len(batch), params.mini_batch_size, params.num_epochs), weights.learning_rate)
-    log = dict(zip(LOG, learn(network, optimizer, batch, recorded, params.num_epochs, rates, plan, generator).T, strict=True))
-    terms = log["loss_policy"] - coef.entropy * log["entropy"] + coef.kl * log["loss_kl"] + coef.imitation * log["loss_bc"]
-    log["loss_total"] = params.value_loss_coef * log["loss_value"] + log["acts"] * terms
-    absent = [] if batch.reference is not None else ["loss_kl"]
-    absent += [] if recorded is not None or batch.label is not None else ["loss_bc"]
-    return metrics | _summary(log, absent) | {"nonfinite": metrics["nonfinite"] + float((log["finite"] == 0).sum())}
+    rates = np.full(minibatches(len(batch.action), params.mini_batch_size, params.num_epochs), weights.learning_rate)
+    log = learn(network, optimizer, batch, recorded, params.num_epochs, rates, plan, generator)
+    absent = ["loss_kl"] * (batch.reference is None) + ["loss_bc"] * (not imitates)
+    nonfinite = metrics["nonfinite"] + float((log["finite"] == 0).sum())
+    return metrics | _summary(log | {"loss_total": _total(log, plan.coef)}, absent) | {"nonfinite": nonfinite}
 
 
 def estimate(
@@ -114,12 +117,11 @@ def estimate(
     )
     returns = advantage + value.numpy()
     action, has_choice = rollout.action.flatten(0, 1), decision_rows(obs)
-    imitated, label = (None, None) if rollout.label is None else (has_choice, rollout.label.flatten(0, 1))
-    if rollout.driven is not None:
-        driven = rollout.driven.flatten().float()
-        if rollout.label is None:
-            imitated, label = has_choice * driven, action
-        has_choice = has_choice * (1.0 - driven)
+    driven = torch.zeros_like(has_choice) if rollout.driven is None else rollout.driven.flatten().float()
+    if rollout.label is None:  # where the expert drove, its choice is the action
+        label, imitated = action, has_choice * driven
+    else:
+        label, imitated = rollout.label.flatten(0, 1), has_choice
     batch = Batch(
         normalised,
         action,
@@ -127,10 +129,10 @@ def estimate(
         torch.from_numpy(advantage).flatten(),
         torch.from_numpy(returns).flatten(),
         value.flatten(),
-        has_choice,
-        reference_policy,
+        has_choice * (1.0 - driven),
         label,
         imitated,
+        reference_policy,
     )
     return batch, {
         # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
@@ -177,9 +179,20 @@ def distance(
     return float(normalised(has_choice[index]) @ kl)
 
 
+def _total(log: dict[str, Array], coef: Coefficients) -> Array:
+    """[minibatches] the whole loss; the terms of a policy that does not learn are 0."""
+    policy = (
+        log["loss_policy"]
+        - coef.entropy_coef * log["entropy"]
+        + coef.kl_weight * log["loss_kl"]
+        + coef.bc_weight * log["loss_bc"]
+    )
+    return np.asarray(coef.value_coef * log["loss_value"] + policy)
+
+
 def _summary(log: dict[str, Array], absent: Sequence[str]) -> Metrics:
     """Row-weighted means over the minibatches that have a metric, the worst of some, and counts."""
-    acts, rows = log["acts"] > 0, log["rows"]
+    acts, rows = log["actor_learns"] > 0, log["rows"]
     out: Metrics = {name: float(np.average(log[name], weights=rows)) for name in ("loss_value", "loss_total", "grad_norm_value")}
     if acts.any():
         of_policy = ("loss_policy", "entropy", "kl_divergence", "clip_fraction", "loss_kl", "loss_bc", "grad_norm")

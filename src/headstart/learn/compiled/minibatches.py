@@ -11,16 +11,11 @@ from numba.extending import overload
 
 from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import entry, part
-from headstart.learn.compiled.layers import pass_backward, pass_forward
+from headstart.learn.compiled.layers import LOG_STD_RANGE, TANH, pass_backward, pass_forward
 from headstart.learn.compiled.losses import Acted, Coefficients, Imitated, Terms, categorical, gaussian, standardise, value_loss
 
-# the columns of what is logged of a minibatch; those of the policy mean nothing where `acts` is 0
-LOG = (
-    "loss_policy", "entropy", "kl_divergence", "clip_fraction", "loss_kl", "loss_bc", "right",
-    "labels",
-    "loss_value", "grad_norm_value", "grad_norm", "adv_std", "finite", "acts", "rows",
-)  # fmt: skip
-DIVERGENCE, FINITE = LOG.index("kl_divergence"), LOG.index("finite")
+# what is logged of each minibatch; Terms, labels and grad_norm are 0 where the actor does not learn
+LOG = (*Terms._fields, "labels", "loss_value", "grad_norm_value", "grad_norm", "adv_std", "finite", "actor_learns", "rows")
 
 
 class Layers(NamedTuple):
@@ -44,10 +39,10 @@ class Rows(NamedTuple):
     returns: Array  # [N]
     value: Array  # [N], before the update
     has_choice: Array  # [N], 1 where PPO learns from the policy's choice
+    label: Array  # as `action`: the expert's choice, where it is imitated
+    imitated: Array  # [N], 1 where it is
     reference: Array  # [N, K] log-probabilities or [N, D] means of the reference policy, or [0, …]
     reference_log_std: Array  # [D], or [0]
-    label: Array  # as `action`: the choice that is imitated; or [0, …]
-    imitated: Array  # [N], 1 where it is; or [0]
 
 
 class Recorded(NamedTuple):
@@ -64,19 +59,15 @@ class Plan(NamedTuple):
 
     size: int  # rows of a minibatch
     coef: Coefficients
-    value_coef: float
-    value_clip: float
-    max_grad_norm: float
-    max_grad_norm_value: float
-    normalises: bool  # advantages, minibatch by minibatch
-    target_kl: float  # beyond it the policy rests
-    acts: bool  # whether the policy learns at all
-    activation: int
-    eps: float  # Adam's
-    weight_decay: float
-    near: float  # of an action: close enough to count as right
-    log_std_low: float
-    log_std_high: float
+    max_grad_norm: float = math.inf  # of the policy's gradient
+    max_grad_norm_value: float = math.inf
+    normalises_advantage: bool = False  # minibatch by minibatch
+    target_kl: float = math.inf  # the policy sits out the rest of an update beyond this
+    actor_learns: bool = True
+    # from the network and its optimiser
+    activation: int = TANH
+    eps: float = 0.0
+    weight_decay: float = 0.0
 
 
 @part
@@ -123,14 +114,8 @@ def adam(layers: Layers, rate: float, step: int, scale: float, eps: float, decay
         layers.weights[i] -= size * layers.first[i] / (np.sqrt(layers.second[i]) / second_left + small)
 
 
-@entry
-def step_of_adam(layers: Layers, rate: float, step: int, scale: float, eps: float, decay: float) -> None:
-    """`adam`, from Python."""
-    adam(layers, rate, step, scale, eps, decay)
-
-
 def policy_terms(
-    output: Array, mask: Array, deviation: Layers, acted: Acted, imitated: Imitated, coef: Coefficients, plan: Plan
+    output: Array, mask: Array, deviation: Layers, acted: Acted, imitated: Imitated, coef: Coefficients
 ) -> tuple[Array, Terms]:
     """Gradient by the network's output, [B + E, K] or [B + E, D], and the terms; of a Gaussian policy also the gradient by its log-deviation.
 
@@ -140,18 +125,18 @@ def policy_terms(
 
 
 @overload(policy_terms)
-def _policy_terms(output, mask, deviation, acted, imitated, coef, plan):  # type: ignore[no-untyped-def]
-    def of_actions(output, mask, deviation, acted, imitated, coef, plan):  # type: ignore[no-untyped-def]
+def _policy_terms(output, mask, deviation, acted, imitated, coef):  # type: ignore[no-untyped-def]
+    def of_categorical(output, mask, deviation, acted, imitated, coef):  # type: ignore[no-untyped-def]
         return categorical(output, mask, acted, imitated, coef)
 
-    def of_reals(output, mask, deviation, acted, imitated, coef, plan):  # type: ignore[no-untyped-def]
-        bounded = np.minimum(np.maximum(deviation.weights, np.float32(plan.log_std_low)), np.float32(plan.log_std_high))
-        gradient, by_log_std, terms = gaussian(output, bounded, acted, imitated, coef, plan.near)
+    def of_gaussian(output, mask, deviation, acted, imitated, coef):  # type: ignore[no-untyped-def]
+        bounded = np.minimum(np.maximum(deviation.weights, np.float32(LOG_STD_RANGE[0])), np.float32(LOG_STD_RANGE[1]))
+        gradient, by_log_std, terms = gaussian(output, bounded, acted, imitated, coef)
         for j in range(len(by_log_std)):  # nothing is learned beyond the bounds
             deviation.gradient[j] = by_log_std[j] if deviation.weights[j] == bounded[j] else np.float32(0.0)
         return gradient, terms
 
-    return of_actions if acted.types[0].ndim == 1 else of_reals
+    return of_categorical if acted.types[0].ndim == 1 else of_gaussian
 
 
 @entry
@@ -177,59 +162,53 @@ def learn(
     beside = size if len(recorded.features) > 0 else 0
     most = size + beside
     x, mask, action = room_for(rows.features, most), room_for(rows.mask, most), room_for(rows.action, size)
-    label, copies = room_for(rows.label, most), np.empty(most, np.float32)
-    log_prob, advantage, weight = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
+    label, imitation_weight = room_for(rows.label, most), np.empty(most, np.float32)
+    log_prob, advantage, ppo_weight = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
     returns, value, by_value = np.empty(size, np.float32), np.empty(size, np.float32), np.empty((size, 1), np.float32)
     reference = room_for(rows.reference, size if len(rows.reference) > 0 else 0)
     rooms = np.empty((4, max(len(actor.sizes), len(critic.sizes)), most * widest), np.float32)
-    acts, number = plan.acts, 0
+    actor_learns, number = plan.actor_learns, 0
     for epoch in range(len(index)):
         for begin in range(0, index.shape[1], size):
             pick = index[epoch, begin : begin + size]
             b = len(pick)
-            extra = b if beside > 0 and acts else 0
+            extra = b if beside > 0 and actor_learns else 0
             take(rows.features, pick, x, 0)
             take(rows.returns, pick, returns, 0)
             take(rows.value, pick, value, 0)
             take(rows.advantage, pick, advantage, 0)
-            spread = advantage[:b].std()
+            adv_std = advantage[:b].std()
             found = pass_forward(critic.weights, critic.sizes, plan.activation, x[:b], rooms[0])
-            loss_value = value_loss(found, returns[:b], value[:b], plan.value_clip, by_value)
-            by_value *= np.float32(plan.value_coef)
+            loss_value = value_loss(found, returns[:b], value[:b], coef.value_clip, by_value)
+            by_value *= np.float32(coef.value_coef)
             pass_backward(critic.weights, critic.gradient, critic.sizes, plan.activation, x[:b], rooms[0], rooms[1], by_value[:b])
             norm_value, norm, labels = math.sqrt(norm_of(critic.gradient)), 0.0, 0.0
-            finite = math.isfinite(loss_value) and math.isfinite(norm_value) and math.isfinite(spread)
+            finite = math.isfinite(loss_value) and math.isfinite(norm_value) and math.isfinite(adv_std)
             terms = Terms(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-            if acts:
+            if actor_learns:
                 take(rows.mask, pick, mask, 0)
                 take(rows.action, pick, action, 0)
                 take(rows.log_prob, pick, log_prob, 0)
-                take(rows.has_choice, pick, weight, 0)
-                normalised(weight[:b])
-                if plan.normalises:
-                    standardise(advantage[:b], weight[:b])
+                take(rows.has_choice, pick, ppo_weight, 0)
+                normalised(ppo_weight[:b])
+                if plan.normalises_advantage:
+                    standardise(advantage[:b], ppo_weight[:b])
                 if len(reference) > 0:
                     take(rows.reference, pick, reference, 0)
-                labelled = 0
-                if len(rows.imitated) > 0:
-                    take(rows.label, pick, label, 0)
-                    take(rows.imitated, pick, copies, 0)
-                    labelled = b
-                elif extra > 0:
-                    label[:b], copies[:b] = action[:b], 0.0
+                take(rows.label, pick, label, 0)
+                take(rows.imitated, pick, imitation_weight, 0)
                 if extra > 0:
                     others = recorded_index[epoch, begin : begin + size]
                     take(recorded.features, others, x, b)
                     take(recorded.mask, others, mask, b)
                     take(recorded.label, others, label, b)
-                    take(recorded.has_choice, others, copies, b)
-                    labelled = b + extra
-                labels = normalised(copies[:labelled])
+                    take(recorded.has_choice, others, imitation_weight, b)
+                labels = normalised(imitation_weight[: b + extra])
                 known = reference[: b if len(reference) > 0 else 0]
-                acted = Acted(action[:b], log_prob[:b], advantage[:b], weight[:b], known, rows.reference_log_std)
-                imitated = Imitated(label[:labelled], copies[:labelled])
+                acted = Acted(action[:b], log_prob[:b], advantage[:b], ppo_weight[:b], known, rows.reference_log_std)
+                imitated = Imitated(label[: b + extra], imitation_weight[: b + extra])
                 output = pass_forward(actor.weights, actor.sizes, plan.activation, x[: b + extra], rooms[2])
-                gradient, terms = policy_terms(output, mask[: b + extra], deviation, acted, imitated, coef, plan)
+                gradient, terms = policy_terms(output, mask[: b + extra], deviation, acted, imitated, coef)
                 pass_backward(
                     actor.weights, actor.gradient, actor.sizes, plan.activation, x[: b + extra], rooms[2], rooms[3], gradient
                 )
@@ -238,18 +217,18 @@ def learn(
                     finite = finite and math.isfinite(term)
                 finite = finite and math.isfinite(norm)
             log[number] = (
-                terms.surrogate, terms.entropy, terms.divergence, terms.clipped, terms.kl, terms.imitation, terms.right, labels,
-                loss_value, norm_value, norm, spread, 1.0 if finite else 0.0, 1.0 if acts else 0.0, float(b),
+                terms.loss_policy, terms.entropy, terms.kl_divergence, terms.clip_fraction, terms.loss_kl, terms.loss_bc, terms.accuracy,
+                labels, loss_value, norm_value, norm, adv_std, 1.0 if finite else 0.0, 1.0 if actor_learns else 0.0, float(b),
             )  # fmt: skip
             if finite:
                 steps[0] += 1
                 scale = plan.max_grad_norm_value / norm_value if norm_value > plan.max_grad_norm_value else 1.0
                 adam(critic, rates[number], steps[0], scale, plan.eps, plan.weight_decay)
-                if acts:
+                if actor_learns:
                     steps[1] += 1
                     scale = plan.max_grad_norm / norm if norm > plan.max_grad_norm else 1.0
                     adam(actor, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
                     adam(deviation, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
-            if acts and terms.divergence > plan.target_kl:
-                acts = False  # the critic goes on
+            if actor_learns and terms.kl_divergence > plan.target_kl:
+                actor_learns = False  # the critic goes on
             number += 1
