@@ -156,6 +156,7 @@ def trainer_of(
     expert: Act | None = None,
     episode_ticks: int = 0,
     modes: tuple[Mode, ...] = MODES,
+    device: torch.device | None = None,
 ) -> Trainer:
     """A run that has not begun; `network` holds the weights it starts from and, in the end, those it learned.
 
@@ -168,7 +169,7 @@ def trainer_of(
         design=design,
         seed=seed,
         network=network,
-        optimizer=Adam(network),
+        optimizer=Adam(network, device=device),
         generator=generator,
         player=Player(training, seed, generator, expert, episode_ticks),
         evaluation=evaluation,

@@ -84,14 +84,20 @@ class Epoch:
     stops: bool  # early
 
 
-def fit(network: ActorCritic, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
+def fit(
+    network: ActorCritic,
+    train: Demonstrations,
+    heldout: Demonstrations,
+    params: BCParams,
+    device: torch.device | None = None,
+) -> Iterator[Epoch]:
     """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest.
 
-    Its normaliser is fitted to the training rows first. A Gaussian policy learns its mean here; its deviation is set in the end.
+    `device`: as of Adam. The normaliser is fitted to the training rows first. A Gaussian policy learns its mean; its deviation is set last.
     """
     network.observe(train.obs)
     generator = torch.Generator().manual_seed(params.seed)
-    optimizer = Adam(network, eps=1e-8, weight_decay=params.weight_decay)
+    optimizer = Adam(network, eps=1e-8, weight_decay=params.weight_decay, device=device)
     decay = Ramp.model_validate({"from": params.learning_rate, "to": 0})
     best_loss, best_epoch = float("inf"), 0
     best_weights = {name: value.clone() for name, value in network.state_dict().items()}

@@ -1,12 +1,12 @@
 """Adam (Kingma, Ba 2015): the moments of a network's parameters, for compiled code and for torch's own optimiser."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.config.params import Device
 from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
 from headstart.learn.compiled.minibatches import Layers
@@ -16,7 +16,7 @@ PPO_EPS = 1e-5  # of the PPO literature
 NO_SIZES = np.zeros(0, np.int64)
 
 
-def autograd_device(wanted: Literal["auto", "cpu", "cuda"]) -> torch.device | None:
+def autograd_device(wanted: Device) -> torch.device | None:
     """Where torch learns; None for compiled code on the CPU. UsageError where there is no GPU and one is asked for."""
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return None

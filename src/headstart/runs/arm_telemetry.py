@@ -48,7 +48,7 @@ def started_fields(
         "inputs": [{"role": role, "id": role, "sha256": sha256} for role, sha256 in lineage.items()],
         "package_version": headstart.__version__,
         "versions": {name: package_version(name) or "unknown" for name in ("numpy", "torch")} | {"python": python_version()},
-        "device": "cpu",
+        "device": str(trainer.optimizer.device or "cpu"),
         "threads": 1,
         "worlds": recipe.ppo.worlds,
         "agents": trainer.evaluation.num_agents,

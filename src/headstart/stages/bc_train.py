@@ -18,6 +18,7 @@ from headstart.core.verdict import Outcome, Subject, misses
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, Epoch, Judgement, fit, judge
 from headstart.learn.evaluation import play_episodes, play_in_modes
+from headstart.learn.optimizer import autograd_device
 from headstart.runs.clone_report import REFERENCE, ActionRow, CloneReport, Reference
 from headstart.runs.clone_telemetry import epoch_fields
 from headstart.runs.demonstrations import read_demonstrations
@@ -37,7 +38,7 @@ VALUE_STEPS_MIN = 1000  # held-out ones; returns of fewer rest on a handful of e
 def bc_train(params: Params, scenario: Scenario) -> str:
     """Writes models/<scenario>/bc, reports/<scenario>/bc_train, and the plots bc_losses.tsv and bc_confusion.csv beside it."""
     torch.set_num_threads(1)
-    settings = params.bc_train
+    settings, device = params.bc_train, autograd_device(params.device)
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
     schema = schema_of(world)
     stamp, (train, heldout) = read_demonstrations(scenario, schema, settings)
@@ -56,7 +57,7 @@ def bc_train(params: Params, scenario: Scenario) -> str:
         epochs: list[Epoch] = []
         with TelemetryWriter(report / "telemetry", envelope) as telemetry, progress_bar(f"bc_train {scenario.name}") as bar:
             task = bar.add_task("", total=settings.epochs)
-            for epoch in fit(network, train, heldout, settings):
+            for epoch in fit(network, train, heldout, settings, device):
                 epochs.append(epoch)
                 telemetry.write("bc_epoch", **epoch_fields(epoch, schema.actions))
                 bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")
