@@ -108,7 +108,7 @@ def test_a_step_that_is_not_finite_is_not_made(spoilt: str, device: torch.device
     log = learn(subject, optimizer, batch, None, 1, np.full(4, 0.01), Plan(SIZE, ALL), torch.Generator().manual_seed(0))
     assert log["finite"].sum() == 0
     assert all((value == before[name]).all() for name, value in tensors(subject).items())
-    assert optimizer.steps.tolist() == [0, 0]
+    assert optimizer.parts.steps.tolist() == [0, 0]
 
 
 def test_the_experts_choice_is_imitated_in_the_rollout_and_in_demonstrations() -> None:

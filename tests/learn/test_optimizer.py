@@ -24,7 +24,7 @@ def set_gradients(subject: ActorCritic, seed: int) -> None:
 
 def test_steps_are_those_of_torch() -> None:
     mine, theirs = network(), network()
-    critic = Adam(mine).critic
+    critic = Adam(mine).parts.critic
     torchs = torch.optim.Adam(theirs.critic.parameters(), lr=0.01, eps=1e-5, weight_decay=0.1)
     for step in range(1, 6):
         set_gradients(theirs, step)
@@ -48,7 +48,7 @@ def test_moments_go_to_torch_and_come_back(map_shape: tuple[int, int, int] | Non
             of.step()
         optimizer.from_torch(lent, subject)
     assert all(torch.equal(a, b) for a, b in zip(subject.parameters(), whole.parameters(), strict=True))
-    assert optimizer.steps.tolist() == [4, 4]
+    assert optimizer.parts.steps.tolist() == [4, 4]
 
 
 def test_a_policy_that_has_no_gradient_keeps_its_moments_and_its_count() -> None:
@@ -59,9 +59,9 @@ def test_a_policy_that_has_no_gradient_keeps_its_moments_and_its_count() -> None
         parameter.grad = torch.ones_like(parameter)
     lent.step()
     optimizer.from_torch(lent, subject)
-    assert optimizer.steps.tolist() == [1, 0]
-    assert optimizer.critic.first.all()
-    assert not optimizer.actor.first.any()
+    assert optimizer.parts.steps.tolist() == [1, 0]
+    assert optimizer.parts.critic.first.all()
+    assert not optimizer.parts.actor.first.any()
 
 
 @pytest.mark.parametrize("map_shape", [None, (2, 7, 7)])

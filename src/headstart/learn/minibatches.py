@@ -186,8 +186,7 @@ def _compiled(
         features = recorded.obs["features"].contiguous().numpy()
         others = compiled.Recorded(features, _mask(recorded.obs), recorded.label.numpy(), recorded.has_choice.numpy())
     drawn = np.zeros((0, 0), np.int64) if beside is None else beside.numpy()
-    parts = optimizer.actor, optimizer.critic, optimizer.deviation
-    compiled.learn(*parts, optimizer.steps, rows, others, index.numpy(), drawn, rates, plan, log)
+    compiled.learn(optimizer.parts, rows, others, index.numpy(), drawn, rates, plan, log)
 
 
 def _mask(obs: dict[str, Tensor]) -> Array:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from headstart.config.params import Device
 from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
-from headstart.learn.compiled.minibatches import Layers
+from headstart.learn.compiled.minibatches import Layers, Parts
 from headstart.learn.networks import ActorCritic
 
 PPO_EPS = 1e-5  # of the PPO literature
@@ -38,12 +38,14 @@ class Adam:
         self.eps, self.weight_decay = eps, weight_decay
         self.device = torch.device("cpu") if device is None and network.encoder is not None else device
         self.learning_rate = 0.0  # of the last step
-        self.steps = np.zeros(2, np.int64)  # of critic and policy
-        self.critic = _layers(network.critic.weights, network.critic.sizes)
-        self.actor = _layers(network.actor.weights, network.actor.sizes)
-        self.deviation = _layers(torch.zeros(0) if network.log_std is None else network.log_std)
         encoder = [] if network.encoder is None else list(network.encoder.parameters())
         self.encoder = _layers(nn.utils.parameters_to_vector(encoder) if encoder else torch.zeros(0))
+        self.parts = Parts(
+            critic=_layers(network.critic.weights, network.critic.sizes),
+            actor=_layers(network.actor.weights, network.actor.sizes),
+            deviation=_layers(torch.zeros(0) if network.log_std is None else network.log_std),
+            steps=np.zeros(2, np.int64),
+        )
 
     def to_torch(self, network: ActorCritic) -> torch.optim.Adam:
         """torch's Adam over the parameters of `network`, a copy on any device, with these moments and steps."""
@@ -51,7 +53,7 @@ class Adam:
         for parameter, which, first, second in self._moments(network):
             moments = {"exp_avg": torch.tensor(first), "exp_avg_sq": torch.tensor(second)}
             adam.state[parameter] = {name: value.to(parameter.device) for name, value in moments.items()}
-            adam.state[parameter]["step"] = torch.tensor(float(self.steps[which]))
+            adam.state[parameter]["step"] = torch.tensor(float(self.parts.steps[which]))
         return adam
 
     def from_torch(self, adam: torch.optim.Adam, network: ActorCritic) -> None:
@@ -59,27 +61,28 @@ class Adam:
         for parameter, which, first, second in self._moments(network):
             state = adam.state[parameter]
             first[...], second[...] = state["exp_avg"].cpu().numpy(), state["exp_avg_sq"].cpu().numpy()
-            self.steps[which] = int(state["step"])
+            self.parts.steps[which] = int(state["step"])
 
     def state(self) -> dict[str, Array]:
         """Everything that later steps depend on, as copies."""
-        moments = {f"{name}.{which}": getattr(of, which).copy() for name, of in self._parts() for which in ("first", "second")}
-        return moments | {"steps": self.steps.copy()}
+        moments = {f"{name}.{which}": getattr(of, which).copy() for name, of in self._named() for which in ("first", "second")}
+        return moments | {"steps": self.parts.steps.copy()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go back to a state."""
-        self.steps[:] = state["steps"]
-        for name, of in self._parts():
+        self.parts.steps[:] = state["steps"]
+        for name, of in self._named():
             of.first[:], of.second[:] = state[f"{name}.first"], state[f"{name}.second"]
 
-    def _parts(self) -> Iterator[tuple[str, Layers]]:
-        parts = {"critic": self.critic, "actor": self.actor, "deviation": self.deviation, "encoder": self.encoder}
+    def _named(self) -> Iterator[tuple[str, Layers]]:
+        critic, actor, deviation, _ = self.parts
+        parts = {"critic": critic, "actor": actor, "deviation": deviation, "encoder": self.encoder}
         return ((name, of) for name, of in parts.items() if len(of.weights))
 
     def _moments(self, network: ActorCritic) -> Iterator[tuple[nn.Parameter, int, Array, Array]]:
         """Every parameter of `network`, whether it belongs to critic (0) or policy (1), and views of its two moments."""
-        at = {name: 0 for name, _ in self._parts()}
-        parts = dict(self._parts())
+        at = {name: 0 for name, _ in self._named()}
+        parts = dict(self._named())
         for name, parameter in network.named_parameters():
             part = "deviation" if name == "log_std" else name.split(".")[0]
             here = slice(at[part], at[part] + parameter.numel())

@@ -52,7 +52,7 @@ def rows_of(policy: Policy, action: Tensor, label: Tensor, reference: Policy | N
     )
 
 
-def arrays(rows: Minibatch) -> tuple[compiled.Acted, compiled.Imitated]:
+def arrays(rows: Minibatch) -> compiled.Minibatch:
     """The same rows for compiled code."""
     reference, log_std = np.zeros((0, 0), np.float32), np.zeros(0, np.float32)
     if rows.reference is not None:
@@ -60,7 +60,7 @@ def arrays(rows: Minibatch) -> tuple[compiled.Acted, compiled.Imitated]:
     if isinstance(rows.reference, Gaussian):
         log_std = rows.reference.log_std.numpy()
     acting = (part.numpy() for part in (rows.action, rows.log_prob, rows.advantage, rows.ppo_weight))
-    return compiled.Acted(*acting, reference, log_std), compiled.Imitated(rows.label.numpy(), rows.imitation_weight.numpy())
+    return compiled.Minibatch(*acting, reference, log_std, rows.label.numpy(), rows.imitation_weight.numpy())
 
 
 @pytest.mark.parametrize("coef", COEFFICIENTS.values(), ids=COEFFICIENTS)
@@ -82,7 +82,7 @@ def test_a_categorical_policy(coef: Coefficients, has_reference: bool, imitates:
     expected, terms = stated(policy, minibatch, coef)
     (by_output,) = torch.autograd.grad(expected, output)
 
-    gradient, found = compiled.categorical(output.detach().numpy(), mask.numpy(), *arrays(minibatch), coef)
+    gradient, found = compiled.categorical(output.detach().numpy(), mask.numpy(), arrays(minibatch), coef)
 
     np.testing.assert_allclose(gradient, by_output, atol=1e-6, rtol=1e-4)
     assert tuple(found) == pytest.approx(terms, abs=1e-5)
@@ -105,7 +105,7 @@ def test_a_gaussian_policy(coef: Coefficients, has_reference: bool, imitates: bo
     expected, terms = stated(policy, minibatch, coef)
     by_output, by_log_std = torch.autograd.grad(expected, [output, log_std])
 
-    gradient, slope, found = compiled.gaussian(output.detach().numpy(), log_std.detach().numpy(), *arrays(minibatch), coef)
+    gradient, slope, found = compiled.gaussian(output.detach().numpy(), log_std.detach().numpy(), arrays(minibatch), coef)
 
     np.testing.assert_allclose(gradient, by_output, atol=1e-6, rtol=1e-4)
     np.testing.assert_allclose(slope, by_log_std, atol=1e-6, rtol=1e-4)
@@ -129,13 +129,11 @@ def test_the_value_loss(clip: float) -> None:
 
 def test_rows_that_do_not_count_may_hold_anything() -> None:
     output = np.array([[0.1, 0.2], [math.nan, math.inf]], np.float32)
-    weight, nothing = np.array([1.0, 0.0], np.float32), np.zeros(2, np.float32)
-    acted = compiled.Acted(
-        np.array([0, 1]), np.array([-0.7, 5.0], np.float32), nothing + 1, weight, np.zeros((0, 0), np.float32), nothing[:0]
+    label, nothing = torch.tensor([0, 1]), torch.zeros(2)
+    rows = Minibatch(
+        label, torch.tensor([-0.7, 5.0]), nothing + 1, nothing, nothing, torch.tensor([1.0, 0.0]), None, label, nothing
     )
-    gradient, terms = compiled.categorical(
-        output, np.ones((2, 2), np.uint8), acted, compiled.Imitated(np.array([0, 1]), nothing), NOTHING
-    )
+    gradient, terms = compiled.categorical(output, np.ones((2, 2), np.uint8), arrays(rows), NOTHING)
     assert np.isfinite(terms).all()
     assert gradient[1].tolist() == [0.0, 0.0]
 

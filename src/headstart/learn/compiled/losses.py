@@ -1,7 +1,6 @@
 """The terms of a minibatch's loss and their gradient by the network's output, row by row; `learn.loss` states the same in torch.
 
-The B rows of a rollout come first; E rows that are only imitated may follow. Each row has a PPO weight and an imitation weight; each set sums
-to 1, or to 0 where nothing counts. An array without rows stands for what is not there.
+Each row has a PPO weight and an imitation weight; each set sums to 1, or to 0 where no row counts.
 """
 
 import math
@@ -14,22 +13,17 @@ from headstart.learn.compiled.jit import part
 from headstart.learn.compiled.layers import FORBIDDEN, NEAR
 
 
-class Acted(NamedTuple):
-    """Rows in which the policy acted."""
+class Minibatch(NamedTuple):
+    """B rows of a rollout and after them E rows of demonstrations, which are imitated only; as in `learn.loss`."""
 
     action: Array  # [B] i64, or [B, D] f32
-    log_prob: Array  # [B], of the action when it was taken
+    log_prob: Array  # [B], log π_old(a | o)
     advantage: Array  # [B]
-    weight: Array  # [B], PPO weights
-    reference: Array  # [B, K] log-probabilities or [B, D] means of the reference policy, or [0, …]
-    reference_log_std: Array  # [D] of a Gaussian one
-
-
-class Imitated(NamedTuple):
-    """The rows in which the policy acted, then those of demonstrations, and an expert's choice where it is imitated."""
-
-    label: Array  # [B + E] i64, or [B + E, D] f32
-    weight: Array  # [B + E], imitation weights
+    ppo_weight: Array  # [B]
+    reference: Array  # [B, K] log-probabilities or [B, D] means of π_ref; without one [0, …]
+    reference_log_std: Array  # [D] of a Gaussian π_ref
+    label: Array  # [B + E] i64, or [B + E, D] f32: the expert's choice
+    imitation_weight: Array  # [B + E]
 
 
 class Coefficients(NamedTuple):
@@ -82,15 +76,15 @@ def value_loss(value: Array, returns: Array, old_value: Array, clip: float, by_v
 
 
 @part
-def categorical(output: Array, mask: Array, acted: Acted, imitated: Imitated, coef: Coefficients) -> tuple[Array, Terms]:
+def categorical(output: Array, mask: Array, rows: Minibatch, coef: Coefficients) -> tuple[Array, Terms]:
     """Gradient [B + E, K] of the policy's loss by the logits, for a softmax over what the mask allows, and the terms."""
-    rows, actions = output.shape
+    actions = output.shape[1]
     gradient = np.zeros_like(output)
     log_policy = np.empty(actions, output.dtype)
     loss_policy = entropy = kl_divergence = clip_fraction = loss_kl = loss_bc = accuracy = 0.0
-    for i in range(rows):
-        weight = acted.weight[i] if i < len(acted.weight) else 0.0
-        imitation_weight = np.float64(imitated.weight[i])
+    for i in range(len(output)):
+        weight = rows.ppo_weight[i] if i < len(rows.ppo_weight) else 0.0
+        imitation_weight = np.float64(rows.imitation_weight[i])
         if weight == 0.0 and imitation_weight == 0.0:
             continue
         policy = gradient[i]  # holds probabilities first
@@ -106,7 +100,7 @@ def categorical(output: Array, mask: Array, acted: Acted, imitated: Imitated, co
                 policy[k] = math.exp(log_policy[k])
                 total += policy[k]
         log_total = math.log(total)
-        has_reference = i < len(acted.reference)
+        has_reference = i < len(rows.reference)
         row_entropy = row_kl = 0.0
         for k in range(actions):
             if mask[i, k]:
@@ -114,11 +108,11 @@ def categorical(output: Array, mask: Array, acted: Acted, imitated: Imitated, co
                 policy[k] /= total
                 row_entropy -= policy[k] * log_policy[k]
                 if has_reference:
-                    row_kl += policy[k] * (log_policy[k] - acted.reference[i, k])
+                    row_kl += policy[k] * (log_policy[k] - rows.reference[i, k])
         slope = 0.0
         if weight > 0.0:
             loss, slope, k3, is_clipped = clipped_surrogate(
-                log_policy[acted.action[i]] - acted.log_prob[i], acted.advantage[i], coef.clip_range
+                log_policy[rows.action[i]] - rows.log_prob[i], rows.advantage[i], coef.clip_range
             )
             loss_policy += weight * loss
             kl_divergence += weight * k3
@@ -126,61 +120,61 @@ def categorical(output: Array, mask: Array, acted: Acted, imitated: Imitated, co
             entropy += weight * row_entropy
             loss_kl += weight * row_kl
         if imitation_weight > 0.0:
-            loss_bc -= imitation_weight * log_policy[imitated.label[i]]
-            accuracy += imitation_weight * (best == imitated.label[i])
+            loss_bc -= imitation_weight * log_policy[rows.label[i]]
+            accuracy += imitation_weight * (best == rows.label[i])
         for k in range(actions):
             if mask[i, k]:
                 spread = coef.entropy_coef * (log_policy[k] + row_entropy)
                 if has_reference:
-                    spread += coef.kl_weight * (log_policy[k] - acted.reference[i, k] - row_kl)
+                    spread += coef.kl_weight * (log_policy[k] - rows.reference[i, k] - row_kl)
                 policy[k] *= weight * (spread - slope) + imitation_weight * coef.bc_weight
         if weight > 0.0:
-            policy[acted.action[i]] += weight * slope
+            policy[rows.action[i]] += weight * slope
         if imitation_weight > 0.0:
-            policy[imitated.label[i]] -= imitation_weight * coef.bc_weight
+            policy[rows.label[i]] -= imitation_weight * coef.bc_weight
     return gradient, Terms(loss_policy, entropy, kl_divergence, clip_fraction, loss_kl, loss_bc, accuracy)
 
 
 @part
-def gaussian(mean: Array, log_std: Array, acted: Acted, imitated: Imitated, coef: Coefficients) -> tuple[Array, Array, Terms]:
+def gaussian(mean: Array, log_std: Array, rows: Minibatch, coef: Coefficients) -> tuple[Array, Array, Terms]:
     """Gradient by the mean [B + E, D] and by log_std [D] for independent normal distributions; and the terms."""
     dimensions = mean.shape[1]
     gradient, by_log_std = np.zeros_like(mean), np.zeros(dimensions, np.float32)
     loss_policy = kl_divergence = clip_fraction = loss_kl = loss_bc = accuracy = counted = 0.0
     precision = np.exp(-log_std)
     constant = np.sum(log_std) + 0.5 * dimensions * math.log(2 * math.pi)
-    for i in range(len(acted.weight)):
-        weight = acted.weight[i]
+    for i in range(len(rows.ppo_weight)):
+        weight = rows.ppo_weight[i]
         if weight == 0.0:
             continue
         counted += weight
         now = -constant
         for j in range(dimensions):
-            now -= 0.5 * ((acted.action[i, j] - mean[i, j]) * precision[j]) ** 2
-        loss, slope, k3, is_clipped = clipped_surrogate(now - acted.log_prob[i], acted.advantage[i], coef.clip_range)
+            now -= 0.5 * ((rows.action[i, j] - mean[i, j]) * precision[j]) ** 2
+        loss, slope, k3, is_clipped = clipped_surrogate(now - rows.log_prob[i], rows.advantage[i], coef.clip_range)
         loss_policy += weight * loss
         kl_divergence += weight * k3
         clip_fraction += weight * is_clipped
         for j in range(dimensions):
-            z = (acted.action[i, j] - mean[i, j]) * precision[j]
+            z = (rows.action[i, j] - mean[i, j]) * precision[j]
             gradient[i, j] += weight * slope * z * precision[j]
             by_log_std[j] += weight * slope * (z * z - 1.0)
-            if i < len(acted.reference):
-                scale = math.exp(-acted.reference_log_std[j])
-                away = (mean[i, j] - acted.reference[i, j]) * scale
+            if i < len(rows.reference):
+                scale = math.exp(-rows.reference_log_std[j])
+                away = (mean[i, j] - rows.reference[i, j]) * scale
                 variance = (scale / precision[j]) ** 2
-                loss_kl += weight * (acted.reference_log_std[j] - log_std[j] + 0.5 * (variance + away * away - 1.0))
+                loss_kl += weight * (rows.reference_log_std[j] - log_std[j] + 0.5 * (variance + away * away - 1.0))
                 gradient[i, j] += weight * coef.kl_weight * away * scale
                 by_log_std[j] += weight * coef.kl_weight * (variance - 1.0)
-    for i in range(len(imitated.weight)):
-        imitation_weight = imitated.weight[i]
+    for i in range(len(rows.imitation_weight)):
+        imitation_weight = rows.imitation_weight[i]
         if imitation_weight > 0.0:
             agrees = True
             for j in range(dimensions):
-                away = mean[i, j] - imitated.label[i, j]
+                away = mean[i, j] - rows.label[i, j]
                 loss_bc += imitation_weight * away * away / dimensions
                 gradient[i, j] += imitation_weight * coef.bc_weight * 2.0 * away / dimensions
-                agrees = agrees and abs(min(max(mean[i, j], -1.0), 1.0) - imitated.label[i, j]) <= NEAR
+                agrees = agrees and abs(min(max(mean[i, j], -1.0), 1.0) - rows.label[i, j]) <= NEAR
             accuracy += imitation_weight * agrees
     by_log_std -= np.float32(counted * coef.entropy_coef)
     return (

@@ -12,7 +12,7 @@ from numba.extending import overload
 from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import entry, part
 from headstart.learn.compiled.layers import LOG_STD_RANGE, TANH, pass_backward, pass_forward
-from headstart.learn.compiled.losses import Acted, Coefficients, Imitated, Terms, categorical, gaussian, standardise, value_loss
+from headstart.learn.compiled.losses import Coefficients, Minibatch, Terms, categorical, gaussian, standardise, value_loss
 
 # what is logged of each minibatch; Terms, labels and grad_norm are 0 where the actor does not learn
 LOG = (*Terms._fields, "labels", "loss_value", "grad_norm_value", "grad_norm", "adv_std", "finite", "actor_learns", "rows")
@@ -26,6 +26,15 @@ class Layers(NamedTuple):
     first: Array
     second: Array
     sizes: Array  # [L + 1] i64, the width of every layer, inputs first; empty where these are no layers
+
+
+class Parts(NamedTuple):
+    """What learns, changed in place."""
+
+    critic: Layers
+    actor: Layers
+    deviation: Layers  # the log-deviation of a Gaussian policy; without one [0]
+    steps: Array  # [2] i64, of Adam, of critic and policy
 
 
 class Rows(NamedTuple):
@@ -71,16 +80,20 @@ class Plan(NamedTuple):
 
 
 @part
-def room_for(source: Array, rows: int) -> Array:
-    """An empty array of so many rows of `source`."""
-    return np.empty((rows,) + source.shape[1:], source.dtype)  # noqa: RUF005 - numba has no star in a tuple
+def gather(source: Array, pick: Array, recorded: Array, drawn: Array) -> Array:
+    """Rows `pick` of `source`, and after them rows `drawn` of `recorded`."""
+    rows = np.empty((len(pick) + len(drawn),) + source.shape[1:], source.dtype)  # noqa: RUF005 - numba has no star in a tuple
+    for i in range(len(pick)):
+        rows[i] = source[pick[i]]
+    for i in range(len(drawn)):
+        rows[len(pick) + i] = recorded[drawn[i]]
+    return rows
 
 
 @part
-def take(source: Array, index: Array, to: Array, at: int) -> None:
-    """Rows `index` of `source` to `to`, from row `at` on."""
-    for i in range(len(index)):
-        to[at + i] = source[index[i]]
+def take(source: Array, pick: Array) -> Array:
+    """Rows `pick` of `source`."""
+    return gather(source, pick, source, pick[:0])
 
 
 @part
@@ -114,9 +127,7 @@ def adam(layers: Layers, rate: float, step: int, scale: float, eps: float, decay
         layers.weights[i] -= size * layers.first[i] / (np.sqrt(layers.second[i]) / second_left + small)
 
 
-def policy_terms(
-    output: Array, mask: Array, deviation: Layers, acted: Acted, imitated: Imitated, coef: Coefficients
-) -> tuple[Array, Terms]:
+def policy_terms(output: Array, mask: Array, deviation: Layers, rows: Minibatch, coef: Coefficients) -> tuple[Array, Terms]:
     """Gradient by the network's output, [B + E, K] or [B + E, D], and the terms; of a Gaussian policy also the gradient by its log-deviation.
 
     Which policy it is numba sees by the type of the actions, when it compiles.
@@ -125,110 +136,114 @@ def policy_terms(
 
 
 @overload(policy_terms)
-def _policy_terms(output, mask, deviation, acted, imitated, coef):  # type: ignore[no-untyped-def]
-    def of_categorical(output, mask, deviation, acted, imitated, coef):  # type: ignore[no-untyped-def]
-        return categorical(output, mask, acted, imitated, coef)
+def _policy_terms(output, mask, deviation, rows, coef):  # type: ignore[no-untyped-def]
+    def of_categorical(output, mask, deviation, rows, coef):  # type: ignore[no-untyped-def]
+        return categorical(output, mask, rows, coef)
 
-    def of_gaussian(output, mask, deviation, acted, imitated, coef):  # type: ignore[no-untyped-def]
+    def of_gaussian(output, mask, deviation, rows, coef):  # type: ignore[no-untyped-def]
         bounded = np.minimum(np.maximum(deviation.weights, np.float32(LOG_STD_RANGE[0])), np.float32(LOG_STD_RANGE[1]))
-        gradient, by_log_std, terms = gaussian(output, bounded, acted, imitated, coef)
+        gradient, by_log_std, terms = gaussian(output, bounded, rows, coef)
         for j in range(len(by_log_std)):  # nothing is learned beyond the bounds
             deviation.gradient[j] = by_log_std[j] if deviation.weights[j] == bounded[j] else np.float32(0.0)
         return gradient, terms
 
-    return of_categorical if acted.types[0].ndim == 1 else of_gaussian
+    return of_categorical if rows.types[0].ndim == 1 else of_gaussian
+
+
+@part
+def learn_critic(critic: Layers, rows: Rows, pick: Array, x: Array, plan: Plan, rooms: Array) -> float:
+    """The gradient of the critic's weights by the rows `pick`, whose features are x [B, F]; returns the loss."""
+    by_value = np.empty((len(pick), 1), np.float32)
+    returns, old_value = take(rows.returns, pick), take(rows.value, pick)
+    value = pass_forward(critic.weights, critic.sizes, plan.activation, x, rooms[0])
+    loss = value_loss(value, returns, old_value, plan.coef.value_clip, by_value)
+    by_value *= np.float32(plan.coef.value_coef)
+    pass_backward(critic.weights, critic.gradient, critic.sizes, plan.activation, x, rooms[0], rooms[1], by_value)
+    return loss
+
+
+@part
+def learn_actor(
+    parts: Parts, rows: Rows, recorded: Recorded, pick: Array, drawn: Array, x: Array, plan: Plan, rooms: Array
+) -> tuple[Terms, float]:
+    """The gradient of the policy's weights by the rows `pick` and the recorded rows `drawn`, whose features are x [B + E, F].
+
+    Returns the terms and how many rows are imitated.
+    """
+    actor, ppo_weight, advantage = parts.actor, take(rows.has_choice, pick), take(rows.advantage, pick)
+    normalised(ppo_weight)
+    if plan.normalises_advantage:
+        standardise(advantage, ppo_weight)
+    imitation_weight = gather(rows.imitated, pick, recorded.has_choice, drawn)
+    labels = normalised(imitation_weight)
+    minibatch = Minibatch(
+        take(rows.action, pick),
+        take(rows.log_prob, pick),
+        advantage,
+        ppo_weight,
+        take(rows.reference, pick if len(rows.reference) > 0 else pick[:0]),
+        rows.reference_log_std,
+        gather(rows.label, pick, recorded.label, drawn),
+        imitation_weight,
+    )
+    mask = gather(rows.mask, pick, recorded.mask, drawn)
+    output = pass_forward(actor.weights, actor.sizes, plan.activation, x, rooms[2])
+    by_output, terms = policy_terms(output, mask, parts.deviation, minibatch, plan.coef)
+    pass_backward(actor.weights, actor.gradient, actor.sizes, plan.activation, x, rooms[2], rooms[3], by_output)
+    return terms, labels
+
+
+@part
+def all_finite(values: tuple[float, ...]) -> bool:
+    """Whether none is infinite or NaN."""
+    for value in values:
+        if not math.isfinite(value):
+            return False
+    return True
 
 
 @entry
 def learn(
-    actor: Layers,
-    critic: Layers,
-    deviation: Layers,
-    steps: Array,
-    rows: Rows,
-    recorded: Recorded,
-    index: Array,
-    recorded_index: Array,
-    rates: Array,
-    plan: Plan,
-    log: Array,
+    parts: Parts, rows: Rows, recorded: Recorded, index: Array, recorded_index: Array, rates: Array, plan: Plan, log: Array
 ) -> None:
     """A policy and its critic learn from every epoch of `index` [E, N]; `rates` [minibatches] are the learning rates.
 
-    Changed in place: weights and moments, `steps` [2] i64 of critic and policy, and `log` [minibatches, len(LOG)] f64. `deviation` is the
-    log-deviation of a Gaussian policy. Of `recorded`, `recorded_index` [E, N] names the rows that go with those of `index`.
+    Of `recorded`, `recorded_index` [E, N] names the rows that go with those of `index`. Fills `log` [minibatches, len(LOG)] f64.
     """
-    size, coef, widest = plan.size, plan.coef, max(actor.sizes.max(), critic.sizes.max())
-    beside = size if len(recorded.features) > 0 else 0
-    most = size + beside
-    x, mask, action = room_for(rows.features, most), room_for(rows.mask, most), room_for(rows.action, size)
-    label, imitation_weight = room_for(rows.label, most), np.empty(most, np.float32)
-    log_prob, advantage, ppo_weight = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
-    returns, value, by_value = np.empty(size, np.float32), np.empty(size, np.float32), np.empty((size, 1), np.float32)
-    reference = room_for(rows.reference, size if len(rows.reference) > 0 else 0)
-    rooms = np.empty((4, max(len(actor.sizes), len(critic.sizes)), most * widest), np.float32)
+    critic, actor, deviation, steps = parts
+    size, widest, has_recorded = plan.size, max(actor.sizes.max(), critic.sizes.max()), len(recorded.features) > 0
+    rooms = np.empty((4, max(len(actor.sizes), len(critic.sizes)), (size + size * has_recorded) * widest), np.float32)
     actor_learns, number = plan.actor_learns, 0
     for epoch in range(len(index)):
         for begin in range(0, index.shape[1], size):
             pick = index[epoch, begin : begin + size]
-            b = len(pick)
-            extra = b if beside > 0 and actor_learns else 0
-            take(rows.features, pick, x, 0)
-            take(rows.returns, pick, returns, 0)
-            take(rows.value, pick, value, 0)
-            take(rows.advantage, pick, advantage, 0)
-            adv_std = advantage[:b].std()
-            found = pass_forward(critic.weights, critic.sizes, plan.activation, x[:b], rooms[0])
-            loss_value = value_loss(found, returns[:b], value[:b], coef.value_clip, by_value)
-            by_value *= np.float32(coef.value_coef)
-            pass_backward(critic.weights, critic.gradient, critic.sizes, plan.activation, x[:b], rooms[0], rooms[1], by_value[:b])
-            norm_value, norm, labels = math.sqrt(norm_of(critic.gradient)), 0.0, 0.0
-            finite = math.isfinite(loss_value) and math.isfinite(norm_value) and math.isfinite(adv_std)
-            terms = Terms(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+            drawn = recorded_index[epoch, begin : begin + size] if has_recorded and actor_learns else pick[:0]
+            x = gather(rows.features, pick, recorded.features, drawn)
+            adv_std = take(rows.advantage, pick).std()
+            loss_value = learn_critic(critic, rows, pick, x[: len(pick)], plan, rooms)
+            norm_value, norm, labels, terms = (
+                math.sqrt(norm_of(critic.gradient)),
+                0.0,
+                0.0,
+                Terms(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+            )
             if actor_learns:
-                take(rows.mask, pick, mask, 0)
-                take(rows.action, pick, action, 0)
-                take(rows.log_prob, pick, log_prob, 0)
-                take(rows.has_choice, pick, ppo_weight, 0)
-                normalised(ppo_weight[:b])
-                if plan.normalises_advantage:
-                    standardise(advantage[:b], ppo_weight[:b])
-                if len(reference) > 0:
-                    take(rows.reference, pick, reference, 0)
-                take(rows.label, pick, label, 0)
-                take(rows.imitated, pick, imitation_weight, 0)
-                if extra > 0:
-                    others = recorded_index[epoch, begin : begin + size]
-                    take(recorded.features, others, x, b)
-                    take(recorded.mask, others, mask, b)
-                    take(recorded.label, others, label, b)
-                    take(recorded.has_choice, others, imitation_weight, b)
-                labels = normalised(imitation_weight[: b + extra])
-                known = reference[: b if len(reference) > 0 else 0]
-                acted = Acted(action[:b], log_prob[:b], advantage[:b], ppo_weight[:b], known, rows.reference_log_std)
-                imitated = Imitated(label[: b + extra], imitation_weight[: b + extra])
-                output = pass_forward(actor.weights, actor.sizes, plan.activation, x[: b + extra], rooms[2])
-                gradient, terms = policy_terms(output, mask[: b + extra], deviation, acted, imitated, coef)
-                pass_backward(
-                    actor.weights, actor.gradient, actor.sizes, plan.activation, x[: b + extra], rooms[2], rooms[3], gradient
-                )
+                terms, labels = learn_actor(parts, rows, recorded, pick, drawn, x, plan, rooms)
                 norm = math.sqrt(norm_of(actor.gradient) + norm_of(deviation.gradient))
-                for term in terms:
-                    finite = finite and math.isfinite(term)
-                finite = finite and math.isfinite(norm)
+            finite = all_finite(terms) and all_finite((loss_value, norm_value, norm, adv_std))
             log[number] = (
                 terms.loss_policy, terms.entropy, terms.kl_divergence, terms.clip_fraction, terms.loss_kl, terms.loss_bc, terms.accuracy,
-                labels, loss_value, norm_value, norm, adv_std, 1.0 if finite else 0.0, 1.0 if actor_learns else 0.0, float(b),
+                labels, loss_value, norm_value, norm, adv_std, 1.0 if finite else 0.0, 1.0 if actor_learns else 0.0, float(len(pick)),
             )  # fmt: skip
             if finite:
                 steps[0] += 1
                 scale = plan.max_grad_norm_value / norm_value if norm_value > plan.max_grad_norm_value else 1.0
                 adam(critic, rates[number], steps[0], scale, plan.eps, plan.weight_decay)
-                if actor_learns:
-                    steps[1] += 1
-                    scale = plan.max_grad_norm / norm if norm > plan.max_grad_norm else 1.0
-                    adam(actor, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
-                    adam(deviation, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
+            if finite and actor_learns:
+                steps[1] += 1
+                scale = plan.max_grad_norm / norm if norm > plan.max_grad_norm else 1.0
+                adam(actor, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
+                adam(deviation, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
             if actor_learns and terms.kl_divergence > plan.target_kl:
                 actor_learns = False  # the critic goes on
             number += 1
