@@ -60,7 +60,7 @@ def learn() -> None:
     obs = {"features": torch.zeros(2, 3), "mask": torch.ones(2, 2, dtype=torch.uint8)}
     rows = Demonstrations(obs, label=torch.tensor([0, 1]), returns=torch.zeros(2), has_choice=torch.ones(2))
     network = ActorCritic(features=3, actions=2, map_shape=None, params=NetworkParams(hidden=(4, 4)))
-    network(obs)
+    network.policy(obs)
     clone_epoch(network, Adam(network), rows, 2, Ramp.model_validate(0.001), 1.0, torch.Generator())
 
 

@@ -236,7 +236,7 @@ def clone(trainer: Trainer) -> Cloned:
     )
     at.epochs += 1
     judged, rate = judge(trainer.network, heldout), trainer.optimizer.learning_rate
-    return Cloned(Epoch(at.epochs, loss, accuracy, judged, rate, len(train.label), best=True, stops=False), at.env_steps)
+    return Cloned(Epoch(at.epochs, loss, accuracy, judged, rate, len(train.label), stops=False), at.env_steps)
 
 
 def evaluate(trainer: Trainer) -> Evaluated:

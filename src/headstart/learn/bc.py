@@ -31,9 +31,9 @@ from headstart.learn.policies import Categorical
 class Judgement:
     """How well a policy predicts the expert on B recorded steps; over decision rows only."""
 
-    loss: float  # cross-entropy, nats; of reals: squared distance
-    accuracy: float  # share of right actions; of reals: share of steps in which every component is within NEAR of the expert's
-    constant_accuracy: float  # of always choosing the expert's most frequent action; of reals: its median
+    loss: float  # cross-entropy, nats; of continuous actions: squared distance
+    accuracy: float  # share of actions equal to the expert's; of continuous ones: with every component within NEAR of it
+    constant_accuracy: float  # of always choosing the expert's most frequent action; of continuous ones: its median
     value_mse: float
     value_explained_variance: float
     scores: "ActionScores | None"  # of named actions
@@ -80,16 +80,11 @@ class Epoch:
     heldout: Judgement
     learning_rate: float
     samples: int
-    best: bool  # lowest held-out loss so far
     stops: bool  # early
 
 
 def fit(
-    network: ActorCritic,
-    train: Demonstrations,
-    heldout: Demonstrations,
-    params: BCParams,
-    device: torch.device | None = None,
+    network: ActorCritic, train: Demonstrations, heldout: Demonstrations, params: BCParams, device: torch.device | None = None
 ) -> Iterator[Epoch]:
     """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest.
 
@@ -105,12 +100,11 @@ def fit(
         rate = decay.part((number - 1) / params.epochs, number / params.epochs)
         loss, accuracy = clone_epoch(network, optimizer, train, params.batch_size, rate, params.value_coef, generator)
         judged = judge(network, heldout)
-        better = judged.loss < best_loss
-        if better:
+        if judged.loss < best_loss:
             best_loss, best_epoch = judged.loss, number
             best_weights = {name: value.clone() for name, value in network.state_dict().items()}
         stops = number - best_epoch >= params.patience
-        yield Epoch(number, loss, accuracy, judged, optimizer.learning_rate, len(train.label), better, stops)
+        yield Epoch(number, loss, accuracy, judged, optimizer.learning_rate, len(train.label), stops)
         if stops:
             break
     network.load_state_dict(best_weights)
@@ -159,12 +153,12 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
     pairs: list[Array] = []
     for index in torch.arange(len(data.label)).split(rows):
         batch = data.rows(index)
-        policy, values = network(batch.obs)
+        policy = network.policy(batch.obs)
         loss += float(batch.has_choice @ policy.imitation_loss(batch.label))
         right += float((batch.has_choice * policy.agrees(batch.label)).sum())
         if isinstance(policy, Categorical):
             pairs.append(_pairs(policy, batch))
-        value.append(values.numpy())
+        value.append(network.value(batch.obs).numpy())
     decisions = max(1.0, float(data.has_choice.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
     return Judgement(

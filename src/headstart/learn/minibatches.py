@@ -93,7 +93,7 @@ def _by_autograd(
     for number, (pick, other) in enumerate(zip(picks, others, strict=True)):
         demonstrated = recorded.rows(other) if recorded is not None and other is not None and actor_learns else None
         obs, rows, labels = _minibatch(batch, pick, demonstrated, plan.normalises_advantage)
-        found, value = learner.differentiable(obs, len(pick), actor_learns)
+        found, value = learner(obs, len(pick), actor_learns)
         total, terms = minibatch_loss(found, value, rows, plan.coef)
         adam.zero_grad()
         total.backward()

@@ -1,6 +1,6 @@
-"""What a network says about actions: a categorical policy over K masked ones, or a Gaussian one over D reals.
+"""Distributions over actions: categorical over K masked actions, or Gaussian over actions of D dimensions.
 
-Both answer the same questions, so that rollouts, losses and evaluation never ask which it is.
+Both have the same methods, so that rollouts, losses and evaluation never ask which it is.
 """
 
 import math

@@ -90,12 +90,7 @@ def update(
     return metrics | _summary(log | {"loss_total": _total(log, plan.coef)}, absent) | {"nonfinite": nonfinite}
 
 
-def estimate(
-    network: ActorCritic,
-    rollout: Rollout,
-    params: PPOParams,
-    reference: ActorCritic | None,
-) -> tuple[Batch, Metrics]:
+def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, reference: ActorCritic | None) -> tuple[Batch, Metrics]:
     """Values, advantages and returns of a rollout, flattened to B = T·N rows."""
     ticks, rows = rollout.reward.shape
     obs = {key: value.flatten(0, 1) for key, value in rollout.obs.items()}
@@ -165,14 +160,8 @@ def _nonfinite(rollout: Rollout) -> int:
 
 
 @torch.no_grad()
-def distance(
-    network: ActorCritic,
-    reference: ActorCritic,
-    rollout: Rollout,
-    has_choice: Tensor,
-    rows: int = 2048,
-) -> float:
-    """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has gone from what it was taught."""
+def distance(network: ActorCritic, reference: ActorCritic, rollout: Rollout, has_choice: Tensor, rows: int = 2048) -> float:
+    """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has moved from the clone."""
     index = torch.arange(0, len(has_choice), max(1, len(has_choice) // rows))
     obs = {key: value.flatten(0, 1).index_select(0, index) for key, value in rollout.obs.items()}
     kl = network.policy(obs).kl(reference.policy(obs))  # type: ignore[arg-type]  # both are of one kind

@@ -1,4 +1,4 @@
-"""Playing: a policy acts in batched worlds and every step is kept, aligned with the observation it was chosen from."""
+"""Rollouts: a policy acts in batched worlds, and every step is kept beside the observation that its action was chosen from."""
 
 from dataclasses import dataclass
 
@@ -10,30 +10,29 @@ from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
 from headstart.learn.guide import Blend, Guide
 from headstart.learn.networks import ActorCritic
-from headstart.worlds.api import Act, Observations, World
+from headstart.worlds.api import Act, World
 
 
 @dataclass
 class Rollout:
-    """T steps of N rows; row t holds o_t, the action chosen from it, and what that action brought."""
+    """T steps of N rows; row t holds o_t, the action chosen from it, and its consequences."""
 
     obs: dict[str, Tensor]  # "features" [T, N, F], "mask" [T, N, K], "map" [T, N, C, G, G]
     action: Tensor  # [T, N] i64, or [T, N, D] f32
     log_prob: Tensor  # [T, N], of the action when it was chosen
     reward: Array  # [T, N] f32
-    reward_terms: Array  # [R] f64, summed over all rows
     terminated: Array  # [T, N] bool
     truncated: Array  # [T, N] bool
-    final: list[tuple[int, Array, dict[str, Tensor]]]  # (t, rows, what they saw last) of truncated rows
+    final: list[tuple[int, Array, dict[str, Tensor]]]  # (t, rows, their last observation) of truncated rows
     last_seen: dict[str, Tensor]  # [N, …], after step T−1
     stats: Array  # [worlds that ended, A, S], of the whole episodes
     counted: Array  # [S] i64, what the counters rose by in these T steps, summed over all rows
-    driven: Tensor | None = None  # [T, N] bool, where the teacher acted; None: nowhere
-    label: Tensor | None = None  # as `action`: what the teacher would have done, where it was asked in every step
+    driven: Tensor | None = None  # [T, N] bool, where the expert acted; None: nowhere
+    label: Tensor | None = None  # as `action`: the expert's choice, where it was asked in every step
 
 
 class Player:
-    """A world, what it shows now, and the random stream that actions are drawn from."""
+    """A world, its current observations, and the random stream that actions are drawn from."""
 
     def __init__(
         self,
@@ -42,12 +41,11 @@ class Player:
         generator: torch.Generator,
         expert: Act | None = None,
         episode_ticks: int = 0,
-        stagger: bool = True,
     ) -> None:
-        """`teacher` can be asked to drive some rows; its episodes last `episode_ticks`."""
+        """`expert` can act in some rows in the policy's place; its episodes last `episode_ticks`."""
         self.world, self.generator, self.expert = world, generator, expert
         self.guide = Guide(world.num_envs, episode_ticks or world.horizon, generator)
-        self._obs, _ = world.reset(seed=seed, options={"stagger": stagger})
+        self._obs, _ = world.reset(seed=seed, options={"stagger": True})
 
     def snapshot(self) -> dict[str, Array]:
         """Everything that the next rollout depends on beside the network and the generator."""
@@ -63,20 +61,15 @@ class Player:
 
     @torch.no_grad()
     def play(
-        self,
-        network: ActorCritic,
-        ticks: int,
-        expert_share: float = 0.0,
-        blend: Blend = "step",
-        label_all: bool = False,
+        self, network: ActorCritic, ticks: int, expert_share: float = 0.0, blend: Blend = "step", label_all: bool = False
     ) -> Rollout:
-        """Sample `ticks` steps in every world; the teacher drives a share of them and, with `label_all`, is asked in every one."""
+        """Sample `ticks` steps in every world; the expert takes a share of them and, with `label_all`, is asked in every one."""
         rows, expert = self.world.num_envs, self.expert
         if (expert_share > 0 or label_all) and expert is None:
-            raise UsageError("expected a teacher, to drive a expert_share of the steps or to label all of them, got none")
+            raise UsageError("expert_share or labels: all: expected an expert, got none; an arm with start: bc has one")
         self.guide.aim(expert_share, blend)
         driven = torch.zeros((ticks, rows), dtype=torch.bool) if expert_share > 0 else None
-        obs = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._obs.items()}
+        obs = {key: torch.empty((ticks, *value.shape), dtype=torch.from_numpy(value).dtype) for key, value in self._obs.items()}
         discrete = bool(self.world.names.actions)
         shape = (ticks, rows) if discrete else (ticks, rows, len(self.world.names.action_low))
         action = torch.empty(shape, dtype=torch.int64 if discrete else torch.float32)
@@ -84,7 +77,6 @@ class Player:
         log_prob = torch.empty((ticks, rows))
         reward = np.empty((ticks, rows), np.float32)
         terminated, truncated = np.empty((ticks, rows), bool), np.empty((ticks, rows), bool)
-        reward_terms = np.zeros(len(self.world.names.reward_terms))
         final, stats = [], []
         before = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
         for t in range(ticks):
@@ -102,7 +94,6 @@ class Player:
             log_prob[t] = policy.log_prob(action[t])
             self._obs, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
             self.guide.advance(terminated[t] | truncated[t])
-            reward_terms += info["reward_terms"].sum(axis=0, dtype=np.float64)
             ended = np.flatnonzero(truncated[t])
             if len(ended):
                 final.append((t, ended, {key: torch.from_numpy(value[ended]) for key, value in info["final_obs"].items()}))
@@ -115,11 +106,10 @@ class Player:
             action,
             log_prob,
             reward,
-            reward_terms,
             terminated,
             truncated,
             final,
-            as_tensors(self._obs),
+            {key: torch.tensor(value) for key, value in self._obs.items()},
             ended_stats,
             after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
             driven,
@@ -129,12 +119,3 @@ class Player:
 
 def _part(snapshot: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {key.removeprefix(prefix): value for key, value in snapshot.items() if key.startswith(prefix)}
-
-
-def as_tensors(obs: Observations) -> dict[str, Tensor]:
-    """Copies of a world's observation arrays."""
-    return {key: torch.tensor(value) for key, value in obs.items()}
-
-
-def _dtype(array: Array) -> torch.dtype:
-    return torch.float32 if array.dtype == np.float32 else torch.uint8
