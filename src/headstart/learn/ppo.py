@@ -64,9 +64,6 @@ def update(
     recorded = None
     if demonstrations is not None and weights.bc_weight > 0 and not weights.actor_frozen:
         recorded = replace(demonstrations, obs=network.normalised(demonstrations.obs))
-    imitates = weights.bc_weight > 0 and (recorded is not None or rollout.driven is not None or rollout.label is not None)
-    if weights.bc_weight == 0:
-        batch = replace(batch, imitated=torch.zeros_like(batch.imitated))
     plan = Plan(
         size=params.mini_batch_size,
         coef=Coefficients(
@@ -85,7 +82,7 @@ def update(
     )
     rates = np.full(minibatches(len(batch.action), params.mini_batch_size, params.num_epochs), weights.learning_rate)
     log = learn(network, optimizer, batch, recorded, params.num_epochs, rates, plan, generator)
-    absent = ["loss_kl"] * (batch.reference is None) + ["loss_bc"] * (not imitates)
+    absent = ["loss_kl"] * (batch.reference is None) + ["loss_bc"] * (weights.bc_weight == 0)
     nonfinite = metrics["nonfinite"] + float((log["finite"] == 0).sum())
     return metrics | _summary(log | {"loss_total": _total(log, plan.coef)}, absent) | {"nonfinite": nonfinite}
 
@@ -97,7 +94,7 @@ def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, referenc
     normalised = network.normalised(obs)
     with torch.no_grad():
         value = network.value(normalised, normalised=True).reshape(ticks, rows)
-        last_value = network.value(rollout.last_seen).numpy()
+        last_value = network.value(rollout.last_obs).numpy()
         final_value = _final_values(network, rollout)
         reference_policy = reference.policy(obs) if reference else None
     advantage = gae(

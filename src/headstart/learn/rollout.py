@@ -1,6 +1,6 @@
 """Rollouts: a policy acts in batched worlds, and every step is kept beside the observation that its action was chosen from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,12 +23,14 @@ class Rollout:
     reward: Array  # [T, N] f32
     terminated: Array  # [T, N] bool
     truncated: Array  # [T, N] bool
-    final: list[tuple[int, Array, dict[str, Tensor]]]  # (t, rows, their last observation) of truncated rows
-    last_seen: dict[str, Tensor]  # [N, …], after step T−1
-    stats: Array  # [worlds that ended, A, S], of the whole episodes
-    counted: Array  # [S] i64, what the counters rose by in these T steps, summed over all rows
-    driven: Tensor | None = None  # [T, N] bool, where the expert acted; None: nowhere
-    label: Tensor | None = None  # as `action`: the expert's choice, where it was asked in every step
+    driven: Tensor | None  # [T, N] bool, where the expert acted; None: nowhere
+    label: Tensor | None  # as `action`: the expert's choice, where it was asked in every step
+    final: list[tuple[int, Array, dict[str, Tensor]]] = field(
+        default_factory=list
+    )  # (t, rows, last observation) of truncated rows
+    last_obs: dict[str, Tensor] = field(init=False)  # [N, …], after step T−1
+    stats: Array = field(init=False)  # [worlds that ended, A, S], of the whole episodes
+    counted: Array = field(init=False)  # [S] i64, what the counters rose by in these T steps, summed over all rows
 
 
 class Player:
@@ -49,10 +51,8 @@ class Player:
 
     def snapshot(self) -> dict[str, Array]:
         """Everything that the next rollout depends on beside the network and the generator."""
-        guide = self.guide.snapshot()
-        return {f"world.{key}": value for key, value in self.world.snapshot().items()} | {
-            f"guide.{k}": v for k, v in guide.items()
-        }
+        parts = {"world": self.world.snapshot(), "guide": self.guide.snapshot()}
+        return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
 
     def restore(self, snapshot: dict[str, Array]) -> None:
         """Go back to a snapshot."""
@@ -64,57 +64,58 @@ class Player:
         self, network: ActorCritic, ticks: int, expert_share: float = 0.0, blend: Blend = "step", label_all: bool = False
     ) -> Rollout:
         """Sample `ticks` steps in every world; the expert takes a share of them and, with `label_all`, is asked in every one."""
-        rows, expert = self.world.num_envs, self.expert
-        if (expert_share > 0 or label_all) and expert is None:
+        if (expert_share > 0 or label_all) and self.expert is None:
             raise UsageError("expert_share or labels: all: expected an expert, got none; an arm with start: bc has one")
         self.guide.aim(expert_share, blend)
-        driven = torch.zeros((ticks, rows), dtype=torch.bool) if expert_share > 0 else None
-        obs = {key: torch.empty((ticks, *value.shape), dtype=torch.from_numpy(value).dtype) for key, value in self._obs.items()}
-        discrete = bool(self.world.names.actions)
-        shape = (ticks, rows) if discrete else (ticks, rows, len(self.world.names.action_low))
-        action = torch.empty(shape, dtype=torch.int64 if discrete else torch.float32)
-        label = torch.empty_like(action) if label_all else None
-        log_prob = torch.empty((ticks, rows))
-        reward = np.empty((ticks, rows), np.float32)
-        terminated, truncated = np.empty((ticks, rows), bool), np.empty((ticks, rows), bool)
-        final, stats = [], []
+        rollout, stats = self._empty(ticks, expert_share > 0, label_all), [self.world.running_stats[:0]]
         before = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
         for t in range(ticks):
-            for key, value in self._obs.items():
-                obs[key][t] = torch.from_numpy(value)
-            policy = network.policy({key: value[t] for key, value in obs.items()})
-            action[t] = policy.sample(self.generator)
-            if expert is not None and (driven is not None or label is not None):
-                wanted = torch.from_numpy(expert(self._obs))
-                if label is not None:
-                    label[t] = wanted
-                if driven is not None:
-                    drives = driven[t] = torch.from_numpy(self.guide.drives())
-                    action[t][drives] = wanted[drives]
-            log_prob[t] = policy.log_prob(action[t])
-            self._obs, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
-            self.guide.advance(terminated[t] | truncated[t])
-            ended = np.flatnonzero(truncated[t])
+            self._act(network, rollout, t)
+            self._obs, rollout.reward[t], terminated, truncated, info = self.world.step(rollout.action[t].numpy())
+            rollout.terminated[t], rollout.truncated[t] = terminated, truncated
+            self.guide.advance(terminated | truncated)
+            ended = np.flatnonzero(truncated)
             if len(ended):
-                final.append((t, ended, {key: torch.from_numpy(value[ended]) for key, value in info["final_obs"].items()}))
+                final_obs = {key: torch.from_numpy(value[ended]) for key, value in info["final_obs"].items()}
+                rollout.final.append((t, ended, final_obs))
             if info["episode_end"].any():
                 stats.append(info["stats"][info["episode_end"]])
-        ended_stats = np.concatenate(stats) if stats else np.empty((0, self.world.num_agents, len(self.world.names.stats)))
+        rollout.last_obs = {key: torch.tensor(value) for key, value in self._obs.items()}
+        rollout.stats = np.concatenate(stats)
         after = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
+        rollout.counted = after - before + rollout.stats.sum(axis=(0, 1), dtype=np.int64)
+        return rollout
+
+    def _empty(self, ticks: int, guided: bool, label_all: bool) -> Rollout:
+        rows, names = (ticks, self.world.num_envs), self.world.names
+        action = torch.empty(rows, dtype=torch.int64) if names.actions else torch.empty((*rows, len(names.action_low)))
         return Rollout(
-            obs,
-            action,
-            log_prob,
-            reward,
-            terminated,
-            truncated,
-            final,
-            {key: torch.tensor(value) for key, value in self._obs.items()},
-            ended_stats,
-            after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
-            driven,
-            label,
+            obs={
+                key: torch.empty((ticks, *value.shape), dtype=torch.from_numpy(value).dtype) for key, value in self._obs.items()
+            },
+            action=action,
+            log_prob=torch.empty(rows),
+            reward=np.empty(rows, np.float32),
+            terminated=np.empty(rows, bool),
+            truncated=np.empty(rows, bool),
+            driven=torch.zeros(rows, dtype=torch.bool) if guided else None,
+            label=torch.empty_like(action) if label_all else None,
         )
+
+    def _act(self, network: ActorCritic, rollout: Rollout, t: int) -> None:
+        """Observations, actions and what the expert says of them at step t."""
+        for key, value in self._obs.items():
+            rollout.obs[key][t] = torch.from_numpy(value)
+        policy = network.policy({key: value[t] for key, value in rollout.obs.items()})
+        action = policy.sample(self.generator)
+        if self.expert is not None and (rollout.driven is not None or rollout.label is not None):
+            choice = torch.from_numpy(self.expert(self._obs))
+            if rollout.label is not None:
+                rollout.label[t] = choice
+            if rollout.driven is not None:
+                drives = rollout.driven[t] = torch.from_numpy(self.guide.drives())
+                action[drives] = choice[drives]
+        rollout.action[t], rollout.log_prob[t] = action, policy.log_prob(action)
 
 
 def _part(snapshot: dict[str, Array], prefix: str) -> dict[str, Array]:
