@@ -26,7 +26,7 @@ from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Weights, update
 from headstart.learn.rollout import Player
 from headstart.runs.policy import new_network
-from headstart.worlds.api import FIRST_WORLD, World
+from headstart.worlds.api import FIRST_WORLD, Task, World
 from headstart.worlds.make import make
 
 SEEDS = (10, 11, 12, 13, 14)
@@ -170,15 +170,8 @@ def mean_return(act: Act, world: World) -> float:
 
 def worlds(purpose: str, num_worlds: int) -> World:
     """W copies of CartPole-v1 with its own limit of 500 steps."""
-    return make(
-        "gym",
-        {"id": "CartPole-v1"},
-        horizon=500,
-        success=[f"every return >= {TARGET:.0f}"],
-        harm=["any terminated > 0"],
-        num_worlds=num_worlds,
-        first_world=FIRST_WORLD[purpose],
-    )
+    task = Task("gym", {"id": "CartPole-v1"}, 500, [f"every return >= {TARGET:.0f}"], ["any terminated > 0"])
+    return make(task, num_worlds, FIRST_WORLD[purpose])
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from headstart.config.params import load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.dataset.episodes import Episodes, Header
 from headstart.runs.expert import expert_of
+from headstart.runs.recording import record
 from headstart.runs.worlds import schema_of, worlds_of
-from headstart.stages.capture import record
 from headstart.worlds.api import FIRST_WORLD
 
 ROOT = Path(__file__).parents[1]

@@ -23,7 +23,7 @@ from headstart.config.scenario import Target
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Evidence
 from headstart.dataset.catalogue import Entry, add_entry
-from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Part, Splits, Tally, WorldRange, manifest_of
+from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Quality, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
 from headstart.release import journal
 from headstart.release.history import read_history
@@ -159,6 +159,7 @@ class Project:
             version=manifest.version,
             scenario="walk",
             manifest="data/walk/validated.json",
+            directory="data/walk/curated",
             manifest_sha256=sha256_file(self.root / "data/walk/validated.json"),
             episodes=2,
             steps=30,
@@ -173,21 +174,19 @@ class Project:
 
 
 def manifest_for(expert: str) -> DatasetManifest:
-    part = Part(worlds=1, episodes=1, steps=15)
+    part = Tally(worlds=1, episodes=1, steps=15)
     facts = DatasetFacts(
         dataset="walk",
         scenario="walk",
         scenario_sha256="5" * 64,
         expert=expert,
         policy_sha256="6" * 64,
-        seeds=(7,),
-        worlds=WorldRange(first=100, count=2),
-        accepted=Tally(episodes=2, steps=30),
-        rejected=Tally(episodes=0, steps=0),
+        seed=7,
+        accepted=Tally(worlds=1, episodes=2, steps=30),
+        rejected=Tally(worlds=0, episodes=0, steps=0),
         rejection_reasons={},
-        observation_sha256="c" * 64,
+        quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
         files={},
-        quality={},
         splits=Splits(rule="by hash of world", seed=0, heldout_share=0.5, train=part, heldout=part),
     )
     return manifest_of(facts, "validated")

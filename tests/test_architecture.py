@@ -17,7 +17,7 @@ ROOMS = {
     "config": {"core"},
     "worlds": {"core"},
     "telemetry": {"core"},
-    "dataset": {"core"},
+    "dataset": {"core", "config"},
     "compare": {"core", "config"},
     "guard": {"core", "config", "telemetry"},
     "learn": {"core", "config", "worlds"},

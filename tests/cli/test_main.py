@@ -38,8 +38,9 @@ COMMANDS = [
 
 @pytest.fixture(autouse=True)
 def in_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A working directory with params.yaml and scenarios/, and nothing that a stage made."""
+    """A working directory with params.yaml, dvc.yaml and scenarios/, and nothing that a stage made."""
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -23,7 +23,7 @@ def states(draw: np.random.Generator, shift: float = 0.0, worlds: int = WORLDS) 
 
 
 def flagged(found: tuple[FeatureDrift, ...]) -> set[str]:
-    """As the rules of `govern.shift` have it at their defaults."""
+    """As the rules of `compare.shift` have it at their defaults."""
     return {one.feature for one in found if (one.q <= 0.01 and one.distance >= 0.1) or (one.psi_q <= 0.01 and one.psi > 0.25)}
 
 

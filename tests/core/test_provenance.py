@@ -1,50 +1,18 @@
-"""A run record keeps what a run did apart from when and where it did it."""
+"""Times and the state of the source tree."""
 
 import os
 import subprocess
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-import numpy as np
 import pytest
-from pydantic import ValidationError
 
-from headstart.core.files import read_record
-from headstart.core.provenance import RunFacts, RunRecord, git_state, record_run, utc_text
-
-FACTS = RunFacts(
-    run_id="capture-queue-conflict",
-    type="capture",
-    inputs={"scenario": "a" * 64},
-    seeds=(1, 2),
-    parameters={"worlds": 4, "nested": {"list": [1, "x", None]}},
-    metrics={"success_rate": 0.5, "undefined": None},
-    outputs={"data/raw/episodes.h5": "b" * 64},
-    status="completed",
-    diagnostics=(),
-)
+from headstart.core.provenance import git_state, utc_text
 
 
 def git(directory: Path, *arguments: str) -> None:
     identity = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
     subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, env=os.environ | identity)
-
-
-def test_a_run_record_comes_back_with_its_circumstances(
-    tmp_path: Path, require_schema: Callable[[bytes | str, str], None]
-) -> None:
-    began = datetime.now(UTC) - timedelta(seconds=5)
-
-    record = record_run(tmp_path / "record.json", FACTS, began)
-
-    assert read_record(tmp_path / "record.json", RunRecord) == record
-    assert record.outputs == FACTS.outputs
-    assert 5 <= record.wall.seconds < 60
-    assert record.wall.started_at == utc_text(began)
-    assert record.wall.numpy == np.__version__
-    assert record.wall.cpus == os.cpu_count()
-    require_schema((tmp_path / "record.json").read_bytes(), "run/1")
 
 
 def test_a_time_is_told_in_utc() -> None:
@@ -78,8 +46,3 @@ def test_without_git_the_git_state_is_unknown(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert git_state(tmp_path) == (None, None)
-
-
-def test_a_failed_run_without_diagnostics_is_no_record() -> None:
-    with pytest.raises(ValidationError, match="needs at least one line of diagnostics"):
-        RunFacts.model_validate(FACTS.model_dump() | {"status": "failed"})

@@ -7,8 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headstart.config.params import ValidateParams
+from headstart.config.scenario import Scenario
+from headstart.core.verdict import Check
 from headstart.dataset.episodes import Episodes, EpisodeTable, episode_ids
-from headstart.dataset.facts import DatasetFacts, DatasetLimits
+from headstart.dataset.gates import Dataset, Provenance, dataset_gates
 from headstart.dataset.observation import ObservationSchema
 
 LENGTHS = np.array([2, 3, 1], np.int64)
@@ -127,17 +130,41 @@ def replay_walks(episodes: Episodes, sample: int = 20) -> tuple[int, int]:
     return sample, differ
 
 
-def good_facts(episodes: Episodes, **changes: Any) -> DatasetFacts:
-    facts: dict[str, Any] = {
-        "expert_approved": True,
-        "expert_sha256": "e" * 64,
-        "recorded_expert_sha256": "e" * 64,
-        "replayed_episodes": 20,
-        "replay_mismatches": 0,
-        "heldout": episodes.table.world % 5 == 0,
-        "requested_seeds": (7,),
+WALK = Scenario.model_validate(
+    {
+        "name": "walk",
+        "world": "walk",
+        "horizon": HORIZON,
+        "setup": {},
+        "success": ("arrived >= 2",),
+        "harm": ("harmed >= 1",),
+        "expert": {"policy": "scripted", "success_rate": 0.9, "harm_rate": 0.1},
+        "targets": {"walks": {"success_rate": 0.9}},
+        "feature_range": (0.0, 1.0),
+        "min_action_share": {"north": 0.01, "west": 0.01},
     }
-    return DatasetFacts(**(facts | changes))
+)
+LIMITS = ValidateParams(min_episodes=200, min_success_rate=0.9, max_majority_share=0.9, replay_worlds=20)
+SOUND = Provenance(seed=7, expert_sha256="e" * 64, recorded_sha256="e" * 64, replayed=20, differing=0)
+SCHEMA = ObservationSchema(
+    world="walk",
+    features=("y", "x", "goal_y", "goal_x", "progress", "beacon"),
+    actions=ACTIONS,
+    reward_terms=("step", "visit"),
+)
+
+
+def gates_of(
+    episodes: Episodes,
+    heldout: np.ndarray | None = None,
+    schema: ObservationSchema = SCHEMA,
+    scenario: Any = None,
+    **provenance: Any,
+) -> list[Check]:
+    """The gates of `episodes`; `scenario` and `provenance` are what differs from WALK and SOUND."""
+    sides = episodes.table.world % 5 == 0 if heldout is None else heldout
+    data = Dataset(episodes, sides, schema, WALK.model_copy(update=scenario), LIMITS)
+    return dataset_gates(data, SOUND._replace(**provenance))
 
 
 @pytest.fixture(scope="session")
@@ -156,29 +183,8 @@ def replay() -> Callable[[Episodes], tuple[int, int]]:
 
 
 @pytest.fixture
-def facts() -> Callable[..., DatasetFacts]:
-    return good_facts
-
-
-@pytest.fixture
-def walk_schema() -> ObservationSchema:
-    return ObservationSchema(
-        world="walk",
-        features=("y", "x", "goal_y", "goal_x", "progress", "beacon"),
-        actions=ACTIONS,
-        reward_terms=("step", "visit"),
-    )
-
-
-@pytest.fixture
-def limits() -> DatasetLimits:
-    return DatasetLimits(
-        success_min=0.9,
-        feature_low=0.0,
-        feature_high=1.0,
-        action_share_min={"north": 0.01, "west": 0.01},
-        behaviour_share_min={"visits": 0.5},
-    )
+def gates() -> Callable[..., list[Check]]:
+    return gates_of
 
 
 @pytest.fixture

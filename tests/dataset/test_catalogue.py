@@ -7,19 +7,18 @@ import pytest
 
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import sha256_file, write_record
-from headstart.dataset.catalogue import Catalogue, Entry, add_entry, add_tag, read_catalogue, require_valid, set_status
+from headstart.dataset.catalogue import Catalogue, Entry, add_entry, add_tag, deprecate, read_catalogue, require_valid
 from headstart.dataset.manifest import (
     DatasetFacts,
     DatasetManifest,
-    Part,
+    Quality,
     Splits,
     Tally,
-    WorldRange,
     manifest_of,
     stored_file,
 )
 
-NOTHING = Part(worlds=0, episodes=0, steps=0)
+NOTHING = Tally(worlds=0, episodes=0, steps=0)
 
 
 def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[DatasetManifest, Entry]:
@@ -34,14 +33,12 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
             scenario_sha256="a" * 64,
             expert="scripted",
             policy_sha256="b" * 64,
-            seeds=(7,),
-            worlds=WorldRange(first=0, count=1),
-            accepted=Tally(episodes=1, steps=2),
-            rejected=Tally(episodes=0, steps=0),
+            seed=7,
+            accepted=Tally(worlds=1, episodes=1, steps=2),
+            rejected=Tally(worlds=0, episodes=0, steps=0),
             rejection_reasons={},
-            observation_sha256="c" * 64,
+            quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
             files={"episodes.h5": stored_file(directory / "episodes.h5")},
-            quality={},
             splits=Splits(rule="all", seed=0, heldout_share=0.0, train=NOTHING, heldout=NOTHING),
         ),
         "validated",
@@ -52,6 +49,7 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
         version=manifest.version,
         scenario=manifest.scenario,
         manifest=f"{folder}/manifest.json",
+        directory=folder,
         manifest_sha256=sha256_file(directory / "manifest.json"),
         episodes=1,
         steps=2,
@@ -77,7 +75,7 @@ def test_an_entry_is_appended_behind_the_others(tmp_path: Path, require_schema: 
         add_entry(path, entry)
 
     assert read_catalogue(path).entries == tuple(entries)
-    require_schema(path.read_bytes(), "catalogue/1")
+    require_schema(path.read_bytes(), "catalogue/2")
 
 
 def test_the_same_manifest_is_entered_once(tmp_path: Path) -> None:
@@ -86,7 +84,7 @@ def test_the_same_manifest_is_entered_once(tmp_path: Path) -> None:
     add_entry(path, entry)
     before = path.read_bytes()
 
-    again = add_entry(path, entry.model_copy(update={"created_at": "2026-01-01T00:00:00Z", "notes": "again"}))
+    again = add_entry(path, entry.model_copy(update={"created_at": "2026-01-01T00:00:00Z", "tags": ("again",)}))
 
     assert again.entries == (entry,)
     assert path.read_bytes() == before
@@ -106,7 +104,7 @@ def test_status_and_tags_change_in_place(tmp_path: Path) -> None:
     _, entry = dataset(tmp_path, b"one")
     add_entry(path, entry)
 
-    set_status(path, entry.name, "deprecated")
+    deprecate(path, entry.name)
     add_tag(path, entry.name, "golden")
     add_tag(path, entry.name, "golden")
 
@@ -120,7 +118,7 @@ def test_an_unknown_entry_and_a_malformed_tag_change_nothing(tmp_path: Path) -> 
     before = path.read_bytes()
 
     with pytest.raises(InputError, match="expected an entry 'other@1'"):
-        set_status(path, "other@1", "deprecated")
+        deprecate(path, "other@1")
     with pytest.raises(InputError, match=r"field entries.0.tags.0"):
         add_tag(path, entry.name, "no spaces")
 
@@ -150,7 +148,7 @@ def test_entries_that_are_checked_out_are_checked_and_others_are_not(tmp_path: P
 def test_a_dataset_whose_manifest_lies_apart_is_checked_in_its_directory(tmp_path: Path) -> None:
     _, entry = dataset(tmp_path, b"one")
     (tmp_path / "data/curated/manifest.json").rename(tmp_path / "data/validated.json")
-    entry = entry.model_copy(update={"manifest": "data/validated.json", "directory": "data/curated"})
+    entry = entry.model_copy(update={"manifest": "data/validated.json"})
 
     assert require_valid(Catalogue(entries=(entry,)), tmp_path) == (entry.name,)
     (tmp_path / "data/curated/episodes.h5").write_bytes(b"two")
@@ -160,7 +158,7 @@ def test_a_dataset_whose_manifest_lies_apart_is_checked_in_its_directory(tmp_pat
 
 def test_all_that_is_not_as_recorded_is_named(tmp_path: Path) -> None:
     manifest, entry = dataset(tmp_path, b"one")
-    write_record(tmp_path / entry.manifest, manifest.model_copy(update={"status": "quarantined"}))
+    write_record(tmp_path / entry.manifest, manifest.model_copy(update={"status": "draft"}))
     (tmp_path / "data/curated/episodes.h5").unlink()
 
     with pytest.raises(

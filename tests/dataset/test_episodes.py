@@ -14,17 +14,8 @@ import pytest
 
 from headstart.core.errors import InputError, IntegrityError, SchemaMismatch
 from headstart.core.files import sha256_file
-from headstart.dataset.episodes import (
-    Episodes,
-    EpisodeTable,
-    Header,
-    concatenate,
-    episode_ids,
-    read_episodes,
-    select,
-    write_episodes,
-)
-from headstart.dataset.episodes_layout import chunk_shape
+from headstart.dataset.episodes import Episodes, EpisodeTable, Header, columns_of, concatenate, episode_ids, episodes_from, select
+from headstart.dataset.episodes_file import chunk_shape, read_episodes, write_episodes
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "episodes.json"
 
@@ -79,7 +70,7 @@ def test_the_bytes_are_the_golden_ones(tmp_path: Path, episodes: Episodes, heade
 def test_another_process_at_another_time_writes_the_same_bytes(tmp_path: Path, episodes: Episodes, header: Header) -> None:
     write_episodes(tmp_path / "first.h5", episodes, header)
     program = (
-        "import sys; from pathlib import Path; from headstart.dataset.episodes import *\n"
+        "import sys; from pathlib import Path; from headstart.dataset.episodes_file import *\n"
         "write_episodes(Path(sys.argv[2]), *read_episodes(Path(sys.argv[1])))"
     )
 
@@ -157,20 +148,33 @@ def test_selecting_keeps_whole_episodes_and_renumbers_their_rows(episodes: Episo
     np.testing.assert_array_equal(chosen.table.behaviour["showers"], [1, 2])
 
 
-def test_selecting_follows_starts_that_are_not_in_order(episodes: Episodes) -> None:
-    table = replace(episodes.table, start=np.array([4, 1, 0], np.int64))
+@pytest.mark.parametrize(
+    ("start", "length", "expected"),
+    [
+        ([0, 2, 5], [2, 2, 1], ["gap before episode 2: expected row 4, got 5"]),
+        ([0, 2, 5], [2, 4, 1], ["overlap before episode 2: expected row 6, got 5"]),
+        ([0, 2, 4], [2, 2, 1], ["gap before the end of the steps: expected row 5, got 6"]),
+        ([0, 2, 5], [2, 3, 2], ["overlap before the end of the steps: expected row 7, got 6"]),
+        ([1, 2, 5], [2, 3, 1], ["gap before episode 0", "overlap before episode 1"]),
+        ([0, 2, 5], [2, 0, 4], ["episode 1 has 0 steps", "gap before episode 2"]),
+        ([0, 2**63 - 1, -2], [2**63 - 1, 2**63 - 1, 8], ["episode 0 has 9223372036854775807 steps"]),  # sums that overflow to 6
+        ([], [], ["gap before the end of the steps: expected row 0, got 6"]),
+    ],
+)
+def test_a_file_whose_episodes_do_not_tile_its_steps_is_refused(
+    start: list[int], length: list[int], expected: list[str], tmp_path: Path, episodes: Episodes, header: Header
+) -> None:
+    columns = columns_of(episodes)
+    columns = {
+        name: column[: len(start)] if "/episodes/" in name or "final" in name else column for name, column in columns.items()
+    }
+    columns |= {"/episodes/start": np.array(start, np.int64), "/episodes/length": np.array(length, np.int64)}
+    write_episodes(tmp_path / "e.h5", episodes_from(columns), header)
 
-    chosen = select(replace(episodes, table=table), np.array([True, False, True]))
-
-    np.testing.assert_array_equal(chosen.reward, episodes.reward[[4, 5, 0]])
-
-
-@pytest.mark.parametrize(("start", "length"), [(6, 1), (-1, 1), (0, 7), (2**62, 2**62), (0, -1)])
-def test_selecting_refuses_rows_that_do_not_exist(episodes: Episodes, start: int, length: int) -> None:
-    table = replace(episodes.table, start=np.array([0, 0, start]), length=np.array([1, 1, length]))
-
-    with pytest.raises(InputError, match="episode 2: rows"):
-        select(replace(episodes, table=table), np.ones(3, bool))
+    with pytest.raises(InputError, match=r"e\.h5: episode table: ") as refused:
+        read_episodes(tmp_path / "e.h5")
+    for problem in expected:
+        assert problem in str(refused.value)
 
 
 def test_concatenating_the_parts_of_a_recording_gives_it_back(episodes: Episodes) -> None:

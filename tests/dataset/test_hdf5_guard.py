@@ -13,7 +13,8 @@ import pytest
 
 from headstart.core.errors import HeadstartError, InputError
 from headstart.dataset import hdf5_guard
-from headstart.dataset.episodes import Episodes, Header, read_episodes, write_episodes
+from headstart.dataset.episodes import Episodes, Header
+from headstart.dataset.episodes_file import read_episodes, write_episodes
 
 REWARD = "steps/reward"
 
@@ -232,7 +233,7 @@ def test_a_harmful_file_is_refused_before_any_data_are_read(good: Path, monkeypa
     with h5py.File(good, "r+") as file:
         external_link(file)
     reads: list[str] = []
-    monkeypatch.setattr("headstart.dataset.episodes.read_column", lambda file, path: reads.append(path))
+    monkeypatch.setattr("headstart.dataset.episodes_file.read_column", lambda file, path: reads.append(path))
 
     with pytest.raises(InputError):
         read_episodes(good)

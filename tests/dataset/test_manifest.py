@@ -11,10 +11,9 @@ from headstart.core.files import read_record, write_record
 from headstart.dataset.manifest import (
     DatasetFacts,
     DatasetManifest,
-    Part,
+    Quality,
     Splits,
     Tally,
-    WorldRange,
     manifest_of,
     require_files,
     stored_file,
@@ -30,20 +29,18 @@ def facts(tmp_path: Path) -> DatasetFacts:
         scenario_sha256="a" * 64,
         expert="scripted",
         policy_sha256="b" * 64,
-        seeds=(7,),
-        worlds=WorldRange(first=100, count=3),
-        accepted=Tally(episodes=2, steps=3),
-        rejected=Tally(episodes=1, steps=3),
+        seed=7,
+        accepted=Tally(worlds=1, episodes=2, steps=3),
+        rejected=Tally(worlds=1, episodes=1, steps=3),
         rejection_reasons={"too-short": 1},
-        observation_sha256="c" * 64,
+        quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
         files={"train.h5": stored_file(tmp_path / "train.h5")},
-        quality={"success_rate": 1.0},
         splits=Splits(
             rule="by hash of world",
             seed=0,
             heldout_share=0.5,
-            train=Part(worlds=1, episodes=1, steps=2),
-            heldout=Part(worlds=1, episodes=1, steps=1),
+            train=Tally(worlds=1, episodes=1, steps=2),
+            heldout=Tally(worlds=1, episodes=1, steps=1),
         ),
     )
 
@@ -56,15 +53,15 @@ def test_a_manifest_comes_back_from_disk(
     write_record(tmp_path / "manifest.json", manifest)
 
     assert read_record(tmp_path / "manifest.json", DatasetManifest) == manifest
-    require_schema((tmp_path / "manifest.json").read_bytes(), "dataset/1")
+    require_schema((tmp_path / "manifest.json").read_bytes(), "dataset/2")
 
 
 def test_the_version_follows_the_content_but_not_the_status(facts: DatasetFacts) -> None:
     manifest = manifest_of(facts)
 
-    assert manifest.version == "603c4d0eeeaf"
+    assert manifest.version == "53fe018f5c43"
     assert manifest_of(facts, "validated").version == manifest.version
-    changes: list[dict[str, object]] = [{"seeds": (8,)}, {"files": {}}, {"quality": {"success_rate": 0.5}}]
+    changes: list[dict[str, object]] = [{"seed": 8}, {"files": {}}]
     for change in changes:
         assert manifest_of(facts.model_copy(update=change)).version != manifest.version
 

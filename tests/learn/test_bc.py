@@ -11,11 +11,13 @@ from headstart.compare.arm_runs import Score
 from headstart.config.params import BCParams, NetworkParams
 from headstart.config.schedule import Ramp
 from headstart.core.verdict import Outcome, Subject
+from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, clone_epoch, fit, judge
 from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
-from headstart.runs.gates import BcLimits, BcMetrics, bc_gate
+from headstart.runs.clone_gate import MIN_VALUE_STEPS, clone_gate
+from headstart.runs.cloning import clone_report
 
 SETTINGS = BCParams(
     seed=0,
@@ -31,6 +33,9 @@ SETTINGS = BCParams(
     success_margin=0.05,
     closed_loop_worlds=1,
 )
+
+SCHEMA = ObservationSchema(world="toy", features=("x",), actions=("left", "right"), reward_terms=("reward",))
+PERFECT = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
 
 
 def toy(rows: int, seed: int, constant: bool = False) -> Demonstrations:
@@ -98,19 +103,8 @@ def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -
     clone = network()
     list(fit(clone, toy(256, 1, constant=True), toy(128, 2, constant=True), SETTINGS))
     judged = judge(clone, toy(128, 2, constant=True))
-    perfect = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
-    assert judged.scores is not None
-    metrics = BcMetrics(
-        accuracy=judged.accuracy,
-        macro_f1=judged.scores.macro_f1,
-        majority_share=judged.constant_accuracy,
-        least_recall=judged.scores.least_recall(),
-        value_error=judged.value_mse,
-        untrained_value_error=judge(network(), toy(128, 2, constant=True)).value_mse,
-        closed_loop=perfect,
-        expert=perfect,
-    )
-    verdict = bc_gate(metrics, BcLimits(success_margin=0.05), Subject(type="bc", id="toy", sha256="0"))
+    report = clone_report(judged, judge(network(), toy(128, 2, constant=True)), 1.0, SCHEMA, {"sampled": PERFECT}, PERFECT)
+    verdict = clone_gate(report, SETTINGS, Subject(type="bc", id="toy", sha256="0"))
     assert judged.accuracy == 1.0
     assert verdict.outcome is Outcome.FAIL
     assert [reason.code for reason in verdict.reasons] == ["above-majority"]
@@ -119,11 +113,11 @@ def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -
 def test_a_critic_that_learned_nothing_fails_and_a_fitted_one_passes() -> None:
     untrained, fitted, heldout = network(), network(), toy(256, 2)
     list(fit(fitted, toy(512, 1), heldout, SETTINGS))
-    perfect = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
-    before = judge(untrained, heldout).value_mse
+    before = replace(judge(untrained, heldout), steps=MIN_VALUE_STEPS)
     for critic, expected in ((untrained, Outcome.FAIL), (fitted, Outcome.PASS)):
-        metrics = BcMetrics(1.0, 1.0, 0.5, 1.0, judge(critic, heldout).value_mse, before, perfect, perfect)
-        assert bc_gate(metrics, BcLimits(success_margin=0.0), Subject(type="bc", id="toy", sha256="0")).outcome is expected
+        judged = replace(before, accuracy=1.0, scores=None, value_mse=judge(critic, heldout).value_mse)
+        report = clone_report(judged, before, 1.0, SCHEMA, {"sampled": PERFECT}, PERFECT)
+        assert clone_gate(report, SETTINGS, Subject(type="bc", id="toy", sha256="0")).outcome is expected
 
 
 def test_recall_is_asked_of_actions_that_were_chosen_often() -> None:

@@ -9,7 +9,8 @@ import pytest
 from headstart.config.params import BCParams, load_params
 from headstart.config.scenario import Scenario
 from headstart.core.errors import InputError
-from headstart.dataset.episodes import Episodes, Header, select, write_episodes
+from headstart.dataset.episodes import Episodes, Header, select
+from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.observation import ObservationSchema
 from headstart.runs import demonstrations as dataset
 from headstart.worlds.api import FIRST_WORLD

@@ -12,15 +12,16 @@ from headstart.compare.drift import drift
 from headstart.config.params import Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError
-from headstart.dataset.episodes import Header, write_episodes
+from headstart.dataset.episodes import Header
+from headstart.dataset.episodes_file import write_episodes
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.visits import visit
 from headstart.runs.expert import expert_of
 from headstart.runs.policy import new_network
+from headstart.runs.recording import record
 from headstart.runs.shift import APART, dataset_facts, shift_facts
 from headstart.runs.worlds import require_variants, schema_of, variant_of, worlds_of
-from headstart.stages.capture import record
 from headstart.worlds.api import FIRST_WORLD
 
 ROOT = Path(__file__).parents[2]

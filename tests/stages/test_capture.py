@@ -15,10 +15,10 @@ from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import GateFailed
 from headstart.dataset.episodes import Episodes, Header, concatenate
 from headstart.runs.expert import expert_of
+from headstart.runs.recording import record
+from headstart.runs.replay import replay
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.stages import capture as capture_stage
-from headstart.stages.capture import record
-from headstart.stages.validate import replay
 from headstart.worlds.api import FIRST_WORLD
 
 ROOT = Path(__file__).parents[2]

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 import yaml
 
+from headstart.core.files import read_record
+from headstart.core.run_record import RunRecord
+
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, dict[str, Any]] = {
     "expert": {"worlds": 400},
@@ -78,6 +81,45 @@ def test_every_stage_leaves_its_outputs(clone: Path) -> None:
         assert (kinds[0], kinds[-1]) == ("run_started", "run_ended")
         assert kinds.count("evaluation") == 3  # before, at 16,384 and at 32,768 steps; no target asks for likeliest actions
         assert kinds[-2:] == ["checkpoint", "run_ended"]
+
+
+@pytest.mark.parametrize(
+    ("files", "changed"),
+    [
+        (("view/report.py", "release/promote.py", "cli/main.py", "worlds/town/draw/picture.py", "__init__.py"), ()),
+        (("learn/ppo.py",), ("expert", "baseline", "anneal")),
+        (("compare/comparison.py",), ("evaluate",)),
+        (("dataset/quality.py",), ("curate", "validate")),
+        (("dataset/catalogue.py",), ("catalogue",)),
+        (("stages/capture.py",), ("capture",)),
+        (("stages/bc_train.py",), ("bc_train",)),
+    ],
+    ids=lambda value: "-".join(value),
+)
+def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(
+    clone: Path, files: tuple[str, ...], changed: tuple[str, ...]
+) -> None:
+    paths = [clone / "src/headstart" / name for name in files]
+    before = [path.read_text() for path in paths]
+    try:
+        for path, text in zip(paths, before, strict=True):
+            path.write_text(text + "\n# edited\n")
+        found = json.loads(run(clone, "dvc", "status", "--json"))
+    finally:
+        for path, text in zip(paths, before, strict=True):
+            path.write_text(text)
+    assert {name.split("@")[0] for name in found} == set(changed)
+
+
+def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
+    head = run(clone, "git", "rev-parse", "HEAD").strip()
+    reports = clone / "reports"
+    for stage in ("expert", "capture", "curate", "validate", "bc_train", "baseline", "anneal/pretrained"):
+        record = read_record(reports / "queue_conflict" / stage / "run.json", RunRecord)
+        assert (record.status, record.circumstances.git_revision) == ("completed", head), stage
+    judged = read_record(reports / "evaluate/queue_conflict/run.json", RunRecord)
+    assert judged.seeds == (0, 1)
+    assert judged.inputs.keys() == {"scenarios/queue_conflict.yaml", "models/queue_conflict"}
 
 
 def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
@@ -152,7 +194,8 @@ def test_the_catalogue_agrees_with_the_files_and_the_report_reads(clone: Path) -
 
 
 def test_a_missing_input_is_named_without_a_traceback(clone: Path, tmp_path: Path) -> None:
-    shutil.copy2(clone / "params.yaml", tmp_path / "params.yaml")
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy2(clone / name, tmp_path / name)
     shutil.copytree(clone / "scenarios", tmp_path / "scenarios")
     out = run(tmp_path, sys.executable, "-m", "headstart.stages.capture", "queue_conflict", ok=False)
     assert "expert.json" in out

@@ -12,7 +12,7 @@ from headstart.compare.findings import ComparisonLimits
 from headstart.config.scenario import Target
 from headstart.core.files import sha256_file, write_record
 from headstart.core.verdict import Check, Evidence, Subject, Verdict, at_least, judge
-from headstart.dataset.manifest import DatasetFacts, Part, Splits, Tally, WorldRange, manifest_of
+from headstart.dataset.manifest import DatasetFacts, Quality, Splits, Tally, manifest_of
 from headstart.runs.clone_report import ActionRow, CloneReport
 from headstart.runs.expert_record import ExpertPolicy
 
@@ -105,20 +105,18 @@ def _dataset(root: Path) -> None:
         scenario_sha256="5" * 64,
         expert="scripted",
         policy_sha256="6" * 64,
-        seeds=(7,),
-        worlds=WorldRange(first=100, count=3),
-        accepted=Tally(episodes=2, steps=30),
-        rejected=Tally(episodes=1, steps=3),
+        seed=7,
+        accepted=Tally(worlds=1, episodes=2, steps=30),
+        rejected=Tally(worlds=1, episodes=1, steps=3),
         rejection_reasons={"too-short": 1},
-        observation_sha256="c" * 64,
+        quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
         files={},
-        quality={},
         splits=Splits(
             rule="by hash of world",
             seed=0,
             heldout_share=0.5,
-            train=Part(worlds=1, episodes=1, steps=20),
-            heldout=Part(worlds=1, episodes=1, steps=10),
+            train=Tally(worlds=1, episodes=1, steps=20),
+            heldout=Tally(worlds=1, episodes=1, steps=10),
         ),
     )
     write_record(root / "data/walk/validated.json", manifest_of(facts, "validated"))
@@ -134,7 +132,11 @@ def _clone(root: Path, continuous: bool) -> None:
         accuracy=0.8,
         macro_f1=None if continuous else 0.44,
         constant_accuracy=0.7,
+        least_recall=None,
         train_accuracy=0.9,
+        heldout_steps=10,
+        value_error=None,
+        untrained_value_error=1.0,
         value_explained_variance=None,
         per_action={} if continuous else rows,
         confusion={} if continuous else {"wait": {"wait": 8}, "use": {"wait": 2}},

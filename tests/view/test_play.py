@@ -10,9 +10,10 @@ import pytest
 
 from headstart.config.scenario import load_scenario
 from headstart.core.errors import UsageError
+from headstart.runs.worlds import task_of
 from headstart.view.play import frames, show
 from headstart.view.png import png
-from headstart.worlds.api import World
+from headstart.worlds.api import Task, World
 from headstart.worlds.make import make
 
 ROOT = Path(__file__).parents[2]
@@ -20,15 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 def town(render_mode: str = "ansi") -> World:
     scenario = load_scenario("queue_conflict", ROOT / "scenarios")
-    return make(
-        "town",
-        scenario.setup,
-        horizon=scenario.horizon,
-        success=scenario.success,
-        harm=scenario.harm,
-        num_worlds=1,
-        render_mode=render_mode,
-    )
+    return make(task_of(scenario), num_worlds=1, render_mode=render_mode)
 
 
 class Terminal(io.StringIO):
@@ -81,6 +74,4 @@ def test_a_png_holds_the_size_and_the_pixels() -> None:
 
 def test_a_world_that_cannot_be_drawn_says_so() -> None:
     with pytest.raises(UsageError, match="a Gymnasium world cannot be drawn, expected None, got 'ansi'"):
-        make(
-            "gym", {"id": "CartPole-v1"}, horizon=5, success=["every x > 0"], harm=["sum x < 0"], num_worlds=1, render_mode="ansi"
-        )
+        make(Task("gym", {"id": "CartPole-v1"}, 5, ["every x > 0"], ["sum x < 0"]), num_worlds=1, render_mode="ansi")

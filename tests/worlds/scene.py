@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from headstart.config.scenario import Scenario, load_scenario
+from headstart.worlds.api import Task
 from headstart.worlds.make import make
 from headstart.worlds.town import state as s
 from headstart.worlds.town.env import Town
@@ -21,16 +22,8 @@ def scenario(name: str) -> Scenario:
 def town(num_worlds: int, first_world: int = 0, hybrid: bool = False, name: str = "queue_conflict", **setup: Any) -> Town:
     """Worlds of a scenario, with changes to its setup."""
     chosen = scenario(name)
-    world = make(
-        "town",
-        chosen.setup | setup,
-        horizon=chosen.horizon,
-        success=chosen.success,
-        harm=chosen.harm,
-        num_worlds=num_worlds,
-        first_world=first_world,
-        hybrid=hybrid,
-    )
+    task = Task("town", chosen.setup | setup, chosen.horizon, chosen.success, chosen.harm)
+    world = make(task, num_worlds, first_world, hybrid)
     assert isinstance(world, Town)
     return world
 
@@ -74,7 +67,7 @@ class Scene:
         return self.town.step(np.array(actions))
 
     def features(self, a: int, *names: str) -> list[float]:
-        """What agent `a` sees now in these columns."""
+        """Current features of agent `a` in these columns."""
         columns = [self.town.names.features.index(name) for name in names]
         return [float(value) for value in self.town.restore(self.town.snapshot())["features"][a, columns]]
 

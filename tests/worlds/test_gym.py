@@ -8,22 +8,14 @@ import numpy as np
 import pytest
 
 from headstart.core.errors import InputError, MissingExtra, UsageError
-from headstart.worlds.api import World
+from headstart.worlds.api import Task, World
 from headstart.worlds.make import make
 
 SUCCESS, HARM = ("every return >= 20",), ("any terminated > 0",)
 
 
 def cartpole(num_worlds: int, first_world: int = 0, horizon: int = 30) -> World:
-    return make(
-        "gym",
-        {"id": "CartPole-v1"},
-        horizon=horizon,
-        success=SUCCESS,
-        harm=HARM,
-        num_worlds=num_worlds,
-        first_world=first_world,
-    )
+    return make(Task("gym", {"id": "CartPole-v1"}, horizon, SUCCESS, HARM), num_worlds, first_world)
 
 
 def seed_of(seed: int, world: int, episode: int = 0) -> int:
@@ -31,7 +23,7 @@ def seed_of(seed: int, world: int, episode: int = 0) -> int:
 
 
 def pendulum(num_worlds: int) -> World:
-    return make("gym", {"id": "Pendulum-v1"}, horizon=10, success=SUCCESS, harm=HARM, num_worlds=num_worlds)
+    return make(Task("gym", {"id": "Pendulum-v1"}, 10, SUCCESS, HARM), num_worlds=num_worlds)
 
 
 def test_a_world_is_the_same_whatever_runs_beside_it() -> None:
@@ -49,14 +41,14 @@ def test_a_world_is_the_same_whatever_runs_beside_it() -> None:
 @pytest.mark.parametrize("num_worlds", [3, 7, 64])
 def test_cart_poles_at_once_have_the_bits_of_single_ones(num_worlds: int) -> None:
     setup = {"id": "CartPole-v1", "kwargs": {"sutton_barto_reward": True}}
-    world = make("gym", setup, horizon=30, success=SUCCESS, harm=HARM, num_worlds=num_worlds)
+    world = make(Task("gym", setup, 30, SUCCESS, HARM), num_worlds=num_worlds)
     singles = [gym.make("CartPole-v1", sutton_barto_reward=True, max_episode_steps=30) for _ in range(num_worlds)]
     episode, draw, ends = [0] * num_worlds, np.random.default_rng(num_worlds), {"fell": 0, "truncated": 0}
     seen = world.reset(seed=3)[0]["features"]
     for w, single in enumerate(singles):
         np.testing.assert_array_equal(seen[w], single.reset(seed=seed_of(3, w))[0])
     for _ in range(150):
-        leans = seen[:, 2] + seen[:, 3] > 0  # mostly to the side where the pole leans, so that some are kept up and some fall
+        leans = seen[:, 2] + seen[:, 3] > 0  # mostly towards the side of the lean, so that some poles stay up and some fall
         acts = np.where(draw.random(num_worlds) < 0.5, leans, draw.integers(0, 2, num_worlds)).astype(np.int64)
         observed, reward, terminated, truncated, info = world.step(acts)
         seen = observed["features"]
@@ -74,7 +66,7 @@ def test_cart_poles_at_once_have_the_bits_of_single_ones(num_worlds: int) -> Non
 
 def test_an_episode_does_not_depend_on_those_before_it() -> None:
     short, long = cartpole(1), cartpole(1)
-    for world, actions in ((short, [0]), (long, [0, 1])):  # a pole that falls at once, one that is kept up for a while
+    for world, actions in ((short, [0]), (long, [0, 1])):  # a pole that falls at once, and one that stays up for a while
         seen, t = world.reset(seed=4)[0], 0
         while world.running_stats[0, 0, 1] > 0 or t == 0:
             seen, t = world.step(np.array([actions[t % len(actions)]]))[0], t + 1
@@ -84,7 +76,7 @@ def test_an_episode_does_not_depend_on_those_before_it() -> None:
 
 @pytest.mark.parametrize("name", ["CartPole-v1", "Pendulum-v1"])
 def test_a_snapshot_brings_back_the_same_future(name: str) -> None:
-    world = make("gym", {"id": name}, horizon=25, success=SUCCESS, harm=HARM, num_worlds=3)
+    world = make(Task("gym", {"id": name}, 25, SUCCESS, HARM), num_worlds=3)
     draw = np.random.default_rng(0)
     acts = [draw.integers(0, 2, 3) if world.names.actions else draw.uniform(-1, 1, (3, 1)) for _ in range(80)]
     world.reset(seed=2)
@@ -139,7 +131,7 @@ def test_real_actions_are_stretched_to_the_bounds_and_clipped() -> None:
 
 
 def test_a_discrete_observation_becomes_one_hot() -> None:
-    world = make("gym", {"id": "FrozenLake-v1"}, horizon=10, success=SUCCESS, harm=HARM, num_worlds=2)
+    world = make(Task("gym", {"id": "FrozenLake-v1"}, 10, SUCCESS, HARM), num_worlds=2)
     assert world.reset(seed=0)[0]["features"].tolist() == [[1.0] + [0.0] * 15] * 2
 
 
@@ -155,7 +147,7 @@ def test_an_id_may_name_the_module_that_registers_it(tmp_path: Path, monkeypatch
         "import gymnasium\ngymnasium.register('Own-v0', 'gymnasium.envs.classic_control:PendulumEnv')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    world = make("gym", {"id": "own_worlds:Own-v0"}, horizon=10, success=SUCCESS, harm=HARM, num_worlds=2)
+    world = make(Task("gym", {"id": "own_worlds:Own-v0"}, 10, SUCCESS, HARM), num_worlds=2)
     assert world.reset(seed=0)[0]["features"].shape == (2, 3)
 
 
@@ -171,7 +163,7 @@ def test_an_id_may_name_the_module_that_registers_it(tmp_path: Path, monkeypatch
 )
 def test_a_bad_setup_is_named(setup: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        make("gym", setup, horizon=10, success=SUCCESS, harm=HARM, num_worlds=1)
+        make(Task("gym", setup, 10, SUCCESS, HARM), num_worlds=1)
 
 
 def test_the_numbers_of_the_last_info_are_counters() -> None:
@@ -187,7 +179,7 @@ def test_the_numbers_of_the_last_info_are_counters() -> None:
     gym.register("Told-v0", Told)
     try:
         setup = {"id": "Told-v0", "info": ["chosen"]}
-        world = make("gym", setup, horizon=2, success=["every chosen >= 7"], harm=HARM, num_worlds=2)
+        world = make(Task("gym", setup, 2, ["every chosen >= 7"], HARM), num_worlds=2)
         world.reset(seed=0)
         world.step(np.array([0, 0]))
         info = world.step(np.array([2, 1]))[4]
@@ -221,7 +213,7 @@ def test_spaces_that_are_not_supported_are_refused_by_name(
     gym.register("Odd-v0", Odd)
     try:
         with pytest.raises(InputError, match=f"setup.id: Odd-v0: expected {message}"):
-            make("gym", {"id": "Odd-v0"}, horizon=10, success=SUCCESS, harm=HARM, num_worlds=1)
+            make(Task("gym", {"id": "Odd-v0"}, 10, SUCCESS, HARM), num_worlds=1)
     finally:
         gym.registry.pop("Odd-v0")
 
@@ -231,7 +223,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "Box2D", None)  # as where it is not installed
     with pytest.raises(MissingExtra, match=r"LunarLander-v3 .*pip install --editable .\[box2d\]") as caught:
-        make("gym", {"id": "LunarLander-v3"}, horizon=10, success=SUCCESS, harm=HARM, num_worlds=1)
+        make(Task("gym", {"id": "LunarLander-v3"}, 10, SUCCESS, HARM), num_worlds=1)
     assert caught.value.exit_code == 9
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from headstart.config.scenario import load_scenario
 from headstart.core.errors import InputError, UsageError
 from headstart.core.statistics import wilson_lower, wilson_upper
 from headstart.runs.worlds import schema_of
-from headstart.worlds.api import FIRST_WORLD
+from headstart.worlds.api import FIRST_WORLD, Task
 from headstart.worlds.make import make
 from headstart.worlds.nav import state as s
 from headstart.worlds.nav.angles import sine_table
@@ -27,31 +28,25 @@ from headstart.worlds.nav.single import NavSingle
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/nav.json").read_text())
 SCENARIO = load_scenario("nav_mixed", ROOT / "scenarios")
+PLAIN = Task("nav", {}, 300, SCENARIO.success, SCENARIO.harm)
 STEPS_OF_DIGEST = 400
 
 
 def nav(num_worlds: int, first_world: int = 0, horizon: int = SCENARIO.horizon, **setup: Any) -> Nav:
-    world = make(
-        "nav",
-        {"families": "all"} | setup,
-        horizon=horizon,
-        success=SCENARIO.success,
-        harm=SCENARIO.harm,
-        num_worlds=num_worlds,
-        first_world=first_world,
-    )
+    task = Task("nav", {"families": "all"} | setup, horizon, SCENARIO.success, SCENARIO.harm)
+    world = make(task, num_worlds, first_world)
     assert isinstance(world, Nav)
     return world
 
 
 def actions_of(world_ids: np.ndarray, step: int) -> np.ndarray:
-    """Random actions that depend on the world's id and the step only: [W, 2], half of them driving ahead."""
+    """Random actions that depend on the world's id and the step only: [W, 2], half of them with forward acceleration."""
     rng = np.random.default_rng(step)
     return rng.uniform(-0.7, 1.0, (2048, 2)).astype(np.float32)[world_ids]
 
 
 def digest(world: Nav, first_world: int, steps: int = STEPS_OF_DIGEST, rows: slice = slice(0, 8)) -> str:
-    """Everything that the chosen rows see and earn under random actions."""
+    """Observations and rewards of the chosen rows under random actions."""
     found = hashlib.sha256()
     ids = first_world + np.arange(world.num_worlds)
     seen, _ = world.reset(seed=3)
@@ -64,7 +59,7 @@ def digest(world: Nav, first_world: int, steps: int = STEPS_OF_DIGEST, rows: sli
 
 
 def first_episodes(world: Nav, seed: int) -> np.ndarray:
-    """Counters [W, S] of the first episode of every world, the expert driving."""
+    """Counters [W, S] of the first episode of every world with the expert's actions."""
     world.reset(seed=seed)
     stats, over = np.zeros((world.num_worlds, len(s.STATS)), int), np.zeros(world.num_worlds, bool)
     for _ in range(world.horizon):
@@ -200,11 +195,11 @@ def test_one_robot_is_an_ordinary_gymnasium_environment() -> None:
 
 
 def test_every_world_is_drawn_and_an_unknown_mode_is_refused() -> None:
-    world = Nav({}, horizon=300, success=SCENARIO.success, harm=SCENARIO.harm, num_worlds=2, render_mode="rgb_array")
+    world = Nav(PLAIN, num_worlds=2, render_mode="rgb_array")
     world.reset(seed=0)
     assert [picture.shape[2] for picture in world.render()] == [3, 3]
     with pytest.raises(UsageError, match="expected rgb_array, got 'ansi'"):
-        Nav({}, horizon=300, success=SCENARIO.success, harm=SCENARIO.harm, num_worlds=1, render_mode="ansi")
+        Nav(PLAIN, num_worlds=1, render_mode="ansi")
 
 
 def test_a_picture_shows_the_robot_and_every_pedestrian() -> None:
@@ -305,7 +300,7 @@ class Scene:
         return self.nav.restore(self.nav.snapshot())["features"][0]
 
     def ray(self, k: int) -> float:
-        """Metres to what ray k meets."""
+        """Length of ray k, in metres."""
         return float(1 / self.look()[EGO + k] - 1 + 0.3)
 
     def place(self, i: int) -> tuple[float, float]:
@@ -447,7 +442,7 @@ def test_a_step_pays_for_progress_and_costs_time() -> None:
 
 def test_being_nearer_than_forty_centimetres_costs() -> None:
     scene = Scene()
-    scene.pedestrian(0.0, 0.9)  # clearance 0.3; it wants to stand, so it cannot be pushed
+    scene.pedestrian(0.0, 0.9)  # clearance 0.3; its desired speed is 0, so it cannot be pushed
     _, _, terminated, _, info = scene.step()
     assert not terminated[0]
     assert info["reward_terms"][0, s.PROXIMITY] == pytest.approx(-0.02 * (1 - 0.3 / 0.4), abs=1e-6)
@@ -557,9 +552,8 @@ def test_the_expert_meets_its_gate() -> None:
 
 def test_driving_straight_collides_in_four_of_ten_episodes() -> None:
     """The floor of the specification: 0.60 success, 0.40 collision."""
-    world = Nav(
-        SCENARIO.setup, horizon=300, success=SCENARIO.success, harm=SCENARIO.harm, num_worlds=1000, expert="straight_line"
-    )
+    task = Task("nav", SCENARIO.setup, 300, SCENARIO.success, SCENARIO.harm, script="straight_line")
+    world = Nav(task, num_worlds=1000)
     stats = first_episodes(world, seed=7)
     assert 0.5 <= stats[:, 0].mean() <= 0.65
     assert 0.35 <= stats[:, 1].mean() <= 0.5
@@ -602,5 +596,5 @@ def test_a_reward_that_the_world_does_not_have_is_refused_by_name() -> None:
 
 
 def test_an_unknown_expert_is_refused_by_name() -> None:
-    with pytest.raises(UsageError, match="expected one of gap_seeker, straight_line, got 'pilot'"):
-        Nav({}, horizon=300, success=SCENARIO.success, harm=SCENARIO.harm, num_worlds=1, expert="pilot")
+    with pytest.raises(UsageError, match=r"expert\.script: expected one of gap_seeker, straight_line, got 'pilot'"):
+        Nav(replace(PLAIN, script="pilot"), num_worlds=1)

@@ -1,4 +1,4 @@
-"""Sentences over counters."""
+"""Predicates over counters."""
 
 import numpy as np
 import pytest

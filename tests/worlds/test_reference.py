@@ -1,4 +1,4 @@
-"""The compiled town beside its plain reference (`reference/`): everything equal, at every tick, in every scenario."""
+"""The compiled town equals its plain reference (`reference/`) at every tick in every scenario."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +16,7 @@ from headstart.worlds.town.state import AGENT, OBJECT, WORLD
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """A few worlds are stepped here; waking a second thread for them takes longer than the step."""
+    """One thread: for few worlds, starting a second thread takes longer than the step."""
     before = numba.get_num_threads()
     numba.set_num_threads(1)
     yield
@@ -100,7 +100,7 @@ def test_both_agree_for_many_worlds_where_lives_that_end_are_gone(name: str, pol
 
 @pytest.mark.slow
 def test_every_rule_takes_part_in_the_comparison() -> None:
-    """Else equality would say little."""
+    """Otherwise equality would prove little."""
     happened = set()
     for town, policy, tampering in (
         (WORKDAY, random_allowed, False),
@@ -136,7 +136,7 @@ def test_features_and_channels_of_both_have_the_same_names_in_the_same_order() -
 
 FIELDS = [("agent", name) for name in AGENT.names] + [("object", name) for name in OBJECT.names]
 FIELDS += [(name,) for name in WORLD.names if name not in ("agent", "object")]
-NOT_STATE = {("seed",), ("id",), ("agent", "reward")}  # two keys; and the pay of the last tick, which is compared as `reward`
+NOT_STATE = {("seed",), ("id",), ("agent", "reward")}  # two keys; and the reward of the last tick, which is compared as `reward`
 
 
 def test_the_comparison_notices_every_number_that_is_off_by_one() -> None:
@@ -160,7 +160,7 @@ def test_the_comparison_notices_every_number_that_is_off_by_one() -> None:
 
 
 def lively(pair: Pair) -> int:
-    """Play until there is a world in which somebody queues, somebody has eaten, and two shall meet."""
+    """Play until there is a world in which an agent queues, an agent has eaten, and two agents shall meet."""
     for _ in range(150):
         pair.step(mischief)
         for w, reference in enumerate(pair.references):

@@ -48,7 +48,7 @@ def test_the_final_observation_is_from_before_the_reset() -> None:
 
 
 def test_an_allowed_action_is_refused_only_where_another_agent_came_first() -> None:
-    world = town(64, agents=1)  # alone, nobody comes first
+    world = town(64, agents=1)  # one agent, so none acts before it
     rng = np.random.default_rng(0)
     seen, _ = world.reset(seed=2)
     for _ in range(SCENARIO.horizon):

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.parametrize("name", SCENARIOS)
 
 
 def digest(world: Town, ticks: int, rows: slice, seed: int = 3) -> str:
-    """Everything that the chosen rows see and earn while the expert acts."""
+    """Observations and rewards of the chosen rows with the expert's actions."""
     found = hashlib.sha256()
     seen, _ = world.reset(seed=seed)
     for _ in range(ticks):

@@ -1,4 +1,4 @@
-"""A town for eyes: text with everything in its place, pictures with known colours at known cells, and no effect on the world."""
+"""Drawing of a town: text with every part in its place, pictures with known colours at known cells, no effect on the world."""
 
 import re
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import UsageError
+from headstart.runs.worlds import task_of
 from headstart.worlds.make import make
 from headstart.worlds.town import state as s
 from headstart.worlds.town.draw import colours
@@ -157,15 +158,7 @@ def test_agents_and_objects_have_colours_of_their_own() -> None:
 
 
 def town(num_worlds: int = 2, render_mode: str | None = "ansi") -> Any:
-    return make(
-        "town",
-        SCENARIO.setup,
-        horizon=SCENARIO.horizon,
-        success=SCENARIO.success,
-        harm=SCENARIO.harm,
-        num_worlds=num_worlds,
-        render_mode=render_mode,
-    )
+    return make(task_of(SCENARIO), num_worlds, render_mode=render_mode)
 
 
 def test_render_gives_one_frame_a_world_and_changes_nothing() -> None:

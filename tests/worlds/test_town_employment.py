@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tests.worlds.scene import Scene, scenario, town
 
+from headstart.worlds.api import Task
 from headstart.worlds.make import make
 from headstart.worlds.town import state as s
 
@@ -13,7 +14,7 @@ START, LENGTH = 30, 30
 
 
 def shift(places: list[tuple[int, int]], today: int, **setup: object) -> Scene:
-    """Everybody has the one job at C; the shift is [30, 60) and it is `today` o'clock."""
+    """All agents have the one job at C; the shift is [30, 60) and the tick of the day is `today`."""
     hours = {"first": START, "spacing": 0, "jitter": 0, "length": LENGTH}
     scene = Scene(places, "employment_punctuality", jobs=1, shift=hours, perturbations={}, **setup)
     scene.world["tick"] = today
@@ -130,7 +131,7 @@ def test_three_days_of_staying_away_end_in_eviction() -> None:
     chosen = scenario("employment_punctuality")
     hours = {"first": START, "spacing": 0, "jitter": 0, "length": LENGTH}
     setup = chosen.setup | {"agents": 1, "jobs": 1, "shift": hours, "decay": {"hunger": 0, "energy": 0}}
-    idle = make("town", setup, horizon=480, success=chosen.success, harm=chosen.harm, num_worlds=1)
+    idle = make(Task("town", setup, 480, chosen.success, chosen.harm), num_worlds=1)
     idle.reset(seed=0)
     ends = [tick for tick in range(1, 481) if idle.step(np.array([WAIT]))[2][0]]
     assert ends == [2 * 120 + START + 20]
@@ -149,7 +150,7 @@ def test_a_late_agent_is_grateful_to_who_held_the_fort() -> None:
 def test_absence_breeds_bad_blood_half_of_it_in_return() -> None:
     scene = shift([FAR_FROM_C, NEAR_C, AT_C], START + 19)
     scene.agent(1)["job_state"] = s.ON_TIME
-    scene.agent(2)["job_state"] = s.PRE  # it is there but has not worked: absent itself
+    scene.agent(2)["job_state"] = s.PRE  # at the workplace, but has not worked, so it is absent too
     scene.step(WAIT, WORK, WAIT)
     assert (scene.world["rivalry"][0, 1], scene.world["trust"][0, 1]) == (3000, -1000)
     assert (scene.world["rivalry"][1, 0], scene.world["trust"][1, 0]) == (1500 - 30, -500)

@@ -1,4 +1,4 @@
-"""The PettingZoo form of one town: the same story as the vectorised one, and agents that leave for good."""
+"""The PettingZoo form of one town: the same episodes as the vectorised one, and no respawn."""
 
 import warnings
 
@@ -8,15 +8,13 @@ from pettingzoo.test import parallel_api_test, parallel_seed_test
 from tests.worlds.scene import SCENARIOS, scenario, town
 
 from headstart.core.errors import UsageError
+from headstart.runs.worlds import task_of
 from headstart.worlds.parallel import ParallelTown
 from headstart.worlds.town import state as s
 
 
 def parallel(name: str = "queue_conflict", hybrid: bool = False, world: int = 0) -> ParallelTown:
-    chosen = scenario(name)
-    return ParallelTown(
-        chosen.setup, horizon=chosen.horizon, success=chosen.success, harm=chosen.harm, hybrid=hybrid, world=world
-    )
+    return ParallelTown(task_of(scenario(name)), world, hybrid)
 
 
 @pytest.mark.parametrize("hybrid", [False, True], ids=["compact", "hybrid"])

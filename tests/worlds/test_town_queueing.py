@@ -67,7 +67,7 @@ def test_the_queue_is_first_come_unless_somebody_has_waited_twenty_five_ticks_lo
 
 
 def queue_of_three() -> Scene:
-    """Agent 0 holds the claim, 1 and 2 wait; nobody moves."""
+    """Agent 0 holds the claim, 1 and 2 wait; no agent moves."""
     scene = Scene([ROOM, CORNER, (4, 4)])
     scene.step(REQUEST_SHOWER, WAIT, WAIT)
     scene.step(WAIT, REQUEST_SHOWER, WAIT)

@@ -1,4 +1,4 @@
-"""Every scenario: its expert's gate, what policies achieve that know nothing, and what the reward looks like."""
+"""Every scenario: its expert's gate, the results of untrained policies, and properties of the reward."""
 
 from functools import cache
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_no_agents_reward_is_constant(name: str) -> None:
 
 @every_scenario
 def test_rewards_are_not_clipped(name: str) -> None:
-    """The sum of what an agent got is the sum that the rules kept in whole numbers, and large rewards get through."""
+    """The sum of an agent's rewards is the integer sum of the rules, and large rewards are not clipped."""
     for policy, worlds in (("expert", 1000), ("idle", 200)):
         *_, stats, rewards = played(name, policy, worlds)
         kept = stats[:, :, STATS.index("total_reward")].reshape(-1)
@@ -101,7 +101,7 @@ def test_a_sixth_scenario_is_one_yaml_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("hidden", ["trust", "familiarity", "wallet", "counters"])
 @every_scenario
 def test_the_expert_does_not_act_on_what_features_hide(name: str, hidden: str) -> None:
-    """Trust and familiarity, the purses of others, its own counters; and the random key of the future."""
+    """Hidden: trust, familiarity, other agents' wallets, own counters, and the key of future random numbers."""
     world = town(64, name=name)
     world.reset(seed=4)
     for _ in range(40):
@@ -113,7 +113,7 @@ def test_the_expert_does_not_act_on_what_features_hide(name: str, hidden: str) -
         if hidden in ("trust", "familiarity"):
             worlds[hidden] = 7777
         elif hidden == "wallet":
-            other = np.arange(64) % world.num_agents  # whose decision is compared: everybody else's purse is empty
+            other = np.arange(64) % world.num_agents  # the agent whose decision is compared; all other wallets are empty
             mine = worlds["agent"]["wallet"][np.arange(64), other].copy()
             worlds["agent"]["wallet"] = 0
             worlds["agent"]["wallet"][np.arange(64), other] = mine

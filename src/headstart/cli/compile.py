@@ -66,7 +66,8 @@ def learn() -> None:
 
 def no_town() -> "World":
     """No world at all: its kernels are compiled, and then have nothing to do."""
+    from headstart.worlds.api import Task
     from headstart.worlds.make import make
 
-    setup = {"layout": LAYOUT, "agents": 1}
-    return make("town", setup, horizon=1, success=["every eats >= 0"], harm=["any eats < 0"], num_worlds=0)
+    task = Task("town", {"layout": LAYOUT, "agents": 1}, horizon=1, success=["every eats >= 0"], harm=["any eats < 0"])
+    return make(task, num_worlds=0)

@@ -29,6 +29,14 @@ app.add_typer(schedule_app, name="schedule")
 app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
+STAGES = {
+    "capture": "Record the approved expert: data/<scenario>/raw.",
+    "curate": "Accept, reject and split episodes: data/<scenario>/curated.",
+    "validate": "Hold a dataset to its gates; a failure quarantines it and exits with 6.",
+    "bc_train": "Clone the expert: models/<scenario>/bc.",
+    "baseline": "Train the arm `scratch` on all seeds.",
+    "evaluate": "Compare the candidate with scratch: reports/evaluate/<scenario>.",
+}
 Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]
 
 
@@ -61,7 +69,7 @@ def expert(
     """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
     from headstart.config.params import changed, for_scenario, load_params
     from headstart.config.scenario import load_scenario
-    from headstart.stages.expert import judge_at_hand
+    from headstart.runs.expert_judging import judge_at_hand
 
     described = load_scenario(scenario)
     params = for_scenario(load_params(), described)
@@ -77,46 +85,21 @@ def expert(
         typer.echo(f"  {mark} {check.name}: {check.text}: {check.measured} {check.direction} {check.threshold}")
 
 
-@app.command()
-def capture(scenario: Scenario) -> None:
-    """Record the approved expert: data/<scenario>/raw."""
-    _run("capture", scenario)
+def _stage_command(stage: str, says: str) -> None:
+    def command(scenario: Scenario) -> None:
+        _run(stage, scenario)
+
+    app.command(stage.replace("_", "-"), help=says)(command)
 
 
-@app.command()
-def curate(scenario: Scenario) -> None:
-    """Accept, reject and split episodes: data/<scenario>/curated."""
-    _run("curate", scenario)
-
-
-@app.command()
-def validate(scenario: Scenario) -> None:
-    """Hold a dataset to its gates; a failure quarantines it and exits with 6."""
-    _run("validate", scenario)
-
-
-@app.command()
-def bc_train(scenario: Scenario) -> None:
-    """Clone the expert: models/<scenario>/bc."""
-    _run("bc_train", scenario)
-
-
-@app.command()
-def baseline(scenario: Scenario) -> None:
-    """Train the arm `scratch` on all seeds."""
-    _run("baseline", scenario)
+for _stage, _says in STAGES.items():
+    _stage_command(_stage, _says)
 
 
 @app.command()
 def anneal(scenario: Scenario, arm: str) -> None:
     """Train an arm that starts from the clone, on all seeds."""
     _run("anneal", scenario, arm)
-
-
-@app.command()
-def evaluate(scenario: Scenario) -> None:
-    """Compare the candidate with scratch: reports/evaluate/<scenario>."""
-    _run("evaluate", scenario)
 
 
 @app.command()
@@ -171,9 +154,9 @@ def tag(name: str, label: str) -> None:
 @catalogue_app.command()
 def deprecate(name: str) -> None:
     """Mark <dataset>@<version> as not to be used any more; its files stay."""
-    from headstart.dataset.catalogue import set_status
+    from headstart.dataset import catalogue
 
-    set_status(Path("data/catalogue.json"), name, "deprecated")
+    catalogue.deprecate(Path("data/catalogue.json"), name)
 
 
 def main() -> None:

@@ -88,21 +88,12 @@ def _write(path: Path, data: bytes) -> None:
 
 def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str) -> "tuple[World, Act]":
     """One world, and who acts in it: a checkpoint, a new network, or the scripted expert."""
+    from headstart.runs.worlds import task_of
     from headstart.worlds.make import make
 
     folder = None if policy in (None, UNTRAINED) else typed_path(str(policy))
-    watched = make(
-        scenario.world,
-        scenario.setup,
-        horizon=scenario.horizon,
-        success=scenario.success,
-        harm=scenario.harm,
-        num_worlds=1,
-        first_world=world,
-        hybrid=folder is not None and _sees_map(folder),
-        script=scenario.expert.script,
-        render_mode=mode,
-    )
+    hybrid = folder is not None and _sees_map(folder)
+    watched = make(task_of(scenario), num_worlds=1, first_world=world, hybrid=hybrid, render_mode=mode)
     if policy is None:
         return watched, lambda obs: watched.expert_actions()
     from headstart.config.params import for_scenario, load_params

@@ -22,11 +22,10 @@ def models() -> dict[str, Any]:
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift_findings import ShiftFindings
     from headstart.config.schedule import Arm
-    from headstart.core.provenance import RunRecord
+    from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue
-    from headstart.dataset.episode_index import EpisodeRow
-    from headstart.dataset.episodes_layout import Header
+    from headstart.dataset.episodes import Header
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
     from headstart.release.history import Line
@@ -49,8 +48,7 @@ def models() -> dict[str, Any]:
         "clone-shift": CloneShift,
         "comparison": Comparison,
         "dataset": DatasetManifest,
-        "episode-index": EpisodeRow,  # a row; the file is a TSV
-        "episodes": Header,  # the header; the columns are in episodes_layout
+        "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
         "history": Line,  # a line

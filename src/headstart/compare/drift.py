@@ -1,6 +1,6 @@
 """How far two sets of rows lie apart, feature by feature, and how far two mixes of situations.
 
-KS: two-sample Kolmogorov–Smirnov with the effective sizes of `govern.states`, p-values corrected over the features by Benjamini and Hochberg
+KS: two-sample Kolmogorov–Smirnov with the effective sizes of `compare.states`, p-values corrected over the features by Benjamini and Hochberg
 (1995); its distance D is the effect size, since with many rows the smallest difference is significant. PSI: population stability index over
 the deciles of the first set; n·m/(n + m) · PSI is about χ² with bins − 1 degrees of freedom where nothing moved (Yurdakul 2018), so an index
 that chance explains is not reported as a shift. Total variation of two mixes: half the sum of the differences of their shares.

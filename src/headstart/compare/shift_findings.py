@@ -1,4 +1,4 @@
-"""What is known of shift between the data and one arm (`shift/1`), before anybody judges it; the rules are in `govern.shift`."""
+"""What is known of shift between the data and one arm (`shift/1`), before anybody judges it; the rules are in `compare.shift`."""
 
 from collections.abc import Iterator, Sequence
 from typing import Literal

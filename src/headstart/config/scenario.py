@@ -67,8 +67,8 @@ class Scenario(Record):
                 raise ValueError(
                     f"targets.{name}: {', '.join(unknown)} is not among measures ({', '.join(self.measures) or 'none'})"
                 )
-        if "shift" in self.targets:
-            raise ValueError("targets.shift: the name of evaluate's own report; expected another one")
+        if taken := self.targets.keys() & {"shift", "run"}:
+            raise ValueError(f"targets.{min(taken)}: the name of evaluate's own report; expected another one")
         return self
 
     @cached_property

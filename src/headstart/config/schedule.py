@@ -66,7 +66,7 @@ class Ramp(Record):
 
 
 class Limits(Record):
-    """What a schedule says otherwise about one guardrail; what it leaves out stays as in `govern.guardrails`."""
+    """What a schedule says otherwise about one guardrail; what it leaves out stays as in `guard.guardrails`."""
 
     enabled: bool = True
     flag: float | None = None

@@ -1,21 +1,36 @@
-"""How a stage begins and ends: its scenario and settings from the command line, and one line for its result or its error."""
+"""How a stage runs: with its scenario and settings from the command line, one line for its result or its error, and the record of its run."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from headstart.config.params import for_scenario, load_params
+from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.project import REPORTS
 from headstart.config.scenario import load_scenario
-from headstart.core.closure import require_own_code
+from headstart.core.closure import code_sha256, require_own_code
 from headstart.core.errors import HeadstartError, IntegrityError, UsageError
+from headstart.core.files import sha256_file, sha256_tree, write_record
+from headstart.core.pipeline import Entry, entry_of
+from headstart.core.run_record import RUN, RunRecord, circumstances
 
 
-def main(stage: Callable[..., str], names: str = "SCENARIO") -> None:
+class Done(NamedTuple):
+    """What a stage says when it is done."""
+
+    says: str  # one line, or a few, for a person
+    metrics: Mapping[str, float | None] = {}
+    seeds: tuple[int, ...] = ()  # that were really run
+
+
+def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
     """Run a stage from the command line: `python -m headstart.stages.<stage> SCENARIO …`; prints its one-line result."""
     wanted = names.split()
     try:
         if len(sys.argv) - 1 != len(wanted):
-            raise UsageError(f"expected {names or 'no arguments'}, got {' '.join(sys.argv[1:]) or 'nothing'}")
+            raise UsageError(f"expected {names}, got {' '.join(sys.argv[1:]) or 'nothing'}")
         require_own_code(Path())
         print(run(stage, *sys.argv[1:]))
     except HeadstartError as error:
@@ -29,10 +44,60 @@ def main(stage: Callable[..., str], names: str = "SCENARIO") -> None:
         sys.exit(130)
 
 
-def run(stage: Callable[..., str], *arguments: str) -> str:
-    """Load params.yaml and, where the first argument names one, the scenario; then run the stage."""
-    params = load_params()
-    if not arguments:
-        return stage(params)
-    scenario = load_scenario(arguments[0])
-    return stage(for_scenario(params, scenario), scenario, *arguments[1:])
+def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
+    """Run a stage on the scenario of that name, with the settings of params.yaml; its record lies in its reports, also if it fails."""
+    settings, began = load_params(), datetime.now(UTC)
+    scenario = load_scenario(name)
+    params = for_scenario(settings, scenario)
+    record = partial(_record, params, (stage.__name__, name, *arm), _entry(stage.__name__, name, *arm), began)
+    try:
+        done = stage(params, scenario, *arm)
+    except HeadstartError as error:
+        if not isinstance(error, UsageError):
+            record(Done(""), tuple(str(error).splitlines()))
+        raise
+    record(done)
+    return done.says
+
+
+def _entry(stage: str, scenario: str, arm: str = "") -> Entry:
+    return entry_of(stage, {"scenario": scenario, "arm": arm})
+
+
+def _record(
+    params: Params, whose: tuple[str, ...], entry: Entry, began: datetime, done: Done, failure: tuple[str, ...] = ()
+) -> None:
+    """Write run.json into the folder of reports that dvc.yaml gives to the stage; a stage without one keeps no record."""
+    stage, scenario, *arm = whose
+    home = next((out for out in entry.outs if Path(out).is_relative_to(REPORTS) and not Path(out).suffix), None)
+    if home is None:
+        return
+    settings = params.model_dump(mode="json", by_alias=True)
+    record = RunRecord(
+        run_id="-".join(whose).replace("_", "-").lower(),
+        stage=stage,
+        scenario=scenario,
+        arm=arm[0] if arm else None,
+        status="failed" if failure else "completed",
+        diagnostics=failure,
+        code_sha256=code_sha256([f"headstart.stages.{stage}"]),
+        inputs=_hashes(entry.deps),
+        parameters={key: _at(settings, key) for key in entry.params},
+        seeds=done.seeds,
+        metrics=dict(done.metrics),
+        outputs=_hashes(out for out in entry.outs if out != home),
+        circumstances=circumstances(began),
+    )
+    write_record(Path(home) / RUN, record)
+
+
+def _hashes(paths: Any) -> dict[str, str]:
+    there = [Path(path) for path in paths if Path(path).exists()]
+    return {path.as_posix(): sha256_tree(path) if path.is_dir() else sha256_file(path) for path in there}
+
+
+def _at(settings: Any, key: str) -> Any:
+    """The value of a key with dots."""
+    for part in key.split("."):
+        settings = settings.get(part) if isinstance(settings, dict) else None
+    return settings

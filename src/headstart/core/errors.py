@@ -1,29 +1,29 @@
-"""Every error that a user can meet, and the exit code that it ends with.
+"""All errors for users, with their exit codes.
 
-    HeadstartError            1  our bug, if nothing below fits
-    ├── UsageError            2  the command line asks for something that does not exist
-    ├── InputError            3  a file or parameter is invalid or missing
+    HeadstartError            1  base class; 1 also stands for a bug in headstart
+    ├── UsageError            2  wrong use of the command line or of a function
+    ├── InputError            3  a file or a parameter is invalid or missing
     │   └── SchemaMismatch    3  two artefacts describe different observations or actions
-    ├── IntegrityError        4  bytes are not those that were recorded: hash, replay, torn file
-    ├── Hold                  5  not proven: a person has to look
-    ├── GateFailed            6  a gate is broken: nothing downstream may run
-    ├── Busy                  8  another process holds what this one needs
-    └── MissingExtra          9  an optional part is not installed
+    ├── IntegrityError        4  bytes differ from those recorded: hash, replay, truncated file
+    ├── Hold                  5  not proven: a person must decide
+    ├── GateFailed            6  a gate failed: no later stage may run
+    ├── Busy                  8  another process holds a lock that this one needs
+    └── MissingExtra          9  an optional dependency is not installed
 
-A message says what was expected, what came, and where.
+A message says what was expected, what came, where, and how to correct it.
 """
 
 from collections.abc import Iterable
 
 
 class HeadstartError(Exception):
-    """Root of the tree; `exit_code` is what the process ends with."""
+    """Base class; the process ends with `exit_code`."""
 
     exit_code = 1
 
 
 class UsageError(HeadstartError):
-    """The command line asks for something that does not exist."""
+    """A command or a function is used wrongly: an unknown name, a missing argument, an array of the wrong shape."""
 
     exit_code = 2
 
@@ -39,25 +39,25 @@ class SchemaMismatch(InputError):
 
 
 class IntegrityError(HeadstartError):
-    """Bytes are not the ones that were recorded."""
+    """Bytes differ from those that were recorded."""
 
     exit_code = 4
 
 
 class Hold(HeadstartError):
-    """Evidence is missing or drifting; a person has to look."""
+    """Something is not proven; a person must decide."""
 
     exit_code = 5
 
 
 class GateFailed(HeadstartError):
-    """A gate is broken; nothing downstream may run."""
+    """A gate failed; no later stage may run."""
 
     exit_code = 6
 
 
 class Busy(HeadstartError):
-    """Another process holds what this one needs."""
+    """Another process holds a lock that this one needs."""
 
     exit_code = 8
 
@@ -69,8 +69,8 @@ class MissingExtra(HeadstartError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """What a message adds where one of the known words is close to the one that came: ` (did you mean 'x'?)`, or nothing."""
-    import difflib  # only a mistake pays for it
+    """` (did you mean 'x'?)` for a message if a known word is close to `word`, else an empty text."""
+    import difflib  # imported late: only a mistake needs it
 
     close = difflib.get_close_matches(word, known, 1)
     return f" (did you mean {close[0]!r}?)" if close else ""

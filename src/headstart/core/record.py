@@ -1,6 +1,6 @@
 """The base of every record, frozen and closed, and the field types that several records share; JSON Schemas carry their constraints."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -17,8 +17,6 @@ UtcTime = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:
 Count = Annotated[int, Field(ge=0, le=2**53)]  # 2**53: what every JSON reader holds exactly
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Arm = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
-CatalogueStatus = Literal["active", "deprecated", "quarantined"]
-DatasetStatus = Literal["draft", "validated", "quarantined"]
 
 
 class Record(BaseModel):

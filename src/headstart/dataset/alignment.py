@@ -1,11 +1,9 @@
-"""Does row t hold the observation from which a_t was chosen? Two signs of a recorder that is a step off,
-without replay.
+"""Does row t hold the observation from which a_t was chosen? Two signs of a recorder that is a step off, without replay.
 
-The kept final observation o_T is the anchor. A recorder that pairs a_t with o_{t+1} stores o_T (or, after
-an automatic reset, the next episode's o_0) in the last row; one that lags stores o_0 twice (or the previous
-episode's end) first. So in most episodes the last row *equals* the final observation or the first row the
-second, or an edge of the episode is a leap larger than any step within it. Replay proves alignment; these
-need no simulator.
+The kept final observation o_T is the anchor. A recorder that pairs a_t with o_{t+1} stores o_T (or, after an automatic reset, the next
+episode's o_0) in the last row; one that lags stores o_0 twice (or the previous episode's end) first. So in most episodes the last row
+*equals* the final observation or the first row the second, or an edge of the episode is a leap larger than any step within it. Replay
+proves alignment with the world at hand; these also show a world that is a step off itself.
 """
 
 from typing import NamedTuple
@@ -14,7 +12,7 @@ import numpy as np
 
 from headstart.core.arrays import Array
 from headstart.core.verdict import Check, Outcome, at_most, unmeasured
-from headstart.dataset.facts import Dataset
+from headstart.dataset.episodes import Episodes
 
 SAMPLE = 256  # episodes, evenly spread
 LEAP = 1.5  # times the largest step within the episode
@@ -32,13 +30,16 @@ class Edges(NamedTuple):
     still: float  # share of the steps between in which nothing changes
 
 
-def observation_repeats(data: Dataset) -> Check:
-    """Share of episodes that repeat an observation at an edge, above the share of steps in which nothing
-    changes anyway.
-    """
-    edges = _edges(data)
+def alignment_gates(episodes: Episodes) -> list[Check]:
+    """The two signs, of episodes that tile the steps."""
+    edges = _edges(episodes)
     if edges is None:
-        return unmeasured("observation-repeats", "<=", HALF, UNMEASURED)
+        return [unmeasured(name, "<=", HALF, UNMEASURED) for name in ("observation-repeats", "observation-leaps")]
+    return [_repeats(edges), _leaps(edges)]
+
+
+def _repeats(edges: Edges) -> Check:
+    """Share of episodes that repeat an observation at an edge, above the share of steps in which nothing changes anyway."""
     end = float(np.mean(edges.final == 0)) - edges.still
     start = float(np.mean(edges.first == 0)) - edges.still
     text = (
@@ -48,11 +49,8 @@ def observation_repeats(data: Dataset) -> Check:
     return at_most("observation-repeats", max(end, start, 0.0), HALF, text, len(edges.first))
 
 
-def observation_leaps(data: Dataset) -> Check:
+def _leaps(edges: Edges) -> Check:
     """Share of episodes with a leap at an edge. Some worlds may truly start or end so: a person looks."""
-    edges = _edges(data)
-    if edges is None:
-        return unmeasured("observation-leaps", "<=", HALF, UNMEASURED)
     end = float(np.mean(np.minimum(edges.last, edges.final) > LEAP * np.maximum(edges.largest, edges.first)))
     inner = np.maximum.reduce([edges.largest, edges.last, edges.final])
     start = float(np.mean(edges.first > LEAP * inner))
@@ -60,14 +58,14 @@ def observation_leaps(data: Dataset) -> Check:
     return at_most("observation-leaps", max(end, start), HALF, text, len(edges.first), Outcome.HOLD)
 
 
-def _edges(data: Dataset) -> Edges | None:
-    table = data.episodes.table
+def _edges(episodes: Episodes) -> Edges | None:
+    table = episodes.table
     long = np.flatnonzero(table.length >= 4)
     if not len(long):
         return None
     sample = long[np.unique(np.linspace(0, len(long) - 1, SAMPLE).astype(int))]
-    features = data.episodes.observation["features"]
-    final = data.episodes.final_observation["features"]
+    features = episodes.observation["features"]
+    final = episodes.final_observation["features"]
     paths = [
         np.concatenate([features[start : start + length], final[e : e + 1]], dtype=np.float64)
         for e, start, length in zip(sample, table.start[sample], table.length[sample], strict=True)

@@ -1,4 +1,4 @@
-"""The catalogue of all datasets that were ever validated (`catalogue/1`): one JSON file in git, to which entries are added."""
+"""The catalogue of all datasets that were ever validated (`catalogue/2`): one JSON file in git, to which entries are added."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,18 +8,18 @@ from pydantic import JsonValue, StringConstraints, model_validator
 
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import inside, read_record, sha256_file, write_record
-from headstart.core.record import CatalogueStatus, Count, Name, Record, RelativePath, Sha256, UtcTime
+from headstart.core.record import Count, Name, Record, RelativePath, Sha256, UtcTime
 from headstart.dataset.manifest import DatasetManifest, require_files
 
 
 class Entry(Record):
-    """One dataset version, named "<dataset>@<version>"; only status, tags, notes and models may change later."""
+    """One dataset version, named "<dataset>@<version>"; only status and tags may change later."""
 
     dataset: Name
     version: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{12}$")]
     scenario: Name
     manifest: RelativePath  # where it is checked out, below the project root
-    directory: RelativePath | None = None  # where its files are; null: beside the manifest
+    directory: RelativePath  # where its files are
     manifest_sha256: Sha256
     episodes: Count
     steps: Count
@@ -29,10 +29,8 @@ class Entry(Record):
     git_revision: str | None
     parameters: dict[str, JsonValue]
     tags: tuple[Name, ...] = ()
-    notes: str = ""
     licence: str
-    status: CatalogueStatus = "active"
-    models: tuple[Sha256, ...] = ()  # weights of the checkpoints that learned from it
+    status: Literal["active", "deprecated"] = "active"
 
     @property
     def name(self) -> str:
@@ -43,7 +41,7 @@ class Entry(Record):
 class Catalogue(Record):
     """All entries, oldest first."""
 
-    schema_id: Literal["catalogue/1"] = "catalogue/1"
+    schema_id: Literal["catalogue/2"] = "catalogue/2"
     entries: tuple[Entry, ...] = ()
 
     @model_validator(mode="after")
@@ -56,7 +54,7 @@ class Catalogue(Record):
 
 
 def read_catalogue(path: Path) -> Catalogue:
-    """Read the catalogue; a missing file is an empty one. Raises InputError if it is not `catalogue/1`."""
+    """Read the catalogue; a missing file is an empty one. Raises InputError if it is not `catalogue/2`."""
     return read_record(path, Catalogue) if path.exists() else Catalogue()
 
 
@@ -76,25 +74,21 @@ def add_entry(path: Path, entry: Entry) -> Catalogue:
     return extended
 
 
-def set_status(path: Path, name: str, status: CatalogueStatus) -> Catalogue:
-    """Set the status of "<dataset>@<version>", atomically. Raises InputError if there is no such entry."""
-    return _change(path, name, lambda entry: entry.model_copy(update={"status": status}))
+def deprecate(path: Path, name: str) -> None:
+    """Mark "<dataset>@<version>" as not to be used any more, atomically. Raises InputError if there is no such entry."""
+    _change(path, name, lambda entry: entry.model_copy(update={"status": "deprecated"}))
 
 
-def add_tag(path: Path, name: str, tag: str) -> Catalogue:
+def add_tag(path: Path, name: str, tag: str) -> None:
     """Add a tag to "<dataset>@<version>", once, atomically. Raises InputError for an unknown entry or a malformed tag."""
-    return _change(
-        path,
-        name,
-        lambda entry: entry if tag in entry.tags else entry.model_copy(update={"tags": (*entry.tags, tag)}),
-    )
+    _change(path, name, lambda entry: entry.model_copy(update={"tags": tuple(dict.fromkeys((*entry.tags, tag)))}))
 
 
 def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
     """Check every entry whose version is checked out below `root`; returns the names of the entries that were checked.
 
     Raises IntegrityError, naming all offenders, if a manifest or a file of a dataset has other bytes than recorded, and
-    InputError if a manifest is no `dataset/1`.
+    InputError if a manifest is no `dataset/2`.
     """
     checked, problems = [], []
     for entry in catalogue.entries:
@@ -109,7 +103,7 @@ def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
         if found != entry.manifest_sha256:
             problems.append(f"{entry.name}: expected {path} with hash {entry.manifest_sha256}, found {found}")
         try:
-            require_files(manifest, inside(root, entry.directory) if entry.directory else path.parent)
+            require_files(manifest, inside(root, entry.directory))
         except IntegrityError as error:
             problems.append(f"{entry.name}: {error}")
     if problems:
@@ -117,11 +111,8 @@ def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
     return tuple(checked)
 
 
-def _change(path: Path, name: str, change: Callable[[Entry], Entry]) -> Catalogue:
-    catalogue = read_catalogue(path)
-    if name not in [entry.name for entry in catalogue.entries]:
-        raise InputError(f"{path}: expected an entry {name!r}, it has {[e.name for e in catalogue.entries]}")
-    entries = tuple(change(entry) if entry.name == name else entry for entry in catalogue.entries)
-    changed = Catalogue(entries=entries)
-    write_record(path, changed)
-    return changed
+def _change(path: Path, name: str, change: Callable[[Entry], Entry]) -> None:
+    entries = read_catalogue(path).entries
+    if name not in [entry.name for entry in entries]:
+        raise InputError(f"{path}: expected an entry {name!r}, it has {[entry.name for entry in entries]}")
+    write_record(path, Catalogue(entries=tuple(change(entry) if entry.name == name else entry for entry in entries)))

@@ -1,40 +1,29 @@
-"""Episodes in memory and on disk: flat columns over all steps plus a table of episodes (schema `episodes/1`).
-
-Codec: deflate level 1 over strips of 4 columns, and a fletcher32 checksum of every chunk. Measured with h5py 3.16 on 2 cores,
-on 500,000 rows of 180 f32 features (360 MB; half of the columns constant, the others of 2 to 300 values, as a town's are):
-
-    chunks of 1 MB    codec           write    read     file
-    180 columns       none            0.5 s    0.3 s    361 MB
-    180 columns       lzf             2.9 s    1.7 s    128 MB   (with shuffle 203 MB)
-    180 columns       deflate 1       4.6 s    1.5 s    107 MB   (with shuffle 146 MB)
-      4 columns       lzf             2.5 s    1.5 s     74 MB   (with shuffle 136 MB)
-      4 columns       deflate 1       2.7 s    1.2 s     43 MB   (with shuffle  82 MB)   ← chosen
-      1 column        deflate 1       3.3 s    2.2 s     10 MB
-
-DVC keeps a file twice, in cache and workspace, so size counts; shuffle tears equal floats apart. lzf was also dropped because
-its compressor starts from uninitialised memory. The bytes of a deflate stream depend on the zlib that h5py finds: zlib itself
-has written the same for years, zlib-ng writes others for the same data.
-"""
+"""Episodes in memory: flat columns over all steps plus a table of episodes. `episodes_file` keeps them on disk."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from pathlib import Path
+from typing import Literal
 
-import h5py
 import numpy as np
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, IntegrityError
-from headstart.core.files import fresh_file, parse_record
+from headstart.core.errors import InputError
+from headstart.core.record import Name, Record, Sha256
 from headstart.core.strict_json import canonical_json
-from headstart.dataset.episodes_layout import ALLOWED, ATTRIBUTES, GROUPS, Header, check_columns, chunk_shape
-from headstart.dataset.hdf5_guard import Column, dtype_name, open_guarded, read_column
 from headstart.dataset.observation import ObservationSchema
 
-__all__ = [
-    "Array", "EpisodeTable", "Episodes", "Header", "concatenate", "episode_ids", "read_episodes", "select", "write_episodes",
-]  # fmt: skip
+
+class Header(Record):
+    """What all episodes of a file have in common."""
+
+    schema_id: Literal["episodes/1"] = "episodes/1"
+    scenario: Name
+    scenario_sha256: Sha256
+    policy_sha256: Sha256
+    seed: int
+    observation: ObservationSchema
+    writer_version: str
 
 
 @dataclass(frozen=True)
@@ -56,7 +45,7 @@ class EpisodeTable:
 
 @dataclass(frozen=True)
 class Episodes:
-    """N steps of E episodes. Row t holds o_t, a_t chosen from o_t, and the reward and flags that a_t brought."""
+    """N steps of E episodes, which tile the steps. Row t holds o_t, a_t chosen from o_t, and the reward and flags that a_t brought."""
 
     observation: dict[str, Array]  # "features" [N, F] f32; "map" [N, C, G, G] u8 where recorded
     action: Array  # [N] i64 ids, or [N, D] f32: what was executed
@@ -74,76 +63,26 @@ _TABLE = tuple(field.name for field in fields(EpisodeTable) if field.name != "be
 _STEPS = ("action", "expert_action", "reward", "reward_terms", "terminated", "truncated")
 
 
-def write_episodes(path: Path, episodes: Episodes, header: Header) -> None:
-    """Write `episodes` atomically; the same episodes and header give the same bytes in every process.
-
-    Raises InputError if a column has another dtype or shape than the header's observation schema asks for.
-    """
-    columns = _columns_of(episodes)
-    shapes = {name: Column(dtype_name(column.dtype), column.shape) for name, column in columns.items()}
-    check_columns(shapes, header, f"episodes for {path}")
-    attributes = {
-        "schema_id": header.schema_id.encode(),
-        "header": canonical_json(header.model_dump(mode="json")),
-        "observation_sha256": header.observation.sha256().encode(),
-    }
-    # v110 and not "latest", whose bytes would move with the HDF5 version
-    with fresh_file(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
-        for name in sorted(attributes):
-            file.attrs[name] = np.bytes_(attributes[name])
-        for group in sorted(GROUPS):
-            file.create_group(group)
-        for name, column in sorted(columns.items()):
-            _write_column(file, name, column)
-
-
-def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[Episodes, Header]:
-    """Read a whole file that nobody vouches for.
-
-    Raises InputError for anything that `episodes/1` does not have (before any data is read), SchemaMismatch if its observation
-    schema is not `expect`, and IntegrityError if stored bytes and their checksums disagree.
-    """
-    with open_guarded(path, GROUPS, ALLOWED, ATTRIBUTES) as guarded:
-        header = _read_header(guarded.attributes, path)
-        if expect is not None:
-            expect.require_same(header.observation, str(path))
-        check_columns(guarded.columns, header, str(path))
-        return _episodes_from({name: read_column(guarded, name) for name in guarded.columns}), header
-
-
 def select(episodes: Episodes, keep: Array) -> Episodes:
-    """The episodes where `keep` [E] bool holds, in their order, with rows and starts renumbered. Data are copied.
-
-    Raises InputError if `keep` has another shape or dtype, or if an episode's rows lie outside of the step columns.
-    """
-    table, steps = episodes.table, len(episodes.reward)
-    if keep.dtype != np.bool_ or keep.shape != table.start.shape:
-        raise InputError(f"keep: expected bool {table.start.shape}, got {keep.dtype} {keep.shape}")
-    start, length = table.start[keep], table.length[keep]
-    outside = (start < 0) | (length < 0) | (start > steps) | (length > steps - start)
-    if outside.any():
-        at = int(np.flatnonzero(keep)[np.argmax(outside)])
-        raise InputError(f"episode {at}: rows {table.start[at]}+{table.length[at]} are not among the {steps} steps")
-    new_start = np.cumsum(length) - length
-    rows = np.repeat(start - new_start, length) + np.arange(length.sum())
-    columns = {}
-    for name, column in _columns_of(episodes).items():
-        columns[name] = column[rows] if name.startswith("/steps/") else column[keep]
-    columns["/episodes/start"] = new_start
-    return _episodes_from(columns)
+    """The episodes where `keep` [E] bool holds, in their order, with rows and starts renumbered. Data are copied."""
+    rows = np.repeat(keep, episodes.table.length)
+    columns = {
+        name: column[rows] if name.startswith("/steps/") else column[keep] for name, column in columns_of(episodes).items()
+    }
+    length = columns["/episodes/length"]
+    columns["/episodes/start"] = np.cumsum(length) - length
+    return episodes_from(columns)
 
 
 def concatenate(parts: Sequence[Episodes]) -> Episodes:
     """All episodes of all parts, in order, with starts renumbered.
 
-    Raises InputError if there is no part, or if two parts differ in their columns, dtypes or widths.
+    Raises InputError if two of the parts, at least one, differ in their columns, dtypes or widths.
     """
-    if not parts:
-        raise InputError("concatenate: expected at least one part, got none")
-    all_columns = [_columns_of(part) for part in parts]
-    first = {name: (dtype_name(column.dtype), column.shape[1:]) for name, column in all_columns[0].items()}
-    for index, columns in enumerate(all_columns):
-        this = {name: (dtype_name(column.dtype), column.shape[1:]) for name, column in columns.items()}
+    all_columns = [columns_of(part) for part in parts]
+    kinds = [{name: f"{c.dtype} {list(c.shape[1:])}" for name, c in columns.items()} for columns in all_columns]
+    first = kinds[0]
+    for index, this in enumerate(kinds):
         for name in sorted(first.keys() | this.keys()):
             if first.get(name) != this.get(name):
                 raise InputError(f"part {index}: {name} is {this.get(name)}, expected {first.get(name)} as in part 0")
@@ -151,7 +90,7 @@ def concatenate(parts: Sequence[Episodes]) -> Episodes:
     for columns, part in zip(all_columns, parts, strict=True):
         columns["/episodes/start"] = columns["/episodes/start"] + offset
         offset += len(part.reward)
-    return _episodes_from({name: np.concatenate([columns[name] for columns in all_columns]) for name in first})
+    return episodes_from({name: np.concatenate([columns[name] for columns in all_columns]) for name in first})
 
 
 def episode_ids(scenario_sha256: str, policy_sha256: str, seed: Array, world: Array, episode: Array, agent: Array) -> Array:
@@ -164,15 +103,29 @@ def episode_ids(scenario_sha256: str, policy_sha256: str, seed: Array, world: Ar
     return np.array([sha256(key).hexdigest()[:16].encode() for key in keys], dtype="S16")
 
 
-def _columns_of(episodes: Episodes) -> dict[str, Array]:
+def require_tiled(episodes: Episodes, where: str) -> None:
+    """Raise InputError, naming the first problems, unless the episodes tile the steps.
+
+    They do if each begins where the last one ended, none is empty, and the last ends at N.
+    """
+    start, length, steps = episodes.table.start, episodes.table.length, len(episodes.reward)
+    impossible = (length < 1) | (length > steps)  # without these the sums below cannot overflow
+    problems = [f"episode {e} has {length[e]} steps" for e in np.flatnonzero(impossible)[:3]]
+    ends, begins = np.concatenate([[0], start + length]), np.concatenate([start, [steps]])
+    for e in np.flatnonzero(begins != ends)[:3]:
+        kind = "gap" if begins[e] > ends[e] else "overlap"
+        what = f"episode {e}" if e < len(start) else "the end of the steps"
+        problems.append(f"{kind} before {what}: expected row {ends[e]}, got {begins[e]}")
+    if problems:
+        raise InputError(f"{where}: episode table: {'; '.join(problems)}")
+
+
+def columns_of(episodes: Episodes) -> dict[str, Array]:
     """All columns by their path in the file."""
-    columns: dict[str, Array] = {}
-    for name in _STEPS:
-        columns[f"/steps/{name}"] = getattr(episodes, name)
+    columns = {f"/steps/{name}": getattr(episodes, name) for name in _STEPS}
+    columns |= {f"/episodes/{name}": getattr(episodes.table, name) for name in _TABLE}
     if episodes.action_mask is not None:
         columns["/steps/action_mask"] = episodes.action_mask
-    for name in _TABLE:
-        columns[f"/episodes/{name}"] = getattr(episodes.table, name)
     for group, arrays in (
         ("/steps/observation/", episodes.observation),
         ("/final_observation/", episodes.final_observation),
@@ -182,7 +135,9 @@ def _columns_of(episodes: Episodes) -> dict[str, Array]:
     return columns
 
 
-def _episodes_from(columns: dict[str, Array]) -> Episodes:
+def episodes_from(columns: dict[str, Array]) -> Episodes:
+    """The inverse of `columns_of`."""
+
     def below(group: str) -> dict[str, Array]:
         return {name.removeprefix(group): array for name, array in columns.items() if name.startswith(group)}
 
@@ -194,20 +149,3 @@ def _episodes_from(columns: dict[str, Array]) -> Episodes:
         final_observation=below("/final_observation/"),
         table=table,
     )
-
-
-def _write_column(file: h5py.File, name: str, column: Array) -> None:
-    chunks = chunk_shape(column.shape, column.dtype.itemsize)
-    codec = {} if chunks is None else {"compression": "gzip", "compression_opts": 1, "fletcher32": True}
-    file.create_dataset(name, data=column, chunks=chunks, track_times=False, **codec)
-
-
-def _read_header(attributes: dict[str, bytes], path: Path) -> Header:
-    schema_id = attributes["schema_id"]
-    if schema_id != b"episodes/1":
-        raise InputError(f"{path}: expected schema episodes/1, got {schema_id[:40].decode('utf-8', 'replace')!r}")
-    header = parse_record(attributes["header"], Header, f"{path}: header")
-    stored = attributes["observation_sha256"].decode("utf-8", "replace")
-    if stored != header.observation.sha256():
-        raise IntegrityError(f"{path}: observation schema has hash {header.observation.sha256()}, recorded as {stored[:64]}")
-    return header

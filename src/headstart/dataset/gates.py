@@ -1,100 +1,277 @@
-"""Every gate of a dataset: is it put together as it should be, is there enough to learn from, where does it come from."""
+"""Every gate of a dataset: is each row legal, is each episode whole and single, is there enough to learn, where is it from.
+
+A gate gives one Check that names the first offenders, or None where it does not apply to this world. Dtypes and shapes need no
+gate: `read_episodes` refuses a file in which one is wrong.
+"""
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from headstart.core.verdict import (
-    Check,
-    at_least,
-    at_most,
-    equal,
-    unmeasured,
-)
-from headstart.dataset import alignment, contents
+from headstart.config.params import ValidateParams
+from headstart.config.scenario import Scenario
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError
+from headstart.core.statistics import wilson_lower
+from headstart.core.verdict import Check, Value, Verdict, at_least, at_most, equal, hold_or_fail, unmeasured
+from headstart.dataset.alignment import alignment_gates
+from headstart.dataset.curation import forbidden, repeats_earlier
 from headstart.dataset.episodes import Episodes
-from headstart.dataset.facts import Dataset, DatasetFacts, DatasetLimits
 from headstart.dataset.observation import ObservationSchema
-from headstart.dataset.structure import rows_of, structure_gates
+
+MIN_REPLAYED = 20  # episodes
+CURES = {  # gate → what a person can change
+    "feature-range": "`feature_range` in the scenario file, if the world really shows such values",
+    "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
+    "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
+    "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
+    "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
+    "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
+    "observation-leaps": "no setting: look whether the first and last rows of an episode are what the world shows there",
+    "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
+    "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
+    "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
+    "split-sides": "more `capture.worlds`, or another `curate.heldout_share`",
+}
+NO_CURE = "no setting: the world, its expert or the recorder has a fault"
+
+
+class Dataset(NamedTuple):
+    """A curated dataset whose episodes tile the steps, and what it is held to."""
+
+    episodes: Episodes
+    heldout: Array  # [E] bool, the side of the split
+    schema: ObservationSchema
+    scenario: Scenario
+    limits: ValidateParams
+
+
+class Provenance(NamedTuple):
+    """What cannot be read off the episodes themselves."""
+
+    seed: int  # that the capture was asked for
+    expert_sha256: str  # of the expert as it is now
+    recorded_sha256: str  # of the policy that the capture says it ran
+    replayed: int  # episodes that were simulated again from seed and recorded actions
+    differing: int  # of these, how many differ anywhere in observation, reward or end
+
+
+def dataset_gates(data: Dataset, provenance: Provenance) -> list[Check]:
+    """Every gate of a dataset. Raises InputError if the scenario names an action that the world does not have."""
+    checks = [check for gate in CONTENT_GATES if (check := gate(data)) is not None]
+    return [*checks, *alignment_gates(data.episodes), *_provenance(data.episodes, provenance), *_split(data)]
+
+
+def thresholds(data: Dataset) -> dict[str, Value]:
+    """All limits that `dataset_gates` applies, under the names that they have in params.yaml and the scenario file."""
+    low, high = data.scenario.feature_range
+    shares = {f"min_action_share.{action}": share for action, share in data.scenario.min_action_share.items()}
+    rules: dict[str, Value] = {"feature_range.low": low, "feature_range.high": high, "min_replayed": MIN_REPLAYED}
+    return data.limits.model_dump() | rules | shares | {"constant_reward": data.scenario.constant_reward}
+
+
+def cures(verdict: Verdict) -> str:
+    """One line for each gate that did not pass: what a person can change."""
+    return "\n".join(f"  {reason.metric}: {CURES.get(reason.metric, NO_CURE)}" for reason in verdict.reasons)
+
+
+# --- rows and episodes ------------------------------------------------------------------------------------------------
+
+
+def finite_values(data: Dataset) -> Check:
+    """No NaN and no infinity in any column of reals."""
+    episodes = data.episodes
+    columns = {f"observation/{name}": column for name, column in episodes.observation.items()}
+    columns |= {f"final_observation/{name}": column for name, column in episodes.final_observation.items()}
+    columns |= {name: getattr(episodes, name) for name in ("action", "expert_action", "reward", "reward_terms")}
+    columns["total_reward"] = episodes.table.total_reward
+    bad = {name: int(np.sum(~np.isfinite(column))) for name, column in columns.items()}
+    return _counted("finite-values", bad, "values that are not finite")
+
+
+def feature_range(data: Dataset) -> Check:
+    """Every feature within the scenario's range, at every step and at the end."""
+    low, high = np.array(data.scenario.feature_range, np.float32)
+    seen = [observation["features"] for observation in (data.episodes.observation, data.episodes.final_observation)]
+    outside = sum(np.sum((features < low) | (features > high), axis=0) for features in seen)
+    bad = dict(zip(data.schema.features, np.asarray(outside).tolist(), strict=True))
+    least, most = min(float(np.min(part)) for part in seen), max(float(np.max(part)) for part in seen)
+    return _counted("feature-range", bad, f"all lie in {least:.4g} to {most:.4g}; out of {low} to {high}")
+
+
+def action_range(data: Dataset) -> Check:
+    """Action ids in the vocabulary 0..K−1, or reals within their bounds; executed and expert's alike."""
+    if data.schema.actions:
+        low, high = np.array([0]), np.array([len(data.schema.actions) - 1])
+    else:
+        low, high = (np.array(bound, np.float32) for bound in (data.schema.action_low, data.schema.action_high))
+    bad = {}
+    for name in ("action", "expert_action"):
+        column = getattr(data.episodes, name).reshape(-1, len(low))
+        bad[name] = int(np.sum(((column < low) | (column > high)).any(axis=1)))
+    return _counted("action-range", bad, "steps out of range")
+
+
+def action_mask(data: Dataset) -> Check | None:
+    """The executed action was among those that its mask allows."""
+    if data.episodes.action_mask is None:
+        return None
+    return _placed("action-mask", forbidden(data.episodes), "steps with a forbidden action, first at row")
+
+
+def one_end(data: Dataset) -> Check:
+    """Each episode ends once, at its last step and nowhere else."""
+    ended = data.episodes.terminated | data.episodes.truncated
+    last = np.zeros(len(ended), bool)
+    last[data.episodes.table.start + data.episodes.table.length - 1] = True
+    return _placed("one-end", ended != last, "ends missing or misplaced, first at row")
+
+
+def one_kind_of_end(data: Dataset) -> Check:
+    """An end is a termination or a truncation, never both."""
+    both = data.episodes.terminated & data.episodes.truncated
+    return _placed("one-kind-of-end", both, "steps both terminated and truncated, first at row")
+
+
+def unique_ids(data: Dataset) -> Check:
+    """No two episodes share an id."""
+    _, first = np.unique(data.episodes.table.episode_id, return_index=True)
+    repeated = np.ones(len(data.episodes.table.episode_id), bool)
+    repeated[first] = False
+    return _placed("unique-ids", repeated, "episodes with the id of an earlier one, first is episode")
+
+
+def unique_content(data: Dataset) -> Check:
+    """No two episodes hold the same observations, actions and rewards."""
+    return _placed("unique-content", repeats_earlier(data.episodes), "episodes that repeat an earlier one, first is episode")
+
+
+def reward_sums(data: Dataset) -> Check:
+    """Terms add up to the reward, rewards to the episode's total, up to float32 rounding."""
+    episodes, start = data.episodes, data.episodes.table.start
+    size = np.add.reduceat(np.abs(episodes.reward), start, dtype=np.float64)
+    total = np.add.reduceat(episodes.reward, start, dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # ∞ − ∞ is no sum, and counts as one that is off
+        bad = {"episodes": int(np.sum(~(np.abs(total - episodes.table.total_reward) <= 1e-4 * (1 + size))))}
+        if episodes.reward_terms.shape[1]:
+            terms = episodes.reward_terms.astype(np.float64)
+            gap = np.abs(terms.sum(axis=1) - episodes.reward)
+            bad["steps"] = int(np.sum(~(gap <= 1e-4 * (1 + np.abs(terms).sum(axis=1)))))
+    return _counted("reward-sums", bad, "that do not add up")
+
+
+# --- enough to learn --------------------------------------------------------------------------------------------------
+
+
+def enough_episodes(data: Dataset) -> Check:
+    """As many episodes as `min_episodes`."""
+    count = len(data.episodes.table.length)
+    return at_least("enough-episodes", count, data.limits.min_episodes, f"{count} episodes", count)
+
+
+def success_rate(data: Dataset) -> Check:
+    """Wilson lower bound of the success rate over worlds: agents of one world, and their lives, share its success and count once."""
+    worlds, index = np.unique(data.episodes.table.world, return_inverse=True)
+    failed = np.bincount(index, weights=~data.episodes.table.success) > 0
+    n, k, least = len(worlds), int(np.sum(~failed)), data.limits.min_success_rate
+    text = f"{k} of {n} worlds succeed; one-sided 95 % lower bound"
+    return at_least("success-rate", wilson_lower(k, n), least, text, n, hold_or_fail(k / n >= least))
+
+
+def action_coverage(data: Dataset) -> Check | None:
+    """Every action that the scenario names has its share of the expert's decisions."""
+    wanted, actions = data.scenario.min_action_share, data.schema.actions
+    if not wanted:
+        return None
+    if unknown := sorted(set(wanted) - set(actions)):
+        raise InputError(
+            f"{data.scenario.name}.yaml, min_action_share: no action {unknown}; there are {', '.join(actions) or 'none'}"
+        )
+    labels = data.episodes.expert_action[_decisions(data.episodes)]
+    shares = {name: float(np.sum(labels == actions.index(name))) / max(1, len(labels)) for name in wanted}
+    short = [f"{name} {shares[name]:.4f} < {least}" for name, least in wanted.items() if shares[name] < least]
+    return at_most("action-coverage", len(short), 0, f"below their share: {', '.join(short) or 'none'}", len(labels))
+
+
+def majority_action(data: Dataset) -> Check:
+    """The expert's most frequent choice is not nearly all of them: accuracy on such data would mean nothing.
+
+    Continuous actions are counted in cells of 0.01.
+    """
+    labels = data.episodes.expert_action[_decisions(data.episodes)]
+    limit = data.limits.max_majority_share
+    if not len(labels):
+        return unmeasured("majority-action", "<=", limit, "no step leaves a choice")
+    cells = labels if labels.ndim == 1 else np.round(labels, 2)
+    counts = np.unique(cells, axis=0, return_counts=True)[1]
+    share = float(counts.max()) / len(labels)
+    text = f"the most frequent of {len(counts)} choices takes {share:.3f} of {len(labels)} decisions"
+    return at_most("majority-action", share, limit, text, len(labels))
+
+
+def reward_varies(data: Dataset) -> Check | None:
+    """A reward that never changes teaches nothing."""
+    if data.scenario.constant_reward:
+        return None
+    values = len(np.unique(data.episodes.reward))
+    return at_least("reward-varies", values, 2, f"{values} distinct rewards", len(data.episodes.reward))
+
 
 CONTENT_GATES: tuple[Callable[[Dataset], Check | None], ...] = (
-    contents.finite_values,
-    contents.feature_range,
-    contents.action_range,
-    contents.action_mask,
-    contents.one_end,
-    contents.one_kind_of_end,
-    contents.unique_ids,
-    contents.unique_content,
-    contents.enough_episodes,
-    contents.success_rate,
-    contents.action_coverage,
-    contents.behaviour_coverage,
-    contents.majority_action,
-    contents.reward_varies,
-    contents.reward_saturation,
-    contents.reward_sums,
-    alignment.observation_repeats,
-    alignment.observation_leaps,
+    finite_values,
+    feature_range,
+    action_range,
+    action_mask,
+    one_end,
+    one_kind_of_end,
+    unique_ids,
+    unique_content,
+    enough_episodes,
+    success_rate,
+    action_coverage,
+    majority_action,
+    reward_varies,
+    reward_sums,
 )
 
 
-def dataset_gates(episodes: Episodes, schema: ObservationSchema, facts: DatasetFacts, limits: DatasetLimits) -> list[Check]:
-    """Every gate of a dataset, one line each, all problems listed. Raises InputError only for limits that
-    name what the schema lacks.
-
-    Where the structure is broken, gates over the contents are listed as not measured.
-    """
-    checks = structure_gates(episodes, schema)
-    if all(check.passed for check in checks):
-        data = Dataset(episodes, schema, limits, rows_of(episodes))
-        checks += [check for gate in CONTENT_GATES if (check := gate(data)) is not None]
-    else:
-        why = "not measured: the structure is broken"
-        checks += [unmeasured(gate_name(gate), "==", None, why) for gate in CONTENT_GATES]
-    return checks + list(_provenance(episodes, facts, limits))
+# --- where it is from -------------------------------------------------------------------------------------------------
 
 
-def gate_name(gate: Callable[[Dataset], Check | None]) -> str:
-    """The name under which a gate reports: finite_values → finite-values."""
-    return gate.__name__.replace("_", "-")
+def _provenance(episodes: Episodes, found: Provenance) -> Iterator[Check]:
+    """The approved expert was recorded, with the seed that was asked for, and the recording can be reproduced."""
+    yield equal("expert-hash", found.recorded_sha256, found.expert_sha256, "the recorded policy is the expert")
+    n = found.replayed
+    yield at_least("replay-sample", n, MIN_REPLAYED, f"{n} episodes simulated again", n)
+    yield at_most("replay-mismatches", found.differing, 0, f"{found.differing} of {n} differ from the recording", n)
+    others = sorted(set(np.unique(episodes.table.seed).tolist()) - {found.seed})
+    yield at_most("seeds", len(others), 0, f"seeds other than {found.seed}: {others or 'none'}")
 
 
-def _provenance(episodes: Episodes, facts: DatasetFacts, limits: DatasetLimits) -> Iterator[Check]:
-    """Where the data come from, that they can be reproduced, and that training will not see its own exam."""
-    yield equal("expert-approved", facts.expert_approved, True, "the expert's verdict is a PASS")
-    if facts.expert_sha256 is None:
-        yield unmeasured("expert-hash", "==", None, "the expert's own hash is not known")
-    else:
-        text = "the recorded policy is the expert"
-        yield equal("expert-hash", facts.recorded_expert_sha256, facts.expert_sha256, text)
-    n = facts.replayed_episodes
-    yield at_least("replay-sample", n, limits.replay_episodes_min, f"{n} episodes simulated again", n)
-    differ = f"{facts.replay_mismatches} of {n} differ from the recording"
-    yield at_most("replay-mismatches", facts.replay_mismatches, 0, differ, n)
-    yield _seeds(episodes, facts)
-    yield from _split(episodes, facts)
-
-
-def _seeds(episodes: Episodes, facts: DatasetFacts) -> Check:
-    if facts.requested_seeds is None:
-        return unmeasured("seeds", "==", None, "the requested seeds are not known")
-    wanted, found = set(facts.requested_seeds), set(np.unique(episodes.table.seed).tolist())
-    missing, extra = sorted(wanted - found), sorted(found - wanted)
-    return at_most("seeds", len(missing) + len(extra), 0, f"seeds missing {missing}, not asked for {extra}")
-
-
-def _split(episodes: Episodes, facts: DatasetFacts) -> Iterator[Check]:
-    table, heldout = episodes.table, facts.heldout
-    if heldout is None or heldout.shape != table.world.shape or heldout.shape != table.seed.shape:
-        got = "none" if heldout is None else f"{list(heldout.shape)}"
-        yield unmeasured("split-leak", "<=", 0, f"expected a split with a flag per episode, got {got}")
-        return
-    worlds = list(zip(table.seed.tolist(), table.world.tolist(), strict=True))
-    held = {world for world, out in zip(worlds, heldout.tolist(), strict=True) if out}
-    train = {world for world, out in zip(worlds, heldout.tolist(), strict=True) if not out}
-    leaked = sorted(held & train)
-    text = f"worlds (seed, id) on both sides: {leaked[:10] or 'none'}"
-    yield at_most("split-leak", len(leaked), 0, text, int(np.size(heldout)))
+def _split(data: Dataset) -> Iterator[Check]:
+    """Training will not see its own exam."""
+    world, heldout = data.episodes.table.world, data.heldout
+    held, train = np.unique(world[heldout]), np.unique(world[~heldout])
+    leaked = np.intersect1d(held, train).tolist()
+    yield at_most("split-leak", len(leaked), 0, f"worlds on both sides: {leaked[:10] or 'none'}", len(heldout))
     smaller = min(len(held), len(train))
     yield at_least("split-sides", smaller, 1, f"{len(train)} worlds to train, {len(held)} held out")
+
+
+def _decisions(episodes: Episodes) -> Array:
+    """[N] bool: steps at which the mask leaves a choice; all without masks."""
+    mask = episodes.action_mask
+    return np.ones(len(episodes.reward), bool) if mask is None else np.asarray(mask.sum(axis=1) >= 2)
+
+
+def _counted(name: str, bad: dict[str, int], what: str) -> Check:
+    found = [f"{column} {count}" for column, count in bad.items() if count]
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return at_most(name, sum(bad.values()), 0, f"{what}: {', '.join(found[:5]) or 'none'}{more}")
+
+
+def _placed(name: str, hits: Array, what: str) -> Check:
+    places = np.flatnonzero(hits)
+    text = f"{len(places)} {what} {places[0]}" if len(places) else "none"
+    return at_most(name, len(places), 0, text, len(hits))

@@ -35,8 +35,8 @@ _HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, NotImple
 class Allowed(NamedTuple):
     """What may stand at a path: dtypes as `dtype_name` spells them, and the number of dimensions."""
 
-    dtypes: tuple[str, ...]
-    ranks: tuple[int, ...]
+    dtypes: set[str]
+    ranks: set[int]
 
 
 class Column(NamedTuple):
@@ -144,9 +144,9 @@ def _checked(dataset: h5py.h5d.DatasetID, path: str, rule: Allowed) -> Column:
         raise InputError(f"{path}: expected numbers, booleans or fixed-length strings, got another type")
     column = Column(dtype_name(dataset.dtype), dataset.shape)
     if column.dtype not in rule.dtypes:
-        raise InputError(f"{path}: expected dtype {' or '.join(rule.dtypes)}, got {column.dtype}")
+        raise InputError(f"{path}: expected dtype {' or '.join(sorted(rule.dtypes))}, got {column.dtype}")
     if len(column.shape) not in rule.ranks:
-        raise InputError(f"{path}: expected {' or '.join(map(str, rule.ranks))} dimensions, got {len(column.shape)}")
+        raise InputError(f"{path}: expected {' or '.join(map(str, sorted(rule.ranks)))} dimensions, got {len(column.shape)}")
     declared = math.prod(column.shape) * dataset.dtype.itemsize
     stored = dataset.get_storage_size()
     if declared > stored * INFLATES_TO:

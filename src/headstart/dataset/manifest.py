@@ -1,4 +1,4 @@
-"""What a dataset is: the manifest `dataset/1` beside its files, a function of its content alone.
+"""What a dataset is: the manifest `dataset/2` beside its files, a function of its content alone.
 
 It holds no clock, host or git revision, so that the same data always have the same manifest, and a stage may depend on it.
 """
@@ -10,9 +10,10 @@ from pydantic import model_validator
 
 from headstart.core.errors import IntegrityError
 from headstart.core.files import inside, sha256_file, sha256_json
-from headstart.core.record import Count, DatasetStatus, Name, Record, RelativePath, Sha256, Share
+from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share
 
 VERSION_DIGITS = 12
+Status = Literal["draft", "validated"]
 
 
 class StoredFile(Record):
@@ -23,25 +24,20 @@ class StoredFile(Record):
 
 
 class Tally(Record):
-    """Episodes, and the agent-steps in them."""
-
-    episodes: Count
-    steps: Count
-
-
-class WorldRange(Record):
-    """Global world ids first … first + count − 1."""
-
-    first: Count
-    count: Count
-
-
-class Part(Record):
-    """One side of the split; which worlds it holds stands in the episode index."""
+    """How much is in a part of the recording; which worlds it holds stands in the episode index."""
 
     worlds: Count
     episodes: Count
-    steps: Count
+    steps: Count  # of agents
+
+
+class Quality(Record):
+    """Means over the accepted episodes."""
+
+    success_rate: Share
+    harm_rate: Share
+    return_mean: float  # undiscounted sum of an episode's rewards
+    steps_mean: float
 
 
 class Splits(Record):
@@ -50,8 +46,8 @@ class Splits(Record):
     rule: str
     seed: int
     heldout_share: Share
-    train: Part
-    heldout: Part
+    train: Tally
+    heldout: Tally
 
 
 class DatasetFacts(Record):
@@ -62,23 +58,21 @@ class DatasetFacts(Record):
     scenario_sha256: Sha256
     expert: Name
     policy_sha256: Sha256
-    seeds: tuple[int, ...]
-    worlds: WorldRange
+    seed: int  # of the recorded worlds
     accepted: Tally
     rejected: Tally
     rejection_reasons: dict[str, Count]  # reason → episodes; an episode may have several
-    observation_sha256: Sha256
+    quality: Quality
     files: dict[RelativePath, StoredFile]  # by path below the manifest's directory
-    quality: dict[str, float]
     splits: Splits
 
 
 class DatasetManifest(DatasetFacts):
     """The facts under their version, which `manifest_of` computes; a manifest whose version is another is refused."""
 
-    schema_id: Literal["dataset/1"] = "dataset/1"
+    schema_id: Literal["dataset/2"] = "dataset/2"
     version: str
-    status: DatasetStatus
+    status: Status
 
     @model_validator(mode="after")
     def _version_is_that_of_the_content(self) -> Self:
@@ -87,7 +81,7 @@ class DatasetManifest(DatasetFacts):
         return self
 
 
-def manifest_of(facts: DatasetFacts, status: DatasetStatus = "draft") -> DatasetManifest:
+def manifest_of(facts: DatasetFacts, status: Status = "draft") -> DatasetManifest:
     """The manifest of a dataset. Its status may change later without a new version: `model_copy(update=…)`."""
     return DatasetManifest(**dict(facts), version=dataset_version(facts), status=status)
 

@@ -4,7 +4,7 @@
 
 One rule says when a breach-level value decides: in `hits` checks in a row (1: at once; a value that is not finite: always at once, for it
 does not get better by waiting). An improvement never flags; only `outside` watches both ways, where a silent fall can be as bad as a rise.
-`govern.control` keeps what has to be remembered between checks.
+`guard.control` keeps what has to be remembered between checks.
 """
 
 import math

@@ -31,6 +31,7 @@ from headstart.learn.policies import Categorical
 class Judgement:
     """How well a policy predicts the expert on B recorded steps; over decision rows only."""
 
+    steps: int  # B
     loss: float  # cross-entropy, nats; of continuous actions: squared distance
     accuracy: float  # share of actions equal to the expert's; of continuous ones: with every component within NEAR of it
     constant_accuracy: float  # of always choosing the expert's most frequent action; of continuous ones: its median
@@ -162,6 +163,7 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
     decisions = max(1.0, float(data.has_choice.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
     return Judgement(
+        len(returns),
         loss / decisions,
         right / decisions,
         _constant_accuracy(data),

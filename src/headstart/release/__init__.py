@@ -1,1 +1,1 @@
-"""From a comparison to a policy in use: files in, decisions asked of `govern`, lines of the history out."""
+"""From a comparison to a policy in use: verdicts, the history, promotion, rollback and verification."""

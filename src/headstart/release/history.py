@@ -1,7 +1,7 @@
 """`governance/history.ndjson`: what was judged and released, by whom and why; lines are appended and never changed (`history/1`).
 
 Every line carries the hash of the one before it, so that an edit, a cut or a swap breaks the chain from there on. Whoever rewrites the whole
-chain is found by `lineage.verify`, which compares it with every version that git has seen.
+chain is found by `release.verify`, which compares it with every version that git has seen.
 """
 
 import fcntl

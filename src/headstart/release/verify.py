@@ -23,7 +23,7 @@ from headstart.runs.checkpoint import CARD, Card, load_checkpoint
 HISTORY = Path("governance") / "history.ndjson"
 RELEASES = Path("models") / "releases.json"
 CATALOGUE = Path("data") / "catalogue.json"
-MAY_CHANGE = {"status", "tags", "notes", "models"}  # of a catalogue entry
+MAY_CHANGE = {"status", "tags"}  # of a catalogue entry
 
 
 class Findings(NamedTuple):

@@ -14,6 +14,7 @@ from headstart.compare.arm_runs import ArmRuns, EvaluationDesign, SeedRun
 from headstart.config.params import Params
 from headstart.config.project import MODELS, WORK_DIR
 from headstart.config.scenario import Scenario
+from headstart.config.stage import Done
 from headstart.core.closure import code_sha256
 from headstart.core.errors import InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
@@ -28,7 +29,7 @@ from headstart.runs.seed_job import POLICY, TELEMETRY, SeedJob
 from headstart.runs.worlds import require_variants
 
 
-def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> str:
+def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> Done:
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
     require_sound(params, scenario, arm)
@@ -54,16 +55,22 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     shutil.rmtree(run_dir)
     seconds = time.monotonic() - began
     exams = [run.exam["sampled"] for run in runs]
+    metrics = {
+        "success_rate": float(np.mean([e.success / e.episodes for e in exams])),
+        "harm_rate": float(np.mean([e.harm / e.episodes for e in exams])),
+        "return_mean": float(np.mean([e.return_mean for e in exams])),
+        "env_steps": sum(run.env_steps for run in runs),
+        "steps_per_s": sum(run.env_steps for run in runs) / seconds,
+    }
     guarded = [
         f"\n  seed {run.seed}: {run.status}, {run.outcome}: {'; '.join(run.reasons)}" for run in runs if run.outcome != "PASS"
     ]
-    steps = sum(run.env_steps for run in runs)
-    return (
-        f"{title}: {len(runs)} seeds × {recipe.budget:,} env steps in {seconds:.0f} s ({steps / seconds:,.0f} steps/s with evaluation); "
-        f"exam success {np.mean([e.success / e.episodes for e in exams]):.3f}, "
-        f"harm {np.mean([e.harm / e.episodes for e in exams]):.3f}, return {np.mean([e.return_mean for e in exams]):.3f}"
-        + "".join(guarded)
+    says = (
+        f"{title}: {len(runs)} seeds × {recipe.budget:,} env steps in {seconds:.0f} s "
+        f"({metrics['steps_per_s']:,.0f} steps/s with evaluation); exam success {metrics['success_rate']:.3f}, "
+        f"harm {metrics['harm_rate']:.3f}, return {metrics['return_mean']:.3f}" + "".join(guarded)
     )
+    return Done(says, metrics, seeds=params.seeds)
 
 
 def require_sound(params: Params, scenario: Scenario, arm: str) -> None:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from headstart.compare.arm_runs import Score
+from headstart.core.arrays import Mode
 from headstart.core.record import Record
 
 REFERENCE = "reference.json"
@@ -21,14 +22,18 @@ class CloneReport(Record):
     """`per_action` and `confusion` leave out what the expert never chose; they are empty where actions are continuous."""
 
     schema_id: Literal["clone-report/1"] = "clone-report/1"
-    accuracy: float
+    accuracy: float | None  # held-out; None: not a number
     macro_f1: float | None  # None: continuous actions
     constant_accuracy: float  # of the best single action
+    least_recall: float | None  # of the actions that the expert chose often; None where there is none
     train_accuracy: float
+    heldout_steps: int
+    value_error: float | None  # mean squared, of the value head on held-out returns; None: not a number
+    untrained_value_error: float  # of the same network before it learned
     value_explained_variance: float | None
     per_action: dict[str, ActionRow]
     confusion: dict[str, dict[str, int]]  # expert's action → clone's likeliest action → held-out decisions
-    closed_loop: dict[Literal["sampled", "deterministic"], Score]
+    closed_loop: dict[Mode, Score]
     expert: Score  # on the same worlds
 
 

@@ -11,7 +11,8 @@ from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
-from headstart.dataset.episodes import Episodes, read_episodes, select
+from headstart.dataset.episodes import Episodes, select
+from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.manifest import DatasetManifest, require_files
 from headstart.dataset.observation import ObservationSchema
 from headstart.runs.worlds import schema_of, worlds_of

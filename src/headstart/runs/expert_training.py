@@ -54,11 +54,6 @@ def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path)
     return trained
 
 
-def best_of(trained: Sequence[TrainedSeed]) -> TrainedSeed:
-    """Who teaches: the seed that its last evaluation in training found most successful and least harmful, then the one that it paid most."""
-    return max(trained, key=lambda seed: (seed.selection.success - seed.selection.harm, seed.selection.return_mean))
-
-
 def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
     """One seed, alone in its process, until its budget or a plateau above the gate."""
     torch.set_num_threads(1)

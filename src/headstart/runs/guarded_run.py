@@ -1,8 +1,8 @@
 """One seed of an arm under guard: what it does is logged, held to its guardrails, and kept so that it can go back, or go on after a kill.
 
-event ─▶ telemetry ─▶ reading ─▶ govern.control.judge ─┬─ continue
-                                                       ├─ rollback: restore, prove it by hash, retry
-                                                       └─ freeze, stop: back to the newest safe weights, and the run is over
+event ─▶ telemetry ─▶ reading ─▶ guard.control.judge ─┬─ continue
+                                                      ├─ rollback: restore, prove it by hash, retry
+                                                      └─ freeze, stop: back to the newest safe weights, and the run is over
 """
 
 import math

@@ -10,7 +10,7 @@ from headstart.compare.states import summarise
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
-from headstart.dataset.episodes import read_episodes
+from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ActorCritic

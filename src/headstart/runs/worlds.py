@@ -8,23 +8,18 @@ from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.errors import HeadstartError, InputError
 from headstart.dataset.observation import ObservationSchema
-from headstart.worlds.api import FIRST_WORLD, Played, World
+from headstart.worlds.api import FIRST_WORLD, Played, Task, World
 from headstart.worlds.make import make
 
 
 def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: str = "compact", skip: int = 0) -> World:
     """W worlds of a scenario, from number `skip` of the ids that belong to `purpose` (a key of FIRST_WORLD)."""
-    return make(
-        scenario.world,
-        scenario.setup,
-        horizon=scenario.horizon,
-        success=scenario.success,
-        harm=scenario.harm,
-        num_worlds=num_worlds,
-        first_world=FIRST_WORLD[purpose] + skip,
-        hybrid=observation == "hybrid",
-        script=scenario.expert.script,
-    )
+    return make(task_of(scenario), num_worlds, FIRST_WORLD[purpose] + skip, hybrid=observation == "hybrid")
+
+
+def task_of(scenario: Scenario) -> Task:
+    """What of a scenario its worlds are made from."""
+    return Task(scenario.world, scenario.setup, scenario.horizon, scenario.success, scenario.harm, scenario.expert.script)
 
 
 def variant_of(scenario: Scenario, variant: str) -> Scenario:

@@ -9,14 +9,14 @@ from pathlib import Path
 from headstart.config.params import Params
 from headstart.config.project import CATALOGUE, DATA
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import Done, main
 from headstart.core.files import read_record, sha256_file
 from headstart.core.provenance import git_state, utc_text
 from headstart.dataset.catalogue import Entry, add_entry
 from headstart.dataset.manifest import DatasetManifest
 
 
-def catalogue(params: Params, scenario: Scenario) -> str:
+def catalogue(params: Params, scenario: Scenario) -> Done:
     """Appends to data/catalogue.json unless this dataset version stands there already."""
     path = DATA / scenario.name / "validated.json"
     manifest = read_record(path, DatasetManifest, made_by="dvc repro validate")
@@ -38,7 +38,7 @@ def catalogue(params: Params, scenario: Scenario) -> str:
         licence="Apache-2.0",
     )
     entries = add_entry(CATALOGUE, entry).entries
-    return f"catalogue: {entry.name} is one of {len(entries)} dataset versions"
+    return Done(f"catalogue: {entry.name} is one of {len(entries)} dataset versions")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from headstart.compare.shift_findings import ShiftFindings, ShiftLimits
 from headstart.config.params import Params, headline_target
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.core.strict_json import pretty_json
 from headstart.core.verdict import Evidence
@@ -19,7 +19,7 @@ from headstart.core.verdict import Evidence
 METRICS, COMPARISONS, PLOTS = REPORTS / "metrics", REPORTS / "evaluate", REPORTS / "plots"
 
 
-def evaluate(params: Params, scenario: Scenario) -> str:
+def evaluate(params: Params, scenario: Scenario) -> Done:
     """Writes reports/evaluate/<scenario>/<target>.json and shift.json, reports/metrics/<scenario>.json, and curves in reports/plots."""
     runs, evidence = read_arms(params, scenario)
     shift = shift_of(params, scenario, runs)
@@ -31,8 +31,10 @@ def evaluate(params: Params, scenario: Scenario) -> str:
         for target, comparison in compared.items():
             write_record(folder / f"{target}.json", comparison)
     write_bytes(PLOTS / f"{scenario.name}.tsv", curve_table(headline).encode())
-    write_bytes(METRICS / f"{scenario.name}.json", pretty_json(summary(headline)))
-    return sentence(headline)
+    metrics = summary(headline)
+    write_bytes(METRICS / f"{scenario.name}.json", pretty_json(metrics))
+    numbers = {name: value for name, value in metrics.items() if not isinstance(value, str)}
+    return Done(sentence(headline), numbers, seeds=params.seeds)
 
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:

@@ -15,6 +15,7 @@ from headstart.compare.shift_findings import ShiftFindings
 from headstart.config.scenario import Target
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, sha256_file, write_bytes
+from headstart.core.run_record import RUN
 from headstart.core.verdict import Verdict
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReport
@@ -75,7 +76,7 @@ def can_draw() -> bool:
 
 def _comparisons(root: Path, scenario: str) -> list[Comparison]:
     paths = sorted((root / COMPARISONS / scenario).glob("*.json"))
-    return [read_record(path, Comparison) for path in paths if path.name != SHIFT]
+    return [read_record(path, Comparison) for path in paths if path.name not in (SHIFT, RUN)]
 
 
 def _shift(root: Path, scenario: str) -> ShiftFindings | None:

@@ -1,20 +1,20 @@
-"""The contract of every world: a gymnasium VectorEnv over W worlds × A agents, with masks, that a learner can drive blindly.
+"""The contract of every world: a gymnasium VectorEnv over W worlds × A agents, with action masks.
 
 Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K actions, C map channels, R reward terms, S counters.
 
 * Observations are a dict: "features" [N, F] f32, "mask" [N, K] u8 (discrete worlds), "map" [N, C, G, G] u8 (where asked for). They are read
   *before* the step; reward and flags that the step returns belong to the action passed to it.
-* `terminated` and `truncated` are two arrays and are never merged. A row that ends is reset in the same step (AutoresetMode.SAME_STEP); what it
-  saw last is in info["final_obs"]: arrays of full size in which only rows with terminated | truncated mean anything.
-* A world's episode runs from reset to its horizon or, where agents that end do not come back, to the end of its last agent; the next one
+* `terminated` and `truncated` are two arrays and are never merged. A row that ends is reset in the same step (AutoresetMode.SAME_STEP); its
+  last observation is in info["final_obs"]: arrays of full size of which only rows with terminated | truncated are valid.
+* A world's episode runs from reset to its horizon or, in worlds without respawn, to the end of its last agent; the next one
   begins in the same step. In the step that ends it, info["episode_end"] [W] bool marks the world,
   info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)` are the scenario's predicates, [W] bool.
 * The same seed and world id give the same episode, whatever W is: world w has the id `first_world + w`.
-* `snapshot` and `restore` bring back exactly the same future.
+* After `restore(snapshot())`, the same actions give exactly the same future.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,10 +27,10 @@ from headstart.core.errors import InputError
 
 Observations = dict[str, Array]
 Predicate = Callable[[Array], npt.NDArray[np.bool_]]
-Act = Callable[[Observations], Array]  # what is seen [N, …] → actions [N] i64 or [N, D] f32
-Watcher = Callable[[Observations, Array], None]  # what was seen [N, …], worlds that still play [W] bool
+Act = Callable[[Observations], Array]  # observations [N, …] → actions [N] i64 or [N, D] f32
+Watcher = Callable[[Observations, Array], None]  # observations [N, …], worlds whose episode has not ended [W] bool
 
-# World ids that never meet: what is learned on one range is examined on another.
+# Separate ranges of world ids, so that a policy is evaluated on worlds that it was not trained on.
 FIRST_WORLD = {
     "training": 0,
     "capture": 1_000_000,
@@ -42,14 +42,26 @@ FIRST_WORLD = {
 
 
 @dataclass(frozen=True)
+class Task:
+    """What is played: of a scenario, that which makes its episodes what they are."""
+
+    world: str  # town, nav or gym
+    setup: Mapping[str, Any]  # the own section of that world in the scenario file
+    horizon: int  # ticks
+    success: Sequence[str]  # predicates over the counters of an episode
+    harm: Sequence[str]
+    script: str | None = None  # which scripted expert acts, where the world has several
+
+
+@dataclass(frozen=True)
 class WorldSpec:
-    """Names of everything that passes between a world and a policy."""
+    """Names of features, actions, reward terms and counters of a world."""
 
     world: str
     features: tuple[str, ...]
-    actions: tuple[str, ...]  # K names; empty where actions are D reals within action_low … action_high
+    actions: tuple[str, ...]  # K names; empty if actions are D reals within action_low … action_high
     reward_terms: tuple[str, ...]
-    stats: tuple[str, ...]  # S counters of an agent's episode; the vocabulary of predicates
+    stats: tuple[str, ...]  # S counters of an agent's episode, which predicates name
     map_channels: tuple[str, ...] = ()
     map_size: int = 0
     action_low: tuple[float, ...] = ()  # [D]
@@ -57,7 +69,7 @@ class WorldSpec:
 
 
 class World(VectorEnv):
-    """W worlds × A agents behind one VectorEnv; the module docstring has the rules of the game."""
+    """W worlds × A agents behind one VectorEnv; the module docstring is the contract."""
 
     names: WorldSpec
     num_worlds: int
@@ -76,10 +88,10 @@ class World(VectorEnv):
 
     @abstractmethod
     def expert_actions(self) -> Array:
-        """What the scripted expert would do now: [N] i64 or [N, D] f32."""
+        """Actions of the scripted expert in the present state: [N] i64 or [N, D] f32."""
 
     def weigh(self, reward: Mapping[str, float]) -> None:
-        """Pay by these weights from the next step on, each named as in the setup; InputError for a world or name that cannot."""
+        """Set reward weights, by their names in the setup, from the next step on; InputError if the world or a name does not support it."""
         if reward:
             raise InputError(
                 f"reward: the weights of world {self.names.world} cannot change while it runs, got {', '.join(reward)}"
@@ -88,15 +100,15 @@ class World(VectorEnv):
     @property
     @abstractmethod
     def running_stats(self) -> Array:
-        """Counters of the episodes under way: [W, A, S] i32, what info["stats"] would be if they ended now."""
+        """Counters of the current episodes so far: [W, A, S] i32, as info["stats"] would be if they ended now."""
 
     @abstractmethod
     def snapshot(self) -> dict[str, Array]:
-        """Everything that the future depends on, as arrays."""
+        """The whole state, as arrays."""
 
     @abstractmethod
     def restore(self, snapshot: dict[str, Array]) -> Observations:
-        """Go back to a snapshot; returns the observations of that moment."""
+        """Restore a snapshot; returns its observations."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ class Played:
 
 
 def play(world: World, act: Act, seed: int, watch: Watcher | None = None) -> Played:
-    """Play one whole episode in every world of `world`. `watch` is shown every observation once its action is chosen."""
+    """Play one whole episode in every world of `world`. `watch` is called with every observation after its action is chosen."""
     obs, _ = world.reset(seed=seed)
     total = np.zeros((world.num_worlds, world.num_agents))
     stats, playing = np.zeros(0), np.ones(world.num_worlds, bool)

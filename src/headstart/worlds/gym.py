@@ -1,6 +1,6 @@
 """Any Gymnasium environment as a world of one agent. The docstring of `GymWorld` is its specification."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import gymnasium as gym
@@ -13,12 +13,12 @@ from pydantic import BaseModel, ConfigDict
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, MissingExtra, UsageError
-from headstart.worlds.api import Observations, World, WorldSpec
+from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.gym_copies import Copies, Row, make_copies, make_one
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup
 
-MAX_FEATURES = 4096  # more is a picture, which the policy network does not read
+MAX_FEATURES = 4096  # more features are taken for an image, which the policy network does not support
 OWN_STATS = ("return", "steps", "terminated")
 
 
@@ -32,32 +32,23 @@ class GymSetup(BaseModel):
 
 
 class GymWorld(World):
-    """W copies of a Gymnasium environment, through `gymnasium.make_vec`, each an own world of one agent.
+    """W copies of a Gymnasium environment, through `gymnasium.make_vec`, each a separate world of one agent.
 
     Observation: "features" [N, F] f32, a one-dimensional Box as it is or a Discrete(F) as one-hot; for named actions "mask" [N, K] u8, all
     ones. Actions: a Discrete(K) space gives ids 0 … K − 1; a bounded Box gives D reals in [−1, 1], stretched to its bounds. Reward: the
     environment's own, one term. Start: every episode is the environment's `reset(seed)` with a hash of the seed, the world id and the number
-    of the episode, so it is the same whatever W is and whatever came before it. End: as the environment says, and truncation at the
+    of the episode, so it does not depend on W or on earlier episodes. End: as the environment says, and truncation at the
     scenario's horizon, which replaces the environment's own limit. Counters: return, steps, terminated, and the keys of `setup.info` from
     the last step's info.
 
-    There is no scripted expert; a scenario trains one. Episodes cannot start in their middle (`stagger` is ignored). Gymnasium cannot save a
-    state, so a snapshot holds the episode's seed and actions, and `restore` plays them again: exact for every environment that its seed and
-    its actions determine.
+    There is no scripted expert; a scenario trains one. Episodes cannot start in the middle (`stagger` is ignored). Gymnasium cannot save a
+    state, so a snapshot holds the episode's seed and actions, and `restore` plays them again: this is exact if seed and actions determine the
+    environment.
     """
 
-    def __init__(
-        self,
-        setup: Mapping[str, Any],
-        *,
-        horizon: int,
-        success: Sequence[str],
-        harm: Sequence[str],
-        num_worlds: int,
-        first_world: int = 0,
-    ) -> None:
+    def __init__(self, task: Task, num_worlds: int, first_world: int = 0) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
-        checked = read_setup(GymSetup, setup)
+        checked = read_setup(GymSetup, task.setup)
         one, self._copies = _made(checked, num_worlds)
         self._observed, acting = one.observation_space, one.action_space
         discrete = isinstance(acting, gym.spaces.Discrete)
@@ -73,12 +64,12 @@ class GymWorld(World):
             action_low=(-1.0,) * reals,
             action_high=(1.0,) * reals,
         )
-        self.success, self.harm = all_hold(success, stats), any_holds(harm, stats)
+        self.success, self.harm = all_hold(task.success, stats), any_holds(task.harm, stats)
         self.num_worlds = self.num_envs = num_worlds
-        self.num_agents, self.horizon = 1, horizon
+        self.num_agents, self.horizon = 1, task.horizon
         self._ids, self._seed = first_world + np.arange(num_worlds), 0
         self._episode, self._tick = np.zeros(num_worlds, np.int64), np.zeros(num_worlds, np.int64)
-        done = (num_worlds, horizon, *(acting.shape or ()))
+        done = (num_worlds, task.horizon, *(acting.shape or ()))
         self._taken = np.zeros(done, acting.dtype)  # what every copy did in its episode, for snapshots
         self._stats = np.zeros((num_worlds, 1, len(stats)))
         spaces: dict[str, gym.Space[Any]] = {"features": gym.spaces.Box(-np.inf, np.inf, (features,), np.float32)}
@@ -156,16 +147,16 @@ class GymWorld(World):
         return stretched.astype(space.dtype)
 
     def _begun(self, worlds: Iterable[int]) -> Array:
-        """Reset these copies to their episodes and take the actions that they took in them; returns what they show."""
+        """Reset these copies to their current episodes and repeat their actions; returns their observations."""
         return self._rows([self._copies.begin(w, self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in worlds])
 
     def _episode_seed(self, w: int) -> int:
-        """Of the episode that copy w is in."""
+        """Seed of the current episode of copy w."""
         source = np.random.SeedSequence([self._seed, int(self._ids[w]), int(self._episode[w])])
         return int(source.generate_state(1)[0])
 
     def _end(self, ended: Array, infos: Sequence[dict[str, Any]]) -> tuple[Array, Array]:
-        """Begin anew in the worlds `ended`; returns counters and features as they were at the end."""
+        """Begin new episodes in the worlds `ended`; returns counters and features as they were at the end of the old ones."""
         for w in ended:
             self._stats[w, 0, len(OWN_STATS) :] = [float(infos[w].get(key, 0.0)) for key in self._keys]
         stats, final = self._stats.copy(), self._features.copy()

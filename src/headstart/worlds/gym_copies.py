@@ -1,4 +1,4 @@
-"""The copies that a `GymWorld` steps: one by one, or, where the package steps many at once and lets each be set, all at once."""
+"""The copies that a `GymWorld` steps: one by one, or all at once if the package can step many and set the state of each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -10,26 +10,26 @@ from gymnasium.wrappers import OrderEnforcing
 
 from headstart.core.arrays import Array
 
-Row = Sequence[Any] | Array  # W of something
+Row = Sequence[Any] | Array  # W observations
 Step = tuple[Row, Row, Row, Row, Sequence[dict[str, Any]]]
-UNWATCHED: dict[str, Any] = {"max_episode_steps": -1, "disable_env_checker": True}  # the world has a limit on steps of its own
-ENDLESS = np.iinfo(np.int32).max  # of a form that knows no -1
+UNWATCHED: dict[str, Any] = {"max_episode_steps": -1, "disable_env_checker": True}  # `GymWorld` limits the steps itself
+ENDLESS = np.iinfo(np.int32).max  # where -1 is not supported
 
 
 class Copies(Protocol):
-    """W copies of one environment, each at its own place of its own episode."""
+    """W copies of one environment, each in its own episode."""
 
     def begin(self, w: int, seed: int, acts: Array) -> Any:
-        """Reset copy w and take these actions, in a new episode none; returns what it shows then."""
+        """Reset copy w and take these actions (none for a new episode); returns its observation."""
         ...
 
     def step(self, acts: Array) -> Step:
-        """One action in every copy: what each shows, reward, terminated, truncated, info."""
+        """One action in every copy: observations, reward, terminated, truncated, info."""
         ...
 
 
 class OneByOne:
-    """Any environment: W of it in a row."""
+    """Any environment: W copies, stepped one after the other."""
 
     def __init__(self, envs: gym.vector.SyncVectorEnv) -> None:
         self._envs = [_without_watchers(env) for env in envs.envs]
@@ -44,10 +44,10 @@ class OneByOne:
 
 
 class CartPoles:
-    """Gymnasium's own vector form of CartPole, a tenth of the time, with the bits of W single ones.
+    """Gymnasium's vectorised CartPole: the same bits as W single environments in a tenth of the time.
 
-    It would begin new episodes by itself and draw them all from one stream. So an episode begins in a single environment, whose state is
-    then put in its place here.
+    It begins new episodes itself and draws all of them from one stream. So each episode begins in a single environment, whose state is
+    then copied into its row here.
     """
 
     def __init__(self, envs: CartPoleVectorEnv, one: gym.Env[Any, Any]) -> None:
@@ -72,7 +72,7 @@ def make_one(name: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
 
 
 def make_copies(one: gym.Env[Any, Any], name: str, kwargs: Mapping[str, Any], num: int) -> Copies:
-    """W copies, in one process, of what `make_one` made of the same name and arguments: `one` is kept or closed.
+    """W copies, in one process, of the environment `one`, which `make_one` made from the same name and arguments and which is kept or closed.
 
     Raises what `gymnasium.make_vec` raises.
     """
@@ -87,7 +87,7 @@ def make_copies(one: gym.Env[Any, Any], name: str, kwargs: Mapping[str, Any], nu
 
 
 def _each(acts: Array) -> Iterable[Any]:
-    """Numbers as plain numbers, which are checked quicker; rows of reals as they are."""
+    """Discrete actions as Python numbers, which Gymnasium checks faster; rows of reals unchanged."""
     return acts if acts.ndim > 1 else acts.tolist()
 
 
@@ -99,7 +99,7 @@ def _begun(env: gym.Env[Any, Any], seed: int, acts: Array) -> Any:
 
 
 def _without_watchers(env: gym.Env[Any, Any]) -> gym.Env[Any, Any]:
-    """The environment below the outermost wrappers that only watch the order of calls: this file keeps to it."""
+    """The environment without its outermost wrappers that only check the order of calls, which this file respects."""
     while isinstance(env, OrderEnforcing):
         env = env.env
     return env

@@ -1,4 +1,4 @@
-"""How the rules of worlds are compiled; whatever is edited below this folder, all of them are compiled anew."""
+"""How the rules of worlds are compiled; an edit anywhere below this folder recompiles all of them."""
 
 from collections.abc import Callable
 from pathlib import Path

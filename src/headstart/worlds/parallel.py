@@ -1,9 +1,9 @@
-"""One town as a PettingZoo `ParallelEnv` (Terry et al. 2021): the same rules as `Town`, agents by name, nobody comes back.
+"""One town as a PettingZoo `ParallelEnv` (Terry et al. 2021): the same rules as `Town`, agents by name, no respawn.
 
 Needs the extra `pettingzoo`; nothing else imports this file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium as gym
@@ -12,7 +12,7 @@ from pettingzoo import ParallelEnv
 
 from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
-from headstart.worlds.api import Observations
+from headstart.worlds.api import Observations, Task
 from headstart.worlds.town.env import Town
 from headstart.worlds.town.state import N_ACTIONS, WAIT
 
@@ -22,32 +22,13 @@ Agent = str
 class ParallelTown(ParallelEnv[Agent, Observations, int]):
     """`Town` with one world; its docstring has actions, observations, reward, start and end.
 
-    An agent that faints or is evicted leaves `agents` and the grid; the horizon truncates all who are left. What an agent sees in its
-    last step is from before the end; its mask then allows `wait` only. `reset()` without a seed draws one from the last seed given.
+    An agent that faints or is evicted leaves `agents` and the grid; the horizon truncates all that are left. An agent's last observation
+    is from before the end; its mask then allows `wait` only. `reset()` without a seed draws one from the last seed given.
     """
 
-    def __init__(
-        self,
-        setup: Mapping[str, Any],
-        *,
-        horizon: int,
-        success: Sequence[str],
-        harm: Sequence[str],
-        world: int = 0,
-        hybrid: bool = False,
-    ) -> None:
+    def __init__(self, task: Task, world: int = 0, hybrid: bool = False) -> None:
         """`world`: id of the world; with a seed it names the same episode as in `Town`."""
-        self._town = Town(
-            setup,
-            horizon=horizon,
-            success=success,
-            harm=harm,
-            num_worlds=1,
-            first_world=world,
-            hybrid=hybrid,
-            copy=True,
-            respawn=False,
-        )
+        self._town = Town(task, num_worlds=1, first_world=world, hybrid=hybrid, copy=True, respawn=False)
         self.possible_agents = [f"agent_{a}" for a in range(self._town.num_agents)]
         self.agents: list[Agent] = []
         self.metadata = {"name": "headstart_town", "render_modes": []}
@@ -79,7 +60,7 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
         dict[Agent, bool],
         dict[Agent, dict[str, Any]],
     ]:
-        """info of an agent: "reward_terms" [R]; where the episode ends, "stats" [S]."""
+        """info of an agent: "reward_terms" [R]; at the end of the episode, "stats" [S]."""
         if set(actions) != set(self.agents):
             raise UsageError(f"actions: expected one for each of {self.agents}, got {sorted(actions)}")
         rows = np.array([actions.get(agent, WAIT) for agent in self.possible_agents])
@@ -103,7 +84,7 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
         )
 
     def expert_actions(self) -> dict[Agent, int]:
-        """What the scripted expert would do now."""
+        """Actions of the scripted expert in the present state."""
         chosen = self._town.expert_actions()
         return {agent: int(chosen[self._row(agent)]) for agent in self.agents}
 

@@ -1,4 +1,4 @@
-"""Success and harm as sentences over the counters of an episode: "every showers >= 1", "sum presses > 0", "max late == 0"."""
+"""Success and harm as predicates over the counters of an episode: "every showers >= 1", "sum presses > 0", "max late == 0"."""
 
 import operator
 import re

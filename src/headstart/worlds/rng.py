@@ -1,6 +1,6 @@
 """Counter-based random numbers: a hash of (seed, world, episode, tick, agent, stream).
 
-There is no state to save, so a world is the same whatever runs beside it. Three rounds of the splitmix64 finaliser
+There is no state to save, and a world does not depend on the other worlds. Three rounds of the splitmix64 finaliser
 (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators").
 """
 

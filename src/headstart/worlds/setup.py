@@ -1,4 +1,4 @@
-"""The `setup` section of a scenario file, checked against what its world knows."""
+"""The `setup` section of a scenario file, checked against its world's model."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar

@@ -1,4 +1,4 @@
-"""The town once more, slowly and in plain Python: a second opinion on the compiled rules.
+"""An independent implementation of the town in plain Python, slow, to check the compiled rules.
 
 It is written from the town's specification (`§` names its sections) and shares with the compiled world nothing but names and ids from
 `state.py`. No numba, no arrays: an agent is an `Agent`, a queue is a list, a distance is looked up in a dictionary.
@@ -15,14 +15,14 @@ It is written from the town's specification (`§` names its sections) and shares
     relationships.py  rivalry, trust, chat, shared meals     §4
     employment.py     shifts                                 §4
     perturbations.py  spikes, cuts, meetings                 §4
-    living.py         what time does to an agent             §3.4, §5
+    living.py         effects of time on an agent             §3.4, §5
     observe.py        features and map                       §6
 
     compare.py        the first difference, in words
     pair.py           the compiled town and this one, stepped together
-    policies.py       how to act so that rules take part
+    policies.py       policies that make all rules take part
     towns.py          every scenario, and two made-up towns
 
-Where the specification leaves a choice open, the reading taken here is marked "Reading:" beside the rule; what docs/design.md settles
-("The town") is read as it says there. The numbers of random streams, the order of draws and the names of features are the compiled world's.
+Where the specification leaves a choice open, the reading taken here is marked "Reading:" beside the rule; docs/design.md
+("The town") settles the others. The numbers of random streams, the order of draws and the names of features are the compiled world's.
 """

@@ -1,4 +1,4 @@
-"""Random numbers without a state: a hash of who asks, when and what for (§1)."""
+"""Random numbers without a state: a hash of agent, time and stream (§1)."""
 
 from dataclasses import dataclass
 

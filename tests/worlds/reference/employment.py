@@ -1,4 +1,4 @@
-"""Shifts: who works where and when, and what being late or away costs (§4, Employment)."""
+"""Shifts: who works where and when, and the cost of lateness and absence (§4, Employment)."""
 
 from tests.worlds.reference.relationships import change_familiarity, change_rivalry, change_trust
 from tests.worlds.reference.town import Agent, Town
@@ -27,7 +27,7 @@ def hire(town: Town, agent: Agent) -> None:
 
 
 def enter_day(town: Town, agent: Agent) -> None:
-    """Reading: who comes into the world in the middle of a day does not have a shift that has begun already."""
+    """Reading: an agent that enters the world in the middle of a day does not owe a shift that has begun."""
     agent.job_state = OFF
     if agent.job is not None and town.time_of_day >= agent.shift_start - PRE_TICKS:
         agent.job_state = PRE if town.time_of_day <= agent.shift_start else DONE
@@ -46,7 +46,7 @@ def at_work(town: Town, agent: Agent) -> bool:
 
 
 def work(town: Town, agent: Agent) -> None:
-    """The first tick of work says whether one is on time; every tick earns 3 cents (§4, §5 wage and punctuality)."""
+    """The first tick of work decides whether the agent is on time; every tick earns 3 cents (§4, §5 wage and punctuality)."""
     if agent.job_state == PRE:
         if town.time_of_day <= agent.shift_start + GRACE:
             agent.job_state = ON_TIME
@@ -60,9 +60,9 @@ def work(town: Town, agent: Agent) -> None:
 
 
 def come_late(town: Town, agent: Agent) -> None:
-    """−20 cents; warmer toward each co-worker who is there (§4 [U]).
+    """−20 cents; more trust and less rivalry toward each co-worker who is there (§4 [U]).
 
-    Reading: a wallet does not go below 0; only the late one's feelings change.
+    Reading: a wallet does not go below 0; only what the late agent holds toward others changes.
     """
     agent.job_state = LATE
     agent.wallet = max(0, agent.wallet - FINE)
@@ -75,7 +75,7 @@ def come_late(town: Town, agent: Agent) -> None:
 
 
 def stay_away(town: Town, agent: Agent) -> None:
-    """Absent: resentment toward each co-worker who is there, and half of it back; the third time, eviction (§4, with [U])."""
+    """Absent: rivalry toward each co-worker who is there, who holds half of it in return; the third time, eviction (§4, with [U])."""
     agent.job_state = ABSENT
     agent.strikes += 1
     agent.reward["punctuality"] -= 20000
@@ -102,8 +102,8 @@ def coworkers_present(town: Town, agent: Agent) -> list[Agent]:
 def run_shift(town: Town, agent: Agent) -> None:
     """Off → pre, 20 ticks before the start; absent 20 ticks after it, without work; done at the end; off with a new day (§4).
 
-    Reading: the state is made for the tick to come, so that who looks at it sees what it may do. Absent is who has not worked in the
-    20 ticks from the start (nor in the whole shift, if that is shorter).
+    Reading: the state is that of the next tick, so that it agrees with the next observation. An agent is absent if it has not worked in
+    the 20 ticks from the start (nor in the whole shift, if that is shorter).
     """
     if agent.job is None:
         return

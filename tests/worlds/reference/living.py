@@ -1,4 +1,4 @@
-"""What time does to an agent: needs decay, grudges fade, discomfort is felt, and a life may end (§3.4, §4, §5)."""
+"""Effects of time on an agent: needs and rivalries decay, discomfort costs reward, a life may end (§3.4, §4, §5)."""
 
 from tests.worlds.reference.employment import run_shift
 from tests.worlds.reference.relationships import fade, fret

@@ -1,4 +1,4 @@
-"""What an agent sees: features by name, in the order of §6, and the hybrid map. Values are exact ratios."""
+"""The observation of an agent: features by name, in the order of §6, and the hybrid map. Values are exact ratios."""
 
 from tests.worlds.reference.actions import REQUEST_REACH
 from tests.worlds.reference.affordances import usable
@@ -71,7 +71,7 @@ def clip(value: float) -> float:
 
 
 def queue(town: Town, agent: Agent) -> Features:
-    """queue 10. Reading: places count from 1 and only for who waits; waiting is counted on while holding a claim, up to 50."""
+    """queue 10. Reading: places count from 1, for waiters only; waiting is counted on while holding a claim, up to 50."""
     seen: Features = {f"status_{name}": agent.status == s for s, name in enumerate(("none", "waiting", "claim", "using"))}
     if agent.queue is None:
         return seen | dict.fromkeys(("queue_length", "queue_place", "busy", "claim_left", "stall", "waited"), 0)
@@ -87,7 +87,7 @@ def queue(town: Town, agent: Agent) -> Features:
 
 
 def adjacent(town: Town, agent: Agent) -> Features:
-    """adjacent 8. Reading: whatever is not floor is a wall here, objects too."""
+    """adjacent 8. Reading: every cell that is not floor is a wall here, objects too."""
     beyond = {side: beside(agent.cell, side) for side in SIDES}
     walls = {f"wall_{side}": cell not in town.plan.floor for side, cell in beyond.items()}
     return walls | {f"agent_{side}": town.agent_at(cell) is not None for side, cell in beyond.items()}
@@ -121,7 +121,7 @@ def nearer(steps: Steps, cell: Cell, prefix: str = "nearer") -> Features:
 
 
 def conflicts(town: Town, agent: Agent) -> Features:
-    """conflict 12. Reading: the top rival is the first of equals, and there is none where nobody is one."""
+    """conflict 12. Reading: the top rival is the first of equals; without a rivalry there is none."""
     others = list(town.others(agent))
     mine = {other.id: town.rivalry[agent.id, other.id] for other in others}
     top = max(others, key=lambda other: mine[other.id], default=None)
@@ -147,7 +147,7 @@ def offset(agent: Agent, cell: Cell) -> tuple[int, int]:
 
 
 def need_gap_to_neediest(town: Town, agent: Agent) -> int:
-    """How much more the agent has of what its queue is for than the neediest other waiter there."""
+    """The agent's value of the need that its queue serves, less the lowest value among the other waiters."""
     if agent.queue is None:
         return 0
     need = SERVES[town.things[agent.queue].kind]
@@ -156,7 +156,7 @@ def need_gap_to_neediest(town: Town, agent: Agent) -> int:
 
 
 def need_gap_to_second(town: Town, agent: Agent) -> int:
-    """The same toward the second in the queue, for the first."""
+    """The same for the first in the queue, less the second's value."""
     if agent.status != WAITING:
         return 0
     line, need = town.things[agent.queue].queue, SERVES[town.things[agent.queue].kind]

@@ -1,4 +1,4 @@
-"""The compiled town and the reference, stepped together: the only place that knows both."""
+"""The compiled town and the reference, stepped together: the only file that imports both."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,6 +11,7 @@ from tests.worlds.reference.observe import features, view
 from tests.worlds.reference.town import Event
 from tests.worlds.reference.world import Outcome, make_world
 
+from headstart.worlds.api import Task
 from headstart.worlds.town.env import Town
 from headstart.worlds.town.state import STATS
 
@@ -24,9 +25,9 @@ class Pair:
 
     def __init__(self, scenario: dict[str, Any], worlds: int, respawn: bool = True) -> None:
         rules: dict[str, Any] = {name: scenario[name] for name in ("setup", "horizon")}
-        predicates = {name: scenario[name] for name in ("success", "harm")}
+        task = Task("town", **rules, success=scenario["success"], harm=scenario["harm"])
         ids = range(FIRST_WORLD, FIRST_WORLD + worlds)
-        self.compiled = Town(**rules, **predicates, num_worlds=worlds, first_world=FIRST_WORLD, hybrid=True, respawn=respawn)
+        self.compiled = Town(task, worlds, FIRST_WORLD, hybrid=True, respawn=respawn)
         self.references = [make_world(**rules, seed=SEED, world=id, respawn=respawn) for id in ids]
         self.rng = np.random.default_rng(SEED)
 
@@ -54,7 +55,7 @@ class Pair:
         return outcomes
 
     def hook(self) -> None:
-        """Set on both sides what play seldom brings about: odd join ticks, recent meals, lives at their end, equal rivalries."""
+        """Set on both sides states that are rare in play: odd join ticks, recent meals, lives at their end, equal rivalries."""
         for reference, record in zip(self.references, self.compiled._worlds, strict=True):
             town = reference.town
             for agent, compiled in zip(town.agents, record["agent"], strict=False):
@@ -78,7 +79,7 @@ class Pair:
         return array.reshape(len(self.references), -1, *array.shape[1:])[w]
 
     def view_differences(self, w: int) -> Iterator[str]:
-        """The state, and what everybody sees of it."""
+        """The state, and all observations of it."""
         reference = self.references[w]
         seen = {name: self.rows(array, w) for name, array in self.seen.items()}
         yield from state_differences(reference.town, self.compiled._worlds[w])
@@ -96,7 +97,7 @@ class Pair:
             yield f"episode end: reference {outcome.over}, compiled {over[w]}"
 
     def final_differences(self, w: int, outcome: Outcome, info: dict[str, Any]) -> Iterator[str]:
-        """What rows saw last, and the statistics of an episode that is over."""
+        """Final observations, and the statistics of an episode that is over."""
         for what, last in (("features", outcome.final_features), ("map", outcome.final_map)):
             for a, expected in last.items():
                 yield from named_differences(a, f"last {what}", expected, self.rows(info["final_obs"][what], w)[a])
@@ -106,7 +107,7 @@ class Pair:
 
 
 def ledger(events: list[Event], a: int) -> dict[str, int]:
-    """What the list of events says that agent `a` did in its episode."""
+    """Counts of agent `a` from the list of events of its episode."""
     found: Counter[str] = Counter()
     for event in events:
         if event.agent == a:

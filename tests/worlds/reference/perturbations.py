@@ -1,4 +1,4 @@
-"""What befalls the whole town: price spikes, blackouts, outages, arranged meetings (§4, Perturbations)."""
+"""Events for the whole town: price spikes, blackouts, outages, arranged meetings (§4, Perturbations)."""
 
 from collections.abc import Callable
 from itertools import combinations
@@ -23,7 +23,7 @@ COOLDOWN = 60  # ticks, shared
 
 
 def perturb(town: Town) -> None:
-    """Expire, then draw (§3.1); the first that strikes keeps all others away for 60 ticks."""
+    """Expire, then draw (§3.1); after the first that begins, none begins for 60 ticks."""
     expire(town)
     if town.perturbation_cooldown > 0:
         return
@@ -90,7 +90,7 @@ PERTURBATIONS: list[tuple[str, int, Callable[[Town], bool]]] = [
 
 
 def meet(town: Town) -> None:
-    """Both within 1 of the cell at once: they make up (§4 [U]). Reading: looked at once all have acted; then it is over."""
+    """Both within 1 of the cell at once: their rivalries fall (§4 [U]). Reading: checked after all actions; then the meeting ends."""
     if town.meeting is None:
         return
     pair = [town.agents[a] for a in town.meeting]

@@ -1,4 +1,4 @@
-"""Ways to act that bring different rules about; each looks at what the compiled world shows and returns actions [N]."""
+"""Policies that bring different rules about; each reads the compiled world's observations and returns actions [N]."""
 
 import numpy as np
 from tests.worlds.reference.layout import apart, beside
@@ -17,14 +17,14 @@ def random_allowed(pair: Pair) -> np.ndarray:
 
 
 def slips(pair: Pair) -> np.ndarray:
-    """The expert, but three actions in ten are any at all, allowed or not."""
+    """The expert, but three actions in ten are random, allowed or not."""
     actions = expert(pair)
     any_action = pair.rng.integers(0, N_ACTIONS, len(actions))
     return np.where(pair.rng.random(len(actions)) < 0.3, any_action, actions)
 
 
 def mischief(pair: Pair) -> np.ndarray:
-    """The expert, but it goes where it is invited, and now and then it dawdles, presses, yields, chats or gives up."""
+    """The expert, but it goes to meetings, and sometimes waits, presses, yields, chats or leaves."""
     actions = expert(pair)
     for row, (town, agent) in enumerate(
         (reference.town, agent) for reference in pair.references for agent in reference.town.agents

@@ -1,4 +1,4 @@
-"""Queues, claims, stalling and what comes of them (§4, Queue to Yield)."""
+"""Queues, claims, stalling and their consequences (§4, Queue to Yield)."""
 
 from tests.worlds.reference.affordances import USES, pay, reap, restock
 from tests.worlds.reference.relationships import conflict, courtesy
@@ -31,7 +31,7 @@ def run_object(town: Town, o: int) -> None:
 
 
 def run_active(town: Town, o: int, agent: Agent) -> None:
-    """Whoever uses the object gets on with it; a claim runs out after 16 ticks or beyond 8 steps."""
+    """A use advances; a claim runs out after 16 ticks or beyond 8 steps."""
     if agent.status == USING:
         agent.busy -= 1
         if agent.busy == 0:
@@ -64,7 +64,7 @@ def line_up(town: Town, agent: Agent, o: int, index: int) -> None:
 
 
 def release(town: Town, agent: Agent) -> None:
-    """The agent has nothing to do with its object any more."""
+    """The agent leaves its object and its queue."""
     if agent.queue is None:
         return
     thing = town.things[agent.queue]
@@ -88,7 +88,7 @@ def start_use(town: Town, agent: Agent) -> None:
 
 
 def leave(town: Town, agent: Agent) -> None:
-    """Aborts whatever it was; half a cool-down (§2)."""
+    """Ends waiting, claim or use; half a cool-down (§2)."""
     town.cooldown[agent.queue, agent.id] = town.tick + COOLDOWN // 2
     release(town, agent)
 
@@ -112,7 +112,7 @@ def yield_place(town: Town, agent: Agent) -> None:
 
 
 def press(town: Town, agent: Agent) -> None:
-    """Adds 2 to the stall, whatever the active agent is doing, and is a conflict of 100 + 25 for each further waiter."""
+    """Adds 2 to the stall, also during a use, and is a conflict of 100 + 25 for each further waiter."""
     thing = town.things[agent.queue]
     active = town.agents[thing.active]
     thing.stall += 2
@@ -124,7 +124,7 @@ def press(town: Town, agent: Agent) -> None:
 
 
 def ghost_step(town: Town, o: int) -> None:
-    """Who has stalled too long goes to the tail, its use is lost: a conflict of 150 + 25 for each further waiter.
+    """An agent that has stalled too long goes to the tail and loses its use: a conflict of 150 + 25 for each further waiter.
 
     Reading: it counts as having joined now.
     """

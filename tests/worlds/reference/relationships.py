@@ -1,4 +1,4 @@
-"""Rivalry, trust and familiarity: what each holder has toward each other (§4)."""
+"""Rivalry, trust and familiarity of each holder toward each other agent (§4)."""
 
 from tests.worlds.reference.layout import apart
 from tests.worlds.reference.town import Agent, Town
@@ -47,7 +47,7 @@ def make_room(town: Town, holder: int, newest: int) -> None:
 
 
 def conflict(town: Town, actor: Agent, rival: Agent, intensity: int) -> None:
-    """The rival resents it, less if it forgives easily; the actor half as much; both remember it for a while (§4, Conflict)."""
+    """The rival's rivalry rises, less if it is forgiving; the actor's half as much; both mark a recent conflict (§4, Conflict)."""
     resentment = 1500 * intensity // 100
     change_rivalry(town, rival.id, actor.id, resentment * (200 - rival.forgiveness) // 200)
     change_rivalry(town, actor.id, rival.id, resentment // 2)
@@ -57,7 +57,7 @@ def conflict(town: Town, actor: Agent, rival: Agent, intensity: int) -> None:
 
 
 def courtesy(town: Town, giver: Agent, receiver: Agent) -> None:
-    """What yielding does (§4, Yield)."""
+    """Effects of yielding (§4, Yield)."""
     change_trust(town, receiver.id, giver.id, 500)
     change_familiarity(town, receiver.id, giver.id, 500)
     change_rivalry(town, receiver.id, giver.id, -500)
@@ -73,9 +73,9 @@ def listener(town: Town, agent: Agent) -> Agent | None:
 
 
 def chat(town: Town, speaker: Agent, hearer: Agent) -> None:
-    """Success warms both; failure annoys the listener (§4, Chat; §5 chat).
+    """Success raises the trust of both; failure raises the listener's rivalry (§4, Chat; §5 chat).
 
-    Reading: all divisions round down; the reward looks at the familiarity that the chat has just made.
+    Reading: all divisions round down; the reward uses the familiarity after the chat.
     """
     sympathy = town.trust[hearer.id, speaker.id] - town.rivalry[hearer.id, speaker.id]
     chance = 70 + speaker.extroversion // 5 + sympathy // 200
@@ -96,7 +96,7 @@ def chat(town: Town, speaker: Agent, hearer: Agent) -> None:
 
 
 def share_meal(town: Town, agent: Agent) -> None:
-    """Two who finish eating within 6 ticks and Manhattan distance 3 of each other have shared a meal (§4 [U])."""
+    """Two agents that finish eating within 6 ticks and Manhattan distance 3 of each other have shared a meal (§4 [U])."""
     agent.ate_at = town.tick
     for other in town.others(agent):
         if other.ate_at is not None and town.tick - other.ate_at <= 6 and apart(agent.cell, other.cell) <= 3:
@@ -107,7 +107,7 @@ def share_meal(town: Town, agent: Agent) -> None:
 
 
 def fade(town: Town, agent: Agent) -> None:
-    """Rivalries decay, faster in those who forgive (§4, Rivalry)."""
+    """Rivalries decay, faster with forgiveness (§4, Rivalry)."""
     lost = town.setup.rivalry_decay * (100 + agent.forgiveness) // 100
     for other in town.agents:
         town.rivalry[agent.id, other.id] = max(0, town.rivalry[agent.id, other.id] - lost)

@@ -18,7 +18,7 @@ class Setup:
     horizon: int  # ticks
     layout: str
     agents: int
-    respawn: bool = True  # False: whoever's life ends has left the town (§4, the PettingZoo form)
+    respawn: bool = True  # False: an agent whose life ends has left the town (§4, the PettingZoo form)
     need: dict[str, tuple[int, int]] = field(default_factory=dict)
     decay: dict[str, int] = field(default_factory=dict)
     wallet: tuple[int, int] = (150, 250)  # cents
@@ -35,6 +35,6 @@ class Setup:
 
 
 def read_setup(setup: dict[str, Any], horizon: int, respawn: bool = True) -> Setup:
-    """The `setup` section of a scenario file, with defaults where it is silent."""
+    """The `setup` section of a scenario file, with defaults for missing keys."""
     complete = {name: default | setup.get(name, {}) for name, default in DEFAULTS.items()}
     return Setup(horizon=horizon, respawn=respawn, **(setup | complete))

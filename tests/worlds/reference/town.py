@@ -1,4 +1,4 @@
-"""The state of one town: who is where, who waits for what, who thinks what of whom, and everything that happened (§1)."""
+"""The state of one town: agents, objects, queues, relationships, and a list of all events (§1)."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from headstart.worlds.town.state import NEEDS, NONE, OFF, REWARD_TERMS
 
 
 class Event(NamedTuple):
-    """Something that happened; `kind` is the name of the statistic that counts it, where there is one."""
+    """Something that happened; `kind` is the name of the statistic that counts it, if there is one."""
 
     tick: int
     kind: str
@@ -75,7 +75,7 @@ class Thing:
     kind: str
     place: Cell
     stock: int = 0
-    active: int | None = None  # who holds the claim or uses it
+    active: int | None = None  # the agent that holds the claim or uses it
     stall: int = 0
     queue: list[int] = field(default_factory=list)
 
@@ -101,7 +101,7 @@ class Town:
     spike_end: int = 0  # tick
     blackout_end: int = 0
     outage_end: int = 0
-    meeting: tuple[int, int] | None = None  # who shall meet
+    meeting: tuple[int, int] | None = None  # the two agents
     meeting_cell: Cell = (0, 0)
     meeting_end: int = 0
     perturbation_cooldown: int = 0

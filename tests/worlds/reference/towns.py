@@ -8,7 +8,7 @@ import yaml
 FILES = sorted((Path(__file__).parents[3] / "scenarios").glob("*.yaml"))
 SCENARIOS = {path.stem: said for path in FILES if (said := yaml.safe_load(path.read_text()))["world"] == "town"}
 
-# Two towns in which everything that the rules know happens often. One works: three jobs at two workplaces, short days, no peace.
+# Two towns in which every rule is used often. The first has three jobs at two workplaces, short days and frequent conflicts.
 WORKDAY: dict[str, Any] = {
     "horizon": 200,
     "success": ["sum faints == 0"],
@@ -44,7 +44,7 @@ WORKDAY: dict[str, Any] = {
         "perturbations": {"price_spike": 15000, "blackout": 15000, "outage": 15000, "meet": 30000},
     },
 }
-# The other stays at home and queues: two fridges side by side, four meals, and what is cooked.
+# The second has no jobs, but queues: two fridges side by side, four meals, and cooking.
 CROWD: dict[str, Any] = WORKDAY | {
     "setup": WORKDAY["setup"]
     | {"jobs": 0, "wallet": [100, 300], "fridge_stock": 4, "restock_every": 0, "rivalry": [0, 5500], "rivalry_decay": 60}

@@ -19,7 +19,7 @@ from headstart.worlds.town.state import ACTIONS, ORDER, REWARD_TERMS, STATS
 
 @dataclass
 class Outcome:
-    """What one step gives back; lists are over agents."""
+    """Results of one step; lists are over agents."""
 
     reward: list[dict[str, int]]  # by term, 1/10,000
     terminated: list[bool]
@@ -85,7 +85,7 @@ def tick(town: Town, actions: list[int]) -> None:
 
 
 def judge(town: Town) -> Outcome:
-    """Who ended and how, what they saw last, and at the horizon what was counted: all before anything is reset (§3.6).
+    """Which agents ended and how, their last observations, and at the horizon the counters: all before any reset (§3.6).
 
     Reading: a life that ends at the horizon is terminated, not truncated.
     """

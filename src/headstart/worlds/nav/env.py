@@ -1,6 +1,6 @@
 """Robot navigation as a vectorised environment. The docstring of `Nav` is its specification."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
-from headstart.worlds.api import Observations, World, WorldSpec
+from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.nav.expert import EXPERTS, decide_rows
 from headstart.worlds.nav.kernels import CHUNK, COUNT, LOOK, RESET, STAGGER, STEP, Out, run_worlds
 from headstart.worlds.nav.observe import feature_names, ray_directions
@@ -45,18 +45,14 @@ class Nav(World):
 
     def __init__(
         self,
-        setup: Mapping[str, Any],
-        *,
-        horizon: int,
-        success: Sequence[str],
-        harm: Sequence[str],
+        task: Task,
         num_worlds: int,
         first_world: int = 0,
-        expert: str = "gap_seeker",
+        *,
         copy: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        """`expert`: a name in EXPERTS. `copy`: return fresh arrays from step (by default they are the environment's own).
+        """The task's script is a name in EXPERTS. `copy`: return fresh arrays from step (by default they are the environment's own).
 
         `render_mode`: "rgb_array" for pictures [H, W, 3] u8.
         """
@@ -64,9 +60,10 @@ class Nav(World):
             raise UsageError(
                 f"render_mode: a robot's world is drawn as a picture only, expected {RENDER_MODE}, got {render_mode!r}"
             )
-        checked = read_setup(NavSetup, setup)
-        if expert not in EXPERTS:
-            raise UsageError(f"expert: expected one of {', '.join(EXPERTS)}, got {expert!r}")
+        checked = read_setup(NavSetup, task.setup)
+        script = task.script or "gap_seeker"
+        if script not in EXPERTS:
+            raise UsageError(f"expert.script: expected one of {', '.join(EXPERTS)}, got {script!r}")
         features = feature_names(checked.rays)
         self.names = WorldSpec(
             world="nav",
@@ -77,10 +74,10 @@ class Nav(World):
             reward_terms=REWARD_TERMS,
             stats=STATS,
         )
-        self.success, self.harm = all_hold(success, STATS), any_holds(harm, STATS)
-        self.num_worlds, self.num_agents, self.horizon = num_worlds, 1, horizon
+        self.success, self.harm = all_hold(task.success, STATS), any_holds(task.harm, STATS)
+        self.num_worlds, self.num_agents, self.horizon = num_worlds, 1, task.horizon
         self.num_envs = num_worlds
-        self._setup, self._expert, self._copy = setup_record(checked, horizon), EXPERTS[expert], copy
+        self._setup, self._expert, self._copy = setup_record(checked, task.horizon), EXPERTS[script], copy
         self._worlds = np.zeros(num_worlds, WORLD)
         self._worlds["id"] = first_world + np.arange(num_worlds)
         self._scratches = np.zeros(-(-num_worlds // CHUNK), scratch_dtype(checked.rays))
@@ -121,7 +118,7 @@ class Nav(World):
         return self._observations(), self._own(out.reward), self._own(out.terminated), self._own(out.truncated), info
 
     def expert_actions(self) -> Array:
-        """What the scripted expert would do now: [N, 2] f32. It reads only the features."""
+        """Actions of the scripted expert in the present state: [N, 2] f32. It reads only the features."""
         decide_rows(self._out.features, self._expert, self._distances, self._free, self._decisions)
         return self._own(self._decisions)
 
@@ -148,7 +145,7 @@ class Nav(World):
         """Each of the W worlds from above."""
         if self.render_mode is None:
             raise UsageError(f"render: expected a world made with render_mode {RENDER_MODE}, got None")
-        drawing = import_module("headstart.worlds.nav.draw.picture")  # by name, so that no stage depends on how a world is drawn
+        drawing = import_module("headstart.worlds.nav.draw.picture")  # so that no stage depends on drawing
         rays = self._free.shape[1]
         return tuple(drawing.draw_world(world, seen, rays) for world, seen in zip(self._worlds, self._out.features, strict=True))
 

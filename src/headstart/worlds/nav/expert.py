@@ -14,7 +14,7 @@ EXPERTS = {"gap_seeker": GAP_SEEKER, "straight_line": STRAIGHT_LINE}
 
 CRUISE = f32(1.6)  # m/s, of the straight-line driver
 TURN_GAIN = f32(3.0)  # rad/s per radian off the wanted direction
-CLOSENESS = f32(3.0)  # radians of detour that a way blocked at once is worth
+CLOSENESS = f32(3.0)  # radians of detour preferred to a way that is blocked at the robot
 BAND = f32(0.35)  # m to either side of a way that must be free
 KEEP = f32(0.4)  # m from its centre at which the gap-seeker stands still before what is ahead
 BRAKE = f32(1.0)  # m/s per metre of free way beyond that
@@ -26,7 +26,7 @@ ARC, BULGE = f32(0.7853982), f32(0.273)
 
 @rule
 def straight_line(seen, out):
-    """To the waypoint at 1.6 m/s, slower while it is not ahead; whoever is in the way is not seen."""
+    """To the waypoint at 1.6 m/s, slower while it is not ahead; obstacles are ignored."""
     steer(seen, CRUISE * max(ZERO, seen[2]), angle_of(seen[2], seen[3]), out)
 
 

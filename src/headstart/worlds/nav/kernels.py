@@ -18,7 +18,7 @@ N_TERMS = len(REWARD_TERMS)
 
 
 class Out(NamedTuple):
-    """Everything that a step writes."""
+    """Outputs of a step."""
 
     features: npt.NDArray[np.float32]  # [W, F]
     reward: npt.NDArray[np.float32]  # [W]

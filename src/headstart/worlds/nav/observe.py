@@ -1,4 +1,4 @@
-"""What the robot senses: its speed, where to go, a lidar, and the nearest pedestrians it can see; all in the robot's frame.
+"""The robot's observation: speed, waypoint and goal, a lidar, and the nearest visible pedestrians; all in the robot's frame.
 
 A sight line with direction d meets the wall from a to b, seen from the robot with a × b > 0, where a × d ≥ 0 and d × b ≥ 0, at
 1/t = (a × d + d × b) / (a × b): no division for each ray, and no gap where two walls share an end. A line to a pedestrian is one more ray, as

@@ -1,4 +1,4 @@
-"""What layouts are made of: random numbers with an owner and a purpose, walls, routes, and people who walk to and fro."""
+"""Parts of layouts: random numbers with an owner and a stream, walls, routes, and pedestrians who walk back and forth."""
 
 import math
 
@@ -6,12 +6,12 @@ from headstart.worlds.jit import rule
 from headstart.worlds.nav.state import MAX_PEDS, OVERTAKING
 from headstart.worlds.rng import draw
 
-# who a random number is for (pedestrians are 0…7), and which of its streams
+# owner of a random number (pedestrians are 0…7), and its stream
 MAP, BOX = 8, 9
 FAMILY, DIFFICULTY, MIRROR, HEADING, START, GOAL, SHAPE = range(7)  # of MAP; SHAPE and above: the family's own
 SPEED, YIELD, FROM, TO, PLACE = range(5)  # of a pedestrian; PLACE and above: the family's own
 FIRST_TICK = 63  # of MAP
-ROOMY = 1.5  # m around the robot in which nobody starts if the far end of the path is better
+ROOMY = 1.5  # m around the robot in which no pedestrian starts if the other end of its path is farther away
 
 
 @rule

@@ -93,7 +93,7 @@ def distance_ahead(world):
 
 @rule
 def advance_waypoint(world, setup, before):
-    """Pay for progress first; passing a waypoint re-bases what remains and pays nothing."""
+    """Reward for progress first; passing a waypoint resets the remaining length and pays nothing."""
     world.reward[PROGRESS] = setup.progress * (before - world.remaining)
     k = world.waypoint
     if k + 1 < world.n_waypoints and world.remaining - world.rest < PASSED:

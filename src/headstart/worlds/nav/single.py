@@ -7,29 +7,23 @@ import gymnasium as gym
 import numpy as np
 
 from headstart.core.arrays import Array
+from headstart.worlds.api import Task
 from headstart.worlds.nav.env import Nav
 from headstart.worlds.nav.state import STATS
 
 
 class NavSingle(gym.Env[Array, Array]):
-    """World 0 of `Nav`, whose docstring says what is seen, done and paid. After an end the caller resets, as everywhere in Gymnasium.
+    """World 0 of `Nav`, whose docstring specifies observation, action and reward. After an end the caller resets, as usual in Gymnasium.
 
-    `reset(seed=s)` begins the same episode for the same s; `reset()` begins one that was not there before. At an end info["stats"] holds
+    `reset(seed=s)` begins the same episode for the same s; `reset()` begins a new one. At an end info["stats"] holds
     the episode's counters by name.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012, Gymnasium's own declaration
 
     def __init__(self, setup: Mapping[str, Any] | None = None, horizon: int = 300, render_mode: str | None = None) -> None:
-        self._nav = Nav(
-            setup or {},
-            horizon=horizon,
-            success=["every success >= 1"],
-            harm=["sum collisions > 0"],
-            num_worlds=1,
-            copy=True,
-            render_mode=render_mode,
-        )
+        task = Task("nav", setup or {}, horizon, success=["every success >= 1"], harm=["sum collisions > 0"])
+        self._nav = Nav(task, num_worlds=1, copy=True, render_mode=render_mode)
         self.render_mode = render_mode
         self.observation_space = self._nav.features_space
         self.action_space = self._nav.single_action_space

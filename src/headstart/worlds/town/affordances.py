@@ -1,4 +1,4 @@
-"""What the objects do: how long a use takes, what it costs, and what it does for the needs once it is finished."""
+"""What the objects do: duration and price of a use, and its effect on the needs when it is finished."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ from headstart.worlds.town.state import BED, FRIDGE, SERVICE, SHOWER, STOVE, USI
 
 FRIDGE_CAPACITY, STOVE_CAPACITY = 12, 6
 FRIDGE_RESTOCK, STOVE_RESTOCK = 3, 1
-COOKED_MEALS = 2  # that one cooking puts into the fridge
+COOKED_MEALS = 2  # put into the fridge by one cooking
 
 # by object type: ticks, hunger, hygiene, energy (bp at completion), price (cents), units of stock taken at the start
 USE_TICKS = np.array([4, 10, 8, 16, 0])
@@ -50,7 +50,7 @@ def start_use(world, plan, a):
 
 @rule
 def finish_use(world, plan, setup, o, a):
-    """What agent `a` has from using object `o` to the end."""
+    """Effects of a finished use of object `o` on agent `a`."""
     agent = world.agent[a]
     kind = plan.object_type[o]
     for k in range(3):
@@ -75,7 +75,7 @@ def finish_use(world, plan, setup, o, a):
 
 @rule
 def _serve(world, plan):
-    """What was cooked goes into the first fridge."""
+    """Cooked meals go into the first fridge."""
     for o in range(plan.n_objects):
         if plan.object_type[o] == FRIDGE:
             world.object[o].stock = min(FRIDGE_CAPACITY, world.object[o].stock + COOKED_MEALS)
@@ -84,7 +84,7 @@ def _serve(world, plan):
 
 @rule
 def restock(world, plan, setup, o):
-    """Every so often somebody brings meals and ingredients."""
+    """Meals and ingredients are restocked at fixed intervals."""
     if setup.restock_every == 0 or (world.tick + 1) % setup.restock_every != 0:
         return
     thing = world.object[o]

@@ -58,7 +58,7 @@ def reset_world(world, plans, setup):
 
 @rule
 def stagger(world, setup):
-    """Move the world's first episode to a random tick, so that a batch of worlds sees all parts of the day at once."""
+    """Move the world's first episode to a random tick, so that a batch of worlds covers all parts of the day."""
     world.first_tick = draw(world.seed, world.id, world.episode, 0, 0, FIRST_TICK, setup.horizon)
     world.tick = world.first_tick
     for a in range(setup.agents):
@@ -95,7 +95,7 @@ def respawn(world, plan, setup, a):
 
 @rule
 def depart(world, a):
-    """Agent `a` leaves the grid and whatever it was doing."""
+    """Agent `a` leaves the grid, its queue and its object."""
     agent = world.agent[a]
     free(world, a)
     world.occupant[agent.y, agent.x] = -1

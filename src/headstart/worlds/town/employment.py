@@ -1,7 +1,7 @@
 """Jobs: a shift every day, a wage for every tick worked, and what being late or absent costs.
 
 The states of a shift: off → pre (from 20 ticks before its start) → on time or late, by the first tick of work → done; or absent, when
-20 ticks have gone by without work. The state is written for the next tick, so that it says what the agent can do when it looks again.
+20 ticks have gone by without work. The state is written for the next tick, so that it agrees with the next observation.
 """
 
 from headstart.worlds.jit import rule
@@ -9,7 +9,7 @@ from headstart.worlds.rng import draw
 from headstart.worlds.town.relationships import add_familiarity, add_rivalry, add_trust
 from headstart.worlds.town.state import ABSENT, DONE, JOB, LATE, OFF, ON_TIME, PRE, PUNCTUALITY, SHIFT, TERMINAL, WAGE
 
-WORK_REACH = 2  # steps from the workplace within which one works
+WORK_REACH = 2  # steps from the workplace within which an agent can work
 PRE_TICKS = 20  # before the start
 GRACE_TICKS = 4  # after the start, still on time
 ABSENT_TICKS = 20  # after the start, without work
@@ -38,7 +38,7 @@ def hire(world, plan, setup, a):
 
 @rule
 def enter_day(world, setup, agent):
-    """The state of an agent whose first tick is this one; a shift that has begun is not its own."""
+    """The state of an agent whose first tick is this one; it does not owe a shift that has begun."""
     today = world.tick % setup.day
     if agent.job < 0 or today < agent.shift_start - PRE_TICKS:
         agent.job_state = OFF
@@ -101,7 +101,7 @@ def _finish(setup, agent):
 
 @rule
 def _come_late(world, plan, setup, a):
-    """Fined, and grateful to whoever held the fort."""
+    """Agent `a` is fined; it trusts the colleagues at work more and holds less rivalry toward them."""
     agent = world.agent[a]
     agent.job_state = LATE
     agent.late += 1
@@ -116,7 +116,7 @@ def _come_late(world, plan, setup, a):
 
 @rule
 def _stay_away(world, plan, setup, a):
-    """Absent: bad blood with whoever came, and after three strikes the agent has to leave the town."""
+    """Absent: rivalry with the colleagues at work; the third strike evicts the agent."""
     agent = world.agent[a]
     agent.job_state = ABSENT
     agent.absent += 1

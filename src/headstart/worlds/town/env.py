@@ -1,6 +1,5 @@
 """The town as a vectorised environment. The docstring of `Town` is its specification."""
 
-from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
@@ -11,7 +10,7 @@ from gymnasium.vector.utils import batch_space
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
-from headstart.worlds.api import Observations, World, WorldSpec
+from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.predicate import all_hold, any_holds
 from headstart.worlds.setup import read_setup
 from headstart.worlds.town.expert import decide_worlds
@@ -26,7 +25,7 @@ RENDER_MODES = "ansi", "rgb_array"
 
 
 class Town(World):
-    """A small grid town: agents with needs share objects that serve one at a time, keep to their shifts, and remember who was rude.
+    """A small grid town: agents with needs share objects that serve one at a time, keep to their shifts, and remember conflicts.
 
     ## Actions (id name: allowed when)
 
@@ -42,9 +41,9 @@ class Town(World):
     | 13 | chat | cool-down over; a neighbour that is not using and is not avoided (rivalry < 5,000 bp) |
     | 14 | work | within 2 steps of the own workplace, during the own shift, not absent from it |
 
-    Who uses an object may only wait or leave. Agents act one after the other, from a drawn first; obs["mask"] is from before the tick. What
-    is not allowed at its turn becomes wait and counts as `refused`. Usable: fridge: a meal and money; stove: an ingredient, power and
-    money; shower: water and money; bed: always.
+    An agent that uses an object may only wait or leave. Agents act one after the other, from a drawn first; obs["mask"] is from before the
+    tick. An action that is not allowed at its turn becomes wait and counts as `refused`. Usable: fridge: a meal and money; stove: an
+    ingredient, power and money; shower: water and money; bed: always.
 
     ## Observation
 
@@ -84,12 +83,12 @@ class Town(World):
     | service | first meal, shower, sleep of the episode +1, first cooking +0.5 (unless pay_first_service is off) |
     | wage | +0.03 for a tick worked |
     | punctuality | on time +1, late −1, absent −2, at least 80 % of the shift worked +0.5 |
-    | conflict | times intensity: press −0.1 and −0.03 for who is pressed; ghost step −0.05 for who is displaced |
+    | conflict | times intensity: press −0.1, and −0.03 for the pressed agent; ghost step −0.05 for the displaced agent |
     | stress | −0.01 a tick and avoided agent within 2 cells |
     | chat | success +0.01 and familiarity/10⁶ for both; failure −0.005 |
     | move | −0.0005 |
     | terminal | faint −2, eviction −3 |
-    | meeting | +0.05 for both who came to an arranged meeting |
+    | meeting | +0.05 for both agents at an arranged meeting |
 
     ## Start and end
 
@@ -100,13 +99,10 @@ class Town(World):
 
     def __init__(
         self,
-        setup: Mapping[str, Any],
-        *,
-        horizon: int,
-        success: Sequence[str],
-        harm: Sequence[str],
+        task: Task,
         num_worlds: int,
         first_world: int = 0,
+        *,
         hybrid: bool = False,
         copy: bool = False,
         respawn: bool = True,
@@ -114,12 +110,12 @@ class Town(World):
     ) -> None:
         """`copy`: return fresh arrays from step (by default they are the environment's own, valid until the next step).
 
-        `respawn`: put an agent whose life ended back into its slot; otherwise it is gone until the world is reset: its features are
+        `respawn`: an agent whose life ended returns to its slot; otherwise it is gone until the world is reset: its features are
         zero and it may only wait. `render_mode`: "ansi" for text, "rgb_array" for pictures [512, 512, 3] u8.
         """
         if render_mode not in (None, *RENDER_MODES):
             raise UsageError(f"render_mode: expected {' or '.join(RENDER_MODES)}, got {render_mode!r}")
-        checked = read_setup(TownSetup, setup)
+        checked = read_setup(TownSetup, task.setup)
         self.names = WorldSpec(
             world="town",
             features=FEATURES,
@@ -129,10 +125,10 @@ class Town(World):
             map_channels=MAP_CHANNELS if hybrid else (),
             map_size=MAP_SIZE if hybrid else 0,
         )
-        self.success, self.harm = all_hold(success, STATS), any_holds(harm, STATS)
-        self.num_worlds, self.num_agents, self.horizon = num_worlds, checked.agents, horizon
+        self.success, self.harm = all_hold(task.success, STATS), any_holds(task.harm, STATS)
+        self.num_worlds, self.num_agents, self.horizon = num_worlds, checked.agents, task.horizon
         self.num_envs = num_worlds * checked.agents
-        self._plans, self._setup = read_layout(checked.layout), setup_record(checked, horizon, respawn)
+        self._plans, self._setup = read_layout(checked.layout), setup_record(checked, task.horizon, respawn)
         if checked.jobs > 0 and self._plans[0]["n_workplaces"] == 0:
             raise InputError(f"setup.jobs: expected a workplace (C or K) in the layout for {checked.jobs} jobs, got none")
         self._worlds = np.zeros(num_worlds, WORLD)
@@ -153,7 +149,7 @@ class Town(World):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(RENDER_MODES)}
         self.render_mode = render_mode
-        self._before = self._worlds.copy() if render_mode else self._worlds  # a tick ago, to tell what happened
+        self._before = self._worlds.copy() if render_mode else self._worlds  # of the previous tick, to show events
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         if seed is not None:
@@ -197,7 +193,7 @@ class Town(World):
         if self.render_mode is None:
             raise UsageError(f"render: expected a town made with render_mode {' or '.join(RENDER_MODES)}, got None")
         now = zip(self._worlds, self._plans[self._worlds["layout"]], self._before, strict=True)
-        # drawing is loaded by name, so that no stage depends on how a world is drawn
+        # import_module, so that no stage depends on drawing
         if self.render_mode == "ansi":
             text = import_module("headstart.worlds.town.draw.text")
             return tuple(text.frame(world, plan, self._setup[0], before) for world, plan, before in now)

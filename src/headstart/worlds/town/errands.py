@@ -1,12 +1,12 @@
-"""What the scripted expert sets out for: work when it is time, otherwise the object that serves its lowest need best."""
+"""The goal of the scripted expert: work when it is time, otherwise the object that serves its lowest need best."""
 
 from headstart.worlds.jit import rule
 from headstart.worlds.town.affordances import USE_TICKS, usable
 from headstart.worlds.town.relationships import AVOID
 from headstart.worlds.town.state import ABSENT, BED, CLAIM, DX, DY, FRIDGE, HUNGER, HYGIENE, NORTH, SHOWER, STOVE, WEST
 
-CONTENT = 6000  # bp; above it a need is not worth a walk
-URGENT = 1500  # bp; below it even a rival does not keep the agent away
+CONTENT = 6000  # bp; needs above it are not served
+URGENT = 1500  # bp; below it the agent goes despite rivals
 PRESSING = 2000  # bp; below it a need is served even if the shift is near
 SET_OUT = 9  # ticks to spare on the way to work
 RIVAL_REACH = 5  # cells
@@ -22,7 +22,7 @@ def shift_ahead(world, setup, agent):
 
 @rule
 def on_duty(world, plan, setup, agent):
-    """It is time to go to work, or to stay there. What is claimed is finished first if that leaves time."""
+    """It is time to go to work, or to stay there. A claimed use is finished first if time allows."""
     if not shift_ahead(world, setup, agent):
         return False
     slack = agent.shift_start - world.tick % setup.day - plan.distance[agent.workplace, agent.y, agent.x]
@@ -59,7 +59,7 @@ def choose(world, plan, setup, a):
 
 @rule
 def _object_for(world, plan, agent, k):
-    """Type of object for need `k`; hungry with an empty fridge means cooking."""
+    """Type of object for need `k`; the stove if the agent is hungry and the fridge is empty."""
     if k != HUNGER:
         return SHOWER if k == HYGIENE else BED
     fridge = plan.nearest[FRIDGE, agent.y, agent.x]
@@ -72,7 +72,7 @@ def _object_for(world, plan, agent, k):
 
 @rule
 def _work_is_near(world, plan, setup, agent, o):
-    """Too near for going to object `o`, queueing, using it and being on time."""
+    """The shift is too near for going to object `o`, queueing, using it and being on time."""
     if not shift_ahead(world, setup, agent):
         return False
     to_start = agent.shift_start - world.tick % setup.day
@@ -102,7 +102,7 @@ def _rival_on(world, plan, setup, a, o):
 
 @rule
 def rival_in_queue(world, setup, a):
-    """Somebody whom `a` avoids is in the same queue, or uses what it leads to."""
+    """An agent that `a` avoids is in the same queue, or uses its object."""
     for other in range(setup.agents):
         if other != a and world.agent[other].queue == world.agent[a].queue and world.rivalry[a, other] >= AVOID:
             return True

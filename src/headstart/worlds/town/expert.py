@@ -1,7 +1,7 @@
 """The scripted expert: path-finding and queue etiquette, as one list of priorities. It reads only what the features show.
 
-Symmetry between two polite agents is broken by direction and by how long one has stood still, never by id or chance, so that a policy
-can learn it from observations.
+Ties between two agents that give way are broken by direction and by how long each has stood still, never by id or chance, so that a
+policy can learn it from observations.
 """
 
 from numba import prange
@@ -14,11 +14,11 @@ from headstart.worlds.town.footwork import back_out, keep_away, let_out, make_wa
 from headstart.worlds.town.rules import allowed
 from headstart.worlds.town.state import CHAT, CLAIM, ENERGY, HUNGER, LEAVE, REQUEST, USE, USING, WAIT, WAITING, WORK, YIELD
 
-NEEDIER = 1500  # bp by which the next in line must need it more to be let through
+NEEDIER = 1500  # bp by which the next waiter's need must be greater for the agent to yield
 COMMUTE = 40  # ticks before the shift from which idle time is spent near work
 NEAR_WORK = 2  # steps
-WAITING_ROOM = 5  # steps from the object at which one waits
-CLEARANCE = 3  # steps from any object within which an idle agent is in the way
+WAITING_ROOM = 5  # steps from the object at which an agent waits
+CLEARANCE = 3  # steps from any object within which an idle agent obstructs others
 
 
 @rule
@@ -58,7 +58,7 @@ def _go_to_work(world, plan, setup, a):
 
 @rule
 def _claim(world, plan, setup, a):
-    """Use the object, or walk up to it; let whoever is leaving out first."""
+    """Use the object, or walk up to it; let an agent that is leaving pass first."""
     agent = world.agent[a]
     o = agent.queue
     if allowed(world, plan, setup, a, USE):
@@ -75,7 +75,7 @@ def _claim(world, plan, setup, a):
 
 @rule
 def _wait_in_line(world, plan, setup, a):
-    """Yield to the needier, and keep the way clear."""
+    """Yield to a waiter with a greater need, and keep the way clear."""
     agent = world.agent[a]
     o = agent.queue
     if need_gap_to_second(world, plan, a) > NEEDIER and allowed(world, plan, setup, a, YIELD):
@@ -104,7 +104,7 @@ def _fetch(world, plan, setup, a, o):
 
 @rule
 def _idle(world, plan, setup, a):
-    """Nothing is needed: chat, be near work in time, or go and stand where nobody has to pass."""
+    """No need is low: chat, be near work in time, or stand where no agent has to pass."""
     agent = world.agent[a]
     if allowed(world, plan, setup, a, CHAT):
         return CHAT

@@ -12,7 +12,7 @@ def need_of(kind):
 
 @rule
 def need_gap_to_neediest(world, plan, a):
-    """How much less the neediest other waiter in the agent's queue has of what the queue is for (bp); 0 outside a queue."""
+    """How far the lowest value of the served need among the other waiters is below the agent's (bp); 0 outside a queue."""
     agent = world.agent[a]
     o = agent.queue
     if o < 0:
@@ -28,7 +28,7 @@ def need_gap_to_neediest(world, plan, a):
 
 @rule
 def need_gap_to_second(world, plan, a):
-    """How much less the second in the queue has, seen by the first (bp); 0 for everybody else."""
+    """For the first in a queue: how far the second's value of the served need is below its own (bp); 0 for every other agent."""
     agent = world.agent[a]
     o = agent.queue
     if agent.status != WAITING or world.object[o].length < 2 or world.queue[o, 0] != a:
@@ -39,7 +39,7 @@ def need_gap_to_second(world, plan, a):
 
 @rule
 def approach_occupied(world, plan, setup, a):
-    """Somebody nearer to the agent's object stands in the narrow way to it."""
+    """An agent that is nearer to the agent's object stands in the narrow way to it."""
     agent = world.agent[a]
     o = agent.queue
     if o < 0:

@@ -1,18 +1,18 @@
-"""How the scripted expert walks: around others, out of the way, and not too near to a rival."""
+"""How the scripted expert walks: around others, out of their way, and not near a rival."""
 
 from headstart.worlds.jit import rule
 from headstart.worlds.town.relationships import AVOID
 from headstart.worlds.town.rules import allowed
 from headstart.worlds.town.state import CLAIM, DX, DY, EAST, NORTH, SOUTH, WAIT, WEST
 
-PATIENCE = 2, 5  # ticks of standing still before stepping aside: blocked from south or west, from north or east
+PATIENCE = 2, 5  # ticks of standing still before stepping aside: if blocked from south or west; from north or east
 KEEP_AWAY = 3  # cells from a rival, Manhattan
-NOBODY = 99  # cells to a rival where there is none
+NOBODY = 99  # distance to a rival if there is none, cells
 
 
 @rule
 def walk(world, plan, setup, a, descends):
-    """One step to the nearer free neighbour; stand behind whoever is in the way for a while, then step aside."""
+    """One step to the nearer free cell; if another agent is in the way, wait for a while, then step aside."""
     agent = world.agent[a]
     blocked, returning = WAIT, WAIT
     for d in range(NORTH, WEST + 1):
@@ -56,7 +56,7 @@ def _reverses(d, last_action):
 
 @rule
 def back_out(world, plan, setup, a):
-    """One step away from the agent's object: any that does not lead nearer."""
+    """One step that does not lead nearer to the agent's object."""
     agent = world.agent[a]
     descends = plan.descends[agent.queue, agent.y, agent.x]
     for d in range(NORTH, WEST + 1):
@@ -78,7 +78,7 @@ def next_is_narrow(plan, agent, o):
 def keep_away(world, plan, setup, a, action):
     """`action`, unless it is a step, or a stay, near a rival: then a step farther from it, or wait.
 
-    A claim is right of way, and so is standing in a narrow place, or having the rival to the east or straight south: one of two who
+    An agent has right of way with a claim, in a narrow place, or if the rival is to the east or straight south, so that one of two that
     meet goes on.
     """
     agent = world.agent[a]
@@ -139,7 +139,7 @@ def make_way(world, plan, setup, a):
 
 @rule
 def _wants_to_pass(plan, agent, neighbour):
-    """It has stood there for a moment, less long than `agent`; or it is called to the object while `agent` waits in a narrow place."""
+    """The neighbour has stood still for a moment, less long than `agent`; or it has a claim while `agent` waits in a narrow place."""
     if agent.queue >= 0 and neighbour.queue == agent.queue:
         return neighbour.status == CLAIM and plan.narrow[agent.y, agent.x] != 0
     return 2 <= neighbour.stay < agent.stay and neighbour.stay <= 5
@@ -147,7 +147,7 @@ def _wants_to_pass(plan, agent, neighbour):
 
 @rule
 def let_out(world, plan, setup, a):
-    """Next to the narrow way to its object, which is occupied: out of the way of an agent that stands in it, or wait."""
+    """Next to the occupied narrow way to its object: step out of the way of an agent that stands in it, or wait."""
     agent = world.agent[a]
     for d in range(NORTH, WEST + 1):
         if (plan.descends[agent.queue, agent.y, agent.x] >> (d - 1)) & 1:

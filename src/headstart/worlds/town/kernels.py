@@ -18,7 +18,7 @@ REWARD_UNIT = 1e-4
 
 
 class Out(NamedTuple):
-    """Everything that a step writes. Map arrays are [0, …] where no map is asked for."""
+    """Outputs of a step. Map arrays are [0, …] without `hybrid`."""
 
     features: npt.NDArray[np.float32]  # [W, A, F]
     mask: npt.NDArray[np.uint8]  # [W, A, K]
@@ -66,7 +66,7 @@ def write_stats(agent, stats):
 
 @rule
 def end_rows(world, plan, plans, setup, out, w):
-    """Flags of this tick; final observations of what ended, *before* anything is reset; then resets and respawns."""
+    """Flags of this tick; final observations of rows that ended, *before* any reset; then resets and respawns."""
     over = world.tick >= setup.horizon
     ended = False
     for a in range(setup.agents):

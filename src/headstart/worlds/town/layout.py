@@ -52,7 +52,7 @@ def _plan(cells: np.ndarray) -> np.ndarray:
     floor = cells == "."
     plan["floor"][1:-1, 1:-1] = floor
     plan["object_at"][:] = -1
-    # by letter, then place: an object keeps its number when the map is turned, as long as letters differ
+    # by letter, then place: an object keeps its number under rotation if letters differ
     places = sorted((cells[y, x], y, x) for y, x in np.argwhere(np.isin(cells, list(LETTERS))))
     if not 1 <= len(places) <= MAX_OBJECTS:
         raise InputError(f"layout: expected 1 to {MAX_OBJECTS} objects, got {len(places)}")

@@ -1,4 +1,4 @@
-"""What time does to an agent: needs sink, rivalries fade, the shift goes on, comfort is felt; hunger or exhaustion ends a life."""
+"""Effects of time on an agent: needs and rivalries decay, the shift advances, comfort is rewarded; hunger or exhaustion ends a life."""
 
 from headstart.worlds.jit import rule
 from headstart.worlds.town.employment import run_shift
@@ -10,7 +10,7 @@ FAINT_HUNGER, FAINT_ENERGY = 300, 100  # bp
 
 @rule
 def live(world, plan, setup, a):
-    """One tick of agent `a`, after everybody has acted."""
+    """One tick of agent `a`, after all agents have acted."""
     agent = world.agent[a]
     for k in range(3):
         agent.need[k] = max(0, agent.need[k] - setup.decay[k] * agent.decay[k] // 100)

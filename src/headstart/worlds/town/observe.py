@@ -1,7 +1,7 @@
-"""What an agent sees: 180 features in named blocks.
+"""The observation of an agent: 180 features in named blocks.
 
-`FEATURES` names the columns in order; each block below writes its own. Every value is a whole number times or over a constant, so
-that features are the same bits on every machine.
+`FEATURES` names the columns in order; each block below writes its own. Every value is an integer multiplied or divided by a constant, so
+that features have the same bits on every machine.
 """
 
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""What happens to the whole town: a price spike, a blackout, a water outage, an arranged meeting of two rivals.
+"""Events for the whole town: a price spike, a blackout, a water outage, an arranged meeting of two rivals.
 
 A scenario sets the chance of each in a tick; after one has begun, none begins for 60 ticks.
 """
@@ -29,7 +29,7 @@ MEET_REACH = 1  # cells, Manhattan
 
 @rule
 def perturb(world, plan, setup):
-    """What is over ends; then at most one thing begins. Blackout and outage end by their ticks."""
+    """Perturbations that are over end; then at most one begins. Blackout and outage end by their ticks."""
     if world.tick >= world.spike_end:
         world.price = 100
     if world.tick >= world.meet_end:
@@ -64,7 +64,7 @@ def _between(world, stream, low, high):
 
 @rule
 def _arrange(world, plan, setup):
-    """The pair with the highest sum of rivalries shall meet at a spawn cell; nobody, where nobody has a rival."""
+    """The pair with the highest sum of rivalries shall meet at a spawn cell; no pair if there is no rivalry."""
     best = 0
     for a in range(setup.agents):
         for b in range(a + 1, setup.agents):
@@ -84,7 +84,7 @@ def _arrange(world, plan, setup):
 
 @rule
 def meet(world):
-    """Both who shall meet are there: they make up, and the meeting is over."""
+    """If both agents are at the meeting place, their rivalries fall and the meeting ends."""
     a, b = world.meet_a, world.meet_b
     if a < 0 or not _at_meeting(world, a) or not _at_meeting(world, b):
         return

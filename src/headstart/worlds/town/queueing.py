@@ -1,7 +1,8 @@
-"""Queues at objects, and the conflicts that they breed: request, grant, use, leave, yield, press, stall and ghost step.
+"""Queues at objects, and the conflicts that they cause: request, grant, use, leave, yield, press, stall and ghost step.
 
 One agent uses an object at a time. A request joins the tail; when the object is free, the waiter with the lowest
-100·place − 4·ticks waited gets a claim and walks up to use it. Whoever holds a claim too long while others wait is displaced: a ghost step.
+100·place − 4·ticks waited gets a claim and walks up to use it. An agent that holds a claim too long
+while others wait is displaced: a ghost step.
 """
 
 from headstart.worlds.jit import rule
@@ -12,7 +13,7 @@ from headstart.worlds.town.state import CLAIM, CONFLICT, NONE, USING, WAITING
 CLAIM_TICKS = 16
 COOLDOWN_TICKS = 20
 YIELD_COOLDOWN = 20
-REQUEST_REACH = 4  # steps from which a request or a press is heard
+REQUEST_REACH = 4  # steps within which a request or a press is possible
 QUEUE_REACH = 8  # steps beyond which a place in the queue lapses
 STALL_LIMIT = 12
 
@@ -49,7 +50,7 @@ def drop(world, o, a):
 
 @rule
 def free(world, a):
-    """Agent `a` leaves whatever queue, claim or use it has."""
+    """Agent `a` leaves its queue, claim or use."""
     agent = world.agent[a]
     o = agent.queue
     if o < 0:
@@ -111,7 +112,7 @@ def yield_place(world, a):
 
 @rule
 def press(world, a):
-    """Push whoever is active to hurry: a conflict."""
+    """Press the agent that has the claim or uses the object: a conflict."""
     agent = world.agent[a]
     thing = world.object[agent.queue]
     thing.stall += 2
@@ -124,7 +125,7 @@ def press(world, a):
 
 @rule
 def ghost_step(world, o):
-    """The active agent has stalled too long: it goes to the tail, and what it was doing is lost."""
+    """The active agent has stalled too long: it goes to the tail, and its progress is lost."""
     thing = world.object[o]
     a = thing.active
     rival = world.queue[o, 0]

@@ -1,4 +1,4 @@
-"""What agents hold toward each other: rivalry, trust, familiarity; and what changes it: conflict, chat, a shared meal, time.
+"""Rivalry, trust and familiarity between agents, and what changes them: conflict, chat, a shared meal, time.
 
 All three are directional, [holder, other]. A holder has at most MAX_EDGES rivalries; the weakest give way to a new one.
 """
@@ -13,7 +13,7 @@ FAINT_EDGE = 500  # bp; an edge below it makes room for a new one
 CHAT_COOLDOWN = 30  # ticks
 STRESS_REACH = 2  # cells, Manhattan
 MEAL_TICKS, MEAL_REACH = 6, 3  # two meals that end this near in time and place are one
-LONG_AGO = -1000  # tick of the last meal of someone who had none
+LONG_AGO = -1000  # tick of the last meal of an agent that had none
 
 
 @rule
@@ -55,7 +55,7 @@ def add_familiarity(world, holder, other, amount):
 
 @rule
 def conflict(world, actor, rival, intensity):
-    """Both remember: the rival's rivalry rises by 1500 per unit of intensity, the actor's by half of that."""
+    """A conflict: the rival's rivalry rises by 1500 per unit of intensity, the actor's by half of that."""
     anger = 1500 * intensity // 100
     add_rivalry(world, rival, actor, anger * (200 - world.agent[rival].forgiveness) // 200)
     add_rivalry(world, actor, rival, anger // 2)
@@ -91,7 +91,7 @@ def listener(world, a):
 
 @rule
 def chat(world, a, other):
-    """A few words with a neighbour; who is liked and outgoing succeeds more often."""
+    """Chat with a neighbour; extroversion and the neighbour's trust raise the chance of success, its rivalry lowers it."""
     speaker, hearer = world.agent[a], world.agent[other]
     chance = 70 + speaker.extroversion // 5 + (world.trust[other, a] - world.rivalry[other, a]) // 200
     if draw(world.seed, world.id, world.episode, world.tick, a, CHATS, 100) < chance:
@@ -108,7 +108,7 @@ def chat(world, a, other):
 
 @rule
 def _warm(world, holder, other, quality):
-    """`holder` thinks better of `other` after a good chat."""
+    """Effects of a successful chat on what `holder` holds toward `other`."""
     add_trust(world, holder, other, quality // 20)
     add_familiarity(world, holder, other, quality // 10)
     add_rivalry(world, holder, other, -300)
@@ -117,7 +117,7 @@ def _warm(world, holder, other, quality):
 
 @rule
 def shared_meal(world, setup, a):
-    """Agent `a` has just eaten: whoever finished a meal close by a moment ago ate with it."""
+    """Agent `a` has just eaten; agents that finished a meal near it in the last ticks shared the meal."""
     agent = world.agent[a]
     agent.ate_at = world.tick
     for other in range(setup.agents):
@@ -132,7 +132,7 @@ def shared_meal(world, setup, a):
 
 @rule
 def fade_and_fret(world, setup, a):
-    """Rivalries of agent `a` fade; each one that is still strong enough to avoid somebody costs strength where that agent is near."""
+    """Rivalries of agent `a` fade; each one that still makes it avoid an agent costs energy and reward while that agent is near."""
     agent = world.agent[a]
     fade = setup.rivalry_decay * (100 + agent.forgiveness) // 100
     highest = 0

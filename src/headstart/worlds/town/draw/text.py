@@ -53,7 +53,7 @@ def _cell(world: Any, plan: Any, y: int, x: int) -> str:
 
 
 def _agent(world: Any, plan: Any, a: int) -> str:
-    """Number, three needs, money, and what the agent is about."""
+    """Number, three needs, money, and activity of an agent."""
     agent = world["agent"][a]
     bars = "  ".join(_bar(int(need)) for need in agent["need"])
     return f"{_paint(str(a), ink_on(AGENTS[a]), AGENTS[a])} {bars} {agent['wallet']:4}  {_doing(world, plan, a)}".rstrip()
@@ -82,7 +82,7 @@ def _doing(world: Any, plan: Any, a: int) -> str:
 
 
 def _object(world: Any, plan: Any, agents: int, o: int) -> str:
-    """Letter, name, who has it, who waits, what is left; of a workplace, who works there."""
+    """Letter, name, user, waiters and stock of an object; the agents of a workplace."""
     kind, thing = int(plan["object_type"][o]), world["object"][o]
     if kind == WORKPLACE:
         staff = ", ".join(str(a) for a in range(agents) if world["agent"][a]["workplace"] == o)

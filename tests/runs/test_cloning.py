@@ -6,7 +6,7 @@ import numpy as np
 
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores
-from headstart.stages.bc_train import _confusion, _decisions, _per_action
+from headstart.runs.cloning import _confusion, _per_action, decisions_table
 
 SCHEMA = ObservationSchema(world="town", features=("x",), actions=("wait", "use", "yield", "press"), reward_terms=("comfort",))
 SCORES = ActionScores(np.array([[9900, 90, 10, 0], [1, 2, 0, 0], [3, 0, 1, 0], [0, 0, 0, 0]]))
@@ -22,8 +22,8 @@ def test_a_report_has_what_happened_and_leaves_out_what_did_not() -> None:
     assert (_per_action(SCORES, SCHEMA)["yield"].n, _per_action(SCORES, SCHEMA)["yield"].recall) == (4, 0.25)
 
 
-def test_rare_actions_keep_all_their_decisions_and_common_ones_their_shares() -> None:
-    header, *lines = _decisions(SCORES, SCHEMA).splitlines()
+def test_rare_actions_keep_all_theirdecisions_table_and_common_ones_their_shares() -> None:
+    header, *lines = decisions_table(SCORES, SCHEMA).splitlines()
 
     assert header == "actual,predicted"
     assert Counter(lines) == {
@@ -32,4 +32,4 @@ def test_rare_actions_keep_all_their_decisions_and_common_ones_their_shares() ->
 
 
 def test_continuous_actions_leave_a_table_without_rows() -> None:
-    assert _decisions(None, SCHEMA) == "actual,predicted\n"
+    assert decisions_table(None, SCHEMA) == "actual,predicted\n"

@@ -1,25 +1,19 @@
-"""Metrics of episodes against hand-computed values, curation rules by planted rows, and the split."""
+"""Curation rules by planted rows, the index of episodes against its golden text, and the split."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from headstart.core.errors import InputError
+from headstart.config.params import CurateParams
+from headstart.dataset.curation import forbidden, reject_reasons, repeats_earlier, split_by_world, write_index
 from headstart.dataset.episodes import Episodes, EpisodeTable
-from headstart.dataset.quality import (
-    CurateRules,
-    episode_metrics,
-    forbidden,
-    reject_reasons,
-    repeats_earlier,
-    split_by_world,
-)
-from headstart.dataset.structure import rows_of
 
+RULES = CurateParams(min_steps=1, require_success=False, reject_harm=False, heldout_share=0.2, seed=0)
 GOLDEN_SPLIT = [1, 5, 7, 14, 17, 33, 34]  # worlds held out of 40
 
 
@@ -56,73 +50,37 @@ def two_episodes() -> Episodes:
     )
 
 
-def test_metrics_are_those_counted_by_hand() -> None:
-    found = episode_metrics(two_episodes(), waiting_action=0)
-
-    assert found.length.tolist() == [4, 2]
-    assert found.reward_sum.tolist() == [10, -2]
-    assert found.reward_mean.tolist() == [2.5, -1]
-    assert found.action_entropy is not None
-    # Shares ½ ¼ ¼: ½ ln 2 + 2 · ¼ ln 4 = 1.5 ln 2; a single action has none.
-    assert found.action_entropy.tolist() == pytest.approx([1.5 * math.log(2), 0])
-    assert found.majority_share is not None
-    assert found.majority_share.tolist() == [0.5, 1.0]
-    assert found.waiting_share is not None
-    assert found.waiting_share.tolist() == [0.5, 0.0]
-    assert found.violations.tolist() == [1, 0]
-
-
-def test_continuous_actions_have_neither_entropy_nor_majority_nor_masks() -> None:
-    reals = np.zeros((6, 2), np.float32)
-
-    found = episode_metrics(replace(two_episodes(), action=reals, expert_action=reals, action_mask=None))
-
-    assert (found.action_entropy, found.majority_share, found.waiting_share) == (None, None, None)
-    assert found.violations.tolist() == [0, 0]
-    assert found.reward_sum.tolist() == [10, -2]
-
-
 @pytest.mark.parametrize("action", [-1, 3])
-def test_an_action_outside_the_vocabulary_is_a_violation_and_has_no_entropy(action: int) -> None:
+def test_an_action_outside_the_vocabulary_is_a_violation(action: int) -> None:
     episodes = replace(two_episodes(), action=np.array([0, 0, 1, 1, action, 1]))
 
     assert np.flatnonzero(forbidden(episodes)).tolist() == [4]
-    with pytest.raises(InputError, match=r"action ids 0\.\.2"):
-        episode_metrics(episodes)
-
-
-def test_a_table_with_a_gap_is_refused() -> None:
-    episodes = two_episodes()
-    gap = replace(episodes, table=replace(episodes.table, start=np.array([0, 5])))
-
-    with pytest.raises(InputError, match="gap before episode 1: expected row 4, got 5"):
-        rows_of(gap)
 
 
 @pytest.mark.parametrize(
     ("rules", "expected"),
     [
-        (CurateRules(min_steps=1, max_violations=9), [[], []]),
-        (CurateRules(min_steps=3, max_violations=9), [[], ["too-short"]]),
-        (CurateRules(min_steps=1), [["constraint-violation"], []]),
-        (CurateRules(min_steps=1, max_violations=1, min_return=-2.0), [[], []]),
-        (CurateRules(min_steps=1, max_violations=1, min_return=0.0), [[], ["low-return"]]),
-        (CurateRules(min_steps=1, max_violations=1, max_harm=0), [[], ["harm"]]),
-        (CurateRules(min_steps=1, max_violations=1, require_success=True), [[], ["no-success"]]),
-        (CurateRules(min_steps=1, max_violations=1, allow_terminated=False), [["terminated"], []]),
+        ({}, [["constraint-violation"], []]),
+        ({"min_steps": 3}, [["constraint-violation"], ["too-short"]]),
+        ({"min_return": -2.0}, [["constraint-violation"], []]),
+        ({"min_return": 0.0}, [["constraint-violation"], ["low-return"]]),
+        ({"reject_harm": True}, [["constraint-violation"], ["harm"]]),
+        ({"require_success": True}, [["constraint-violation"], ["no-success"]]),
         (
-            CurateRules(min_return=0.0, max_harm=0, require_success=True, allow_terminated=False),
-            [
-                ["too-short", "constraint-violation", "terminated"],
-                ["too-short", "low-return", "harm", "no-success"],
-            ],
+            {"min_steps": 10, "min_return": 0.0, "reject_harm": True, "require_success": True},
+            [["too-short", "constraint-violation"], ["too-short", "low-return", "harm", "no-success"]],
         ),
     ],
 )
-def test_each_rule_rejects_what_breaks_it_and_all_reasons_are_listed(rules: CurateRules, expected: list[list[str]]) -> None:
-    episodes = two_episodes()
+def test_each_rule_rejects_what_breaks_it_and_all_reasons_are_listed(rules: dict[str, Any], expected: list[list[str]]) -> None:
+    assert reject_reasons(two_episodes(), RULES.model_copy(update=rules)) == expected
 
-    assert reject_reasons(episodes, episode_metrics(episodes), rules) == expected
+
+def test_without_masks_no_action_is_forbidden() -> None:
+    reals = np.zeros((6, 2), np.float32)
+    continuous = replace(two_episodes(), action=reals, expert_action=reals, action_mask=None)
+
+    assert reject_reasons(continuous, RULES) == [[], []]
 
 
 @pytest.mark.parametrize("column", ["features", "final", "reward"])
@@ -134,9 +92,9 @@ def test_an_episode_that_holds_nan_is_rejected_and_its_neighbour_is_not(column: 
         "reward": episodes.reward[5:],
     }[column][:] = np.nan
 
-    reasons = reject_reasons(episodes, episode_metrics(episodes), CurateRules(min_steps=1, max_violations=1))
+    reasons = reject_reasons(episodes, RULES)
 
-    assert reasons[0] == []
+    assert reasons[0] == ["constraint-violation"]
     assert "not-finite" in reasons[1]
 
 
@@ -144,9 +102,7 @@ def test_a_return_that_is_not_a_number_is_low() -> None:
     episodes = two_episodes()
     episodes.reward[5] = np.nan
 
-    rules = CurateRules(min_steps=1, max_violations=1, min_return=-100.0)
-
-    assert "low-return" in reject_reasons(episodes, episode_metrics(episodes), rules)[1]
+    assert "low-return" in reject_reasons(episodes, RULES.model_copy(update={"min_return": -100.0}))[1]
 
 
 def test_of_episodes_with_the_same_content_the_first_is_kept_whatever_their_ids(
@@ -156,9 +112,7 @@ def test_of_episodes_with_the_same_content_the_first_is_kept_whatever_their_ids(
 
     assert len(set(episodes.table.episode_id.tolist())) == 3
     assert repeats_earlier(episodes).tolist() == [False, False, True, False, True]
-    reasons = reject_reasons(episodes, episode_metrics(episodes), CurateRules())
-    assert reasons == [[], [], ["duplicate"], [], ["duplicate"]]
-    assert all(not r for r in reject_reasons(episodes, episode_metrics(episodes), CurateRules(allow_duplicates=True)))
+    assert reject_reasons(episodes, RULES) == [[], [], ["duplicate"], [], ["duplicate"]]
 
 
 def test_episodes_that_differ_in_one_observation_only_are_not_duplicates(
@@ -168,6 +122,17 @@ def test_episodes_that_differ_in_one_observation_only_are_not_duplicates(
     episodes.observation["features"][30, 5] += 0.001
 
     assert repeats_earlier(episodes).tolist() == [False, False]
+
+
+def test_the_index_has_the_golden_text(tmp_path: Path) -> None:
+    write_index(tmp_path / "i.tsv", two_episodes(), np.array([True, False]), [[], ["too-short", "no-success"]])
+
+    assert (tmp_path / "i.tsv").read_text() == (
+        "# episode-index/1\n"
+        "episode_id\tseed\tworld\tepisode\tagent\tlength\ttotal_reward\tsuccess\tharm\taccepted\tsplit\treasons\n"
+        "a\t1\t0\t0\t0\t4\t10.0\ttrue\tfalse\ttrue\theldout\t\n"
+        "b\t1\t1\t0\t0\t2\t-2.0\tfalse\ttrue\tfalse\tnone\ttoo-short,no-success\n"
+    )
 
 
 def test_the_split_follows_from_world_and_seed_alone() -> None:
@@ -200,12 +165,6 @@ def test_two_worlds_or_more_always_have_both_sides(share: float, seed: int) -> N
 
     assert heldout.any()
     assert not heldout.all()
-
-
-@pytest.mark.parametrize("share", [0.0, 1.0, -0.1, math.nan])
-def test_a_share_that_leaves_a_side_empty_is_refused(share: float) -> None:
-    with pytest.raises(InputError, match="between 0 and 1"):
-        split_by_world(np.arange(3), share, 0)
 
 
 def test_four_thousand_episodes_of_128_steps_are_judged_within_a_second() -> None:
@@ -243,7 +202,7 @@ def test_four_thousand_episodes_of_128_steps_are_judged_within_a_second() -> Non
     )
 
     began = time.process_time()
-    reasons = reject_reasons(episodes, episode_metrics(episodes, 0), CurateRules())
+    reasons = reject_reasons(episodes, RULES)
 
     assert time.process_time() - began < 1.0
     assert not any(reasons)

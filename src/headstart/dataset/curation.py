@@ -1,0 +1,126 @@
+"""Which episodes are kept, and for what: curation rules, the split by world, and the index that says so of every episode.
+
+4,000 episodes of 128 steps take well under a second.
+"""
+
+import hashlib
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from headstart.config.params import CurateParams
+from headstart.core.arrays import Array
+from headstart.core.files import write_bytes
+from headstart.dataset.episodes import Episodes
+
+INDEX_COLUMNS = (
+    "episode_id", "seed", "world", "episode", "agent", "length", "total_reward", "success", "harm", "accepted", "split", "reasons",
+)  # fmt: skip
+
+
+def reject_reasons(episodes: Episodes, rules: CurateParams) -> list[list[str]]:
+    """For each of E episodes the codes of all rules that it breaks; an empty list: accepted."""
+    table = episodes.table
+    returns = np.add.reduceat(episodes.reward, table.start, dtype=np.float64)
+    broken = {
+        "too-short": table.length < rules.min_steps,
+        "not-finite": ~_finite_episodes(episodes),
+        # Written so that a return that is not a number is low.
+        "low-return": ~(returns >= (-np.inf if rules.min_return is None else rules.min_return)),
+        "harm": table.harm & rules.reject_harm,
+        "no-success": ~table.success & rules.require_success,
+        "constraint-violation": np.logical_or.reduceat(forbidden(episodes), table.start),
+        "duplicate": repeats_earlier(episodes),  # the first of several is kept
+    }
+    return [[code for code, hits in broken.items() if hits[episode]] for episode in range(len(table.length))]
+
+
+def write_index(path: Path, episodes: Episodes, heldout: Array, reasons: list[list[str]]) -> None:
+    """Write a TSV of all episodes, rejected ones with their reasons (`episode-index/1`), atomically.
+
+    One comment line with the schema id, one with the column names, then a row an episode. `heldout` [E] bool is the side of the
+    split that an accepted episode is on. Floats keep every bit: `repr` is the shortest text that does.
+    """
+    table = episodes.table
+    lines = ["# episode-index/1", "\t".join(INDEX_COLUMNS)]
+    for e, why in enumerate(reasons):
+        numbers = [int(getattr(table, name)[e]) for name in INDEX_COLUMNS[1:6]]
+        flags = [str(bool(flag)).lower() for flag in (table.success[e], table.harm[e], not why)]
+        split = "none" if why else "heldout" if heldout[e] else "train"
+        cells = [table.episode_id[e].decode(), *numbers, repr(float(table.total_reward[e])), *flags, split, ",".join(why)]
+        lines.append("\t".join(map(str, cells)))
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+def split_by_world(worlds: Array, heldout_share: float, seed: int) -> Array:
+    """[E] world ids → [E] bool, true for held-out; all episodes of a world fall on one side.
+
+    A world's side follows from the splitmix64 hash of (seed, world) alone, so that adding worlds moves no other. Only if that
+    leaves a side of two or more worlds empty, the world nearest to the border changes sides.
+    """
+    distinct, index = np.unique(np.asarray(worlds, np.int64), return_inverse=True)
+    draw = _splitmix64(distinct.astype(np.uint64) + _splitmix64(np.array([seed % 2**64], np.uint64)))
+    heldout = draw < np.uint64(heldout_share * 2**64)
+    if len(distinct) > 1 and not heldout.any():
+        heldout[np.argmin(draw)] = True
+    elif len(distinct) > 1 and heldout.all():
+        heldout[np.argmax(draw)] = False
+    return np.asarray(heldout[index])
+
+
+def _finite_episodes(episodes: Episodes) -> Array:
+    """[E] bool: no NaN and no infinity in features or rewards, the final observation included."""
+    finite = np.isfinite(episodes.observation["features"]).all(axis=1) & np.isfinite(episodes.reward)
+    whole = np.logical_and.reduceat(finite, episodes.table.start)
+    return np.asarray(whole & np.isfinite(episodes.final_observation["features"]).all(axis=1))
+
+
+def forbidden(episodes: Episodes) -> Array:
+    """[N] bool: the executed action was not allowed by its mask; all false without masks."""
+    mask = episodes.action_mask
+    if mask is None:
+        return np.zeros(len(episodes.action), bool)
+    inside = (episodes.action >= 0) & (episodes.action < mask.shape[1])
+    allowed = mask[np.arange(len(mask)), np.where(inside, episodes.action, 0)]
+    return np.asarray(~(inside & allowed))
+
+
+def repeats_earlier(episodes: Episodes) -> Array:
+    """[E] bool: same observations, actions and rewards as an earlier episode, whatever its id.
+
+    Observations, the bulk of the bytes, are hashed only where actions and rewards agree already.
+    """
+    spans = list(zip(episodes.table.start.tolist(), episodes.table.length.tolist(), strict=True))
+    light = (episodes.action, episodes.expert_action, episodes.reward)
+    keys = _digests(light, spans)
+    times = Counter(keys)
+    alike = [index for index, key in enumerate(keys) if times[key] > 1]
+    observations = tuple(episodes.observation[name] for name in sorted(episodes.observation))
+    for index, digest in zip(alike, _digests(observations, [spans[i] for i in alike]), strict=True):
+        keys[index] += digest
+    seen: set[bytes] = set()
+    repeated = np.zeros(len(keys), bool)
+    for index, key in enumerate(keys):
+        repeated[index] = key in seen
+        seen.add(key)
+    return repeated
+
+
+def _splitmix64(x: Array) -> Array:
+    """Finaliser of splitmix64 (Steele, Lea, Flood 2014) on [n] u64; products wrap modulo 2⁶⁴."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))
+
+
+def _digests(columns: tuple[Array, ...], spans: list[tuple[int, int]]) -> list[bytes]:
+    flat = [np.ascontiguousarray(column).reshape(len(column), -1).view(np.uint8) for column in columns]
+    digests = []
+    for start, length in spans:
+        digest = hashlib.blake2b(digest_size=16)
+        for column in flat:
+            digest.update(column[start : start + length].reshape(-1).data)
+        digests.append(digest.digest())
+    return digests

@@ -1,0 +1,61 @@
+"""Simulate recorded worlds again, from seed and recorded actions: the recording must come out the same."""
+
+import numpy as np
+
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
+from headstart.core.arrays import Array
+from headstart.dataset.episodes import Episodes, EpisodeTable
+from headstart.runs.expert import expert_of
+from headstart.runs.worlds import worlds_of
+from headstart.worlds.api import FIRST_WORLD, Act, World
+
+ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
+
+
+def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int, int]:
+    """Replay a sample of `validate.replay_worlds` worlds: (episodes compared, episodes that differ).
+
+    Only worlds all of whose agents were accepted can be replayed; actions, observations, rewards and ends must be the same bits.
+    """
+    table, observation = episodes.table, params.capture.observation
+    agents = worlds_of(scenario, "capture", 1, observation).num_agents
+    ids = np.unique(table.world)
+    whole = ids[[_is_whole(table, world, agents) for world in ids]]
+    chosen = np.random.default_rng(params.capture.seed).permutation(whole)[: params.validate_.replay_worlds]
+    compared = differing = 0
+    for world_id in np.sort(chosen):
+        world = worlds_of(scenario, "capture", 1, observation, skip=int(world_id) - FIRST_WORLD["capture"])
+        mine = np.flatnonzero(table.world == world_id)
+        mine = mine[np.lexsort((table.episode[mine], table.agent[mine]))]
+        rows = np.concatenate([np.arange(table.start[e], table.start[e] + table.length[e]) for e in mine])
+        same = _same(world, expert_of(scenario, world), episodes, rows.reshape(agents, -1), int(table.seed[mine[0]]))
+        compared += len(mine)
+        differing += int((~same[table.agent[mine]]).sum())
+    return compared, differing
+
+
+def _is_whole(table: EpisodeTable, world: int, agents: int) -> bool:
+    """Whether the recording of a world has no gap: of every agent all lives from the first on, over the same ticks."""
+    mine = table.world == world
+    lives = [np.sort(table.episode[mine & (table.agent == a)]) for a in range(agents)]
+    ticks = {int(table.length[mine & (table.agent == a)].sum()) for a in range(agents)}
+    return len(ticks) == 1 and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
+
+
+def _same(world: World, expert: Act, episodes: Episodes, rows: Array, seed: int) -> Array:
+    """[A] bool: every recorded step of each agent is what the world does again; rows [A, T] index the step columns."""
+    same = np.ones(len(rows), bool)
+    obs, _ = world.reset(seed=seed)
+    for now in rows.T:
+        for name, column in episodes.observation.items():
+            same &= (obs[name] == column[now]).reshape(len(now), -1).all(axis=1)
+        if episodes.action_mask is not None:
+            same &= (obs["mask"] == episodes.action_mask[now]).all(axis=1)
+        choice, recorded = expert(obs), episodes.expert_action[now]
+        alike = choice == recorded if choice.dtype.kind == "i" else np.abs(choice - recorded) <= ROUNDING
+        same &= alike.reshape(len(now), -1).all(axis=1)
+        obs, reward, terminated, truncated, _ = world.step(episodes.action[now])
+        same &= (reward == episodes.reward[now]) & (terminated == episodes.terminated[now])
+        same &= truncated == episodes.truncated[now]
+    return same

@@ -1,0 +1,120 @@
+"""Running a stage: its line, its errors, and the record that it leaves whether it succeeds or fails."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from headstart.config import stage as running
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
+from headstart.config.stage import Done, main, run
+from headstart.core.errors import GateFailed, InputError
+from headstart.core.files import read_record, sha256_file
+from headstart.core.run_record import RunRecord
+
+ROOT = Path(__file__).parents[2]
+PIPELINE = """
+stages:
+  capture:
+    cmd: ./stage capture ${item.scenario}
+    deps: [src/headstart/core, "scenarios/${item.scenario}.yaml", data/in.txt]
+    params: [capture.worlds, arms.scratch.start]
+    outs: ["data/${item.scenario}.txt", "reports/${item.scenario}/capture"]
+  catalogue:
+    cmd: ./stage catalogue ${item.scenario}
+    deps: [data/in.txt]
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A commit with settings, one scenario and a pipeline of two stages."""
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "data").mkdir()
+    for name in ("params.yaml", "scenarios/queue_conflict.yaml"):
+        (tmp_path / name).write_text((ROOT / name).read_text())
+    (tmp_path / "data/in.txt").write_text("in")
+    (tmp_path / "dvc.yaml").write_text(PIPELINE)
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@t", "commit", "-q", "-m", "all"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(running, "code_sha256", lambda modules: "c" * 64)
+    return tmp_path
+
+
+def capture(params: Params, scenario: Scenario) -> Done:
+    Path(f"data/{scenario.name}.txt").write_text("out")
+    return Done("captured", {"worlds": 3.0, "unknown": None}, seeds=(7, 8))
+
+
+def test_a_record_says_what_went_in_what_came_out_and_under_which_circumstances(
+    project: Path, require_schema: Callable[[bytes | str, str], None]
+) -> None:
+    assert run(capture, "queue_conflict") == "captured"
+
+    path = project / "reports/queue_conflict/capture/run.json"
+    record = read_record(path, RunRecord)
+    assert (record.run_id, record.status, record.seeds) == ("capture-queue-conflict", "completed", (7, 8))
+    assert record.inputs == {name: sha256_file(Path(name)) for name in ("scenarios/queue_conflict.yaml", "data/in.txt")}
+    assert record.outputs == {"data/queue_conflict.txt": sha256_file(Path("data/queue_conflict.txt"))}
+    assert record.parameters == {"capture.worlds": 1024, "arms.scratch.start": "random"}
+    assert record.metrics == {"worlds": 3.0, "unknown": None}
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert record.circumstances.git_revision == head
+    assert record.circumstances.git_dirty is False
+    assert record.circumstances.seconds >= 0
+    require_schema(path.read_bytes(), "run/1")
+
+
+def test_a_stage_that_fails_leaves_a_record_that_says_why(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def capture(params: Params, scenario: Scenario) -> Done:
+        raise GateFailed("expected more\nin two lines")
+
+    (project / "data/in.txt").write_text("edited")
+    with pytest.raises(GateFailed):
+        run(capture, "queue_conflict")
+
+    record = read_record(project / "reports/queue_conflict/capture/run.json", RunRecord)
+    assert (record.status, record.diagnostics) == ("failed", ("expected more", "in two lines"))
+    assert record.outputs == {}
+    assert record.circumstances.git_dirty is True
+
+
+def test_a_stage_without_reports_keeps_no_record(project: Path) -> None:
+    def catalogue(params: Params, scenario: Scenario) -> Done:
+        return Done("listed")
+
+    assert run(catalogue, "queue_conflict") == "listed"
+    assert not (project / "reports").exists()
+
+
+def test_a_stage_that_the_pipeline_does_not_have_does_not_run(project: Path) -> None:
+    def other(params: Params, scenario: Scenario) -> Done:
+        raise AssertionError("ran")
+
+    with pytest.raises(InputError, match=r"dvc\.yaml: expected a stage other"):
+        run(other, "queue_conflict")
+
+
+def test_a_failed_run_without_diagnostics_is_no_record(project: Path) -> None:
+    run(capture, "queue_conflict")
+    content = json.loads((project / "reports/queue_conflict/capture/run.json").read_text())
+    with pytest.raises(ValidationError, match="needs at least one line of diagnostics"):
+        RunRecord.model_validate(content | {"status": "failed"})
+
+
+def test_the_code_of_another_tree_is_refused(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (project / "src/headstart").mkdir(parents=True)
+    monkeypatch.setattr("sys.argv", ["stage", "queue_conflict"])
+    with pytest.raises(SystemExit) as ended:
+        main(capture)
+    assert ended.value.code == 4
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {project}: expected the code of this tree, {project}/src/headstart, got that of {ROOT}/src")
+    assert not (project / "reports").exists()
