@@ -3,7 +3,7 @@
 import math
 from copy import deepcopy
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +36,13 @@ class Batch:
     reference: Policy | None = None  # π_ref of the same rows
 
 
+class Order(NamedTuple):
+    """The rows of E epochs, in the order in which they are learned from."""
+
+    rows: Tensor  # [E, N] i64, of the batch
+    recorded: Tensor | None  # [E, N] i64, of the demonstrations beside them
+
+
 def learn(
     network: ActorCritic,
     optimizer: Adam,
@@ -51,13 +58,10 @@ def learn(
     `rates`: the learning rate of each minibatch. Every row comes with one of `recorded`, drawn anew, whose choice is imitated as well.
     """
     index = torch.stack([torch.randperm(len(batch.action), generator=generator) for _ in range(epochs)])
-    beside = None if recorded is None else torch.randint(len(recorded.label), index.shape, generator=generator)
+    drawn = None if recorded is None else torch.randint(len(recorded.label), index.shape, generator=generator)
     optimizer.learning_rate = float(rates[-1])
-    log = np.zeros((len(rates), len(LOG)))
-    if optimizer.device is None:
-        _compiled(network, optimizer, batch, recorded, index, beside, rates, plan, log)
-    else:
-        _by_autograd(network, optimizer, batch, recorded, index, beside, rates, plan, log)
+    learn_all = _compiled if optimizer.device is None else _by_autograd
+    log = learn_all(network, optimizer, batch, recorded, Order(index, drawn), rates, plan)
     return dict(zip(LOG, log.T, strict=True))
 
 
@@ -70,28 +74,20 @@ def minibatches(rows: int, size: int, epochs: int) -> int:
 
 
 def _by_autograd(
-    network: ActorCritic,
-    optimizer: Adam,
-    batch: Batch,
-    recorded: Demonstrations | None,
-    index: Tensor,
-    beside: Tensor | None,
-    rates: Array,
-    plan: Plan,
-    log: Array,
-) -> None:
+    network: ActorCritic, optimizer: Adam, batch: Batch, recorded: Demonstrations | None, order: Order, rates: Array, plan: Plan
+) -> Array:
     """A copy of the network learns on the optimiser's device, and hands its weights and moments back."""
     device = optimizer.device
     learner = deepcopy(network).to(device)
     adam = optimizer.to_torch(learner)
     critic = list(learner.critic.parameters())
     policy = [parameter for name, parameter in learner.named_parameters() if not name.startswith("critic.")]
-    batch, recorded, index, beside = (_moved(part, device) for part in (batch, recorded, index, beside))
-    picks = [pick for epoch in index for pick in epoch.split(plan.size)]
-    others = [None] * len(picks) if beside is None else [pick for epoch in beside for pick in epoch.split(plan.size)]
-    actor_learns = plan.actor_learns
-    for number, (pick, other) in enumerate(zip(picks, others, strict=True)):
-        demonstrated = recorded.rows(other) if recorded is not None and other is not None and actor_learns else None
+    batch, recorded = _moved(batch, device), _moved(recorded, device)
+    picks = [pick.to(device) for epoch in order.rows for pick in epoch.split(plan.size)]
+    drawn = [] if order.recorded is None else [pick.to(device) for epoch in order.recorded for pick in epoch.split(plan.size)]
+    log, actor_learns = np.zeros((len(rates), len(LOG))), plan.actor_learns
+    for number, pick in enumerate(picks):
+        demonstrated = recorded.rows(drawn[number]) if recorded is not None and actor_learns else None
         obs, rows, labels = _minibatch(batch, pick, demonstrated, plan.normalises_advantage)
         found, value = learner(obs, len(pick), actor_learns)
         total, terms = minibatch_loss(found, value, rows, plan.coef)
@@ -101,7 +97,8 @@ def _by_autograd(
         terms["grad_norm"] = clip_grad_norm_(policy, plan.max_grad_norm)
         terms["labels"] = labels * actor_learns
         terms["adv_std"] = batch.advantage[pick].std(correction=0)
-        said = dict(zip(terms, torch.stack(list(terms.values())).tolist(), strict=True))
+        # one transfer from the device for all; the norm of no gradients is on the CPU
+        said = dict(zip(terms, torch.stack([term.to(device) for term in terms.values()]).tolist(), strict=True))
         finite = all(map(math.isfinite, said.values()))
         said |= {"finite": finite, "actor_learns": actor_learns, "rows": len(pick)}
         log[number] = [said.get(name, 0.0) for name in LOG]
@@ -112,6 +109,7 @@ def _by_autograd(
             actor_learns = False  # the critic goes on
     optimizer.from_torch(adam, learner)
     network.load_state_dict(learner.state_dict())
+    return log
 
 
 def _minibatch(
@@ -154,39 +152,27 @@ def _moved(value: Any, device: torch.device | None) -> Any:
 
 
 def _compiled(
-    network: ActorCritic,
-    optimizer: Adam,
-    batch: Batch,
-    recorded: Demonstrations | None,
-    index: Tensor,
-    beside: Tensor | None,
-    rates: Array,
-    plan: Plan,
-    log: Array,
-) -> None:
+    network: ActorCritic, optimizer: Adam, batch: Batch, recorded: Demonstrations | None, order: Order, rates: Array, plan: Plan
+) -> Array:
     """Weights and moments are changed where they are; what is not there is an array without rows."""
     plan = plan._replace(activation=network.actor.activation, eps=optimizer.eps, weight_decay=optimizer.weight_decay)
     reference = batch.reference
+    shared = {field.name: getattr(batch, field.name).numpy() for field in fields(batch) if field.name not in ("obs", "reference")}
     rows = compiled.Rows(
         features=batch.obs["features"].contiguous().numpy(),
         mask=_mask(batch.obs),
-        action=batch.action.numpy(),
-        log_prob=batch.log_prob.numpy(),
-        advantage=batch.advantage.numpy(),
-        returns=batch.returns.numpy(),
-        value=batch.value.numpy(),
-        has_choice=batch.has_choice.numpy(),
-        label=batch.label.numpy(),
-        imitated=batch.imitated.numpy(),
         reference=np.zeros((0, 0), np.float32) if reference is None else np.ascontiguousarray(reference.output.numpy()),
         reference_log_std=reference.log_std.numpy() if isinstance(reference, Gaussian) else np.zeros(0, np.float32),
+        **shared,
     )
     others = compiled.Recorded(rows.features[:0], rows.mask[:0], rows.action[:0], rows.has_choice[:0])
     if recorded is not None:
         features = recorded.obs["features"].contiguous().numpy()
         others = compiled.Recorded(features, _mask(recorded.obs), recorded.label.numpy(), recorded.has_choice.numpy())
-    drawn = np.zeros((0, 0), np.int64) if beside is None else beside.numpy()
-    compiled.learn(optimizer.parts, rows, others, index.numpy(), drawn, rates, plan, log)
+    drawn = np.zeros((0, 0), np.int64) if order.recorded is None else order.recorded.numpy()
+    log = np.zeros((len(rates), len(LOG)))
+    compiled.learn(optimizer.parts, rows, others, order.rows.numpy(), drawn, rates, plan, log)
+    return log
 
 
 def _mask(obs: dict[str, Tensor]) -> Array:

@@ -89,25 +89,13 @@ def update(
 
 def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, reference: ActorCritic | None) -> tuple[Batch, Metrics]:
     """Values, advantages and returns of a rollout, flattened to B = T·N rows."""
-    ticks, rows = rollout.reward.shape
     obs = {key: value.flatten(0, 1) for key, value in rollout.obs.items()}
     normalised = network.normalised(obs)
-    with torch.no_grad():
-        value = network.value(normalised, normalised=True).reshape(ticks, rows)
-        last_value = network.value(rollout.last_obs).numpy()
-        final_value = _final_values(network, rollout)
-        reference_policy = reference.policy(obs) if reference else None
-    advantage = gae(
-        rollout.reward,
-        value.numpy(),
-        last_value,
-        final_value,
-        rollout.terminated,
-        rollout.truncated,
-        params.gamma,
-        params.gae_lambda,
-    )
-    returns = advantage + value.numpy()
+    value = network.value(normalised, normalised=True).numpy().reshape(rollout.reward.shape)
+    last, final = network.value(rollout.last_obs).numpy(), _final_values(network, rollout)
+    ends = rollout.terminated, rollout.truncated
+    advantage = gae(rollout.reward, value, last, final, *ends, params.gamma, params.gae_lambda)
+    returns = advantage + value
     action, has_choice = rollout.action.flatten(0, 1), decision_rows(obs)
     driven = torch.zeros_like(has_choice) if rollout.driven is None else rollout.driven.flatten().float()
     if rollout.label is None:  # where the expert drove, its choice is the action
@@ -115,25 +103,25 @@ def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, referenc
     else:
         label, imitated = rollout.label.flatten(0, 1), has_choice
     batch = Batch(
-        normalised,
-        action,
-        rollout.log_prob.flatten(),
-        torch.from_numpy(advantage).flatten(),
-        torch.from_numpy(returns).flatten(),
-        value.flatten(),
-        has_choice * (1.0 - driven),
-        label,
-        imitated,
-        reference_policy,
+        obs=normalised,
+        action=action,
+        log_prob=rollout.log_prob.flatten(),
+        advantage=torch.from_numpy(advantage).flatten(),
+        returns=torch.from_numpy(returns).flatten(),
+        value=torch.from_numpy(value).flatten(),
+        has_choice=has_choice * (1.0 - driven),
+        label=label,
+        imitated=imitated,
+        reference=reference.policy(obs) if reference else None,
     )
     return batch, {
         # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
         "entropy": -float((rollout.log_prob.flatten() * batch.has_choice).sum() / batch.has_choice.sum().clamp_min(1.0)),
         "adv_mean": float(advantage.mean()),
         "adv_std": float(advantage.std()),
-        "explained_variance": explained_variance(value.numpy(), returns),
+        "explained_variance": explained_variance(value, returns),
         "reward_advantage_corr": _correlation(rollout.reward, advantage),
-        "expert_steps": float(rollout.driven.sum()) if rollout.driven is not None else 0.0,
+        "expert_steps": float(driven.sum()),
         "nonfinite": float(_nonfinite(rollout) + np.size(returns) - np.isfinite(returns).sum()),
     }
 
@@ -167,12 +155,8 @@ def distance(network: ActorCritic, reference: ActorCritic, rollout: Rollout, has
 
 def _total(log: dict[str, Array], coef: Coefficients) -> Array:
     """[minibatches] the whole loss; the terms of a policy that does not learn are 0."""
-    policy = (
-        log["loss_policy"]
-        - coef.entropy_coef * log["entropy"]
-        + coef.kl_weight * log["loss_kl"]
-        + coef.bc_weight * log["loss_bc"]
-    )
+    policy = log["loss_policy"] - coef.entropy_coef * log["entropy"]
+    policy = policy + coef.kl_weight * log["loss_kl"] + coef.bc_weight * log["loss_bc"]
     return np.asarray(coef.value_coef * log["loss_value"] + policy)
 
 
