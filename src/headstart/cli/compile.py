@@ -47,7 +47,7 @@ def decide_and_learn() -> None:
 
 
 def learn() -> None:
-    """An epoch of cloning on two rows, which compiles what PPO needs too: both learn in the same loop."""
+    """An epoch of cloning on two rows; it compiles the loop that PPO uses too."""
     import torch
 
     from headstart.config.params import NetworkParams
@@ -65,7 +65,7 @@ def learn() -> None:
 
 
 def no_town() -> "World":
-    """No world at all: its kernels are compiled, and then have nothing to do."""
+    """A town with 0 worlds: its kernels are compiled and have nothing to do."""
     from headstart.worlds.api import Task
     from headstart.worlds.make import make
 

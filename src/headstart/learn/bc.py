@@ -1,7 +1,7 @@
 """Behaviour cloning (Pomerleau 1991): the policy imitates the expert's choices, the critic learns their returns. `ppo.py` is its twin.
 
 fit
-├── each epoch, each minibatch: cross-entropy with the expert's action, or squared distance to it, over decision rows;
+├── each epoch, each minibatch: cross-entropy with the expert's action, or squared distance to it, over rows with a choice;
 │                               and squared error of the critic to the discounted returns
 └── judge                       held-out episodes: accuracy, macro-F1, value fit
 """
@@ -29,7 +29,7 @@ from headstart.learn.policies import Categorical
 
 @dataclass(frozen=True)
 class Judgement:
-    """How well a policy predicts the expert on B recorded steps; over decision rows only."""
+    """How well a policy predicts the expert on B recorded steps, of which only those with a choice count."""
 
     steps: int  # B
     loss: float  # cross-entropy, nats; of continuous actions: squared distance
@@ -42,7 +42,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class ActionScores:
-    """What a confusion matrix says of each of K actions."""
+    """The scores of each of K actions, from a confusion matrix."""
 
     confusion: Array  # [K, K] i64, expert's action × likeliest action
 
@@ -174,7 +174,7 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
 
 
 def _pairs(policy: Categorical, batch: Demonstrations) -> Array:
-    """[K, K] times that the expert chose one action where the policy finds another likeliest; decision rows."""
+    """[K, K] counts: the expert's action × the policy's likeliest, over rows with a choice."""
     actions = policy.log_policy.shape[1]
     pairs = (batch.label * actions + policy.mode())[batch.has_choice > 0]
     return np.asarray(torch.bincount(pairs, minlength=actions * actions).reshape(actions, actions).numpy())

@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), 
 class MLP(nn.Sequential):
     """Linear layers with tanh or relu between them; `outputs` is compiled.
 
-    Its parameters are views of one tensor, `weights`, in which they lie end to end, as compiled code reads them.
+    Its parameters are views of one tensor, `weights`, in which they lie end to end for compiled code.
     """
 
     def __init__(self, *modules: nn.Module) -> None:
@@ -86,7 +86,7 @@ class ActorCritic(nn.Module):
 
     @torch.no_grad()
     def policy(self, obs: Mapping[str, Tensor]) -> Policy:
-        """π(· | o) of B observations; FORBIDDEN is the logit of what the mask rules out."""
+        """π(· | o) of B observations; FORBIDDEN is the logit of an action that the mask forbids."""
         output = self.actor.outputs(self._inputs(self.normalised(obs)))
         if self.log_std is not None:
             return Gaussian(torch.from_numpy(output), self.log_std.detach().clamp(*LOG_STD_RANGE))

@@ -17,7 +17,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 @dataclass(frozen=True)
 class Categorical:
-    """π(a | o) over K actions; those that the mask forbids have next to no probability."""
+    """π(a | o) over K actions; those that the mask forbids have a probability below 1e-20."""
 
     log_policy: Tensor  # [B, K]
 
@@ -53,7 +53,7 @@ class Categorical:
         return self.log_policy.argmax(dim=-1)
 
     def imitation_loss(self, label: Tensor) -> Tensor:
-        """How far from an expert's actions [B]: cross-entropy, [B] nats."""
+        """Cross-entropy with an expert's actions [B]: [B] nats."""
         return -self.log_prob(label)
 
     def agrees(self, label: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class Categorical:
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Independent normal distributions with a standard deviation that does not depend on the state; the world clips what it is given."""
+    """Independent normal distributions with a standard deviation that does not depend on the state; the world clips actions."""
 
     mean: Tensor  # [B, D]
     log_std: Tensor  # [D]
@@ -101,7 +101,7 @@ class Gaussian:
         return self.mean
 
     def imitation_loss(self, label: Tensor) -> Tensor:
-        """How far from an expert's actions [B, D]: mean squared distance, the likelihood with the deviation held fixed; [B]."""
+        """Mean squared distance to an expert's actions [B, D], which is their likelihood at a fixed deviation: [B]."""
         return (self.mean - label).square().mean(dim=-1)
 
     def agrees(self, label: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ update
 ├── estimate       values, GAE, returns
 └── minibatches    every epoch, shuffled: the loss of `learn.loss`, clipped gradients, Adam
 
-A number that is not finite is never learned from: an update whose data hold one does not begin, a step whose gradient holds one is not made.
+Numbers that are not finite are not learned from: an update does not begin if its data hold one, nor is a step made if its gradient does.
 """
 
 import math
@@ -32,7 +32,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Weights:
-    """What a schedule sets anew for every update."""
+    """The settings that a schedule changes from update to update."""
 
     learning_rate: float
     entropy_coef: float = 0.0
@@ -115,7 +115,7 @@ def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, referenc
         reference=reference.policy(obs) if reference else None,
     )
     return batch, {
-        # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
+        # an update with a frozen actor has no other measure of it: E[−log π(a)] is the entropy
         "entropy": -float((rollout.log_prob.flatten() * batch.has_choice).sum() / batch.has_choice.sum().clamp_min(1.0)),
         "adv_mean": float(advantage.mean()),
         "adv_std": float(advantage.std()),

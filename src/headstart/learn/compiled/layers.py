@@ -42,7 +42,7 @@ def tanh(values: Array) -> None:
 
 @part
 def pass_forward(weights: Array, sizes: Array, activation: int, x: Array, rooms: Array) -> Array:
-    """x [B, inputs] → what the last layer says [B, outputs], a view of its room."""
+    """x [B, inputs] → the outputs of the last layer [B, outputs], a view of its room."""
     at, read = 0, x
     for k in range(len(sizes) - 1):
         i, o = sizes[k], sizes[k + 1]
@@ -101,7 +101,7 @@ def outputs(weights: Array, sizes: Array, activation: int, x: Array, rooms: Arra
 
 @entry
 def masked_log_softmax(output: Array, mask: Array) -> Array:
-    """[B, K] log-probabilities of a policy that is the softmax of what the mask allows; FORBIDDEN is the logit of what it rules out."""
+    """[B, K] log-probabilities: softmax over the actions that the mask allows; FORBIDDEN is the logit of the others."""
     log_policy = np.empty_like(output)
     for row in range(len(output)):
         most = np.float32(FORBIDDEN)

@@ -1,6 +1,6 @@
-"""The loop over minibatches, compiled whole: gather rows, pass them forward, loss, pass backward, clip, Adam. PPO and cloning share it.
+"""The loop over minibatches, compiled: gather rows, forward pass, loss, backward pass, clipping, Adam. PPO and cloning share it.
 
-What torch would spend on dispatching some forty calls a minibatch is as much as the matrix products of networks this small.
+For networks this small torch spends as long on dispatching some forty calls a minibatch as on their matrix products.
 """
 
 import math
@@ -38,7 +38,7 @@ class Parts(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """N rows to learn from, in the order in which they came."""
+    """N rows to learn from, as in `learn.minibatches.Batch`."""
 
     features: Array  # [N, F] f32
     mask: Array  # [N, K] u8, or [N, 0]
@@ -55,12 +55,12 @@ class Rows(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """M recorded rows, of which every minibatch takes as many as it has of its own; or none at all."""
+    """M rows of demonstrations, of which each minibatch takes as many as it has rows of its own; M is 0 without demonstrations."""
 
     features: Array  # [M, F]
     mask: Array  # [M, K]
     label: Array  # [M], or [M, D]
-    has_choice: Array  # [M], 1 where they count
+    has_choice: Array  # [M], 1 where they are imitated
 
 
 class Plan(NamedTuple):
@@ -107,7 +107,7 @@ def norm_of(gradient: Array) -> float:
 
 @part
 def normalised(counts: Array) -> float:
-    """[B] in place: what each row counts for in a mean over those that count; nothing where none does. Returns how many count."""
+    """[B] of 0 and 1, divided in place by their sum, which is returned."""
     total = 0.0
     for i in range(len(counts)):
         total += counts[i]
@@ -130,7 +130,7 @@ def adam(layers: Layers, rate: float, step: int, scale: float, eps: float, decay
 def policy_terms(output: Array, mask: Array, deviation: Layers, rows: Minibatch, coef: Coefficients) -> tuple[Array, Terms]:
     """Gradient by the network's output, [B + E, K] or [B + E, D], and the terms; of a Gaussian policy also the gradient by its log-deviation.
 
-    Which policy it is numba sees by the type of the actions, when it compiles.
+    numba chooses the policy by the type of the actions, when it compiles.
     """
     raise NotImplementedError
 
