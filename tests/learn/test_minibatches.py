@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from headstart.config.params import NetworkParams
+from headstart.config.schedule import Ramp
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.minibatches import Batch, _minibatch, learn, minibatches
+from headstart.learn.minibatches import Batch, _minibatch, learn
 from headstart.learn.networks import ActorCritic, tensors
 from headstart.learn.optimizer import Adam
 
 ROWS, RECORDED, EPOCHS, SIZE, ACTIONS = 200, 60, 2, 64, 4
 ALL = Coefficients(clip_range=0.1, entropy_coef=0.05, kl_weight=0.3, bc_weight=0.7)
-CPU = torch.device("cpu")
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")  # of autograd
 
 
 def network(seed: int, continuous: bool = False, normalise: bool = False) -> ActorCritic:
@@ -79,13 +80,13 @@ def test_both_ways_end_with_the_same_weights_and_log_the_same(
     continuous: bool, known: bool, labelled: bool, beside: bool, coef: dict[str, float], changes: dict[str, Any]
 ) -> None:
     batch, recorded = batch_of(continuous, known, labelled), recorded_rows(continuous) if beside else None
-    rates = np.linspace(0.01, 0.001, minibatches(ROWS, SIZE, EPOCHS))
+    rate = Ramp.model_validate({"from": 0.01, "to": 0.001})
     plan = Plan(SIZE, ALL._replace(**coef), **changes)
     fast, readable = network(5, continuous), network(5, continuous)
-    ours, theirs = Adam(fast, weight_decay=0.01), Adam(readable, weight_decay=0.01, device=CPU)
+    ours, theirs = Adam(fast, weight_decay=0.01), Adam(readable, weight_decay=0.01, device=DEVICE)
 
-    log = learn(fast, ours, batch, recorded, EPOCHS, rates, plan, torch.Generator().manual_seed(0))
-    other = learn(readable, theirs, batch, recorded, EPOCHS, rates, plan, torch.Generator().manual_seed(0))
+    log = learn(fast, ours, batch, recorded, plan, EPOCHS, rate, torch.Generator().manual_seed(0))
+    other = learn(readable, theirs, batch, recorded, plan, EPOCHS, rate, torch.Generator().manual_seed(0))
 
     for name, values in other.items():
         np.testing.assert_allclose(log[name], values, atol=2e-3, rtol=2e-3, err_msg=name)
@@ -95,17 +96,17 @@ def test_both_ways_end_with_the_same_weights_and_log_the_same(
         np.testing.assert_allclose(ours.state()[name], value, atol=2e-4, err_msg=name)
     assert log["rows"].tolist() == [64, 64, 64, 8] * EPOCHS
     if "target_kl" in changes:
-        assert 0 < log["actor_learns"].sum() < len(rates)  # the policy rests, and the critic goes on
+        assert 0 < log["actor_learns"].sum() < len(log["rows"])  # the policy rests, and the critic goes on
 
 
-@pytest.mark.parametrize("device", [None, CPU], ids=["compiled", "autograd"])
+@pytest.mark.parametrize("device", [None, DEVICE], ids=["compiled", "autograd"])
 @pytest.mark.parametrize("spoilt", ["advantage", "returns"])
 def test_a_step_that_is_not_finite_is_not_made(spoilt: str, device: torch.device | None) -> None:
     batch = replace(batch_of(False, False, False), **{spoilt: torch.full((ROWS,), math.nan)})
     subject = network(5)
     before = {name: value.copy() for name, value in tensors(subject).items()}
     optimizer = Adam(subject, device=device)
-    log = learn(subject, optimizer, batch, None, 1, np.full(4, 0.01), Plan(SIZE, ALL), torch.Generator().manual_seed(0))
+    log = learn(subject, optimizer, batch, None, Plan(SIZE, ALL), 1, Ramp.model_validate(0.01), torch.Generator().manual_seed(0))
     assert log["finite"].sum() == 0
     assert all((value == before[name]).all() for name, value in tensors(subject).items())
     assert optimizer.parts.steps.tolist() == [0, 0]
@@ -136,7 +137,7 @@ def test_a_map_is_encoded_by_torch_and_its_encoder_rests_with_the_policy() -> No
 
     def moved(actor_learns: bool) -> set[str]:
         plan = Plan(SIZE, ALL, actor_learns=actor_learns)
-        learn(subject, Adam(subject), batch, None, 1, np.full(4, 0.01), plan, torch.Generator().manual_seed(0))
+        learn(subject, Adam(subject), batch, None, plan, 1, Ramp.model_validate(0.01), torch.Generator().manual_seed(0))
         return {name.split(".")[0] for name, value in tensors(subject).items() if (value != before[name]).any()}
 
     assert moved(actor_learns=False) == {"critic"}

@@ -21,7 +21,7 @@ from headstart.learn.compiled.layers import NEAR
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.minibatches import Batch, learn, minibatches
+from headstart.learn.minibatches import Batch, learn
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import Categorical
@@ -125,8 +125,7 @@ def clone_epoch(
 
     A step that is not finite is not taken, and the loss is NaN.
     """
-    rows, nothing = len(train.label), torch.zeros(len(train.label))
-    count = minibatches(rows, batch_size, epochs=1)
+    nothing = torch.zeros(len(train.label))
     batch = Batch(
         obs=network.normalised(train.obs),
         action=train.label,
@@ -139,8 +138,7 @@ def clone_epoch(
         imitated=train.has_choice,
     )
     plan = Plan(size=batch_size, coef=Coefficients(bc_weight=1.0, value_coef=value_coef))
-    rates = np.array([learning_rate.at(number / count) for number in range(count)])
-    log = learn(network, optimizer, batch, None, 1, rates, plan, generator)
+    log = learn(network, optimizer, batch, None, plan, 1, learning_rate, generator)
     if not log["finite"].all():
         return math.nan, 0.0
     accuracy = float(log["accuracy"] @ log["labels"]) / max(1.0, float(log["labels"].sum()))

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from headstart.config.schedule import Ramp
 from headstart.core.arrays import Array
 from headstart.learn.compiled import minibatches as compiled
 from headstart.learn.compiled.minibatches import LOG, Plan
@@ -48,26 +49,23 @@ def learn(
     optimizer: Adam,
     batch: Batch,
     recorded: Demonstrations | None,
-    epochs: int,
-    rates: Array,
     plan: Plan,
+    epochs: int,
+    learning_rate: Ramp,
     generator: torch.Generator,
 ) -> dict[str, Array]:
     """Learn from every row in every epoch; returns the columns of LOG, [minibatches] f64 each.
 
-    `rates`: the learning rate of each minibatch. Every row comes with one of `recorded`, drawn anew, whose choice is imitated as well.
+    `learning_rate` moves over all minibatches. Every row comes with one of `recorded`, drawn anew, whose choice is imitated as well.
     """
     index = torch.stack([torch.randperm(len(batch.action), generator=generator) for _ in range(epochs)])
     drawn = None if recorded is None else torch.randint(len(recorded.label), index.shape, generator=generator)
+    count = epochs * math.ceil(len(batch.action) / plan.size)
+    rates = np.array([learning_rate.at(number / count) for number in range(count)])
     optimizer.learning_rate = float(rates[-1])
     learn_all = _compiled if optimizer.device is None else _by_autograd
     log = learn_all(network, optimizer, batch, recorded, Order(index, drawn), rates, plan)
     return dict(zip(LOG, log.T, strict=True))
-
-
-def minibatches(rows: int, size: int, epochs: int) -> int:
-    """How many there are."""
-    return epochs * math.ceil(rows / size)
 
 
 # --- autograd, on any device --------------------------------------------------------------------------------------------

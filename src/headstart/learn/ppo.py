@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.config.schedule import PPOParams
+from headstart.config.schedule import PPOParams, Ramp
 from headstart.core.arrays import Array
 from headstart.learn.advantage import explained_variance, gae
 from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations, decision_rows
 from headstart.learn.loss import normalised
-from headstart.learn.minibatches import Batch, learn, minibatches
+from headstart.learn.minibatches import Batch, learn
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.rollout import Rollout
@@ -80,8 +80,8 @@ def update(
         target_kl=math.inf if params.target_kl is None else params.target_kl,
         actor_learns=not weights.actor_frozen,
     )
-    rates = np.full(minibatches(len(batch.action), params.mini_batch_size, params.num_epochs), weights.learning_rate)
-    log = learn(network, optimizer, batch, recorded, params.num_epochs, rates, plan, generator)
+    rate = Ramp.model_validate(weights.learning_rate)
+    log = learn(network, optimizer, batch, recorded, plan, params.num_epochs, rate, generator)
     absent = ["loss_kl"] * (batch.reference is None) + ["loss_bc"] * (weights.bc_weight == 0)
     nonfinite = metrics["nonfinite"] + float((log["finite"] == 0).sum())
     return metrics | _summary(log | {"loss_total": _total(log, plan.coef)}, absent) | {"nonfinite": nonfinite}
