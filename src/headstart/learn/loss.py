@@ -49,15 +49,14 @@ def ppo_terms(policy: Policy, rows: Minibatch, clip_range: float) -> dict[str, T
     log_ratio = policy.log_prob(rows.action) - rows.log_prob
     log_ratio = torch.where(weight > 0, log_ratio, 0.0)  # the ratio of a row that does not count may overflow
     ratio = log_ratio.exp()
+    k3 = ratio - 1.0 - log_ratio  # Schulman 2020: an estimate of KL(π_old ‖ π) that is unbiased and never negative
     clipped = ratio.clamp(1.0 - clip_range, 1.0 + clip_range)
     surrogate = torch.minimum(ratio * rows.advantage, clipped * rows.advantage)
     kl = torch.zeros_like(weight) if rows.reference is None else policy.kl(rows.reference)  # type: ignore[arg-type]  # of one kind
     return {
         "loss_policy": -(weight * surrogate).sum(),
         "entropy": (weight * policy.entropy()).sum(),
-        "kl_divergence": (
-            weight * (ratio - 1.0 - log_ratio)
-        ).sum(),  # from π_old, by k3 of Schulman 2020: unbiased, never negative
+        "kl_divergence": (weight * k3).sum(),
         "clip_fraction": (weight * ((ratio - 1.0).abs() > clip_range)).sum(),
         "loss_kl": (weight * kl).sum(),
     }
