@@ -1,7 +1,6 @@
 """A small project in git and DVC whose arms really left files: what `headstart release` finds after `dvc repro`."""
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -25,12 +24,9 @@ from headstart.core.verdict import Evidence
 from headstart.dataset.catalogue import Entry, add_entry
 from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Quality, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
-from headstart.release import journal
-from headstart.release.history import read_history
-from headstart.release.promotion import Standing
-from headstart.release.releases import InUse, Releases
-from headstart.release.verdict import Recorded, record_verdict
-from headstart.release.verify import HISTORY, RELEASES
+from headstart.release.history import HISTORY, Line, read_history
+from headstart.release.record import record_verdict
+from headstart.release.standing import Standing, standing_of
 from headstart.runs.checkpoint import Card, save_checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
@@ -111,16 +107,12 @@ class Project:
         with chdir(self.root), Repo() as repo:
             repo.commit(force=True)
 
-    def record(self, target: str | None = None) -> Recorded:
-        """What `headstart release record` does, as if in a process of its own."""
-        journal._TOKEN = secrets.token_hex(16)
+    def record(self, target: str | None = None) -> tuple[Line, Standing]:
+        """What `headstart release record` does."""
         return record_verdict(self.root, "walk", "Ada", target)
 
     def standing(self) -> Standing:
-        return journal.standing_of(read_history(self.root / HISTORY), "toy", "walk")
-
-    def used(self) -> InUse:
-        return read_record(self.root / RELEASES, Releases).scenarios["walk"]
+        return standing_of(read_history(self.root / HISTORY), "walk")
 
     def _arm(self, arm: str, folder: str, seeds: Sequence[int], reach: int, demonstrations: int) -> Path:
         home = self.root / "models/walk" / folder

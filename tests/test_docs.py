@@ -22,7 +22,8 @@ from headstart.config.schedule import Arm, Limits, OnBreach, Phase, PPOParams, R
 from headstart.core import errors
 from headstart.core.files import read_record
 from headstart.guard.guardrails import GUARDRAILS, limit_text
-from headstart.release.journal import record_drill
+from headstart.release.history import Drilled
+from headstart.release.record import record_drill
 from headstart.runs.experiment import ExperimentRecord
 from headstart.view.summary import printed
 
@@ -195,7 +196,7 @@ def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project
     recorded = 0
     for arguments in commands(RELEASE):
         if arguments[0] == "drill":  # tests/stages/test_drill.py runs it
-            record_drill(project.root, True, 3, ["nonfinite"], "Ada", "monthly")
+            record_drill(project.root, Drilled(passed=True, rounds=3, guardrails=("nonfinite",)), "Ada", "monthly")
         else:
             if "record" in arguments and (recorded := recorded + 1) == 2:
                 project.train(range(10, 20))
@@ -207,8 +208,10 @@ def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project
             own = [word.replace("queue_conflict", "walk").replace("seed-3", "seed-13") for word in arguments]
             done = project.headstart(*own)
             assert done.code == 0, (arguments, done.err)
+        if arguments[0] == "promote":
+            assert project.git("tag").split() == ["walk#prod#1", "walk@v1.0.0"]
         project.commit()
-    assert {"walk@v1.0.0", "walk#prod#1"} <= set(project.git("tag").split())
+    assert project.git("tag").split() == ["walk@v1.0.0"]  # what is in use at the end was never promoted
     standing = project.standing()
-    assert (standing.state, standing.candidate) == ("monitoring", None)
-    assert standing.current_release is not None and standing.current_release.checkpoint.endswith("seed-13")
+    assert (standing.state, standing.passed) == ("monitoring", None)
+    assert standing.current is not None and standing.current.checkpoint.endswith("seed-13")

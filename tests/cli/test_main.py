@@ -70,7 +70,7 @@ def test_help_lists_the_commands(command) -> None:  # type: ignore[no-untyped-de
 
 
 def test_releasing_and_verifying_need_neither_torch_nor_numba() -> None:
-    modules = "headstart.release.verdict, headstart.release.promote, headstart.release.pointer, headstart.release.verify"
+    modules = "headstart.release.record, headstart.release.promote, headstart.release.rollback, headstart.release.verify"
     script = f"import sys, {modules}; print(sorted({{'torch', 'numba', 'matplotlib'}} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout.strip() == "[]"

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 
 from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError
-from headstart.release.history import GENESIS, open_history, parse_history, read_history
-from headstart.release.history_kinds import Drilled, Withdrawn
+from headstart.release.history import GENESIS, Drilled, Withdrawn, open_history, parse_history, read_history
 
 DRILL = Drilled(passed=True, rounds=3, guardrails=("nonfinite",))
-GONE = Withdrawn(world="toy", scenario="walk", cause="person")
+GONE = Withdrawn(scenario="walk")
 
 
 @pytest.fixture

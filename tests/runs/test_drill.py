@@ -1,6 +1,5 @@
 """The rollback drill: it passes where everything works, and misses whatever does not."""
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +14,7 @@ from headstart.config.schedule import Arm, Limits
 from headstart.core.errors import IntegrityError
 from headstart.guard.drill import FAULTS
 from headstart.guard.guardrails import GUARDRAILS
-from headstart.release.history import read_history
-from headstart.release.history_kinds import Drilled
+from headstart.release.history import Drilled, read_history
 from headstart.runs import drill, guarded_run
 from headstart.runs.drill import Row, rollback_drill
 from headstart.runs.guarded_run import Return
@@ -75,9 +73,7 @@ def test_every_guardrail_takes_a_real_run_back_and_misses_its_fault_when_switche
     (line,) = read_history(project / "governance/history.ndjson")
     assert isinstance(line.record, Drilled) and (line.record.passed, line.record.rounds) == (True, 1)
     assert set(line.record.guardrails) == {name for name, rule in GUARDRAILS.items() if rule.breach is not None}
-    report = json.loads((project / line.record.evidence[0].copy_path).read_bytes())
-    assert report["passed"] and len(report["drills"]) == len(FAULTS) + 3
-    assert [path.name for path in (project / ".headstart").iterdir()] == ["drill.json"]
+    assert not list((project / ".headstart").iterdir())
 
 
 def test_a_guardrail_that_is_switched_off_makes_the_drill_fail(

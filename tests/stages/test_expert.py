@@ -100,7 +100,7 @@ def test_one_that_stagnates_stays_a_draft_and_says_what_to_do(pole: Scenario) ->
     short = train.model_copy(update={"phases": (train.phases[0].model_copy(update={"env_steps": 2048}),)})
     params = params.model_copy(update={"expert": params.expert.model_copy(update={"train": short})})
 
-    line = expert(params, hopeless)
+    line = expert(params, hopeless).says
     artefact = read_record(Path("models/pole/expert/expert.json"), ExpertPolicy)
 
     assert "draft" in line

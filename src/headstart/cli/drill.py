@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from headstart.runs.drill import Row
 
 drill_app = typer.Typer(no_args_is_help=True, help="Break things on purpose, and see that the way back works.")
-REPORT = Path(".headstart") / "drill.json"
 
 
 @drill_app.callback()
@@ -49,7 +47,7 @@ def rollback(
     typer.echo(table(rows))
     missed = sum(not row.passed for row in rows)
     if record and by:
-        _record(rows, {"scenario": scenario, "arm": arm, "rounds": n}, by)
+        _record(rows, n, f"{scenario}, arm {arm}", by)
     if missed:
         raise GateFailed(f"{missed} of {len(rows)} drills missed")
     typer.echo(f"{len(rows)} drills, {n} runs each: all passed")
@@ -69,13 +67,12 @@ def table(rows: "Sequence[Row]") -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
 
 
-def _record(rows: "Sequence[Row]", what: dict[str, Any], by: str) -> None:
-    from headstart.core.files import write_bytes
-    from headstart.core.strict_json import pretty_json
-    from headstart.release.journal import record_drill
+def _record(rows: "Sequence[Row]", rounds: int, on: str, by: str) -> None:
+    from headstart.release.history import Drilled
+    from headstart.release.record import record_drill
 
-    passed = all(row.passed for row in rows)
-    write_bytes(REPORT, pretty_json(what | {"passed": passed, "drills": [asdict(row) for row in rows]}))
-    names = list(dict.fromkeys(row.guardrail for row in rows))
-    line = record_drill(Path(), passed, what["rounds"], names, by, f"drill on {what['scenario']}, arm {what['arm']}", REPORT)
-    typer.echo(f"line {line.seq + 1} of the history; commit governance and models/releases.json")
+    names = tuple(dict.fromkeys(row.guardrail for row in rows))
+    line = record_drill(
+        Path(), Drilled(passed=all(row.passed for row in rows), rounds=rounds, guardrails=names), by, f"drill on {on}"
+    )
+    typer.echo(f"line {line.seq + 1} of the history; commit governance")

@@ -27,15 +27,14 @@ def promote(scenario: Scenario, by: By, reason: Reason) -> None:
     from headstart.release.promote import promote as put_to_use
 
     release = put_to_use(ROOT, scenario, by, reason)
-    typer.echo(f"{scenario}: {release.id} is released; commit governance and models/releases.json")
+    typer.echo(f"{scenario}: {release.id} is released; commit governance, and push with tags")
 
 
 def verify() -> None:
     """Take every recorded hash again; exits with 4 and lists everything that differs."""
-    from headstart.release.journal import cache_findings
     from headstart.release.verify import verify as check
 
-    findings = check(ROOT) | {"files written from the history": cache_findings(ROOT)}
+    findings = check(ROOT)
     for name, found in findings.items():
         typer.echo(f"{'ok  ' if not found.problems else 'MISS'} {name}: {found.checked} checked")
     problems = [problem for found in findings.values() for problem in found.problems]
@@ -48,7 +47,7 @@ def record(
     scenario: Scenario, by: By, target: Annotated[str | None, typer.Option(help="One of the scenario's targets.")] = None
 ) -> None:
     """Write the verdict of the comparison at hand to the history."""
-    from headstart.release.verdict import record_verdict
+    from headstart.release.record import record_verdict
 
     line, standing = record_verdict(ROOT, scenario, by, target)
     typer.echo(f"{scenario}: line {line.seq + 1}, {standing.last_result}; {standing.state}, ", nl=False)
@@ -58,9 +57,8 @@ def record(
 @release_app.command("list")
 def list_releases() -> None:
     """Where every scenario stands, and which releases there are."""
-    from headstart.release.history import read_history
-    from headstart.release.promotion import fold
-    from headstart.release.verify import HISTORY
+    from headstart.release.history import HISTORY, read_history
+    from headstart.release.standing import fold
 
     standings = fold(read_history(ROOT / HISTORY))
     if not standings:
@@ -69,15 +67,12 @@ def list_releases() -> None:
         typer.echo(
             f"{standing.scenario}\t{standing.state}\t{standing.pass_streak} of {standing.required_passes} passes\t{standing.note}"
         )
-        for release in standing.releases:
-            places = {
-                "current": standing.current_release,
-                "previous": standing.previous_release,
-                "initial": standing.initial_release,
-            }
-            marks = [name for name, there in places.items() if there == release]
-            marks += [] if release.verified else ["unverified"]
-            typer.echo(f"  {release.id}\t{release.checkpoint}\t{release.git_revision[:12]}\t{', '.join(marks)}")
+        places = {"current": standing.current, "previous": standing.previous, "initial": standing.initial}
+        for release_id, release in standing.releases.items():
+            marks = [name for name, there in places.items() if there and there.id == release_id]
+            marks += [standing.versions[release_id]] if release_id in standing.versions else []
+            marks += [] if standing.verified(release) else ["unverified"]
+            typer.echo(f"  {release_id}\t{release.checkpoint}\t{release.git_revision[:12]}\t{', '.join(marks)}")
 
 
 @release_app.command()
@@ -88,10 +83,10 @@ def rollback(
     to: Annotated[str | None, typer.Option(help="A release's id; without it the one before.")] = None,
 ) -> None:
     """Go back to an earlier release, once its bytes are proved."""
-    from headstart.release.pointer import roll_back
+    from headstart.release.rollback import roll_back
 
     release, folder = roll_back(ROOT, scenario, by, reason, to)
-    typer.echo(f"{scenario}: {release.id} is in use again; its files are in {folder}; tags of the registry stay as they are")
+    typer.echo(f"{scenario}: {release.id} is in use again; its files are in {folder}; commit governance, and push with tags")
 
 
 @release_app.command()
@@ -99,26 +94,17 @@ def swap(
     scenario: Scenario, checkpoint: Annotated[str, typer.Argument(help="A checkpoint's folder.")], by: By, reason: Reason
 ) -> None:
     """Put a checkpoint to use by hand; it stays unverified unless a PASS stands behind it."""
-    from headstart.release.pointer import swap as swap_in
+    from headstart.release.rollback import swap as swap_in
 
-    release, folder = swap_in(ROOT, scenario, checkpoint, by, reason)
-    typer.echo(
-        f"{scenario}: {release.id} is in use, {'verified' if release.verified else 'unverified'}; its files are in {folder}"
-    )
+    release, folder, verified = swap_in(ROOT, scenario, checkpoint, by, reason)
+    mark = "verified" if verified else "unverified"
+    typer.echo(f"{scenario}: {release.id} is in use, {mark}; its files are in {folder}; commit governance, and push with tags")
 
 
 @release_app.command()
 def withdraw(scenario: Scenario, by: By, reason: Reason) -> None:
     """Take the candidate back; passes are counted from zero again."""
-    from headstart.release.pointer import withdraw as take_back
+    from headstart.release.rollback import withdraw as take_back
 
     take_back(ROOT, scenario, by, reason)
     typer.echo(f"{scenario}: the candidate is withdrawn")
-
-
-@release_app.command()
-def rebuild() -> None:
-    """Write governance/promotion.json and models/releases.json anew from the history."""
-    from headstart.release.pointer import rebuild as write_again
-
-    write_again(ROOT)

@@ -29,8 +29,6 @@ def models() -> dict[str, Any]:
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
     from headstart.release.history import Line
-    from headstart.release.journal import Standings
-    from headstart.release.releases import Releases
     from headstart.runs.checkpoint import Card
     from headstart.runs.clone_report import CloneReport, Reference
     from headstart.runs.experiment import ExperimentRecord
@@ -54,9 +52,7 @@ def models() -> dict[str, Any]:
         "history": Line,  # a line
         "observation": ObservationSchema,
         "progress": Progress,
-        "promotion": Standings,
         "reference": Reference,
-        "releases": Releases,
         "run": RunRecord,
         "shift": ShiftFindings,
         "telemetry-index": SegmentIndex,

@@ -14,37 +14,48 @@ def head(root: Path) -> str:
 def changes(root: Path, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Tracked files that differ from HEAD, except for those below the paths `without`."""
     exclude = [f":(exclude){path}" for path in without]
-    return _paths(root, "diff", "--name-only", "-z", "HEAD", "--", ".", *exclude)
+    listed = _git(root, "diff", "--name-only", "-z", "HEAD", "--", ".", *exclude).decode()
+    return tuple(path for path in listed.split("\0") if path)
 
 
-def untracked(root: Path, path: str) -> tuple[str, ...]:
-    """Files below `path` that git neither tracks nor ignores."""
-    return _paths(root, "ls-files", "--others", "--exclude-standard", "-z", "--", path)
+def git_state(directory: Path) -> tuple[str | None, bool | None]:
+    """Revision of the repository around `directory`, and whether tracked files differ from it; None if unknown."""
+    while not directory.is_dir() and directory != directory.parent:
+        directory = directory.parent
+    try:
+        return head(directory), bool(_git(directory, "status", "--porcelain", "--untracked-files=no"))
+    except InputError:
+        return None, None
 
 
-def tracked(root: Path, *paths: str) -> tuple[str, ...]:
-    """Files that git tracks at or below the paths; a path may be any pathspec of git."""
-    return _paths(root, "ls-files", "-z", "--", *paths)
+def committed(root: Path, path: str, revision: str = "HEAD") -> bytes | None:
+    """The content of a file at a revision; None if it is not there."""
+    return _git(root, "show", f"{revision}:./{path}") if _git(root, "ls-tree", revision, "--", path) else None
 
 
 def versions(root: Path, path: str) -> list[tuple[str, bytes]]:
     """(revision, content) of a file in every commit behind HEAD that changed it, newest first; commits without it are left out."""
     revisions = _git(root, "log", "--full-history", "--format=%H", "HEAD", "--", path).decode().split()
-    found = []
-    for revision in revisions:
-        if _git(root, "ls-tree", revision, "--", path):
-            found.append((revision, _git(root, "show", f"{revision}:./{path}")))
-    return found
+    contents = ((revision, committed(root, path, revision)) for revision in revisions)
+    return [(revision, content) for revision, content in contents if content is not None]
 
 
-def committed(root: Path, path: str) -> bytes | None:
-    """The content of a file at HEAD; None if it is not there."""
-    return _git(root, "show", f"HEAD:./{path}") if _git(root, "ls-tree", "HEAD", "--", path) else None
+def tagged_commit(root: Path, tag: str) -> str | None:
+    """The commit that an annotated tag names; None if there is no such tag."""
+    return _git(root, "for-each-ref", "--format=%(*objectname)", f"refs/tags/{tag}").decode().strip() or None
 
 
-def _paths(root: Path, *arguments: str) -> tuple[str, ...]:
-    """The paths that a question with -z is answered with."""
-    return tuple(path for path in _git(root, *arguments).decode().split("\0") if path)
+def delete_tags(root: Path, pattern: str) -> tuple[str, ...]:
+    """Delete the tags that match a pattern, as `git tag --list` takes it; returns their names."""
+    found = _git(root, "tag", "--list", pattern).decode().split()
+    if found:
+        _git(root, "tag", "--delete", *found)
+    return tuple(found)
+
+
+def committer(root: Path) -> str:
+    """Who commits and tags. Raises InputError if git does not know."""
+    return _git(root, "var", "GIT_COMMITTER_IDENT").decode().strip()
 
 
 def _git(root: Path, *arguments: str) -> bytes:

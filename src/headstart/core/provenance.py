@@ -1,9 +1,7 @@
-"""Where and when: times in UTC, versions of packages, the revision that is checked out."""
+"""Times in UTC, and versions of packages."""
 
-import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 
 def utc_text(time: datetime) -> str:
@@ -17,22 +15,3 @@ def package_version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def git_state(directory: Path) -> tuple[str | None, bool | None]:
-    """Revision of the repository around `directory`, and whether tracked files differ from it; None if unknown."""
-    revision = _git(directory, "rev-parse", "HEAD")
-    changes = _git(directory, "status", "--porcelain", "--untracked-files=no")
-    if revision is None or changes is None:
-        return None, None
-    return revision.strip(), bool(changes)
-
-
-def _git(directory: Path, *arguments: str) -> str | None:
-    while not directory.is_dir() and directory != directory.parent:
-        directory = directory.parent
-    try:
-        done = subprocess.run(["git", *arguments], cwd=directory, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None

@@ -11,7 +11,8 @@ from typing import Literal, Self
 
 from pydantic import JsonValue, model_validator
 
-from headstart.core.provenance import git_state, package_version, utc_text
+from headstart.core.git import git_state
+from headstart.core.provenance import package_version, utc_text
 from headstart.core.record import Count, Record, RelativePath, RunId, Sha256, UtcTime
 
 RUN = "run.json"

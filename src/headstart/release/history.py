@@ -1,7 +1,7 @@
-"""`governance/history.ndjson`: what was judged and released, by whom and why; lines are appended and never changed (`history/1`).
+"""`governance/history.ndjson`: what was judged and released, by whom and why; lines are appended and never changed (`history/2`).
 
 Every line carries the hash of the one before it, so that an edit, a cut or a swap breaks the chain from there on. Whoever rewrites the whole
-chain is found by `release.verify`, which compares it with every version that git has seen.
+chain is found by `headstart verify`, which compares it with every version that git has seen.
 """
 
 import fcntl
@@ -17,12 +17,104 @@ from pydantic import AfterValidator, Field, StringConstraints
 from headstart.core.errors import Busy, IntegrityError
 from headstart.core.files import parse_record, read_bytes, sha256_bytes, sha256_json, write_bytes
 from headstart.core.provenance import utc_text
-from headstart.core.record import Count, Record, Sha256, UtcTime
+from headstart.core.record import Arm, Count, Name, Record, RelativePath, Sha256, UtcTime
 from headstart.core.strict_json import canonical_json
-from headstart.release.history_kinds import AnyEvent
+from headstart.core.verdict import Evidence
 
+HISTORY = Path("governance") / "history.ndjson"
 GENESIS = "0" * 64  # what the first line names as its predecessor
 MAX_HISTORY_BYTES = 64 << 20
+
+
+class Release(Record):
+    """A checkpoint that may be put to use."""
+
+    arm: Arm
+    seed: int
+    checkpoint: RelativePath  # its folder when it was recorded; a later training may have overwritten it
+    weights_sha256: Sha256
+    card_sha256: Sha256
+    git_revision: str  # whose dvc.lock records the folder, if DVC keeps it
+
+    @property
+    def id(self) -> str:
+        """Its name among releases."""
+        return f"{self.arm}-{self.seed}-{self.weights_sha256[:12]}"
+
+
+class Judged(Record):
+    """A comparison was recorded."""
+
+    kind: Literal["verdict"] = "verdict"
+    scenario: Name
+    outcome: Literal["PASS", "HOLD", "FAIL"]
+    comparison: (
+        Evidence  # it names the runs that it was computed from; DVC keeps all of them, as the candidate's git revision has them
+    )
+    # what was judged
+    target_sha256: Sha256
+    design_sha256: Sha256  # evaluation worlds, seeds and intervals
+    schedule_sha256: Sha256  # everything that shaped the training but its seeds
+    dataset: str  # "<dataset>@<version>"
+    dataset_sha256: Sha256  # of its manifest
+    seeds: tuple[int, ...] = Field(min_length=1)
+    checkpoints: tuple[Sha256, ...] = Field(min_length=1)  # the candidate's weights, by seed
+    anneal_cycles: Count  # of the candidate's schedule
+    candidate: Release  # the checkpoint that would be released
+    baseline: Release  # scratch, by the same rule: what a first release can be rolled back to
+    # under which rules
+    required_passes: Annotated[int, Field(ge=1, le=10)]
+    loosened: tuple[str, ...]  # rules of the comparison that were looser than the default, and keys that hold its schedule
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Equal for two verdicts if they are about the same candidate, judged in the same way."""
+        return (self.candidate.arm, self.target_sha256, self.design_sha256, self.schedule_sha256, self.dataset_sha256)
+
+
+class Promoted(Record):
+    """A person put the candidate to use."""
+
+    kind: Literal["promotion"] = "promotion"
+    scenario: Name
+    release: Name  # the candidate's id
+    version: Name  # in the registry
+
+
+class RolledBack(Record):
+    """A person went back to an earlier release."""
+
+    kind: Literal["rollback"] = "rollback"
+    scenario: Name
+    release: Name  # its id
+
+
+class Swapped(Record):
+    """A person put a checkpoint to use by hand."""
+
+    kind: Literal["swap"] = "swap"
+    scenario: Name
+    release: Release
+    baseline: Release | None  # at hand, if this is the scenario's first release
+
+
+class Withdrawn(Record):
+    """The candidate is none any more."""
+
+    kind: Literal["withdrawal"] = "withdrawal"
+    scenario: Name
+
+
+class Drilled(Record):
+    """The rollback drill was run."""
+
+    kind: Literal["drill"] = "drill"
+    passed: bool
+    rounds: Count
+    guardrails: tuple[str, ...]
+
+
+Event = Judged | Promoted | RolledBack | Swapped | Withdrawn | Drilled
 
 
 def _printable(text: str) -> str:
@@ -37,13 +129,13 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterVal
 class Line(Record):
     """One event; `sha256` is taken over the canonical JSON of all the other fields."""
 
-    schema_id: Literal["history/1"] = "history/1"
+    schema_id: Literal["history/2"] = "history/2"
     seq: Count  # 0 for the first line
     prev_sha256: Sha256
     at: UtcTime
     actor: Words
     reason: Words
-    record: Annotated[AnyEvent, Field(discriminator="kind")]
+    record: Annotated[Event, Field(discriminator="kind")]
     sha256: Sha256
 
 
@@ -53,7 +145,7 @@ class History:
     def __init__(self, path: Path, descriptor: int, lines: tuple[Line, ...]) -> None:
         self.path, self.lines, self._descriptor = path, lines, descriptor
 
-    def append(self, record: AnyEvent, actor: str, reason: str) -> Line:
+    def append(self, record: Event, actor: str, reason: str) -> Line:
         """Write one line and fsync it. Raises InputError if actor or reason is not one line of printable text."""
         line = next_line(self.lines, record, actor, reason, str(self.path))
         data = canonical_json(line.model_dump(mode="json")) + b"\n"
@@ -77,7 +169,7 @@ def open_history(path: Path) -> Iterator[History]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Busy(f"{path}: another process is writing to it; try again when it is done") from None
-        set_torn_line_aside(path, descriptor)
+        _set_torn_line_aside(path, descriptor)
         yield History(path, descriptor, read_history(path))
     finally:
         os.close(descriptor)
@@ -97,7 +189,10 @@ def parse_history(data: bytes, where: str) -> tuple[Line, ...]:
     """As `read_history`, from the bytes of a history."""
     *complete, rest = data.split(b"\n")
     if rest:
-        raise IntegrityError(f"{where}, line {len(complete) + 1}: expected a complete line, found {len(rest)} torn bytes")
+        raise IntegrityError(
+            f"{where}, line {len(complete) + 1}: expected a complete line, found {len(rest)} torn bytes; "
+            "the next command that writes a line sets them aside"
+        )
     lines: list[Line] = []
     for number, text in enumerate(complete, start=1):
         here = f"{where}, line {number}"
@@ -115,10 +210,10 @@ def parse_history(data: bytes, where: str) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def next_line(lines: tuple[Line, ...], record: AnyEvent, actor: str, reason: str, where: str = "history") -> Line:
+def next_line(lines: tuple[Line, ...], record: Event, actor: str, reason: str, where: str = "history") -> Line:
     """The line that would follow `lines`, stamped with the time of now."""
     fields = {
-        "schema_id": "history/1",
+        "schema_id": "history/2",
         "seq": len(lines),
         "prev_sha256": lines[-1].sha256 if lines else GENESIS,
         "at": utc_text(datetime.now(UTC)),
@@ -135,15 +230,11 @@ def line_sha256(line: Line) -> str:
     return sha256_json(line.model_dump(mode="json", exclude={"sha256"}))
 
 
-def set_torn_line_aside(path: Path, descriptor: int) -> Path | None:
-    """Move bytes behind the last newline, if any, to a file beside the history; the caller holds the lock. Returns that file."""
+def _set_torn_line_aside(path: Path, descriptor: int) -> None:
+    """Move bytes behind the last newline, if any, to a file beside the history; the caller holds the lock."""
     data = read_bytes(path, MAX_HISTORY_BYTES)
     whole = data.rfind(b"\n") + 1
-    if whole == len(data):
-        return None
-    torn = data[whole:]
-    aside = path.with_name(f"{path.stem}.torn-{sha256_bytes(torn)[:12]}.txt")
-    write_bytes(aside, torn)
-    os.ftruncate(descriptor, whole)
-    os.fsync(descriptor)
-    return aside
+    if torn := data[whole:]:
+        write_bytes(path.with_name(f"{path.stem}.torn-{sha256_bytes(torn)[:12]}.txt"), torn)
+        os.ftruncate(descriptor, whole)
+        os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What dvc.lock vouches for: which dependencies and parameters gave which bytes.
+"""What dvc.lock vouches for: which dependencies and parameters gave which bytes, and so what made the checkpoints of an arm.
 
 The hashes are taken here from the bytes at hand, not from DVC's index of times and sizes, which a file changed in place can deceive.
 """
@@ -8,10 +8,29 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.candidate import best_run
+from headstart.core.arrays import Mode
 from headstart.core.errors import InputError, IntegrityError
-from headstart.core.yaml import parse_yaml
+from headstart.core.files import read_record, sha256_file, sha256_json
+from headstart.core.git import head
+from headstart.core.yaml import parse_yaml, read_yaml
+from headstart.dataset.manifest import DatasetManifest
+from headstart.release.history import Release
+from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
 
 LOCK = "dvc.lock"
+SOURCES = "src"  # a checkpoint stays what it is when the code moves on
+
+
+class Training(NamedTuple):
+    """One arm's training."""
+
+    runs: ArmRuns
+    path: Path  # of runs.json, below the root
+    schedule_sha256: str  # everything that shaped it but its seeds and the data
+    dataset: str | None  # "<dataset>@<version>"
+    dataset_sha256: str | None  # of the manifest
 
 
 class LockedStage(NamedTuple):
@@ -21,6 +40,63 @@ class LockedStage(NamedTuple):
     deps: dict[str, str]  # path → MD5, of a directory with ".dir" behind it
     params: dict[str, Any]  # key → value, of all parameter files
     outs: dict[str, str]  # path → MD5
+
+
+def training_of(root: Path, runs_path: Path) -> Training:
+    """The training that left `runs_path`, a path below `root`.
+
+    Raises InputError if a file or its stage in dvc.lock is missing, and IntegrityError if a file or a parameter is not the one that
+    dvc.lock records.
+    """
+    stage = stage_of(root, runs_path)
+    require_at_hand(root, stage, runs_path)
+    _require_inputs(root, stage)
+    manifest = next((Path(dep) for dep in stage.deps if Path(dep).name == "validated.json"), None)
+    validated = read_record(root / manifest, DatasetManifest) if manifest else None
+    if validated and validated.status != "validated":
+        raise InputError(f"{manifest}: expected a validated dataset, it is {validated.status}")
+    scenario = {dep: md5 for dep, md5 in stage.deps.items() if Path(dep).parts[0] == "scenarios"}
+    shaped_by = {"params": {key: value for key, value in stage.params.items() if key != "seeds"}, "scenario": scenario}
+    return Training(
+        runs=read_record(root / runs_path, ArmRuns),
+        path=runs_path,
+        schedule_sha256=sha256_json(shaped_by),
+        dataset=f"{validated.dataset}@{validated.version}" if validated else None,
+        dataset_sha256=sha256_file(root / manifest) if manifest else None,
+    )
+
+
+def best_release(root: Path, training: Training, mode: Mode) -> Release:
+    """The checkpoint that stands for an arm. Raises IntegrityError unless its weights are those that the runs name."""
+    run = best_run(training.runs, mode)
+    release = release_of(root, training.path.parent / f"seed-{run.seed}")
+    if release.weights_sha256 != run.checkpoint_sha256:
+        where = root / release.checkpoint / WEIGHTS
+        raise IntegrityError(
+            f"{where}: expected hash {run.checkpoint_sha256}, as {training.path} says, found {release.weights_sha256}"
+        )
+    return release
+
+
+def release_of(root: Path, folder: Path) -> Release:
+    """The checkpoint in `folder`, a path below `root`, as a release. Raises IntegrityError unless its weights are those of its card."""
+    _, card = load_checkpoint(root / folder)
+    assert card.weights_sha256 is not None
+    return Release(
+        arm=card.arm,
+        seed=card.seed,
+        checkpoint=folder.as_posix(),
+        weights_sha256=card.weights_sha256,
+        card_sha256=sha256_file(root / folder / CARD),
+        git_revision=head(root),
+    )
+
+
+def require_release(release: Release, folder: Path) -> None:
+    """Raise IntegrityError, naming both hashes, unless `folder` holds the bytes of `release`; InputError if a file is missing."""
+    for name, expected in ((WEIGHTS, release.weights_sha256), (CARD, release.card_sha256)):
+        if (found := sha256_file(folder / name)) != expected:
+            raise IntegrityError(f"{folder / name}: expected hash {expected} of release {release.id}, found {found}")
 
 
 def read_lock(root: Path) -> tuple[LockedStage, ...]:
@@ -43,15 +119,14 @@ def stage_of(root: Path, out: Path) -> LockedStage:
     raise InputError(f"{root / LOCK}: expected a stage with the output {out}; `dvc repro` or `dvc commit` records it")
 
 
-def require_at_hand(root: Path, stage: LockedStage, out: Path) -> str:
-    """The output of `stage` that holds `out`, as dvc.lock spells it. Raises IntegrityError unless its bytes are the recorded ones."""
+def require_at_hand(root: Path, stage: LockedStage, out: Path) -> None:
+    """Raise IntegrityError unless the output of `stage` that holds `out` has the bytes that dvc.lock records."""
     path = next(path for path in stage.outs if out.is_relative_to(path))
     if (found := content_md5(root / path)) != stage.outs[path]:
         raise IntegrityError(
             f"{root / path}: expected MD5 {stage.outs[path]}, as {LOCK} records it for {stage.name}, found {found}; "
             "`dvc checkout` brings back what is recorded"
         )
-    return path
 
 
 def content_md5(path: Path) -> str:
@@ -78,3 +153,20 @@ def _stage(name: str, entry: dict[str, Any]) -> LockedStage:
         {key: value for values in entry.get("params", {}).values() for key, value in values.items()},
         {out["path"]: out["md5"] for out in entry.get("outs", ())},
     )
+
+
+def _require_inputs(root: Path, stage: LockedStage) -> None:
+    for dep, expected in stage.deps.items():
+        if Path(dep).parts[0] != SOURCES and (found := content_md5(root / dep)) != expected:
+            raise IntegrityError(
+                f"{root / dep}: expected MD5 {expected}, with which {stage.name} ran, found {found}; `dvc repro`"
+            )
+    params = read_yaml(root / "params.yaml")
+    for key, value in stage.params.items():
+        now: Any = params
+        for part in key.split("."):
+            now = now.get(part) if isinstance(now, dict) else None
+        if now != value:
+            raise IntegrityError(
+                f"{root / 'params.yaml'}: expected {key} as {stage.name} ran with it, found another; `dvc repro`"
+            )

@@ -4,25 +4,23 @@ A file that is not here is no fault: `dvc checkout` brings it. A file that is he
 differs from what any commit holds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
+from headstart.config.project import CATALOGUE, MODELS
 from headstart.core.errors import HeadstartError
-from headstart.core.files import parse_record, read_record, sha256_file
-from headstart.core.git import committed, versions
+from headstart.core.files import parse_record, read_record
+from headstart.core.git import committed, tagged_commit, versions
 from headstart.dataset.catalogue import Catalogue, read_catalogue, require_valid
-from headstart.release.history import read_history
-from headstart.release.history_kinds import Drilled, Judged, Stored
-from headstart.release.lock import content_md5, read_lock
-from headstart.release.releases import InUse, Release, Releases, require_release
-from headstart.release.restore import KEPT
+from headstart.release.history import HISTORY, read_history
+from headstart.release.lock import content_md5, read_lock, require_release
+from headstart.release.registry import version_tag
+from headstart.release.rollback import RESTORED
+from headstart.release.standing import fold
 from headstart.runs.checkpoint import CARD, Card, load_checkpoint
 
-HISTORY = Path("governance") / "history.ndjson"
-RELEASES = Path("models") / "releases.json"
-CATALOGUE = Path("data") / "catalogue.json"
 MAY_CHANGE = {"status", "tags"}  # of a catalogue entry
 
 
@@ -39,17 +37,10 @@ def verify(root: Path) -> dict[str, Findings]:
 
 
 def history_findings(root: Path) -> Findings:
-    """The chain, its versions in git, and every file that a line names."""
+    """The chain, what its lines allow one another, and its versions in git."""
     lines = read_history(root / HISTORY)
-    problems = anchor_problems(root)
-    for line in lines:
-        stored: tuple[Stored, ...] = ()
-        if isinstance(line.record, Judged):
-            stored = (line.record.comparison, *line.record.evidence)
-        elif isinstance(line.record, Drilled):
-            stored = line.record.evidence
-        problems += [f"{HISTORY}, line {line.seq + 1}: {p}" for s in stored if (p := _differs(root / s.copy_path, s.sha256))]
-    return Findings(len(lines), problems)
+    fold(lines)
+    return Findings(len(lines), anchor_problems(root))
 
 
 def anchor_problems(root: Path) -> list[str]:
@@ -57,6 +48,7 @@ def anchor_problems(root: Path) -> list[str]:
     path = root / HISTORY
     data = path.read_bytes() if path.exists() else b""
     for revision, content in versions(root, HISTORY.as_posix()):
+        content = content[: content.rfind(b"\n") + 1]  # a line that a crash tore may have been committed
         if not data.startswith(content):
             same = next((i for i, (a, b) in enumerate(zip(data, content, strict=False)) if a != b), min(len(data), len(content)))
             line = content[:same].count(b"\n") + 1
@@ -83,9 +75,9 @@ def catalogue_findings(root: Path) -> Findings:
 
 def checkpoint_findings(root: Path) -> Findings:
     """The weights of every checkpoint against its card, and the cards against the runs that made them."""
-    cards = sorted((root / "models").rglob(CARD))
-    problems = [str(error) for card in cards if (error := _error(load_checkpoint, card.parent))]
-    for path in sorted((root / "models").rglob("runs.json")):
+    cards = sorted((root / MODELS).rglob(CARD))
+    problems = [problem for card in cards for problem in _errors(load_checkpoint, card.parent)]
+    for path in sorted((root / MODELS).rglob("runs.json")):
         try:
             for run in read_record(path, ArmRuns).runs:
                 card = path.parent / f"seed-{run.seed}" / CARD
@@ -97,12 +89,18 @@ def checkpoint_findings(root: Path) -> Findings:
 
 
 def release_findings(root: Path) -> Findings:
-    """The kept copies of releases against the pointers to them."""
-    path = root / RELEASES
-    used = read_record(path, Releases).scenarios.values() if path.exists() else ()
-    kept = {r.id: r for u in used for r in _of(u) if (root / KEPT / r.id).exists()}
-    problems = [str(error) for r in kept.values() if (error := _error(require_release, r, root / KEPT / r.id))]
-    return Findings(len(kept), problems)
+    """The files of releases below .headstart, and the tags of promoted ones that are here."""
+    checked, problems = 0, list[str]()
+    for standing in fold(read_history(root / HISTORY)).values():
+        for release in standing.releases.values():
+            if (root / RESTORED / release.id).exists():
+                checked += 1
+                problems += _errors(require_release, release, root / RESTORED / release.id)
+            if version := standing.versions.get(release.id):
+                tag = version_tag(standing.scenario, version)
+                if (found := tagged_commit(root, tag)) not in (None, release.git_revision):
+                    problems.append(f"tag {tag}: expected revision {release.git_revision}, as {HISTORY} says, found {found}")
+    return Findings(checked, problems)
 
 
 def output_findings(root: Path) -> Findings:
@@ -122,7 +120,7 @@ CHECKS: dict[str, Callable[[Path], Findings]] = {
     "history lines": history_findings,
     "catalogue entries": catalogue_findings,
     "checkpoints": checkpoint_findings,
-    "kept releases": release_findings,
+    "releases": release_findings,
     "outputs of stages": output_findings,
 }
 
@@ -134,20 +132,8 @@ def _guarded(check: Callable[[Path], Findings], root: Path) -> Findings:
         return Findings(0, [str(error)])
 
 
-def _error(function: Callable[..., object], *arguments: object) -> HeadstartError | None:
+def _errors(check: Callable[..., object], *arguments: object) -> Iterator[str]:
     try:
-        function(*arguments)
+        check(*arguments)
     except HeadstartError as error:
-        return error
-    return None
-
-
-def _differs(path: Path, expected: str) -> str | None:
-    if not path.is_file():
-        return f"{path}: expected a file with hash {expected}, found none"
-    found = sha256_file(path)
-    return None if found == expected else f"{path}: expected hash {expected}, found {found}"
-
-
-def _of(used: InUse) -> list[Release]:
-    return [release for release in (used.current, used.previous, used.initial) if release]
+        yield str(error)

@@ -11,7 +11,8 @@ from headstart.config.project import CATALOGUE, DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.files import read_record, sha256_file
-from headstart.core.provenance import git_state, utc_text
+from headstart.core.git import git_state
+from headstart.core.provenance import utc_text
 from headstart.dataset.catalogue import Entry, add_entry
 from headstart.dataset.manifest import DatasetManifest
 

@@ -1,7 +1,6 @@
 """Record the comparison at hand as a verdict in the history, once everything that it rests on has been proved."""
 
 from pathlib import Path
-from typing import NamedTuple
 
 from headstart.compare.arm_runs import CLONE_SHIFT, CloneShift
 from headstart.compare.comparison import Comparison, compare
@@ -9,47 +8,64 @@ from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
 from headstart.compare.shift_findings import ShiftLimits
 from headstart.config.params import Params, for_scenario, headline_target, load_params
+from headstart.config.project import REPORTS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import Hold, InputError, IntegrityError, UsageError
 from headstart.core.files import read_record, sha256_file, sha256_json
-from headstart.core.git import changes, head
+from headstart.core.git import changes
+from headstart.core.verdict import Evidence
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
-from headstart.release.history import Line
-from headstart.release.history_kinds import Judged
-from headstart.release.journal import OWN, held_history, keep_evidence, process_key, standing_of
-from headstart.release.lock import require_at_hand, stage_of
-from headstart.release.promotion import Standing
-from headstart.release.training import Training, put_forward, training_of
+from headstart.release.history import HISTORY, Drilled, Judged, Line, open_history
+from headstart.release.lock import Training, best_release, require_at_hand, stage_of, training_of
+from headstart.release.registry import open_scenario
+from headstart.release.standing import Standing, standing_of
 
-COMPARISONS = Path("reports") / "evaluate"
+COMPARISONS = REPORTS / "evaluate"
 LOOSER_IF_MORE = ("ratio_max", "success_drop_max", "harm_rise_max", "both_censored_max")
 LOOSER_IF_LESS = ("pairs_min", "pairs_for_interval")
 
 
-class Recorded(NamedTuple):
-    """What was written, and where the scenario stands with it."""
+def record_verdict(root: Path, scenario_name: str, actor: str, target: str | None = None) -> tuple[Line, Standing]:
+    """Append the verdict of reports/evaluate/<scenario>/<target>.json; returns the line, and where the scenario stands with it.
 
-    line: Line
-    standing: Standing
-
-
-def record_verdict(root: Path, scenario_name: str, actor: str, target: str | None = None) -> Recorded:
-    """Append the verdict of reports/evaluate/<scenario>/<target>.json, with copies of its evidence in governance/evidence.
-
-    Raises InputError or IntegrityError where a file is missing, or is not what dvc.lock or the comparison recorded, and Hold where a
-    PASS would not count because the git tree has changes; then nothing is written.
+    Raises InputError or IntegrityError where a file is missing, or is not what dvc.lock or the comparison recorded, and Hold where the git
+    tree has changes, so that no commit would lead back to what was judged; then nothing is written.
     """
     params, scenario = settings(root, scenario_name)
     path, found = comparison_at_hand(root, params, scenario, target)
     candidate, baseline = prove(root, found)
-    if found.verdict.outcome == "PASS" and (changed := changes(root, OWN)):
+    if changed := changes(root, without=(HISTORY.parent.as_posix(),)):
         names = ", ".join(changed[:5])
-        raise Hold(f"expected a clean git tree, so that the PASS can be made again; changed: {names}; commit, then record it")
-    judged = verdict_line(root, params, scenario, path, found, candidate, baseline)
-    with held_history(root) as history:
+        raise Hold(f"expected a clean git tree, so that the verdict can be made again; changed: {names}; commit, then record it")
+    if candidate.dataset is None or candidate.dataset_sha256 is None:
+        raise InputError(f"{candidate.path}: expected an arm that learned from a validated dataset, dvc.lock names none")
+    with open_scenario(root, scenario.name) as (history, _):
+        judged = Judged(
+            scenario=scenario.name,
+            outcome=found.verdict.outcome.value,
+            comparison=Evidence(path=path.as_posix(), sha256=sha256_file(root / path)),
+            target_sha256=sha256_json(found.target.model_dump(mode="json")),
+            design_sha256=sha256_json(candidate.runs.design.model_dump(mode="json")),
+            schedule_sha256=candidate.schedule_sha256,
+            dataset=candidate.dataset,
+            dataset_sha256=candidate.dataset_sha256,
+            seeds=tuple(run.seed for run in candidate.runs.runs),
+            checkpoints=tuple(run.checkpoint_sha256 for run in candidate.runs.runs),
+            anneal_cycles=len(set(params.arms[candidate.runs.arm].cycles)),
+            candidate=best_release(root, candidate, found.target.mode),
+            baseline=best_release(root, baseline, found.target.mode),
+            required_passes=params.promotion.required_passes,
+            loosened=(*loosened(found), *held(params, scenario, candidate.runs.arm)),
+        )
         line = history.append(judged, actor, f"recorded {path}")
-        return Recorded(line, standing_of(history.lines, scenario.world, scenario.name))
+        return line, standing_of(history.lines, scenario.name)
+
+
+def record_drill(root: Path, drilled: Drilled, actor: str, reason: str) -> Line:
+    """Append that the rollback drill was run."""
+    with open_history(root / HISTORY) as history:
+        return history.append(drilled, actor, reason)
 
 
 def settings(root: Path, scenario_name: str) -> tuple[Params, Scenario]:
@@ -103,43 +119,6 @@ def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
     return candidate, scratch
 
 
-def verdict_line(
-    root: Path, params: Params, scenario: Scenario, path: Path, found: Comparison, candidate: Training, baseline: Training
-) -> Judged:
-    """All facts of a verdict that promotion asks for."""
-    if candidate.dataset is None or candidate.dataset_sha256 is None:
-        raise InputError(f"{candidate.path}: expected an arm that learned from a validated dataset, dvc.lock names none")
-    evidence = tuple(keep_evidence(root, training.path) for training in (candidate, baseline))
-    comparison = keep_evidence(root, path)
-    passed = comparison.sha256 if found.verdict.outcome == "PASS" else None
-    return Judged(
-        world=scenario.world,
-        scenario=scenario.name,
-        outcome=found.verdict.outcome.value,
-        arm=candidate.runs.arm,
-        target_sha256=sha256_json(found.target.model_dump(mode="json")),
-        design_sha256=sha256_json(candidate.runs.design.model_dump(mode="json")),
-        schedule_sha256=candidate.schedule_sha256,
-        dataset=candidate.dataset,
-        dataset_sha256=candidate.dataset_sha256,
-        run_id=f"{candidate.runs.arm}-{evidence[0].sha256[:12]}",
-        seeds=tuple(run.seed for run in candidate.runs.runs),
-        checkpoints=tuple(run.checkpoint_sha256 for run in candidate.runs.runs),
-        comparison=comparison,
-        evidence=evidence,
-        evidence_sha256=sha256_json([e.sha256 for e in evidence]),
-        anneal_cycles=len(set(params.arms[candidate.runs.arm].cycles)),
-        candidate=put_forward(root, candidate, found.target.mode, passed),
-        baseline=put_forward(root, baseline, found.target.mode, None),
-        metrics=numbers_of(found),
-        required_passes=params.promotion.required_passes,
-        clean_tree=not changes(root, OWN),
-        loosened=(*loosened(found), *held(params, scenario, candidate.runs.arm)),
-        git_revision=head(root),
-        process=process_key(),
-    )
-
-
 def loosened(found: Comparison) -> tuple[str, ...]:
     """Names of the rules of a comparison that are looser than the default; shift that was not measured is one."""
     limits, default = found.limits, ComparisonLimits()
@@ -158,15 +137,3 @@ def held(params: Params, scenario: Scenario, arm: str) -> tuple[str, ...]:
 def judged_for_shift(found: Comparison) -> bool:
     """Whether distribution shift was part of the verdict."""
     return any(name.startswith("shift_") for name in found.verdict.thresholds)
-
-
-def numbers_of(found: Comparison) -> dict[str, float | None]:
-    """What a person wants to see beside a verdict."""
-    exam, ratio = found.candidate.exams[found.target.mode], found.online
-    return {
-        "ratio": ratio.geometric_mean if ratio else None,
-        "ratio_upper": ratio.upper if ratio else None,
-        "success_rate": exam.success / exam.episodes,
-        "harm_rate": exam.harm / exam.episodes,
-        "return_mean": exam.return_iqm,
-    }

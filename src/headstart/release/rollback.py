@@ -1,0 +1,98 @@
+"""The ways back: to an earlier release, to a checkpoint that a person chooses, or away from a candidate."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from headstart.config.project import MODELS, WORK_DIR
+from headstart.core.errors import HeadstartError, InputError
+from headstart.core.files import fresh_directory, inside
+from headstart.release.history import Release, RolledBack, Swapped, Withdrawn
+from headstart.release.lock import best_release, release_of, require_release, training_of
+from headstart.release.registry import open_scenario
+from headstart.release.standing import require_unused, rollback_target
+from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
+
+RESTORED = WORK_DIR / "releases"  # below the project: the files of releases by id; git and DVC ignore it
+
+
+def roll_back(root: Path, scenario: str, actor: str, reason: str, to: str | None = None) -> tuple[Release, Path]:
+    """Go back to the release `to`, else to the one before; returns it and the folder with its files.
+
+    Its bytes are brought and proved before the line is written. Raises InputError if there is no such release or its files are nowhere.
+    """
+    with open_scenario(root, scenario) as (history, standing):
+        release = rollback_target(standing, to)
+        folder = restore(root, release)
+        history.append(RolledBack(scenario=scenario, release=release.id), actor, reason)
+    return release, folder
+
+
+def swap(root: Path, scenario: str, checkpoint: str, actor: str, reason: str) -> tuple[Release, Path, bool]:
+    """Put a checkpoint below `root` to use; returns it, the folder with its files, and whether a PASS stands behind it."""
+    with open_scenario(root, scenario) as (history, standing):
+        folder = inside(root, checkpoint).resolve().relative_to(root.resolve())
+        if (found := load_checkpoint(root / folder)[1].scenario) != scenario:
+            raise InputError(f"{folder / CARD}: expected a checkpoint of {scenario}, it is one of {found}")
+        release = release_of(root, folder)
+        require_unused(standing, release)
+        baseline = None if standing.initial else _baseline(root, scenario)
+        kept = restore(root, release)
+        history.append(Swapped(scenario=scenario, release=release, baseline=baseline), actor, reason)
+    return release, kept, standing.verified(release)
+
+
+def withdraw(root: Path, scenario: str, actor: str, reason: str) -> None:
+    """Take the candidate back; passes are counted from zero again."""
+    with open_scenario(root, scenario) as (history, standing):
+        if standing.passed is None:
+            raise InputError(f"{scenario}: expected a candidate to withdraw, there is none")
+        history.append(Withdrawn(scenario=scenario), actor, reason)
+
+
+def restore(root: Path, release: Release) -> Path:
+    """The folder .headstart/releases/<id> with the release's files, proved by their hashes and brought there if need be.
+
+    They come from the training's folder while it holds them, else from DVC's cache or remote. Raises InputError, naming what was tried, if
+    the recorded bytes are nowhere.
+    """
+    folder = root / RESTORED / release.id
+    try:
+        require_release(release, folder)
+        return folder
+    except HeadstartError as error:
+        tried = [f"{RESTORED}: {error}"]
+    for name, bring in (("the training's folder", _copy), ("DVC", _get)):
+        try:
+            with fresh_directory(folder) as fresh:
+                bring(root, release, fresh)
+                require_release(release, fresh)
+            return folder
+        except HeadstartError as error:
+            tried.append(f"{name}: {error}")
+    raise InputError(f"release {release.id}: expected to restore it, found it nowhere; " + "; ".join(tried))
+
+
+def _copy(root: Path, release: Release, folder: Path) -> None:
+    source = root / release.checkpoint
+    require_release(release, source)
+    for name in (WEIGHTS, CARD):
+        shutil.copyfile(source / name, folder / name)
+
+
+def _get(root: Path, release: Release, folder: Path) -> None:
+    """From DVC's cache or remote, as the revision of the release had it."""
+    got = folder.resolve() / "got"
+    command = [sys.executable, "-m", "dvc", "get", "--quiet", "--rev", release.git_revision, "--out", str(got)]
+    done = subprocess.run([*command, str(root.resolve()), release.checkpoint], cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"revision {release.git_revision[:12]}: {' '.join(done.stderr.split()) or 'it has no such files'}")
+    for name in (WEIGHTS, CARD):
+        (got / name).rename(folder / name)
+    shutil.rmtree(got)
+
+
+def _baseline(root: Path, scenario: str) -> Release | None:
+    runs = MODELS / scenario / "baseline" / "runs.json"
+    return best_release(root, training_of(root, runs), "sampled") if (root / runs).exists() else None

@@ -1,0 +1,88 @@
+"""What git knows of a project, also where there is no git."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from headstart.core.errors import InputError
+from headstart.core.git import changes, committed, delete_tags, git_state, head, tagged_commit, versions
+
+
+def git(directory: Path, *arguments: str) -> None:
+    identity = {"GIT_AUTHOR_NAME": "t", "GIT_AUTHOR_EMAIL": "t@t", "GIT_COMMITTER_NAME": "t", "GIT_COMMITTER_EMAIL": "t@t"}
+    subprocess.run(["git", *arguments], cwd=directory, check=True, capture_output=True, env=os.environ | identity)
+
+
+def test_the_git_state_tells_revision_and_edits(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "f").write_text("1")
+    git(tmp_path, "add", "f")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    clean = git_state(tmp_path / "not" / "yet" / "there")
+    (tmp_path / "f").write_text("2")
+    dirty = git_state(tmp_path)
+
+    assert clean[0] is not None
+    assert len(clean[0]) == 40
+    assert clean[1] is False
+    assert dirty == (clean[0], True)
+
+
+def test_outside_of_a_repository_the_git_state_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+    assert git_state(tmp_path) == (None, None)
+
+
+def test_without_git_the_git_state_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert git_state(tmp_path) == (None, None)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A file that three commits wrote, removed, and wrote again."""
+    git(tmp_path, "init", "-q")
+    for content in ("1", None, "3"):
+        if content is None:
+            git(tmp_path, "rm", "-q", "f")
+        else:
+            (tmp_path / "f").write_text(content)
+            git(tmp_path, "add", "f")
+        git(tmp_path, "commit", "-q", "-m", "more")
+    return tmp_path
+
+
+def test_every_version_of_a_file_is_found(repository: Path) -> None:
+    assert [content for _, content in versions(repository, "f")] == [b"3", b"1"]
+    assert versions(repository, "f")[0][0] == head(repository)
+    assert committed(repository, "f") == b"3"
+    assert committed(repository, "f", "HEAD~1") is None
+
+
+def test_changes_leave_out_what_they_are_told_to(repository: Path) -> None:
+    (repository / "f").write_text("4")
+
+    assert changes(repository) == ("f",)
+    assert changes(repository, without=("f",)) == ()
+
+
+def test_tags_are_found_and_deleted_by_pattern(repository: Path) -> None:
+    for name in ("a#prod#1", "a#prod!#2", "a#production#3"):
+        git(repository, "tag", "-a", "-m", "x", name)
+
+    assert tagged_commit(repository, "a#prod#1") == head(repository)
+    assert tagged_commit(repository, "nothing") is None
+    assert set(delete_tags(repository, "a#prod[#!]*")) == {"a#prod#1", "a#prod!#2"}
+    assert tagged_commit(repository, "a#prod#1") is None
+    assert tagged_commit(repository, "a#production#3") == head(repository)
+
+
+def test_outside_of_a_repository_the_error_says_what_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+    with pytest.raises(InputError, match="expected a git repository with a commit; git rev-parse says"):
+        head(tmp_path)
