@@ -1,8 +1,8 @@
 """`make bench`: how fast the parts are, each beside a reference measured in the same run on the same machine.
 
-World and expert run on one thread and on two; the learner runs on one thread a process, as the stages do. "matmul bound" is the rate at which
-the matrix products of the same network, on minibatches of the same size, could go alone; it is measured before every pass of what is held to it,
-since clocks move by a third. Figures are medians of several passes, printed with their best and worst.
+World and expert run on one thread and on two; the learner runs on one thread per process, as in the stages. "matmul bound" is the rate of the
+matrix products alone, of the same network on minibatches of the same size; it is measured before every pass, since clocks
+move by a third. Figures are medians of several passes, printed with their best and worst.
 """
 
 import os
@@ -28,7 +28,10 @@ from headstart.runs.policy import new_network
 from headstart.runs.worlds import worlds_of
 from headstart.worlds.api import World
 
-LEARNERS = ("queue_conflict", "nav_mixed")  # masked choices with the network of params.yaml, and reals with its own recipe
+LEARNERS = (
+    "queue_conflict",
+    "nav_mixed",
+)  # masked actions with the network of params.yaml; continuous actions with a recipe of its own
 WORLDS = {"queue_conflict": ("compact", "hybrid"), "employment_punctuality": ("compact", "hybrid"), "nav_mixed": ("compact",)}
 PASSES = 5
 
@@ -47,7 +50,7 @@ def main() -> None:
 
 
 def simulators() -> None:
-    """Every world of WORLDS driven by its script: steps, and what the script costs, apart."""
+    """Every world of WORLDS driven by its script; the script's decisions are timed apart from the steps."""
     for scenario, observations in WORLDS.items():
         for observation in observations:
             for num_worlds in (1024, 4096):
@@ -76,7 +79,7 @@ def _drive(world: World, ticks: int = 64) -> tuple[float, float]:
 
 
 def matmul_products(scenario: str, rows: int) -> Callable[[], float]:
-    """Measures rows a second through forward and backward products of actor and critic on minibatches of `rows`, and nothing else."""
+    """Measures rows a second through the forward and backward products of actor and critic alone, on minibatches of `rows`."""
     shapes = [tuple(p.shape) for name, p in _network(scenario).named_parameters() if name.endswith("weight")]
     operands = [(torch.randn(rows, i), torch.randn(o, i), torch.randn(rows, o)) for o, i in shapes]
     first = {0, len(shapes) // 2}  # no gradient flows into the features
@@ -175,7 +178,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def show(what: str, unit: str, rates: Sequence[float], bounds: Sequence[float] = ()) -> None:
-    """`bounds`: what was measured just before each of the rates."""
+    """`bounds`: the bound measured just before each of the rates."""
     shares = [rate / bound for rate, bound in zip(rates, bounds, strict=False)]
     share = f"  {median(shares):5.2f} of the matmul bound ({min(shares):.2f} … {max(shares):.2f})" if shares else ""
     print(f"{what:45s} {median(rates):12,.0f} {unit}  ({min(rates):,.0f} … {max(rates):,.0f}){share}")

@@ -49,7 +49,7 @@ THEIRS: dict[str, Any] = {  # rl-baselines3-zoo, hyperparams/ppo.yml, CartPole-v
     "clip_range": lambda left: left * 0.2,
 }
 
-Act = Callable[[dict[str, Array]], Array]  # what is seen [N, …] → the likeliest actions [N]
+Act = Callable[[dict[str, Array]], Array]  # observations [N, …] → the likeliest actions [N]
 
 
 class Run(NamedTuple):

@@ -12,7 +12,7 @@ from headstart.worlds.api import Observations, World, WorldSpec
 
 
 class Probe(World):
-    """W worlds of one agent; an episode is `length` ticks long, the last one ends it. Subclasses say what is seen and paid."""
+    """W worlds of one agent; an episode is `length` ticks long, the last one ends it. Subclasses define observations and rewards."""
 
     length = 1
     truncates = False
@@ -81,7 +81,7 @@ class Constant(Probe):
 
 
 class Signal(Probe):
-    """Pays what is seen and ends: V = signal."""
+    """Pays the observed signal and ends: V = signal."""
 
     def reward(self, actions: Array) -> Array:
         return self.signal
@@ -110,7 +110,7 @@ class Forever(Probe):
 
     def obs(self) -> Observations:
         obs = super().obs()
-        obs["features"][:, 1] = 0.0  # no clock: what is seen last looks like everything before
+        obs["features"][:, 1] = 0.0  # no clock: the last observation looks like all others
         return obs
 
     def reward(self, actions: Array) -> Array:

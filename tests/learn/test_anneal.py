@@ -224,5 +224,5 @@ def test_a_world_that_cannot_change_its_reward_says_so() -> None:
 def test_a_share_or_labels_without_an_expert_are_refused(asked: dict[str, Any]) -> None:
     subject = trainer(arm_of(ppo(**asked)))
     subject.player.expert = None
-    with pytest.raises(UsageError, match="to label all of them, got none"):
+    with pytest.raises(UsageError, match="expected an expert"):
         list(run(subject))

@@ -20,7 +20,7 @@ def driven(guide: Guide, ticks: int = TICKS) -> np.ndarray:
 
 @pytest.mark.parametrize("blend", BLENDS)
 @pytest.mark.parametrize("share", [0.25, 0.8])
-def test_the_teacher_drives_the_share_of_steps_that_it_was_given(blend: Blend, share: float) -> None:
+def test_the_expert_drives_the_share_of_steps_that_it_was_given(blend: Blend, share: float) -> None:
     guide = Guide(ROWS, EPISODE, torch.Generator().manual_seed(0))
     guide.aim(share, blend)
     trials = ROWS * TICKS / EPISODE if blend == "agent_episode" else ROWS * TICKS  # independent draws

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from headstart.config.params import NetworkParams
-from headstart.learn.networks import LOG_STD_RANGE, ActorCritic, tensors
+from headstart.learn.compiled.layers import LOG_STD_RANGE
+from headstart.learn.networks import ActorCritic, tensors
 from headstart.learn.policies import Categorical, Gaussian
 
 
-def seen_of(rows: int, map_shape: tuple[int, int, int] | None = None) -> dict[str, torch.Tensor]:
+def obs_of(rows: int, map_shape: tuple[int, int, int] | None = None) -> dict[str, torch.Tensor]:
     obs = {"features": torch.randn(rows, 4), "mask": (torch.rand(rows, 3) < 0.7).to(torch.uint8)}
     obs["mask"][:, 0] = 1
     return obs if map_shape is None else obs | {"map": torch.randint(0, 256, (rows, *map_shape), dtype=torch.uint8)}
@@ -24,26 +25,22 @@ def test_the_compiled_network_says_what_the_differentiable_one_says(
 ) -> None:
     torch.manual_seed(0)
     network = ActorCritic(4, 3, map_shape, NetworkParams(hidden=(8,), normalise=True), continuous)
-    obs = seen_of(6, map_shape)
+    obs = obs_of(6, map_shape)
     network.observe(obs)
-    theirs, value = network.differentiable(network.normalised(obs), 4, acts=True)
+    theirs, value = network(network.normalised(obs), 4, actor_learns=True)
 
-    policy, values = network(obs)
-    torch.testing.assert_close(values[:4], value.detach())
-    torch.testing.assert_close(network.value(obs), values)
-    for found in (policy, network.policy(obs)):
-        if isinstance(found, Categorical) and isinstance(theirs, Categorical):
-            torch.testing.assert_close(found.log_policy, theirs.log_policy.detach())
-        elif isinstance(found, Gaussian) and isinstance(theirs, Gaussian):
-            torch.testing.assert_close(found.mean, theirs.mean.detach())
-            torch.testing.assert_close(found.log_std, theirs.log_std.detach())
-        else:
-            raise AssertionError(f"{type(found)} and {type(theirs)}")
+    found = network.policy(obs)
+    torch.testing.assert_close(network.value(obs)[:4], value.detach())
+    assert theirs is not None
+    assert type(found) is type(theirs) is (Gaussian if continuous else Categorical)
+    torch.testing.assert_close(found.output, theirs.output.detach())
+    if isinstance(found, Gaussian) and isinstance(theirs, Gaussian):
+        torch.testing.assert_close(found.log_std, theirs.log_std.detach())
 
 
 def test_what_was_said_stays_when_the_network_is_asked_again() -> None:
     network = ActorCritic(4, 3, None, NetworkParams(hidden=(8,)))
-    first, second = seen_of(6), seen_of(6)
+    first, second = obs_of(6), obs_of(6)
     value = network.value(first)
     before = value.clone()
     network.value(second)
@@ -52,13 +49,13 @@ def test_what_was_said_stays_when_the_network_is_asked_again() -> None:
 
 def test_a_copy_has_weights_of_its_own_that_compiled_code_reads() -> None:
     network = ActorCritic(4, 3, None, NetworkParams(hidden=(8,)))
-    copied, obs = deepcopy(network), seen_of(5)
+    copied, obs = deepcopy(network), obs_of(5)
     torch.testing.assert_close(copied.value(obs), network.value(obs))
     with torch.no_grad():
         for parameter in copied.parameters():
             parameter.mul_(2.0)
     assert not torch.allclose(copied.value(obs), network.value(obs))
-    _, value = copied.differentiable(obs, 5, acts=False)
+    _, value = copied(obs, 5, actor_learns=False)
     torch.testing.assert_close(copied.value(obs), value.detach())
 
 
@@ -67,7 +64,7 @@ def test_a_deviation_at_its_bound_does_not_learn_beyond_it() -> None:
     assert network.log_std is not None
     with torch.no_grad():
         network.log_std.copy_(torch.tensor([9.0, -1.0]))
-    policy, _ = network.differentiable(seen_of(6), 6, acts=True)
+    policy, _ = network(obs_of(6), 6, actor_learns=True)
     assert isinstance(policy, Gaussian)
     policy.log_std.sum().backward()
     torch.testing.assert_close(policy.log_std.detach(), torch.tensor([LOG_STD_RANGE[1], -1.0]))

@@ -7,10 +7,11 @@ import pytest
 from headstart.compare.arm_runs import Score
 from headstart.config.params import BCParams, NetworkParams, Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, UsageError
 from headstart.core.files import write_record
 from headstart.runs.arm import run_arm, run_dir_of
 from headstart.runs.arm_seed import begin
+from headstart.runs.arm_telemetry import started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.policy import new_network, save_policy
 from headstart.runs.seed_job import SeedJob
@@ -40,6 +41,7 @@ def test_another_arm_seed_list_stage_code_or_clone_has_another_folder(
     folders = [run_dir_of(params, scenario, "pretrained", "anneal"), run_dir_of(params, scenario, "scratch", "anneal")]
     assert run_dir_of(params, scenario, "pretrained", "anneal") == folders[0]
     folders.append(run_dir_of(params.model_copy(update={"seeds": (7,)}), scenario, "pretrained", "anneal"))
+    folders.append(run_dir_of(params.model_copy(update={"device": "cuda"}), scenario, "pretrained", "anneal"))
     clone = Path("models") / scenario.name / "bc"
     clone.mkdir(parents=True)
     (clone / "card.json").write_text("{}")
@@ -58,6 +60,26 @@ def test_a_schedule_with_an_error_trains_nothing(params: Params, scenario: Scena
     ):
         run_arm(broken, scenario, "pretrained", "anneal", Path("models/arm"), Path("reports/arm"))
     assert not Path("models").exists()
+
+
+def test_a_gpu_that_is_not_there_is_an_error_before_training(
+    params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    wanted = params.model_copy(update={"device": "cuda"})
+    with pytest.raises(UsageError, match="device: expected a GPU that torch can use, got none"):
+        begin(SeedJob(wanted, scenario, "scratch", 0, "baseline", Path("run")))
+
+
+def test_telemetry_says_where_the_network_learned(params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    said = []
+    for device in ("cpu", "auto"):
+        settings = params.model_copy(update={"device": device})
+        job = SeedJob(settings, scenario, "scratch", 0, "baseline", Path("run"))
+        trainer, lineage, _ = begin(job)
+        said.append(started_fields(job, lineage, trainer)["device"])
+    assert said == ["cpu", "cuda"]
 
 
 def clone_at_hand(scenario: Scenario) -> Path:

@@ -14,14 +14,13 @@ STAGE = """
 import json, sys
 from pathlib import Path
 from types import SimpleNamespace
-import torch
 from headstart.config.params import load_params
 from headstart.config.scenario import load_scenario
 from headstart.runs.arm_telemetry import started_fields
 from headstart.runs.seed_job import SeedJob
 
 scenario = load_scenario("cartpole")
-trainer = SimpleNamespace(network=torch.nn.Linear(1, 1), evaluation=SimpleNamespace(num_agents=1))
+trainer = SimpleNamespace(optimizer=SimpleNamespace(device=None), evaluation=SimpleNamespace(num_agents=1))
 fields = started_fields(SeedJob(load_params(), scenario, "scratch", 0, "baseline", Path()), {}, trainer)
 facts = {name: fields[name] for name in ("git_revision", "git_dirty", "device")} | {"folder": str(Path.cwd())}
 Path(sys.argv[1]).write_text(json.dumps(facts))

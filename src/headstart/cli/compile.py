@@ -47,7 +47,7 @@ def decide_and_learn() -> None:
 
 
 def learn() -> None:
-    """An epoch of cloning on two rows, which compiles what PPO needs too: both learn in the same loop."""
+    """An epoch of cloning on two rows; it compiles the loop that PPO uses too."""
     import torch
 
     from headstart.config.params import NetworkParams
@@ -60,12 +60,12 @@ def learn() -> None:
     obs = {"features": torch.zeros(2, 3), "mask": torch.ones(2, 2, dtype=torch.uint8)}
     rows = Demonstrations(obs, label=torch.tensor([0, 1]), returns=torch.zeros(2), has_choice=torch.ones(2))
     network = ActorCritic(features=3, actions=2, map_shape=None, params=NetworkParams(hidden=(4, 4)))
-    network(obs)
+    network.policy(obs)
     clone_epoch(network, Adam(network), rows, 2, Ramp.model_validate(0.001), 1.0, torch.Generator())
 
 
 def no_town() -> "World":
-    """No world at all: its kernels are compiled, and then have nothing to do."""
+    """A town with 0 worlds: its kernels are compiled and have nothing to do."""
     from headstart.worlds.api import Task
     from headstart.worlds.make import make
 

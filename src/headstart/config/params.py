@@ -13,6 +13,7 @@ from headstart.core.record import Record
 from headstart.core.yaml import read_yaml
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Device = Literal["auto", "cpu", "cuda"]  # auto: cuda where torch finds a GPU
 Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # of one purpose; beyond them begin the ids of another
 
 
@@ -112,6 +113,7 @@ class Params(Record):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     candidate: str
     processes: int = Field(default=0, ge=0)  # 0: one for each core
+    device: Device = "cpu"  # where networks learn; they act on the CPU
     expert: ExpertParams
     capture: CaptureParams
     curate: CurateParams

@@ -1,8 +1,8 @@
 """Compiling with numba, with an on-disk cache that notices every edit.
 
-numba's own cache looks only at the file of the function that was called, so an edit in a file that it calls would go on running the old code;
-and it goes by that file's path and time, so every clone and every experiment in a folder of its own would compile again. Here the cache is a
-folder named after the hash of all sources that are compiled together: an edit starts a new one, equal sources share one. Drawing is left out.
+numba's own cache checks only the file of the called function, so an edit in another file would go on running the old code; and it checks that
+file's path and time, so each clone and each experiment in its own folder would compile again. Here the cache is a folder named after the hash
+of all sources that are compiled together: an edit starts a new folder, equal sources share one. Drawing code is left out.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from numba.core import event
 from numba.core.caching import _CacheLocator
 
 F = TypeVar("F", bound=Callable[..., Any])
-_ANNOUNCED: dict[Any, str] = {}  # compiled function → what it is said to be while it is compiled
+_ANNOUNCED: dict[Any, str] = {}  # compiled function → its name in the message on stderr
 
 
 def cache_of(sources: Path) -> Path:
@@ -30,7 +30,7 @@ def cache_of(sources: Path) -> Path:
 
 
 def cached(function: F, cache: Path, said: str, **options: Any) -> F:
-    """`function` compiled with numba's `options` when it is first called, and kept in `cache`; that it is compiled is said on stderr."""
+    """`function`, compiled with numba's `options` at its first call, with a message on stderr, and kept in `cache`."""
     settings: Any = numba.config
     before = settings.CACHE_DIR, settings.CACHE_LOCATOR_CLASSES
     settings.CACHE_DIR, settings.CACHE_LOCATOR_CLASSES = str(cache), f"{__name__}.{ByContent.__name__}"
@@ -52,7 +52,7 @@ class ByContent(_CacheLocator):
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> "ByContent":
-        """Every function has a place; `file` does not matter."""
+        """Any function can be kept; `file` is not used."""
         return cls(function)
 
     def get_cache_path(self) -> str:
@@ -60,7 +60,7 @@ class ByContent(_CacheLocator):
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """Says nothing: whatever lies in the folder is of these sources."""
+        """Empty: the name of the folder already stands for the sources."""
         return ""
 
     def get_disambiguator(self) -> str:
@@ -69,7 +69,7 @@ class ByContent(_CacheLocator):
 
 
 class _Announcement(event.Listener):
-    """Compiling takes long enough to look like a fault, so it is said."""
+    """A message, since compiling takes long enough to look like a fault."""
 
     def on_start(self, started: Any) -> None:
         said = _ANNOUNCED.get(started.data["dispatcher"])

@@ -133,6 +133,7 @@ def trainer_of(
     expert: Act | None = None,
     episode_ticks: int = 0,
     modes: tuple[Mode, ...] = MODES,
+    device: torch.device | None = None,
 ) -> Trainer:
     """A run that has not begun; `network` holds the weights it starts from and, in the end, those it learned.
 
@@ -145,7 +146,7 @@ def trainer_of(
         design=design,
         seed=seed,
         network=network,
-        optimizer=Adam(network),
+        optimizer=Adam(network, device=device),
         generator=generator,
         player=Player(training, seed, generator, expert, episode_ticks),
         evaluation=evaluation,
@@ -209,7 +210,7 @@ def clone(trainer: Trainer) -> Cloned:
     )
     trainer.at = replace(at, epochs=at.epochs + 1)
     judged, rate = judge(trainer.network, heldout), trainer.optimizer.learning_rate
-    return Cloned(Epoch(trainer.at.epochs, loss, accuracy, judged, rate, len(train.label), best=True, stops=False), at.env_steps)
+    return Cloned(Epoch(trainer.at.epochs, loss, accuracy, judged, rate, len(train.label), stops=False), at.env_steps)
 
 
 def evaluate(trainer: Trainer) -> Evaluated:

@@ -1,7 +1,7 @@
 """Behaviour cloning (Pomerleau 1991): the policy imitates the expert's choices, the critic learns their returns. `ppo.py` is its twin.
 
 fit
-├── each epoch, each minibatch: cross-entropy with the expert's action, or squared distance to it, over decision rows;
+├── each epoch, each minibatch: cross-entropy with the expert's action, or squared distance to it, over rows with a choice;
 │                               and squared error of the critic to the discounted returns
 └── judge                       held-out episodes: accuracy, macro-F1, value fit
 """
@@ -17,23 +17,24 @@ from headstart.config.params import BCParams
 from headstart.config.schedule import Ramp
 from headstart.core.arrays import Array
 from headstart.learn.advantage import explained_variance
+from headstart.learn.compiled.layers import NEAR
 from headstart.learn.compiled.losses import Coefficients
-from headstart.learn.compiled.minibatches import LOG
+from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.minibatches import Batch, learn, minibatches, plan_of
+from headstart.learn.minibatches import Batch, learn
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
-from headstart.learn.policies import NEAR, Categorical
+from headstart.learn.policies import Categorical
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """How well a policy predicts the expert on B recorded steps; over decision rows only."""
+    """How well a policy predicts the expert on B recorded steps, of which only those with a choice count."""
 
     steps: int  # B
-    loss: float  # cross-entropy, nats; of reals: squared distance
-    accuracy: float  # share of right actions; of reals: share of steps in which every component is within NEAR of the expert's
-    constant_accuracy: float  # of always choosing the expert's most frequent action; of reals: its median
+    loss: float  # cross-entropy, nats; of continuous actions: squared distance
+    accuracy: float  # share of actions equal to the expert's; of continuous ones: with every component within NEAR of it
+    constant_accuracy: float  # of always choosing the expert's most frequent action; of continuous ones: its median
     value_mse: float
     value_explained_variance: float
     scores: "ActionScores | None"  # of named actions
@@ -41,7 +42,7 @@ class Judgement:
 
 @dataclass(frozen=True)
 class ActionScores:
-    """What a confusion matrix says of each of K actions."""
+    """The scores of each of K actions, from a confusion matrix."""
 
     confusion: Array  # [K, K] i64, expert's action × likeliest action
 
@@ -80,18 +81,19 @@ class Epoch:
     heldout: Judgement
     learning_rate: float
     samples: int
-    best: bool  # lowest held-out loss so far
     stops: bool  # early
 
 
-def fit(network: ActorCritic, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
+def fit(
+    network: ActorCritic, train: Demonstrations, heldout: Demonstrations, params: BCParams, device: torch.device | None = None
+) -> Iterator[Epoch]:
     """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest.
 
-    Its normaliser is fitted to the training rows first. A Gaussian policy learns its mean here; its deviation is set in the end.
+    `device`: as of Adam. The normaliser is fitted to the training rows first. A Gaussian policy learns its mean; its deviation is set last.
     """
     network.observe(train.obs)
     generator = torch.Generator().manual_seed(params.seed)
-    optimizer = Adam(network, eps=1e-8, weight_decay=params.weight_decay)
+    optimizer = Adam(network, eps=1e-8, weight_decay=params.weight_decay, device=device)
     decay = Ramp.model_validate({"from": params.learning_rate, "to": 0})
     best_loss, best_epoch = float("inf"), 0
     best_weights = {name: value.clone() for name, value in network.state_dict().items()}
@@ -99,12 +101,11 @@ def fit(network: ActorCritic, train: Demonstrations, heldout: Demonstrations, pa
         rate = decay.part((number - 1) / params.epochs, number / params.epochs)
         loss, accuracy = clone_epoch(network, optimizer, train, params.batch_size, rate, params.value_coef, generator)
         judged = judge(network, heldout)
-        better = judged.loss < best_loss
-        if better:
+        if judged.loss < best_loss:
             best_loss, best_epoch = judged.loss, number
             best_weights = {name: value.clone() for name, value in network.state_dict().items()}
         stops = number - best_epoch >= params.patience
-        yield Epoch(number, loss, accuracy, judged, optimizer.learning_rate, len(train.label), better, stops)
+        yield Epoch(number, loss, accuracy, judged, optimizer.learning_rate, len(train.label), stops)
         if stops:
             break
     network.load_state_dict(best_weights)
@@ -124,8 +125,7 @@ def clone_epoch(
 
     A step that is not finite is not taken, and the loss is NaN.
     """
-    rows, nothing = len(train.label), torch.zeros(len(train.label))
-    count = minibatches(rows, batch_size, epochs=1)
+    nothing = torch.zeros(len(train.label))
     batch = Batch(
         obs=network.normalised(train.obs),
         action=train.label,
@@ -137,12 +137,11 @@ def clone_epoch(
         label=train.label,
         imitated=train.has_choice,
     )
-    plan = plan_of(network, batch_size, Coefficients(clip=0.2, entropy=0.0, kl=0.0, imitation=1.0), value_coef=value_coef)
-    rates = np.array([learning_rate.at(number / count) for number in range(count)])
-    log = dict(zip(LOG, learn(network, optimizer, batch, None, 1, rates, plan, generator).T, strict=True))
+    plan = Plan(size=batch_size, coef=Coefficients(bc_weight=1.0, value_coef=value_coef))
+    log = learn(network, optimizer, batch, None, plan, 1, learning_rate, generator)
     if not log["finite"].all():
         return math.nan, 0.0
-    accuracy = float(log["right"] @ log["labels"]) / max(1.0, float(log["labels"].sum()))
+    accuracy = float(log["accuracy"] @ log["labels"]) / max(1.0, float(log["labels"].sum()))
     return float(np.average(log["loss_bc"], weights=log["rows"])), accuracy
 
 
@@ -153,12 +152,12 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
     pairs: list[Array] = []
     for index in torch.arange(len(data.label)).split(rows):
         batch = data.rows(index)
-        policy, values = network(batch.obs)
+        policy = network.policy(batch.obs)
         loss += float(batch.has_choice @ policy.imitation_loss(batch.label))
         right += float((batch.has_choice * policy.agrees(batch.label)).sum())
         if isinstance(policy, Categorical):
             pairs.append(_pairs(policy, batch))
-        value.append(values.numpy())
+        value.append(network.value(batch.obs).numpy())
     decisions = max(1.0, float(data.has_choice.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
     return Judgement(
@@ -173,7 +172,7 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
 
 
 def _pairs(policy: Categorical, batch: Demonstrations) -> Array:
-    """[K, K] times that the expert chose one action where the policy finds another likeliest; decision rows."""
+    """[K, K] counts: the expert's action × the policy's likeliest, over rows with a choice."""
     actions = policy.log_policy.shape[1]
     pairs = (batch.label * actions + policy.mode())[batch.has_choice > 0]
     return np.asarray(torch.bincount(pairs, minlength=actions * actions).reshape(actions, actions).numpy())

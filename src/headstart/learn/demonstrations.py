@@ -1,4 +1,4 @@
-"""Recorded steps of an expert as tensors: what cloning learns from, and what a fine-tuned policy is reminded of."""
+"""Recorded steps of an expert as tensors, for cloning and for the imitation term of fine-tuning."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ class Demonstrations:
     """B recorded steps, resident in memory."""
 
     obs: dict[str, Tensor]  # [B, …]
-    label: Tensor  # [B] i64 or [B, D] f32, what the expert would do
+    label: Tensor  # [B] i64 or [B, D] f32, the expert's choice
     returns: Tensor  # [B] f32, discounted, to the end of the episode
     has_choice: Tensor  # [B] f32, 1 where more than one action is allowed
 
@@ -49,7 +49,7 @@ def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
 
 
 def decision_rows(obs: dict[str, Tensor]) -> Tensor:
-    """[B] f32: 1 where there is a choice, which a mask with a single action denies."""
+    """[B] f32: 1 where the mask allows more than one action."""
     if "mask" not in obs:
         return torch.ones(len(obs["features"]))
     return (obs["mask"].sum(dim=-1) > 1).float()

@@ -1,4 +1,4 @@
-"""How good a policy is: one episode in each of W worlds that training never saw."""
+"""How good a policy is: one episode in each of W worlds that training does not use."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ from headstart.worlds.api import Observations, Played, World, play
 class Acting:
     """A network that acts: "sampled" draws from its policy with a random stream of its own, "deterministic" takes the likeliest action."""
 
-    policy: Policy  # of the rows that were last asked about
+    policy: Policy  # of the last observations
 
     def __init__(self, network: ActorCritic, seed: int, mode: Mode) -> None:
         self.network, self.mode = network, mode

@@ -1,6 +1,6 @@
-"""Who drives: the rows of a rollout in which the teacher acts in the learner's place.
+"""The rows of a rollout in which the expert acts in the policy's place.
 
-`step` draws anew for every step (DAgger: Ross, Gordon, Bagnell 2011), `agent_episode` for every episode of a row, and `prefix` gives the teacher
+`step` draws anew for every step (DAgger: Ross, Gordon, Bagnell 2011), `agent_episode` for every episode of a row, and `prefix` gives the expert
 the first part of every episode (jump-start: Uchendu et al. 2023).
 """
 
@@ -18,10 +18,10 @@ WHOLE_EPISODE = 2**31 - 1  # ticks
 
 
 class Guide:
-    """How far each of N rows is in its episode, and for how many ticks of it the teacher drives."""
+    """How far each of N rows is in its episode, and for how many ticks of it the expert acts."""
 
     def __init__(self, rows: int, episode_ticks: int, generator: torch.Generator) -> None:
-        """`episode_ticks`: how long an episode of the teacher lasts, which a prefix is a share of."""
+        """`episode_ticks`: how long an episode of the expert lasts, of which a prefix is a share."""
         self.age = np.zeros(rows, np.int32)
         self.limit = np.zeros(rows, np.int32)
         self.episode_ticks, self.generator = episode_ticks, generator
@@ -29,7 +29,7 @@ class Guide:
         self._blend: Blend = "step"
 
     def aim(self, share: float, blend: Blend) -> None:
-        """From now on. Rows that are in the middle of an episode are drawn anew when guiding begins, and keep their draw after that."""
+        """Set the share of steps from now on. Rows in the middle of an episode are drawn anew when guiding begins, and keep that draw."""
         beginning = share > 0 and (self._share == 0 or blend != self._blend)
         self._share, self._blend = share, blend
         if beginning:
@@ -46,7 +46,7 @@ class Guide:
         self._share, self._blend = float(snapshot["aim"][0]), BLENDS[int(snapshot["aim"][1])]
 
     def drives(self) -> Array:
-        """Where the teacher acts now: [N] bool."""
+        """Where the expert acts now: [N] bool."""
         if self._share == 0:
             return np.zeros(len(self.age), bool)
         if self._blend == "step":

@@ -1,27 +1,27 @@
-"""Learning from rows, minibatch by minibatch, for PPO and for cloning: compiled, or by torch's autograd where a map is encoded."""
+"""Learning from rows, minibatch by minibatch, for PPO and for cloning: by autograd on any device, or in compiled code on the CPU."""
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from copy import deepcopy
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
+from headstart.config.schedule import Ramp
 from headstart.core.arrays import Array
 from headstart.learn.compiled import minibatches as compiled
-from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import LOG, Plan
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.loss import Acted, Imitated, Terms, normalised, policy_terms, standardised, value_loss
-from headstart.learn.networks import LOG_STD_RANGE, ActorCritic
+from headstart.learn.loss import Minibatch, minibatch_loss, normalised, standardised
+from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
-from headstart.learn.policies import NEAR, Gaussian, Policy
-
-NEVER = math.inf
+from headstart.learn.policies import Gaussian, Policy
 
 
-@dataclass
+@dataclass(frozen=True)
 class Batch:
     """N rows, flat, ready to be shuffled."""
 
@@ -32,36 +32,16 @@ class Batch:
     returns: Tensor  # [N], advantage + value: the target of the critic
     value: Tensor  # [N], before the update
     has_choice: Tensor  # [N] f32, 1 where the learner chose among more than one action: elsewhere there is no policy to learn
-    reference: Policy | None = None  # what the reference policy says of the same rows
-    label: Tensor | None = None  # as `action`: the expert's choice
-    imitated: Tensor | None = None  # [N] f32, 1 where that is imitated
-
-    def __len__(self) -> int:
-        return len(self.action)
+    label: Tensor  # as `action`: the expert's choice, where it is imitated
+    imitated: Tensor  # [N] f32, 1 where it is
+    reference: Policy | None = None  # π_ref of the same rows
 
 
-def plan_of(network: ActorCritic, size: int, coef: Coefficients, **changes: Any) -> Plan:
-    """What does not change between minibatches of `size` rows; `changes` are fields of Plan."""
-    usual = Plan(
-        size=size,
-        coef=Coefficients(*map(float, coef)),
-        value_coef=1.0,
-        value_clip=NEVER,
-        max_grad_norm=NEVER,
-        max_grad_norm_value=NEVER,
-        normalises=False,
-        target_kl=NEVER,
-        acts=True,
-        activation=network.actor.activation,
-        eps=0.0,
-        weight_decay=0.0,
-        near=NEAR,
-        log_std_low=LOG_STD_RANGE[0],
-        log_std_high=LOG_STD_RANGE[1],
-    )
-    planned = usual._replace(**changes)
-    floats: dict[str, Any] = {name: float(getattr(planned, name)) for name, kind in Plan.__annotations__.items() if kind is float}
-    return planned._replace(**floats)  # given a whole number, it would be compiled again
+class Order(NamedTuple):
+    """The rows of E epochs, in the order in which they are learned from."""
+
+    rows: Tensor  # [E, N] i64, of the batch
+    recorded: Tensor | None  # [E, N] i64, of the demonstrations beside them
 
 
 def learn(
@@ -69,142 +49,132 @@ def learn(
     optimizer: Adam,
     batch: Batch,
     recorded: Demonstrations | None,
-    epochs: int,
-    rates: Array,
     plan: Plan,
+    epochs: int,
+    learning_rate: Ramp,
     generator: torch.Generator,
-) -> Array:
-    """Learn from every row in every epoch; returns what is logged of each minibatch, [minibatches, len(LOG)] f64.
+) -> dict[str, Array]:
+    """Learn from every row in every epoch; returns the columns of LOG, [minibatches] f64 each.
 
-    `rates`: the learning rate of each minibatch. Every row comes with one of `recorded`, drawn anew, whose choice is imitated as well.
+    `learning_rate` moves over all minibatches. Every row comes with one of `recorded`, drawn anew, whose choice is imitated as well.
     """
-    index = torch.stack([torch.randperm(len(batch), generator=generator) for _ in range(epochs)])
-    beside = None if recorded is None else torch.randint(len(recorded.label), index.shape, generator=generator)
-    plan = plan._replace(eps=optimizer.eps, weight_decay=optimizer.weight_decay)
+    index = torch.stack([torch.randperm(len(batch.action), generator=generator) for _ in range(epochs)])
+    drawn = None if recorded is None else torch.randint(len(recorded.label), index.shape, generator=generator)
+    count = epochs * math.ceil(len(batch.action) / plan.size)
+    rates = np.array([learning_rate.at(number / count) for number in range(count)])
     optimizer.learning_rate = float(rates[-1])
-    if network.encoder is not None:
-        return _by_autograd(network, optimizer, batch, recorded, index, beside, rates, plan)
-    log = np.zeros((len(rates), len(LOG)))
-    rows, others = _rows(batch), _recorded(batch, recorded)
-    drawn = np.zeros((0, 0), np.int64) if beside is None else beside.numpy()
-    compiled.learn(
-        optimizer.actor, optimizer.critic, optimizer.deviation, optimizer.steps, rows, others, index.numpy(), drawn, rates, plan, log
-    )  # fmt: skip
-    return log
+    learn_all = _compiled if optimizer.device is None else _by_autograd
+    log = learn_all(network, optimizer, batch, recorded, Order(index, drawn), rates, plan)
+    return dict(zip(LOG, log.T, strict=True))
 
 
-def minibatches(rows: int, size: int, epochs: int) -> int:
-    """How many there are."""
-    return epochs * math.ceil(rows / size)
-
-
-def _rows(batch: Batch) -> compiled.Rows:
-    """The batch for compiled code; what is not there has no rows."""
-    features, action = batch.obs["features"].contiguous().numpy(), batch.action.numpy()
-    return compiled.Rows(
-        features=features,
-        mask=_mask(batch.obs),
-        action=action,
-        log_prob=batch.log_prob.numpy(),
-        advantage=batch.advantage.numpy(),
-        returns=batch.returns.numpy(),
-        value=batch.value.numpy(),
-        has_choice=batch.has_choice.numpy(),
-        reference=_output(batch.reference),
-        reference_log_std=batch.reference.log_std.numpy() if isinstance(batch.reference, Gaussian) else np.zeros(0, np.float32),
-        label=action[:0] if batch.label is None else batch.label.numpy(),
-        imitated=np.zeros(0, np.float32) if batch.imitated is None else batch.imitated.numpy(),
-    )
-
-
-def _recorded(batch: Batch, recorded: Demonstrations | None) -> compiled.Recorded:
-    if recorded is None:
-        rows = _rows(batch)
-        return compiled.Recorded(rows.features[:0], rows.mask[:0], rows.action[:0], rows.has_choice[:0])
-    features, label = recorded.obs["features"].contiguous().numpy(), recorded.label.numpy()
-    return compiled.Recorded(features, _mask(recorded.obs), label, recorded.has_choice.numpy())
-
-
-def _mask(obs: dict[str, Tensor]) -> Array:
-    if "mask" in obs:
-        return np.ascontiguousarray(obs["mask"].numpy())
-    return np.zeros((len(obs["features"]), 0), np.uint8)
-
-
-def _output(policy: Policy | None) -> Array:
-    """[N, K] log-probabilities, or [N, D] means."""
-    if policy is None:
-        return np.zeros((0, 0), np.float32)
-    return np.ascontiguousarray((policy.mean if isinstance(policy, Gaussian) else policy.log_policy).numpy())
+# --- autograd, on any device --------------------------------------------------------------------------------------------
 
 
 def _by_autograd(
-    network: ActorCritic,
-    optimizer: Adam,
-    batch: Batch,
-    recorded: Demonstrations | None,
-    index: Tensor,
-    beside: Tensor | None,
-    rates: Array,
-    plan: Plan,
+    network: ActorCritic, optimizer: Adam, batch: Batch, recorded: Demonstrations | None, order: Order, rates: Array, plan: Plan
 ) -> Array:
-    """What compiled code does, by torch."""
-    log, acts = np.zeros((len(rates), len(LOG))), plan.acts
-    parts = [part for epoch in index for part in epoch.split(plan.size)]
-    others = [None] * len(parts) if beside is None else [part for epoch in beside for part in epoch.split(plan.size)]
-    for number, (rows, drawn) in enumerate(zip(parts, others, strict=True)):
-        taken = None if drawn is None or recorded is None or not acts else recorded.rows(drawn)
-        log[number] = _step(network, optimizer, batch, rows, taken, float(rates[number]), plan, acts)
-        if acts and log[number, compiled.DIVERGENCE] > plan.target_kl:
-            acts = False  # the critic goes on
+    """A copy of the network learns on the optimiser's device, and hands its weights and moments back."""
+    device = optimizer.device
+    learner = deepcopy(network).to(device)
+    adam = optimizer.to_torch(learner)
+    critic = list(learner.critic.parameters())
+    policy = [parameter for name, parameter in learner.named_parameters() if not name.startswith("critic.")]
+    batch, recorded = _moved(batch, device), _moved(recorded, device)
+    picks = [pick.to(device) for epoch in order.rows for pick in epoch.split(plan.size)]
+    drawn = [] if order.recorded is None else [pick.to(device) for epoch in order.recorded for pick in epoch.split(plan.size)]
+    log, actor_learns = np.zeros((len(rates), len(LOG))), plan.actor_learns
+    for number, pick in enumerate(picks):
+        demonstrated = recorded.rows(drawn[number]) if recorded is not None and actor_learns else None
+        obs, rows, labels = _minibatch(batch, pick, demonstrated, plan.normalises_advantage)
+        found, value = learner(obs, len(pick), actor_learns)
+        total, terms = minibatch_loss(found, value, rows, plan.coef)
+        adam.zero_grad()
+        total.backward()
+        terms["grad_norm_value"] = clip_grad_norm_(critic, plan.max_grad_norm_value)
+        terms["grad_norm"] = clip_grad_norm_(policy, plan.max_grad_norm)
+        terms["labels"] = labels * actor_learns
+        terms["adv_std"] = batch.advantage[pick].std(correction=0)
+        # one transfer from the device for all; the norm of no gradients is on the CPU
+        said = dict(zip(terms, torch.stack([term.to(device) for term in terms.values()]).tolist(), strict=True))
+        finite = all(map(math.isfinite, said.values()))
+        said |= {"finite": finite, "actor_learns": actor_learns, "rows": len(pick)}
+        log[number] = [said.get(name, 0.0) for name in LOG]
+        if finite:
+            adam.param_groups[0]["lr"] = float(rates[number])
+            adam.step()
+        if actor_learns and said["kl_divergence"] > plan.target_kl:
+            actor_learns = False  # the critic goes on
+    optimizer.from_torch(adam, learner)
+    network.load_state_dict(learner.state_dict())
     return log
 
 
-def _step(
-    network: ActorCritic,
-    optimizer: Adam,
-    batch: Batch,
-    rows: Tensor,
-    recorded: Demonstrations | None,
-    rate: float,
-    plan: Plan,
-    acts: bool,
-) -> list[float]:
-    obs = {name: values[rows] for name, values in batch.obs.items()}
+def _minibatch(
+    batch: Batch, pick: Tensor, demonstrated: Demonstrations | None, normalises_advantage: bool
+) -> tuple[dict[str, Tensor], Minibatch, Tensor]:
+    """Observations and rows of a minibatch, demonstrations last; and how many rows are imitated."""
+    obs = {name: values[pick] for name, values in batch.obs.items()}
+    label, imitated = batch.label[pick], batch.imitated[pick]
+    if demonstrated is not None:
+        obs = {name: torch.cat([values, demonstrated.obs[name]]) for name, values in obs.items()}
+        label = torch.cat([label, demonstrated.label])
+        imitated = torch.cat([imitated, demonstrated.has_choice])
+    ppo_weight, advantage = normalised(batch.has_choice[pick]), batch.advantage[pick]
+    rows = Minibatch(
+        action=batch.action[pick],
+        log_prob=batch.log_prob[pick],
+        advantage=standardised(advantage, ppo_weight) if normalises_advantage else advantage,
+        returns=batch.returns[pick],
+        old_value=batch.value[pick],
+        ppo_weight=ppo_weight,
+        reference=None if batch.reference is None else batch.reference.rows(pick),
+        label=label,
+        imitation_weight=normalised(imitated),
+    )
+    return obs, rows, imitated.sum()
+
+
+def _moved(value: Any, device: torch.device | None) -> Any:
+    """The same with all its tensors on the device."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: _moved(part, device) for name, part in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: _moved(getattr(value, field.name), device) for field in fields(value)})
+    return value
+
+
+# --- compiled, on the CPU -----------------------------------------------------------------------------------------------
+
+
+def _compiled(
+    network: ActorCritic, optimizer: Adam, batch: Batch, recorded: Demonstrations | None, order: Order, rates: Array, plan: Plan
+) -> Array:
+    """Weights and moments are changed where they are; what is not there is an array without rows."""
+    plan = plan._replace(activation=network.actor.activation, eps=optimizer.eps, weight_decay=optimizer.weight_decay)
+    reference = batch.reference
+    shared = {field.name: getattr(batch, field.name).numpy() for field in fields(batch) if field.name not in ("obs", "reference")}
+    rows = compiled.Rows(
+        features=batch.obs["features"].contiguous().numpy(),
+        mask=_mask(batch.obs),
+        reference=np.zeros((0, 0), np.float32) if reference is None else np.ascontiguousarray(reference.output.numpy()),
+        reference_log_std=reference.log_std.numpy() if isinstance(reference, Gaussian) else np.zeros(0, np.float32),
+        **shared,
+    )
+    others = compiled.Recorded(rows.features[:0], rows.mask[:0], rows.action[:0], rows.has_choice[:0])
     if recorded is not None:
-        obs = {name: torch.cat([values, recorded.obs[name]]) for name, values in obs.items()}
-    advantage = batch.advantage[rows]
-    spread = float(advantage.std(correction=0))
-    network.zero_grad()
-    policy, value = network.differentiable(obs, len(rows), acts)
-    lost = value_loss(value, batch.returns[rows], batch.value[rows], plan.value_clip)
-    total, terms, labels = plan.value_coef * lost, Terms(*[torch.zeros(())] * len(Terms._fields)), 0.0
-    if policy is not None:
-        weight = normalised(batch.has_choice[rows])
-        if plan.normalises:
-            advantage = standardised(advantage, weight)
-        reference = None if batch.reference is None else batch.reference.rows(rows)
-        acted = Acted(batch.action[rows], batch.log_prob[rows], advantage, weight, reference)
-        label, counts = imitated_rows(batch, rows, recorded)
-        labels = float(counts.sum())
-        terms = policy_terms(policy, acted, Imitated(label, normalised(counts)), plan.coef.clip)
-        coef = plan.coef
-        total = total + terms.surrogate - coef.entropy * terms.entropy + coef.kl * terms.kl + coef.imitation * terms.imitation
-    total.backward()
-    found = [*(term.item() for term in terms), labels, lost.item()]
-    norms = optimizer.gather(network, acts)
-    finite = all(map(math.isfinite, (*found, *norms, spread)))
-    if finite:
-        optimizer.step(network, rate, norms, (plan.max_grad_norm_value, plan.max_grad_norm), acts)
-    return [*found, *norms, spread, float(finite), float(acts), float(len(rows))]
+        features = recorded.obs["features"].contiguous().numpy()
+        others = compiled.Recorded(features, _mask(recorded.obs), recorded.label.numpy(), recorded.has_choice.numpy())
+    drawn = np.zeros((0, 0), np.int64) if order.recorded is None else order.recorded.numpy()
+    log = np.zeros((len(rates), len(LOG)))
+    compiled.learn(optimizer.parts, rows, others, order.rows.numpy(), drawn, rates, plan, log)
+    return log
 
 
-def imitated_rows(batch: Batch, rows: Tensor, recorded: Demonstrations | None) -> tuple[Tensor, Tensor]:
-    """Labels of the rows of a minibatch and then of recorded ones, and 1 where they are imitated."""
-    if batch.label is None or batch.imitated is None:
-        label, counts = batch.action[rows], torch.zeros(len(rows))
-    else:
-        label, counts = batch.label[rows], batch.imitated[rows]
-    if recorded is None:
-        return label, counts
-    return torch.cat([label, recorded.label]), torch.cat([counts, recorded.has_choice])
+def _mask(obs: dict[str, Tensor]) -> Array:
+    """[N, K] u8; of a continuous policy [N, 0]."""
+    if "mask" in obs:
+        return np.ascontiguousarray(obs["mask"].numpy())
+    return np.zeros((len(obs["features"]), 0), np.uint8)

@@ -1,4 +1,7 @@
-"""The policy network that behaviour cloning and PPO share, so that weights hand over unchanged."""
+"""The network that behaviour cloning and PPO share, so that weights hand over unchanged.
+
+Called, it runs in torch on any device and keeps gradients. `policy` and `value` run in compiled code on the CPU and keep none.
+"""
 
 import math
 from collections.abc import Mapping
@@ -11,18 +14,17 @@ from torch import Tensor, nn
 
 from headstart.config.params import NetworkParams
 from headstart.core.arrays import Array
-from headstart.learn.compiled.layers import FORBIDDEN, RELU, TANH, masked_log_softmax, outputs
+from headstart.learn.compiled.layers import FORBIDDEN, LOG_STD_RANGE, RELU, TANH, masked_log_softmax, outputs
 from headstart.learn.policies import Categorical, Gaussian, Policy
 
 MAP_EMBEDDING = 64
-LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random
 ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), "relu": (nn.ReLU, RELU)}
 
 
 class MLP(nn.Sequential):
-    """Linear layers with tanh or relu between them. Called, it is torch's; `outputs` is compiled, and keeps no gradient.
+    """Linear layers with tanh or relu between them; `outputs` is compiled.
 
-    Its parameters are views of one tensor, `weights`, in which they lie end to end, as compiled code reads them.
+    Its parameters are views of one tensor, `weights`, in which they lie end to end for compiled code.
     """
 
     def __init__(self, *modules: nn.Module) -> None:
@@ -51,18 +53,13 @@ class MLP(nn.Sequential):
 class ActorCritic(nn.Module):
     """Separate actor and critic over features [B, F] and, where the world has one, an egocentric map [B, C, G, G] u8.
 
-    The actor is a categorical policy over K actions, masked to those that are allowed, or, with `continuous`, a Gaussian one over D = `actions`
-    reals. Features are normalised by a running mean and deviation, which only `observe` moves. Orthogonal initialisation with gain √2, 0.01 for
-    the last actor layer and 1 for the last critic layer (Engstrom et al. 2020; Andrychowicz et al. 2021).
+    The actor is a categorical policy over K actions, masked to those that are allowed, or, with `continuous`, a Gaussian one over actions of
+    D = `actions` dimensions. Features are normalised by a running mean and deviation, which only `observe` moves. Orthogonal initialisation with
+    gain √2, 0.01 for the last actor layer and 1 for the last critic layer (Engstrom et al. 2020; Andrychowicz et al. 2021).
     """
 
     def __init__(
-        self,
-        features: int,
-        actions: int,
-        map_shape: tuple[int, int, int] | None,
-        params: NetworkParams,
-        continuous: bool = False,
+        self, features: int, actions: int, map_shape: tuple[int, int, int] | None, params: NetworkParams, continuous: bool = False
     ) -> None:
         super().__init__()
         self.normaliser = Normaliser(features) if params.normalise else None
@@ -72,49 +69,41 @@ class ActorCritic(nn.Module):
         self.actor = _mlp(inputs, params, actions, last_gain=0.01)
         self.critic = _mlp(inputs, params, 1, last_gain=1.0)
 
-    @torch.no_grad()
-    def forward(self, obs: Mapping[str, Tensor]) -> tuple[Policy, Tensor]:
-        """π(· | o) and V(o) of B observations, which are normalised once for both."""
-        read = self._read(self.normalised(obs))
-        return self._policy(read, obs), torch.from_numpy(self.critic.outputs(read)[:, 0])
+    def forward(self, normalised: Mapping[str, Tensor], valued: int, actor_learns: bool = True) -> tuple[Policy | None, Tensor]:
+        """π of all rows, unless the actor does not learn, and V of the first `valued`, for autograd; features are normalised already.
+
+        The encoder of maps belongs to the actor: it learns from both losses, and rests when the actor does.
+        """
+        with torch.set_grad_enabled(actor_learns):
+            x = self._inputs(normalised)
+        value = self.critic(x[:valued]).squeeze(-1)
+        if not actor_learns:
+            return None, value
+        output = self.actor(x)
+        if self.log_std is not None:
+            return Gaussian(output, self.log_std.clamp(*LOG_STD_RANGE)), value
+        return Categorical(torch.log_softmax(torch.where(normalised["mask"].bool(), output, FORBIDDEN), dim=-1)), value
 
     @torch.no_grad()
     def policy(self, obs: Mapping[str, Tensor]) -> Policy:
-        """π(· | o) of B observations; FORBIDDEN is the logit of what the mask rules out."""
-        return self._policy(self._read(self.normalised(obs)), obs)
+        """π(· | o) of B observations; FORBIDDEN is the logit of an action that the mask forbids."""
+        output = self.actor.outputs(self._inputs(self.normalised(obs)))
+        if self.log_std is not None:
+            return Gaussian(torch.from_numpy(output), self.log_std.detach().clamp(*LOG_STD_RANGE))
+        return Categorical(torch.from_numpy(masked_log_softmax(output, obs["mask"].contiguous().numpy())))
 
     @torch.no_grad()
     def value(self, obs: Mapping[str, Tensor], normalised: bool = False) -> Tensor:
         """V(o) [B]; `normalised` says that the features are so already."""
-        read = self._read(obs if normalised else self.normalised(obs))
-        return torch.from_numpy(self.critic.outputs(read)[:, 0])
-
-    def differentiable(self, normalised: Mapping[str, Tensor], valued: int, acts: bool) -> tuple[Policy | None, Tensor]:
-        """π of all rows, if the policy learns (`acts`), and V of the first `valued`, by torch, to take gradients of.
-
-        The map's encoder belongs to the policy: it learns from both, and rests when the policy does.
-        """
-        with torch.set_grad_enabled(acts):
-            read = self._read(normalised)
-        value = self.critic(read[:valued]).squeeze(-1)
-        if not acts:
-            return None, value
-        output = self.actor(read)
-        if self.log_std is not None:
-            return Gaussian(output, self.log_std.clamp(*LOG_STD_RANGE)), value
-        return Categorical(torch.log_softmax(torch.where(normalised["mask"].bool(), output, FORBIDDEN), dim=-1)), value
+        x = self._inputs(obs if normalised else self.normalised(obs))
+        return torch.from_numpy(self.critic.outputs(x)[:, 0])
 
     def normalised(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The same observations with normalised features: once for many passes."""
         return dict(obs) if self.normaliser is None else {**obs, "features": self.normaliser(obs["features"])}
 
-    def _policy(self, read: Tensor, obs: Mapping[str, Tensor]) -> Policy:
-        output = self.actor.outputs(read)
-        if self.log_std is not None:
-            return Gaussian(torch.from_numpy(output), self.log_std.detach().clamp(*LOG_STD_RANGE))
-        return Categorical(torch.from_numpy(masked_log_softmax(output, obs["mask"].contiguous().numpy())))
-
-    def _read(self, normalised: Mapping[str, Tensor]) -> Tensor:
+    def _inputs(self, normalised: Mapping[str, Tensor]) -> Tensor:
+        """[B, inputs of actor and critic]."""
         if self.encoder is None:
             return normalised["features"]
         return torch.cat([normalised["features"], self.encoder(normalised["map"].float() / 255.0)], dim=-1)

@@ -1,97 +1,97 @@
-"""Adam (Kingma, Ba 2015) over parameters that lie end to end, for compiled code; tests hold it to torch's.
+"""Adam (Kingma, Ba 2015): the moments of a network's parameters, for compiled code and for torch's own optimiser."""
 
-torch's own is not used: importing it takes a second, and a step of it as long for a bias as for a layer.
-"""
-
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from headstart.config.params import Device
 from headstart.core.arrays import Array
-from headstart.learn.compiled.minibatches import Layers, step_of_adam
+from headstart.core.errors import UsageError
+from headstart.learn.compiled.minibatches import Layers, Parts
 from headstart.learn.networks import ActorCritic
 
 PPO_EPS = 1e-5  # of the PPO literature
 NO_SIZES = np.zeros(0, np.int64)
 
-Part = tuple[Layers, list[nn.Parameter]]
+
+def autograd_device(wanted: Device) -> torch.device | None:
+    """Where torch learns; None for compiled code on the CPU. UsageError where there is no GPU and one is asked for."""
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return None
+    if not torch.cuda.is_available():
+        raise UsageError(
+            "params.yaml, device: expected a GPU that torch can use, got none; "
+            "set device: cpu, or install a torch with CUDA and check that `nvidia-smi` lists the GPU"
+        )
+    return torch.device("cuda")
 
 
 class Adam:
-    """Moments of a network's parameters, and how many steps its critic and its policy have made."""
+    """Moments [P] of a network's parameters, part by part, and how many steps its critic and its policy have made; all on the CPU."""
 
-    def __init__(self, network: ActorCritic, eps: float = PPO_EPS, weight_decay: float = 0.0) -> None:
-        self.eps, self.weight_decay = eps, weight_decay
-        self.learning_rate = 0.0  # of the last step
-        self.steps = np.zeros(2, np.int64)  # of critic and policy
-        self.critic = _moments(network.critic.weights, network.critic.sizes)
-        self.actor = _moments(network.actor.weights, network.actor.sizes)
-        self.deviation = _moments(torch.zeros(0) if network.log_std is None else network.log_std)
-        self.encoder = [_moments(parameter) for parameter in network.encoder.parameters()] if network.encoder else []
-
-    def gather(self, network: ActorCritic, acts: bool) -> tuple[float, float]:
-        """Collect the gradients that torch left in the network; returns the norms of critic and policy, 0 of one that does not act."""
-        parts = self._parts(network, acts)
-        for of, parameters in (pair for part in parts for pair in part):
-            of.gradient[:] = _flat([parameter.grad for parameter in parameters])
-        critic, policy = (
-            math.sqrt(sum(float(np.square(of.gradient, dtype=np.float64).sum()) for of, _ in part)) for part in parts
-        )
-        return critic, policy
-
-    def step(
-        self,
-        network: ActorCritic,
-        learning_rate: float,
-        norms: Sequence[float],
-        bounds: Sequence[float],
-        acts: bool,
+    def __init__(
+        self, network: ActorCritic, eps: float = PPO_EPS, weight_decay: float = 0.0, device: torch.device | None = None
     ) -> None:
-        """A step on the gathered gradients, those of critic and policy each scaled down to its bound where its norm is larger."""
-        for which, part in enumerate(self._parts(network, acts)):
-            self.steps[which] += bool(part)
-            scale = bounds[which] / norms[which] if norms[which] > bounds[which] else 1.0
-            for of, _ in part:
-                step_of_adam(of, learning_rate, self.steps[which], scale, self.eps, self.weight_decay)
+        """`device`: where torch learns; None: compiled code on the CPU, and torch there for a network that encodes a map."""
+        self.eps, self.weight_decay = eps, weight_decay
+        self.device = torch.device("cpu") if device is None and network.encoder is not None else device
+        self.learning_rate = 0.0  # of the last step
+        encoder = [] if network.encoder is None else list(network.encoder.parameters())
+        self.encoder = _layers(nn.utils.parameters_to_vector(encoder) if encoder else torch.zeros(0))
+        self.parts = Parts(
+            critic=_layers(network.critic.weights, network.critic.sizes),
+            actor=_layers(network.actor.weights, network.actor.sizes),
+            deviation=_layers(torch.zeros(0) if network.log_std is None else network.log_std),
+            steps=np.zeros(2, np.int64),
+        )
+
+    def to_torch(self, network: ActorCritic) -> torch.optim.Adam:
+        """torch's Adam over the parameters of `network`, a copy on any device, with these moments and steps."""
+        adam = torch.optim.Adam(network.parameters(), eps=self.eps, weight_decay=self.weight_decay)
+        for parameter, which, first, second in self._moments(network):
+            moments = {"exp_avg": torch.tensor(first), "exp_avg_sq": torch.tensor(second)}
+            adam.state[parameter] = {name: value.to(parameter.device) for name, value in moments.items()}
+            adam.state[parameter]["step"] = torch.tensor(float(self.parts.steps[which]))
+        return adam
+
+    def from_torch(self, adam: torch.optim.Adam, network: ActorCritic) -> None:
+        """Take over the moments and steps of `to_torch`, after some steps."""
+        for parameter, which, first, second in self._moments(network):
+            state = adam.state[parameter]
+            first[...], second[...] = state["exp_avg"].cpu().numpy(), state["exp_avg_sq"].cpu().numpy()
+            self.parts.steps[which] = int(state["step"])
 
     def state(self) -> dict[str, Array]:
         """Everything that later steps depend on, as copies."""
         moments = {f"{name}.{which}": getattr(of, which).copy() for name, of in self._named() for which in ("first", "second")}
-        return moments | {"steps": self.steps.copy()}
+        return moments | {"steps": self.parts.steps.copy()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
         """Go back to a state."""
-        self.steps[:] = state["steps"]
+        self.parts.steps[:] = state["steps"]
         for name, of in self._named():
             of.first[:], of.second[:] = state[f"{name}.first"], state[f"{name}.second"]
 
-    def _parts(self, network: ActorCritic, acts: bool) -> tuple[list[Part], list[Part]]:
-        """Moments with the parameters that they are of: of the critic, and of the policy unless it rests."""
-        critic: list[Part] = [(self.critic, list(network.critic.parameters()))]
-        if not acts:
-            return critic, []
-        encoder = list(network.encoder.parameters()) if network.encoder else []
-        policy: list[Part] = [(self.actor, list(network.actor.parameters()))]
-        policy += [] if network.log_std is None else [(self.deviation, [network.log_std])]
-        policy += [(of, [parameter]) for of, parameter in zip(self.encoder, encoder, strict=True)]
-        return critic, policy
-
     def _named(self) -> Iterator[tuple[str, Layers]]:
-        yield from (("critic", self.critic), ("actor", self.actor))
-        if len(self.deviation.weights):
-            yield "deviation", self.deviation
-        yield from ((f"encoder-{index}", of) for index, of in enumerate(self.encoder))
+        critic, actor, deviation, _ = self.parts
+        parts = {"critic": critic, "actor": actor, "deviation": deviation, "encoder": self.encoder}
+        return ((name, of) for name, of in parts.items() if len(of.weights))
+
+    def _moments(self, network: ActorCritic) -> Iterator[tuple[nn.Parameter, int, Array, Array]]:
+        """Every parameter of `network`, whether it belongs to critic (0) or policy (1), and views of its two moments."""
+        at = {name: 0 for name, _ in self._named()}
+        parts = dict(self._named())
+        for name, parameter in network.named_parameters():
+            part = "deviation" if name == "log_std" else name.split(".")[0]
+            here = slice(at[part], at[part] + parameter.numel())
+            at[part] = here.stop
+            first, second = (moments[here].reshape(parameter.shape) for moments in (parts[part].first, parts[part].second))
+            yield parameter, int(part != "critic"), first, second
 
 
-def _moments(weights: Tensor | nn.Parameter, sizes: Array = NO_SIZES) -> Layers:
-    """Compiled code changes the weights where they are."""
+def _layers(weights: Tensor, sizes: Array = NO_SIZES) -> Layers:
+    """Parameters that lie end to end, which compiled code changes where they are, and moments that are 0."""
     flat = weights.detach().reshape(-1).numpy()
     return Layers(flat, np.zeros_like(flat), np.zeros_like(flat), np.zeros_like(flat), sizes)
-
-
-def _flat(gradients: Sequence[Tensor | None]) -> Array:
-    parts = [gradient.detach().flatten().numpy() for gradient in gradients if gradient is not None]
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)

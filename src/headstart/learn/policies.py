@@ -1,6 +1,6 @@
-"""What a network says about actions: a categorical policy over K masked ones, or a Gaussian one over D reals.
+"""Distributions over actions: categorical over K masked actions, or Gaussian over actions of D dimensions.
 
-Both answer the same questions, so that rollouts, losses and evaluation never ask which it is.
+Both have the same methods, so that rollouts, losses and evaluation never ask which it is.
 """
 
 import math
@@ -10,15 +10,21 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-NEAR = 0.15  # of an action in [−1, 1]: close enough to count as the expert's
+from headstart.learn.compiled.layers import NEAR
+
 _HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """π(a | o) over K actions; those that the mask forbids have next to no probability."""
+    """π(a | o) over K actions; those that the mask forbids have a probability below 1e-20."""
 
     log_policy: Tensor  # [B, K]
+
+    @property
+    def output(self) -> Tensor:
+        """[B, K] log-probabilities."""
+        return self.log_policy
 
     @cached_property
     def probability(self) -> Tensor:
@@ -47,24 +53,29 @@ class Categorical:
         return self.log_policy.argmax(dim=-1)
 
     def imitation_loss(self, label: Tensor) -> Tensor:
-        """How far from an expert's actions [B]: cross-entropy, [B] nats."""
+        """Cross-entropy with an expert's actions [B]: [B] nats."""
         return -self.log_prob(label)
 
     def agrees(self, label: Tensor) -> Tensor:
         """Whether the likeliest action is the expert's: [B] bool."""
         return self.mode() == label
 
-    def rows(self, index: Tensor) -> "Categorical":
+    def rows(self, index: Tensor | slice) -> "Categorical":
         """The rows of a minibatch."""
-        return Categorical(self.log_policy.index_select(0, index))
+        return Categorical(self.log_policy[index])
 
 
 @dataclass(frozen=True)
 class Gaussian:
-    """Independent normal distributions with a standard deviation that does not depend on the state; the world clips what it is given."""
+    """Independent normal distributions with a standard deviation that does not depend on the state; the world clips actions."""
 
     mean: Tensor  # [B, D]
     log_std: Tensor  # [D]
+
+    @property
+    def output(self) -> Tensor:
+        """[B, D] means."""
+        return self.mean
 
     def log_prob(self, action: Tensor) -> Tensor:
         """log density of actions [B, D]: [B]."""
@@ -90,16 +101,16 @@ class Gaussian:
         return self.mean
 
     def imitation_loss(self, label: Tensor) -> Tensor:
-        """How far from an expert's actions [B, D]: mean squared distance, the likelihood with the deviation held fixed; [B]."""
+        """Mean squared distance to an expert's actions [B, D], which is their likelihood at a fixed deviation: [B]."""
         return (self.mean - label).square().mean(dim=-1)
 
     def agrees(self, label: Tensor) -> Tensor:
         """Whether every component of the mean, clipped to ±1, is within NEAR of the expert's: [B] bool."""
         return ((self.mean.clamp(-1.0, 1.0) - label).abs() <= NEAR).all(dim=-1)
 
-    def rows(self, index: Tensor) -> "Gaussian":
+    def rows(self, index: Tensor | slice) -> "Gaussian":
         """The rows of a minibatch."""
-        return Gaussian(self.mean.index_select(0, index), self.log_std)
+        return Gaussian(self.mean[index], self.log_std)
 
 
 Policy = Categorical | Gaussian

@@ -4,9 +4,10 @@ update
 ├── estimate       values, GAE, returns
 └── minibatches    every epoch, shuffled: the loss of `learn.loss`, clipped gradients, Adam
 
-A number that is not finite is never learned from: an update whose data hold one does not begin, a step whose gradient holds one is not made.
+Numbers that are not finite are not learned from: an update does not begin if its data hold one, nor is a step made if its gradient does.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -14,14 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from headstart.config.schedule import PPOParams
+from headstart.config.schedule import PPOParams, Ramp
 from headstart.core.arrays import Array
 from headstart.learn.advantage import explained_variance, gae
 from headstart.learn.compiled.losses import Coefficients
-from headstart.learn.compiled.minibatches import LOG
+from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations, decision_rows
 from headstart.learn.loss import normalised
-from headstart.learn.minibatches import NEVER, Batch, learn, minibatches, plan_of
+from headstart.learn.minibatches import Batch, learn
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.rollout import Rollout
@@ -31,7 +32,7 @@ Metrics = dict[str, float]
 
 @dataclass(frozen=True)
 class Weights:
-    """What a schedule sets anew for every update."""
+    """The settings that a schedule changes from update to update."""
 
     learning_rate: float
     entropy_coef: float = 0.0
@@ -63,83 +64,64 @@ def update(
     recorded = None
     if demonstrations is not None and weights.bc_weight > 0 and not weights.actor_frozen:
         recorded = replace(demonstrations, obs=network.normalised(demonstrations.obs))
-    if weights.bc_weight == 0:
-        batch.label = batch.imitated = None
-    coef = Coefficients(params.clip_param, weights.entropy_coef, weights.kl_weight, weights.bc_weight)
-    plan = plan_of(
-        network,
-        params.mini_batch_size,
-        coef,
-        value_coef=params.value_loss_coef,
-        value_clip=NEVER if params.value_clip is None else params.value_clip,
+    plan = Plan(
+        size=params.mini_batch_size,
+        coef=Coefficients(
+            clip_range=params.clip_param,
+            entropy_coef=weights.entropy_coef,
+            kl_weight=weights.kl_weight,
+            bc_weight=weights.bc_weight,
+            value_coef=params.value_loss_coef,
+            value_clip=math.inf if params.value_clip is None else params.value_clip,
+        ),
         max_grad_norm=params.max_grad_norm,
         max_grad_norm_value=params.max_grad_norm_value,
-        normalises=params.advantage_normalization,
-        target_kl=NEVER if params.target_kl is None else params.target_kl,
-        acts=not weights.actor_frozen,
+        normalises_advantage=params.advantage_normalization,
+        target_kl=math.inf if params.target_kl is None else params.target_kl,
+        actor_learns=not weights.actor_frozen,
     )
-    rates = np.full(minibatches(len(batch), params.mini_batch_size, params.num_epochs), weights.learning_rate)
-    log = dict(zip(LOG, learn(network, optimizer, batch, recorded, params.num_epochs, rates, plan, generator).T, strict=True))
-    terms = log["loss_policy"] - coef.entropy * log["entropy"] + coef.kl * log["loss_kl"] + coef.imitation * log["loss_bc"]
-    log["loss_total"] = params.value_loss_coef * log["loss_value"] + log["acts"] * terms
-    absent = [] if batch.reference is not None else ["loss_kl"]
-    absent += [] if recorded is not None or batch.label is not None else ["loss_bc"]
-    return metrics | _summary(log, absent) | {"nonfinite": metrics["nonfinite"] + float((log["finite"] == 0).sum())}
+    rate = Ramp.model_validate(weights.learning_rate)
+    log = learn(network, optimizer, batch, recorded, plan, params.num_epochs, rate, generator)
+    absent = ["loss_kl"] * (batch.reference is None) + ["loss_bc"] * (weights.bc_weight == 0)
+    nonfinite = metrics["nonfinite"] + float((log["finite"] == 0).sum())
+    return metrics | _summary(log | {"loss_total": _total(log, plan.coef)}, absent) | {"nonfinite": nonfinite}
 
 
-def estimate(
-    network: ActorCritic,
-    rollout: Rollout,
-    params: PPOParams,
-    reference: ActorCritic | None,
-) -> tuple[Batch, Metrics]:
+def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, reference: ActorCritic | None) -> tuple[Batch, Metrics]:
     """Values, advantages and returns of a rollout, flattened to B = T·N rows."""
-    ticks, rows = rollout.reward.shape
     obs = {key: value.flatten(0, 1) for key, value in rollout.obs.items()}
     normalised = network.normalised(obs)
-    with torch.no_grad():
-        value = network.value(normalised, normalised=True).reshape(ticks, rows)
-        last_value = network.value(rollout.last_seen).numpy()
-        final_value = _final_values(network, rollout)
-        reference_policy = reference.policy(obs) if reference else None
-    advantage = gae(
-        rollout.reward,
-        value.numpy(),
-        last_value,
-        final_value,
-        rollout.terminated,
-        rollout.truncated,
-        params.gamma,
-        params.gae_lambda,
-    )
-    returns = advantage + value.numpy()
+    value = network.value(normalised, normalised=True).numpy().reshape(rollout.reward.shape)
+    last, final = network.value(rollout.last_obs).numpy(), _final_values(network, rollout)
+    ends = rollout.terminated, rollout.truncated
+    advantage = gae(rollout.reward, value, last, final, *ends, params.gamma, params.gae_lambda)
+    returns = advantage + value
     action, has_choice = rollout.action.flatten(0, 1), decision_rows(obs)
-    imitated, label = (None, None) if rollout.label is None else (has_choice, rollout.label.flatten(0, 1))
-    if rollout.driven is not None:
-        driven = rollout.driven.flatten().float()
-        if rollout.label is None:
-            imitated, label = has_choice * driven, action
-        has_choice = has_choice * (1.0 - driven)
+    driven = torch.zeros_like(has_choice) if rollout.driven is None else rollout.driven.flatten().float()
+    if rollout.label is None:  # where the expert drove, its choice is the action
+        label, imitated = action, has_choice * driven
+    else:
+        label, imitated = rollout.label.flatten(0, 1), has_choice
     batch = Batch(
-        normalised,
-        action,
-        rollout.log_prob.flatten(),
-        torch.from_numpy(advantage).flatten(),
-        torch.from_numpy(returns).flatten(),
-        value.flatten(),
-        has_choice,
-        reference_policy,
-        label,
-        imitated,
+        obs=normalised,
+        action=action,
+        log_prob=rollout.log_prob.flatten(),
+        advantage=torch.from_numpy(advantage).flatten(),
+        returns=torch.from_numpy(returns).flatten(),
+        value=torch.from_numpy(value).flatten(),
+        has_choice=has_choice * (1.0 - driven),
+        label=label,
+        imitated=imitated,
+        reference=reference.policy(obs) if reference else None,
     )
     return batch, {
-        # with the actor at rest nothing else measures it: E[−log π(a)] is the entropy
+        # an update with a frozen actor has no other measure of it: E[−log π(a)] is the entropy
         "entropy": -float((rollout.log_prob.flatten() * batch.has_choice).sum() / batch.has_choice.sum().clamp_min(1.0)),
         "adv_mean": float(advantage.mean()),
         "adv_std": float(advantage.std()),
-        "explained_variance": explained_variance(value.numpy(), returns),
+        "explained_variance": explained_variance(value, returns),
         "reward_advantage_corr": _correlation(rollout.reward, advantage),
-        "expert_steps": float(rollout.driven.sum()) if rollout.driven is not None else 0.0,
+        "expert_steps": float(driven.sum()),
         "nonfinite": float(_nonfinite(rollout) + np.size(returns) - np.isfinite(returns).sum()),
     }
 
@@ -163,23 +145,24 @@ def _nonfinite(rollout: Rollout) -> int:
 
 
 @torch.no_grad()
-def distance(
-    network: ActorCritic,
-    reference: ActorCritic,
-    rollout: Rollout,
-    has_choice: Tensor,
-    rows: int = 2048,
-) -> float:
-    """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has gone from what it was taught."""
+def distance(network: ActorCritic, reference: ActorCritic, rollout: Rollout, has_choice: Tensor, rows: int = 2048) -> float:
+    """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has moved from the clone."""
     index = torch.arange(0, len(has_choice), max(1, len(has_choice) // rows))
     obs = {key: value.flatten(0, 1).index_select(0, index) for key, value in rollout.obs.items()}
     kl = network.policy(obs).kl(reference.policy(obs))  # type: ignore[arg-type]  # both are of one kind
     return float(normalised(has_choice[index]) @ kl)
 
 
+def _total(log: dict[str, Array], coef: Coefficients) -> Array:
+    """[minibatches] the whole loss; the terms of a policy that does not learn are 0."""
+    policy = log["loss_policy"] - coef.entropy_coef * log["entropy"]
+    policy = policy + coef.kl_weight * log["loss_kl"] + coef.bc_weight * log["loss_bc"]
+    return np.asarray(coef.value_coef * log["loss_value"] + policy)
+
+
 def _summary(log: dict[str, Array], absent: Sequence[str]) -> Metrics:
     """Row-weighted means over the minibatches that have a metric, the worst of some, and counts."""
-    acts, rows = log["acts"] > 0, log["rows"]
+    acts, rows = log["actor_learns"] > 0, log["rows"]
     out: Metrics = {name: float(np.average(log[name], weights=rows)) for name in ("loss_value", "loss_total", "grad_norm_value")}
     if acts.any():
         of_policy = ("loss_policy", "entropy", "kl_divergence", "clip_fraction", "loss_kl", "loss_bc", "grad_norm")

@@ -1,6 +1,6 @@
-"""Playing: a policy acts in batched worlds and every step is kept, aligned with the observation it was chosen from."""
+"""Rollouts: a policy acts in batched worlds, and every step is kept beside the observation that its action was chosen from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -10,30 +10,31 @@ from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
 from headstart.learn.guide import Blend, Guide
 from headstart.learn.networks import ActorCritic
-from headstart.worlds.api import Act, Observations, World
+from headstart.worlds.api import Act, World
 
 
 @dataclass
 class Rollout:
-    """T steps of N rows; row t holds o_t, the action chosen from it, and what that action brought."""
+    """T steps of N rows; row t holds o_t, the action chosen from it, and its consequences."""
 
     obs: dict[str, Tensor]  # "features" [T, N, F], "mask" [T, N, K], "map" [T, N, C, G, G]
     action: Tensor  # [T, N] i64, or [T, N, D] f32
     log_prob: Tensor  # [T, N], of the action when it was chosen
     reward: Array  # [T, N] f32
-    reward_terms: Array  # [R] f64, summed over all rows
     terminated: Array  # [T, N] bool
     truncated: Array  # [T, N] bool
-    final: list[tuple[int, Array, dict[str, Tensor]]]  # (t, rows, what they saw last) of truncated rows
-    last_seen: dict[str, Tensor]  # [N, …], after step T−1
-    stats: Array  # [worlds that ended, A, S], of the whole episodes
-    counted: Array  # [S] i64, what the counters rose by in these T steps, summed over all rows
-    driven: Tensor | None = None  # [T, N] bool, where the teacher acted; None: nowhere
-    label: Tensor | None = None  # as `action`: what the teacher would have done, where it was asked in every step
+    driven: Tensor | None  # [T, N] bool, where the expert acted; None: nowhere
+    label: Tensor | None  # as `action`: the expert's choice, where it was asked in every step
+    final: list[tuple[int, Array, dict[str, Tensor]]] = field(
+        default_factory=list
+    )  # (t, rows, last observation) of truncated rows
+    last_obs: dict[str, Tensor] = field(init=False)  # [N, …], after step T−1
+    stats: Array = field(init=False)  # [worlds that ended, A, S], of the whole episodes
+    counted: Array = field(init=False)  # [S] i64, what the counters rose by in these T steps, summed over all rows
 
 
 class Player:
-    """A world, what it shows now, and the random stream that actions are drawn from."""
+    """A world, its current observations, and the random stream that actions are drawn from."""
 
     def __init__(
         self,
@@ -42,19 +43,16 @@ class Player:
         generator: torch.Generator,
         expert: Act | None = None,
         episode_ticks: int = 0,
-        stagger: bool = True,
     ) -> None:
-        """`teacher` can be asked to drive some rows; its episodes last `episode_ticks`."""
+        """`expert` can act in some rows in the policy's place; its episodes last `episode_ticks`."""
         self.world, self.generator, self.expert = world, generator, expert
         self.guide = Guide(world.num_envs, episode_ticks or world.horizon, generator)
-        self._obs, _ = world.reset(seed=seed, options={"stagger": stagger})
+        self._obs, _ = world.reset(seed=seed, options={"stagger": True})
 
     def snapshot(self) -> dict[str, Array]:
         """Everything that the next rollout depends on beside the network and the generator."""
-        guide = self.guide.snapshot()
-        return {f"world.{key}": value for key, value in self.world.snapshot().items()} | {
-            f"guide.{k}": v for k, v in guide.items()
-        }
+        parts = {"world": self.world.snapshot(), "guide": self.guide.snapshot()}
+        return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
 
     def restore(self, snapshot: dict[str, Array]) -> None:
         """Go back to a snapshot."""
@@ -63,78 +61,62 @@ class Player:
 
     @torch.no_grad()
     def play(
-        self,
-        network: ActorCritic,
-        ticks: int,
-        expert_share: float = 0.0,
-        blend: Blend = "step",
-        label_all: bool = False,
+        self, network: ActorCritic, ticks: int, expert_share: float = 0.0, blend: Blend = "step", label_all: bool = False
     ) -> Rollout:
-        """Sample `ticks` steps in every world; the teacher drives a share of them and, with `label_all`, is asked in every one."""
-        rows, expert = self.world.num_envs, self.expert
-        if (expert_share > 0 or label_all) and expert is None:
-            raise UsageError("expected a teacher, to drive a expert_share of the steps or to label all of them, got none")
+        """Sample `ticks` steps in every world; the expert takes a share of them and, with `label_all`, is asked in every one."""
+        if (expert_share > 0 or label_all) and self.expert is None:
+            raise UsageError("expert_share or labels: all: expected an expert, got none; an arm with start: bc has one")
         self.guide.aim(expert_share, blend)
-        driven = torch.zeros((ticks, rows), dtype=torch.bool) if expert_share > 0 else None
-        obs = {key: torch.empty((ticks, *value.shape), dtype=_dtype(value)) for key, value in self._obs.items()}
-        discrete = bool(self.world.names.actions)
-        shape = (ticks, rows) if discrete else (ticks, rows, len(self.world.names.action_low))
-        action = torch.empty(shape, dtype=torch.int64 if discrete else torch.float32)
-        label = torch.empty_like(action) if label_all else None
-        log_prob = torch.empty((ticks, rows))
-        reward = np.empty((ticks, rows), np.float32)
-        terminated, truncated = np.empty((ticks, rows), bool), np.empty((ticks, rows), bool)
-        reward_terms = np.zeros(len(self.world.names.reward_terms))
-        final, stats = [], []
+        rollout, stats = self._empty(ticks, expert_share > 0, label_all), [self.world.running_stats[:0]]
         before = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
         for t in range(ticks):
-            for key, value in self._obs.items():
-                obs[key][t] = torch.from_numpy(value)
-            policy = network.policy({key: value[t] for key, value in obs.items()})
-            action[t] = policy.sample(self.generator)
-            if expert is not None and (driven is not None or label is not None):
-                wanted = torch.from_numpy(expert(self._obs))
-                if label is not None:
-                    label[t] = wanted
-                if driven is not None:
-                    drives = driven[t] = torch.from_numpy(self.guide.drives())
-                    action[t][drives] = wanted[drives]
-            log_prob[t] = policy.log_prob(action[t])
-            self._obs, reward[t], terminated[t], truncated[t], info = self.world.step(action[t].numpy())
-            self.guide.advance(terminated[t] | truncated[t])
-            reward_terms += info["reward_terms"].sum(axis=0, dtype=np.float64)
-            ended = np.flatnonzero(truncated[t])
+            self._act(network, rollout, t)
+            self._obs, rollout.reward[t], terminated, truncated, info = self.world.step(rollout.action[t].numpy())
+            rollout.terminated[t], rollout.truncated[t] = terminated, truncated
+            self.guide.advance(terminated | truncated)
+            ended = np.flatnonzero(truncated)
             if len(ended):
-                final.append((t, ended, {key: torch.from_numpy(value[ended]) for key, value in info["final_obs"].items()}))
+                final_obs = {key: torch.from_numpy(value[ended]) for key, value in info["final_obs"].items()}
+                rollout.final.append((t, ended, final_obs))
             if info["episode_end"].any():
                 stats.append(info["stats"][info["episode_end"]])
-        ended_stats = np.concatenate(stats) if stats else np.empty((0, self.world.num_agents, len(self.world.names.stats)))
+        rollout.last_obs = {key: torch.tensor(value) for key, value in self._obs.items()}
+        rollout.stats = np.concatenate(stats)
         after = self.world.running_stats.sum(axis=(0, 1), dtype=np.int64)
+        rollout.counted = after - before + rollout.stats.sum(axis=(0, 1), dtype=np.int64)
+        return rollout
+
+    def _empty(self, ticks: int, guided: bool, label_all: bool) -> Rollout:
+        rows, names = (ticks, self.world.num_envs), self.world.names
+        action = torch.empty(rows, dtype=torch.int64) if names.actions else torch.empty((*rows, len(names.action_low)))
         return Rollout(
-            obs,
-            action,
-            log_prob,
-            reward,
-            reward_terms,
-            terminated,
-            truncated,
-            final,
-            as_tensors(self._obs),
-            ended_stats,
-            after - before + ended_stats.sum(axis=(0, 1), dtype=np.int64),
-            driven,
-            label,
+            obs={
+                key: torch.empty((ticks, *value.shape), dtype=torch.from_numpy(value).dtype) for key, value in self._obs.items()
+            },
+            action=action,
+            log_prob=torch.empty(rows),
+            reward=np.empty(rows, np.float32),
+            terminated=np.empty(rows, bool),
+            truncated=np.empty(rows, bool),
+            driven=torch.zeros(rows, dtype=torch.bool) if guided else None,
+            label=torch.empty_like(action) if label_all else None,
         )
+
+    def _act(self, network: ActorCritic, rollout: Rollout, t: int) -> None:
+        """Observations, actions and what the expert says of them at step t."""
+        for key, value in self._obs.items():
+            rollout.obs[key][t] = torch.from_numpy(value)
+        policy = network.policy({key: value[t] for key, value in rollout.obs.items()})
+        action = policy.sample(self.generator)
+        if self.expert is not None and (rollout.driven is not None or rollout.label is not None):
+            choice = torch.from_numpy(self.expert(self._obs))
+            if rollout.label is not None:
+                rollout.label[t] = choice
+            if rollout.driven is not None:
+                drives = rollout.driven[t] = torch.from_numpy(self.guide.drives())
+                action[drives] = choice[drives]
+        rollout.action[t], rollout.log_prob[t] = action, policy.log_prob(action)
 
 
 def _part(snapshot: dict[str, Array], prefix: str) -> dict[str, Array]:
     return {key.removeprefix(prefix): value for key, value in snapshot.items() if key.startswith(prefix)}
-
-
-def as_tensors(obs: Observations) -> dict[str, Tensor]:
-    """Copies of a world's observation arrays."""
-    return {key: torch.tensor(value) for key, value in obs.items()}
-
-
-def _dtype(array: Array) -> torch.dtype:
-    return torch.float32 if array.dtype == np.float32 else torch.uint8

@@ -104,7 +104,7 @@ def run_dir_of(params: Params, scenario: Scenario, arm: str, stage: str) -> Path
     """A folder named by everything that the arm's result depends on, the code that the stage imports included."""
     inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
     code = code_sha256([f"headstart.stages.{stage}"])
-    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture"})
+    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture", "device"})
     key = sha256_json([settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code])
     return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
 

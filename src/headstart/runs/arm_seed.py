@@ -15,6 +15,7 @@ from headstart.core.files import read_record, write_record
 from headstart.guard.control import outcome
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import play_in_modes
+from headstart.learn.optimizer import autograd_device
 from headstart.runs.arm_telemetry import hardest_target, started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
@@ -93,12 +94,12 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
 def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | None]:
     """The trainer at its start, the hashes of what it starts from, and the returns of an untrained policy and of the expert."""
     params, scenario, arm = job.params, job.scenario, job.params.arms[job.arm]
-    observation, modes = params.capture.observation, modes_of(scenario)
+    observation, modes, device = params.capture.observation, modes_of(scenario), autograd_device(params.device)
     training = worlds_of(scenario, "training", arm.ppo.worlds, observation)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
     if arm.start == "random":
         network = new_network(training, params.network, job.seed)
-        return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, modes=modes), {}, None
+        return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, modes=modes, device=device), {}, None
     folder = MODELS / scenario.name / "bc"
     network, origin = load_policy(folder, training)
     if arm.value_start == "fresh":
@@ -110,7 +111,9 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
         stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
         ticks = stamp.accepted.steps // stamp.accepted.episodes
         expert = expert_of(scenario, training)
-    trainer = trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes)
+    trainer = trainer_of(
+        network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device
+    )
     returns = (reference.untrained.return_mean, reference.expert.return_mean)
     assert origin.weights_sha256 is not None
     return trainer, {"bc": origin.weights_sha256}, returns

@@ -55,7 +55,7 @@ def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> d
         "git_revision": revision,
         "git_dirty": dirty,
         "versions": packages | {"headstart": headstart.__version__, "python": python_version()},
-        "device": str(next(trainer.network.parameters()).device),
+        "device": str(trainer.optimizer.device or "cpu"),
         "threads": torch.get_num_threads(),
         "agents": trainer.evaluation.num_agents,
         "target": hardest_target(job.scenario).model_dump(mode="json"),

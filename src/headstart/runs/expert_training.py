@@ -16,6 +16,7 @@ from headstart.core.arrays import Mode
 from headstart.core.files import fresh_directory, write_bytes
 from headstart.learn.anneal import Evaluated, Updated, run, trainer_of
 from headstart.learn.evaluation import Acting
+from headstart.learn.optimizer import autograd_device
 from headstart.runs.checkpoint import load_checkpoint, save_checkpoint
 from headstart.runs.expert import judged_on
 from headstart.runs.expert_record import TrainedSeed, best_seed
@@ -58,6 +59,7 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     params, scenario, settings = job.params, job.scenario, job.params.expert
+    device = autograd_device(params.device)
     observation = params.capture.observation
     training = worlds_of(scenario, "training", job.recipe.ppo.worlds, observation)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
@@ -65,7 +67,7 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
     wanted = scenario.expert
     gate = Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)
     curve: list[CurvePoint] = []
-    trainer = trainer_of(network, job.recipe, training, evaluation, params.evaluation, job.seed, modes=(MODE,))
+    trainer = trainer_of(network, job.recipe, training, evaluation, params.evaluation, job.seed, modes=(MODE,), device=device)
     for event in run(trainer):
         if isinstance(event, Updated):
             report(event.rollout.reward.size)

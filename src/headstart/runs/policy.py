@@ -1,4 +1,4 @@
-"""Networks to and from checkpoints: what bc_train writes, and both arms and users read."""
+"""Networks to and from checkpoints, which bc_train and arms write, and arms and users read."""
 
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ def save_policy(directory: Path, network: ActorCritic, params: NetworkParams, **
 
 
 def load_policy(directory: Path, world: World) -> tuple[ActorCritic, Card]:
-    """The network of a checkpoint; SchemaMismatch unless it was trained on what `world` shows and takes."""
+    """The network of a checkpoint; SchemaMismatch unless it was trained on the observations and actions of `world`."""
     arrays, card = load_checkpoint(directory, schema_of(world))
     network = _network(card.observation, NetworkParams.model_validate(card.network))
     load_tensors(network, arrays)

@@ -15,6 +15,7 @@ from headstart.core.files import fresh_directory, sha256_file, write_bytes, writ
 from headstart.core.verdict import Outcome, Subject, misses
 from headstart.learn.bc import Epoch, fit, judge
 from headstart.learn.evaluation import play_episodes, play_in_modes
+from headstart.learn.optimizer import autograd_device
 from headstart.runs.clone_gate import clone_gate
 from headstart.runs.clone_report import REFERENCE, CloneReport, Reference
 from headstart.runs.clone_telemetry import epoch_fields
@@ -35,6 +36,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     torch.set_num_threads(1)
     settings, name = params.bc_train, scenario.name
     models, reports = MODELS / name / "bc", REPORTS / name
+    device = autograd_device(params.device)
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
     schema = schema_of(world)
     stamp, (train, heldout) = read_demonstrations(scenario, schema, settings)
@@ -47,7 +49,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
         epochs: list[Epoch] = []
         with TelemetryWriter(report / "telemetry", whose) as telemetry, progress_bar(f"bc_train {name}") as bar:
             task = bar.add_task("", total=settings.epochs)
-            for epoch in fit(network, train, heldout, settings):
+            for epoch in fit(network, train, heldout, settings, device):
                 epochs.append(epoch)
                 telemetry.write("bc_epoch", **epoch_fields(epoch, schema.actions))
                 bar.update(task, advance=1, description=f"held-out accuracy {epoch.heldout.accuracy:.3f}")

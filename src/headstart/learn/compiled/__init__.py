@@ -1,1 +1,1 @@
-"""What of learning is compiled: layers, losses, and the loop over minibatches. Plain arrays in, plain arrays out."""
+"""The compiled part of learning: layers, losses, and the loop over minibatches, on numpy arrays."""

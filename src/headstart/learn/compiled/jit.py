@@ -1,4 +1,4 @@
-"""How functions of this folder are compiled; whatever is edited here, all of them are compiled anew."""
+"""How functions of this folder are compiled; an edit anywhere in it recompiles all of them."""
 
 import os
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import numba
 
 from headstart.core.jit import cache_of, cached
 
-# the matrices are small and every core has a process of its own; read once, by the BLAS that numba's products load
+# the matrices are small, and each process has one core; BLAS reads this once, when numba loads it
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -17,10 +17,10 @@ _LEARNER = cache_of(Path(__file__).parent)
 
 
 def part(function: F) -> F:
-    """Compiled into whatever calls it here."""
+    """Compiled into each of its callers."""
     return cast(F, numba.njit(error_model="numpy", nogil=True)(function))
 
 
 def entry(function: F) -> F:
-    """Called from Python: kept on disk."""
+    """Called from Python; compiled once and kept on disk."""
     return cached(function, _LEARNER, f"the learner ({function.__name__})", nogil=True)

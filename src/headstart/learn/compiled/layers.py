@@ -3,6 +3,8 @@
 `sizes` [L + 1] is the width of every layer, the inputs first; `rooms` [L, ≥ B · widest] is where the outputs of each are written.
 """
 
+import math
+
 import numpy as np
 
 from headstart.core.arrays import Array
@@ -10,6 +12,8 @@ from headstart.learn.compiled.jit import entry, part
 
 TANH, RELU = 0, 1
 FORBIDDEN = -60.0  # logit of a masked action: a probability below 1e-20, yet no denormal, which would slow exp tenfold
+NEAR = 0.15  # of an action in [−1, 1]: close enough to count as the expert's
+LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random
 _BOUND = np.float32(9.0)  # tanh is 1 beyond it, in 32 bits
 # tanh(x) ≈ x·P(x²)/Q(x²), fitted for the least greatest error on [−9, 9]: 5e-8, less than its rounding in 32 bits
 _P = (
@@ -38,7 +42,7 @@ def tanh(values: Array) -> None:
 
 @part
 def pass_forward(weights: Array, sizes: Array, activation: int, x: Array, rooms: Array) -> Array:
-    """x [B, inputs] → what the last layer says [B, outputs], a view of its room."""
+    """x [B, inputs] → the outputs of the last layer [B, outputs], a view of its room."""
     at, read = 0, x
     for k in range(len(sizes) - 1):
         i, o = sizes[k], sizes[k + 1]
@@ -97,7 +101,7 @@ def outputs(weights: Array, sizes: Array, activation: int, x: Array, rooms: Arra
 
 @entry
 def masked_log_softmax(output: Array, mask: Array) -> Array:
-    """[B, K] log-probabilities of a policy that is the softmax of what the mask allows; FORBIDDEN is the logit of what it rules out."""
+    """[B, K] log-probabilities: softmax over the actions that the mask allows; FORBIDDEN is the logit of the others."""
     log_policy = np.empty_like(output)
     for row in range(len(output)):
         most = np.float32(FORBIDDEN)

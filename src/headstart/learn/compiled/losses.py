@@ -1,7 +1,6 @@
-"""The terms of a minibatch's loss and their gradient by what the policy's network says, row by row; `learn.loss` states the same in torch.
+"""The terms of a minibatch's loss and their gradient by the network's output, row by row; `learn.loss` states the same in torch.
 
-The B rows of a rollout come first; E rows that are only imitated may follow. Each row has a PPO weight and an imitation weight; each set sums
-to 1, or to 0 where nothing counts. An array without rows stands for what is not there.
+Each row has a PPO weight and an imitation weight; each set sums to 1, or to 0 where no row counts.
 """
 
 import math
@@ -11,46 +10,43 @@ import numpy as np
 
 from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import part
-from headstart.learn.compiled.layers import FORBIDDEN
+from headstart.learn.compiled.layers import FORBIDDEN, NEAR
 
 
-class Acted(NamedTuple):
-    """Rows in which the policy acted."""
+class Minibatch(NamedTuple):
+    """B rows of a rollout and after them E rows of demonstrations, which are imitated only; as in `learn.loss`."""
 
     action: Array  # [B] i64, or [B, D] f32
-    log_prob: Array  # [B], of the action when it was taken
+    log_prob: Array  # [B], log π_old(a | o)
     advantage: Array  # [B]
-    weight: Array  # [B], PPO weights
-    reference: Array  # [B, K] log-probabilities or [B, D] means of the reference policy, or [0, …]
-    reference_log_std: Array  # [D] of a Gaussian one
-
-
-class Imitated(NamedTuple):
-    """Rows in which an expert's choice is known: the acted ones, then those that were recorded; or none at all."""
-
-    label: Array  # [B + E] i64, or [B + E, D] f32
-    weight: Array  # [B + E], imitation weights
+    ppo_weight: Array  # [B]
+    reference: Array  # [B, K] log-probabilities or [B, D] means of π_ref; without one [0, …]
+    reference_log_std: Array  # [D] of a Gaussian π_ref
+    label: Array  # [B + E] i64, or [B + E, D] f32: the expert's choice
+    imitation_weight: Array  # [B + E]
 
 
 class Coefficients(NamedTuple):
-    """How much each term counts in the loss, and where the surrogate is clipped."""
+    """How much each term of the loss counts, and how far π and V may move; the policy's loss has the coefficient 1."""
 
-    clip: float
-    entropy: float
-    kl: float
-    imitation: float
+    clip_range: float = 0.2
+    entropy_coef: float = 0.0
+    kl_weight: float = 0.0
+    bc_weight: float = 0.0
+    value_coef: float = 1.0
+    value_clip: float = math.inf
 
 
 class Terms(NamedTuple):
-    """Weighted means."""
+    """Weighted means over the rows, named as in `learn.loss`."""
 
-    surrogate: float  # −L^CLIP (Schulman et al. 2017, eq. 7)
+    loss_policy: float  # −L^CLIP (Schulman et al. 2017, eq. 7)
     entropy: float
-    divergence: float  # from the policy that acted, by k3 of Schulman 2020: unbiased, never negative
-    clipped: float  # share of rows whose ratio is beyond 1 ± clip
-    kl: float  # to the reference
-    imitation: float  # cross-entropy with the labels, or squared distance to them
-    right: float  # share of labels that the policy agrees with
+    kl_divergence: float  # from π_old, by k3 of Schulman 2020: unbiased, never negative
+    clip_fraction: float  # share of rows whose ratio is beyond 1 ± clip_range
+    loss_kl: float  # KL(π ‖ π_ref)
+    loss_bc: float  # cross-entropy with the labels, or squared distance to them
+    accuracy: float  # share of labels that the policy agrees with
 
 
 @part
@@ -67,12 +63,12 @@ def standardise(advantage: Array, weight: Array) -> None:
 
 
 @part
-def value_loss(value: Array, returns: Array, before: Array, clip: float, by_value: Array) -> float:
-    """Mean of (V − returns)², or of the worse of that and what V would miss had it moved at most `clip` from `before`; its gradient [B, 1]."""
+def value_loss(value: Array, returns: Array, old_value: Array, clip: float, by_value: Array) -> float:
+    """Mean of (V − returns)², or of the larger of that and the same with V at most `clip` from `old_value`; gradient [B, 1]."""
     total = 0.0
     for i in range(len(returns)):
-        error, moved = np.float64(value[i, 0]) - returns[i], np.float64(value[i, 0]) - before[i]
-        near = before[i] + min(max(moved, -clip), clip) - returns[i] if abs(moved) > clip else error
+        error, moved = np.float64(value[i, 0]) - returns[i], np.float64(value[i, 0]) - old_value[i]
+        near = old_value[i] + min(max(moved, -clip), clip) - returns[i] if abs(moved) > clip else error
         worse = abs(near) > abs(error)  # and V cannot change it
         by_value[i, 0] = 0.0 if worse else 2.0 * error / len(returns)
         total += near * near if worse else error * error
@@ -80,16 +76,16 @@ def value_loss(value: Array, returns: Array, before: Array, clip: float, by_valu
 
 
 @part
-def categorical(output: Array, mask: Array, acted: Acted, imitated: Imitated, coef: Coefficients) -> tuple[Array, Terms]:
-    """Gradient [B + E, K] of surrogate − entropy + KL + imitation for a policy that is the softmax of what the mask allows, and its terms."""
-    rows, actions = output.shape
+def categorical(output: Array, mask: Array, rows: Minibatch, coef: Coefficients) -> tuple[Array, Terms]:
+    """Gradient [B + E, K] of the policy's loss by the logits, for a softmax over what the mask allows, and the terms."""
+    actions = output.shape[1]
     gradient = np.zeros_like(output)
     log_policy = np.empty(actions, output.dtype)
-    surrogate = entropy = divergence = clipped = kl = imitation = right = 0.0
-    for i in range(rows):
-        weight = acted.weight[i] if i < len(acted.weight) else 0.0
-        copies = imitated.weight[i] if i < len(imitated.weight) else 0.0
-        if weight == 0.0 and copies == 0.0:
+    loss_policy = entropy = kl_divergence = clip_fraction = loss_kl = loss_bc = accuracy = 0.0
+    for i in range(len(output)):
+        weight = rows.ppo_weight[i] if i < len(rows.ppo_weight) else 0.0
+        imitation_weight = np.float64(rows.imitation_weight[i])
+        if weight == 0.0 and imitation_weight == 0.0:
             continue
         policy = gradient[i]  # holds probabilities first
         log_policy[:] = FORBIDDEN
@@ -104,99 +100,95 @@ def categorical(output: Array, mask: Array, acted: Acted, imitated: Imitated, co
                 policy[k] = math.exp(log_policy[k])
                 total += policy[k]
         log_total = math.log(total)
-        known = i < len(acted.reference)
-        uncertainty = distance = 0.0
+        has_reference = i < len(rows.reference)
+        row_entropy = row_kl = 0.0
         for k in range(actions):
             if mask[i, k]:
                 log_policy[k] -= log_total
                 policy[k] /= total
-                uncertainty -= policy[k] * log_policy[k]
-                if known:
-                    distance += policy[k] * (log_policy[k] - acted.reference[i, k])
+                row_entropy -= policy[k] * log_policy[k]
+                if has_reference:
+                    row_kl += policy[k] * (log_policy[k] - rows.reference[i, k])
         slope = 0.0
         if weight > 0.0:
-            loss, slope, moved, beyond = clipped_surrogate(
-                log_policy[acted.action[i]] - acted.log_prob[i], acted.advantage[i], coef.clip
+            loss, slope, k3, is_clipped = clipped_surrogate(
+                log_policy[rows.action[i]] - rows.log_prob[i], rows.advantage[i], coef.clip_range
             )
-            surrogate += weight * loss
-            divergence += weight * moved
-            clipped += weight * beyond
-            entropy += weight * uncertainty
-            kl += weight * distance
-        if copies > 0.0:
-            imitation -= copies * log_policy[imitated.label[i]]
-            right += copies * (best == imitated.label[i])
+            loss_policy += weight * loss
+            kl_divergence += weight * k3
+            clip_fraction += weight * is_clipped
+            entropy += weight * row_entropy
+            loss_kl += weight * row_kl
+        if imitation_weight > 0.0:
+            loss_bc -= imitation_weight * log_policy[rows.label[i]]
+            accuracy += imitation_weight * (best == rows.label[i])
         for k in range(actions):
             if mask[i, k]:
-                spread = coef.entropy * (log_policy[k] + uncertainty)
-                if known:
-                    spread += coef.kl * (log_policy[k] - acted.reference[i, k] - distance)
-                policy[k] *= weight * (spread - slope) + copies * coef.imitation
+                spread = coef.entropy_coef * (log_policy[k] + row_entropy)
+                if has_reference:
+                    spread += coef.kl_weight * (log_policy[k] - rows.reference[i, k] - row_kl)
+                policy[k] *= weight * (spread - slope) + imitation_weight * coef.bc_weight
         if weight > 0.0:
-            policy[acted.action[i]] += weight * slope
-        if copies > 0.0:
-            policy[imitated.label[i]] -= copies * coef.imitation
-    return gradient, Terms(surrogate, entropy, divergence, clipped, kl, imitation, right)
+            policy[rows.action[i]] += weight * slope
+        if imitation_weight > 0.0:
+            policy[rows.label[i]] -= imitation_weight * coef.bc_weight
+    return gradient, Terms(loss_policy, entropy, kl_divergence, clip_fraction, loss_kl, loss_bc, accuracy)
 
 
 @part
-def gaussian(
-    mean: Array, log_std: Array, acted: Acted, imitated: Imitated, coef: Coefficients, near: float
-) -> tuple[Array, Array, Terms]:
-    """Gradient by the mean [B + E, D] and by log_std [D] for independent normal distributions; labels within `near` are right."""
+def gaussian(mean: Array, log_std: Array, rows: Minibatch, coef: Coefficients) -> tuple[Array, Array, Terms]:
+    """Gradient by the mean [B + E, D] and by log_std [D] for independent normal distributions; and the terms."""
     dimensions = mean.shape[1]
     gradient, by_log_std = np.zeros_like(mean), np.zeros(dimensions, np.float32)
-    surrogate = divergence = clipped = kl = imitation = right = counted = 0.0
+    loss_policy = kl_divergence = clip_fraction = loss_kl = loss_bc = accuracy = counted = 0.0
     precision = np.exp(-log_std)
     constant = np.sum(log_std) + 0.5 * dimensions * math.log(2 * math.pi)
-    for i in range(len(acted.weight)):
-        weight = acted.weight[i]
+    for i in range(len(rows.ppo_weight)):
+        weight = rows.ppo_weight[i]
         if weight == 0.0:
             continue
         counted += weight
         now = -constant
         for j in range(dimensions):
-            now -= 0.5 * ((acted.action[i, j] - mean[i, j]) * precision[j]) ** 2
-        loss, slope, moved, beyond = clipped_surrogate(now - acted.log_prob[i], acted.advantage[i], coef.clip)
-        surrogate += weight * loss
-        divergence += weight * moved
-        clipped += weight * beyond
+            now -= 0.5 * ((rows.action[i, j] - mean[i, j]) * precision[j]) ** 2
+        loss, slope, k3, is_clipped = clipped_surrogate(now - rows.log_prob[i], rows.advantage[i], coef.clip_range)
+        loss_policy += weight * loss
+        kl_divergence += weight * k3
+        clip_fraction += weight * is_clipped
         for j in range(dimensions):
-            z = (acted.action[i, j] - mean[i, j]) * precision[j]
+            z = (rows.action[i, j] - mean[i, j]) * precision[j]
             gradient[i, j] += weight * slope * z * precision[j]
             by_log_std[j] += weight * slope * (z * z - 1.0)
-            if i < len(acted.reference):
-                scale = math.exp(-acted.reference_log_std[j])
-                away = (mean[i, j] - acted.reference[i, j]) * scale
+            if i < len(rows.reference):
+                scale = math.exp(-rows.reference_log_std[j])
+                away = (mean[i, j] - rows.reference[i, j]) * scale
                 variance = (scale / precision[j]) ** 2
-                kl += weight * (acted.reference_log_std[j] - log_std[j] + 0.5 * (variance + away * away - 1.0))
-                gradient[i, j] += weight * coef.kl * away * scale
-                by_log_std[j] += weight * coef.kl * (variance - 1.0)
-    for i in range(len(imitated.weight)):
-        copies = imitated.weight[i]
-        if copies > 0.0:
+                loss_kl += weight * (rows.reference_log_std[j] - log_std[j] + 0.5 * (variance + away * away - 1.0))
+                gradient[i, j] += weight * coef.kl_weight * away * scale
+                by_log_std[j] += weight * coef.kl_weight * (variance - 1.0)
+    for i in range(len(rows.imitation_weight)):
+        imitation_weight = rows.imitation_weight[i]
+        if imitation_weight > 0.0:
             agrees = True
             for j in range(dimensions):
-                away = mean[i, j] - imitated.label[i, j]
-                imitation += copies * away * away / dimensions
-                gradient[i, j] += copies * coef.imitation * 2.0 * away / dimensions
-                agrees = agrees and abs(min(max(mean[i, j], -1.0), 1.0) - imitated.label[i, j]) <= near
-            right += copies * agrees
-    by_log_std -= np.float32(counted * coef.entropy)
+                away = mean[i, j] - rows.label[i, j]
+                loss_bc += imitation_weight * away * away / dimensions
+                gradient[i, j] += imitation_weight * coef.bc_weight * 2.0 * away / dimensions
+                agrees = agrees and abs(min(max(mean[i, j], -1.0), 1.0) - rows.label[i, j]) <= NEAR
+            accuracy += imitation_weight * agrees
+    by_log_std -= np.float32(counted * coef.entropy_coef)
     return (
         gradient,
         by_log_std,
-        Terms(surrogate, counted * (constant + 0.5 * dimensions), divergence, clipped, kl, imitation, right),
+        Terms(loss_policy, counted * (constant + 0.5 * dimensions), kl_divergence, clip_fraction, loss_kl, loss_bc, accuracy),
     )
 
 
 @part
 def clipped_surrogate(log_ratio: float, advantage: float, clip: float) -> tuple[float, float, float, bool]:
     """−min(r A, clip(r) A), its slope by log r, k3, and whether r is beyond 1 ± clip."""
-    ratio, gain = (
-        math.exp(np.float64(log_ratio)),
-        np.float64(advantage),
-    )  # of one precision: within 1 ± clip both products are equal
+    # both in f64: within 1 ± clip the two products must be equal
+    ratio, gain = math.exp(np.float64(log_ratio)), np.float64(advantage)
     free, bounded = ratio * gain, min(max(ratio, 1.0 - clip), 1.0 + clip) * gain
     slope = -free if free <= bounded else 0.0
     return -min(free, bounded), slope, ratio - 1.0 - log_ratio, abs(ratio - 1.0) > clip

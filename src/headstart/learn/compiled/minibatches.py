@@ -1,6 +1,6 @@
-"""The loop over minibatches, compiled whole: gather rows, pass them forward, loss, pass backward, clip, Adam. PPO and cloning share it.
+"""The loop over minibatches, compiled: gather rows, forward pass, loss, backward pass, clipping, Adam. PPO and cloning share it.
 
-What torch would spend on dispatching some forty calls a minibatch is as much as the matrix products of networks this small.
+For networks this small torch spends as long on dispatching some forty calls a minibatch as on their matrix products.
 """
 
 import math
@@ -11,16 +11,11 @@ from numba.extending import overload
 
 from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import entry, part
-from headstart.learn.compiled.layers import pass_backward, pass_forward
-from headstart.learn.compiled.losses import Acted, Coefficients, Imitated, Terms, categorical, gaussian, standardise, value_loss
+from headstart.learn.compiled.layers import LOG_STD_RANGE, TANH, pass_backward, pass_forward
+from headstart.learn.compiled.losses import Coefficients, Minibatch, Terms, categorical, gaussian, standardise, value_loss
 
-# the columns of what is logged of a minibatch; those of the policy mean nothing where `acts` is 0
-LOG = (
-    "loss_policy", "entropy", "kl_divergence", "clip_fraction", "loss_kl", "loss_bc", "right",
-    "labels",
-    "loss_value", "grad_norm_value", "grad_norm", "adv_std", "finite", "acts", "rows",
-)  # fmt: skip
-DIVERGENCE, FINITE = LOG.index("kl_divergence"), LOG.index("finite")
+# what is logged of each minibatch; Terms, labels and grad_norm are 0 where the actor does not learn
+LOG = (*Terms._fields, "labels", "loss_value", "grad_norm_value", "grad_norm", "adv_std", "finite", "actor_learns", "rows")
 
 
 class Layers(NamedTuple):
@@ -33,8 +28,17 @@ class Layers(NamedTuple):
     sizes: Array  # [L + 1] i64, the width of every layer, inputs first; empty where these are no layers
 
 
+class Parts(NamedTuple):
+    """What learns, changed in place."""
+
+    critic: Layers
+    actor: Layers
+    deviation: Layers  # the log-deviation of a Gaussian policy; without one [0]
+    steps: Array  # [2] i64, of Adam, of critic and policy
+
+
 class Rows(NamedTuple):
-    """N rows to learn from, in the order in which they came."""
+    """N rows to learn from, as in `learn.minibatches.Batch`."""
 
     features: Array  # [N, F] f32
     mask: Array  # [N, K] u8, or [N, 0]
@@ -44,19 +48,19 @@ class Rows(NamedTuple):
     returns: Array  # [N]
     value: Array  # [N], before the update
     has_choice: Array  # [N], 1 where PPO learns from the policy's choice
+    label: Array  # as `action`: the expert's choice, where it is imitated
+    imitated: Array  # [N], 1 where it is
     reference: Array  # [N, K] log-probabilities or [N, D] means of the reference policy, or [0, …]
     reference_log_std: Array  # [D], or [0]
-    label: Array  # as `action`: the choice that is imitated; or [0, …]
-    imitated: Array  # [N], 1 where it is; or [0]
 
 
 class Recorded(NamedTuple):
-    """M recorded rows, of which every minibatch takes as many as it has of its own; or none at all."""
+    """M rows of demonstrations, of which each minibatch takes as many as it has rows of its own; M is 0 without demonstrations."""
 
     features: Array  # [M, F]
     mask: Array  # [M, K]
     label: Array  # [M], or [M, D]
-    has_choice: Array  # [M], 1 where they count
+    has_choice: Array  # [M], 1 where they are imitated
 
 
 class Plan(NamedTuple):
@@ -64,32 +68,32 @@ class Plan(NamedTuple):
 
     size: int  # rows of a minibatch
     coef: Coefficients
-    value_coef: float
-    value_clip: float
-    max_grad_norm: float
-    max_grad_norm_value: float
-    normalises: bool  # advantages, minibatch by minibatch
-    target_kl: float  # beyond it the policy rests
-    acts: bool  # whether the policy learns at all
-    activation: int
-    eps: float  # Adam's
-    weight_decay: float
-    near: float  # of an action: close enough to count as right
-    log_std_low: float
-    log_std_high: float
+    max_grad_norm: float = math.inf  # of the policy's gradient
+    max_grad_norm_value: float = math.inf
+    normalises_advantage: bool = False  # minibatch by minibatch
+    target_kl: float = math.inf  # the policy sits out the rest of an update beyond this
+    actor_learns: bool = True
+    # from the network and its optimiser
+    activation: int = TANH
+    eps: float = 0.0
+    weight_decay: float = 0.0
 
 
 @part
-def room_for(source: Array, rows: int) -> Array:
-    """An empty array of so many rows of `source`."""
-    return np.empty((rows,) + source.shape[1:], source.dtype)  # noqa: RUF005 - numba has no star in a tuple
+def gather(source: Array, pick: Array, recorded: Array, drawn: Array) -> Array:
+    """Rows `pick` of `source`, and after them rows `drawn` of `recorded`."""
+    rows = np.empty((len(pick) + len(drawn),) + source.shape[1:], source.dtype)  # noqa: RUF005 - numba has no star in a tuple
+    for i in range(len(pick)):
+        rows[i] = source[pick[i]]
+    for i in range(len(drawn)):
+        rows[len(pick) + i] = recorded[drawn[i]]
+    return rows
 
 
 @part
-def take(source: Array, index: Array, to: Array, at: int) -> None:
-    """Rows `index` of `source` to `to`, from row `at` on."""
-    for i in range(len(index)):
-        to[at + i] = source[index[i]]
+def take(source: Array, pick: Array) -> Array:
+    """Rows `pick` of `source`."""
+    return gather(source, pick, source, pick[:0])
 
 
 @part
@@ -103,7 +107,7 @@ def norm_of(gradient: Array) -> float:
 
 @part
 def normalised(counts: Array) -> float:
-    """[B] in place: what each row counts for in a mean over those that count; nothing where none does. Returns how many count."""
+    """[B] of 0 and 1, divided in place by their sum, which is returned."""
     total = 0.0
     for i in range(len(counts)):
         total += counts[i]
@@ -123,133 +127,123 @@ def adam(layers: Layers, rate: float, step: int, scale: float, eps: float, decay
         layers.weights[i] -= size * layers.first[i] / (np.sqrt(layers.second[i]) / second_left + small)
 
 
-@entry
-def step_of_adam(layers: Layers, rate: float, step: int, scale: float, eps: float, decay: float) -> None:
-    """`adam`, from Python."""
-    adam(layers, rate, step, scale, eps, decay)
-
-
-def policy_terms(
-    output: Array, mask: Array, deviation: Layers, acted: Acted, imitated: Imitated, coef: Coefficients, plan: Plan
-) -> tuple[Array, Terms]:
+def policy_terms(output: Array, mask: Array, deviation: Layers, rows: Minibatch, coef: Coefficients) -> tuple[Array, Terms]:
     """Gradient by the network's output, [B + E, K] or [B + E, D], and the terms; of a Gaussian policy also the gradient by its log-deviation.
 
-    Which policy it is numba sees by the type of the actions, when it compiles.
+    numba chooses the policy by the type of the actions, when it compiles.
     """
     raise NotImplementedError
 
 
 @overload(policy_terms)
-def _policy_terms(output, mask, deviation, acted, imitated, coef, plan):  # type: ignore[no-untyped-def]
-    def of_actions(output, mask, deviation, acted, imitated, coef, plan):  # type: ignore[no-untyped-def]
-        return categorical(output, mask, acted, imitated, coef)
+def _policy_terms(output, mask, deviation, rows, coef):  # type: ignore[no-untyped-def]
+    def of_categorical(output, mask, deviation, rows, coef):  # type: ignore[no-untyped-def]
+        return categorical(output, mask, rows, coef)
 
-    def of_reals(output, mask, deviation, acted, imitated, coef, plan):  # type: ignore[no-untyped-def]
-        bounded = np.minimum(np.maximum(deviation.weights, np.float32(plan.log_std_low)), np.float32(plan.log_std_high))
-        gradient, by_log_std, terms = gaussian(output, bounded, acted, imitated, coef, plan.near)
+    def of_gaussian(output, mask, deviation, rows, coef):  # type: ignore[no-untyped-def]
+        bounded = np.minimum(np.maximum(deviation.weights, np.float32(LOG_STD_RANGE[0])), np.float32(LOG_STD_RANGE[1]))
+        gradient, by_log_std, terms = gaussian(output, bounded, rows, coef)
         for j in range(len(by_log_std)):  # nothing is learned beyond the bounds
             deviation.gradient[j] = by_log_std[j] if deviation.weights[j] == bounded[j] else np.float32(0.0)
         return gradient, terms
 
-    return of_actions if acted.types[0].ndim == 1 else of_reals
+    return of_categorical if rows.types[0].ndim == 1 else of_gaussian
+
+
+@part
+def learn_critic(critic: Layers, rows: Rows, pick: Array, x: Array, plan: Plan, rooms: Array) -> float:
+    """The gradient of the critic's weights by the rows `pick`, whose features are x [B, F]; returns the loss."""
+    by_value = np.empty((len(pick), 1), np.float32)
+    returns, old_value = take(rows.returns, pick), take(rows.value, pick)
+    value = pass_forward(critic.weights, critic.sizes, plan.activation, x, rooms[0])
+    loss = value_loss(value, returns, old_value, plan.coef.value_clip, by_value)
+    by_value *= np.float32(plan.coef.value_coef)
+    pass_backward(critic.weights, critic.gradient, critic.sizes, plan.activation, x, rooms[0], rooms[1], by_value)
+    return loss
+
+
+@part
+def learn_actor(
+    parts: Parts, rows: Rows, recorded: Recorded, pick: Array, drawn: Array, x: Array, plan: Plan, rooms: Array
+) -> tuple[Terms, float]:
+    """The gradient of the policy's weights by the rows `pick` and the recorded rows `drawn`, whose features are x [B + E, F].
+
+    Returns the terms and how many rows are imitated.
+    """
+    actor, ppo_weight, advantage = parts.actor, take(rows.has_choice, pick), take(rows.advantage, pick)
+    normalised(ppo_weight)
+    if plan.normalises_advantage:
+        standardise(advantage, ppo_weight)
+    imitation_weight = gather(rows.imitated, pick, recorded.has_choice, drawn)
+    labels = normalised(imitation_weight)
+    minibatch = Minibatch(
+        take(rows.action, pick),
+        take(rows.log_prob, pick),
+        advantage,
+        ppo_weight,
+        take(rows.reference, pick if len(rows.reference) > 0 else pick[:0]),
+        rows.reference_log_std,
+        gather(rows.label, pick, recorded.label, drawn),
+        imitation_weight,
+    )
+    mask = gather(rows.mask, pick, recorded.mask, drawn)
+    output = pass_forward(actor.weights, actor.sizes, plan.activation, x, rooms[2])
+    by_output, terms = policy_terms(output, mask, parts.deviation, minibatch, plan.coef)
+    pass_backward(actor.weights, actor.gradient, actor.sizes, plan.activation, x, rooms[2], rooms[3], by_output)
+    return terms, labels
+
+
+@part
+def all_finite(values: tuple[float, ...]) -> bool:
+    """Whether none is infinite or NaN."""
+    for value in values:
+        if not math.isfinite(value):
+            return False
+    return True
 
 
 @entry
 def learn(
-    actor: Layers,
-    critic: Layers,
-    deviation: Layers,
-    steps: Array,
-    rows: Rows,
-    recorded: Recorded,
-    index: Array,
-    recorded_index: Array,
-    rates: Array,
-    plan: Plan,
-    log: Array,
+    parts: Parts, rows: Rows, recorded: Recorded, index: Array, recorded_index: Array, rates: Array, plan: Plan, log: Array
 ) -> None:
     """A policy and its critic learn from every epoch of `index` [E, N]; `rates` [minibatches] are the learning rates.
 
-    Changed in place: weights and moments, `steps` [2] i64 of critic and policy, and `log` [minibatches, len(LOG)] f64. `deviation` is the
-    log-deviation of a Gaussian policy. Of `recorded`, `recorded_index` [E, N] names the rows that go with those of `index`.
+    Of `recorded`, `recorded_index` [E, N] names the rows that go with those of `index`. Fills `log` [minibatches, len(LOG)] f64.
     """
-    size, coef, widest = plan.size, plan.coef, max(actor.sizes.max(), critic.sizes.max())
-    beside = size if len(recorded.features) > 0 else 0
-    most = size + beside
-    x, mask, action = room_for(rows.features, most), room_for(rows.mask, most), room_for(rows.action, size)
-    label, copies = room_for(rows.label, most), np.empty(most, np.float32)
-    log_prob, advantage, weight = np.empty(size, np.float32), np.empty(size, np.float32), np.empty(size, np.float32)
-    returns, value, by_value = np.empty(size, np.float32), np.empty(size, np.float32), np.empty((size, 1), np.float32)
-    reference = room_for(rows.reference, size if len(rows.reference) > 0 else 0)
-    rooms = np.empty((4, max(len(actor.sizes), len(critic.sizes)), most * widest), np.float32)
-    acts, number = plan.acts, 0
+    critic, actor, deviation, steps = parts
+    size, widest, has_recorded = plan.size, max(actor.sizes.max(), critic.sizes.max()), len(recorded.features) > 0
+    rooms = np.empty((4, max(len(actor.sizes), len(critic.sizes)), (size + size * has_recorded) * widest), np.float32)
+    actor_learns, number = plan.actor_learns, 0
     for epoch in range(len(index)):
         for begin in range(0, index.shape[1], size):
             pick = index[epoch, begin : begin + size]
-            b = len(pick)
-            extra = b if beside > 0 and acts else 0
-            take(rows.features, pick, x, 0)
-            take(rows.returns, pick, returns, 0)
-            take(rows.value, pick, value, 0)
-            take(rows.advantage, pick, advantage, 0)
-            spread = advantage[:b].std()
-            found = pass_forward(critic.weights, critic.sizes, plan.activation, x[:b], rooms[0])
-            loss_value = value_loss(found, returns[:b], value[:b], plan.value_clip, by_value)
-            by_value *= np.float32(plan.value_coef)
-            pass_backward(critic.weights, critic.gradient, critic.sizes, plan.activation, x[:b], rooms[0], rooms[1], by_value[:b])
-            norm_value, norm, labels = math.sqrt(norm_of(critic.gradient)), 0.0, 0.0
-            finite = math.isfinite(loss_value) and math.isfinite(norm_value) and math.isfinite(spread)
-            terms = Terms(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-            if acts:
-                take(rows.mask, pick, mask, 0)
-                take(rows.action, pick, action, 0)
-                take(rows.log_prob, pick, log_prob, 0)
-                take(rows.has_choice, pick, weight, 0)
-                normalised(weight[:b])
-                if plan.normalises:
-                    standardise(advantage[:b], weight[:b])
-                if len(reference) > 0:
-                    take(rows.reference, pick, reference, 0)
-                labelled = 0
-                if len(rows.imitated) > 0:
-                    take(rows.label, pick, label, 0)
-                    take(rows.imitated, pick, copies, 0)
-                    labelled = b
-                elif extra > 0:
-                    label[:b], copies[:b] = action[:b], 0.0
-                if extra > 0:
-                    others = recorded_index[epoch, begin : begin + size]
-                    take(recorded.features, others, x, b)
-                    take(recorded.mask, others, mask, b)
-                    take(recorded.label, others, label, b)
-                    take(recorded.has_choice, others, copies, b)
-                    labelled = b + extra
-                labels = normalised(copies[:labelled])
-                known = reference[: b if len(reference) > 0 else 0]
-                acted = Acted(action[:b], log_prob[:b], advantage[:b], weight[:b], known, rows.reference_log_std)
-                imitated = Imitated(label[:labelled], copies[:labelled])
-                output = pass_forward(actor.weights, actor.sizes, plan.activation, x[: b + extra], rooms[2])
-                gradient, terms = policy_terms(output, mask[: b + extra], deviation, acted, imitated, coef, plan)
-                pass_backward(
-                    actor.weights, actor.gradient, actor.sizes, plan.activation, x[: b + extra], rooms[2], rooms[3], gradient
-                )
+            drawn = recorded_index[epoch, begin : begin + size] if has_recorded and actor_learns else pick[:0]
+            x = gather(rows.features, pick, recorded.features, drawn)
+            adv_std = take(rows.advantage, pick).std()
+            loss_value = learn_critic(critic, rows, pick, x[: len(pick)], plan, rooms)
+            norm_value, norm, labels, terms = (
+                math.sqrt(norm_of(critic.gradient)),
+                0.0,
+                0.0,
+                Terms(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+            )
+            if actor_learns:
+                terms, labels = learn_actor(parts, rows, recorded, pick, drawn, x, plan, rooms)
                 norm = math.sqrt(norm_of(actor.gradient) + norm_of(deviation.gradient))
-                for term in terms:
-                    finite = finite and math.isfinite(term)
-                finite = finite and math.isfinite(norm)
+            finite = all_finite(terms) and all_finite((loss_value, norm_value, norm, adv_std))
             log[number] = (
-                terms.surrogate, terms.entropy, terms.divergence, terms.clipped, terms.kl, terms.imitation, terms.right, labels,
-                loss_value, norm_value, norm, spread, 1.0 if finite else 0.0, 1.0 if acts else 0.0, float(b),
+                terms.loss_policy, terms.entropy, terms.kl_divergence, terms.clip_fraction, terms.loss_kl, terms.loss_bc, terms.accuracy,
+                labels, loss_value, norm_value, norm, adv_std, 1.0 if finite else 0.0, 1.0 if actor_learns else 0.0, float(len(pick)),
             )  # fmt: skip
             if finite:
                 steps[0] += 1
                 scale = plan.max_grad_norm_value / norm_value if norm_value > plan.max_grad_norm_value else 1.0
                 adam(critic, rates[number], steps[0], scale, plan.eps, plan.weight_decay)
-                if acts:
-                    steps[1] += 1
-                    scale = plan.max_grad_norm / norm if norm > plan.max_grad_norm else 1.0
-                    adam(actor, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
-                    adam(deviation, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
-            if acts and terms.divergence > plan.target_kl:
-                acts = False  # the critic goes on
+            if finite and actor_learns:
+                steps[1] += 1
+                scale = plan.max_grad_norm / norm if norm > plan.max_grad_norm else 1.0
+                adam(actor, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
+                adam(deviation, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
+            if actor_learns and terms.kl_divergence > plan.target_kl:
+                actor_learns = False  # the critic goes on
             number += 1
