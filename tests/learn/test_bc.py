@@ -16,8 +16,7 @@ from headstart.learn.bc import ActionScores, clone_epoch, fit, judge
 from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
-from headstart.runs.clone_gate import MIN_VALUE_STEPS, clone_gate
-from headstart.runs.cloning import clone_report
+from headstart.runs.cloning import MIN_VALUE_STEPS, clone_gate, clone_report
 
 SETTINGS = BCParams(
     seed=0,

@@ -14,7 +14,7 @@ from headstart.runs.arm_seed import begin
 from headstart.runs.arm_telemetry import started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.policy import new_network, save_policy
-from headstart.runs.seed_job import SeedJob
+from headstart.runs.progress import SeedJob
 from headstart.runs.worlds import schema_of, worlds_of
 
 ROOT = Path(__file__).parents[2]

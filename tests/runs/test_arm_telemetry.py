@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from headstart.config.params import load_params
 from headstart.config.scenario import load_scenario
 from headstart.runs.arm_telemetry import started_fields
-from headstart.runs.seed_job import SeedJob
+from headstart.runs.progress import SeedJob
 
 scenario = load_scenario("cartpole")
 trainer = SimpleNamespace(optimizer=SimpleNamespace(device=None), evaluation=SimpleNamespace(num_agents=1))

@@ -8,8 +8,8 @@ import pytest
 from headstart.compare.arm_runs import Score
 from headstart.config.params import load_params
 from headstart.core.verdict import Outcome, Subject
-from headstart.runs.clone_gate import clone_gate
 from headstart.runs.clone_report import CloneReport
+from headstart.runs.cloning import clone_gate
 
 PASS, HOLD, FAIL = Outcome.PASS, Outcome.HOLD, Outcome.FAIL
 

@@ -11,10 +11,12 @@ from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.project import REPORTS
 from headstart.config.scenario import load_scenario
 from headstart.core.closure import code_sha256, require_own_code
-from headstart.core.errors import HeadstartError, IntegrityError, UsageError
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError
 from headstart.core.files import sha256_file, sha256_tree, write_record
-from headstart.core.pipeline import Entry, entry_of
 from headstart.core.run_record import RUN, RunRecord, circumstances
+from headstart.core.yaml import parse_yaml
+
+PIPELINE = Path("dvc.yaml")
 
 
 class Done(NamedTuple):
@@ -23,6 +25,14 @@ class Done(NamedTuple):
     says: str  # one line, or a few, for a person
     metrics: Mapping[str, float | None] = {}
     seeds: tuple[int, ...] = ()  # that were really run
+
+
+class Entry(NamedTuple):
+    """A stage for one item of its matrix."""
+
+    deps: tuple[str, ...]  # paths, the sources below src/ left out
+    params: tuple[str, ...]  # keys of params.yaml, with dots
+    outs: tuple[str, ...]  # paths
 
 
 def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
@@ -101,3 +111,26 @@ def _at(settings: Any, key: str) -> Any:
     for part in key.split("."):
         settings = settings.get(part) if isinstance(settings, dict) else None
     return settings
+
+
+# --- the entry of a stage in dvc.yaml -----------------------------------------------------------------------------------
+
+
+def entry_of(stage: str, item: dict[str, str]) -> Entry:
+    """The entry of `stage` with `${item.scenario}` and the like filled in; InputError for a stage that dvc.yaml does not have."""
+    try:
+        found = parse_yaml(PIPELINE.read_bytes(), PIPELINE)["stages"][stage]
+        deps, params, outs = (tuple(_filled(one, item) for one in found.get(key, ())) for key in ("deps", "params", "outs"))
+    except OSError as error:
+        raise InputError(f"{PIPELINE}: expected the pipeline of the project, got {error.strerror}") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{PIPELINE}: expected a stage {stage} with deps, params and outs: {error}") from error
+    return Entry(tuple(dep for dep in deps if not dep.startswith("src/")), params, outs)
+
+
+def _filled(value: Any, item: dict[str, str]) -> str:
+    """An entry is a path, or a mapping of a path to its options."""
+    text = value if isinstance(value, str) else next(iter(value))
+    for key, name in item.items():
+        text = text.replace(f"${{item.{key}}}", name)
+    return str(text)

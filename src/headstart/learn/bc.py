@@ -7,8 +7,9 @@ fit
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -189,3 +190,24 @@ def _constant_accuracy(data: Demonstrations) -> float:
 
 def _or_nan(count: Array) -> Array:
     return np.where(count > 0, count, np.nan)
+
+
+def epoch_fields(epoch: Epoch, actions: Sequence[str]) -> dict[str, Any]:
+    """The fields of `bc_epoch` in telemetry; `actions` names the rows of the confusion matrix."""
+    judged, scores = epoch.heldout, epoch.heldout.scores
+    behaviours = zip(actions, scores.count, scores.recall, strict=True) if scores else ()
+    return {
+        "bc_epoch": epoch.number,
+        "loss": epoch.loss,
+        "loss_heldout": judged.loss,
+        "accuracy": epoch.accuracy,
+        "accuracy_heldout": judged.accuracy,
+        "macro_f1": scores.macro_f1 if scores else None,
+        "majority_baseline": judged.constant_accuracy,
+        "per_behaviour": {name: {"n": int(n), "recall": float(r)} for name, n, r in behaviours if n},
+        "value_mse": judged.value_mse,
+        "value_explained_variance": judged.value_explained_variance,
+        "learning_rate": epoch.learning_rate,
+        "samples": epoch.samples,
+        "early_stopped": epoch.stops,
+    }

@@ -25,7 +25,7 @@ from headstart.runs.demonstrations import used_steps
 from headstart.runs.expert import expert_folder
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.pool import Report, run_all
-from headstart.runs.seed_job import POLICY, TELEMETRY, SeedJob
+from headstart.runs.progress import POLICY, TELEMETRY, SeedJob
 from headstart.runs.worlds import require_variants
 
 

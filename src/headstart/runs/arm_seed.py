@@ -23,8 +23,7 @@ from headstart.runs.expert import expert_of
 from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report
-from headstart.runs.progress import load_progress
-from headstart.runs.seed_job import POLICY, RESULT, TELEMETRY, SeedJob
+from headstart.runs.progress import POLICY, RESULT, TELEMETRY, SeedJob, load_progress
 from headstart.runs.shift import shift_facts
 from headstart.runs.worlds import schema_of, score_of, worlds_of
 from headstart.telemetry.kinds import Envelope

@@ -23,7 +23,7 @@ from headstart.guard.guardrails import Reading, limits
 from headstart.learn.anneal import Evaluated, Trainer, Updated
 from headstart.learn.networks import ActorCritic, tensors
 from headstart.runs.checkpoint import weights_sha256
-from headstart.runs.seed_job import SeedJob
+from headstart.runs.progress import SeedJob
 from headstart.worlds.api import Played, World
 
 RETURNS = {"total_reward": 1e-4, "return": 1.0}  # the counter of an episode's reward, and its unit

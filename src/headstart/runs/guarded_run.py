@@ -19,9 +19,9 @@ from headstart.guard import control
 from headstart.guard.control import Action, Control
 from headstart.guard.guardrails import Reading, kpi
 from headstart.learn.anneal import Cloned, Evaluated, PhaseBegan, PhaseEnded, Trainer, Updated, run
+from headstart.learn.bc import epoch_fields
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
 from headstart.runs.arm_telemetry import conflict_rates, evaluation_fields, reading_fields, update_fields
-from headstart.runs.clone_telemetry import epoch_fields
 from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state
 from headstart.runs.worlds import score_of
 from headstart.telemetry.writer import TelemetryWriter

@@ -1,4 +1,4 @@
-"""How far a run has come (`progress/3`), written beside its states so that a run that was killed goes on where it was.
+"""A run's folder and how far the run has come (`progress/3`), written beside its states so that a run that was killed goes on where it was.
 
 <run_dir>/progress.json                 the last state that is whole, and what the run has to remember
 <run_dir>/states/<id>.safetensors       all arrays of a state
@@ -8,6 +8,7 @@ progress.json is written last: whatever it names is on disk.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -16,14 +17,28 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from headstart.compare.arm_runs import CurvePoint
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_bytes, read_record, write_bytes, write_record
 from headstart.core.record import Count, Name, Record, Sha256
 from headstart.guard.control import Control
 
-PROGRESS, STATES = "progress.json", "states"
+PROGRESS, STATES, RESULT, POLICY, TELEMETRY = "progress.json", "states", "result.json", "policy", "telemetry"
 MAX_STATE_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class SeedJob:
+    """What one process needs to train one seed of an arm."""
+
+    params: Params
+    scenario: Scenario
+    arm: str
+    seed: int
+    stage: str
+    run_dir: Path  # where the seed works until its arm is complete
 
 
 class KeptState(Record):

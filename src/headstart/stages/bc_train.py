@@ -13,13 +13,11 @@ from headstart.core.arrays import MODES
 from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, sha256_file, write_bytes, write_record
 from headstart.core.verdict import Outcome, Subject, misses
-from headstart.learn.bc import Epoch, fit, judge
+from headstart.learn.bc import Epoch, epoch_fields, fit, judge
 from headstart.learn.evaluation import play_episodes, play_in_modes
 from headstart.learn.optimizer import autograd_device
-from headstart.runs.clone_gate import clone_gate
 from headstart.runs.clone_report import REFERENCE, CloneReport, Reference
-from headstart.runs.clone_telemetry import epoch_fields
-from headstart.runs.cloning import clone_report, decisions_table, losses_table
+from headstart.runs.cloning import clone_gate, clone_report, decisions_table, losses_table
 from headstart.runs.demonstrations import read_demonstrations
 from headstart.runs.expert import expert_of
 from headstart.runs.policy import new_network, save_policy
