@@ -1,5 +1,6 @@
 """The catalogue only grows, and every entry that is checked out is what it says."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
         manifest_sha256=sha256_file(directory / "manifest.json"),
         episodes=1,
         steps=2,
+        success_rate=0.9,
+        return_mean=1.5,
         expert="scripted",
         policy_sha256="b" * 64,
         created_at="2025-01-31T12:00:00.000Z",
@@ -65,6 +68,17 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
 
 def test_a_missing_catalogue_is_empty(tmp_path: Path) -> None:
     assert read_catalogue(tmp_path / "catalogue.json") == Catalogue()
+
+
+def test_an_entry_without_quality_is_read_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "catalogue.json"
+    old, new = (dataset(tmp_path, content)[1].model_dump(mode="json") for content in (b"one", b"two"))
+    del old["success_rate"], old["return_mean"]
+    path.write_text(json.dumps({"schema_id": "catalogue/2", "entries": [old]}))
+
+    entries = add_entry(path, Entry.model_validate_json(json.dumps(new))).entries
+
+    assert [(entry.success_rate, entry.return_mean) for entry in entries] == [(None, None), (0.9, 1.5)]
 
 
 def test_an_entry_is_appended_behind_the_others(tmp_path: Path, require_schema: Callable[[bytes | str, str], None]) -> None:

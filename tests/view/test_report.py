@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from headstart.compare.comparison import Comparison
 from headstart.compare.shift import ShiftFindings, ShiftLimits
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, write_record
+from headstart.core.run_record import Circumstances, RunRecord
 from headstart.view.figures import steps_to_target
 from headstart.view.report import NO_FIGURES, report, write_report
 
@@ -90,6 +92,67 @@ def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
 
     assert "## Distribution shift\n\nNot measured: the clone left no facts." in report(root, "walk")[0]
     assert "no shifted variant was measured" in report(root, "walk")[0]
+
+
+def test_the_dataset_is_described_by_its_quality(results: Results) -> None:
+    text = report(results(FAST, SLOW), "walk")[0]
+
+    assert "Accepted episodes: success 0.900, harm 0.100, mean return 1.500." in text
+
+
+# --- provenance -------------------------------------------------------------------------------------------------------
+
+
+def ran(folder: Path, started_at: str, revision: str | None, dirty: bool | None = False, **other: Any) -> None:
+    """Write the record of a run into `folder`."""
+    circumstances = Circumstances(
+        started_at=started_at, seconds=1234.56, host="here", cpus=2, versions={}, git_revision=revision, git_dirty=dirty
+    )
+    fields = {"stage": "curate", "arm": None, "status": "completed", "diagnostics": (), "code_sha256": "abcd" * 16} | other
+    empty: dict[str, Any] = {"inputs": {}, "parameters": {}, "seeds": (), "metrics": {}, "outputs": {}}
+    record = RunRecord(run_id="r", scenario="walk", circumstances=circumstances, **empty, **fields)
+    write_record(folder / "run.json", record)
+
+
+def test_every_stage_that_left_a_record_is_a_row_the_oldest_first(results: Results) -> None:
+    root = results(FAST, SLOW)
+    ran(root / "reports/evaluate/walk", "2025-01-03T00:00:00Z", "1" * 40, stage="evaluate")
+    ran(root / "reports/walk/curate", "2025-01-01T00:00:00Z", "1" * 40)
+    failed = {"stage": "anneal", "arm": "fast", "status": "failed", "diagnostics": ("why",), "code_sha256": "9" * 64}
+    ran(root / "reports/walk/anneal/fast", "2025-01-02T00:00:00Z", "1" * 40, **failed)
+    ran(root / "reports/other/curate", "2025-01-01T00:00:00Z", "2" * 40)
+
+    section = report(root, "walk")[0].partition("## Provenance\n\n")[2]
+
+    assert section.splitlines()[:5] == [
+        "| stage | status | git revision | started at | seconds | code |",
+        "|---|---|---|---|---|---|",
+        "| curate | completed | 1111111 | 2025-01-01T00:00:00Z | 1,234.6 | abcdabcd |",
+        "| anneal fast | failed | 1111111 | 2025-01-02T00:00:00Z | 1,234.6 | 99999999 |",
+        "| evaluate | completed | 1111111 | 2025-01-03T00:00:00Z | 1,234.6 | abcdabcd |",
+    ]
+    assert "different git revisions" not in section
+
+
+@pytest.mark.parametrize(
+    ("revision", "dirty", "shown"),
+    [("2" * 40, False, "2222222"), ("1" * 40, True, "1111111 + changes"), (None, None, "unknown")],
+)
+def test_stages_of_different_revisions_are_pointed_out(
+    results: Results, revision: str | None, dirty: bool | None, shown: str
+) -> None:
+    root = results(FAST, SLOW)
+    ran(root / "reports/walk/curate", "2025-01-01T00:00:00Z", "1" * 40)
+    ran(root / "reports/evaluate/walk", "2025-01-03T00:00:00Z", revision, dirty, stage="evaluate")
+
+    text = report(root, "walk")[0]
+
+    assert f"| evaluate | completed | {shown} |" in text
+    assert "The stages ran at different git revisions, or some with changes that were not committed." in text
+
+
+def test_a_report_without_records_of_runs_says_so(results: Results) -> None:
+    assert "## Provenance\n\nNo stage left the record of its run." in report(results(FAST, SLOW), "walk")[0]
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------

@@ -130,7 +130,11 @@ def list_datasets() -> None:
     if not entries:
         typer.echo("no dataset yet; `dvc repro` makes one")
     for entry in entries:
-        typer.echo(f"{entry.name}\t{entry.status}\t{entry.episodes} episodes\t{entry.steps} steps\t{','.join(entry.tags)}")
+        success = "–" if entry.success_rate is None else f"{entry.success_rate:.3f}"
+        mean = "–" if entry.return_mean is None else f"{entry.return_mean:.3f}"
+        quality = f"success {success}\treturn {mean}"
+        tags = ",".join(entry.tags)
+        typer.echo(f"{entry.name}\t{entry.status}\t{entry.episodes} episodes\t{entry.steps} steps\t{quality}\t{tags}")
 
 
 @catalogue_app.command()

@@ -4,3 +4,4 @@ from pathlib import Path
 
 DATA, MODELS, REPORTS, WORK_DIR = Path("data"), Path("models"), Path("reports"), Path(".headstart")
 CATALOGUE = DATA / "catalogue.json"
+COMPARISONS = REPORTS / "evaluate"  # of a scenario: a folder with one file a target

@@ -8,7 +8,7 @@ from pydantic import JsonValue, StringConstraints, model_validator
 
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import inside, read_record, sha256_file, write_record
-from headstart.core.record import Count, Name, Record, RelativePath, Sha256, UtcTime
+from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share, UtcTime
 from headstart.dataset.manifest import DatasetManifest, require_files
 
 
@@ -23,6 +23,8 @@ class Entry(Record):
     manifest_sha256: Sha256
     episodes: Count
     steps: Count
+    success_rate: Share | None = None  # of the accepted episodes; None: the entry is older than this field
+    return_mean: float | None = None  # over the accepted episodes; None: as above
     expert: Name
     policy_sha256: Sha256
     created_at: UtcTime

@@ -7,7 +7,7 @@ from headstart.compare.comparison import Comparison, compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
 from headstart.config.params import Params, for_scenario, headline_target, load_params
-from headstart.config.project import REPORTS
+from headstart.config.project import COMPARISONS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import Hold, InputError, IntegrityError, UsageError
 from headstart.core.files import read_record, sha256_file, sha256_json
@@ -20,7 +20,6 @@ from headstart.release.lock import Training, best_release, require_at_hand, stag
 from headstart.release.registry import open_scenario
 from headstart.release.standing import Standing, standing_of
 
-COMPARISONS = REPORTS / "evaluate"
 LOOSER_IF_MORE = ("max_ratio", "max_success_loss", "max_harm_rise", "max_both_censored")
 LOOSER_IF_LESS = ("min_pairs", "pairs_for_interval")
 

@@ -31,6 +31,8 @@ def catalogue(params: Params, scenario: Scenario) -> Done:
         manifest_sha256=sha256_file(path),
         episodes=manifest.accepted.episodes,
         steps=manifest.accepted.steps,
+        success_rate=manifest.quality.success_rate,
+        return_mean=manifest.quality.return_mean,
         expert=manifest.expert,
         policy_sha256=manifest.policy_sha256,
         created_at=utc_text(datetime.now(UTC)),

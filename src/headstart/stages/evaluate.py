@@ -8,14 +8,12 @@ from headstart.compare.comparison import Comparison, compare, ratio_text
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import ShiftFindings, find_shift
 from headstart.config.params import Params, headline_target
-from headstart.config.project import MODELS, REPORTS
+from headstart.config.project import COMPARISONS, MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.core.strict_json import pretty_json
 from headstart.core.verdict import Evidence
-
-METRICS, COMPARISONS, PLOTS = REPORTS / "metrics", REPORTS / "evaluate", REPORTS / "plots"
 
 
 def evaluate(params: Params, scenario: Scenario) -> Done:
@@ -29,9 +27,9 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
             write_record(folder / "shift.json", shift)
         for target, comparison in compared.items():
             write_record(folder / f"{target}.json", comparison)
-    write_bytes(PLOTS / f"{scenario.name}.tsv", curve_table(headline).encode())
+    write_bytes(REPORTS / "plots" / f"{scenario.name}.tsv", curve_table(headline).encode())
     metrics = summary(headline)
-    write_bytes(METRICS / f"{scenario.name}.json", pretty_json(metrics))
+    write_bytes(REPORTS / "metrics" / f"{scenario.name}.json", pretty_json(metrics))
     numbers = {name: value for name, value in metrics.items() if not isinstance(value, str)}
     return Done(sentence(headline), numbers, seeds=params.seeds)
 

@@ -1,7 +1,7 @@
 """A comparison as text: the verdict in a sentence, tables, captions of figures, the section on distribution shift, the lines of a terminal."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison, ratio_text
@@ -12,6 +12,16 @@ from headstart.config.scenario import Target
 
 WIDTH = 80  # columns of a terminal
 FEATURES_SHOWN = 8
+
+
+def table(columns: str, rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table; `columns` has " | " between two names."""
+    return [f"| {columns} |", "|---" * (columns.count(" | ") + 1) + "|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def number(value: float | None, digits: str, none: str = "–") -> str:
+    """A number in the format `digits`, or `none` where it is missing."""
+    return none if value is None else format(value, digits)
 
 
 def verdict_sentence(found: Comparison) -> str:
@@ -33,9 +43,12 @@ def printed(found: Comparison, watched: str | None) -> str:
 
 def _printed_arm(arm: ArmSummary) -> str:
     exam, reached = arm.exams["sampled"], arm.reached
-    steps = "fewer than half" if reached.median_steps is None else f"{reached.median_steps:,.0f}"
-    there = f"{reached.runs - reached.censored} of {reached.runs}"
-    return f"  {arm.arm:<12}{exam.success_rate:9.3f}{exam.harm_rate:8.3f}{exam.return_iqm:12.2f}{steps:>21}{there:>14}"
+    steps = number(reached.median_steps, ",.0f", "fewer than half")
+    return f"  {arm.arm:<12}{exam.success_rate:9.3f}{exam.harm_rate:8.3f}{exam.return_iqm:12.2f}{steps:>21}{_there(arm):>14}"
+
+
+def _there(arm: ArmSummary) -> str:
+    return f"{arm.reached.runs - arm.reached.censored} of {arm.reached.runs}"
 
 
 def _arms(found: Comparison) -> list[ArmSummary]:
@@ -51,8 +64,7 @@ def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     if arms and found.pairs:
         lines += ["", f"![Steps to {name}, seed by seed](steps_{name}.png)", "", steps_caption(found)]
     if found.pairs:
-        lines += ["", "| seed | candidate, env steps | scratch, env steps | ratio |", "|---|---|---|---|"]
-        lines += [_pair(pair) for pair in found.pairs]
+        lines += ["", *table("seed | candidate, env steps | scratch, env steps | ratio", map(_pair, found.pairs))]
     if found.pairs and _any_censored(found):
         lines += ["", "`>`: not reached within the steps that the run was watched for (censored)."]
     return "\n".join(lines)
@@ -78,34 +90,29 @@ def target_text(target: Target) -> str:
     return f"{', '.join(wants)}, {target.mode} policy, {target.consecutive} evaluations in a row"
 
 
-def _pair(pair: SeedPair) -> str:
+def _pair(pair: SeedPair) -> Sequence[str]:
     ours = f"{'> ' if pair.candidate_censored else ''}{pair.candidate_steps:,}"
     theirs = f"{'> ' if pair.scratch_censored else ''}{pair.scratch_steps:,}"
     ratio = "not measured" if pair.ratio is None else f"{'≤ ' if pair.scratch_censored else ''}{pair.ratio:.3f}"
-    return f"| {pair.seed} | {ours} | {theirs} | {ratio} |"
+    return str(pair.seed), ours, theirs, ratio
 
 
 def _arms_table(found: Comparison) -> list[str]:
     """Lines of Markdown: what each arm reached, the probability of improvement, and the exam."""
-    improvement = "–" if found.probability_of_improvement is None else f"{found.probability_of_improvement:.2f}"
-    return [
-        "| arm | seeds at the target | median env steps to it | P(fewer steps than scratch) | success, sampled | success, deterministic "
-        "| harm, sampled | return (IQM) |",
-        "|---|---|---|---|---|---|---|---|",
-        *(_arm(arm, improvement if arm is found.candidate else "–") for arm in _arms(found)),
-    ]
+    improvement = number(found.probability_of_improvement, ".2f")
+    return table(
+        "arm | seeds at the target | median env steps to it | P(fewer steps than scratch) | success, sampled | success, deterministic "
+        "| harm, sampled | return (IQM)",
+        (_arm(arm, improvement if arm is found.candidate else "–") for arm in _arms(found)),
+    )
 
 
-def _arm(arm: ArmSummary, improvement: str) -> str:
+def _arm(arm: ArmSummary, improvement: str) -> Sequence[str]:
     sampled, greedy = arm.exams["sampled"], arm.exams["deterministic"]
-    reached = f"{arm.reached.runs - arm.reached.censored} of {arm.reached.runs}"
-    median = "not reached" if arm.reached.median_steps is None else f"{arm.reached.median_steps:,.0f}"
+    median = number(arm.reached.median_steps, ",.0f", "not reached")
     success = f"{sampled.success_rate:.3f} (≥ {sampled.success_low:.3f}; n = {sampled.episodes:,})"
     harm = f"{sampled.harm_rate:.3f} (≤ {sampled.harm_high:.3f})"
-    return (
-        f"| {arm.arm} | {reached} | {median} | {improvement} | {success} | {greedy.success_rate:.3f} | {harm} "
-        f"| {sampled.return_iqm:.3f} |"
-    )
+    return arm.arm, _there(arm), median, improvement, success, f"{greedy.success_rate:.3f}", harm, f"{sampled.return_iqm:.3f}"
 
 
 def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
@@ -149,22 +156,22 @@ def shift_section(found: ShiftFindings | None) -> str:
         return "\n".join([*lines, f"Not measured: {'; '.join(found.missing)}."])
     lines += [*_variant_table(found), "", *_agreement(found), *_mix(found), *_outside(found)]
     lines += [f"* Warning: {warning}." for warning in found.warnings]
-    lines += ["", "| feature, the farthest first | rows | D | q | PSI | beyond all data |", "|---|---|---|---|---|---|"]
-    lines += [_feature(one, "at reset") for one in found.starts[:FEATURES_SHOWN] if one.distance >= found.limits.min_distance]
-    lines += [_feature(one, found.candidate) for one in found.visited[:FEATURES_SHOWN]]
+    features = [_feature(one, "at reset") for one in found.starts[:FEATURES_SHOWN] if one.distance >= found.limits.min_distance]
+    features += [_feature(one, found.candidate) for one in found.visited[:FEATURES_SHOWN]]
+    lines += ["", *table("feature, the farthest first | rows | D | q | PSI | beyond all data", features)]
     return "\n".join([*lines, "", _shift_caption(found)])
 
 
 def _variant_table(found: ShiftFindings) -> list[str]:
     if not found.variants:
         return ["The scenario describes no held-out variants."]
-    head = f"| held-out variant | scratch | clone | {found.candidate} | − scratch | − clone |"
-    return [head, "|---|---|---|---|---|---|", *(_variant(one) for one in found.variants)]
+    columns = f"held-out variant | scratch | clone | {found.candidate} | − scratch | − clone"
+    return table(columns, map(_variant, found.variants))
 
 
-def _variant(one: VariantFinding) -> str:
-    rates = " | ".join(f"{one.success[policy]:.3f} (harm {one.harm[policy]:.3f})" for policy in ("scratch", "clone", "candidate"))
-    return f"| {one.variant} | {rates} | {_difference(one.minus_scratch)} | {_difference(one.minus_clone)} |"
+def _variant(one: VariantFinding) -> Sequence[str]:
+    rates = (f"{one.success[policy]:.3f} (harm {one.harm[policy]:.3f})" for policy in ("scratch", "clone", "candidate"))
+    return one.variant, *rates, _difference(one.minus_scratch), _difference(one.minus_clone)
 
 
 def _difference(one: VariantDifference) -> str:
@@ -191,8 +198,8 @@ def _outside(found: ShiftFindings) -> list[str]:
     return [f"* Outside the scenario's feature_range: {shares}."] if worst else []
 
 
-def _feature(one: FeatureDrift, rows: str) -> str:
-    return f"| {one.feature} | {rows} | {one.distance:.3f} | {one.q:.2g} | {one.psi:.3f} | {one.unseen:.1%} |"
+def _feature(one: FeatureDrift, rows: str) -> Sequence[str]:
+    return one.feature, rows, f"{one.distance:.3f}", f"{one.q:.2g}", f"{one.psi:.3f}", f"{one.unseen:.1%}"
 
 
 def _shift_caption(found: ShiftFindings) -> str:

@@ -6,6 +6,7 @@ It reads what the stages left and measures nothing. What is missing is named, ne
 
 import importlib.util
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from headstart.compare.arm_runs import ArmRuns, Score, arm_folder
@@ -13,17 +14,17 @@ from headstart.compare.comparison import Comparison
 from headstart.compare.curves import best_run
 from headstart.compare.shift import ShiftFindings
 from headstart.config.params import headline_target, load_params
+from headstart.config.project import COMPARISONS, REPORTS
 from headstart.config.scenario import load_scenario
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, sha256_file, write_bytes
-from headstart.core.run_record import RUN
+from headstart.core.run_record import RUN, RunRecord
 from headstart.core.verdict import Verdict
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReport
 from headstart.runs.expert_record import ExpertPolicy
-from headstart.view.comparison import printed, section, shift_section
+from headstart.view.comparison import number, printed, section, shift_section, table
 
-COMPARISONS = Path("reports") / "evaluate"
 SHIFT = "shift.json"  # beside the comparisons
 DRAWN = {"town": "", "nav": " --gif robot.gif"}  # worlds that can be drawn: in a terminal, or as a picture only
 NO_FIGURES = "No figures: matplotlib is not installed. `pip install 'headstart[view]'`, then `headstart report` again."
@@ -31,7 +32,7 @@ NO_FIGURES = "No figures: matplotlib is not installed. `pip install 'headstart[v
 
 def write_report(root: Path, scenario: str) -> Path:
     """Write reports/<scenario>/report.md and its figures; returns its path."""
-    path = root / "reports" / scenario / "report.md"
+    path = root / REPORTS / scenario / "report.md"
     text, figures = report(root, scenario)
     for name, picture in figures.items():
         write_bytes(path.with_name(name), picture)
@@ -60,12 +61,13 @@ def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
     if not comparisons:
         raise InputError(f"{folder}: expected comparisons; `dvc repro` makes them")
     shift = read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None
-    clone = read_record(root / "reports" / scenario / "bc_train/metrics.json", CloneReport, made_by="dvc repro bc_train")
+    clone = read_record(root / REPORTS / scenario / "bc_train/metrics.json", CloneReport, made_by="dvc repro bc_train")
     arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
     parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
     parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
     parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario)]
     parts += [_cloning(clone, _verdict(root, scenario, "bc_train")), _honesty(comparisons, shift)]
+    parts += [_provenance(root, scenario)]
     expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
     return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clone, expert) if can_draw() else {}
 
@@ -128,16 +130,17 @@ def _dataset(root: Path, scenario: str) -> str:
     manifest = read_record(root / "data" / scenario / "validated.json", DatasetManifest, made_by="dvc repro validate")
     verdict = _verdict(root, scenario, "validate")
     why = ", ".join(f"{n} {reason}" for reason, n in manifest.rejection_reasons.items()) or "none"
-    train, heldout = manifest.splits.train, manifest.splits.heldout
+    train, heldout, quality = manifest.splits.train, manifest.splits.heldout, manifest.quality
     return (
         f"## Dataset {manifest.dataset}@{manifest.version}: {verdict.outcome}, {len(verdict.checks)} gates\n\n"
         f"{manifest.accepted.episodes:,} episodes ({manifest.accepted.steps:,} steps) accepted, {manifest.rejected.episodes:,} rejected "
-        f"({why}); {train.worlds} worlds to train, {heldout.worlds} held out, none on both sides."
+        f"({why}); {train.worlds} worlds to train, {heldout.worlds} held out, none on both sides. Accepted episodes: success "
+        f"{quality.success_rate:.3f}, harm {quality.harm_rate:.3f}, mean return {quality.return_mean:.3f}."
     )
 
 
 def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
-    return read_record(root / "reports" / scenario / stage / "verdict.json", Verdict, made_by=f"dvc repro {stage}")
+    return read_record(root / REPORTS / scenario / stage / "verdict.json", Verdict, made_by=f"dvc repro {stage}")
 
 
 def _cloning(report: CloneReport, verdict: Verdict) -> str:
@@ -153,10 +156,11 @@ def _cloning(report: CloneReport, verdict: Verdict) -> str:
     if report.confusion and can_draw():
         lines += ["", "![What the clone does where the expert acts](confusion.png)", "", confusion_caption(report)]
     if report.per_action:
-        lines += ["", "| action | held-out decisions | recall | precision | F1 |", "|---|---|---|---|---|"]
-    for name, row in report.per_action.items():
-        precision = "never chosen" if row.precision is None else f"{row.precision:.3f}"
-        lines.append(f"| {name} | {row.n:,} | {row.recall:.3f} | {precision} | {row.f1:.3f} |")
+        rows = [
+            (name, f"{row.n:,}", f"{row.recall:.3f}", number(row.precision, ".3f", "never chosen"), f"{row.f1:.3f}")
+            for name, row in report.per_action.items()
+        ]
+        lines += ["", *table("action | held-out decisions | recall | precision | F1", rows)]
     return "\n".join(lines)
 
 
@@ -175,3 +179,23 @@ def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
         f"{worlds}; {measured} held-out variants are not." if measured else f"{worlds}: no shifted variant was measured."
     )
     return "\n".join(["## What these numbers do not say", "", *lines])
+
+
+def _provenance(root: Path, scenario: str) -> str:
+    """Which code made the numbers: a row for every stage that left the record of its run, the oldest first."""
+    paths = [*(root / REPORTS / scenario).rglob(RUN), *(root / COMPARISONS / scenario).glob(RUN)]
+    runs = sorted((read_record(path, RunRecord) for path in paths), key=lambda run: (run.circumstances.started_at, run.run_id))
+    lines = ["## Provenance", ""]
+    if not runs:
+        return "\n".join([*lines, "No stage left the record of its run."])
+    lines += table("stage | status | git revision | started at | seconds | code", map(_run, runs))
+    if len({(run.circumstances.git_revision, run.circumstances.git_dirty) for run in runs}) > 1:
+        lines += ["", "The stages ran at different git revisions, or some with changes that were not committed."]
+    return "\n".join([*lines, "", f"Inputs, settings and versions of a run: `{RUN}` in the reports of its stage."])
+
+
+def _run(run: RunRecord) -> Sequence[str]:
+    what = run.circumstances
+    revision = (what.git_revision or "unknown")[:7] + (" + changes" if what.git_dirty else "")
+    stage = run.stage if run.arm is None else f"{run.stage} {run.arm}"
+    return stage, run.status, revision, what.started_at, f"{what.seconds:,.1f}", run.code_sha256[:8]

@@ -6,7 +6,7 @@ from headstart.compare.arm_runs import Score
 from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RatioEstimate
 from headstart.runs.experiment import ExperimentRecord
-from headstart.view.comparison import target_lines, verdict_sentence
+from headstart.view.comparison import number, table, target_lines, verdict_sentence
 from headstart.view.report import can_draw
 
 HEAD = """# Results
@@ -23,13 +23,12 @@ CHANGED = "its code or settings have changed since"
 
 def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool]) -> str:
     """The whole page; `current` says of each record whether it would run with the same code and settings today."""
-    rows = [
-        "| experiment | verdict | candidate | ratio, bound | success | harm | return | steps (median) | scratch: success | harm "
-        "| return | steps | commit |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-        *(_row(record, current[record.name]) for record in records),
-    ]
-    return "\n".join([HEAD, *rows, "", *(section(record, current[record.name]) for record in records)])
+    overview = table(
+        "experiment | verdict | candidate | ratio, bound | success | harm | return | steps (median) | scratch: success | harm | return "
+        "| steps | commit",
+        (_row(record, current[record.name]) for record in records),
+    )
+    return "\n".join([HEAD, *overview, "", *(section(record, current[record.name]) for record in records)])
 
 
 def figures(records: Sequence[ExperimentRecord]) -> dict[str, bytes]:
@@ -46,28 +45,31 @@ def picture(record: ExperimentRecord) -> str:
     return f"pictures/{record.name}.png"
 
 
-def _row(record: ExperimentRecord, current: bool) -> str:
+def _row(record: ExperimentRecord, current: bool) -> Sequence[str]:
     found = record.comparisons[record.headline]
     commit = f"`{record.commit[:7]}`{'' if current else ' (changed since)'}"
+    cells = (*_cells(found.candidate), *_cells(found.scratch))
     return (
-        f"| [{record.name}](#{record.name}) | {found.verdict.outcome} | `{found.candidate.arm}` | {_ratio(found.online)} "
-        f"| {_cells(found.candidate)} | {_cells(found.scratch)} | {commit} |"
+        f"[{record.name}](#{record.name})",
+        found.verdict.outcome,
+        f"`{found.candidate.arm}`",
+        _ratio(found.online),
+        *cells,
+        commit,
     )
 
 
-def _cells(arm: ArmSummary) -> str:
+def _cells(arm: ArmSummary) -> Sequence[str]:
     """Success, harm and return of the exam, and the median steps to the target."""
-    exam, steps = arm.exams["sampled"], arm.reached.median_steps
-    median = "–" if steps is None else f"{steps:,.0f}"
-    return f"{exam.success_rate:.3f} | {exam.harm_rate:.3f} | {exam.return_iqm:.2f} | {median}"
+    exam, steps = arm.exams["sampled"], number(arm.reached.median_steps, ",.0f")
+    return f"{exam.success_rate:.3f}", f"{exam.harm_rate:.3f}", f"{exam.return_iqm:.2f}", steps
 
 
 def _ratio(ratio: RatioEstimate | None) -> str:
     """With its upper bound."""
     if ratio is None:
         return "–"
-    upper = "no bound" if ratio.upper is None else f"{ratio.upper:.3f}"
-    return f"{'≤ ' if ratio.is_bound else ''}{ratio.geometric_mean:.3f}, {upper}"
+    return f"{'≤ ' if ratio.is_bound else ''}{ratio.geometric_mean:.3f}, {number(ratio.upper, '.3f', 'no bound')}"
 
 
 def section(record: ExperimentRecord, current: bool) -> str:
