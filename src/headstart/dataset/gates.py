@@ -1,10 +1,10 @@
 """Every gate of a dataset: is each row legal, is each episode whole and single, is there enough to learn, where is it from.
 
-A gate gives one Check that names the first offenders, or None where it does not apply to this world. Dtypes and shapes need no
-gate: `read_episodes` refuses a file in which one is wrong.
+A gate gives one Check that names the first offenders; one that does not apply to this world gives none. Dtypes and shapes need no gate:
+`read_episodes` refuses a file in which one is wrong.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.statistics import wilson_lower
 from headstart.core.verdict import Check, Value, Verdict, at_least, at_most, equal, hold_or_fail, unmeasured
-from headstart.dataset.alignment import alignment_gates
+from headstart.dataset.alignment import observation_repeats
 from headstart.dataset.curation import forbidden, repeats_earlier
 from headstart.dataset.episodes import Episodes
 from headstart.dataset.observation import ObservationSchema
@@ -28,7 +28,6 @@ CURES = {  # gate → what a person can change
     "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
-    "observation-leaps": "no setting: look whether the first and last rows of an episode are what the world shows there",
     "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
     "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
     "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
@@ -59,8 +58,8 @@ class Provenance(NamedTuple):
 
 def dataset_gates(data: Dataset, provenance: Provenance) -> list[Check]:
     """Every gate of a dataset. Raises InputError if the scenario names an action that the world does not have."""
-    checks = [check for gate in CONTENT_GATES if (check := gate(data)) is not None]
-    return [*checks, *alignment_gates(data.episodes), *_provenance(data.episodes, provenance), *_split(data)]
+    episodes = data.episodes
+    return [*_values(data), *_structure(episodes), *_learnable(data), *_provenance(episodes, provenance), *_split(data)]
 
 
 def thresholds(data: Dataset) -> dict[str, Value]:
@@ -79,18 +78,21 @@ def cures(verdict: Verdict) -> str:
 # --- rows and episodes ------------------------------------------------------------------------------------------------
 
 
-def finite_values(data: Dataset) -> Check:
-    """No NaN and no infinity in any column of reals."""
+def _values(data: Dataset) -> Iterator[Check]:
+    """Numbers are finite, and within the ranges of the scenario and the world."""
     episodes = data.episodes
     columns = {f"observation/{name}": column for name, column in episodes.observation.items()}
     columns |= {f"final_observation/{name}": column for name, column in episodes.final_observation.items()}
     columns |= {name: getattr(episodes, name) for name in ("action", "expert_action", "reward", "reward_terms")}
     columns["total_reward"] = episodes.table.total_reward
     bad = {name: int(np.sum(~np.isfinite(column))) for name, column in columns.items()}
-    return _counted("finite-values", bad, "values that are not finite")
+    yield _counted("finite-values", bad, "values that are not finite")
+    yield _feature_range(data)
+    yield _action_range(data)
+    yield _reward_sums(episodes)
 
 
-def feature_range(data: Dataset) -> Check:
+def _feature_range(data: Dataset) -> Check:
     """Every feature within the scenario's range, at every step and at the end."""
     low, high = np.array(data.scenario.feature_range, np.float32)
     seen = [observation["features"] for observation in (data.episodes.observation, data.episodes.final_observation)]
@@ -100,7 +102,7 @@ def feature_range(data: Dataset) -> Check:
     return _counted("feature-range", bad, f"all lie in {least:.4g} to {most:.4g}; out of {low} to {high}")
 
 
-def action_range(data: Dataset) -> Check:
+def _action_range(data: Dataset) -> Check:
     """Action ids in the vocabulary 0..K−1, or reals within their bounds; executed and expert's alike."""
     if data.schema.actions:
         low, high = np.array([0]), np.array([len(data.schema.actions) - 1])
@@ -113,43 +115,9 @@ def action_range(data: Dataset) -> Check:
     return _counted("action-range", bad, "steps out of range")
 
 
-def action_mask(data: Dataset) -> Check | None:
-    """The executed action was among those that its mask allows."""
-    if data.episodes.action_mask is None:
-        return None
-    return _placed("action-mask", forbidden(data.episodes), "steps with a forbidden action, first at row")
-
-
-def one_end(data: Dataset) -> Check:
-    """Each episode ends once, at its last step and nowhere else."""
-    ended = data.episodes.terminated | data.episodes.truncated
-    last = np.zeros(len(ended), bool)
-    last[data.episodes.table.start + data.episodes.table.length - 1] = True
-    return _placed("one-end", ended != last, "ends missing or misplaced, first at row")
-
-
-def one_kind_of_end(data: Dataset) -> Check:
-    """An end is a termination or a truncation, never both."""
-    both = data.episodes.terminated & data.episodes.truncated
-    return _placed("one-kind-of-end", both, "steps both terminated and truncated, first at row")
-
-
-def unique_ids(data: Dataset) -> Check:
-    """No two episodes share an id."""
-    _, first = np.unique(data.episodes.table.episode_id, return_index=True)
-    repeated = np.ones(len(data.episodes.table.episode_id), bool)
-    repeated[first] = False
-    return _placed("unique-ids", repeated, "episodes with the id of an earlier one, first is episode")
-
-
-def unique_content(data: Dataset) -> Check:
-    """No two episodes hold the same observations, actions and rewards."""
-    return _placed("unique-content", repeats_earlier(data.episodes), "episodes that repeat an earlier one, first is episode")
-
-
-def reward_sums(data: Dataset) -> Check:
+def _reward_sums(episodes: Episodes) -> Check:
     """Terms add up to the reward, rewards to the episode's total, up to float32 rounding."""
-    episodes, start = data.episodes, data.episodes.table.start
+    start = episodes.table.start
     size = np.add.reduceat(np.abs(episodes.reward), start, dtype=np.float64)
     total = np.add.reduceat(episodes.reward, start, dtype=np.float64)
     with np.errstate(invalid="ignore"):  # ∞ − ∞ is no sum, and counts as one that is off
@@ -161,16 +129,40 @@ def reward_sums(data: Dataset) -> Check:
     return _counted("reward-sums", bad, "that do not add up")
 
 
+def _structure(episodes: Episodes) -> Iterator[Check]:
+    """Actions were allowed; an episode ends once, at its last step, by termination or truncation; no two have one id or one content."""
+    table, terminated, truncated = episodes.table, episodes.terminated, episodes.truncated
+    last = np.zeros(len(terminated), bool)
+    last[table.start + table.length - 1] = True
+    repeated = np.ones(len(table.episode_id), bool)
+    repeated[np.unique(table.episode_id, return_index=True)[1]] = False
+    if episodes.action_mask is not None:
+        yield _placed("action-mask", forbidden(episodes), "steps with a forbidden action, first at row")
+    yield _placed("one-end", (terminated | truncated) != last, "ends missing or misplaced, first at row")
+    yield _placed("one-kind-of-end", terminated & truncated, "steps both terminated and truncated, first at row")
+    yield _placed("unique-ids", repeated, "episodes with the id of an earlier one, first is episode")
+    yield _placed("unique-content", repeats_earlier(episodes), "episodes that repeat an earlier one, first is episode")
+    yield observation_repeats(episodes)
+
+
 # --- enough to learn --------------------------------------------------------------------------------------------------
 
 
-def enough_episodes(data: Dataset) -> Check:
-    """As many episodes as `min_episodes`."""
-    count = len(data.episodes.table.length)
-    return at_least("enough-episodes", count, data.limits.min_episodes, f"{count} episodes", count)
+def _learnable(data: Dataset) -> Iterator[Check]:
+    """There are enough episodes, they succeed, and neither their actions nor their rewards are all the same."""
+    count, rewards = len(data.episodes.table.length), data.episodes.reward
+    labels = data.episodes.expert_action[_decisions(data.episodes)]
+    yield at_least("enough-episodes", count, data.limits.min_episodes, f"{count} episodes", count)
+    yield _success_rate(data)
+    if data.scenario.min_action_share:
+        yield _action_coverage(data, labels)
+    yield _majority_action(labels, data.limits.max_majority_share)
+    if not data.scenario.constant_reward:
+        values = len(np.unique(rewards))
+        yield at_least("reward-varies", values, 2, f"{values} distinct rewards", len(rewards))
 
 
-def success_rate(data: Dataset) -> Check:
+def _success_rate(data: Dataset) -> Check:
     """Wilson lower bound of the success rate over worlds: agents of one world, and their lives, share its success and count once."""
     worlds, index = np.unique(data.episodes.table.world, return_inverse=True)
     failed = np.bincount(index, weights=~data.episodes.table.success) > 0
@@ -179,28 +171,23 @@ def success_rate(data: Dataset) -> Check:
     return at_least("success-rate", wilson_lower(k, n), least, text, n, hold_or_fail(k / n >= least))
 
 
-def action_coverage(data: Dataset) -> Check | None:
+def _action_coverage(data: Dataset, labels: Array) -> Check:
     """Every action that the scenario names has its share of the expert's decisions."""
     wanted, actions = data.scenario.min_action_share, data.schema.actions
-    if not wanted:
-        return None
     if unknown := sorted(set(wanted) - set(actions)):
         raise InputError(
             f"{data.scenario.name}.yaml, min_action_share: no action {unknown}; there are {', '.join(actions) or 'none'}"
         )
-    labels = data.episodes.expert_action[_decisions(data.episodes)]
     shares = {name: float(np.sum(labels == actions.index(name))) / max(1, len(labels)) for name in wanted}
     short = [f"{name} {shares[name]:.4f} < {least}" for name, least in wanted.items() if shares[name] < least]
     return at_most("action-coverage", len(short), 0, f"below their share: {', '.join(short) or 'none'}", len(labels))
 
 
-def majority_action(data: Dataset) -> Check:
+def _majority_action(labels: Array, limit: float) -> Check:
     """The expert's most frequent choice is not nearly all of them: accuracy on such data would mean nothing.
 
     Continuous actions are counted in cells of 0.01.
     """
-    labels = data.episodes.expert_action[_decisions(data.episodes)]
-    limit = data.limits.max_majority_share
     if not len(labels):
         return unmeasured("majority-action", "<=", limit, "no step leaves a choice")
     cells = labels if labels.ndim == 1 else np.round(labels, 2)
@@ -208,32 +195,6 @@ def majority_action(data: Dataset) -> Check:
     share = float(counts.max()) / len(labels)
     text = f"the most frequent of {len(counts)} choices takes {share:.3f} of {len(labels)} decisions"
     return at_most("majority-action", share, limit, text, len(labels))
-
-
-def reward_varies(data: Dataset) -> Check | None:
-    """A reward that never changes teaches nothing."""
-    if data.scenario.constant_reward:
-        return None
-    values = len(np.unique(data.episodes.reward))
-    return at_least("reward-varies", values, 2, f"{values} distinct rewards", len(data.episodes.reward))
-
-
-CONTENT_GATES: tuple[Callable[[Dataset], Check | None], ...] = (
-    finite_values,
-    feature_range,
-    action_range,
-    action_mask,
-    one_end,
-    one_kind_of_end,
-    unique_ids,
-    unique_content,
-    enough_episodes,
-    success_rate,
-    action_coverage,
-    majority_action,
-    reward_varies,
-    reward_sums,
-)
 
 
 # --- where it is from -------------------------------------------------------------------------------------------------
