@@ -78,7 +78,7 @@ def test_continuous_actions_have_no_table_and_no_matrix(results: Results) -> Non
 
     path = write_report(root, "walk")
 
-    assert "Held-out accuracy 0.800 (best constant action: 0.700). In closed loop" in path.read_text()
+    assert "held-out accuracy 0.800 (best constant action 0.700). In closed loop" in path.read_text()
     assert "| action |" not in path.read_text()
     assert not path.with_name("confusion.png").exists()
 

@@ -21,12 +21,25 @@ def arm_folder(scenario: str, arm: str) -> Path:
     return MODELS / scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
 
 
-class Score(Record):
-    """A policy's score on a fixed set of evaluation worlds; an episode is one world from reset to horizon."""
+class Outcomes(Record):
+    """Episodes of a policy on evaluation worlds; an episode is one world from reset to horizon."""
 
     episodes: int = Field(ge=1)
     success: Count  # episodes in which the scenario's success predicate holds
     harm: Count  # episodes in which its harm predicate holds
+
+    @property
+    def success_rate(self) -> float:
+        return self.success / self.episodes
+
+    @property
+    def harm_rate(self) -> float:
+        return self.harm / self.episodes
+
+
+class Score(Outcomes):
+    """A policy's score on a fixed set of evaluation worlds."""
+
     return_mean: float  # over agents and episodes
     return_sd: float  # over episodes, of the mean over agents
     measures: dict[str, float] = Field(default_factory=dict)  # means over agents and episodes of the scenario's `measures`

@@ -48,7 +48,7 @@ def watched_steps(runs: Sequence[SeedRun]) -> int:
 
 def rate(score: Score, measure: str) -> float:
     """A measure of one score: success and harm as rates in [0, 1], return in the world's units."""
-    return score.return_mean if measure == "return" else float(getattr(score, measure)) / score.episodes
+    return {"success": score.success_rate, "harm": score.harm_rate, "return": score.return_mean}[measure]
 
 
 def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
@@ -62,7 +62,7 @@ def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
 
     def merit(run: SeedRun) -> tuple[float, float, float, int]:
         score = run.curve[-1].score(mode)
-        return score.success / score.episodes, -score.harm / score.episodes, score.return_mean, -run.seed
+        return score.success_rate, -score.harm_rate, score.return_mean, -run.seed
 
     return max(arm.runs, key=merit)
 

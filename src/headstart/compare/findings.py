@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from pydantic import Field
 
-from headstart.compare.arm_runs import ArmRuns, SeedRun
+from headstart.compare.arm_runs import ArmRuns, Outcomes, SeedRun
 from headstart.compare.curves import CurveBand, curve_bands, rate, success_area, watched_steps
 from headstart.compare.ratio import (
     PAIRS_FOR_INTERVAL,
@@ -48,28 +48,17 @@ class SeedPair(Record):
     ratio: float | None  # None where the candidate is censored
 
 
-class ExamSummary(Record):
+class ExamSummary(Outcomes):
     """The last checkpoints of one arm on the exam worlds, pooled over seeds; one-sided 95 % Wilson bounds.
 
     Pooling takes episodes as independent; whether the arms differ is judged over seeds, by the paired differences.
     """
 
-    episodes: int
-    success: int
-    harm: int
     success_low: float
     success_high: float
     harm_low: float
     harm_high: float
     return_iqm: float  # over seeds
-
-    @property
-    def success_rate(self) -> float:
-        return self.success / self.episodes
-
-    @property
-    def harm_rate(self) -> float:
-        return self.harm / self.episodes
 
 
 class ArmSummary(Record):

@@ -42,8 +42,8 @@ def charge(run: SeedRun, target: Target, every: int) -> Charge:
 def meets(score: Score, target: Target) -> bool:
     """Whether one evaluation shows the target."""
     return (
-        score.success / score.episodes >= target.success_rate
-        and (target.harm_rate is None or score.harm / score.episodes <= target.harm_rate)
+        score.success_rate >= target.success_rate
+        and (target.harm_rate is None or score.harm_rate <= target.harm_rate)
         and (target.return_mean is None or score.return_mean >= target.return_mean)
         and all(score.measures.get(name, float("-inf")) >= least for name, least in target.measures.items())
     )

@@ -4,7 +4,6 @@
 """
 
 import hashlib
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -87,23 +86,16 @@ def forbidden(episodes: Episodes) -> Array:
 
 
 def repeats_earlier(episodes: Episodes) -> Array:
-    """[E] bool: same observations, actions and rewards as an earlier episode, whatever its id.
-
-    Observations, the bulk of the bytes, are hashed only where actions and rewards agree already.
-    """
-    spans = list(zip(episodes.table.start.tolist(), episodes.table.length.tolist(), strict=True))
-    light = (episodes.action, episodes.expert_action, episodes.reward)
-    keys = _digests(light, spans)
-    times = Counter(keys)
-    alike = [index for index, key in enumerate(keys) if times[key] > 1]
-    observations = tuple(episodes.observation[name] for name in sorted(episodes.observation))
-    for index, digest in zip(alike, _digests(observations, [spans[i] for i in alike]), strict=True):
-        keys[index] += digest
-    seen: set[bytes] = set()
-    repeated = np.zeros(len(keys), bool)
-    for index, key in enumerate(keys):
-        repeated[index] = key in seen
-        seen.add(key)
+    """[E] bool: same observations, actions and rewards as an earlier episode, whatever its id."""
+    observations = (episodes.observation[name] for name in sorted(episodes.observation))
+    columns = [np.ascontiguousarray(c) for c in (episodes.action, episodes.expert_action, episodes.reward, *observations)]
+    table, seen, repeated = episodes.table, set[bytes](), np.zeros(len(episodes.table.start), bool)
+    for e, (start, end) in enumerate(zip(table.start, table.start + table.length, strict=True)):
+        digest = hashlib.blake2b(digest_size=16)
+        for column in columns:
+            digest.update(column[start:end].data)
+        repeated[e] = digest.digest() in seen
+        seen.add(digest.digest())
     return repeated
 
 
@@ -113,14 +105,3 @@ def _splitmix64(x: Array) -> Array:
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return np.asarray(x ^ (x >> np.uint64(31)))
-
-
-def _digests(columns: tuple[Array, ...], spans: list[tuple[int, int]]) -> list[bytes]:
-    flat = [np.ascontiguousarray(column).reshape(len(column), -1).view(np.uint8) for column in columns]
-    digests = []
-    for start, length in spans:
-        digest = hashlib.blake2b(digest_size=16)
-        for column in flat:
-            digest.update(column[start : start + length].reshape(-1).data)
-        digests.append(digest.digest())
-    return digests

@@ -6,7 +6,7 @@ from typing import Any
 from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift, arm_folder
 from headstart.compare.comparison import Comparison, compare, ratio_text
 from headstart.compare.findings import ComparisonLimits
-from headstart.compare.shift import ShiftFindings, find_shift
+from headstart.compare.shift import find_shift
 from headstart.config.params import Params, headline_target
 from headstart.config.project import COMPARISONS, MODELS, REPORTS
 from headstart.config.scenario import Scenario
@@ -18,9 +18,14 @@ from headstart.core.verdict import Evidence
 
 def evaluate(params: Params, scenario: Scenario) -> Done:
     """Writes reports/evaluate/<scenario>/<target>.json and shift.json, reports/metrics/<scenario>.json, and curves in reports/plots."""
-    runs, evidence = read_arms(params, scenario)
-    shift = shift_of(params, scenario, runs)
-    compared = compare_arms(params, scenario, runs, evidence, shift)
+    clone = MODELS / scenario.name / "bc" / CLONE_SHIFT
+    runs, evidence = read_arms(params, scenario, clone)
+    candidate, scratch = runs[params.candidate], runs["scratch"]
+    shift = None  # not asked for, or scratch by itself
+    if candidate is not scratch and params.evaluation.variant_worlds:
+        shift = find_shift(candidate, scratch, read_record(clone, CloneShift) if clone.exists() else None)
+    limits = ComparisonLimits(max_ratio=params.comparison.max_ratio, max_success_loss=params.comparison.max_success_loss)
+    compared = {name: compare(candidate, scratch, target, limits, evidence, shift) for name, target in scenario.targets.items()}
     headline = compared[headline_target(params, scenario)]
     with fresh_directory(COMPARISONS / scenario.name) as folder:
         if shift is not None:
@@ -34,41 +39,15 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
     return Done(sentence(headline), numbers, seeds=params.seeds)
 
 
-def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], list[Evidence]]:
-    """Arm → its runs, of scratch and of the candidate, and the files on which the comparison rests."""
+def read_arms(params: Params, scenario: Scenario, clone: Path) -> tuple[dict[str, ArmRuns], list[Evidence]]:
+    """Arm → its runs, of scratch and of the candidate, and the files on which the comparison rests; `clone` is one if it is there."""
     runs, files = {}, []
     for arm in dict.fromkeys(("scratch", params.candidate)):
         files.append(arm_folder(scenario.name, arm) / "runs.json")
         command = "dvc repro baseline" if arm == "scratch" else f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
         runs[arm] = read_record(files[-1], ArmRuns, made_by=command)
-    if clone_path(scenario.name).exists():
-        files.append(clone_path(scenario.name))
+    files += [clone] if clone.exists() else []
     return runs, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
-
-
-def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> ShiftFindings | None:
-    """Distribution shift between the data and the candidate; None where the design does not ask for it, and for scratch by itself."""
-    if params.candidate == "scratch" or params.evaluation.variant_worlds == 0:
-        return None
-    path = clone_path(scenario.name)
-    clone = read_record(path, CloneShift) if path.exists() else None
-    return find_shift(runs[params.candidate], runs["scratch"], clone)
-
-
-def compare_arms(
-    params: Params, scenario: Scenario, runs: dict[str, ArmRuns], evidence: list[Evidence], shift: ShiftFindings | None
-) -> dict[str, Comparison]:
-    """Target → comparison of the candidate with scratch; whichever is promoted on, what a shift costs is in its verdict."""
-    limits = ComparisonLimits(max_ratio=params.comparison.max_ratio, max_success_loss=params.comparison.max_success_loss)
-    return {
-        target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift)
-        for target in scenario.targets.values()
-    }
-
-
-def clone_path(scenario: str) -> Path:
-    """Where bc_train leaves what the checks of shift need of the data and the clone."""
-    return MODELS / scenario / "bc" / CLONE_SHIFT
 
 
 def summary(found: Comparison) -> dict[str, Any]:

@@ -107,6 +107,12 @@ def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
     return [arm for arm in runs.values() if arm.design == runs["scratch"].design]
 
 
+def accuracy_text(clone: CloneReport) -> str:
+    """How often the clone's likeliest action is the expert's, in episodes that it did not learn from."""
+    f1 = "" if clone.macro_f1 is None else f", macro-F1 {clone.macro_f1:.3f}"
+    return f"held-out accuracy {clone.accuracy:.3f} (best constant action {clone.constant_accuracy:.3f}){f1}"
+
+
 def confusion_caption(clone: CloneReport) -> str:
     """What the matrix shows, in numbers."""
     total = sum(row.n for row in clone.per_action.values())
@@ -145,11 +151,10 @@ def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
 
 def _cloning(report: CloneReport, verdict: Verdict) -> str:
     clone, expert = report.closed_loop["sampled"], report.expert
-    f1 = "" if report.macro_f1 is None else f", macro-F1 {report.macro_f1:.3f}"
     lines = [
         f"## Clone: {verdict.outcome}",
         "",
-        f"Held-out accuracy {report.accuracy:.3f} (best constant action: {report.constant_accuracy:.3f}){f1}. "
+        f"Imitation: {accuracy_text(report)}. "
         f"In closed loop {clone.success} of {clone.episodes} worlds succeed (expert {expert.success}), "
         f"{clone.harm} with harm (expert {expert.harm}), return {clone.return_mean:.3f} (expert {expert.return_mean:.3f}).",
     ]

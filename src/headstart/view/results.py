@@ -7,7 +7,7 @@ from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RatioEstimate
 from headstart.runs.experiment import ExperimentRecord
 from headstart.view.comparison import number, table, target_lines, verdict_sentence
-from headstart.view.report import can_draw
+from headstart.view.report import accuracy_text, can_draw
 
 HEAD = """# Results
 
@@ -79,7 +79,6 @@ def section(record: ExperimentRecord, current: bool) -> str:
     machine = (
         f"{record.machine.processor}, {record.machine.cores} cores, Python {record.machine.python}, torch {record.machine.torch}"
     )
-    f1 = "" if record.clone.macro_f1 is None else f", macro-F1 {record.clone.macro_f1:.3f}"
     lines = [
         f"## {record.name}",
         "",
@@ -90,8 +89,7 @@ def section(record: ExperimentRecord, current: bool) -> str:
         f"Commit `{record.commit[:12]}`{'' if current else f', {CHANGED}'}; {record.finished_at[:10]}; {machine}; "
         f"seeds {_seeds(record.seeds)}; up to {found.scratch.curves['success'].env_steps[-1]:,} env steps a seed of scratch.",
         "",
-        f"Expert ({record.expert.kind}): {_score(expert)}. Clone: held-out accuracy {record.clone.accuracy:.3f} (best constant action "
-        f"{record.clone.constant_accuracy:.3f}){f1}; by itself: {_score(clone)}.",
+        f"Expert ({record.expert.kind}): {_score(expert)}. Clone: {accuracy_text(record.clone)}; by itself: {_score(clone)}.",
         "",
         f"![Learning curves of {record.name}]({picture(record)})",
     ]
@@ -101,8 +99,9 @@ def section(record: ExperimentRecord, current: bool) -> str:
 
 
 def _score(score: Score) -> str:
-    success, harm = score.success / score.episodes, score.harm / score.episodes
-    return f"success {success:.3f}, harm {harm:.3f}, return {score.return_mean:.3f} (n = {score.episodes:,})"
+    return (
+        f"success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} (n = {score.episodes:,})"
+    )
 
 
 def _seeds(seeds: Sequence[int]) -> str:
