@@ -6,6 +6,7 @@ misses its limit is a FAIL; one that meets its limit while its bound does not is
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Literal
 
 from headstart.compare.arm_runs import ArmRuns
@@ -116,10 +117,7 @@ def _evenly_evaluated(candidate: ArmRuns, scratch: ArmRuns) -> Check:
         f"{arm.arm} seed {run.seed}"
         for arm in (candidate, scratch)
         for run in arm.runs
-        if any(
-            2 * (after.env_steps - before.env_steps) < arm.design.every
-            for before, after in zip(run.curve, run.curve[1:-1], strict=False)
-        )
+        if any(2 * (after.env_steps - before.env_steps) < arm.design.every for before, after in pairwise(run.curve[:-1]))
     ]
     text = f"evaluated more often than every {candidate.design.every} env steps: {', '.join(dense) or 'none'}"
     return at_most("extra-evaluations", len(dense), 0, text, on_miss=Outcome.HOLD)

@@ -48,8 +48,7 @@ def training_of(root: Path, runs_path: Path) -> Training:
     Raises InputError if a file or its stage in dvc.lock is missing, and IntegrityError if a file or a parameter is not the one that
     dvc.lock records.
     """
-    stage = stage_of(root, runs_path)
-    require_at_hand(root, stage, runs_path)
+    stage = stage_at_hand(root, runs_path)
     _require_inputs(root, stage)
     manifest = next((Path(dep) for dep in stage.deps if Path(dep).name == "validated.json"), None)
     validated = read_record(root / manifest, DatasetManifest) if manifest else None
@@ -111,22 +110,21 @@ def read_lock(root: Path) -> tuple[LockedStage, ...]:
         raise InputError(f"{path}: expected a lock file of DVC, got {' '.join(str(error).split())}") from None
 
 
-def stage_of(root: Path, out: Path) -> LockedStage:
-    """The stage whose output holds `out`, a path below `root`. Raises InputError if dvc.lock has none."""
-    for stage in read_lock(root):
-        if any(out.is_relative_to(path) for path in stage.outs):
-            return stage
-    raise InputError(f"{root / LOCK}: expected a stage with the output {out}; `dvc repro` or `dvc commit` records it")
+def stage_at_hand(root: Path, out: Path) -> LockedStage:
+    """The stage whose output holds `out`, a path below `root`.
 
-
-def require_at_hand(root: Path, stage: LockedStage, out: Path) -> None:
-    """Raise IntegrityError unless the output of `stage` that holds `out` has the bytes that dvc.lock records."""
-    path = next(path for path in stage.outs if out.is_relative_to(path))
-    if (found := content_md5(root / path)) != stage.outs[path]:
+    Raises InputError if dvc.lock has none, and IntegrityError unless the output has the bytes that dvc.lock records.
+    """
+    outputs = ((stage, path, md5) for stage in read_lock(root) for path, md5 in stage.outs.items() if out.is_relative_to(path))
+    stage, path, expected = next(outputs, (None, "", ""))
+    if stage is None:
+        raise InputError(f"{root / LOCK}: expected a stage with the output {out}; `dvc repro` or `dvc commit` records it")
+    if (found := content_md5(root / path)) != expected:
         raise IntegrityError(
-            f"{root / path}: expected MD5 {stage.outs[path]}, as {LOCK} records it for {stage.name}, found {found}; "
+            f"{root / path}: expected MD5 {expected}, as {LOCK} records it for {stage.name}, found {found}; "
             "`dvc checkout` brings back what is recorded"
         )
+    return stage
 
 
 def content_md5(path: Path) -> str:

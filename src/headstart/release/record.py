@@ -16,7 +16,7 @@ from headstart.core.verdict import Evidence
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
 from headstart.release.history import HISTORY, Drilled, Judged, Line, open_history
-from headstart.release.lock import Training, best_release, require_at_hand, stage_of, training_of
+from headstart.release.lock import Training, best_release, stage_at_hand, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import Standing, standing_of
 
@@ -79,7 +79,7 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
         raise UsageError(f"{scenario.name}: expected one of the targets {', '.join(scenario.targets)}, got {name!r}")
     path = COMPARISONS / scenario.name / f"{name}.json"
     found = read_record(root / path, Comparison, made_by="dvc repro evaluate")
-    require_at_hand(root, stage_of(root, path), path)
+    stage_at_hand(root, path)
     wanted = scenario.targets[name]
     if found.target != wanted or found.scenario != scenario.name:
         raise IntegrityError(

@@ -66,10 +66,7 @@ def catalogue_findings(root: Path) -> Findings:
         new = known.get(old.name)
         if new is None or new.model_dump(exclude=MAY_CHANGE) != old.model_dump(exclude=MAY_CHANGE):
             problems.append(f"{CATALOGUE}: {old.name}: expected the entry that HEAD holds, found {'another' if new else 'none'}")
-    try:
-        require_valid(catalogue, root)
-    except HeadstartError as error:
-        problems.append(str(error))
+    problems += _errors(require_valid, catalogue, root)
     return Findings(len(catalogue.entries), problems)
 
 
