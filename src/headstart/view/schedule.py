@@ -21,25 +21,15 @@ def describe(arm: Arm, known_metrics: Collection[str], problems: Sequence[Proble
 
 def phase_table(arm: Arm) -> str:
     """One line a phase, and the env steps of all."""
-    rows = [("cycle", "phase", "kind", "length", "learning rate", "entropy", "expert", "demonstrations", "KL", "on breach")]
+    rows: list[tuple[str, ...]] = [
+        ("cycle", "phase", "kind", "length", "learning rate", "entropy", "expert", "demonstrations", "KL", "on breach")
+    ]
     for cycle, phase in zip(arm.cycles, arm.phases, strict=True):
-        then = phase.on_breach
-        rows.append(
-            (
-                str(cycle),
-                phase.name,
-                phase.kind,
-                _length(phase),
-                _ramp(phase.learning_rate),
-                _ramp(phase.entropy_coef),
-                _ramp(phase.expert_share),
-                _ramp(phase.bc_weight),
-                _ramp(phase.kl_weight),
-                "stop"
-                if then.next == "stop"
-                else f"{then.max_retries} retries, lr × {then.lr_factor:g}, KL × {then.kl_factor:g}",
-            )
-        )
+        ramps = (phase.learning_rate, phase.entropy_coef, phase.expert_share, phase.bc_weight, phase.kl_weight)
+        length = f"{phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}"
+        retry, stops = phase.on_breach, phase.on_breach.next == "stop"
+        then = "stop" if stops else f"{retry.max_retries} retries, lr × {retry.lr_factor:g}, KL × {retry.kl_factor:g}"
+        rows.append((str(cycle), phase.name, phase.kind, length, *map(_ramp, ramps), then))
     return f"{_table(rows)}\nbudget: {arm.budget:,} env steps, from {'a clone' if arm.start == 'bc' else 'random weights'}"
 
 
@@ -119,10 +109,6 @@ def _guardrail(rule: Guardrail) -> tuple[str, ...]:
     beside = "" if rule.beside is None else f" and {rule.beside[0]} > {rule.beside[1]:g}"
     breach = limit_text(rule, rule.breach) + beside
     return rule.name, rule.metric, rule.on, limit_text(rule, rule.flag), breach, str(rule.hits), rule.decision
-
-
-def _length(phase: Phase) -> str:
-    return f"{phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}"
 
 
 def _ramp(ramp: Ramp) -> str:
