@@ -1,6 +1,6 @@
 """Which episodes are kept, and for what: curation rules, the split by world, and the index that says so of every episode.
 
-4,000 episodes of 128 steps take well under a second.
+4,000 episodes of 128 steps and 180 features take about a second.
 """
 
 import hashlib
