@@ -33,7 +33,7 @@ class Moment:
 Trace = Callable[[Moment, Values], Values]  # moment, reference → what is read
 
 # A clone that is nearly as good as its expert, for rehearsals without a reference of one's own. Queue rates are per 1,000 env steps.
-REFERENCE: Values = {
+REFERENCE: dict[str, float] = {
     "return_normalised": 0.95,
     "success_rate": 0.95,
     "harm_rate": 0.03,
@@ -57,7 +57,7 @@ def steady(moment: Moment, reference: Values) -> Values:
     if moment.cloned == "now":
         return {"bc_accuracy": 0.95}
     watched = {rule.metric for rule in GUARDRAILS.values() if rule.on == moment.kind}
-    known: dict[str, float | None] = {name: reference[name] for name in sorted(watched & reference.keys())}
+    known = {name: reference[name] for name in sorted(watched & reference.keys())}
     if moment.kind == "update":
         return {**known, **QUIET_UPDATE, "loss_total": reference.get("loss_total")}
     return known | ({"bc_accuracy": 0.95} if moment.cloned else {})

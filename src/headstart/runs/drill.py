@@ -1,36 +1,46 @@
-"""The rollback drill: real runs, each with an injected fault, that have to go back to real states and to go on from there.
+"""The rollback drill: short real runs, each with an injected fault, that have to go back to a kept state and to go on from there.
 
-A run is the arm on a handful of worlds. Its guardrails are shown good readings, and at a drawn place the fault of one of them; all else is as
-in training: learning, states on disk, restoring, and telemetry, which tells the drill what happened. Each run is made twice, the second time
-with the guardrail switched off: then the fault must pass unseen, or it was not the guardrail that saw it.
+A run is the arm, scaled down, on a handful of worlds. Its guardrails are shown good readings, and the fault of one of them at a drawn place;
+all else is as in training: learning, states on disk, restoring, and telemetry, which tells the drill what happened. Each run is made
+twice, the second time with the guardrail switched off: then the fault must pass, or it was not the guardrail that found it.
 """
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from headstart.config.params import Params
+import numpy as np
+import torch
+
+from headstart.config.params import EvaluationParams, Params
+from headstart.config.project import MODELS, WORK_DIR
 from headstart.config.scenario import Scenario
-from headstart.guard.control import Action
-from headstart.guard.drill import FAULTS, accepts, expected_of, retries, switched_off
-from headstart.guard.guardrails import GUARDRAILS, Guardrail
-from headstart.runs.drill_run import (
-    EVALUATION_EVERY,
-    UPDATES,
-    WORLDS,
-    DrillRun,
-    DrillSetup,
-    Fault,
-    change_a_weight,
-    drill_setup,
-    run_with_fault,
-    truncate_state,
-)
-from headstart.runs.guarded_run import NEXT
+from headstart.config.schedule import Arm, Phase, Ramp
+from headstart.core.errors import IntegrityError, UsageError
+from headstart.guard.control import Action, targets
+from headstart.guard.drill import FAULTS, accepts, expected_of, faulty_reading, good_reading, retries, switched_off
+from headstart.guard.guardrails import GUARDRAILS, Guardrail, Reading
+from headstart.guard.traces import REFERENCE
+from headstart.learn.anneal import Trainer, learn, trainer_of
+from headstart.learn.networks import ActorCritic
+from headstart.learn.state import state_of, state_sha256
+from headstart.runs.arm_telemetry import hardest_target
+from headstart.runs.guarded_run import NEXT, GuardedRun, RunSetup, run_guarded
+from headstart.runs.policy import load_policy, new_network
+from headstart.runs.progress import load_state, save_state, state_path
+from headstart.runs.worlds import worlds_of
+from headstart.telemetry.kinds import CheckpointLine, Envelope, GuardrailLine, RollbackLine
+from headstart.telemetry.reader import read_telemetry
+from headstart.telemetry.writer import TelemetryWriter
+from headstart.worlds.api import World
 
-ENDS_AS = {"rollback": "completed", "freeze": "frozen", "stop": "stopped"}  # decision → status of the run
-NONFINITE = GUARDRAILS["nonfinite"]  # breaks at once and leads to a rollback: for the drills of going back itself
+WORLDS, TICKS, HORIZON = 8, 8, 12
+UPDATES = 8  # of the last phase, in which faults are injected; every phase before it has one
+EVALUATION_WORLDS, EVALUATION_EVERY = 4, 2  # updates
 
 
 @dataclass(frozen=True)
@@ -45,12 +55,41 @@ class Row:
     exact: bool  # every state that was gone back to has the hash that it was kept with, and is not the one that was left
     goes_on: bool  # the run came to its end on its whole budget, or learns on from where it was left
     fails_without: bool  # the negative control
-    right: bool = True  # what else the drill asks for
+    right: bool = True  # the run went back to the right states, and as often as it had to
 
     @property
     def passed(self) -> bool:
         proved = self.exact and self.goes_on and self.fails_without and self.right
         return proved and self.decided == self.expected and self.checks is not None
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the runs of all drills share."""
+
+    scenario: Scenario
+    arm: Arm  # scaled down
+    network: ActorCritic  # every run begins with a copy of it
+    training: World
+    evaluation: World
+
+    @property
+    def phase(self) -> Phase:
+        """The phase in which faults are injected."""
+        return self.arm.phases[-1]
+
+
+@dataclass(frozen=True)
+class Drill:
+    """A fault, and what has to follow it."""
+
+    rule: Guardrail
+    fault: str
+    expected: Action
+    readings: int  # faulty ones in a row
+    places: range  # readings of the last phase, counted from 1, with which the fault may begin; updates follow the fault
+    next: Sequence[str]  # what has to follow each time that the run goes back, as telemetry says it
+    damage: Callable[[Path, str], None] | None = None  # done to the newest target in the run's folder when the fault comes
 
 
 def rollback_drill(
@@ -61,109 +100,200 @@ def rollback_drill(
     rounds: int = 3,
     report: Callable[[str], None] = lambda text: None,
 ) -> tuple[Row, ...]:
-    """Drill the guardrails `names` of an arm, each in `rounds` runs, and going back itself: past a state that is not whole, and again and again.
+    """Drill the guardrails `names` of an arm, each in `rounds` runs, and going back itself: past a damaged state, and again and again.
 
     Guardrails that the arm loosened past their faults are left out if it gives a reason. `report` is told which, and what the runs start
     from. Raises UsageError for an arm or a guardrail that cannot be drilled.
     """
-    with drill_setup(params, scenario, arm, names) as setup:
-        phases = ", ".join(phase.name for phase in setup.arm.phases)
-        report(f"{scenario.name} {arm}: {phases} on {WORLDS} worlds, from {setup.origin}")
-        accepted = [name for name in names if accepts(setup.arm, setup.phase, name)]
-        if accepted:
-            report(f"not drilled: {', '.join(accepted)}; the arm lets its fault pass, because {setup.arm.accept_loosened}")
-        return tuple(_rows(setup, [name for name in names if name not in accepted], rounds))
+    _require_drillable(params, arm, names)
+    setup, origin = _setup(params, scenario, arm)
+    phases = ", ".join(phase.name for phase in setup.arm.phases)
+    report(f"{scenario.name} {arm}: {phases} on {WORLDS} worlds, from {origin}")
+    accepted = [name for name in names if accepts(setup.arm, setup.phase, name)]
+    if accepted:
+        report(f"not drilled: {', '.join(accepted)}; the arm lets its fault pass, because {setup.arm.accept_loosened}")
+    drills = _drills(setup.phase, [GUARDRAILS[name] for name in names if name not in accepted])
+    return tuple(_row(setup, drill, rounds) for drill in drills)
 
 
-def _rows(setup: DrillSetup, names: Sequence[str], rounds: int) -> Iterator[Row]:
-    for name in names:
-        yield detects(setup, GUARDRAILS[name], rounds)
-    if retries(setup.phase):
-        yield skips_damaged(setup, truncate_state, "…, and the newest state has lost a byte", rounds)
-        yield skips_damaged(setup, change_a_weight, "…, and one weight of the newest state is another", rounds)
-    yield uses_all_retries(setup, rounds)
+def _drills(phase: Phase, rules: Sequence[Guardrail]) -> Iterator[Drill]:
+    """The fault of each guardrail for as many readings as it may take; then a damaged target, and a fault in every attempt."""
+    for rule in rules:
+        readings = UPDATES if rule.on == "update" else UPDATES // EVALUATION_EVERY
+        expected = expected_of(rule, phase)
+        places = range(1, readings - rule.hits + 1)
+        yield Drill(rule, FAULTS[rule.name][0], expected, rule.hits, places, [NEXT[expected]])
+    nonfinite = GUARDRAILS["nonfinite"]
+    if retries(phase):
+        for damage, text in ((truncate_state, "has lost a byte"), (change_a_weight, "has another weight")):
+            late = range(UPDATES - 1, UPDATES)  # there is a safe state then, besides the one with which the phase began
+            yield Drill(nonfinite, f"…, and the newest state {text}", "rollback", 1, late, ["retry"], damage)
+    every = ["retry"] * retries(phase) + ["stop"]
+    yield Drill(nonfinite, "…, in every attempt", "stop", UPDATES, range(1, 4), every)
 
 
-# --- the three drills -------------------------------------------------------------------------------------------------
+# --- before the runs --------------------------------------------------------------------------------------------------
 
 
-def detects(setup: DrillSetup, rule: Guardrail, rounds: int) -> Row:
-    """The fault of a guardrail, for as many readings as it may take: it has to decide, and the run to go back exactly and on."""
-    faults = [Fault(rule, first, rule.hits) for first in _places(setup, rule, rounds)]
-    ran, unseen = _with_and_without(setup, faults)
-    right = all(len(r.rollbacks) == 1 and r.injection.quiet for r in ran)
-    return _row(rule, FAULTS[rule.name][0], expected_of(rule, setup.phase), ran, unseen, right)
+def _require_drillable(params: Params, arm: str, names: Sequence[str]) -> None:
+    if arm not in params.arms:
+        raise UsageError(f"expected an arm of params.yaml ({', '.join(params.arms)}), got {arm!r}")
+    if unknown := [name for name in names if name not in FAULTS]:
+        raise UsageError(f"expected a guardrail that can break ({', '.join(FAULTS)}), got {', '.join(unknown)}")
+    recipe = params.arms[arm]
+    if recipe.start != "bc":
+        raise UsageError(
+            f"arm {arm!r} starts from random weights, and only what is not finite is watched; expected one with start: bc"
+        )
+    if all(phase.kind == "bc" for phase in recipe.phases):
+        raise UsageError(f"arm {arm!r} has bc phases only; expected one that uses env steps")
 
 
-def skips_damaged(setup: DrillSetup, damage: Callable[[Path, str], None], text: str, rounds: int) -> Row:
-    """The newest safe state is damaged: the next older one is taken and the skip is on record. While it is whole, it is taken itself."""
-
-    def run(damage: Callable[[Path, str], None] | None) -> list[DrillRun]:
-        return [run_with_fault(setup, setup.arm, n, Fault(NONFINITE, UPDATES - 1, 1, damage)) for n in range(rounds)]
-
-    damaged, whole = run(damage), run(None)
-    skipped = all(
-        [skip.id for line in r.rollbacks for skip in line.skipped_checkpoints] == [r.injection.newest_safe]
-        and r.injection.newest_safe != r.rollbacks[0].to_checkpoint_id
-        for r in damaged
-        if r.rollbacks
-    )
-    taken = all([line.to_checkpoint_id for line in r.rollbacks] == [r.injection.newest_safe] for r in whole)
-    return _row(NONFINITE, text, expected_of(NONFINITE, setup.phase), damaged, taken, skipped)
+def _setup(params: Params, scenario: Scenario, arm: str) -> tuple[Setup, str]:
+    """Worlds, the arm scaled down, and the clone that is at hand or else a new network; and in words which of them."""
+    torch.set_num_threads(1)
+    small = Scenario.model_validate(scenario.model_dump() | {"horizon": min(scenario.horizon, HORIZON)})
+    training = worlds_of(small, "training", WORLDS, params.capture.observation)
+    evaluation = worlds_of(small, "evaluation", EVALUATION_WORLDS, params.capture.observation)
+    clone = MODELS / scenario.name / "bc"
+    if clone.is_dir():
+        network, origin = load_policy(clone, training)[0], f"the clone in {clone}"
+    else:
+        network, origin = new_network(training, params.network, 0), "a new network, there is no clone at hand"
+    return Setup(small, scaled_down(params.arms[arm], TICKS * training.num_envs), network, training, evaluation), origin
 
 
-def uses_all_retries(setup: DrillSetup, rounds: int) -> Row:
-    """The fault comes back in every attempt: as many rollbacks as the phase has retries, then a stop."""
-    faults = [Fault(NONFINITE, min(first, 3), UPDATES) for first in _places(setup, NONFINITE, rounds)]
-    ran, unseen = _with_and_without(setup, faults)
-    wanted = ["retry"] * retries(setup.phase) + ["stop"]
-    right = all([line.next for line in r.rollbacks] == wanted for r in ran)
-    return _row(NONFINITE, "…, in every attempt", "stop", ran, unseen, right)
+def scaled_down(arm: Arm, rollout: int) -> Arm:
+    """The arm's phases, guardrails and on_breach with a few small rollouts of `rollout` env steps.
+
+    Nothing is read from a dataset: bc phases are left out, no expert drives, and no demonstration weighs.
+    """
+    kept = [phase for phase in arm.phases if phase.kind != "bc"]
+    alone = {"expert_share": Ramp.model_validate(0), "bc_weight": Ramp.model_validate(0)}
+    phases = [phase.model_copy(update=alone | {"env_steps": rollout}) for phase in kept]
+    phases[-1] = phases[-1].model_copy(update={"env_steps": UPDATES * rollout})
+    sizes = {"worlds": WORLDS, "rollout_ticks": TICKS, "num_epochs": 2, "mini_batch_size": max(rollout // 2, 1)}
+    return arm.model_copy(update={"ppo": arm.ppo.model_copy(update=sizes), "phases": tuple(phases)})
 
 
-def _with_and_without(setup: DrillSetup, faults: Sequence[Fault]) -> tuple[list[DrillRun], bool]:
-    """A run for each fault of one guardrail, and whether the faults pass unseen while it is switched off."""
-    without = switched_off(setup.arm, faults[0].rule.name)
-    ran, off = ([run_with_fault(setup, arm, n, fault) for n, fault in enumerate(faults)] for arm in (setup.arm, without))
-    return ran, all(r.injection.injected and not r.breaches for r in off)
+# --- the runs ---------------------------------------------------------------------------------------------------------
 
 
-def _row(rule: Guardrail, text: str, expected: Action, ran: Sequence[DrillRun], control: bool, right: bool) -> Row:
-    decided: set[Action] = {_decided(r) for r in ran}
+@dataclass
+class Injection:
+    """The hook of a run: every reading is a good one, but for those of the fault."""
+
+    guarded: GuardedRun
+    drill: Drill
+    first: int  # faulty reading in the last phase, counted from 1
+    readings: int = 0  # of the guardrail's kind in the last phase, so far
+    newest: str | None = None  # target when the fault came
+
+    def __call__(self, reading: Reading) -> Reading:
+        guarded, trainer = self.guarded, self.guarded.trainer
+        guarded.reference |= REFERENCE
+        if trainer.at.phase < len(trainer.arm.phases) - 1 or reading.kind != self.drill.rule.on:
+            return good_reading(reading.kind, reading.env_steps)
+        self.readings += 1
+        if not self.first <= self.readings < self.first + self.drill.readings:
+            return good_reading(reading.kind, reading.env_steps)
+        if self.newest is None:
+            self.newest = targets(guarded.control)[0]
+            if self.drill.damage:
+                self.drill.damage(guarded.setup.run_dir, self.newest)
+        return faulty_reading(self.drill.rule, reading.env_steps)
+
+
+@dataclass(frozen=True)
+class DrillRun:
+    """How one run with a fault in it went."""
+
+    injected: bool
+    breaches: tuple[GuardrailLine, ...]  # of the guardrail that is drilled
+    exact: bool  # as in Row, as are the next two
+    goes_on: bool
+    right: bool
+
+
+def _row(setup: Setup, drill: Drill, rounds: int) -> Row:
+    """`rounds` runs, and as many with the guardrail switched off; each place is drawn once before one is drawn again."""
+    drawn = random.Random(drill.rule.name).sample(drill.places, len(drill.places))
+    seeds = [(seed, drawn[seed % len(drawn)]) for seed in range(rounds)]
+    ran = [_run(setup, setup.arm, drill, *one) for one in seeds]
+    off = [_run(setup, switched_off(setup.arm, drill.rule.name), drill, *one) for one in seeds]
+    decided = {_decided(r) for r in ran}
     return Row(
-        rule.name,
-        text,
-        expected,
-        decided=min(decided - {expected}, default=expected),
+        drill.rule.name,
+        drill.fault,
+        drill.expected,
+        decided=min(decided - {drill.expected}, default=drill.expected),
         checks=max(r.breaches[-1].hits for r in ran) if all(r.breaches for r in ran) else None,
         exact=all(r.exact for r in ran),
-        goes_on=all(r.goes_on and r.status == ENDS_AS[expected] for r in ran),
-        fails_without=control,
-        right=right,
+        goes_on=all(r.goes_on for r in ran),
+        fails_without=all(r.injected and not r.breaches for r in off),
+        right=all(r.right for r in ran),
     )
 
 
 def _decided(ran: DrillRun) -> Action:
-    """What the guardrail asked for last, if it was also done."""
-    if not ran.breaches or not ran.rollbacks:
-        return "continue"
-    asked = ran.breaches[-1].decision
-    return asked if asked != "hold" and NEXT.get(asked) == ran.rollbacks[-1].next else "continue"
+    decision = ran.breaches[-1].decision if ran.breaches else "continue"
+    return "continue" if decision == "hold" else decision
 
 
-def _places(setup: DrillSetup, rule: Guardrail, rounds: int) -> list[int]:
-    """Where faults begin: drawn, each place once before one is drawn again, and early enough that updates follow the last of the fault."""
-    readings = UPDATES if rule.on == "update" else _evaluations(setup)
-    last = readings - rule.hits
-    draw = random.Random(rule.name)
-    order: list[int] = []
-    while len(order) < rounds:
-        order += draw.sample(range(1, last + 1), last)
-    return order[:rounds]
+def _run(setup: Setup, arm: Arm, drill: Drill, seed: int, first: int) -> DrillRun:
+    """One run from its beginning to its end, with the fault from reading `first` of the last phase on."""
+    scenario = setup.scenario
+    envelope = Envelope(
+        run_id=f"drill-{seed}", arm="drill", world=scenario.world, scenario=scenario.name, seed=seed, stage="anneal"
+    )
+    every = EVALUATION_EVERY * TICKS * setup.training.num_envs
+    design = EvaluationParams(seed=1, worlds=EVALUATION_WORLDS, every=every, exam_seed=2, exam_worlds=1)
+    trainer = trainer_of(deepcopy(setup.network), arm, setup.training, setup.evaluation, design, seed)
+    WORK_DIR.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="drill-", dir=WORK_DIR) as folder:
+        of_run = RunSetup(scenario, hardest_target(scenario), (0.0, 1.0), Path(folder), lambda steps: None)
+        with TelemetryWriter(Path(folder, "telemetry"), envelope) as telemetry:
+            guarded = GuardedRun(trainer, of_run, telemetry)
+            guarded.hook = injection = Injection(guarded, drill, first)
+            with suppress(IntegrityError):  # nothing could be gone back to: a drill that missed
+                run_guarded(guarded)
+        lines = read_telemetry(Path(folder, "telemetry")).records
+    found = [line for line in lines if isinstance(line, GuardrailLine) and line.severity == "breach"]
+    rollbacks = [line for line in lines if isinstance(line, RollbackLine)]
+    kept = {line.checkpoint_id: line.state_sha256 for line in lines if isinstance(line, CheckpointLine)}
+    ended = guarded.control.status != "completed"
+    left_with = state_sha256(state_of(trainer))  # what telemetry says of a run that was ended is held against the trainer
+    exact = all(line.restored_state_sha256 == kept[line.to_checkpoint_id] != line.from_state_sha256 for line in rollbacks)
+    return DrillRun(
+        injected=injection.newest is not None,
+        breaches=tuple(line for line in found if line.guardrail == drill.rule.name),
+        exact=exact and bool(rollbacks) and (not ended or left_with == kept[rollbacks[-1].to_checkpoint_id]),
+        goes_on=_learns_on(trainer) if ended else trainer.at.env_steps == arm.budget,
+        right=[line.next for line in rollbacks] == list(drill.next) and _right_target(drill, rollbacks[0], injection.newest),
+    )
 
 
-def _evaluations(setup: DrillSetup) -> int:
-    """Evaluations in the last phase; every phase before it has one update."""
-    before = len(setup.arm.phases) - 1
-    after = before + UPDATES
-    return after // EVALUATION_EVERY - before // EVALUATION_EVERY + after % EVALUATION_EVERY
+def _right_target(drill: Drill, back: RollbackLine, newest: str | None) -> bool:
+    """Whether a run went back to the newest target, or skipped it if it was damaged."""
+    skipped = [skip.id for skip in back.skipped_checkpoints]
+    return skipped == [newest] if drill.damage else back.to_checkpoint_id == newest and not skipped
+
+
+def _learns_on(trainer: Trainer) -> bool:
+    """Whether a trainer learns from its state, and nothing that is not finite."""
+    before = state_sha256(state_of(trainer))
+    return not learn(trainer).metrics["nonfinite"] and state_sha256(state_of(trainer)) != before
+
+
+def truncate_state(run_dir: Path, name: str) -> None:
+    """Damage: the last byte of the file is missing."""
+    path = state_path(run_dir, name)
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def change_a_weight(run_dir: Path, name: str) -> None:
+    """Damage: a file that is whole and not the one that was kept; only its hash can tell."""
+    state = load_state(run_dir, name)
+    weights = state[next(key for key in sorted(state) if key.startswith("network.") and state[key].dtype == np.float32)]
+    weights.flat[0] += 1
+    save_state(run_dir, name, state)
