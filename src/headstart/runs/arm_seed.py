@@ -63,7 +63,6 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             observation=schema_of(trainer.evaluation),
             lineage=lineage,
         )
-        assert card.weights_sha256 is not None
         telemetry.write("checkpoint", checkpoint_id=POLICY, state_sha256=card.weights_sha256)
         status = guarded.control.status
         assert status != "running"

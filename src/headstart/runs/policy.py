@@ -19,9 +19,9 @@ def new_network(world: World, params: NetworkParams, seed: int) -> ActorCritic:
     return _network(schema_of(world), params)
 
 
-def save_policy(directory: Path, network: ActorCritic, params: NetworkParams, **card: Any) -> Card:
-    """Write a checkpoint; `card` has the fields of Card except for the network's sizes."""
-    return save_checkpoint(directory, tensors(network), Card(network=params.model_dump(mode="json"), **card))
+def save_policy(directory: Path, network: ActorCritic, params: NetworkParams, **fields: Any) -> Card:
+    """Write a checkpoint; `fields` are those of Card that do not follow from the network."""
+    return save_checkpoint(directory, tensors(network), {"network": params.model_dump(mode="json"), **fields})
 
 
 def load_policy(directory: Path, world: World) -> tuple[ActorCritic, Card]:

@@ -73,7 +73,6 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
         if shift is not None:
             write_record(models / CLONE_SHIFT, shift)
         found = clone_report(judged, judged_untrained, epochs[-1].accuracy, schema, closed, expert)
-        assert card.weights_sha256 is not None
         verdict = clone_gate(found, settings, Subject(type="bc", id=f"{name}/bc", sha256=card.weights_sha256))
         write_record(report / "verdict.json", verdict)
         write_record(report / "metrics.json", found)
