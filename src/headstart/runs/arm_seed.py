@@ -51,18 +51,9 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         else:
             telemetry.write("run_started", **started_fields(job, lineage, trainer))
         run_guarded(guarded)
-        card = save_policy(
-            job.run_dir / POLICY,
-            trainer.network,
-            job.params.network,
-            kind="policy",
-            scenario=job.scenario.name,
-            arm=job.arm,
-            seed=job.seed,
-            env_steps=trainer.at.env_steps,
-            observation=schema_of(trainer.evaluation),
-            lineage=lineage,
-        )
+        about = {"kind": "policy", "scenario": job.scenario.name, "arm": job.arm, "seed": job.seed, "lineage": lineage}
+        about["env_steps"] = trainer.at.env_steps
+        card = save_policy(job.run_dir / POLICY, trainer.network, job.params.network, trainer.evaluation, about)
         telemetry.write("checkpoint", checkpoint_id=POLICY, state_sha256=card.weights_sha256)
         status = guarded.control.status
         assert status != "running"
@@ -119,14 +110,9 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
 
 def envelope_of(job: SeedJob) -> Envelope:
     """Whose telemetry this is."""
-    return Envelope(
-        run_id=f"{job.arm}-{job.scenario.name}-{job.seed}".replace("_", "-"),
-        arm=job.arm,
-        world=job.scenario.world,
-        scenario=job.scenario.name,
-        seed=job.seed,
-        stage=job.stage,
-    )
+    arm, scenario, seed = job.arm, job.scenario, job.seed
+    run_id = f"{arm}-{scenario.name}-{seed}".replace("_", "-")
+    return Envelope(run_id=run_id, arm=arm, world=scenario.world, scenario=scenario.name, seed=seed, stage=job.stage)
 
 
 def take_exam(job: SeedJob, trainer: Trainer) -> dict[Mode, Score]:

@@ -22,7 +22,7 @@ from headstart.runs.expert import judged_on
 from headstart.runs.expert_record import TrainedSeed, best_seed
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report, run_all
-from headstart.runs.worlds import schema_of, score_of, worlds_of
+from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import World
 
 MODE: Mode = "deterministic"  # how a learned expert acts, in training as at its gate and when it is recorded
@@ -67,18 +67,9 @@ def train_seed(params: Params, scenario: Scenario, folder: Path, reports: Path, 
                 break
     write_bytes(reports / f"curve-{seed}.tsv", _table(curve).encode())
     checkpoint = folder / f"seed-{seed}"
-    card = save_policy(
-        checkpoint,
-        network,
-        params.network,
-        kind="expert",
-        scenario=scenario.name,
-        arm="expert",
-        seed=seed,
-        env_steps=curve[-1].env_steps,
-        observation=schema_of(training),
-        lineage={},
-    )
+    about = {"kind": "expert", "scenario": scenario.name, "arm": "expert", "seed": seed, "lineage": {}}
+    about["env_steps"] = curve[-1].env_steps
+    card = save_policy(checkpoint, network, params.network, training, about)
     return TrainedSeed(
         seed=seed,
         env_steps=curve[-1].env_steps,

@@ -56,18 +56,9 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
         played = play_in_modes(network, world, settings.seed, MODES)
         closed = {mode: score_of(of, world, scenario) for mode, of in played.items()}
         expert = score_of(play(world, expert_of(scenario, world), settings.seed), world, scenario)
-        card = save_policy(
-            models,
-            network,
-            params.network,
-            kind="bc",
-            scenario=name,
-            arm="bc",
-            seed=settings.seed,
-            env_steps=0,
-            observation=schema,
-            lineage={"dataset": sha256_file(DATA / name / "validated.json")},
-        )
+        about = {"kind": "bc", "scenario": name, "arm": "bc", "seed": settings.seed, "env_steps": 0}
+        lineage = {"dataset": sha256_file(DATA / name / "validated.json")}
+        card = save_policy(models, network, params.network, world, {**about, "lineage": lineage})
         write_record(models / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"]))
         shift = clone_shift(params, scenario, network, DATA / name / "curated", judged.accuracy, partial(expert_of, scenario))
         if shift is not None:
