@@ -141,7 +141,7 @@ def recorded_run(directory: Path) -> tuple[tuple[Reading, ...], Values]:
 
     Raises InputError if it tells of no readings.
     """
-    lines = read_telemetry(directory).records
+    lines = read_telemetry(directory)
     readings = tuple(
         Reading(
             line.check, line.env_steps, {name: None if value is None else float(value) for name, value in line.values.items()}

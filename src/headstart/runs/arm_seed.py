@@ -38,8 +38,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         report(job.params.arms[job.arm].budget)
         return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
-    target = hardest_target(job.scenario)
-    setup = RunSetup(job.scenario, target, returns, job.run_dir, report)
+    setup = RunSetup(job.scenario, returns, job.run_dir, report)
     progress = load_progress(job.run_dir)
     if progress is None:
         shutil.rmtree(job.run_dir, ignore_errors=True)  # a log without a state to go on from
@@ -58,7 +57,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         status = guarded.control.status
         assert status != "running"
         judged, reasons = outcome(guarded.control)
-        reached = steps_to_target(guarded.curve, target)
+        reached = steps_to_target(guarded.curve, hardest_target(job.scenario))
         telemetry.write(
             "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
         )

@@ -22,7 +22,6 @@ from headstart.guard.traces import REFERENCE
 from headstart.learn.anneal import Trainer, learn, trainer_of
 from headstart.learn.networks import ActorCritic
 from headstart.learn.state import state_of, state_sha256
-from headstart.runs.arm_telemetry import hardest_target
 from headstart.runs.guarded_run import GuardedRun, RunSetup, run_guarded
 from headstart.runs.policy import load_policy, new_network
 from headstart.runs.progress import load_state, save_state, state_path
@@ -140,13 +139,13 @@ def run_with_fault(setup: DrillSetup, arm: Arm, drill: Drill, seed: int, first: 
     trainer = trainer_of(deepcopy(setup.network), arm, setup.training, setup.evaluation, design, seed)
     WORK_DIR.mkdir(exist_ok=True)
     with TemporaryDirectory(prefix="drill-", dir=WORK_DIR) as folder:
-        of_run = RunSetup(scenario, hardest_target(scenario), (0.0, 1.0), Path(folder), lambda steps: None)
+        of_run = RunSetup(scenario, (0.0, 1.0), Path(folder), lambda steps: None)
         with TelemetryWriter(Path(folder, "telemetry"), envelope) as telemetry:
             guarded = GuardedRun(trainer, of_run, telemetry)
             guarded.hook = injection = Injection(guarded, drill, first)
             with suppress(IntegrityError):  # nothing could be gone back to: a drill that missed
                 run_guarded(guarded)
-        lines = read_telemetry(Path(folder, "telemetry")).records
+        lines = read_telemetry(Path(folder, "telemetry"))
     found = [line for line in lines if isinstance(line, GuardrailLine) and line.severity == "breach"]
     rollbacks = [line for line in lines if isinstance(line, RollbackLine)]
     kept = {line.checkpoint_id: line.state_sha256 for line in lines if isinstance(line, CheckpointLine)}
