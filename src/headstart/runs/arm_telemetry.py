@@ -33,8 +33,8 @@ OF_POLICY = (
     *("loss_policy", "loss_bc", "loss_kl", "kl_to_reference", "kl_divergence", "kl_divergence_max"),
     *("clip_fraction", "clip_fraction_max", "grad_norm", "grad_norm_max"),
 )
-SCHEDULED = ("learning_rate", "bc_weight", "kl_weight", "expert_share")
 COUNTS = ("updates", "transitions", "adv_zero_std_batches", "clip_triggered_minibatches", "expert_steps")
+SCHEDULED = ("learning_rate", "bc_weight", "kl_weight", "expert_share")  # what a schedule changes from update to update
 
 
 def hardest_target(scenario: Scenario) -> Target:
