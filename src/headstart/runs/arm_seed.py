@@ -50,8 +50,8 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         else:
             telemetry.write("run_started", **started_fields(job, lineage, trainer))
         run_guarded(guarded)
-        about = {"kind": "policy", "scenario": job.scenario.name, "arm": job.arm, "seed": job.seed, "lineage": lineage}
-        about["env_steps"] = trainer.at.env_steps
+        about = {"scenario": job.scenario.name, "arm": job.arm, "seed": job.seed, "env_steps": trainer.at.env_steps}
+        about |= {"kind": "policy", "lineage": lineage}
         card = save_policy(job.run_dir / POLICY, trainer.network, job.params.network, trainer.evaluation, about)
         telemetry.write("checkpoint", checkpoint_id=POLICY, state_sha256=card.weights_sha256)
         status = guarded.control.status
@@ -85,15 +85,16 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     observation, modes, device = params.capture.observation, modes_of(scenario), autograd_device(params.device)
     training = worlds_of(scenario, "training", arm.ppo.worlds, observation)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
+    lineage, returns, demonstrations, expert, ticks = {}, None, None, None, 0
     if arm.start == "random":
         network = new_network(training, params.network, job.seed)
-        return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, modes=modes, device=device), {}, None
-    folder = MODELS / scenario.name / "bc"
-    network, origin = load_policy(folder, training)
-    if arm.value_start == "fresh":
-        network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
-    reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
-    demonstrations, expert, ticks = None, None, 0
+    else:
+        folder = MODELS / scenario.name / "bc"
+        network, origin = load_policy(folder, training)
+        if arm.value_start == "fresh":
+            network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
+        reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
+        lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, reference.expert.return_mean)
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
         stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
@@ -102,9 +103,7 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     trainer = trainer_of(
         network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device
     )
-    returns = (reference.untrained.return_mean, reference.expert.return_mean)
-    assert origin.weights_sha256 is not None
-    return trainer, {"bc": origin.weights_sha256}, returns
+    return trainer, lineage, returns
 
 
 def envelope_of(job: SeedJob) -> Envelope:

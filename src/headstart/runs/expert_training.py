@@ -67,8 +67,8 @@ def train_seed(params: Params, scenario: Scenario, folder: Path, reports: Path, 
                 break
     write_bytes(reports / f"curve-{seed}.tsv", _table(curve).encode())
     checkpoint = folder / f"seed-{seed}"
-    about = {"kind": "expert", "scenario": scenario.name, "arm": "expert", "seed": seed, "lineage": {}}
-    about["env_steps"] = curve[-1].env_steps
+    about = {"scenario": scenario.name, "arm": "expert", "seed": seed, "env_steps": curve[-1].env_steps}
+    about |= {"kind": "expert", "lineage": {}}
     card = save_policy(checkpoint, network, params.network, training, about)
     return TrainedSeed(
         seed=seed,

@@ -27,8 +27,7 @@ from headstart.runs.worlds import score_of
 from headstart.telemetry.writer import TelemetryWriter
 
 WATCHED = ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")  # metrics of an update
-# what follows going back, as telemetry says it
-NEXT: Mapping[Action, str] = {"rollback": "retry", "freeze": "hold", "stop": "stop"}
+NEXT: Mapping[Action, str] = {"rollback": "retry", "freeze": "hold", "stop": "stop"}  # after going back, as telemetry says it
 
 
 @dataclass(frozen=True)
