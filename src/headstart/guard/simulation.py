@@ -33,7 +33,7 @@ class Event:
     text: str = ""
     reading: Reading | None = None  # of updates and evaluations
     finding: Finding | None = None
-    checkpoint: str | None = None  # that a rollback restored
+    checkpoint: str | None = None  # that a rollback restored, or that a stop leaves
 
     @property
     def env_steps(self) -> int:
@@ -144,7 +144,7 @@ def _act(run: _Run, decision: Decision) -> None:
         case "freeze":
             run.tell("freeze", "learning stops, a person looks")
         case "stop":
-            run.tell("stop", f"with the weights of {decision.targets[0]}")
+            run.tell("stop", f"with the weights of {decision.targets[0]}", checkpoint=decision.targets[0])
 
 
 def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_steps: int) -> Source:
