@@ -1,6 +1,5 @@
 """`headstart schedule`: exit codes, what is printed, and that nothing heavy is loaded."""
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,7 +69,6 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 )
 def test_the_exit_code_says_how_it_ended(command: Command, arguments: list[str], code: int) -> None:
     assert command(*arguments)[0] == code
-    assert command(*arguments, "--json")[0] == code
 
 
 @pytest.mark.parametrize(
@@ -95,12 +93,11 @@ def test_a_mistake_ends_in_one_line(command: Command, arguments: list[str], code
     assert err.count("\n") == 1
 
 
-def test_check_names_every_problem_as_json(command: Command) -> None:
-    document = json.loads(command("check", "loose.yaml", "--json")[1])
-    assert document["outcome"] == "HOLD"
-    assert document["budget"] == 262144
-    [problem] = document["problems"]
-    assert (problem["level"], problem["where"]) == ("hold", "phases.tune.guardrails.entropy")
+def test_check_names_every_problem(command: Command) -> None:
+    out = command("check", "loose.yaml")[1]
+    assert "budget: 262,144 env steps" in out
+    assert "\nhold   phases.tune.guardrails.entropy: looser than the default" in out
+    assert out.endswith("\nloose.yaml: HOLD\n")
 
 
 def test_a_scenario_brings_its_recipe_and_its_metrics(command: Command) -> None:
@@ -112,9 +109,9 @@ def test_a_scenario_brings_its_recipe_and_its_metrics(command: Command) -> None:
 
 
 def test_a_rehearsal_is_recorded_and_gives_its_events_again(command: Command, in_project: Path) -> None:
-    first = json.loads(command("simulate", "pretrained", "--trace", "noisy:5", "--record", "mine.tsv", "--json")[1])
-    again = json.loads(command("simulate", "pretrained", "--trace", "mine.tsv", "--json")[1])
-    assert first["events"] and again | {"trace": "noisy:5"} == first
+    first = command("simulate", "pretrained", "--trace", "noisy:5", "--record", "mine.tsv")[1]
+    assert "rollback" in first
+    assert command("simulate", "pretrained", "--trace", "mine.tsv")[1] == first
 
 
 def test_a_rehearsal_is_drawn_with_the_same_bytes_each_time(command: Command, in_project: Path) -> None:

@@ -1,11 +1,12 @@
 """What a drill injects: faults that break the guardrails they are meant for, and good readings that break none."""
 
 import pytest
-from tests.guard.schedules import REFERENCE, arm, one_phase
+from tests.guard.schedules import arm, one_phase
 
 from headstart.config.schedule import Arm
 from headstart.guard.drill import FAULTS, accepts, expected_of, faulty_reading, good_reading, retries, switched_off
 from headstart.guard.guardrails import GUARDRAILS, limits, measure
+from headstart.guard.traces import REFERENCE
 
 ALL = sorted(GUARDRAILS)
 
@@ -13,7 +14,7 @@ ALL = sorted(GUARDRAILS)
 def level(own: Arm, name: str) -> str:
     """Where the fault of a guardrail stands in the last phase of an arm."""
     rule = limits(own, own.phases[-1])[name]
-    return measure(rule, faulty_reading(rule, REFERENCE, 1000).values, REFERENCE).level
+    return measure(rule, faulty_reading(rule, 1000).values, REFERENCE).level
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -27,7 +28,7 @@ def test_a_fault_breaks_its_guardrail_unless_that_was_loosened_too_far(name: str
 @pytest.mark.parametrize("name", ALL)
 def test_a_good_reading_is_quiet(name: str) -> None:
     rule = GUARDRAILS[name]
-    assert measure(rule, good_reading(rule.on, REFERENCE, 1000).values, REFERENCE).level == "quiet"
+    assert measure(rule, good_reading(rule.on, 1000).values, REFERENCE).level == "quiet"
 
 
 def test_there_is_a_fault_for_every_guardrail_that_can_break() -> None:

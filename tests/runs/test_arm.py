@@ -15,7 +15,7 @@ from headstart.runs.arm_telemetry import started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.policy import new_network, save_policy
 from headstart.runs.progress import SeedJob
-from headstart.runs.worlds import schema_of, worlds_of
+from headstart.runs.worlds import worlds_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -86,7 +86,7 @@ def clone_at_hand(scenario: Scenario) -> Path:
     """A small clone where bc_train leaves it, without what is stored beside it."""
     world, small, folder = worlds_of(scenario, "training", 1), NetworkParams(hidden=(4,)), Path("models") / scenario.name / "bc"
     facts = {"kind": "bc", "scenario": scenario.name, "arm": "bc", "seed": 0, "env_steps": 0, "lineage": {}}
-    save_policy(folder, new_network(world, small, 0), small, observation=schema_of(world), **facts)  # type: ignore[arg-type]
+    save_policy(folder, new_network(world, small, 0), small, world, facts)
     return folder
 
 

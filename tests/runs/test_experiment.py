@@ -25,10 +25,9 @@ def with_(params: Params, **changes: object) -> Params:
 
 def test_an_experiment_is_what_a_person_would_type() -> None:
     changes = {"seeds": [10, 11], "candidate": "no_bc", "anneal": {"arms": ["no_bc"]}, "capture": {"worlds": 64, "noise": 0.4}}
-    params = {"seeds": [0], "candidate": "x", "anneal": {"arms": ["x"]}, "capture": {"worlds": 1}}
-    assert shlex.join(experiment_command("fresh", "0123456789", changes, params)) == (
-        "dvc exp run --temp --name evidence-fresh-0123456 -S 'seeds=[10,11]' -S candidate=no_bc -S 'anneal.arms=[no_bc]' "
-        "-S capture.worlds=64 -S ++capture.noise=0.4"
+    assert shlex.join(experiment_command("fresh", "0123456789", changes)) == (
+        "dvc exp run --temp --name evidence-fresh-0123456 -S '++seeds=[10,11]' -S ++candidate=no_bc "
+        "-S '++anneal.arms=[no_bc]' -S ++capture.worlds=64 -S ++capture.noise=0.4"
     )
 
 

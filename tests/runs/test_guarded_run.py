@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.canonical import canonical_sha256
 
 from headstart.config.params import EvaluationParams, NetworkParams
-from headstart.config.scenario import Scenario, Target, load_scenario
+from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.schedule import Arm, Phase
 from headstart.core.errors import IntegrityError
 from headstart.guard.control import outcome
@@ -28,7 +29,7 @@ from headstart.runs.policy import new_network
 from headstart.runs.progress import load_progress, state_path
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.telemetry.kinds import Envelope, Finding, GuardrailLine, ReadingLine, RollbackLine
-from headstart.telemetry.reader import canonical_sha256, read_telemetry
+from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
 
 ROOT = Path(__file__).parents[2]
@@ -74,7 +75,7 @@ def watched(
     """A run that has not begun, or goes on from what was kept."""
     progress = load_progress(run_dir)
     telemetry = TelemetryWriter(run_dir / "telemetry", ENVELOPE, keep=progress.telemetry_seq if progress else 0)
-    setup = RunSetup(scenario, Target(name="all", success_rate=1.0), (-8.0, 2.0), run_dir, report)
+    setup = RunSetup(scenario, (-8.0, 2.0), run_dir, report)
     guarded = GuardedRun(trainer(scenario, arm or arm_of()), setup, telemetry)
     if progress:
         try:
@@ -93,7 +94,7 @@ def finish(run_dir: Path, scenario: Scenario, arm: Arm | None = None) -> Guarded
 
 
 def rollbacks(run_dir: Path) -> list[RollbackLine]:
-    return [line for line in read_telemetry(run_dir / "telemetry").records if isinstance(line, RollbackLine)]
+    return [line for line in read_telemetry(run_dir / "telemetry") if isinstance(line, RollbackLine)]
 
 
 def inject(monkeypatch: pytest.MonkeyPatch, change: Change) -> None:
@@ -143,7 +144,7 @@ def test_the_state_that_is_gone_back_to_is_the_one_that_was_kept(
     with telemetry:
         run_guarded(guarded)
     (line,) = rollbacks(tmp_path)
-    kept = {r.checkpoint_id: r.state_sha256 for r in read_telemetry(tmp_path / "telemetry").records if r.kind == "checkpoint"}
+    kept = {r.checkpoint_id: r.state_sha256 for r in read_telemetry(tmp_path / "telemetry") if r.kind == "checkpoint"}
     assert obs == [kept[line.to_checkpoint_id]]
 
 
@@ -174,7 +175,7 @@ def test_rollouts_of_the_expert_alone_say_nothing_of_the_policys_entropy(tmp_pat
     guarded.trainer.player = Player(player.world, 0, player.generator, lambda obs: np.zeros((8, 2), np.float32), 30)
     with telemetry:
         run_guarded(guarded)
-    readings = [line.values for line in read_telemetry(tmp_path / "telemetry").records if isinstance(line, ReadingLine)]
+    readings = [line.values for line in read_telemetry(tmp_path / "telemetry") if isinstance(line, ReadingLine)]
     warm, *tune = [values["entropy"] for values in readings if "entropy" in values]
     assert tune[:4] == [None] * 4
     assert all(isinstance(value, float) for value in (warm, *tune[4:]))
@@ -212,7 +213,7 @@ def test_a_measure_that_halves_is_a_kpi_lost_and_freezes(
     )
     guarded = finish(tmp_path, scenario)
     assert guarded.control.status == "frozen" and outcome(guarded.control)[0] == "HOLD"
-    lines = [line for line in read_telemetry(tmp_path / "telemetry").records if isinstance(line, GuardrailLine)]
+    lines = [line for line in read_telemetry(tmp_path / "telemetry") if isinstance(line, GuardrailLine)]
     found = [(line.value, line.baseline, line.decision) for line in lines if line.guardrail == "kpi_drop"]
     assert found == [(0.5, 1.0, "freeze")]
 
@@ -233,7 +234,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
             data[-1] ^= 1
             path.write_bytes(data)
 
-    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, damage)
+    guarded.setup = RunSetup(scenario, guarded.setup.returns, tmp_path, damage)
     with telemetry:
         run_guarded(guarded)
     (line,) = rollbacks(tmp_path)
@@ -251,7 +252,7 @@ def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
         for path in (tmp_path / "states").iterdir():
             path.unlink()
 
-    guarded.setup = RunSetup(scenario, guarded.setup.target, guarded.setup.returns, tmp_path, remove)
+    guarded.setup = RunSetup(scenario, guarded.setup.returns, tmp_path, remove)
     with pytest.raises(IntegrityError, match="no checkpoint can be gone back to"), telemetry:
         run_guarded(guarded)
 
@@ -278,7 +279,7 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Pat
     assert state_sha256(state_of(again.trainer)) == state_sha256(state_of(whole.trainer))
     assert again.trainer.at == whole.trainer.at
     assert again.curve == whole.curve
-    logs = [canonical_sha256(read_telemetry(tmp_path / name / "telemetry").records) for name in ("whole", "killed")]
+    logs = [canonical_sha256(read_telemetry(tmp_path / name / "telemetry")) for name in ("whole", "killed")]
     assert logs[0] == logs[1]
 
 
@@ -361,7 +362,7 @@ def test_the_trace_of_a_run_gives_its_own_events_in_the_simulator(
 
     findings, backs, again = rehearsed(tmp_path, arm)
 
-    lines = read_telemetry(tmp_path / "telemetry").records
+    lines = read_telemetry(tmp_path / "telemetry")
     kept = {state.checkpoint_id: state.env_steps for state in lines if state.kind == "checkpoint"}
     own = set(Finding.model_fields)
     assert findings == [line.model_dump(include=own) for line in lines if isinstance(line, GuardrailLine)]

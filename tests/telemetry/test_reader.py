@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.canonical import canonical_sha256
 
 from headstart.core.errors import InputError, IntegrityError
-from headstart.telemetry.reader import canonical_sha256, read_telemetry
+from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import INDEX
 
 SEGMENT = "telemetry-0000.ndjson"
@@ -34,7 +35,7 @@ def test_a_missing_closed_segment_is_an_integrity_error(tmp_path: Path, write_ru
 def test_a_log_cut_at_any_byte_gives_its_complete_prefix(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path / "whole")
     data = (tmp_path / "whole" / SEGMENT).read_bytes()
-    records = read_telemetry(tmp_path / "whole").records
+    records = read_telemetry(tmp_path / "whole")
     ends = [index + 1 for index, byte in enumerate(data) if byte == ord("\n")]
     # around every line end each byte, between them every 37th: each read parses all lines before the cut
     offsets = {end + shift for end in [0, *ends] for shift in (-2, -1, 0, 1, 2)} | set(range(0, len(data), 37))
@@ -44,8 +45,7 @@ def test_a_log_cut_at_any_byte_gives_its_complete_prefix(tmp_path: Path, write_r
         (tmp_path / "cut" / SEGMENT).write_bytes(data[:offset])
         log = read_telemetry(tmp_path / "cut")
         complete = [end for end in ends if end <= offset]
-        assert log.records == records[: len(complete)]
-        assert log.torn_tail_bytes == offset - (complete[-1] if complete else 0)
+        assert log == records[: len(complete)]
 
 
 def test_a_log_of_two_lines_is_cut_at_every_single_byte(tmp_path: Path, write_run: WriteRun) -> None:
@@ -57,8 +57,7 @@ def test_a_log_of_two_lines_is_cut_at_every_single_byte(tmp_path: Path, write_ru
     for offset in range(len(data) + 1):
         (tmp_path / "cut" / SEGMENT).write_bytes(data[:offset])
         log = read_telemetry(tmp_path / "cut")
-        assert len(log.records) == (offset >= first) + (offset == len(data))
-        assert log.torn_tail_bytes == {0: offset, 1: offset - first, 2: 0}[len(log.records)]
+        assert len(log) == (offset >= first) + (offset == len(data))
 
 
 def test_a_bad_line_that_is_not_the_last_is_an_integrity_error(tmp_path: Path, write_run: WriteRun) -> None:
@@ -93,7 +92,7 @@ def test_two_equal_runs_have_one_canonical_hash(tmp_path: Path, write_run: Write
     write_run(tmp_path / "1")
     time.sleep(0.01)
     write_run(tmp_path / "2", max_bytes=2_500)
-    first, second = read_telemetry(tmp_path / "1").records, read_telemetry(tmp_path / "2").records
+    first, second = read_telemetry(tmp_path / "1"), read_telemetry(tmp_path / "2")
 
     assert first[0].wall != second[0].wall
     assert canonical_sha256(first) == canonical_sha256(second)
@@ -103,7 +102,7 @@ def test_two_equal_runs_have_one_canonical_hash(tmp_path: Path, write_run: Write
 def test_the_canonical_hash_is_the_golden_one(tmp_path: Path, write_run: WriteRun) -> None:
     write_run(tmp_path)
 
-    found = canonical_sha256(read_telemetry(tmp_path).records)
+    found = canonical_sha256(read_telemetry(tmp_path))
 
     assert found == "f04508400f02af7dc7cf68fcb00c1616d71524a00d4994030c0de3047652e4e1"
 

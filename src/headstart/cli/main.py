@@ -64,7 +64,6 @@ def _run(stage: str, *arguments: str) -> None:
 def expert(
     scenario: Scenario,
     worlds: Annotated[int | None, typer.Option(help="Episodes to judge it on.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The whole verdict.")] = False,
 ) -> None:
     """Judge the scenario's expert; prints success and harm with bounds, and writes nothing."""
     from headstart.config.params import changed, for_scenario, load_params
@@ -76,9 +75,6 @@ def expert(
     if worlds is not None:
         params = changed(params, {"expert": {"worlds": worlds}}, "--worlds")
     artefact, verdict = judge_at_hand(params, described, params.expert.worlds)
-    if json:
-        typer.echo(verdict.model_dump_json(indent=2))
-        return
     typer.echo(f"{scenario}: {verdict.outcome}; return {artefact.score.return_mean:.3f}")
     for check in verdict.checks:
         mark = "ok  " if check.passed else "MISS"

@@ -1,7 +1,7 @@
 """`headstart schedule`: check the schedule of an arm, or rehearse it. Neither command needs torch or numba."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from headstart.config.scenario import Scenario
     from headstart.config.schedule import Arm
     from headstart.guard.guardrails import Reading, Values
-    from headstart.guard.schedule_check import Problem
     from headstart.guard.simulation import Simulation
     from headstart.guard.traces import Trace
 
@@ -20,12 +19,11 @@ schedule_app = typer.Typer(no_args_is_help=True, help="Check the schedule of an 
 
 FileOrArm = Annotated[str, typer.Argument(metavar="FILE_OR_ARM", help="An arm of params.yaml, or a YAML file of one arm.")]
 ForScenario = Annotated[str | None, typer.Option("--scenario", help="Whose recipe, metrics and evaluations count.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of text.")]
 CODES = {"PASS": 0, "HOLD": Hold.exit_code, "FAIL": GateFailed.exit_code}
 
 
 @schedule_app.command()
-def check(file_or_arm: FileOrArm, scenario: ForScenario = None, json: AsJson = False) -> None:
+def check(file_or_arm: FileOrArm, scenario: ForScenario = None) -> None:
     """Show a schedule and its problems; exits with 3 on an error, 5 where nothing that it makes could be promoted."""
     from headstart.guard.schedule_check import check_schedule
     from headstart.view.schedule import describe, problem_text
@@ -35,15 +33,12 @@ def check(file_or_arm: FileOrArm, scenario: ForScenario = None, json: AsJson = F
     budget, rollout = params.arms["scratch"].budget, _rollout(arm, described) if described else None
     problems = check_schedule(arm, known_metrics=known, evaluation_every=params.evaluation.every, budget=budget, rollout=rollout)
     levels = {problem.level for problem in problems}
-    code = InputError.exit_code if "error" in levels else CODES["HOLD"] if "hold" in levels else 0
-    if json:
-        _print(_checked(file_or_arm, arm, problems, code))
-    elif "error" in levels:
+    if "error" in levels:
         typer.echo(problem_text(problems))
-    else:
-        typer.echo(describe(arm, known, problems))
-        typer.echo(f"\n{file_or_arm}: {'HOLD' if code else 'sound'}")
-    raise typer.Exit(code)
+        raise typer.Exit(InputError.exit_code)
+    typer.echo(describe(arm, known, problems))
+    typer.echo(f"\n{file_or_arm}: {'HOLD' if 'hold' in levels else 'sound'}")
+    raise typer.Exit(CODES["HOLD" if "hold" in levels else "PASS"])
 
 
 @schedule_app.command()
@@ -61,7 +56,6 @@ def simulate(
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the rehearsal to this file as well.")] = None,
     record: Annotated[Path | None, typer.Option(help="Write what was read to this .tsv, a trace to rehearse with again.")] = None,
-    json: AsJson = False,
 ) -> None:
     """Rehearse a schedule on a trace of metrics with the code that decides in real runs; exits with PASS 0, HOLD 5, FAIL 6."""
     from headstart.guard.simulation import simulate as rehearse
@@ -85,10 +79,7 @@ def simulate(
         from headstart.core.files import write_bytes
 
         write_bytes(record, to_tsv(found.readings).encode())
-    if json:
-        _print(_rehearsed(file_or_arm, trace, found))
-    else:
-        typer.echo(timeline(found))
+    typer.echo(timeline(found))
     met = 0 if found.outcome == expect else GateFailed.exit_code
     raise typer.Exit(CODES[found.outcome] if expect is None else met)
 
@@ -136,46 +127,3 @@ def _draw(arm: "Arm", found: "Simulation", path: Path) -> None:
     from headstart.core.files import write_bytes
 
     write_bytes(path, svg(simulation_figure(arm, found)))
-
-
-def _checked(name: str, arm: "Arm", problems: "tuple[Problem, ...]", code: int) -> dict[str, Any]:
-    return {
-        "schedule": name,
-        "outcome": {0: "PASS", 3: "ERROR", 5: "HOLD"}[code],
-        "budget": arm.budget,
-        "problems": [{"level": problem.level, "where": problem.where, "text": problem.text} for problem in problems],
-    }
-
-
-def _rehearsed(name: str, trace: str, found: "Simulation") -> dict[str, Any]:
-    """What happened as JSON: updates and evaluations without findings are in the counts only."""
-    events = [
-        {
-            "kind": event.kind,
-            "env_steps": event.env_steps,
-            "phase": event.phase,
-            "attempt": event.at.attempt,
-            "text": event.text,
-            "checkpoint": event.checkpoint,
-            "finding": event.finding and event.finding.model_dump(mode="json"),
-        }
-        for event in found.events
-        if event.kind not in ("update", "evaluation")
-    ]
-    return {
-        "schedule": name,
-        "trace": trace,
-        "outcome": found.outcome,
-        "reasons": list(found.reasons),
-        "status": found.control.status,
-        "env_steps": found.at.env_steps,
-        "updates": sum(event.kind == "update" for event in found.events),
-        "evaluations": sum(event.kind == "evaluation" for event in found.events),
-        "events": events,
-    }
-
-
-def _print(document: dict[str, Any]) -> None:
-    from headstart.core.strict_json import pretty_json
-
-    typer.echo(pretty_json(document).decode(), nl=False)

@@ -1,10 +1,11 @@
 """What a drill of guardrails injects, and what has to follow: good readings, one fault for each guardrail, the expected decision.
 
-A fault has a size of its own, whatever the limits are, so that a guardrail that was loosened too far misses it.
+Readings are compared with `traces.REFERENCE`. A fault has a size of its own, whatever the limits are, so that a guardrail that was loosened
+too far misses it.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 
 from headstart.config.schedule import Arm, Limits, Phase
@@ -12,38 +13,23 @@ from headstart.guard.control import Action
 from headstart.guard.guardrails import GUARDRAILS, Guardrail, Kind, Reading, Values, limits, measure
 from headstart.guard.traces import REFERENCE, Moment, steady
 
-Changes = Callable[[Values], Values]  # reference → values of a faulty reading that differ from a good one
-
-
-def _times(metric: str, factor: float) -> Changes:
-    """The reference value times a factor; not applicable where the reference does not have it."""
-    return lambda reference: {metric: None if (value := reference.get(metric)) is None else value * factor}
-
-
-def _plus(metric: str, difference: float) -> Changes:
-    return lambda reference: {metric: None if (value := reference.get(metric)) is None else value + difference}
-
-
-def _is(**values: float) -> Changes:
-    return lambda reference: values
-
-
-FAULTS: Mapping[str, tuple[str, Changes]] = {
-    "nonfinite": ("a NaN gradient", _is(nonfinite=1.0, loss_total=math.nan, grad_norm=math.nan)),
-    "policy_kl": ("one burst of KL with a steep gradient", _is(kl_divergence=0.15, grad_norm=2.8)),
-    "policy_kl_burst": ("two updates far too large", _is(kl_divergence=0.4, grad_norm=1.0)),
-    "reference_kl": ("the policy leaves the clone", _is(kl_to_reference=2.0)),
-    "grad_norm": ("gradients explode", _is(grad_norm=50.0)),
-    "entropy": ("exploration half lost", _plus("entropy", -0.3)),
-    "entropy_floor": ("the policy collapses to one action", _is(entropy=0.0)),
-    "loss_drift": ("the loss explodes", lambda reference: {"loss_total": 10 * abs(reference.get("loss_total") or 0.0) + 1.0}),
-    "return_drop": ("the reward's sign is flipped", _times("return_normalised", -1.0)),
-    "kpi_drop": ("half of the KPI is lost", _times("kpi", 0.5)),
-    "success_drop": ("the task is forgotten", _is(success_rate=0.0)),
-    "harm_rise": ("the policy turns reckless", _plus("harm_rate", 0.3)),
-    "queue_events": ("agents press one another all the time", _is(queue_conflict_rate=20.0)),
-    "queue_intensity": ("conflicts turn fierce", _is(queue_intensity_rate=40.0)),
-    "bc_accuracy": ("the clone forgets its demonstrations", _is(bc_accuracy=0.5)),
+# guardrail → the fault in words, and the values of a faulty reading that differ from a good one
+FAULTS: Mapping[str, tuple[str, Values]] = {
+    "nonfinite": ("a NaN gradient", {"nonfinite": 1.0, "loss_total": math.nan, "grad_norm": math.nan}),
+    "policy_kl": ("one burst of KL with a steep gradient", {"kl_divergence": 0.15, "grad_norm": 2.8}),
+    "policy_kl_burst": ("two updates far too large", {"kl_divergence": 0.4, "grad_norm": 1.0}),
+    "reference_kl": ("the policy leaves the clone", {"kl_to_reference": 2.0}),
+    "grad_norm": ("gradients explode", {"grad_norm": 50.0}),
+    "entropy": ("exploration half lost", {"entropy": REFERENCE["entropy"] - 0.3}),
+    "entropy_floor": ("the policy collapses to one action", {"entropy": 0.0}),
+    "loss_drift": ("the loss explodes", {"loss_total": 10 * REFERENCE["loss_total"] + 1}),
+    "return_drop": ("the reward's sign is flipped", {"return_normalised": -REFERENCE["return_normalised"]}),
+    "kpi_drop": ("half of the KPI is lost", {"kpi": REFERENCE["kpi"] / 2}),
+    "success_drop": ("the task is forgotten", {"success_rate": 0.0}),
+    "harm_rise": ("the policy turns reckless", {"harm_rate": REFERENCE["harm_rate"] + 0.3}),
+    "queue_events": ("agents press one another all the time", {"queue_conflict_rate": 20.0}),
+    "queue_intensity": ("conflicts turn fierce", {"queue_intensity_rate": 40.0}),
+    "bc_accuracy": ("the clone forgets its demonstrations", {"bc_accuracy": 0.5}),
 }
 
 
@@ -54,7 +40,7 @@ def accepts(arm: Arm, phase: Phase, name: str) -> bool:
     own, default = limits(arm, phase).get(name), GUARDRAILS[name]
     if own is None or own.hits > default.hits:
         return True
-    return measure(own, faulty_reading(own, REFERENCE, 0).values, REFERENCE).level != "breach"
+    return measure(own, faulty_reading(own, 0).values, REFERENCE).level != "breach"
 
 
 def expected_of(rule: Guardrail, phase: Phase) -> Action:
@@ -67,15 +53,15 @@ def retries(phase: Phase) -> int:
     return phase.on_breach.max_retries if phase.on_breach.next == "retry" else 0
 
 
-def good_reading(kind: Kind, reference: Values, env_steps: int) -> Reading:
+def good_reading(kind: Kind, env_steps: int) -> Reading:
     """A reading in which every metric is where the reference is."""
-    return Reading(kind, env_steps, steady(Moment(kind, share=0.0, count=1, cloned="before"), reference))
+    return Reading(kind, env_steps, steady(Moment(kind, share=0.0, count=1, cloned="before"), REFERENCE))
 
 
-def faulty_reading(rule: Guardrail, reference: Values, env_steps: int) -> Reading:
+def faulty_reading(rule: Guardrail, env_steps: int) -> Reading:
     """A good reading but for the fault of a guardrail."""
-    good, (_, changes) = good_reading(rule.on, reference, env_steps), FAULTS[rule.name]
-    return replace(good, values={**good.values, **changes(reference)})
+    good, (_, fault) = good_reading(rule.on, env_steps), FAULTS[rule.name]
+    return replace(good, values={**good.values, **fault})
 
 
 def switched_off(arm: Arm, guardrail: str) -> Arm:

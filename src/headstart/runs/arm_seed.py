@@ -38,8 +38,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         report(job.params.arms[job.arm].budget)
         return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
-    target = hardest_target(job.scenario)
-    setup = RunSetup(job.scenario, target, returns, job.run_dir, report)
+    setup = RunSetup(job.scenario, returns, job.run_dir, report)
     progress = load_progress(job.run_dir)
     if progress is None:
         shutil.rmtree(job.run_dir, ignore_errors=True)  # a log without a state to go on from
@@ -51,24 +50,14 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         else:
             telemetry.write("run_started", **started_fields(job, lineage, trainer))
         run_guarded(guarded)
-        card = save_policy(
-            job.run_dir / POLICY,
-            trainer.network,
-            job.params.network,
-            kind="policy",
-            scenario=job.scenario.name,
-            arm=job.arm,
-            seed=job.seed,
-            env_steps=trainer.at.env_steps,
-            observation=schema_of(trainer.evaluation),
-            lineage=lineage,
-        )
-        assert card.weights_sha256 is not None
+        about = {"scenario": job.scenario.name, "arm": job.arm, "seed": job.seed, "env_steps": trainer.at.env_steps}
+        about |= {"kind": "policy", "lineage": lineage}
+        card = save_policy(job.run_dir / POLICY, trainer.network, job.params.network, trainer.evaluation, about)
         telemetry.write("checkpoint", checkpoint_id=POLICY, state_sha256=card.weights_sha256)
         status = guarded.control.status
         assert status != "running"
         judged, reasons = outcome(guarded.control)
-        reached = steps_to_target(guarded.curve, target)
+        reached = steps_to_target(guarded.curve, hardest_target(job.scenario))
         telemetry.write(
             "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
         )
@@ -96,15 +85,16 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     observation, modes, device = params.capture.observation, modes_of(scenario), autograd_device(params.device)
     training = worlds_of(scenario, "training", arm.ppo.worlds, observation)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
+    lineage, returns, demonstrations, expert, ticks = {}, None, None, None, 0
     if arm.start == "random":
         network = new_network(training, params.network, job.seed)
-        return trainer_of(network, arm, training, evaluation, params.evaluation, job.seed, modes=modes, device=device), {}, None
-    folder = MODELS / scenario.name / "bc"
-    network, origin = load_policy(folder, training)
-    if arm.value_start == "fresh":
-        network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
-    reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
-    demonstrations, expert, ticks = None, None, 0
+    else:
+        folder = MODELS / scenario.name / "bc"
+        network, origin = load_policy(folder, training)
+        if arm.value_start == "fresh":
+            network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
+        reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
+        lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, reference.expert.return_mean)
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
         stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
@@ -113,21 +103,14 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     trainer = trainer_of(
         network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device
     )
-    returns = (reference.untrained.return_mean, reference.expert.return_mean)
-    assert origin.weights_sha256 is not None
-    return trainer, {"bc": origin.weights_sha256}, returns
+    return trainer, lineage, returns
 
 
 def envelope_of(job: SeedJob) -> Envelope:
     """Whose telemetry this is."""
-    return Envelope(
-        run_id=f"{job.arm}-{job.scenario.name}-{job.seed}".replace("_", "-"),
-        arm=job.arm,
-        world=job.scenario.world,
-        scenario=job.scenario.name,
-        seed=job.seed,
-        stage=job.stage,
-    )
+    arm, scenario, seed = job.arm, job.scenario, job.seed
+    run_id = f"{arm}-{scenario.name}-{seed}".replace("_", "-")
+    return Envelope(run_id=run_id, arm=arm, world=scenario.world, scenario=scenario.name, seed=seed, stage=job.stage)
 
 
 def take_exam(job: SeedJob, trainer: Trainer) -> dict[Mode, Score]:

@@ -21,7 +21,7 @@ from headstart.core.statistics import interquartile_mean, t_margin, wilson_lower
 from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import Reading, limits
 from headstart.learn.anneal import Evaluated, Trainer, Updated
-from headstart.learn.networks import ActorCritic, tensors
+from headstart.learn.networks import tensors
 from headstart.runs.checkpoint import weights_sha256
 from headstart.runs.progress import SeedJob
 from headstart.worlds.api import Played, World
@@ -34,6 +34,7 @@ OF_POLICY = (
     *("clip_fraction", "clip_fraction_max", "grad_norm", "grad_norm_max"),
 )
 COUNTS = ("updates", "transitions", "adv_zero_std_batches", "clip_triggered_minibatches", "expert_steps")
+SCHEDULED = ("learning_rate", "bc_weight", "kl_weight", "expert_share")  # what a schedule changes from update to update
 
 
 def hardest_target(scenario: Scenario) -> Target:
@@ -65,7 +66,7 @@ def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> d
 
 def update_fields(event: Updated, world: World, open_guardrails: Sequence[str], seconds: float) -> dict[str, Any]:
     """`update`: one PPO iteration, which took `seconds`."""
-    m, rollout, weights = event.metrics, event.rollout, event.weights
+    m, rollout = event.metrics, event.rollout
     counter = next(name for name in RETURNS if name in world.names.stats)
     returns = rollout.stats[..., world.names.stats.index(counter)].ravel() * RETURNS[counter]
     ended = len(returns) > 0
@@ -73,13 +74,10 @@ def update_fields(event: Updated, world: World, open_guardrails: Sequence[str], 
         {name: m[name] for name in ALWAYS}
         | {name: m.get(name) for name in OF_POLICY}
         | {name: int(m[name]) for name in COUNTS}
+        | {name: getattr(event.weights, name) for name in SCHEDULED}
         | {
             "env_steps": event.env_steps,
             "iteration": event.epoch,
-            "learning_rate": weights.learning_rate,
-            "bc_weight": weights.bc_weight,
-            "kl_weight": weights.kl_weight,
-            "expert_share": weights.expert_share,
             "open_guardrails": sorted(open_guardrails),
             "reward_mean": float(rollout.reward.mean()),
             "reward_advantage_corr": _or_none(m["reward_advantage_corr"]),
@@ -128,11 +126,9 @@ def _town_fields(event: Updated, world: World) -> dict[str, Any]:
     }
 
 
-def evaluation_fields(
-    event: Evaluated, network: ActorCritic, world: World, seed: int, curve: Sequence[CurvePoint], target: Target
-) -> list[dict[str, Any]]:
+def evaluation_fields(event: Evaluated, trainer: Trainer, curve: Sequence[CurvePoint], target: Target) -> list[dict[str, Any]]:
     """`evaluation`, once for each way of choosing actions; `curve` ends with this evaluation."""
-    policy = weights_sha256(tensors(network))
+    world, policy = trainer.evaluation, weights_sha256(tensors(trainer.network))
     fields = []
     for mode, played in event.played.items():
         met = [meets(point.score(mode), target) for point in curve]
@@ -144,7 +140,7 @@ def evaluation_fields(
                 "env_steps": event.env_steps,
                 "policy_sha256": policy,
                 "policy_mode": mode,
-                "evaluation_seed": seed,
+                "evaluation_seed": trainer.design.seed,
                 "return_mean": mean,
                 "return_std": float(returns.std()),
                 "return_ci_low": mean - margin,

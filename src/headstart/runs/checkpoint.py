@@ -1,11 +1,12 @@
 """Checkpoints (`checkpoint/1`): named arrays as safetensors, and a card that says what they are. Nothing is pickled."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import safetensors.numpy
-from pydantic import Field, JsonValue
+from pydantic import JsonValue
 from safetensors import SafetensorError
 
 from headstart.core.arrays import Array
@@ -21,7 +22,7 @@ _KINDS = "fiub"  # floats, signed and unsigned integers, booleans
 
 
 class Card(Record):
-    """What a checkpoint is and where it comes from. `weights_sha256` and `shapes` are filled by `save_checkpoint`."""
+    """What a checkpoint is and where it comes from."""
 
     schema_id: Literal["checkpoint/1"] = "checkpoint/1"
     kind: Literal["expert", "bc", "policy"]
@@ -32,12 +33,12 @@ class Card(Record):
     observation: ObservationSchema
     network: dict[str, JsonValue]  # sizes and choices that rebuild the network
     lineage: dict[str, Sha256]  # artefacts that it was made from
-    shapes: dict[str, tuple[int, ...]] = Field(default_factory=dict)
-    weights_sha256: Sha256 | None = None
+    shapes: dict[str, tuple[int, ...]]
+    weights_sha256: Sha256
 
 
-def save_checkpoint(directory: Path, tensors: dict[str, Array], card: Card) -> Card:
-    """Write weights, then the card with their hash; equal tensors give equal bytes. Returns the card as written.
+def save_checkpoint(directory: Path, tensors: dict[str, Array], fields: Mapping[str, Any]) -> Card:
+    """Write weights, then the card: `fields`, and their hash and shapes; equal tensors give equal bytes.
 
     Raises InputError for an array that is neither numeric nor boolean, and for NaN or infinity in a float array.
     """
@@ -48,7 +49,7 @@ def save_checkpoint(directory: Path, tensors: dict[str, Array], card: Card) -> C
             raise InputError(f"tensor {name}: expected finite values, got {(~np.isfinite(tensor)).sum()} others")
     weights = _serialised(tensors)
     shapes = {name: tensors[name].shape for name in sorted(tensors)}
-    card = card.model_copy(update={"weights_sha256": sha256_bytes(weights), "shapes": shapes})
+    card = Card(**{**fields, "weights_sha256": sha256_bytes(weights), "shapes": shapes})
     write_bytes(directory / WEIGHTS, weights)
     write_record(directory / CARD, card)
     return card

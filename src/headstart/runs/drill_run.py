@@ -1,12 +1,11 @@
 """A short real run with an injected fault: the arm on a handful of worlds, good readings, and the fault of one guardrail among them."""
 
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -15,15 +14,14 @@ from headstart.config.params import EvaluationParams, Params
 from headstart.config.project import MODELS, WORK_DIR
 from headstart.config.scenario import Scenario
 from headstart.config.schedule import Arm, Phase, Ramp
-from headstart.core.errors import IntegrityError, UsageError
-from headstart.guard.control import OF_PHASE
-from headstart.guard.drill import FAULTS, faulty_reading, good_reading
+from headstart.core.errors import IntegrityError
+from headstart.guard.control import Action, targets
+from headstart.guard.drill import faulty_reading, good_reading
 from headstart.guard.guardrails import Guardrail, Reading
 from headstart.guard.traces import REFERENCE
 from headstart.learn.anneal import Trainer, learn, trainer_of
 from headstart.learn.networks import ActorCritic
-from headstart.learn.state import restore, state_of, state_sha256
-from headstart.runs.arm_telemetry import hardest_target
+from headstart.learn.state import state_of, state_sha256
 from headstart.runs.guarded_run import GuardedRun, RunSetup, run_guarded
 from headstart.runs.policy import load_policy, new_network
 from headstart.runs.progress import load_state, save_state, state_path
@@ -40,15 +38,13 @@ EVALUATION_WORLDS, EVALUATION_EVERY = 4, 2  # updates
 
 @dataclass(frozen=True)
 class DrillSetup:
-    """What the runs of a drill share."""
+    """What the runs of all drills share."""
 
     scenario: Scenario
     arm: Arm  # scaled down
     network: ActorCritic  # every run begins with a copy of it
     training: World
     evaluation: World
-    folder: Path  # in which every run has a folder of its own
-    origin: str  # where the network is from, in words
 
     @property
     def phase(self) -> Phase:
@@ -57,70 +53,20 @@ class DrillSetup:
 
 
 @dataclass(frozen=True)
-class Fault:
-    """`count` faulty readings of a guardrail's kind in the last phase, from number `first` (1: its first reading) on."""
+class Drill:
+    """A fault, and what has to follow it."""
 
     rule: Guardrail
-    first: int
-    count: int
-    damage: Callable[[Path, str], None] | None = None  # done to the newest safe state in a run's folder when the fault comes
+    fault: str
+    expected: Action
+    readings: int  # faulty ones in a row
+    places: range  # readings of the last phase, counted from 1, with which the fault may begin; updates follow the fault
+    next: Sequence[str]  # what has to follow each time that the run goes back, as telemetry says it
+    damage: Callable[[Path, str], None] | None = None  # done to the newest target in the run's folder when the fault comes
 
 
-@dataclass
-class FaultInjection:
-    """The hook of a run: every reading is a good one, but for those of the fault."""
-
-    guarded: GuardedRun
-    fault: Fault
-    readings: int = 0  # of the guardrail's kind in the last phase, so far
-    injected: int = 0
-    quiet: bool = False  # nothing was open when the fault came
-    newest_safe: str | None = None  # state at that time
-
-    def __call__(self, reading: Reading) -> Reading:
-        guarded, fault = self.guarded, self.fault
-        trainer, control = guarded.trainer, guarded.control
-        good = good_reading(reading.kind, guarded.reference, reading.env_steps)
-        if trainer.at.phase < len(trainer.arm.phases) - 1 or reading.kind != fault.rule.on:
-            return good
-        self.readings += 1
-        if not fault.first <= self.readings < fault.first + fault.count:
-            return good
-        if not self.injected:
-            self.quiet = not control.open and not guarded.rollbacks
-            self.newest_safe = control.safe[-1] if control.safe else None
-            if fault.damage and self.newest_safe:
-                fault.damage(guarded.setup.run_dir, self.newest_safe)
-        self.injected += 1
-        return faulty_reading(fault.rule, guarded.reference, reading.env_steps)
-
-
-@dataclass(frozen=True)
-class DrillRun:
-    """What a run with a fault in it says of itself."""
-
-    injection: FaultInjection
-    status: str
-    breaches: tuple[GuardrailLine, ...]  # of the guardrail that is drilled
-    rollbacks: tuple[RollbackLine, ...]
-    kept: dict[str, str]  # id of a state → its hash when it was kept
-    left_with: str | None  # hash of the state of a run that was ended, taken by the drill itself
-    goes_on: bool
-
-    @property
-    def exact(self) -> bool:
-        """Whether the run went back, each time to what was kept and from something else."""
-        hashes = [
-            (line.restored_state_sha256, self.kept[line.to_checkpoint_id], line.from_state_sha256) for line in self.rollbacks
-        ]
-        proved = bool(hashes) and all(restored == kept != left for restored, kept, left in hashes)
-        return proved and self.left_with in (None, hashes[-1][1])
-
-
-@contextmanager
-def drill_setup(params: Params, scenario: Scenario, arm: str, names: Sequence[str]) -> Iterator[DrillSetup]:
-    """Worlds, the arm scaled down, the clone that is at hand or a new network, and a folder that is gone afterwards."""
-    _require_drillable(params, arm, names)
+def drill_setup(params: Params, scenario: Scenario, arm: str) -> tuple[DrillSetup, str]:
+    """Worlds, the arm scaled down, and the clone that is at hand or else a new network; and in words which of them."""
     torch.set_num_threads(1)
     small = Scenario.model_validate(scenario.model_dump() | {"horizon": min(scenario.horizon, HORIZON)})
     training = worlds_of(small, "training", WORLDS, params.capture.observation)
@@ -130,10 +76,7 @@ def drill_setup(params: Params, scenario: Scenario, arm: str, names: Sequence[st
         network, origin = load_policy(clone, training)[0], f"the clone in {clone}"
     else:
         network, origin = new_network(training, params.network, 0), "a new network, there is no clone at hand"
-    recipe = scaled_down(params.arms[arm], TICKS * training.num_envs)
-    WORK_DIR.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="drill-", dir=WORK_DIR) as folder:
-        yield DrillSetup(small, recipe, network, training, evaluation, Path(folder), origin)
+    return DrillSetup(small, scaled_down(params.arms[arm], TICKS * training.num_envs), network, training, evaluation), origin
 
 
 def scaled_down(arm: Arm, rollout: int) -> Arm:
@@ -149,61 +92,85 @@ def scaled_down(arm: Arm, rollout: int) -> Arm:
     return arm.model_copy(update={"ppo": arm.ppo.model_copy(update=sizes), "phases": tuple(phases)})
 
 
-def _require_drillable(params: Params, arm: str, names: Sequence[str]) -> None:
-    if arm not in params.arms:
-        raise UsageError(f"expected an arm of params.yaml ({', '.join(params.arms)}), got {arm!r}")
-    if unknown := [name for name in names if name not in FAULTS]:
-        raise UsageError(f"expected a guardrail that can break ({', '.join(FAULTS)}), got {', '.join(unknown)}")
-    recipe = params.arms[arm]
-    if recipe.start != "bc":
-        raise UsageError(
-            f"arm {arm!r} starts from random weights, and only what is not finite is watched; expected one with start: bc"
-        )
-    if all(phase.kind == "bc" for phase in recipe.phases):
-        raise UsageError(f"arm {arm!r} has bc phases only; expected one that uses env steps")
+@dataclass
+class Injection:
+    """The hook of a run: every reading is a good one, but for those of the fault."""
+
+    guarded: GuardedRun
+    drill: Drill
+    first: int  # faulty reading in the last phase, counted from 1
+    readings: int = 0  # of the guardrail's kind in the last phase, so far
+    newest: str | None = None  # target when the fault came
+
+    def __call__(self, reading: Reading) -> Reading:
+        guarded, trainer = self.guarded, self.guarded.trainer
+        guarded.reference |= REFERENCE
+        if trainer.at.phase < len(trainer.arm.phases) - 1 or reading.kind != self.drill.rule.on:
+            return good_reading(reading.kind, reading.env_steps)
+        self.readings += 1
+        if not self.first <= self.readings < self.first + self.drill.readings:
+            return good_reading(reading.kind, reading.env_steps)
+        if self.newest is None:
+            self.newest = targets(guarded.control)[0]
+            if self.drill.damage:
+                self.drill.damage(guarded.setup.run_dir, self.newest)
+        return faulty_reading(self.drill.rule, reading.env_steps)
 
 
-def run_with_fault(setup: DrillSetup, arm: Arm, seed: int, fault: Fault) -> DrillRun:
-    """One run with a fault in it, from its beginning to its end."""
+@dataclass(frozen=True)
+class DrillRun:
+    """How one run with a fault in it went."""
+
+    injected: bool
+    breaches: tuple[GuardrailLine, ...]  # of the guardrail that is drilled
+    exact: bool  # as in Row, as are the next two
+    goes_on: bool
+    right: bool
+
+
+def run_with_fault(setup: DrillSetup, arm: Arm, drill: Drill, seed: int, first: int) -> DrillRun:
+    """One run from its beginning to its end, with the fault from reading `first` of the last phase on."""
     scenario = setup.scenario
-    run_dir = Path(tempfile.mkdtemp(dir=setup.folder))
     envelope = Envelope(
         run_id=f"drill-{seed}", arm="drill", world=scenario.world, scenario=scenario.name, seed=seed, stage="anneal"
     )
-    reference = {name: value for name, value in REFERENCE.items() if value is not None and name != OF_PHASE}
     every = EVALUATION_EVERY * TICKS * setup.training.num_envs
     design = EvaluationParams(seed=1, worlds=EVALUATION_WORLDS, every=every, exam_seed=2, exam_worlds=1)
     trainer = trainer_of(deepcopy(setup.network), arm, setup.training, setup.evaluation, design, seed)
-    of_run = RunSetup(scenario, hardest_target(scenario), (0.0, 1.0), run_dir, lambda steps: None)
-    with TelemetryWriter(run_dir / "telemetry", envelope) as telemetry:
-        guarded = GuardedRun(trainer, of_run, telemetry, reference=reference)
-        guarded.hook = injection = FaultInjection(guarded, fault)
-        with suppress(IntegrityError):  # nothing could be gone back to: a drill that missed
-            run_guarded(guarded)
-    lines, status = read_telemetry(run_dir / "telemetry").records, guarded.control.status
+    WORK_DIR.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix="drill-", dir=WORK_DIR) as folder:
+        of_run = RunSetup(scenario, (0.0, 1.0), Path(folder), lambda steps: None)
+        with TelemetryWriter(Path(folder, "telemetry"), envelope) as telemetry:
+            guarded = GuardedRun(trainer, of_run, telemetry)
+            guarded.hook = injection = Injection(guarded, drill, first)
+            with suppress(IntegrityError):  # nothing could be gone back to: a drill that missed
+                run_guarded(guarded)
+        lines = read_telemetry(Path(folder, "telemetry"))
     found = [line for line in lines if isinstance(line, GuardrailLine) and line.severity == "breach"]
-    ran = DrillRun(
-        injection=injection,
-        status=status,
-        breaches=tuple(line for line in found if line.guardrail == fault.rule.name),
-        rollbacks=tuple(line for line in lines if isinstance(line, RollbackLine)),
-        kept={line.checkpoint_id: line.state_sha256 for line in lines if isinstance(line, CheckpointLine)},
-        left_with=None if status == "completed" else state_sha256(state_of(trainer)),
-        goes_on=trainer.at.env_steps == arm.budget if status == "completed" else _learns_on(trainer),
+    rollbacks = [line for line in lines if isinstance(line, RollbackLine)]
+    kept = {line.checkpoint_id: line.state_sha256 for line in lines if isinstance(line, CheckpointLine)}
+    ended = guarded.control.status != "completed"
+    left_with = state_sha256(state_of(trainer))  # what telemetry says of a run that was ended is held against the trainer
+    exact = all(line.restored_state_sha256 == kept[line.to_checkpoint_id] != line.from_state_sha256 for line in rollbacks)
+    return DrillRun(
+        injected=injection.newest is not None,
+        breaches=tuple(line for line in found if line.guardrail == drill.rule.name),
+        exact=exact and bool(rollbacks) and (not ended or left_with == kept[rollbacks[-1].to_checkpoint_id]),
+        goes_on=_learns_on(trainer) if ended else trainer.at.env_steps == arm.budget,
+        right=[line.next for line in rollbacks] == list(drill.next) and _right_target(drill, rollbacks[0], injection.newest),
     )
-    shutil.rmtree(run_dir)
-    return ran
+
+
+def _right_target(drill: Drill, back: RollbackLine, newest: str | None) -> bool:
+    """Whether a run went back to the newest target, or skipped it if it was damaged."""
+    skipped = [skip.id for skip in back.skipped_checkpoints]
+    return skipped == [newest] if drill.damage else back.to_checkpoint_id == newest and not skipped
 
 
 def _learns_on(trainer: Trainer) -> bool:
-    """Whether a trainer learns from its state: twice the same, and nothing that is not finite."""
-    now, ends = state_of(trainer), []
-    for _ in range(2):
-        restore(trainer, now, charged=True)
-        if learn(trainer).metrics["nonfinite"]:
-            return False
-        ends.append(state_sha256(state_of(trainer)))
-    return ends[0] == ends[1] != state_sha256(now)
+    """Whether a trainer learns from its state, and nothing that is not finite."""
+    before = state_sha256(state_of(trainer))
+    return not learn(trainer).metrics["nonfinite"] and state_sha256(state_of(trainer)) != before
 
 
 def truncate_state(run_dir: Path, name: str) -> None:

@@ -23,11 +23,10 @@ from headstart.core.git import changes, head
 from headstart.core.provenance import package_version, utc_text
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.core.strict_json import sha256_json
-from headstart.core.yaml import read_yaml
 from headstart.runs.clone_report import CloneReport
 from headstart.runs.expert_record import ExpertPolicy
 
-PARAMS, RECORDS = Path("params.yaml"), Path("reports/evidence")
+RECORDS = Path("reports/evidence")
 DECIDES = ("src/", "scenarios/", "params.yaml", "dvc.yaml", "stage")  # what must be that of the commit which a record names
 CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
@@ -70,7 +69,7 @@ def plan(name: str, params: Params) -> dict[str, str]:
             f"{', '.join(changed[:5])}: expected what is committed, since a record names a commit; `git commit` first"
         )
     commit = head(Path())
-    command = experiment_command(name, commit, params.evidence[name], read_yaml(PARAMS))
+    command = experiment_command(name, commit, params.evidence[name])
     return {"command": shlex.join(command), "commit": commit, **fingerprint(params, name)}
 
 
@@ -86,26 +85,18 @@ def run(name: str, params: Params, planned: dict[str, str]) -> ExperimentRecord:
     return _left(name, params, planned)
 
 
-def experiment_command(name: str, commit: str, changes: dict[str, Any], params: dict[str, Any]) -> list[str]:
-    """`dvc exp run` in a folder of its own, with the experiment's changes of `params`, the content of params.yaml, as -S options."""
-    options = []
-    for path, value in _flat(changes):
-        sign = "" if _is_there(path, params) else "++"  # hydra's, for a key that only has a default
-        options += ["-S", f"{sign}{path}={_hydra(value)}"]
+def experiment_command(name: str, commit: str, changes: dict[str, Any]) -> list[str]:
+    """`dvc exp run` in a folder of its own, with the experiment's changes of params.yaml as -S options.
+
+    ++ is Hydra's sign for a key that params.yaml may leave to its default.
+    """
+    options = [option for path, value in _flat(changes) for option in ("-S", f"++{path}={_hydra(value)}")]
     return ["dvc", "exp", "run", "--temp", "--name", experiment(name, commit), *options]
 
 
 def experiment(name: str, commit: str) -> str:
     """What DVC calls it: experiments of one name on two commits could not be told apart."""
     return f"evidence-{name}-{commit[:7]}"
-
-
-def _is_there(path: str, content: Any) -> bool:
-    for key in path.split("."):
-        if not isinstance(content, dict) or key not in content:
-            return False
-        content = content[key]
-    return True
 
 
 def _flat(changes: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -129,13 +120,10 @@ def _left(name: str, params: Params, planned: dict[str, Any]) -> ExperimentRecor
     changed = of_experiment(params, name)
     scenario = load_scenario(changed.scenarios[0])
     files = DVCFileSystem(".", rev=experiment(name, planned["commit"]))
+    evaluate, clone = f"reports/evaluate/{scenario.name}", f"reports/{scenario.name}/bc_train"
+    expert = f"models/{scenario.name}/expert"
     with TemporaryDirectory() as folder:
         left = Path(folder)
-        evaluate, clone, expert = (
-            f"reports/evaluate/{scenario.name}",
-            f"reports/{scenario.name}/bc_train",
-            f"models/{scenario.name}/expert",
-        )
         for path in (evaluate, clone, expert):
             files.get(path, str(left / path), recursive=True)
         return ExperimentRecord(

@@ -1,7 +1,8 @@
 """Training a learned expert: the arm recipe of `expert.train`, on every seed, each judged on worlds of its own."""
 
+import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numba
@@ -17,57 +18,45 @@ from headstart.core.files import fresh_directory, write_bytes
 from headstart.learn.anneal import Evaluated, Updated, run, trainer_of
 from headstart.learn.evaluation import Acting
 from headstart.learn.optimizer import autograd_device
-from headstart.runs.checkpoint import load_checkpoint, save_checkpoint
 from headstart.runs.expert import judged_on
 from headstart.runs.expert_record import TrainedSeed, best_seed
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report, run_all
-from headstart.runs.worlds import schema_of, score_of, worlds_of
+from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import World
 
 MODE: Mode = "deterministic"  # how a learned expert acts, in training as at its gate and when it is recorded
 
 
-@dataclass(frozen=True)
-class ExpertJob:
-    """What one process needs to train one seed."""
-
-    params: Params
-    scenario: Scenario
-    recipe: Arm
-    seed: int
-    folder: Path  # where seed-<n>/ goes
-    reports: Path  # where curve-<n>.tsv goes
-
-
 def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> list[TrainedSeed]:
     """Train every seed side by side; leaves `folder`/seed-<n> of each and `folder`/policy, the weights of the best."""
-    recipe = params.expert.train or params.arms["scratch"]
-    worlds_of(
-        scenario, "training", 1, params.capture.observation
-    )  # one that cannot be made says so here, once, not in every process
+    seeds, title = params.expert.seeds, f"expert {scenario.name}"
+    # a world that cannot be made says so here, once, not in every process
+    worlds_of(scenario, "training", 1, params.capture.observation)
     with fresh_directory(reports) as reports_now:
-        jobs = [ExpertJob(params, scenario, recipe, seed, folder, reports_now) for seed in params.expert.seeds]
-        trained = run_all(train_seed, jobs, f"expert {scenario.name}", recipe.budget * len(jobs), params.processes)
-    arrays, card = load_checkpoint(folder / f"seed-{best_seed(trained).seed}")
-    save_checkpoint(folder / "policy", arrays, card)
+        function = partial(train_seed, params, scenario, folder, reports_now)
+        trained = run_all(function, seeds, title, _recipe(params).budget * len(seeds), params.processes)
+    shutil.copytree(folder / f"seed-{best_seed(trained).seed}", folder / "policy")
     return trained
 
 
-def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
+def _recipe(params: Params) -> Arm:
+    return params.expert.train or params.arms["scratch"]
+
+
+def train_seed(params: Params, scenario: Scenario, folder: Path, reports: Path, seed: int, report: Report) -> TrainedSeed:
     """One seed, alone in its process, until its budget or a plateau above the gate."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    params, scenario, settings = job.params, job.scenario, job.params.expert
+    settings, recipe, observation = params.expert, _recipe(params), params.capture.observation
     device = autograd_device(params.device)
-    observation = params.capture.observation
-    training = worlds_of(scenario, "training", job.recipe.ppo.worlds, observation)
+    training = worlds_of(scenario, "training", recipe.ppo.worlds, observation)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
-    network = new_network(training, params.network, job.seed)
+    network = new_network(training, params.network, seed)
     wanted = scenario.expert
     gate = Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)
     curve: list[CurvePoint] = []
-    trainer = trainer_of(network, job.recipe, training, evaluation, params.evaluation, job.seed, modes=(MODE,), device=device)
+    trainer = trainer_of(network, recipe, training, evaluation, params.evaluation, seed, modes=(MODE,), device=device)
     for event in run(trainer):
         if isinstance(event, Updated):
             report(event.rollout.reward.size)
@@ -76,27 +65,18 @@ def train_seed(job: ExpertJob, report: Report) -> TrainedSeed:
             curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
             if has_settled(curve, gate, settings.plateau_evaluations, settings.plateau_gain):
                 break
-    write_bytes(job.reports / f"curve-{job.seed}.tsv", _table(curve).encode())
-    card = save_policy(
-        job.folder / f"seed-{job.seed}",
-        network,
-        params.network,
-        kind="expert",
-        scenario=scenario.name,
-        arm="expert",
-        seed=job.seed,
-        env_steps=curve[-1].env_steps,
-        observation=schema_of(training),
-        lineage={},
-    )
-    assert card.weights_sha256 is not None
+    write_bytes(reports / f"curve-{seed}.tsv", _table(curve).encode())
+    checkpoint = folder / f"seed-{seed}"
+    about = {"scenario": scenario.name, "arm": "expert", "seed": seed, "env_steps": curve[-1].env_steps}
+    about |= {"kind": "expert", "lineage": {}}
+    card = save_policy(checkpoint, network, params.network, training, about)
     return TrainedSeed(
-        seed=job.seed,
+        seed=seed,
         env_steps=curve[-1].env_steps,
         steps_to_gate=steps_to_target(curve, gate),
-        stopped="budget" if curve[-1].env_steps >= job.recipe.budget else "plateau",
+        stopped="budget" if curve[-1].env_steps >= recipe.budget else "plateau",
         selection=curve[-1].score(MODE),
-        score=judge_seed(params, scenario, job.folder / f"seed-{job.seed}", settings.worlds),
+        score=judge_seed(params, scenario, checkpoint, settings.worlds),
         weights_sha256=card.weights_sha256,
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.compare.arm_runs import CurvePoint, Score
-from headstart.config.scenario import Scenario, Target
+from headstart.config.scenario import Scenario
 from headstart.core.errors import InputError, IntegrityError
 from headstart.guard import control
 from headstart.guard.control import Action, Control
@@ -21,17 +21,13 @@ from headstart.guard.guardrails import Reading, kpi
 from headstart.learn.anneal import Cloned, Evaluated, PhaseBegan, PhaseEnded, Trainer, Updated, run
 from headstart.learn.bc import epoch_fields
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
-from headstart.runs.arm_telemetry import conflict_rates, evaluation_fields, reading_fields, update_fields
+from headstart.runs.arm_telemetry import conflict_rates, evaluation_fields, hardest_target, reading_fields, update_fields
 from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state
 from headstart.runs.worlds import score_of
 from headstart.telemetry.writer import TelemetryWriter
 
 WATCHED = ("nonfinite", "kl_divergence", "grad_norm", "entropy", "kl_to_reference", "loss_total")  # metrics of an update
-NEXT: Mapping[Action, str] = {
-    "rollback": "retry",
-    "freeze": "hold",
-    "stop": "stop",
-}  # what follows going back, as telemetry says it
+NEXT: Mapping[Action, str] = {"rollback": "retry", "freeze": "hold", "stop": "stop"}  # after going back, as telemetry says it
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,6 @@ class RunSetup:
     """What does not change while a seed runs."""
 
     scenario: Scenario
-    target: Target  # telemetry says when it is met
     returns: tuple[float, float] | None  # of an untrained policy and of the expert; None: only what is not finite is watched
     run_dir: Path  # where states and progress are kept
     report: Callable[[int], None]  # env steps done
@@ -135,10 +130,9 @@ def _cloned(guarded: GuardedRun, event: Cloned) -> None:
 
 def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     setup, trainer = guarded.setup, guarded.trainer
-    world, seed = trainer.evaluation, trainer.design.seed
-    scores = {mode: score_of(played, world, setup.scenario) for mode, played in event.played.items()}
+    scores = {mode: score_of(played, trainer.evaluation, setup.scenario) for mode, played in event.played.items()}
     guarded.curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
-    for fields in evaluation_fields(event, trainer.network, world, seed, guarded.curve, setup.target):
+    for fields in evaluation_fields(event, trainer, guarded.curve, hardest_target(setup.scenario)):
         guarded.telemetry.write("evaluation", **fields)
     values = _evaluation_values(guarded, event, scores["sampled"])
     if not guarded.reference:  # the first evaluation is of what the run starts from

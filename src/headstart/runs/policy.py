@@ -1,5 +1,6 @@
 """Networks to and from checkpoints, which bc_train and arms write, and arms and users read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ def new_network(world: World, params: NetworkParams, seed: int) -> ActorCritic:
     return _network(schema_of(world), params)
 
 
-def save_policy(directory: Path, network: ActorCritic, params: NetworkParams, **card: Any) -> Card:
-    """Write a checkpoint; `card` has the fields of Card except for the network's sizes."""
-    return save_checkpoint(directory, tensors(network), Card(network=params.model_dump(mode="json"), **card))
+def save_policy(directory: Path, network: ActorCritic, params: NetworkParams, world: World, about: Mapping[str, Any]) -> Card:
+    """Write the checkpoint of a network for worlds like `world`; `about` has the other fields of Card."""
+    sizes = params.model_dump(mode="json")
+    return save_checkpoint(directory, tensors(network), {"network": sizes, "observation": schema_of(world), **about})
 
 
 def load_policy(directory: Path, world: World) -> tuple[ActorCritic, Card]:

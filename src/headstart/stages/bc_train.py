@@ -56,24 +56,14 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
         played = play_in_modes(network, world, settings.seed, MODES)
         closed = {mode: score_of(of, world, scenario) for mode, of in played.items()}
         expert = score_of(play(world, expert_of(scenario, world), settings.seed), world, scenario)
-        card = save_policy(
-            models,
-            network,
-            params.network,
-            kind="bc",
-            scenario=name,
-            arm="bc",
-            seed=settings.seed,
-            env_steps=0,
-            observation=schema,
-            lineage={"dataset": sha256_file(DATA / name / "validated.json")},
-        )
+        about = {"kind": "bc", "scenario": name, "arm": "bc", "seed": settings.seed, "env_steps": 0}
+        lineage = {"dataset": sha256_file(DATA / name / "validated.json")}
+        card = save_policy(models, network, params.network, world, {**about, "lineage": lineage})
         write_record(models / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"]))
         shift = clone_shift(params, scenario, network, DATA / name / "curated", judged.accuracy, partial(expert_of, scenario))
         if shift is not None:
             write_record(models / CLONE_SHIFT, shift)
         found = clone_report(judged, judged_untrained, epochs[-1].accuracy, schema, closed, expert)
-        assert card.weights_sha256 is not None
         verdict = clone_gate(found, settings, Subject(type="bc", id=f"{name}/bc", sha256=card.weights_sha256))
         write_record(report / "verdict.json", verdict)
         write_record(report / "metrics.json", found)

@@ -108,23 +108,6 @@ class BcEpoch(Line):
     early_stopped: bool
 
 
-class Rivalry(Record):
-    """The two rivalry features of the town over a rollout."""
-
-    max_mean: float | None
-    max_max: float | None
-    avoid_count_mean: float | None
-    avoid_count_max: float | None
-
-
-class NeedMean(Record):
-    """Mean needs over the rollout, 0 empty … 1 full."""
-
-    hunger: Share | None
-    hygiene: Share | None
-    energy: Share | None
-
-
 class Update(Line):
     """One PPO iteration: a rollout and the passes over it. Averages are weighted by minibatch rows; names are those of `learn.ppo`."""
 
@@ -173,8 +156,10 @@ class Update(Line):
     # town: null elsewhere
     queue_conflict_rate: float | None = None  # per 1,000 env steps, as is the next
     queue_intensity_rate: float | None = None
-    rivalry: Rivalry | None = None
-    need_mean: NeedMean | None = None
+    rivalry: dict[str, float | None] | None = (
+        None  # the features of rivalry: max_mean, max_max, avoid_count_mean, avoid_count_max
+    )
+    need_mean: dict[str, Share | None] | None = None  # hunger, hygiene, energy: 0 empty … 1 full
     showers: Count | None = None
     sleeps: Count | None = None
     chats: Count | None = None

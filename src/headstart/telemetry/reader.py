@@ -1,8 +1,6 @@
-"""Reading the log of a run back: every complete record, and what was torn off its end."""
+"""Reading the log of a run back: every complete record."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -18,18 +16,10 @@ MAX_LINE_DEPTH = 16
 MAX_FILE_BYTES = 1 << 30
 
 
-@dataclass(frozen=True)
-class Telemetry:
-    """The complete records of a run, in order, and the number of bytes behind the last of them."""
+def read_telemetry(directory: Path) -> tuple[AnyLine, ...]:
+    """The complete records of a run, in order.
 
-    records: tuple[AnyLine, ...]
-    torn_tail_bytes: int
-
-
-def read_telemetry(directory: Path) -> Telemetry:
-    """Read all segments of a run.
-
-    A last line that is not complete, or does not parse, counts as torn. Raises InputError if there is no log or a file is too
+    A last line that is not complete, or does not parse, is left out. Raises InputError if there is no log or a file is too
     large, and IntegrityError, naming file and line, for a bad line elsewhere, a gap or repeat in `seq`, or a closed segment
     whose hash is not that in the index.
     """
@@ -38,7 +28,6 @@ def read_telemetry(directory: Path) -> Telemetry:
         raise InputError(f"{directory}: expected telemetry-0000.ndjson, found none")
     _check_closed_segments(directory)
     records: list[AnyLine] = []
-    torn = 0
     for path in paths:
         data = read_bytes(path, MAX_FILE_BYTES)
         end = 0
@@ -54,16 +43,7 @@ def read_telemetry(directory: Path) -> Telemetry:
                 raise IntegrityError(f"{where}: expected seq {len(records) + 1}, got {record.seq}")
             records.append(record)
             end += len(line)
-        torn = len(data) - end
-    return Telemetry(tuple(records), torn)
-
-
-def canonical_sha256(records: Iterable[AnyLine]) -> str:
-    """SHA-256 over the records without `wall`: equal for two runs that did the same."""
-    digest = hashlib.sha256()
-    for record in records:
-        digest.update(canonical_json(record.model_dump(mode="json", exclude={"wall"})) + b"\n")
-    return digest.hexdigest()
+    return tuple(records)
 
 
 def _lines(data: bytes) -> Iterator[bytes]:
