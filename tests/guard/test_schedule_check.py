@@ -157,7 +157,7 @@ PROBLEMS = {  # by the check: content, level, where, words
         schedule(PPO | {"kl_weight": 0.1}),
         "warn",
         "phases.tune.kl_weight",
-        "still held to the clone at the end, with 0.1",
+        "still active at the end, with 0.1",
     ),
     "share jumps": (
         schedule(PPO | {"name": "a"}, PPO | {"expert_share": {"from": 0.8, "to": 0}}),
@@ -182,7 +182,7 @@ PROBLEMS = {  # by the check: content, level, where, words
         schedule(PPO | loose("return_drop", breach=0.1)),
         "warn",
         "phases.tune.guardrails.return_drop",
-        "the flag 0.15 lies beyond the breach 0.1",
+        "the flag 0.15 is beyond the breach 0.1",
     ),
     "needless reason": (schedule(accept_loosened="just in case"), "warn", "accept_loosened", "no guardrail is looser"),
 }
@@ -192,7 +192,7 @@ def test_phases_that_end_within_a_rollout_are_warned_of() -> None:
     arm = Arm.model_validate(schedule(CRITIC | {"env_steps": 128}, PPO | {"env_steps": 500}))
     found = check_schedule(arm, known_metrics=metrics_of("town"), evaluation_every=100, rollout=64)
     assert [(problem.level, problem.where) for problem in found] == [("warn", "phases.tune.env_steps")]
-    assert "500 env steps are no whole rollouts of 64: it takes 12 more" in found[0].text
+    assert "500 env steps are not a multiple of the rollout, 64: it takes 12 more" in found[0].text
 
 
 @pytest.mark.parametrize(("content", "level", "where", "words"), PROBLEMS.values(), ids=PROBLEMS)

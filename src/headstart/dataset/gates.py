@@ -1,4 +1,4 @@
-"""Every gate of a dataset: is each row legal, is each episode whole and single, is there enough to learn, where is it from.
+"""Every gate of a dataset: valid rows, complete and unique episodes, enough data, a proven origin. `curation` rejects single episodes.
 
 A gate gives one Check that names the first offenders, or None where it does not apply to this world. Dtypes and shapes need no
 gate: `read_episodes` refuses a file in which one is wrong.
@@ -21,14 +21,14 @@ from headstart.dataset.episodes import Episodes
 from headstart.dataset.observation import ObservationSchema
 
 MIN_REPLAYED = 20  # episodes
-CURES = {  # gate → what a person can change
+CURES = {  # gate → what a user can change
     "feature-range": "`feature_range` in the scenario file, if the world really shows such values",
     "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
     "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
     "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
-    "observation-leaps": "no setting: look whether the first and last rows of an episode are what the world shows there",
+    "observation-leaps": "no setting: check whether the first and last rows of an episode are what the world shows there",
     "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
     "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
     "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
@@ -38,7 +38,7 @@ NO_CURE = "no setting: the world, its expert or the recorder has a fault"
 
 
 class Dataset(NamedTuple):
-    """A curated dataset whose episodes tile the steps, and what it is held to."""
+    """A curated dataset whose episodes tile the steps, and its limits."""
 
     episodes: Episodes
     heldout: Array  # [E] bool, the side of the split
@@ -48,11 +48,11 @@ class Dataset(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """What cannot be read off the episodes themselves."""
+    """Facts on the origin that the episodes do not contain."""
 
-    seed: int  # that the capture was asked for
+    seed: int  # `capture.seed`
     expert_sha256: str  # of the expert as it is now
-    recorded_sha256: str  # of the policy that the capture says it ran
+    recorded_sha256: str  # of the policy that the capture recorded
     replayed: int  # episodes that were simulated again from seed and recorded actions
     differing: int  # of these, how many differ anywhere in observation, reward or end
 
@@ -72,7 +72,7 @@ def thresholds(data: Dataset) -> dict[str, Value]:
 
 
 def cures(verdict: Verdict) -> str:
-    """One line for each gate that did not pass: what a person can change."""
+    """One line for each gate that did not pass: what a user can change."""
     return "\n".join(f"  {reason.name}: {CURES.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
 
 
@@ -80,7 +80,7 @@ def cures(verdict: Verdict) -> str:
 
 
 def finite_values(data: Dataset) -> Check:
-    """No NaN and no infinity in any column of reals."""
+    """No NaN and no infinity in any column of floats."""
     episodes = data.episodes
     columns = {f"observation/{name}": column for name, column in episodes.observation.items()}
     columns |= {f"final_observation/{name}": column for name, column in episodes.final_observation.items()}
@@ -101,7 +101,7 @@ def feature_range(data: Dataset) -> Check:
 
 
 def action_range(data: Dataset) -> Check:
-    """Action ids in the vocabulary 0..K−1, or reals within their bounds; executed and expert's alike."""
+    """Action ids within 0..K−1, or continuous actions within their bounds; both executed and expert's actions."""
     if data.schema.actions:
         low, high = np.array([0]), np.array([len(data.schema.actions) - 1])
     else:
@@ -171,7 +171,7 @@ def enough_episodes(data: Dataset) -> Check:
 
 
 def success_rate(data: Dataset) -> Check:
-    """Wilson lower bound of the success rate over worlds: agents of one world, and their lives, share its success and count once."""
+    """Wilson lower bound of the success rate over worlds: all agents and episodes of one world share its success and count once."""
     worlds, index = np.unique(data.episodes.table.world, return_inverse=True)
     failed = np.bincount(index, weights=~data.episodes.table.success) > 0
     n, k, least = len(worlds), int(np.sum(~failed)), data.limits.min_success_rate
@@ -211,7 +211,7 @@ def majority_action(data: Dataset) -> Check:
 
 
 def reward_varies(data: Dataset) -> Check | None:
-    """A reward that never changes teaches nothing."""
+    """A constant reward contains nothing to learn."""
     if data.scenario.constant_reward:
         return None
     values = len(np.unique(data.episodes.reward))
@@ -250,7 +250,7 @@ def _provenance(episodes: Episodes, found: Provenance) -> Iterator[Check]:
 
 
 def _split(data: Dataset) -> Iterator[Check]:
-    """Training will not see its own exam."""
+    """No held-out world is used for training, and neither side is empty."""
     world, heldout = data.episodes.table.world, data.heldout
     held, train = np.unique(world[heldout]), np.unique(world[~heldout])
     leaked = np.intersect1d(held, train).tolist()

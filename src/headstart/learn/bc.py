@@ -90,8 +90,8 @@ def fit(
 ) -> Iterator[Epoch]:
     """Train `network` epoch by epoch. At the end it has the weights of the epoch with the lowest held-out loss.
 
-    `device`: as for Adam. The normaliser is fitted first, to the training rows. Of a Gaussian policy only the mean is trained; its deviation is set
-    at the end.
+    `device`: as for Adam. The normaliser is fitted first, to the training rows. Of a Gaussian policy only the mean is trained; its deviation is
+    set at the end.
     """
     network.observe(train.obs)
     generator = torch.Generator().manual_seed(params.seed)

@@ -29,7 +29,7 @@ class Guide:
         self._blend: Blend = "step"
 
     def aim(self, share: float, blend: Blend) -> None:
-        """Set the expert's share of the next steps. If it rises from 0 or the blend changes, every row draws again; else rows keep their draws."""
+        """Set the expert's share of the next steps. If it rises from 0 or the blend changes, all rows draw again; else they keep their draws."""
         beginning = share > 0 and (self._share == 0 or blend != self._blend)
         self._share, self._blend = share, blend
         if beginning:

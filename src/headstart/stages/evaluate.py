@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the candidate beside scratch on one scenario; reads what the arms left and trains nothing."""
+"""Stage `evaluate`: compare the candidate with scratch on one scenario, from the records of the arms; nothing is trained."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], l
 
 
 def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> ShiftFindings | None:
-    """Distribution shift between the data and the candidate; None where the design does not ask for it, and for scratch by itself."""
+    """Distribution shift between the data and the candidate; None if the design does not measure it, and for scratch alone."""
     if params.candidate == "scratch" or params.evaluation.variant_worlds == 0:
         return None
     path = clone_path(scenario.name)
@@ -60,7 +60,7 @@ def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> Sh
 def compare_arms(
     params: Params, scenario: Scenario, runs: dict[str, ArmRuns], evidence: list[Evidence], shift: ShiftFindings | None
 ) -> dict[str, Comparison]:
-    """Target → comparison of the candidate with scratch; whichever is promoted on, what a shift costs is in its verdict."""
+    """Target → comparison of the candidate with scratch; every verdict includes the checks of shift."""
     limits = ComparisonLimits(max_ratio=params.comparison.max_ratio, max_success_loss=params.comparison.max_success_loss)
     return {
         target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift)
@@ -69,12 +69,12 @@ def compare_arms(
 
 
 def clone_path(scenario: str) -> Path:
-    """Where bc_train leaves what the checks of shift need of the data and the clone."""
+    """The file in which bc_train writes the facts of the data and the clone that the checks of shift need."""
     return MODELS / scenario / "bc" / CLONE_SHIFT
 
 
 def summary(found: Comparison) -> dict[str, Any]:
-    """The metrics that `dvc exp show` puts side by side; the same names whoever the candidate is."""
+    """The metrics for `dvc exp show`; their names do not depend on the candidate."""
     arm, exam, ratio = found.candidate, found.candidate.exams["sampled"], found.online
     return {
         "verdict": found.verdict.outcome.value,
