@@ -130,7 +130,7 @@ HEADER = "kind\tenv_steps\tgrad_norm\n"
     [
         ("", r"t\.tsv: expected the columns kind, env_steps, then metrics, got nothing"),
         ("env_steps\tkind\n", "expected the columns kind, env_steps"),
-        ("kind\tenv_steps\tgrad\n", "no guardrail uses grad; metrics are bc_accuracy"),
+        ("kind\tenv_steps\tgrad\n", "no guardrail watches grad; metrics are bc_accuracy"),
         ("kind\tenv_steps\tgrad_norm\tgrad_norm\n", "expected each metric once"),
         (HEADER + "update\t1\n", "line 2: expected 3 cells, got 2"),
         (HEADER + "updated\t1\t2\n", "line 2: expected update or evaluation and a number of env steps, got 'updated'"),

@@ -68,7 +68,7 @@ def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
 
 
 def iqm_band(values: Array, resamples: int) -> tuple[Array, Array, Array]:
-    """IQM over n seeds with a two-sided 95 % percentile bootstrap band, whole seeds resampled: [n ≥ 1, X] → three [X].
+    """IQM over n seeds with a two-sided 95 % percentile bootstrap band, seeds resampled with their complete curves: [n ≥ 1, X] → three [X].
 
     Equal values give equal bands. The resamples are taken in blocks, so that memory stays near 32 MB.
     """

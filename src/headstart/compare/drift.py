@@ -2,7 +2,7 @@
 
 KS: two-sample Kolmogorov–Smirnov with the effective sizes of `states`, p-values corrected over the features by Benjamini and Hochberg (1995);
 its distance D is the effect size, since with many rows the smallest difference is significant. PSI: population stability index over the
-deciles of the first set; n·m/(n + m) · PSI is about χ² with bins − 1 degrees of freedom if they are equal (Yurdakul 2018), so an index
+deciles of the first set; n·m/(n + m) · PSI is about χ² with bins − 1 degrees of freedom if both sets are alike (Yurdakul 2018), so an index
 that chance explains is not reported as a shift. Total variation of two mixes: half the sum of the differences of their shares.
 
 Success in held-out variants: the candidate minus another policy, paired by training seed, one-sided t bounds. The bounds of several variants

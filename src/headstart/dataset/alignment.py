@@ -1,9 +1,9 @@
-"""Does row t hold the observation from which a_t was chosen? Two signs of a recorder that is one step off, found without replay.
+"""Does row t hold the observation from which a_t was chosen? Two signs of a recorder that is a step off, without replay.
 
-The stored final observation o_T is the reference. A recorder that pairs a_t with o_{t+1} stores o_T (or, after an automatic reset, the next
+The kept final observation o_T is the anchor. A recorder that pairs a_t with o_{t+1} stores o_T (or, after an automatic reset, the next
 episode's o_0) in the last row; one that lags stores o_0 twice (or the previous episode's end) first. So in most episodes the last row
 *equals* the final observation or the first row the second, or an edge of the episode is a leap larger than any step within it. Replay
-proves alignment with the current world; these also reveal a world that is itself one step off.
+proves alignment with the world at hand; these also show a world that is a step off itself.
 """
 
 from typing import NamedTuple
@@ -50,7 +50,7 @@ def _repeats(edges: Edges) -> Check:
 
 
 def _leaps(edges: Edges) -> Check:
-    """Share of episodes with a leap at an edge. Some worlds may really start or end so; therefore a HOLD."""
+    """Share of episodes with a leap at an edge. Some worlds may truly start or end so: a person looks."""
     end = float(np.mean(np.minimum(edges.last, edges.final) > LEAP * np.maximum(edges.largest, edges.first)))
     inner = np.maximum.reduce([edges.largest, edges.last, edges.final])
     start = float(np.mean(edges.first > LEAP * inner))

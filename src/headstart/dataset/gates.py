@@ -28,7 +28,7 @@ CURES = {  # gate → what a user can change
     "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
-    "observation-leaps": "no setting: check whether the first and last rows of an episode are what the world shows there",
+    "observation-leaps": "no setting: look whether the first and last rows of an episode are what the world shows there",
     "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
     "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
     "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
@@ -80,7 +80,7 @@ def cures(verdict: Verdict) -> str:
 
 
 def finite_values(data: Dataset) -> Check:
-    """No NaN and no infinity in any column of floats."""
+    """No NaN and no infinity in any column of reals."""
     episodes = data.episodes
     columns = {f"observation/{name}": column for name, column in episodes.observation.items()}
     columns |= {f"final_observation/{name}": column for name, column in episodes.final_observation.items()}
@@ -101,7 +101,7 @@ def feature_range(data: Dataset) -> Check:
 
 
 def action_range(data: Dataset) -> Check:
-    """Action ids within 0..K−1, or continuous actions within their bounds; both executed and expert's actions."""
+    """Action ids in the vocabulary 0..K−1, or reals within their bounds; executed and expert's alike."""
     if data.schema.actions:
         low, high = np.array([0]), np.array([len(data.schema.actions) - 1])
     else:
@@ -171,7 +171,7 @@ def enough_episodes(data: Dataset) -> Check:
 
 
 def success_rate(data: Dataset) -> Check:
-    """Wilson lower bound of the success rate over worlds: all agents and episodes of one world share its success and count once."""
+    """Wilson lower bound of the success rate over worlds: agents of one world, and their lives, share its success and count once."""
     worlds, index = np.unique(data.episodes.table.world, return_inverse=True)
     failed = np.bincount(index, weights=~data.episodes.table.success) > 0
     n, k, least = len(worlds), int(np.sum(~failed)), data.limits.min_success_rate
@@ -211,7 +211,7 @@ def majority_action(data: Dataset) -> Check:
 
 
 def reward_varies(data: Dataset) -> Check | None:
-    """A constant reward contains nothing to learn."""
+    """A reward that never changes teaches nothing."""
     if data.scenario.constant_reward:
         return None
     values = len(np.unique(data.episodes.reward))

@@ -1,6 +1,6 @@
-"""The faults that a drill injects, and the expected decisions: good readings, and one fault for each guardrail.
+"""What a drill of guardrails injects, and what has to follow: good readings, one fault for each guardrail, the expected decision.
 
-The size of a fault does not depend on the limits, so that a guardrail that was loosened too far misses it.
+A fault has a size of its own, whatever the limits are, so that a guardrail that was loosened too far misses it.
 """
 
 import math
@@ -16,7 +16,7 @@ Changes = Callable[[Values], Values]  # reference → values of a faulty reading
 
 
 def _times(metric: str, factor: float) -> Changes:
-    """The reference value times a factor; not applicable if the reference does not have it."""
+    """The reference value times a factor; not applicable where the reference does not have it."""
     return lambda reference: {metric: None if (value := reference.get(metric)) is None else value * factor}
 
 
@@ -34,21 +34,21 @@ FAULTS: Mapping[str, tuple[str, Changes]] = {
     "policy_kl_burst": ("two updates far too large", _is(kl_divergence=0.4, grad_norm=1.0)),
     "reference_kl": ("the policy leaves the clone", _is(kl_to_reference=2.0)),
     "grad_norm": ("gradients explode", _is(grad_norm=50.0)),
-    "entropy": ("entropy falls by 0.3", _plus("entropy", -0.3)),
+    "entropy": ("exploration half lost", _plus("entropy", -0.3)),
     "entropy_floor": ("the policy collapses to one action", _is(entropy=0.0)),
     "loss_drift": ("the loss explodes", lambda reference: {"loss_total": 10 * abs(reference.get("loss_total") or 0.0) + 1.0}),
     "return_drop": ("the reward's sign is flipped", _times("return_normalised", -1.0)),
     "kpi_drop": ("half of the KPI is lost", _times("kpi", 0.5)),
     "success_drop": ("the task is forgotten", _is(success_rate=0.0)),
-    "harm_rise": ("the harm rate rises by 0.3", _plus("harm_rate", 0.3)),
+    "harm_rise": ("the policy turns reckless", _plus("harm_rate", 0.3)),
     "queue_events": ("agents press one another all the time", _is(queue_conflict_rate=20.0)),
-    "queue_intensity": ("conflicts become intense", _is(queue_intensity_rate=40.0)),
+    "queue_intensity": ("conflicts turn fierce", _is(queue_intensity_rate=40.0)),
     "bc_accuracy": ("the clone forgets its demonstrations", _is(bc_accuracy=0.5)),
 }
 
 
 def accepts(arm: Arm, phase: Phase, name: str) -> bool:
-    """Whether a phase does not detect the fault of a guardrail and the arm gives a reason for it: then the drill skips the guardrail."""
+    """Whether a phase lets the fault of a guardrail pass, and the arm gives a reason: there is nothing to catch then."""
     if not arm.accept_loosened:
         return False
     own, default = limits(arm, phase).get(name), GUARDRAILS[name]
@@ -58,7 +58,7 @@ def accepts(arm: Arm, phase: Phase, name: str) -> bool:
 
 
 def expected_of(rule: Guardrail, phase: Phase) -> Action:
-    """The expected decision after a breach: a rollback becomes a stop if the phase may not be retried."""
+    """What has to follow a breach: a rollback is a stop where no retry may follow it."""
     return "stop" if rule.decision == "rollback" and not retries(phase) else rule.decision
 
 
@@ -68,12 +68,12 @@ def retries(phase: Phase) -> int:
 
 
 def good_reading(kind: Kind, reference: Values, env_steps: int) -> Reading:
-    """A reading in which every metric equals the reference."""
+    """A reading in which every metric is where the reference is."""
     return Reading(kind, env_steps, steady(Moment(kind, share=0.0, count=1, cloned="before"), reference))
 
 
 def faulty_reading(rule: Guardrail, reference: Values, env_steps: int) -> Reading:
-    """A good reading, except for the fault of a guardrail."""
+    """A good reading but for the fault of a guardrail."""
     good, (_, changes) = good_reading(rule.on, reference, env_steps), FAULTS[rule.name]
     return replace(good, values={**good.values, **changes(reference)})
 

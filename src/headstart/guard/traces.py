@@ -32,7 +32,7 @@ class Moment:
 
 Trace = Callable[[Moment, Values], Values]  # moment, reference → values
 
-# The default reference of rehearsals: a clone that is nearly as good as its expert. Queue rates are per 1,000 env steps.
+# A clone that is nearly as good as its expert, for rehearsals without a reference of one's own. Queue rates are per 1,000 env steps.
 REFERENCE: Values = {
     "return_normalised": 0.95,
     "success_rate": 0.95,
@@ -175,7 +175,7 @@ def from_tsv(text: str, where: str) -> tuple[Reading, ...]:
         )
     metrics = header[2:]
     if unknown := sorted(set(metrics) - METRICS):
-        raise InputError(f"{where}: no guardrail uses {', '.join(unknown)}; metrics are {', '.join(sorted(METRICS))}")
+        raise InputError(f"{where}: no guardrail watches {', '.join(unknown)}; metrics are {', '.join(sorted(METRICS))}")
     if len(set(metrics)) != len(metrics) or len(lines) > MAX_ROWS:
         raise InputError(f"{where}: expected each metric once and at most {MAX_ROWS:,} lines, got {len(lines):,} lines")
     readings: list[Reading] = []

@@ -1,4 +1,4 @@
-"""The ways back: to an earlier release, to a checkpoint that a person chooses, or away from a candidate."""
+"""Rollback to an earlier release, use of a checkpoint that a user chooses, and withdrawal of a candidate."""
 
 import shutil
 import subprocess

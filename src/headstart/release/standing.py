@@ -108,7 +108,7 @@ def require_unused(standing: Standing, release: Release) -> None:
 
 
 def rollback_target(standing: Standing, to: str | None = None) -> Release:
-    """The release to go back to: that with the id `to`, else the previous one. Raises InputError if there is none."""
+    """The release to restore: that with the id `to`, else the previous one. Raises InputError if there is none."""
     if standing.current is None:
         raise InputError(f"{standing.scenario}: expected a release to roll back, none was ever made")
     if to is not None and to not in standing.releases:

@@ -49,7 +49,7 @@ def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], l
 
 
 def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> ShiftFindings | None:
-    """Distribution shift between the data and the candidate; None if the design does not measure it, and for scratch alone."""
+    """Distribution shift between the data and the candidate; None where the design does not ask for it, and for scratch by itself."""
     if params.candidate == "scratch" or params.evaluation.variant_worlds == 0:
         return None
     path = clone_path(scenario.name)
@@ -60,7 +60,7 @@ def shift_of(params: Params, scenario: Scenario, runs: dict[str, ArmRuns]) -> Sh
 def compare_arms(
     params: Params, scenario: Scenario, runs: dict[str, ArmRuns], evidence: list[Evidence], shift: ShiftFindings | None
 ) -> dict[str, Comparison]:
-    """Target → comparison of the candidate with scratch; every verdict includes the checks of shift."""
+    """Target → comparison of the candidate with scratch; whichever is promoted on, what a shift costs is in its verdict."""
     limits = ComparisonLimits(max_ratio=params.comparison.max_ratio, max_success_loss=params.comparison.max_success_loss)
     return {
         target.name: compare(runs[params.candidate], runs["scratch"], target, limits, evidence, shift)
@@ -69,7 +69,7 @@ def compare_arms(
 
 
 def clone_path(scenario: str) -> Path:
-    """The file in which bc_train writes the facts of the data and the clone that the checks of shift need."""
+    """Where bc_train leaves what the checks of shift need of the data and the clone."""
     return MODELS / scenario / "bc" / CLONE_SHIFT
 
 

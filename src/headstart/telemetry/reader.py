@@ -1,4 +1,4 @@
-"""Reading the log of a run: every complete record, and the position of an incomplete end."""
+"""Reading the log of a run back: every complete record, and what was torn off its end."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
