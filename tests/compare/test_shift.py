@@ -145,8 +145,8 @@ def test_runs_without_facts_are_said_not_to_be_measured_and_hold(make_arm: MakeA
 
     (check,) = shift_checks(found)
     assert check.outcome == Outcome.HOLD
-    assert "not measured: pretrained left no facts with seeds [0, 1, 2]; scratch left" in check.text
-    assert "the clone left no facts" in check.text
+    assert "not measured: pretrained recorded no facts with seeds [0, 1, 2]; scratch recorded" in check.text
+    assert "the clone recorded no facts" in check.text
 
 
 def test_data_that_do_not_name_their_situations_are_missing_evidence(find: Callable[..., ShiftFindings]) -> None:

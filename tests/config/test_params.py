@@ -56,7 +56,7 @@ def test_an_arm_that_nobody_described_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_seed_named_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="names a seed twice"):
+    with pytest.raises(InputError, match="contains a seed twice"):
         load_params(changed(tmp_path, seeds=[1, 1]))
 
 
@@ -138,5 +138,5 @@ def test_a_target_may_not_take_the_name_of_the_report_on_shift(tmp_path: Path) -
     content["targets"]["shift"] = {"success_rate": 0.5}
     (tmp_path / "x.yaml").write_text(yaml.safe_dump(content))
 
-    with pytest.raises(InputError, match=r"targets\.shift: the name of evaluate's own report"):
+    with pytest.raises(InputError, match=r"targets\.shift: this name is reserved"):
         load_scenario("x", tmp_path)

@@ -84,5 +84,5 @@ def test_tags_are_found_and_deleted_by_pattern(repository: Path) -> None:
 def test_outside_of_a_repository_the_error_says_what_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
-    with pytest.raises(InputError, match="expected a git repository with a commit; git rev-parse says"):
+    with pytest.raises(InputError, match="expected a git repository with a commit; git rev-parse printed"):
         head(tmp_path)

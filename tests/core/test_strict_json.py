@@ -17,11 +17,11 @@ def test_plain_json_is_parsed() -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        (b'{"a": NaN}', "NaN is no JSON number"),
-        (b'{"a": -Infinity}', "-Infinity is no JSON number"),
+        (b'{"a": NaN}', "NaN is not a JSON number"),
+        (b'{"a": -Infinity}', "-Infinity is not a JSON number"),
         (b'{"a": 1e999}', "1e999 is beyond the range of a double"),
-        (b'{"a": 1, "b": 2, "a": 3}', "key 'a' stands twice in one object"),
-        (b'[{"x": {"a": 1, "a": 1}}]', "key 'a' stands twice in one object"),
+        (b'{"a": 1, "b": 2, "a": 3}', "key 'a' occurs twice in one object"),
+        (b'[{"x": {"a": 1, "a": 1}}]', "key 'a' occurs twice in one object"),
         (b'{"a": 1} {"b": 2}', "Extra data"),
         (b"{'a': 1}", "Expecting property name"),
         (b'{"a": 1', "Expecting ',' delimiter"),

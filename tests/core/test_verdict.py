@@ -88,7 +88,7 @@ def test_a_verdict_lists_every_check_that_did_not_pass(subject: Subject) -> None
 def test_a_verdict_whose_outcome_was_edited_is_refused_when_read(subject: Subject) -> None:
     text = judge(subject, [failed(FAIL)], {}).model_dump_json()
 
-    with pytest.raises(ValidationError, match="checks say FAIL"):
+    with pytest.raises(ValidationError, match="checks give FAIL"):
         Verdict.model_validate_json(text.replace('"outcome":"FAIL"', '"outcome":"PASS"', 1))
 
 

@@ -146,7 +146,7 @@ def test_a_catalogue_with_two_entries_of_one_name_is_refused(tmp_path: Path) -> 
     text = Catalogue(entries=(entry,)).model_dump_json()
     path.write_text(text.replace("[{", f"[{other.model_dump_json()},{{", 1))
 
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="occurs twice"):
         read_catalogue(path)
 
 

@@ -283,7 +283,7 @@ def test_a_frozen_run_is_held_with_its_reason_and_cannot_go_on() -> None:
 
 def test_a_run_that_is_not_over_is_held() -> None:
     control, _ = after(inside(), one_phase(), update())
-    assert outcome(control) == (Outcome.HOLD, ("the run has not come to its end",))
+    assert outcome(control) == (Outcome.HOLD, ("the run has not ended",))
 
 
 def test_a_run_in_which_nothing_could_be_checked_is_held() -> None:

@@ -54,13 +54,13 @@ REFUSED = {  # by its models, with the path of the key
         schedule({"name": "tune", "kind": "ppo", "learning_rate": 0.1}),
         r"'tune' of kind ppo is measured in env_steps",
     ),
-    "two lengths": (schedule(PPO | {"epochs": 2}), r"'tune' of kind ppo is measured in env_steps, and in nothing else"),
+    "two lengths": (schedule(PPO | {"epochs": 2}), r"'tune' of kind ppo is measured in env_steps only"),
     "bc in env steps": (
         schedule(CLONE | {"env_steps": 5}, PPO),
-        r"'clone' of kind bc is measured in epochs, and in nothing else",
+        r"'clone' of kind bc is measured in epochs only",
     ),
     "no steps": (schedule(PPO | {"env_steps": 0}), r"phases\.0\.env_steps: .*greater than or equal to 1, got 0"),
-    "name twice": (schedule(PPO, PPO), r"tune, tune names a phase twice"),
+    "name twice": (schedule(PPO, PPO), r"tune, tune contains a phase twice"),
     "bad name": (schedule(PPO | {"name": "Tune it"}), r"phases\.0\.name: String should match pattern"),
     "share above 1": (schedule(PPO | {"expert_share": 1.5}), r"expert_share is at most 1, got 1\.5"),
     "negative weight": (schedule(PPO | {"kl_weight": {"from": 0.1, "to": -0.1}}), r"kl_weight cannot be negative, got -0\.1"),
@@ -157,7 +157,7 @@ PROBLEMS = {  # by the check: content, level, where, words
         schedule(PPO | {"kl_weight": 0.1}),
         "warn",
         "phases.tune.kl_weight",
-        "still held to the clone at the end, with 0.1",
+        "still active at the end, with 0.1",
     ),
     "share jumps": (
         schedule(PPO | {"name": "a"}, PPO | {"expert_share": {"from": 0.8, "to": 0}}),
@@ -182,7 +182,7 @@ PROBLEMS = {  # by the check: content, level, where, words
         schedule(PPO | loose("return_drop", breach=0.1)),
         "warn",
         "phases.tune.guardrails.return_drop",
-        "the flag 0.15 lies beyond the breach 0.1",
+        "the flag 0.15 is beyond the breach 0.1",
     ),
     "needless reason": (schedule(accept_loosened="just in case"), "warn", "accept_loosened", "no guardrail is looser"),
 }
@@ -192,7 +192,7 @@ def test_phases_that_end_within_a_rollout_are_warned_of() -> None:
     arm = Arm.model_validate(schedule(CRITIC | {"env_steps": 128}, PPO | {"env_steps": 500}))
     found = check_schedule(arm, known_metrics=metrics_of("town"), evaluation_every=100, rollout=64)
     assert [(problem.level, problem.where) for problem in found] == [("warn", "phases.tune.env_steps")]
-    assert "500 env steps are no whole rollouts of 64: it takes 12 more" in found[0].text
+    assert "500 env steps are not a multiple of the rollout, 64: it takes 12 more" in found[0].text
 
 
 @pytest.mark.parametrize(("content", "level", "where", "words"), PROBLEMS.values(), ids=PROBLEMS)

@@ -113,7 +113,7 @@ def test_a_recorded_trace_that_ends_early_leaves_the_run_unfinished() -> None:
     rows = rehearsed("steady").readings[:20]
     found = simulate(arm(), rows, 100, REFERENCE)
     assert found.outcome == Outcome.HOLD
-    assert found.reasons == ("the run has not come to its end",)
+    assert found.reasons == ("the run has not ended",)
 
 
 def test_a_recorded_trace_that_goes_on_after_the_schedule_is_refused() -> None:
@@ -136,7 +136,7 @@ HEADER = "kind\tenv_steps\tgrad_norm\n"
         (HEADER + "updated\t1\t2\n", "line 2: expected update or evaluation and a number of env steps, got 'updated'"),
         (HEADER + "update\t-1\t2\n", "got 'update' and '-1'"),
         (HEADER + "update\t1\tx\n", "line 2: could not convert string to float: 'x'"),
-        (HEADER + "update\t9\t1\nupdate\t8\t1\n", "line 3: env steps stay charged, so they cannot go back: got 8 after 9"),
+        (HEADER + "update\t9\t1\nupdate\t8\t1\n", "line 3: env steps stay charged, so they cannot decrease: got 8 after 9"),
     ],
 )
 def test_a_broken_table_is_refused_with_its_line(text: str, message: str) -> None:

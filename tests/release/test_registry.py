@@ -115,7 +115,7 @@ def test_a_version_that_somebody_else_tagged_is_left_out(repository: Path) -> No
 def test_a_tag_that_cannot_be_set_is_named(repository: Path) -> None:
     lost = release(repository, 1).model_copy(update={"git_revision": "f" * 40})
 
-    with pytest.raises(IntegrityError, match=r"its tag could not be set: .*; once that is mended, the next"):
+    with pytest.raises(IntegrityError, match=r"its tag could not be set: .*; once that is corrected, the next"):
         set_tags(repository, standing(lost, (lost,)))
 
 

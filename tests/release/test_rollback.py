@@ -29,7 +29,7 @@ def test_a_rollback_restores_the_baseline_behind_the_first_release(ready: Projec
     assert current == ready.standing().initial
     assert ready.standing().previous is None
     require_release(current, ready.root / ".headstart/releases" / current.id)
-    with pytest.raises(InputError, match="is the first release, nothing lies behind it"):
+    with pytest.raises(InputError, match="is the first release, there is none before it"):
         roll_back(ready.root, "walk", "Ada", "further")
 
 

@@ -146,7 +146,7 @@ def test_rollbacks_go_back_step_by_step_to_the_baseline() -> None:
         seen.append((target.arm, target.seed))
 
     assert seen == [("pretrained", 1), ("scratch", 0)]
-    with pytest.raises(InputError, match="nothing lies behind it"):
+    with pytest.raises(InputError, match="there is none before it"):
         rollback_target(after(*events))
 
 

@@ -119,7 +119,7 @@ def test_older_runs_without_facts_hold_and_say_so(project: Callable[..., Params]
     line = evaluate(project(None, None), load_scenario("queue_conflict")).says
 
     assert compared("beyond_expert").verdict.outcome == Outcome.HOLD
-    assert "HOLD: distribution shift not measured: pretrained left no facts" in line
+    assert "HOLD: distribution shift not measured: pretrained recorded no facts" in line
     assert len(read_record(Path("reports/evaluate/queue_conflict/shift.json"), ShiftFindings).missing) == 3
 
 

@@ -118,7 +118,7 @@ def test_the_run_ended_counts_its_records(tmp_path: Path, write_run: WriteRun) -
         ("update", update(learning_rate=None), "learning_rate is null, but not listed in nonfinite"),
         ("update", update(transitions=1.5), "field transitions: .*integer"),
         ("update", update(clip_fraction=1.5), "field clip_fraction: .*less than or equal to 1"),
-        ("update", update(seq=9), "writer's own"),
+        ("update", update(seq=9), "set by the writer"),
         ("update", update(update_s="fast"), "field update_s: .*number, got 'fast'"),
         ("guardrail", FIELDS["guardrail"] | {"reason": "x" * 201}, "field reason"),
         ("guardrail", FIELDS["guardrail"] | {"threshold": math.nan}, "field threshold"),

@@ -63,7 +63,7 @@ def test_agreement_mix_range_and_warnings_are_said() -> None:
 
 
 def test_what_was_not_measured_is_said() -> None:
-    missing = ShiftFindings(candidate="pretrained", limits=ShiftLimits(), missing=("the clone left no facts",))
+    missing = ShiftFindings(candidate="pretrained", limits=ShiftLimits(), missing=("the clone recorded no facts",))
 
     assert "Not measured." in shift_section(None)
-    assert "Not measured: the clone left no facts." in shift_section(missing)
+    assert "Not measured: the clone recorded no facts." in shift_section(missing)

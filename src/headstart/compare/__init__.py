@@ -1,1 +1,1 @@
-"""Two arms to findings to a verdict: curves, steps to target, the ratio, censoring and distribution shift."""
+"""From the runs of two arms to findings and a verdict: curves, steps to target, the ratio, censoring and distribution shift."""

@@ -1,6 +1,6 @@
-"""What is compared: the curve and the exam of every seed of an arm, and where policies and data have been; no clocks.
+"""The records that are compared: the curve and the exam of every seed of an arm, and the states that policies and data visit; no times.
 
-`evaluate` reads these records and nothing else of an arm, so that a comparison never trains again.
+`evaluate` reads only these records of an arm, so that a comparison needs no training.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ CLONE_SHIFT = "shift.json"  # beside the clone
 
 
 def arm_folder(scenario: str, arm: str) -> Path:
-    """Where an arm's runs and checkpoints lie, from the project's root."""
+    """The folder of an arm's runs and checkpoints, below the project's root."""
     return MODELS / scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
 
 
@@ -84,12 +84,12 @@ class StateSummary(Record):
 
     rows: Count
     worlds: Count
-    effective: float  # independent draws that they are worth at least: Kish's (Σ n)² / Σ n² over the rows n of each world
+    effective: float  # equivalent independent draws, at least: Kish's (Σ n)² / Σ n² over the rows n of each world
     features: dict[str, FeatureSummary]
 
 
 class Agreement(Record):
-    """How often a policy's likeliest action is the expert's, in the states that the policy itself comes to."""
+    """How often a policy's most likely action is the expert's, in the states that the policy itself reaches."""
 
     decisions: Count  # steps in which more than one action is allowed
     agreed: Count
@@ -103,13 +103,13 @@ class VariantScore(Record):
 
 
 class ShiftFacts(Record):
-    """Where one trained policy goes in exam worlds, and how it fares in variants that no training saw."""
+    """The states that one trained policy visits in exam worlds, and its scores in held-out variants."""
 
     worlds: Count  # episodes of each part
-    starts: StateSummary  # what exam worlds show at reset, before any policy matters
-    visited: StateSummary  # all that the sampled policy saw in them
-    mix: dict[str, Count]  # situation → worlds; empty where the world has one kind only
-    agreement: Agreement | None  # None: no expert was at hand
+    starts: StateSummary  # observations of the exam worlds at reset, before the policy acts
+    visited: StateSummary  # all observations of the sampled policy in them
+    mix: dict[str, Count]  # situation → worlds; empty if the world has one kind only
+    agreement: Agreement | None  # None: no expert was available
     variants: dict[str, VariantScore]
 
 
@@ -126,7 +126,7 @@ class SeedRun(Record):
         "completed"  # frozen, stopped: by a guardrail, back at its newest safe state
     )
     outcome: Literal["PASS", "HOLD", "FAIL"] = "PASS"  # of the guardrails
-    reasons: tuple[str, ...] = ()  # why it is no PASS
+    reasons: tuple[str, ...] = ()  # why it is not a PASS
     rollbacks: int = 0
     shift: ShiftFacts | None = None  # None: not measured
 

@@ -1,4 +1,4 @@
-"""What two arms must share before a ratio of them means anything; what does not is refused by name."""
+"""The properties that two arms must share to be compared; an error names the first difference."""
 
 from collections import Counter
 
@@ -57,7 +57,7 @@ def _require_matched_seeds(candidate: ArmRuns, scratch: ArmRuns) -> None:
         only = sorted(mine.keys() - theirs.keys()), sorted(theirs.keys() - mine.keys())
         raise InputError(f"arms must share their seeds: only {candidate.arm} has {only[0]}, only {scratch.arm} has {only[1]}")
     for seed, run in mine.items():
-        if run.budget > theirs[seed].budget:  # with less, a candidate can only hurt itself
+        if run.budget > theirs[seed].budget:  # a smaller budget is a disadvantage of the candidate only
             raise InputError(
                 f"seed {seed}: the candidate may not have more budget than scratch: {candidate.arm} had {run.budget}, "
                 f"{scratch.arm} had {theirs[seed].budget} env steps"

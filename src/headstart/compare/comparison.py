@@ -1,6 +1,6 @@
-"""Did the head start help, by how much, is it safe, how sure are we: two arms on matched seeds, and the verdict (`comparison/2`).
+"""The comparison of two arms on matched seeds (`comparison/2`): the checks that decide PASS, HOLD or FAIL.
 
-PASS: fewer steps by a proven margin on enough matched seeds, no run of the candidate without the target, the end not worse. An estimate that
+PASS: fewer steps by a proven margin on enough matched seeds, every candidate run reaches the target, no worse final policies. An estimate that
 misses its limit is a FAIL; one that meets its limit while its bound does not is a HOLD.
 """
 
@@ -48,7 +48,7 @@ def compare(
 ) -> Comparison:
     """Compare two arms on matched seeds. Raises InputError naming what makes them incomparable.
 
-    The verdict includes `shift` where it is given. Scratch compared with itself describes the baseline alone: no pairs, no ratio, HOLD.
+    The verdict includes `shift` where it is given. Scratch compared with itself gives the baseline alone: no pairs, no ratio, HOLD.
     """
     require_comparable(candidate, scratch)
     found = find(candidate, scratch, target, limits)
@@ -90,7 +90,7 @@ def _enough_pairs(found: Findings) -> Check:
 
 
 def _runs_complete(candidate: ArmRuns, scratch: ArmRuns, found: Findings) -> Check:
-    """A run that stopped early without its target says nothing about the steps that it did not take."""
+    """A run that stopped early without its target is no evidence about the steps that it did not take."""
     every = candidate.design.every
     stopped = [
         f"{arm.arm} seed {run.seed} at {run.curve[-1].env_steps} of {run.budget}"
@@ -103,7 +103,7 @@ def _runs_complete(candidate: ArmRuns, scratch: ArmRuns, found: Findings) -> Che
 
 
 def _guardrails_quiet(candidate: ArmRuns) -> Check:
-    """A run that a guardrail stopped fails; one that it froze, or that ended with one open, waits for a person."""
+    """A run that a guardrail stopped is a FAIL; one that a guardrail froze, or that ended with an open guardrail, is a HOLD."""
     open_runs = [run for run in candidate.runs if run.outcome != "PASS"]
     names = "; ".join(f"seed {run.seed} {run.status}: {', '.join(run.reasons)}" for run in open_runs)
     text = f"runs with a guardrail open or broken: {names or 'none'}"
@@ -112,7 +112,7 @@ def _guardrails_quiet(candidate: ArmRuns) -> Check:
 
 
 def _evenly_evaluated(candidate: ArmRuns, scratch: ArmRuns) -> Check:
-    """More evaluations than the design has are more chances of a lucky streak; the last one may fall on the budget."""
+    """More evaluations than in the design raise the chance of reaching the target by luck; the last one may fall on the budget."""
     dense = [
         f"{arm.arm} seed {run.seed}"
         for arm in (candidate, scratch)
@@ -149,7 +149,7 @@ def _ratio_shown(found: Findings) -> Check:
     text = f"{most}{ratio.geometric_mean:.3f} of scratch's steps over {ratio.n} seeds"
     if ratio.upper is None:
         text += f"; fewer than {found.limits.pairs_for_interval} seeds carry no bound"
-    # A mean that is itself only a bound may exceed the limit while the truth does not.
+    # A mean that is only an upper bound may exceed the limit although the true ratio does not.
     meets = ratio.is_bound or ratio.geometric_mean <= limit
     if not meets and ratio.upper is None:
         return at_most("ratio", ratio.geometric_mean, limit, text, ratio.n)
@@ -173,7 +173,7 @@ def _in_words(measure: str, difference: PairedDifference) -> str:
 
 
 def _target_kept(found: Findings) -> Iterator[Check]:
-    """The last checkpoints, not the best ones, must still be policies that succeed, and not provably miss the target."""
+    """The last checkpoints, not the best ones, must succeed at least once, and must not provably miss the target."""
     exam, target = found.candidate.exams[found.target.mode], found.target
     seen = f"{exam.success} of {exam.episodes} final {target.mode} exam episodes succeed, {exam.harm} harm"
     yield at_least("final-success", exam.success, 1, seen, exam.episodes)
@@ -184,7 +184,7 @@ def _target_kept(found: Findings) -> Iterator[Check]:
 
 
 def ratio_text(found: Comparison, digits: int) -> str:
-    """The ratio with its bound and its limit; where there is none, why."""
+    """The ratio with its bound and its limit, or the reason why there is none."""
     ratio = found.online
     if ratio is None:
         return "no ratio: " + ("a candidate run is censored" if found.pairs else "the baseline is not compared with itself")

@@ -24,7 +24,7 @@ class CurveBand(Record):
 
 
 def curve_bands(arm: ArmRuns, mode: Mode, resamples: int) -> dict[str, CurveBand]:
-    """Measure → band. The grid is the design's, as far as the shortest run was watched; between evaluations a curve is linear."""
+    """Measure → band. The grid is the design's, up to the last evaluation of the shortest run; between evaluations a curve is linear."""
     grid = np.arange(0, watched_steps(arm.runs) + 1, arm.design.every)
     return {measure: _band(arm.runs, measure, mode, grid, resamples) for measure in MEASURES}
 
@@ -54,7 +54,7 @@ def rate(score: Score, measure: str) -> float:
 def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
     """The run with the most successes in its last evaluation; then the least harm, the highest return, the lowest seed.
 
-    The worlds of that evaluation shaped the training anyway; the exam judges the arm and chooses nothing, so its numbers are no lucky draw.
+    The exam is not used for this choice: it judges the arm, and a choice by its scores would bias them.
     Raises InputError for an arm without runs, or a run without an evaluation.
     """
     if not arm.runs or not all(run.curve for run in arm.runs):
@@ -68,7 +68,7 @@ def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
 
 
 def iqm_band(values: Array, resamples: int) -> tuple[Array, Array, Array]:
-    """IQM over n seeds with a two-sided 95 % percentile bootstrap band, whole seeds resampled: [n ≥ 1, X] → three [X].
+    """IQM over n seeds with a two-sided 95 % percentile bootstrap band, seeds resampled with their complete curves: [n ≥ 1, X] → three [X].
 
     Equal values give equal bands. The resamples are taken in blocks, so that memory stays near 32 MB.
     """

@@ -1,12 +1,12 @@
-"""How far two sets of rows lie apart, feature by feature; how far two mixes of situations; and what a shift costs in success.
+"""Distances between two sets of rows, feature by feature, and between two mixes of situations; and the loss of success in held-out variants.
 
 KS: two-sample Kolmogorov–Smirnov with the effective sizes of `states`, p-values corrected over the features by Benjamini and Hochberg (1995);
 its distance D is the effect size, since with many rows the smallest difference is significant. PSI: population stability index over the
-deciles of the first set; n·m/(n + m) · PSI is about χ² with bins − 1 degrees of freedom where nothing moved (Yurdakul 2018), so an index
+deciles of the first set; n·m/(n + m) · PSI is about χ² with bins − 1 degrees of freedom if both sets are alike (Yurdakul 2018), so an index
 that chance explains is not reported as a shift. Total variation of two mixes: half the sum of the differences of their shares.
 
 Success in held-out variants: the candidate minus another policy, paired by training seed, one-sided t bounds. The bounds of several variants
-hold together, by Holm's step-down (1979): the surest variant is bounded at α/m, the next at α/(m − 1), and so on; from the first that cannot
+hold together, by Holm's step-down (1979): the smallest p is compared with α/m, the next with α/(m − 1), and so on; from the first that cannot
 be shown, all are bounded at its level. Every policy plays the same worlds of a variant, so a bound is about training seeds, given these worlds
 and, against the clone, given that one clone.
 """
@@ -22,7 +22,7 @@ from headstart.core.record import Record
 
 ALPHA = 0.05  # of the bounds of all variants together
 DECILES = np.linspace(0.1, 0.9, 9)
-LEAST_SHARE = 1e-4  # of a bin: the logarithm of nothing
+LEAST_SHARE = 1e-4  # of a bin, because log 0 is not finite
 
 
 class FeatureDrift(Record):
@@ -150,7 +150,7 @@ def _standard_error(values: Array) -> float:
 
 
 def pooled(summaries: Sequence[StateSummary]) -> StateSummary:
-    """The even mixture of several policies' rows in the same worlds; together they are worth the draws of one of them."""
+    """The even mixture of several policies' rows in the same worlds; together they amount to the independent draws of one of them."""
     first = summaries[0]
     return StateSummary(
         rows=sum(one.rows for one in summaries),

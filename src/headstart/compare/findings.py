@@ -1,4 +1,4 @@
-"""What a comparison of two arms finds, before it is judged: exams, learning curves, steps to target, and differences over matched seeds."""
+"""The findings of a comparison of two arms, before the verdict: exams, learning curves, steps to target, and differences over matched seeds."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class ComparisonLimits(Record):
 
 
 class SeedPair(Record):
-    """Env steps charged to both runs of one seed; of a censored run, those that it was watched for."""
+    """Env steps charged to both runs of one seed; of a censored run, those up to its last evaluation."""
 
     seed: int
     candidate_steps: int
@@ -62,12 +62,12 @@ class ExamSummary(Outcomes):
 
 
 class ArmSummary(Record):
-    """One arm by itself."""
+    """The findings on one arm alone."""
 
     arm: str
     exams: dict[Mode, ExamSummary]
     reached: Reached  # by charged steps
-    success_area: float | None  # mean success rate over the steps for which all runs of both arms were watched
+    success_area: float | None  # mean success rate over the steps for which all runs of both arms were evaluated
     curves: dict[str, CurveBand]  # success, harm, return
 
 
@@ -94,7 +94,7 @@ class Charges(NamedTuple):
 
 
 def find(candidate: ArmRuns, scratch: ArmRuns, target: Target, limits: ComparisonLimits) -> Findings:
-    """Compare two comparable arms; given scratch as the candidate too, describe the baseline alone."""
+    """Compare two comparable arms; if scratch is also the candidate, describe the baseline alone."""
     candidate, scratch = _in_seed_order(candidate), _in_seed_order(scratch)
     ours, theirs = _charges(candidate, target), _charges(scratch, target)
     end = watched_steps(candidate.runs + scratch.runs)
@@ -145,7 +145,7 @@ def _pairs(seeds: Sequence[int], ours: Charges, theirs: Charges) -> tuple[SeedPa
 def _ratio(ours: Charges, theirs: Charges, added: tuple[int, int], limits: ComparisonLimits) -> RatioEstimate | None:
     """Ratio with `added` steps charged to each run of either arm.
 
-    None if a candidate run is censored: dropping it would flatter, and its budget is no measurement of its steps.
+    None if a candidate run is censored: dropping it would favour the candidate, and its budget is not a measurement of its steps.
     """
     if ours.censored.any():
         return None

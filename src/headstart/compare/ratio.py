@@ -1,7 +1,7 @@
-"""Two arms on matched seeds: the ratio of their steps to target, how often one run beats another, when runs arrived, and paired differences.
+"""Two arms on matched seeds: the ratio of their steps to target, probability of improvement, Kaplan–Meier curves, and paired differences.
 
 Per seed i the ratio is candidate ÷ scratch and x_i its natural logarithm. The mean of x_i is the logarithm of the geometric-mean ratio, and
-Student's t on x_i gives its upper bound. A censored run, one that did not reach the target while it was watched, is neither dropped nor
+Student's t on x_i gives its upper bound. A censored run, one that did not reach the target up to its last evaluation, is neither dropped nor
 taken to have reached it at its budget.
 
 Sources: Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021); Kaplan and Meier, "Nonparametric estimation from
@@ -93,7 +93,7 @@ def probability_of_improvement(candidate: Array, scratch: Array) -> float:
 
 
 def kaplan_meier(steps: Array, censored: Array) -> Reached:
-    """The curve of n ≥ 1 runs from their env steps [n], and whether each was still on its way then, bool [n]."""
+    """The curve of n ≥ 1 runs from their env steps [n], and whether each had not reached the target by then, bool [n]."""
     curve = stats.ecdf(stats.CensoredData.right_censored(np.asarray(steps, float), censored)).cdf
     arrived = np.flatnonzero(curve.probabilities >= 0.5)
     return Reached(

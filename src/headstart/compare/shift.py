@@ -1,14 +1,14 @@
-"""Distribution shift between the data, fine-tuning and evaluation, and what it costs (`shift/2`): what of it stops a verdict, what only warns.
+"""Distribution shift between the data, fine-tuning and evaluation, and its cost (`shift/2`): which findings hold a verdict, which warn.
 
-Not every difference is a fault. Fine-tuning that learns anything leaves the states of the demonstrations: a faster robot meets people at other
-distances than its expert did. So where no policy has acted, where the policy is fixed, and where success is counted, a difference holds the
-verdict; where the candidate itself is what changed, it warns.
+Not every difference is a fault. Successful fine-tuning leaves the states of the demonstrations: a faster robot meets people at other
+distances than its expert. So a difference holds the verdict if no policy has acted yet, if the policy is fixed, or if it is in success;
+it only warns if the cause may be the changed candidate.
 
 HOLD, by the thresholds of `ShiftLimits`
-* at reset, features of the exam differ from the data's, by KS or by PSI. Nobody has acted yet: the worlds are others.
+* at reset, features of the exam differ from the data's, by KS or by PSI. No policy has acted yet, so the worlds differ.
 * too many of the candidate's rows lie outside the scenario's feature_range, for which data are validated.
 * the mix of situations differs, or the exam asks for a situation that the data hardly show.
-* the clone agrees with the expert less often in its own states than in held-out episodes: the policy is the same, the states are others.
+* the clone agrees with the expert less often in its own states than in held-out episodes: the policy is the same, so the states differ.
 * success in a held-out variant, candidate − scratch or candidate − clone, may be lower by more than a margin; FAIL at a larger margin.
 * any of it was not measured.
 
@@ -65,25 +65,25 @@ class VariantFinding(Record):
 
 
 class ShiftFindings(Record):
-    """All that is known of shift between the data and one arm; `missing` says what is not."""
+    """All findings on shift between the data and one arm; `missing` lists what was not measured."""
 
     schema_id: Literal["shift/2"] = "shift/2"
     candidate: str
     limits: ShiftLimits
-    missing: tuple[str, ...]  # everything below is empty unless this is
+    missing: tuple[str, ...]  # if not empty, everything below is empty
     starts: tuple[FeatureDrift, ...] = ()  # exam against data, at reset; the farthest first
     visited: tuple[FeatureDrift, ...] = ()  # the candidate's rows, pooled over seeds, against the data's
     outside: dict[str, float] = Field(default_factory=dict)  # feature → share of rows beyond feature_range, if any
     mix: MixDrift | None = None  # None: the world has one kind of situation only
     heldout_accuracy: float | None = None  # of the clone
-    clone_agreement: float | None = None  # on its own states; None: no expert was at hand
+    clone_agreement: float | None = None  # in its own states; None: no expert was available
     candidate_agreement: float | None = None  # mean over seeds
     variants: tuple[VariantFinding, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 def find_shift(candidate: ArmRuns, scratch: ArmRuns, clone: CloneShift | None) -> ShiftFindings:
-    """What the records of two arms and the clone say. Raises InputError where they were measured in different worlds."""
+    """The findings on shift from the records of two arms and the clone. Raises InputError if they were measured in different worlds."""
     missing = tuple(_missing(candidate, scratch, clone))
     found = ShiftFindings(candidate=candidate.arm, limits=ShiftLimits(), missing=missing)
     if clone is None or missing:
@@ -113,11 +113,11 @@ def _missing(candidate: ArmRuns, scratch: ArmRuns, clone: CloneShift | None) -> 
     for arm in (candidate, scratch):
         without = [run.seed for run in arm.runs if run.shift is None]
         if without:
-            yield f"{arm.arm} left no facts with seeds {without}"
+            yield f"{arm.arm} recorded no facts with seeds {without}"
     if clone is None:
-        yield "the clone left no facts"
+        yield "the clone recorded no facts"
     elif not clone.data.mix and any(facts.mix for facts in _facts(candidate)):
-        yield "the data do not say which situation an episode is"
+        yield "the data do not contain the situations of the episodes"
 
 
 def _facts(arm: ArmRuns) -> list[ShiftFacts]:
@@ -163,7 +163,7 @@ def _rates(all_facts: Sequence[ShiftFacts], count: Literal["success", "harm"]) -
 
 
 def shift_checks(found: ShiftFindings) -> Iterator[Check]:
-    """The lines that the findings add to a verdict; warnings add none."""
+    """The checks that the findings add to a verdict; warnings add none."""
     if found.missing:
         yield unmeasured("shift", "==", "measured", f"distribution shift not measured: {'; '.join(found.missing)}")
         return
@@ -232,11 +232,11 @@ def _warnings(found: ShiftFindings) -> Iterator[str]:
 
 
 def _moved(features: Sequence[FeatureDrift], limits: ShiftLimits) -> list[FeatureDrift]:
-    """Those that differ by more than chance, and far enough to matter, by KS or by PSI."""
+    """The features that differ by more than chance and by more than the limits, by KS or by PSI."""
     far = (one.q <= limits.false_discoveries and one.distance >= limits.min_distance for one in features)
     return [one for one, moved in zip(features, far, strict=True) if moved or _unstable(one, limits.psi_hold, limits)]
 
 
 def _unstable(one: FeatureDrift, max_psi: float, limits: ShiftLimits) -> bool:
-    """The index exceeds a limit, and by more than chance."""
+    """Whether the PSI exceeds a limit, and by more than chance."""
     return one.psi_q <= limits.false_discoveries and one.psi > max_psi

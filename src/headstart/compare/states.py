@@ -1,8 +1,8 @@
-"""Rows of observations to a summary: the distribution of each feature, and how many independent draws the rows are worth.
+"""Rows of observations to a summary: the distribution of each feature, and the number of independent draws to which the rows amount.
 
 Rows of one world resemble each other, so a thousand of them are not a thousand draws. The effective size is what is left if all rows of a world
-were copies of each other: Kish's (Σ n)² / Σ n² (Kish, "Survey Sampling", 1965, §8.2). It never counts too much, so tests with it keep their
-false-alarm rate; to see smaller differences they need more worlds, not longer ones.
+were copies of each other: Kish's (Σ n)² / Σ n² (Kish, "Survey Sampling", 1965, §8.2). It is never too large, so tests with it keep their
+false-alarm rate; to detect smaller differences they need more worlds, not longer episodes.
 """
 
 from collections.abc import Sequence

@@ -2,9 +2,9 @@
 
 A run reaches the target at the first of `consecutive` successive evaluations that all meet it. It is *charged* up to the last of them, which
 confirms the target. So a pretrained policy that meets the target before its first update has reached it at 0 steps, but is charged for the
-evaluations that confirm it, and never less than one evaluation interval, the finest difference that the design can see. Both arms are charged
+evaluations that confirm it, and never less than one evaluation interval, the smallest difference that can be measured. Both arms are charged
 alike: a ratio of charged steps is never zero, and the constant that confirmation adds to both pulls a ratio below 1 towards 1, so the rule
-never flatters the candidate.
+never favours the candidate.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from headstart.core.errors import InputError
 
 
 class Charge(NamedTuple):
-    """What a run is charged: steps to the confirmation, or if censored, those it was watched for."""
+    """The steps charged to a run: those up to the confirmation, or if censored, up to its last evaluation."""
 
     steps: int
     censored: bool
@@ -31,8 +31,8 @@ def steps_to_target(curve: Sequence[CurvePoint], target: Target) -> int | None:
 def charge(run: SeedRun, target: Target, every: int) -> Charge:
     """Steps charged to a run whose design evaluates every `every` env steps.
 
-    A censored run is charged what it was watched for, not its budget: a scratch run that stopped early is no evidence about the steps it
-    did not take.
+    A censored run is charged the steps up to its last evaluation, not its budget: a scratch run that stopped early is no evidence about the
+    steps it did not take.
     """
     found = _first_streak(run.curve, target)
     last = len(run.curve) - 1 if found is None else found + target.consecutive - 1

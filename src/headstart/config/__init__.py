@@ -1,1 +1,1 @@
-"""What a person writes: params.yaml, scenarios and schedules, as frozen models."""
+"""The files that a user writes, as frozen models: params.yaml, scenarios and schedules."""

@@ -1,4 +1,4 @@
-"""Content of a file to a frozen model, or every problem in words: where, what was expected, what came."""
+"""Validate the content of a file as a frozen model. An error lists every problem: the place, what was expected, what was found."""
 
 from pathlib import Path
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ R = TypeVar("R", bound=Record)
 
 
 def checked(model: type[R], content: dict[str, Any], where: Path | str) -> R:
-    """`content` as a model; InputError begins with `where`, and names for an unknown key its nearest neighbour."""
+    """`content` as a model. InputError begins with `where`; for an unknown key it suggests the most similar known key."""
     try:
         return model.model_validate(content)
     except ValidationError as error:
@@ -21,7 +21,7 @@ def checked(model: type[R], content: dict[str, Any], where: Path | str) -> R:
 
 
 def _problem(model: type[Record], item: Any) -> str:
-    """One validation problem in words: where, what was expected, what came."""
+    """One validation problem as text: the place, what was expected, what was found."""
     where = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         siblings = _keys_at(model, item["loc"][:-1])
@@ -32,7 +32,7 @@ def _problem(model: type[Record], item: Any) -> str:
 
 
 def _keys_at(model: type[Record], path: tuple[Any, ...]) -> list[str]:
-    """Keys that are allowed at a path of a model; walks through optional, tuple and dict fields."""
+    """The keys that are allowed at a path of a model. The path may lead through optional, tuple and dict fields."""
     here: Any = model
     for part in path:
         if isinstance(here, type) and issubclass(here, BaseModel):
@@ -47,7 +47,7 @@ def _keys_at(model: type[Record], path: tuple[Any, ...]) -> list[str]:
 
 
 def merged(base: Any, changes: Any) -> Any:
-    """`base` with `changes` laid over it, mapping by mapping; lists and scalars are replaced."""
+    """`base`, overridden by `changes`: mappings are merged, lists and scalars are replaced."""
     if not (isinstance(base, dict) and isinstance(changes, dict)):
         return changes
     return base | {key: merged(base.get(key), value) for key, value in changes.items()}

@@ -1,4 +1,4 @@
-"""params.yaml as frozen models, one section for each stage. An unknown key is an error that names it and its nearest neighbour."""
+"""params.yaml as frozen models, one section for each stage. An unknown key is an error, which suggests the most similar known key."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -14,18 +14,18 @@ from headstart.core.yaml import read_yaml
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Device = Literal["auto", "cpu", "cuda"]  # auto: cuda where torch finds a GPU
-Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # of one purpose; beyond them begin the ids of another
+Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # for one purpose; larger ids belong to another purpose
 
 
 class ExpertParams(Record):
     seed: Seed
     worlds: Worlds  # episodes on which the expert, or each seed of a learned one, is judged
-    seeds: tuple[Seed, ...] = (0, 1, 2)  # of a learned expert: every one is trained and judged
-    min_seeds: int = Field(default=3, ge=1)  # of a learned expert: fewer are no evidence
-    train: Arm | None = None  # how a learned expert is trained; without it as the arm `scratch`
+    seeds: tuple[Seed, ...] = (0, 1, 2)  # of a learned expert: one policy is trained and judged per seed
+    min_seeds: int = Field(default=3, ge=1)  # of a learned expert: with fewer seeds it is not approved
+    train: Arm | None = None  # how a learned expert is trained; None: as the arm `scratch`
     plateau_evaluations: int = Field(
         default=0, ge=0
-    )  # stop when the gate's rates held in so many in a row without gain; 0: never
+    )  # stop after so many evaluations in a row that meet the gate's rates without a gain; 0: never
     plateau_gain: float = Field(default=0.01, ge=0)  # mean return that counts as a gain
 
 
@@ -33,8 +33,8 @@ class CaptureParams(Record):
     seed: Seed
     worlds: Worlds  # one episode each
     shard_worlds: Worlds
-    noise: float = Field(default=0.3, ge=0)  # standard deviation that is added to executed actions that are reals
-    noise_ticks: int = Field(default=1, ge=1)  # that a draw of it lasts: leaning one way for a while leads to other states
+    noise: float = Field(default=0.3, ge=0)  # standard deviation of the noise that is added to executed continuous actions
+    noise_ticks: int = Field(default=1, ge=1)  # for which one draw of the noise lasts; longer noise leads to other states
     slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
     observation: Literal["compact", "hybrid"] = "compact"
 
@@ -64,7 +64,7 @@ class NetworkParams(Record):
 
 class BCParams(Record):
     seed: Seed
-    episodes: int | None = Field(default=None, ge=2)  # of the recorded ones, both sides of the split together; None: all
+    episodes: int | None = Field(default=None, ge=2)  # recorded episodes to use, train and held out together; None: all
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)
@@ -72,7 +72,7 @@ class BCParams(Record):
     value_coef: float = Field(ge=0)
     gamma: float = Field(gt=0, le=1)
     patience: int = Field(ge=1)  # epochs without a better held-out loss before stopping
-    # of the clone of an expert whose actions are reals: what fine-tuning explores with
+    # of the clone of an expert with continuous actions: the standard deviation with which fine-tuning starts to explore
     action_std: float = Field(default=0.5, ge=0.3, le=0.5)
     min_accuracy: float = Field(ge=0, le=1)
     min_macro_f1: float = Field(ge=0, le=1)
@@ -85,7 +85,7 @@ class AnnealParams(Record):
 
 
 class EvaluationParams(Record):
-    """The design of the comparison; fixed before a run starts and part of every run."""
+    """The design of the comparison. It is fixed before a run starts and recorded with every run."""
 
     seed: Seed
     worlds: Worlds  # episodes of one evaluation during training
@@ -102,10 +102,10 @@ class ComparisonParams(Record):
 
 
 class PromotionParams(Record):
-    """What `headstart promote` asks for."""
+    """The requirements of `headstart promote`."""
 
-    required_passes: int = Field(default=2, ge=1, le=10)  # in a row, each with runs of its own
-    drill_days: int = Field(default=30, ge=1)  # how old the last rollback drill may be
+    required_passes: int = Field(default=2, ge=1, le=10)  # in a row, each on new runs
+    drill_days: int = Field(default=30, ge=1)  # greatest age of the last rollback drill
 
 
 class Params(Record):
@@ -113,7 +113,7 @@ class Params(Record):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     candidate: str
     processes: int = Field(default=0, ge=0)  # 0: one for each core
-    device: Device = "cpu"  # where networks learn; they act on the CPU
+    device: Device = "cpu"  # on which networks are trained; they always act on the CPU
     expert: ExpertParams
     capture: CaptureParams
     curate: CurateParams
@@ -127,7 +127,7 @@ class Params(Record):
     promotion: PromotionParams = PromotionParams()
     evidence: dict[str, dict[str, Any]] = Field(
         default={}
-    )  # experiment of `headstart evidence` → what it says otherwise than this file
+    )  # experiment of `headstart evidence` → the keys of this file that it overrides
 
     @model_validator(mode="after")
     def _arms_exist(self) -> "Params":
@@ -135,12 +135,12 @@ class Params(Record):
             if name not in self.arms:
                 raise ValueError(f"arm {name!r} is named but not described under arms ({', '.join(self.arms)})")
         if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: {list(self.seeds)} names a seed twice")
+            raise ValueError(f"seeds: {list(self.seeds)} contains a seed twice")
         return self
 
 
 def headline_target(params: Params, scenario: Scenario) -> str:
-    """The target that the comparison is about: `comparison.target` where the scenario has it, else its last."""
+    """The target of the comparison: `comparison.target` if the scenario has it, else the last target of the scenario."""
     wanted = params.comparison.target
     return wanted if wanted in scenario.targets else list(scenario.targets)[-1]
 
@@ -151,17 +151,17 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def for_scenario(params: Params, scenario: Scenario) -> Params:
-    """`params` with what the scenario's `recipe` says otherwise; InputError names a key that params.yaml does not have."""
+    """`params`, overridden by the scenario's `recipe`. InputError names a key that params.yaml does not have."""
     return changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
 
 
 def changed(params: Params, changes: dict[str, Any], where: str) -> Params:
-    """`params` with `changes` laid over them; InputError begins with `where` and names what cannot be."""
+    """`params`, overridden by `changes`. InputError begins with `where` and names every invalid key."""
     return checked(Params, merged(params.model_dump(mode="json", by_alias=True), changes), where)
 
 
 def of_experiment(params: Params, name: str) -> Params:
-    """`params` as the experiment `name` of the section `evidence` says otherwise; InputError unless it is about one scenario."""
+    """`params`, overridden by the experiment `name` of the section `evidence`. InputError unless it has exactly one scenario."""
     if name not in params.evidence:
         known = params.evidence
         raise UsageError(f"no experiment {name!r}{nearest(name, known)}; params.yaml, evidence has {', '.join(known) or 'none'}")
@@ -173,7 +173,7 @@ def of_experiment(params: Params, name: str) -> Params:
 
 
 def load_arm(path: Path) -> Arm:
-    """One arm from a file of its own, which begins with `schema: anneal-schedule/1`."""
+    """Read one arm from a separate file, which begins with `schema: anneal-schedule/1`."""
     content = read_yaml(path)
     if "schema" not in content:
         raise InputError(f"{path}: expected schema: anneal-schedule/1 at the top, got {', '.join(content)[:80] or 'nothing'}")

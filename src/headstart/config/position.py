@@ -1,4 +1,4 @@
-"""Where a run stands in its schedule. The trainer moves the position; guardrails and rehearsals read it."""
+"""The position of a run in its schedule. The trainer advances the position; guardrails and rehearsals read it."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -8,46 +8,46 @@ from headstart.config.schedule import Phase
 
 @dataclass(frozen=True)
 class Position:
-    """The phase, and what was spent. A rollback stays within its phase and takes back `epochs` only: what was spent stays spent."""
+    """The phase, and the steps and retries used. A rollback stays within its phase and resets `epochs` only: used steps stay charged."""
 
     phase: int = 0  # index
     begun: bool = False  # whether the phase has been announced
     epochs: int = 0  # done, of a bc phase
-    # what was spent
+    # what was used; a rollback does not reset it
     env_steps: int = 0
     phase_from: int = 0  # env steps when the phase began
     attempt_from: int = 0  # env steps when this attempt at the phase began
-    attempt: int = 0  # at this phase; 0 is the first, every rollback begins another
+    attempt: int = 0  # at this phase; 0 is the first, and every rollback adds one
     updates: int = 0
     evaluated: int = -1  # env steps at the last evaluation
 
     def begin_phase(self) -> Self:
-        """The phase begins, with all of its steps and retries."""
+        """The position at the beginning of the phase, with all of its steps and retries left."""
         return replace(self, begun=True, epochs=0, phase_from=self.env_steps, attempt_from=self.env_steps, attempt=0)
 
     def end_phase(self) -> Self:
-        """The next phase is due."""
+        """The position before the beginning of the next phase."""
         return replace(self, phase=self.phase + 1, begun=False)
 
     def begin_retry(self) -> Self:
-        """Another attempt at the phase, over the env steps that are left of it."""
+        """The position at the beginning of another attempt at the phase, over the env steps that are left of it."""
         return replace(self, attempt=self.attempt + 1, attempt_from=self.env_steps)
 
     def steps_left(self, phase: Phase) -> int:
-        """Env steps that the phase may still use, those of abandoned attempts charged."""
+        """Env steps that the phase may still use. Those of abandoned attempts are already subtracted."""
         return max(self.phase_from + phase.steps - self.env_steps, 0)
 
     def progress(self, phase: Phase) -> float:
-        """Where the ramps of the phase stand, 0 … 1: a retry begins at `from` again and reaches `to` with the last step it may use."""
+        """Progress of the ramps of the phase, 0 … 1. A retry begins at `from` again and reaches `to` with the last step that it may use."""
         if phase.kind == "bc":
             return self.epochs / phase.length
         span = self.phase_from + phase.steps - self.attempt_from
         return (self.env_steps - self.attempt_from) / span if span > 0 else 1.0
 
     def learning_rate_factor(self, phase: Phase) -> float:
-        """What the retries so far multiply the learning rate with."""
+        """The factor of the learning rate after the retries so far."""
         return phase.on_breach.lr_factor**self.attempt
 
     def kl_factor(self, phase: Phase) -> float:
-        """What the retries so far multiply the KL weight with."""
+        """The factor of the KL weight after the retries so far."""
         return phase.on_breach.kl_factor**self.attempt

@@ -1,4 +1,4 @@
-"""Where things lie in a project."""
+"""The paths of files and folders in a project."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""scenarios/<name>.yaml: what one scenario is, whatever is learned on it."""
+"""scenarios/<name>.yaml: the definition of a scenario, independent of what is trained on it."""
 
 import hashlib
 import json
@@ -17,45 +17,45 @@ from headstart.core.yaml import read_yaml
 
 class ExpertGate(Record):
     policy: Literal["scripted", "ppo"]
-    script: str | None = None  # which script, where a world has several
-    success_rate: float = Field(ge=0, le=1)  # lower bound must reach it
-    harm_rate: float = Field(ge=0, le=1)  # upper bound must stay below it
+    script: str | None = None  # name of the scripted expert, if the world has several
+    success_rate: float = Field(ge=0, le=1)  # the lower bound must reach it
+    harm_rate: float = Field(ge=0, le=1)  # the upper bound must not exceed it
 
 
 class Target(Record):
-    """What an evaluation must show, in point values; `consecutive` evaluations in a row must show it."""
+    """The point values that an evaluation must reach; `consecutive` evaluations in a row must reach them."""
 
     name: str  # its key in the scenario file
-    success_rate: float = Field(gt=0, le=1)  # at least; above 0, since a policy that never succeeds meets nothing
+    success_rate: float = Field(gt=0, le=1)  # at least; above 0, because a policy that never succeeds must not meet a target
     harm_rate: float | None = Field(default=None, ge=0, le=1)  # at most
     return_mean: float | None = None  # at least
     measures: dict[str, float] = Field(default={})  # at least, by the name of one of the scenario's `measures`
     consecutive: int = Field(default=2, ge=1)  # evaluations in a row
-    mode: Mode = "sampled"  # how the policy that is held to it acts
+    mode: Mode = "sampled"  # how the policy chooses actions when it is compared with the target
 
 
 class Scenario(Record):
-    """What a scenario file says. `setup` belongs to the world and is checked by it."""
+    """The content of a scenario file. The world defines and checks `setup`."""
 
     name: str
     world: str
     horizon: int = Field(ge=1)
     setup: dict[str, Any]
-    variants: dict[str, dict[str, Any]] = Field(default={})  # held out: keys of `setup` that each says otherwise
+    variants: dict[str, dict[str, Any]] = Field(default={})  # held-out variants: name → the keys of `setup` that it overrides
     success: tuple[str, ...] = Field(min_length=1)
     harm: tuple[str, ...] = Field(min_length=1)
     expert: ExpertGate
     targets: dict[str, Target] = Field(min_length=1)
-    measures: tuple[str, ...] = ()  # counters of the world of which more is better; their means stand in every score
-    min_action_share: dict[str, float] = Field(default={})  # what a dataset of this scenario must contain
-    constant_reward: bool = False  # of a world that pays the same in every step
-    feature_range: tuple[float, float] = (-2.0, 2.0)  # what validate holds features to
-    recipe: dict[str, Any] = Field(default={})  # sections of params.yaml that this scenario says otherwise
+    measures: tuple[str, ...] = ()  # counters of the world for which more is better; every score contains their means
+    min_action_share: dict[str, float] = Field(default={})  # action → least share of the expert's decisions in a dataset
+    constant_reward: bool = False  # true: the world gives the same reward in every step
+    feature_range: tuple[float, float] = (-2.0, 2.0)  # the range within which `validate` requires all features
+    recipe: dict[str, Any] = Field(default={})  # keys of params.yaml that this scenario overrides
 
     @field_validator("targets", mode="before")
     @classmethod
     def _name_targets(cls, targets: Any) -> Any:
-        """Each target has the name of its key."""
+        """Set the name of each target to its key."""
         if not isinstance(targets, dict):
             return targets
         return {name: {"name": name} | target if isinstance(target, dict) else target for name, target in targets.items()}
@@ -68,24 +68,24 @@ class Scenario(Record):
                     f"targets.{name}: {', '.join(unknown)} is not among measures ({', '.join(self.measures) or 'none'})"
                 )
         if taken := self.targets.keys() & {"shift", "run"}:
-            raise ValueError(f"targets.{min(taken)}: the name of evaluate's own report; expected another one")
+            raise ValueError(f"targets.{min(taken)}: this name is reserved for a report of `evaluate`; expected another one")
         return self
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of what the world is: targets and gates may change without making other episodes."""
+        """Hash of the keys that decide the episodes; targets and gates may change without changing the hash."""
         content = self.model_dump(mode="json", include={"name", "world", "horizon", "setup", "success", "harm"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def modes_of(scenario: Scenario) -> tuple[Mode, ...]:
-    """How policies act when they are evaluated during training: drawing, which guardrails watch, and as any target asks for."""
+    """The modes in which policies are evaluated during training: sampled, which guardrails check, and the mode of every target."""
     asked = {target.mode for target in scenario.targets.values()} | {"sampled"}
     return tuple(mode for mode in MODES if mode in asked)
 
 
 def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:
-    """Read and check scenarios/<name>.yaml; UsageError lists the scenarios that there are."""
+    """Read and check scenarios/<name>.yaml; UsageError lists the existing scenarios."""
     path = folder / f"{name}.yaml"
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in known:

@@ -1,7 +1,7 @@
-"""`anneal-schedule/1`: the phases that an arm goes through, what watches over them, and what happens when a guardrail is broken.
+"""`anneal-schedule/1`: the phases of an arm, their guardrails, and the response to a breach.
 
-Models only, so that training, checking and simulating read the same words. params.yaml holds arms under `arms`; a file of its own holds one
-arm with `schema: anneal-schedule/1`.
+This module holds only the models, which training, checking and rehearsal share. params.yaml contains arms under `arms`; a separate file
+contains one arm, with `schema: anneal-schedule/1`.
 """
 
 import math
@@ -27,11 +27,11 @@ class PPOParams(Record):
     max_grad_norm: float = Field(default=0.5, gt=0)  # of the policy's gradient
     max_grad_norm_value: float = Field(default=1.0, gt=0)
     advantage_normalization: bool = True
-    target_kl: float | None = Field(default=None, gt=0)  # the policy sits out the rest of an update beyond this
+    target_kl: float | None = Field(default=None, gt=0)  # above this KL, the policy is not trained in the rest of the update
 
 
 class Ramp(Record):
-    """A value that moves from `from` to `to` over the first `over` of a phase; a plain number stays as it is."""
+    """A value that moves from `from` to `to` over the first part `over` (a fraction) of a phase; a plain number is a constant."""
 
     from_: float = Field(alias="from")
     to: float
@@ -44,7 +44,7 @@ class Ramp(Record):
         return {"from": value, "to": value} if isinstance(value, (int, float)) else value
 
     def at(self, progress: float) -> float:
-        """The value at a share 0 … 1 of the phase."""
+        """The value at a fraction 0 … 1 of the phase."""
         done = min(progress / self.over, 1.0)
         if self.shape == "step":
             done = float(done >= 1.0)
@@ -53,7 +53,7 @@ class Ramp(Record):
         return self.from_ + (self.to - self.from_) * done
 
     def part(self, begin: float, end: float) -> "Ramp":
-        """The straight line that it takes between two shares of the phase."""
+        """The straight line between the values at two fractions of the phase."""
         return Ramp.model_validate({"from": self.at(begin), "to": self.at(end)})
 
     @property
@@ -66,7 +66,7 @@ class Ramp(Record):
 
 
 class Limits(Record):
-    """What a schedule says otherwise about one guardrail; what it leaves out stays as in `guard.guardrails`."""
+    """The changes of a schedule to one guardrail; an absent key keeps its value from `guard.guardrails`."""
 
     enabled: bool = True
     flag: float | None = None
@@ -75,7 +75,7 @@ class Limits(Record):
 
 
 class OnBreach(Record):
-    """What follows a rollback."""
+    """What happens after a rollback."""
 
     next: Literal["retry", "stop"] = "retry"
     max_retries: int = Field(default=2, ge=0, le=5)  # of a phase
@@ -93,12 +93,12 @@ class Phase(Record):
     env_steps: int | None = Field(default=None, ge=1)  # of the others
     learning_rate: Ramp
     entropy_coef: Ramp = Ramp.model_validate(0.01)
-    expert_share: Ramp = Ramp.model_validate(0)  # of the env steps: driven by the expert, masked out of the surrogate loss
-    blend: Literal["prefix", "agent_episode", "step"] = "agent_episode"  # which steps those are
-    labels: Literal["driven", "all"] = "driven"  # the steps whose expert's choice is imitated: those it drove, or all (DAgger)
+    expert_share: Ramp = Ramp.model_validate(0)  # of the env steps: the expert acts, no surrogate loss
+    blend: Literal["prefix", "agent_episode", "step"] = "agent_episode"  # how these steps are chosen
+    labels: Literal["driven", "all"] = "driven"  # which steps are imitated: those in which the expert acted, or all (DAgger)
     bc_weight: Ramp = Ramp.model_validate(0)  # of the loss on demonstrations inside the updates of a ppo phase
     kl_weight: Ramp = Ramp.model_validate(0)  # of KL(policy ‖ BC policy) on the learner's own states
-    reward: dict[str, Ramp] = Field(default={})  # weights of the training world's reward that differ from its setup
+    reward: dict[str, Ramp] = Field(default={})  # weights of the training world's reward terms, where they differ from its setup
     guardrails: dict[str, Limits] = Field(default={})
     on_breach: OnBreach = OnBreach()
 
@@ -106,7 +106,7 @@ class Phase(Record):
     def _length_fits_the_kind(self) -> "Phase":
         wanted, other = ("epochs", "env_steps") if self.kind == "bc" else ("env_steps", "epochs")
         if getattr(self, wanted) is None or getattr(self, other) is not None:
-            raise ValueError(f"phase {self.name!r} of kind {self.kind} is measured in {wanted}, and in nothing else")
+            raise ValueError(f"phase {self.name!r} of kind {self.kind} is measured in {wanted} only")
         for name in ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "kl_weight"):
             ramp = getattr(self, name)
             if ramp.lowest < 0:
@@ -119,31 +119,31 @@ class Phase(Record):
 
     @property
     def steps(self) -> int:
-        """Env steps that the phase may use; none of a bc phase."""
+        """Env steps that the phase may use; 0 for a bc phase."""
         return self.env_steps or 0
 
     @property
     def length(self) -> int:
-        """In its own unit: epochs of a bc phase, env steps of any other."""
+        """The length of the phase: epochs of a bc phase, env steps of any other."""
         return self.epochs or self.steps
 
 
 class Arm(Record):
-    """A recipe of the comparison: where the policy starts, the phases it goes through, and what watches over them."""
+    """One training method of the comparison: the first weights of the policy, the phases, and the guardrails."""
 
     schema_: Literal["anneal-schedule/1"] = Field(default="anneal-schedule/1", alias="schema")
     start: Literal["random", "bc"]
     ppo: PPOParams = Field(default_factory=PPOParams)
     phases: tuple[Phase, ...] = Field(min_length=1)
-    value_start: Literal["clone", "fresh"] = "clone"  # of an arm that starts from the clone: its value head, or a new one
-    guardrails: dict[str, Limits] = Field(default={})  # for all phases; a phase may say otherwise again
-    accept_loosened: str | None = None  # why a guardrail may be looser than the default; without a reason that is not promotable
+    value_start: Literal["clone", "fresh"] = "clone"  # for start: bc: the value head of the clone, or a new one
+    guardrails: dict[str, Limits] = Field(default={})  # for all phases; a phase may override them
+    accept_loosened: str | None = None  # why a guardrail may be looser than the default; without a reason: not promotable
 
     @model_validator(mode="after")
     def _phases_are_told_apart(self) -> "Arm":
         names = [phase.name for phase in self.phases]
         if len(set(names)) != len(names):
-            raise ValueError(f"phases: {', '.join(names)} names a phase twice")
+            raise ValueError(f"phases: {', '.join(names)} contains a phase twice")
         return self
 
     @property
@@ -153,10 +153,10 @@ class Arm(Record):
 
     @property
     def cycles(self) -> tuple[int, ...]:
-        """The round of annealing that each phase belongs to."""
+        """The annealing cycle of each phase."""
         return tuple(index if phase.cycle is None else phase.cycle for index, phase in enumerate(self.phases))
 
     @property
     def needs_demonstrations(self) -> bool:
-        """Whether any phase clones, is reminded of the expert, or lets it drive."""
+        """Whether any phase clones, imitates demonstrations, or has steps in which the expert acts."""
         return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.expert_share.highest > 0 for phase in self.phases)

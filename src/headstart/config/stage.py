@@ -1,4 +1,4 @@
-"""How a stage runs: with its scenario and settings from the command line, one line for its result or its error, and the record of its run."""
+"""How a stage runs: it reads its scenario and settings, prints one line with its result or its error, and writes the record of its run."""
 
 import sys
 from collections.abc import Callable, Mapping
@@ -20,17 +20,17 @@ PIPELINE = Path("dvc.yaml")
 
 
 class Done(NamedTuple):
-    """What a stage says when it is done."""
+    """The result of a stage."""
 
-    says: str  # one line, or a few, for a person
+    says: str  # one or a few lines, printed for the user
     metrics: Mapping[str, float | None] = {}
-    seeds: tuple[int, ...] = ()  # that were really run
+    seeds: tuple[int, ...] = ()  # that were actually run
 
 
 class Entry(NamedTuple):
-    """A stage for one item of its matrix."""
+    """The entry of a stage in dvc.yaml for one item of its matrix."""
 
-    deps: tuple[str, ...]  # paths, the sources below src/ left out
+    deps: tuple[str, ...]  # paths, without the sources below src/
     params: tuple[str, ...]  # keys of params.yaml, with dots
     outs: tuple[str, ...]  # paths
 
@@ -55,7 +55,7 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
 
 
 def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
-    """Run a stage on the scenario of that name, with the settings of params.yaml; its record lies in its reports, also if it fails."""
+    """Run a stage on the named scenario with the settings of params.yaml. The run record goes into the stage's reports, also after a failure."""
     settings, began = load_params(), datetime.now(UTC)
     scenario = load_scenario(name)
     params = for_scenario(settings, scenario)
@@ -77,7 +77,7 @@ def _entry(stage: str, scenario: str, arm: str = "") -> Entry:
 def _record(
     params: Params, whose: tuple[str, ...], entry: Entry, began: datetime, done: Done, failure: tuple[str, ...] = ()
 ) -> None:
-    """Write run.json into the folder of reports that dvc.yaml gives to the stage; a stage without one keeps no record."""
+    """Write run.json into the report folder that dvc.yaml names for the stage; a stage without such a folder writes no record."""
     stage, scenario, *arm = whose
     home = next((out for out in entry.outs if Path(out).is_relative_to(REPORTS) and not Path(out).suffix), None)
     if home is None:
@@ -107,7 +107,7 @@ def _hashes(paths: Any) -> dict[str, str]:
 
 
 def _at(settings: Any, key: str) -> Any:
-    """The value of a key with dots."""
+    """The value at a dotted key."""
     for part in key.split("."):
         settings = settings.get(part) if isinstance(settings, dict) else None
     return settings
@@ -117,7 +117,7 @@ def _at(settings: Any, key: str) -> Any:
 
 
 def entry_of(stage: str, item: dict[str, str]) -> Entry:
-    """The entry of `stage` with `${item.scenario}` and the like filled in; InputError for a stage that dvc.yaml does not have."""
+    """The entry of `stage` with variables such as `${item.scenario}` filled in. InputError for a stage that dvc.yaml does not have."""
     try:
         found = parse_yaml(PIPELINE.read_bytes(), PIPELINE)["stages"][stage]
         deps, params, outs = (tuple(_filled(one, item) for one in found.get(key, ())) for key in ("deps", "params", "outs"))

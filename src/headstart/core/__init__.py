@@ -1,1 +1,1 @@
-"""The ground that every room stands on: errors, files, JSON, records, verdicts, statistics."""
+"""Basic modules that all other packages use: errors, files, JSON, records, verdicts, statistics."""

@@ -1,4 +1,4 @@
-"""Names for arrays, and the letters of their shapes, which mean the same everywhere.
+"""Array types, and the letters that stand for dimensions in all shapes.
 
 W worlds, A agents, N = W·A rows (row = w·A + a), T steps, B minibatch rows, F features, K actions, D action dimensions, C map channels,
 R reward terms, S counters of an agent's episode.
@@ -11,5 +11,5 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 Bools = npt.NDArray[np.bool_]
-Mode = Literal["sampled", "deterministic"]  # how a policy acts: by drawing, or by its most likely action
+Mode = Literal["sampled", "deterministic"]  # how a policy chooses an action: it samples one, or takes the most likely one
 MODES: tuple[Mode, ...] = get_args(Mode)

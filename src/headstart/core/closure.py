@@ -1,4 +1,4 @@
-"""Which of our own files a module imports: what a stage depends on in dvc.yaml, and what the key of resumable work covers."""
+"""Which files of this package a module imports. This decides when a stage runs again (its deps in dvc.yaml) and when work resumes."""
 
 import ast
 import hashlib
@@ -8,14 +8,14 @@ from pathlib import Path
 
 from headstart.core.errors import IntegrityError
 
-SOURCE = Path(__file__).parents[2]  # the folder that holds the package whose code runs
-DRAWING = "draw"  # folders that draw a world and decide nothing in it: loaded by name, and kept from DVC by .dvcignore
+SOURCE = Path(__file__).parents[2]  # the folder that contains the running package
+DRAWING = "draw"  # folders with code that draws a world and cannot change results: loaded by name, and ignored by DVC through .dvcignore
 
 
 def closure(modules: Iterable[str], source: Path = SOURCE) -> frozenset[Path]:
-    """The files below `source`, relative to it, that importing `modules` (dotted) can load, also late, inside a function.
+    """The files below `source`, relative to it, that importing `modules` (dotted) can load. Imports inside functions count.
 
-    Left out are package files that say only what the package is. What is loaded by name (`import_module`) is not followed.
+    `__init__.py` files without code are left out. Modules that are loaded by name (`import_module`) are not followed.
     """
     waiting = [file for module in modules if (file := _file_of(module, source))]
     found: set[Path] = set()
@@ -41,7 +41,7 @@ def stage_modules(source: Path = SOURCE) -> list[str]:
 
 
 def named(files: Iterable[Path], source: Path = SOURCE) -> list[str]:
-    """The shortest list of paths below `source` that covers `files` and no other: a folder where all of it is among them."""
+    """The shortest list of paths below `source` that covers exactly `files`: a folder stands for its files if all of them are in `files`."""
     wanted = set(files)
 
     def within(folder: Path) -> list[str]:
@@ -59,18 +59,18 @@ def named(files: Iterable[Path], source: Path = SOURCE) -> list[str]:
 
 
 def require_own_code(root: Path) -> None:
-    """IntegrityError if the project in `root` has code of its own and another tree's is running: records would vouch for what did not run."""
+    """IntegrityError if the project in `root` contains a package and another one is running: records would name code that did not run."""
     own = (root / "src").resolve()
     if (own / "headstart").is_dir() and own != SOURCE.resolve():
         raise IntegrityError(
             f"{root.resolve()}: expected the code of this tree, {own / 'headstart'}, got that of {SOURCE / 'headstart'}; "
-            "`dvc repro` and `./stage NAME` run this tree's, and so does everything after `export PYTHONPATH=src` or `make setup` here"
+            "`dvc repro` and `./stage NAME` run the code of this tree, as does any command after `export PYTHONPATH=src` or `make setup` here"
         )
 
 
 @cache
 def _imports(file: Path, source: Path) -> frozenset[Path]:
-    """Our files that `file` names in its import statements, the packages on the way included."""
+    """The files of this package that `file` imports, and the `__init__.py` files of the packages that contain them."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(file.read_bytes())):
         if isinstance(node, ast.Import):
@@ -83,14 +83,14 @@ def _imports(file: Path, source: Path) -> frozenset[Path]:
 
 
 def _file_of(module: str, source: Path) -> Path | None:
-    """The file of a dotted module; None for a name inside a module."""
+    """The file of a dotted module; None if the name is not a module."""
     path = source / module.replace(".", "/")
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 @cache
 def _says_nothing(file: Path) -> bool:
-    """A package file of a docstring and a version."""
+    """Whether the file is an `__init__.py` with only a docstring and a version."""
     return file.name == "__init__.py" and all(
         isinstance(node, ast.Expr | ast.Assign) for node in ast.parse(file.read_bytes()).body
     )

@@ -5,12 +5,12 @@
     ├── InputError            3  a file or a parameter is invalid or missing
     │   └── SchemaMismatch    3  two artefacts describe different observations or actions
     ├── IntegrityError        4  bytes differ from those recorded: hash, replay, truncated file
-    ├── Hold                  5  not proven: a person must decide
+    ├── Hold                  5  not proven: a user must decide
     ├── GateFailed            6  a gate failed: no later stage may run
     ├── Busy                  8  another process holds a lock that this one needs
     └── MissingExtra          9  an optional dependency is not installed
 
-A message says what was expected, what came, where, and how to correct it.
+A message states what was expected, what was found, where, and how to correct it.
 """
 
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ class HeadstartError(Exception):
 
 
 class UsageError(HeadstartError):
-    """A command or a function is used wrongly: an unknown name, a missing argument, an array of the wrong shape."""
+    """Wrong use of a command or a function: an unknown name, a missing argument, an array of the wrong shape."""
 
     exit_code = 2
 
@@ -45,7 +45,7 @@ class IntegrityError(HeadstartError):
 
 
 class Hold(HeadstartError):
-    """Something is not proven; a person must decide."""
+    """Something is not proven; a user must decide."""
 
     exit_code = 5
 
@@ -70,7 +70,7 @@ class MissingExtra(HeadstartError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for a message if a known word is close to `word`, else an empty text."""
-    import difflib  # imported late: only a mistake needs it
+    import difflib  # imported here because only errors need it
 
     close = difflib.get_close_matches(word, known, 1)
     return f" (did you mean {close[0]!r}?)" if close else ""

@@ -1,4 +1,4 @@
-"""Bytes that are either there in full or not there: atomic files and directories, hashes, and records as strict JSON."""
+"""Atomic files and directories, which exist completely or not at all; hashes; and records as strict JSON."""
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ def sha256_file(path: Path) -> str:
 def sha256_tree(directory: Path, pattern: str = "*") -> str:
     """SHA-256 over the relative paths and contents of the files below `directory` whose names match; empty directories do not count.
 
-    Raises InputError if it is no directory, or holds a symbolic link, whose target would not be part of the hash.
+    Raises InputError if `directory` is not a directory, or contains a symbolic link, whose target the hash would not cover.
     """
     if not directory.is_dir():
         raise InputError(f"{directory}: expected a directory")
@@ -54,7 +54,7 @@ def sha256_tree(directory: Path, pattern: str = "*") -> str:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, atomically: after a crash at any moment it holds the old bytes or the new ones."""
+    """Replace `path` by `data`, atomically: after a crash at any moment the file contains either the old or the new bytes."""
     with fresh_file(path) as temporary:
         temporary.write_bytes(data)
 
@@ -76,11 +76,11 @@ def fresh_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def fresh_directory(path: Path) -> Iterator[Path]:
-    """Yield a new empty sibling directory; on success fsync it and put it in the place of `path`, on failure remove it.
+    """Yield a new empty sibling directory; on success fsync it and replace `path` by it, on failure remove it.
 
-    The old directory is moved aside, and removed only once the new one stands. A process that is killed leaves hidden siblings
-    `.<name>.tmp-*`, which nothing reads; killed between the two renames, it leaves both directories there and none at `path`,
-    which is a missing input and never a mixed one. Raises InputError if `path` is there and is no directory.
+    The old directory is renamed, and removed only after the new one is in place. A process that is killed leaves hidden siblings
+    `.<name>.tmp-*`, which nothing reads; killed between the two renames, it leaves both directories as siblings and none at `path`:
+    the input is then missing, but never mixed. Raises InputError if `path` exists and is not a directory.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise InputError(f"{path}: expected a directory or nothing, got something else")
@@ -117,8 +117,8 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(path: Path, model: type[AnyRecord], made_by: str | None = None) -> AnyRecord:
     """Read a record from strict JSON.
 
-    Raises InputError naming the file, the field, what was expected and what came. `made_by` is the command that writes the
-    file; where the file is missing, the message says to run it.
+    Raises InputError, which names the file, the field, what was expected and what was found. `made_by` is the command that writes the
+    file; if the file is missing, the message tells the user to run it.
     """
     return parse_record(read_bytes(path, MAX_BYTES, made_by), model, str(path))
 
@@ -161,7 +161,7 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def problems(error: ValidationError) -> str:
-    """What pydantic found wrong, in one line: the first three fields with what was expected and what came."""
+    """The validation errors of pydantic in one line: the first three fields, with what was expected and what was found."""
     lines = []
     for problem in error.errors(include_url=False)[:3]:
         field = ".".join(str(part) for part in problem["loc"]) or "the record"

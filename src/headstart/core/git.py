@@ -1,4 +1,4 @@
-"""What git knows of the project; every question is one call of the program."""
+"""Queries to git about the project; each is one call of the program."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from headstart.core.errors import InputError
 
 
 def head(root: Path) -> str:
-    """The revision that is checked out. Raises InputError outside of a repository, or before its first commit."""
+    """The checked-out revision. Raises InputError outside of a repository, or before its first commit."""
     return _git(root, "rev-parse", "--verify", "HEAD").decode().strip()
 
 
@@ -29,24 +29,24 @@ def git_state(directory: Path) -> tuple[str | None, bool | None]:
 
 
 def committed(root: Path, path: str, revision: str = "HEAD") -> bytes | None:
-    """The content of a file at a revision; None if it is not there."""
+    """The content of a file at a revision; None if the file does not exist there."""
     return _git(root, "show", f"{revision}:./{path}") if _git(root, "ls-tree", revision, "--", path) else None
 
 
 def versions(root: Path, path: str) -> list[tuple[str, bytes]]:
-    """(revision, content) of a file in every commit behind HEAD that changed it, newest first; commits without it are left out."""
+    """(revision, content) of a file in HEAD and its ancestors, for each commit that changed the file and still has it, newest first."""
     revisions = _git(root, "log", "--full-history", "--format=%H", "HEAD", "--", path).decode().split()
     contents = ((revision, committed(root, path, revision)) for revision in revisions)
     return [(revision, content) for revision, content in contents if content is not None]
 
 
 def tagged_commit(root: Path, tag: str) -> str | None:
-    """The commit that an annotated tag names; None if there is no such tag."""
+    """The commit of an annotated tag; None if there is no such tag."""
     return _git(root, "for-each-ref", "--format=%(*objectname)", f"refs/tags/{tag}").decode().strip() or None
 
 
 def delete_tags(root: Path, pattern: str) -> tuple[str, ...]:
-    """Delete the tags that match a pattern, as `git tag --list` takes it; returns their names."""
+    """Delete the tags that match a pattern of `git tag --list`; returns their names."""
     found = _git(root, "tag", "--list", pattern).decode().split()
     if found:
         _git(root, "tag", "--delete", *found)
@@ -54,7 +54,7 @@ def delete_tags(root: Path, pattern: str) -> tuple[str, ...]:
 
 
 def committer(root: Path) -> str:
-    """Who commits and tags. Raises InputError if git does not know."""
+    """The identity with which git commits and tags. Raises InputError if git has none."""
     return _git(root, "var", "GIT_COMMITTER_IDENT").decode().strip()
 
 
@@ -65,5 +65,5 @@ def _git(root: Path, *arguments: str) -> bytes:
         raise InputError(f"git {arguments[0]}: expected a program that runs and answers within 60 s: {error}") from None
     if done.returncode:
         said = " ".join(done.stderr.decode(errors="replace").split())
-        raise InputError(f"{root.resolve()}: expected a git repository with a commit; git {arguments[0]} says: {said}")
+        raise InputError(f"{root.resolve()}: expected a git repository with a commit; git {arguments[0]} printed: {said}")
     return done.stdout

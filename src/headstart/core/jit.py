@@ -1,8 +1,8 @@
-"""Compiling with numba, with an on-disk cache that notices every edit.
+"""Compilation with numba, with a cache on disk that every source edit invalidates.
 
-numba's own cache checks only the file of the called function, so an edit in another file would go on running the old code; and it checks that
-file's path and time, so each clone and each experiment in its own folder would compile again. Here the cache is a folder named after the hash
-of all sources that are compiled together: an edit starts a new folder, equal sources share one. Drawing code is left out.
+numba's own cache checks only the file of the called function, so after an edit in another file the old code would still run; and it checks that
+file's path and time, so every clone and every experiment would compile again. Here the cache is a folder named after the hash
+of all sources that are compiled together: an edit leads to a new folder, equal sources share a folder. Drawing code is left out.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ _ANNOUNCED: dict[Any, str] = {}  # compiled function → its name in the message
 
 
 def cache_of(sources: Path) -> Path:
-    """Where compiled code of the Python files below `sources` is kept, for as long as none of them changes."""
+    """The cache folder for the Python files below `sources`; its name changes with any of them."""
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(path for path in sources.rglob("*.py") if path.parent.name != "draw"):
         digest.update(path.read_bytes())
@@ -43,7 +43,7 @@ def cached(function: F, cache: Path, said: str, **options: Any) -> F:
 
 
 class ByContent(_CacheLocator):
-    """Tells numba to keep a function in numba.config.CACHE_DIR, whose name vouches for the sources."""
+    """Makes numba store a function in numba.config.CACHE_DIR, whose name depends on the sources."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         settings: Any = numba.config
@@ -52,7 +52,7 @@ class ByContent(_CacheLocator):
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> "ByContent":
-        """Any function can be kept; `file` is not used."""
+        """Return a locator for any function; `file` is not used."""
         return cls(function)
 
     def get_cache_path(self) -> str:
@@ -60,16 +60,16 @@ class ByContent(_CacheLocator):
         return str(self._folder)
 
     def get_source_stamp(self) -> str:
-        """Empty: the name of the folder already stands for the sources."""
+        """Empty, because the name of the folder already depends on the sources."""
         return ""
 
     def get_disambiguator(self) -> str:
-        """Tells functions of one name apart."""
+        """The line of the function, which distinguishes functions of the same name."""
         return str(self._line)
 
 
 class _Announcement(event.Listener):
-    """A message, since compiling takes long enough to look like a fault."""
+    """Print a message, because compilation takes long enough to look like a fault."""
 
     def on_start(self, started: Any) -> None:
         said = _ANNOUNCED.get(started.data["dispatcher"])

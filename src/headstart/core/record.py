@@ -1,4 +1,4 @@
-"""The base of every record, frozen and closed, and the field types that several records share; JSON Schemas carry their constraints."""
+"""The base class of all records, and the field types that several records share. JSON Schemas contain their constraints."""
 
 from typing import Annotated
 
@@ -14,12 +14,12 @@ RelativePath = Annotated[
 ]
 RunId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,64}$")]
 UtcTime = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
-Count = Annotated[int, Field(ge=0, le=2**53)]  # 2**53: what every JSON reader holds exactly
+Count = Annotated[int, Field(ge=0, le=2**53)]  # up to 2**53 every JSON reader represents integers exactly
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Arm = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 
 
 class Record(BaseModel):
-    """A frozen pydantic model that refuses unknown keys, NaN and infinity."""
+    """A frozen pydantic model that rejects unknown keys, NaN and infinity."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, json_schema_serialization_defaults_required=True)

@@ -1,6 +1,6 @@
-"""The record of a run (`run/1`): what went in, what came out, and under which circumstances.
+"""The record of a run of a stage (`run/1`): inputs, outputs, and the environment.
 
-It lies in the reports of its stage, which no stage depends on, because its clock differs at every run.
+It is in the reports of the stage, on which no stage depends, because the times differ in every run.
 """
 
 import os
@@ -19,13 +19,13 @@ RUN = "run.json"
 
 
 class Circumstances(Record):
-    """Clock, machine and source tree; null where the machine cannot tell."""
+    """Times, machine and source tree; null if the machine does not provide a value."""
 
     started_at: UtcTime
     seconds: float
     host: str
     cpus: Count | None
-    versions: dict[str, str | None]  # of Python and of the packages that decide numbers
+    versions: dict[str, str | None]  # of Python and of the packages that affect the numbers
     git_revision: str | None
     git_dirty: bool | None  # tracked files differed from the revision
 
@@ -42,8 +42,8 @@ class RunRecord(Record):
     diagnostics: tuple[str, ...]  # why it failed
     code_sha256: Sha256  # of the files that the stage imports
     inputs: dict[RelativePath, Sha256]  # of a folder: over its files
-    parameters: dict[str, JsonValue]  # keys of params.yaml, with what the scenario's recipe says otherwise
-    seeds: tuple[int, ...]  # that were really run
+    parameters: dict[str, JsonValue]  # keys of params.yaml, overridden by the scenario's recipe
+    seeds: tuple[int, ...]  # that were actually run
     metrics: dict[str, float | None]
     outputs: dict[RelativePath, Sha256]  # without the folder of this record
     circumstances: Circumstances
@@ -56,7 +56,7 @@ class RunRecord(Record):
 
 
 def circumstances(began: datetime) -> Circumstances:
-    """Of a run that began at `began` (with a time zone) and ends now, in the current folder."""
+    """The circumstances of a run in the current folder that began at `began` (with a time zone) and ends now."""
     revision, dirty = git_state(Path())
     return Circumstances(
         started_at=utc_text(began),

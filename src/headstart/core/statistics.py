@@ -1,6 +1,6 @@
-"""Proportions, interquartile means and the t margin: the statistics that training and its gates need.
+"""Bounds of proportions, interquartile means and the t margin, as training and its gates need them.
 
-Tests hold them to scipy.stats, which takes 1.5 s to import: too long for what every stage needs.
+Tests compare them with scipy.stats. It is not used here because it takes 1.5 s to import, in every stage.
 
 Sources: Wilson, "Probable inference" (1927); Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021).
 """
@@ -17,15 +17,15 @@ Z = NormalDist().inv_cdf(0.95)  # of a one-sided 95 % bound
 
 
 def wilson_lower(successes: int, n: int) -> float:
-    """One-sided 95 % Wilson lower bound of a proportion; 0 where n = 0, since nothing is known.
+    """One-sided 95 % Wilson lower bound of a proportion; 0 if n = 0.
 
-    187 of 200 is the least that shows ≥ 0.90 with 200; 25 of 25 the least n at all.
+    Examples: for a bound ≥ 0.90, n = 200 needs at least 187 successes; the smallest n that can reach it is 25, with 25 successes.
     """
     return _wilson(successes, n, -Z, unknown=0.0)
 
 
 def wilson_upper(successes: int, n: int) -> float:
-    """One-sided 95 % Wilson upper bound of a proportion; 1 where n = 0. 4 of 200 is the most that shows ≤ 0.05."""
+    """One-sided 95 % Wilson upper bound of a proportion; 1 if n = 0. Example: for a bound ≤ 0.05, n = 200 allows at most 4."""
     return _wilson(successes, n, Z, unknown=1.0)
 
 
@@ -47,7 +47,7 @@ def t_margin(values: Array, confidence: float) -> float:
 
 
 def _wilson(successes: int, n: int, z: float, unknown: float) -> float:
-    """The bound of a proportion that lies z standard errors to its side, negative z below it; `unknown` where n = 0."""
+    """The Wilson bound at z standard errors from the proportion, below it for negative z; `unknown` if n = 0."""
     if not 0 <= successes <= n:
         raise InputError(f"a proportion needs 0 ≤ successes ≤ n, got {successes} of {n}")
     if n == 0:

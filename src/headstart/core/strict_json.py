@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 means it, from files that nobody vouches for: size and depth capped, no NaN, no duplicate keys."""
+"""Strict JSON (RFC 8259) from untrusted files: limited size and depth, no NaN, no duplicate keys."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ def parse_json(data: bytes, where: str, max_bytes: int = MAX_BYTES, max_depth: i
     """Parse one JSON document.
 
     Raises InputError, which begins with `where`, on: more than `max_bytes` bytes, nesting deeper than `max_depth`, text that is
-    not UTF-8 or not JSON, NaN, Infinity, a number beyond the range of a double, a key that stands twice in one object.
+    not UTF-8 or not JSON, NaN, Infinity, a number beyond the range of a double, a duplicate key in one object.
     """
     if len(data) > max_bytes:
         raise InputError(f"{where}: expected at most {max_bytes} bytes of JSON, got {len(data)}")
@@ -38,12 +38,12 @@ def parse_json(data: bytes, where: str, max_bytes: int = MAX_BYTES, max_depth: i
 
 
 def canonical_json(value: Any, where: str = "JSON") -> bytes:
-    """The one spelling of a value that hashes are taken of: sorted keys, no spaces, UTF-8. Raises InputError on NaN."""
+    """The canonical JSON of a value, of which hashes are taken: sorted keys, no spaces, UTF-8. Raises InputError on NaN."""
     return _dump(value, where, separators=(",", ":"))
 
 
 def pretty_json(value: Any, where: str = "JSON") -> bytes:
-    """The spelling for people and for git: sorted keys, two spaces, a newline at the end. Raises InputError on NaN."""
+    """Readable JSON, which gives small diffs in git: sorted keys, two spaces, a newline at the end. Raises InputError on NaN."""
     return _dump(value, where, indent=2) + b"\n"
 
 
@@ -61,7 +61,7 @@ def _dump(value: Any, where: str, **style: Any) -> bytes:
 
 
 def _depth(data: bytes) -> int:
-    """Deepest nesting of brackets outside of strings, without recursion; what is no JSON behind its first fault may miscount."""
+    """Deepest nesting of brackets outside of strings, without recursion. In invalid JSON the count may be wrong after the first fault."""
     code = np.frombuffer(data.replace(b"\\\\", b"").replace(b'\\"', b""), np.uint8)
     outside = np.cumsum(code == ord('"'), dtype=np.int32) % 2 == 0
     opens = ((code == ord("{")) | (code == ord("["))) & outside
@@ -74,12 +74,12 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) < len(pairs):
         keys = [key for key, _ in pairs]
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice!r} stands twice in one object")
+        raise ValueError(f"key {twice!r} occurs twice in one object")
     return result
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite_float(text: str) -> float:

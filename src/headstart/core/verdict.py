@@ -1,7 +1,7 @@
-"""A verdict: checks of measurements against thresholds, and the one outcome that follows from them (`verdict/2`).
+"""A verdict (`verdict/2`): checks of measurements against thresholds, and the outcome that follows from them: PASS, HOLD or FAIL.
 
-PASS: every check passes. HOLD: not proven, a person looks. FAIL: a limit is broken. The rule fails closed: a measurement that is
-missing or not a number never passes, and a verdict without checks is a HOLD.
+PASS: every check passes. HOLD: not proven, a user must decide. FAIL: a limit is exceeded. A measurement that is missing
+or not a number never passes, and a verdict without checks is a HOLD.
 """
 
 import math
@@ -20,7 +20,7 @@ COMPARE: dict[Direction, Callable[[Any, Any], bool]] = {">=": operator.ge, "<=":
 
 
 class Outcome(StrEnum):
-    """What a check or a verdict says."""
+    """The result of a check or a verdict."""
 
     PASS = "PASS"
     HOLD = "HOLD"
@@ -50,25 +50,25 @@ class Check(Record):
     direction: Direction
     threshold: Value
     passed: bool
-    text: str  # what was measured, and on a failure what came and where
-    n: int | None = None  # how many episodes, steps or pairs stand behind `measured`
-    on_miss: Outcome = Outcome.FAIL  # what a check that did not pass means
+    text: str  # what was measured; on a failure also what was found and where
+    n: int | None = None  # number of episodes, steps or pairs from which `measured` was computed
+    on_miss: Outcome = Outcome.FAIL  # the outcome if the check does not pass
 
     @property
     def outcome(self) -> Outcome:
-        """What this check says by itself: a missing measurement is a HOLD, whatever `on_miss` says."""
+        """The outcome of this check alone. A missing measurement is a HOLD, whatever `on_miss` is."""
         if self.passed:
             return Outcome.PASS
         return Outcome.HOLD if self.measured is None else self.on_miss
 
     @property
     def code(self) -> str:
-        """The name, with `-missing` where there is no measurement."""
+        """The name, with the suffix `-missing` if there is no measurement."""
         return f"{self.name}-missing" if self.measured is None else self.name
 
 
 class Verdict(Record):
-    """An outcome with all that it rests on. A file whose outcome contradicts its checks is refused."""
+    """An outcome with its checks, thresholds and evidence. A file whose outcome contradicts its checks is rejected."""
 
     schema_id: Literal["verdict/2"] = "verdict/2"
     subject: Subject
@@ -76,7 +76,7 @@ class Verdict(Record):
     checks: tuple[Check, ...]
     thresholds: dict[str, Value]  # complete copy of the rules applied
     evidence: tuple[Evidence, ...] = ()
-    synthetic: bool = False  # made from invented data: can never be a PASS
+    synthetic: bool = False  # true: computed from synthetic data, so it can never be a PASS
 
     @property
     def reasons(self) -> tuple[Check, ...]:
@@ -87,7 +87,7 @@ class Verdict(Record):
     def _outcome_follows(self) -> Self:
         expected = decide(self.checks)
         if self.outcome != expected:
-            raise ValueError(f"outcome is {self.outcome}, but its checks say {expected}")
+            raise ValueError(f"outcome is {self.outcome}, but its checks give {expected}")
         if self.outcome == Outcome.PASS and (self.synthetic or not self.checks):
             raise ValueError("a PASS needs checks, on data that is not synthetic")
         return self
@@ -105,7 +105,7 @@ def judge(
     if not lines:
         lines.append(unmeasured("evidence", ">", 0, "nothing was measured"))
     if synthetic:
-        lines.append(unmeasured("synthetic", "==", False, "made from invented data, so it proves nothing"))
+        lines.append(unmeasured("synthetic", "==", False, "computed from synthetic data, so it proves nothing"))
     return Verdict(
         subject=subject,
         outcome=decide(lines),
@@ -123,7 +123,7 @@ def decide(checks: Iterable[Check]) -> Outcome:
 
 
 def misses(verdict: Verdict) -> str:
-    """A line for each reason: what was measured, and what it had to be."""
+    """One line for each reason: the measurement and its threshold."""
     lines = (f"  {r.name}: {r.text}: {r.measured} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
     return "\n".join(lines)
 
@@ -143,12 +143,12 @@ def at_most(
 
 
 def equal(name: str, measured: Value, threshold: Value, text: str) -> Check:
-    """Passes if measured is there and is the threshold."""
+    """Passes if `measured` is not None and equals the threshold."""
     return _check(name, measured, "==", threshold, text=text)
 
 
 def unmeasured(name: str, direction: Direction, threshold: Value, text: str) -> Check:
-    """A check whose measurement is missing: never passes, a HOLD."""
+    """A check whose measurement is missing: it never passes and is a HOLD."""
     return _check(name, None, direction, threshold, text=text, on_miss=Outcome.HOLD)
 
 
@@ -158,12 +158,12 @@ def _check(name: str, measured: Value, direction: Direction, threshold: Value, *
 
 
 def hold_or_fail(estimate_holds: bool) -> Outcome:
-    """What a bound that misses its threshold means: HOLD where the estimate meets the threshold, FAIL where it misses too."""
+    """The outcome if a bound misses its threshold: HOLD if the estimate meets the threshold, FAIL if the estimate misses it too."""
     return Outcome.HOLD if estimate_holds else Outcome.FAIL
 
 
 def finite(value: float | None) -> float | None:
-    """`value`, or None where it is missing, NaN or infinite. Counts stay integers."""
+    """`value`, or None if it is missing, NaN or infinite. Counts stay integers."""
     if value is None or not math.isfinite(value):
         return None
     return int(value) if isinstance(value, int) else float(value)

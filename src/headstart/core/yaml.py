@@ -1,4 +1,4 @@
-"""YAML 1.2, the only dialect that is read here, as DVC writes it: 1e-05 is a number, NO and 10:20 are text."""
+"""Reading YAML 1.2, as DVC writes it: 1e-05 is a number, NO and 10:20 are text. Other versions are rejected."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ MAX_BYTES = 1 << 20
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """A mapping from a file that a person wrote: no tags, no aliases, no key twice, only text as keys, at most 1 MiB.
+    """Read a mapping from a user's file: no tags, no aliases, no duplicate keys, only text as keys, at most 1 MiB.
 
     Raises InputError, which names the file and the line.
     """
@@ -33,7 +33,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(data: bytes, where: Path) -> Any:
-    """One YAML document, aliases and all; InputError begins with `where`."""
+    """One YAML document, in which aliases are allowed. InputError begins with `where`."""
     try:
         return YAML(typ="safe", pure=True).load(data.decode())
     except (YAMLError, UnicodeDecodeError, RecursionError, ValueError, KeyError, TypeError) as error:
@@ -41,7 +41,7 @@ def parse_yaml(data: bytes, where: Path) -> Any:
 
 
 def _unusual(text: str) -> str | None:
-    """What a reader of the file would overlook: an alias, a tag, another version of YAML."""
+    """A construct that is not allowed: an alias, a tag, another version of YAML. None: there is none."""
     for event in YAML(typ="safe", pure=True).parse(text):
         line = event.start_mark.line + 1
         if isinstance(event, AliasEvent):

@@ -1,1 +1,1 @@
-"""Demonstrations as data: the episodes file, quality, gates, the split, the manifest and the catalogue."""
+"""Datasets of demonstrations: the episodes file, curation, gates, the split, the manifest and the catalogue."""

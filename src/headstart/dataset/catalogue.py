@@ -51,7 +51,7 @@ class Catalogue(Record):
         names = [entry.name for entry in self.entries]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise ValueError(f"{twice} stands twice")
+            raise ValueError(f"{twice} occurs twice")
         return self
 
 
@@ -63,7 +63,7 @@ def read_catalogue(path: Path) -> Catalogue:
 def add_entry(path: Path, entry: Entry) -> Catalogue:
     """Append an entry, atomically; nothing happens if its manifest is in the catalogue already.
 
-    Raises IntegrityError if the same dataset and version stand there with another manifest.
+    Raises IntegrityError if it contains the same dataset and version with another manifest.
     """
     catalogue = read_catalogue(path)
     for known in catalogue.entries:

@@ -1,4 +1,4 @@
-"""Which episodes are kept, and for what: curation rules, the split by world, and the index that says so of every episode.
+"""Which recorded episodes are accepted or rejected: curation rules, the split by world, and the index of all episodes with reasons.
 
 4,000 episodes of 128 steps and 180 features take about a second.
 """
@@ -39,7 +39,7 @@ def write_index(path: Path, episodes: Episodes, heldout: Array, reasons: list[li
     """Write a TSV of all episodes, rejected ones with their reasons (`episode-index/1`), atomically.
 
     One comment line with the schema id, one with the column names, then a row an episode. `heldout` [E] bool is the side of the
-    split that an accepted episode is on. Floats keep every bit: `repr` is the shortest text that does.
+    split for accepted episodes. Floats keep every bit: `repr` is the shortest text that does.
     """
     table = episodes.table
     lines = ["# episode-index/1", "\t".join(INDEX_COLUMNS)]

@@ -45,11 +45,11 @@ class EpisodeTable:
 
 @dataclass(frozen=True)
 class Episodes:
-    """N steps of E episodes, which tile the steps. Row t holds o_t, a_t chosen from o_t, and the reward and flags that a_t brought."""
+    """N steps of E episodes, which tile the steps. Row t holds o_t, a_t chosen from o_t, and the reward and flags that followed a_t."""
 
     observation: dict[str, Array]  # "features" [N, F] f32; "map" [N, C, G, G] u8 where recorded
     action: Array  # [N] i64 ids, or [N, D] f32: what was executed
-    expert_action: Array  # as `action`: what the expert would do in o_t; the label of behaviour cloning
+    expert_action: Array  # as `action`: the expert's choice in o_t; the label of behaviour cloning
     action_mask: Array | None  # [N, K] bool, discrete worlds only
     reward: Array  # [N] f32
     reward_terms: Array  # [N, R] f32

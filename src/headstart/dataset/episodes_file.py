@@ -12,7 +12,7 @@ on 500,000 rows of 180 f32 features (360 MB; half of the columns constant, the o
       4 columns       deflate 1       2.7 s    1.2 s     43 MB   (with shuffle  82 MB)   ← chosen
       1 column        deflate 1       3.3 s    2.2 s     10 MB
 
-DVC keeps a file twice, in cache and workspace, so size counts; shuffle tears equal floats apart. lzf was also dropped because
+DVC keeps a file twice, in cache and workspace, so size counts; shuffle separates the bytes of equal floats. lzf was also dropped because
 its compressor starts from uninitialised memory. The bytes of a deflate stream depend on the zlib that h5py finds: zlib itself
 has written the same for years, zlib-ng writes others for the same data.
 """
@@ -37,7 +37,7 @@ CHUNK_BYTES = 1 << 20
 CHUNK_COLUMNS = 4
 ATTRIBUTES = {"schema_id", "header", "observation_sha256"}
 
-# path → dtype and shape: N steps, E episodes, F features, C channels of a map of G × G cells, K actions or D reals, R reward terms
+# path → dtype and shape: N steps, E episodes, F features, C channels of a map of G × G cells, K actions or D action dimensions, R reward terms
 EVERY_WORLD = {
     "/steps/observation/features": ("<f4", "NF"),
     "/final_observation/features": ("<f4", "EF"),
@@ -88,7 +88,7 @@ def write_episodes(path: Path, episodes: Episodes, header: Header) -> None:
 
 
 def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[Episodes, Header]:
-    """Read a whole file that nobody vouches for.
+    """Read an untrusted file.
 
     Raises InputError for anything that `episodes/1` does not have (before any data is read) and for episodes that do not tile the
     steps, SchemaMismatch if its observation schema is not `expect`, IntegrityError if stored bytes and their checksums disagree.
@@ -104,7 +104,7 @@ def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[
 
 
 def _allowed() -> dict[str, Allowed]:
-    """What may stand in a file before its header is known: a pattern of paths → dtypes and ranks, of whatever world."""
+    """The columns that a file may contain before its header is known: a pattern of paths → dtypes and ranks, of whatever world."""
     allowed = {BEHAVIOUR: Allowed({BEHAVIOUR_DTYPE}, {1})}
     for columns in (EVERY_WORLD, DISCRETE, CONTINUOUS, WITH_MAP):
         for path, (dtype, shape) in columns.items():
@@ -143,7 +143,7 @@ def _expected(schema: ObservationSchema, steps: int, episodes: int) -> dict[str,
 
 
 def chunk_shape(shape: tuple[int, ...], item_bytes: int) -> tuple[int, ...] | None:
-    """Chunks of about 1 MB: tables in strips of 4 columns, images in whole rows; None for no data.
+    """Chunks of about 1 MB: tables in strips of 4 columns, images in complete rows; None for no data.
 
     Neighbours in a strip are the same feature a step apart, which deflate finds; across 180 columns it does not.
     """

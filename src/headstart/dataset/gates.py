@@ -1,4 +1,4 @@
-"""Every gate of a dataset: is each row legal, is each episode whole and single, is there enough to learn, where is it from.
+"""Every gate of a dataset: valid rows, complete and unique episodes, enough data, a proven origin. `curation` rejects single episodes.
 
 A gate gives one Check that names the first offenders; one that does not apply to this world gives none. Dtypes and shapes need no gate:
 `read_episodes` refuses a file in which one is wrong.
@@ -21,7 +21,7 @@ from headstart.dataset.episodes import Episodes
 from headstart.dataset.observation import ObservationSchema
 
 MIN_REPLAYED = 20  # episodes
-CURES = {  # gate → what a person can change
+CURES = {  # gate → what a user can change
     "feature-range": "`feature_range` in the scenario file, if the world really shows such values",
     "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
     "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
@@ -37,7 +37,7 @@ NO_CURE = "no setting: the world, its expert or the recorder has a fault"
 
 
 class Dataset(NamedTuple):
-    """A curated dataset whose episodes tile the steps, and what it is held to."""
+    """A curated dataset whose episodes tile the steps, and its limits."""
 
     episodes: Episodes
     heldout: Array  # [E] bool, the side of the split
@@ -47,11 +47,11 @@ class Dataset(NamedTuple):
 
 
 class Provenance(NamedTuple):
-    """What cannot be read off the episodes themselves."""
+    """Facts on the origin that the episodes do not contain."""
 
-    seed: int  # that the capture was asked for
+    seed: int  # `capture.seed`
     expert_sha256: str  # of the expert as it is now
-    recorded_sha256: str  # of the policy that the capture says it ran
+    recorded_sha256: str  # of the policy that the capture recorded
     replayed: int  # episodes that were simulated again from seed and recorded actions
     differing: int  # of these, how many differ anywhere in observation, reward or end
 
@@ -71,7 +71,7 @@ def thresholds(data: Dataset) -> dict[str, Value]:
 
 
 def cures(verdict: Verdict) -> str:
-    """One line for each gate that did not pass: what a person can change."""
+    """One line for each gate that did not pass: what a user can change."""
     return "\n".join(f"  {reason.name}: {CURES.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
 
 
@@ -211,7 +211,7 @@ def _provenance(episodes: Episodes, found: Provenance) -> Iterator[Check]:
 
 
 def _split(data: Dataset) -> Iterator[Check]:
-    """Training will not see its own exam."""
+    """No held-out world is used for training, and neither side is empty."""
     world, heldout = data.episodes.table.world, data.heldout
     held, train = np.unique(world[heldout]), np.unique(world[~heldout])
     leaked = np.intersect1d(held, train).tolist()

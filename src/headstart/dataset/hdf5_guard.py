@@ -1,7 +1,7 @@
-"""Everything about a foreign HDF5 file that is checked before any of its data is read.
+"""The checks of an untrusted HDF5 file before any of its data are read.
 
 HDF5 is a file system in a file: a dataset may lie in another file, be computed from others, hold pointers, or declare petabytes
-in a kilobyte. What the project writes needs none of that, so all but a short allow-list is refused.
+in a kilobyte. What the project writes needs none of that, so everything outside a short allow-list is rejected.
 """
 
 import math
@@ -21,26 +21,26 @@ from headstart.core.errors import InputError, IntegrityError
 MAX_BYTES = 8 << 30  # declared, all columns together
 MAX_CHUNK_BYTES = 16 << 20
 MAX_ATTRIBUTE_BYTES = 1 << 20
-# deflate turns one byte into at most 1032; HDF5 inflates a chunk whole, whatever size it should have
+# deflate turns one byte into at most 1032; HDF5 inflates a complete chunk, whatever its declared size
 INFLATES_TO = 1032
 SAFE_TO_INFLATE = 128 << 20
 
 _FILTERS = {h5py.h5z.FILTER_DEFLATE: "deflate", h5py.h5z.FILTER_FLETCHER32: "fletcher32"}
 _TYPES = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM, h5py.h5t.STRING}
 _LAYOUTS = {h5py.h5d.COMPACT, h5py.h5d.CONTIGUOUS, h5py.h5d.CHUNKED}
-# What a file can do wrong below h5py: the C library reports every one of its errors as one of these.
+# The exceptions as which h5py raises all errors of the C library.
 _HDF5_ERRORS = (OSError, RuntimeError, ValueError, KeyError, TypeError, NotImplementedError, MemoryError)
 
 
 class Allowed(NamedTuple):
-    """What may stand at a path: dtypes as `dtype_name` spells them, and the number of dimensions."""
+    """What is allowed at a path: dtypes as `dtype_name` spells them, and the number of dimensions."""
 
     dtypes: set[str]
     ranks: set[int]
 
 
 class Column(NamedTuple):
-    """What a column is, or should be."""
+    """The dtype and shape of a column."""
 
     dtype: str  # as `dtype_name` spells it
     shape: tuple[int, ...]
@@ -50,7 +50,7 @@ class Column(NamedTuple):
 
 
 class Guarded(NamedTuple):
-    """An open file that holds nothing but allowed columns."""
+    """An open file that contains only allowed columns."""
 
     file: h5py.File
     columns: dict[str, Column]  # by path
@@ -64,9 +64,9 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 @contextmanager
 def open_guarded(path: Path, groups: set[str], allowed: Mapping[str, Allowed], attributes: set[str]) -> Iterator[Guarded]:
-    """Open an HDF5 file for reading once its whole structure is known to be harmless.
+    """Open an HDF5 file for reading after its complete structure has been checked.
 
-    `groups` are the allowed group paths, `allowed` maps regular expressions of column paths to what may stand there, `attributes`
+    `groups` are the allowed group paths, `allowed` maps regular expressions of column paths to what is allowed there, `attributes`
     are the fixed-length strings that the root carries, all of them. Raises InputError naming file and path for anything else.
     """
     try:
@@ -93,7 +93,7 @@ def open_guarded(path: Path, groups: set[str], allowed: Mapping[str, Allowed], a
 
 
 def read_column(guarded: Guarded, path: str) -> Array:
-    """Read one column whole. Raises IntegrityError if its stored bytes do not give it: a checksum that does not hold."""
+    """Read one complete column. Raises IntegrityError if its stored bytes are damaged: a checksum does not match."""
     try:
         data: Array = guarded.file[path][()]
     except _HDF5_ERRORS as error:
@@ -187,6 +187,6 @@ def _check_chunks(dataset: h5py.h5d.DatasetID, path: str) -> None:
         try:
             inflated = len(zlib.decompressobj().decompress(raw, chunk_bytes + 1))
         except zlib.error:
-            continue  # stored without deflate, or torn: reading it tells
+            continue  # stored without deflate, or torn: reading it finds out
         if inflated > chunk_bytes:
             raise InputError(f"{path}: a chunk of {chunk_bytes} bytes inflates to more")

@@ -1,4 +1,4 @@
-"""What a dataset is: the manifest `dataset/2` beside its files, a function of its content alone.
+"""The manifest of a dataset (`dataset/2`), stored with its files; it depends only on the content.
 
 It holds no clock, host or git revision, so that the same data always have the same manifest, and a stage may depend on it.
 """
@@ -24,7 +24,7 @@ class StoredFile(Record):
 
 
 class Tally(Record):
-    """How much is in a part of the recording; which worlds it holds stands in the episode index."""
+    """The size of a part of the recording; the episode index lists its worlds."""
 
     worlds: Count
     episodes: Count
@@ -41,7 +41,7 @@ class Quality(Record):
 
 
 class Splits(Record):
-    """How the accepted episodes were divided, by world and never by episode; `rule` says it so that it can be redone."""
+    """How the accepted episodes were divided, by world and never by episode; `rule` describes how, so that it can be repeated."""
 
     rule: str
     seed: int
@@ -51,7 +51,7 @@ class Splits(Record):
 
 
 class DatasetFacts(Record):
-    """Everything that a reader of the dataset may rely on: its content, and where the content is from."""
+    """The facts of the dataset: its content and its origin."""
 
     dataset: Name  # id; with the version, "<dataset>@<version>" names these bytes for good
     scenario: Name
@@ -68,7 +68,7 @@ class DatasetFacts(Record):
 
 
 class DatasetManifest(DatasetFacts):
-    """The facts under their version, which `manifest_of` computes; a manifest whose version is another is refused."""
+    """The facts under their version, which `manifest_of` computes; a manifest with another version is rejected."""
 
     schema_id: Literal["dataset/2"] = "dataset/2"
     version: str

@@ -1,4 +1,4 @@
-"""What a policy sees and does: the observation schema that stands in every dataset and checkpoint."""
+"""The observations and actions of a policy: the observation schema, which every dataset and checkpoint contains."""
 
 import hashlib
 from typing import Literal
@@ -10,7 +10,7 @@ from headstart.core.record import Record
 class ObservationSchema(Record):
     """Names and order of everything that passes between a world and a policy.
 
-    Discrete worlds name their K actions; continuous worlds leave `actions` empty and bound D reals in `action_low`,
+    Discrete worlds name their K actions; continuous worlds leave `actions` empty and bound D action dimensions in `action_low`,
     `action_high`.
     """
 

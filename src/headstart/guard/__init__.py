@@ -1,1 +1,1 @@
-"""Guardrails of a training run: what is watched, what follows a breach, and the rehearsal of a schedule."""
+"""Guardrails of a training run: the watched metrics, the decision after a breach, and the rehearsal of a schedule."""

@@ -1,11 +1,11 @@
-"""What happens next in a training run: go on, freeze, roll back or stop. `Control` holds what these decisions rest on.
+"""The decision after each check of a training run: continue, freeze, roll back or stop. `Control` holds the state for these decisions.
 
     phase_began ─▶ judge (every update, every evaluation) ─▶ checkpointed (after each evaluation) ─▶ … ─▶ completed
-                     │ rollback: restore the first target whose hash holds, then rolled_back, and go on in the phase
-                     └ freeze, stop: the run is over; `outcome` says what it was worth
+                     │ rollback: restore the first target whose hash holds, then rolled_back, and retry the phase
+                     └ freeze, stop: the run is over; `outcome` gives its outcome
 
-A checkpoint is *safe* when all guardrails were quiet at the evaluation that it was taken after and at the next one. Where the run stands in its
-schedule is not kept here: `config.position`.
+A checkpoint is *safe* when all guardrails were quiet at the evaluation that it was taken after and at the next one. The position of the
+run in its schedule is kept in `config.position`.
 """
 
 import math
@@ -21,16 +21,16 @@ from headstart.telemetry.kinds import Finding
 
 Action = Literal["continue", "freeze", "rollback", "stop"]
 Status = Literal["running", "frozen", "stopped", "completed"]
-GRAVEST_FIRST: tuple[Action, ...] = ("stop", "rollback", "freeze")  # of several findings the first one here decides
+GRAVEST_FIRST: tuple[Action, ...] = ("stop", "rollback", "freeze")  # of several decisions, the first in this order is taken
 KEPT = 3  # safe checkpoints
 QUIET_FOR_SAFE = 2  # evaluations in a row
-OF_PHASE = "loss_total"  # every phase has losses of its own, so it begins without one in the reference
+OF_PHASE = "loss_total"  # phases have different losses, so each begins without a loss in the reference
 OF_UPDATES = ("entropy", OF_PHASE)  # what the reference takes from updates
 
 
 @dataclass(frozen=True)
 class Control:
-    """What is remembered between checks. Every function below takes one and returns the next; plain values, so that it can be kept as JSON."""
+    """The state between checks. Every function below takes one and returns the next. Its values are plain, so that it can be stored as JSON."""
 
     status: Status = "running"
     hits: Mapping[str, int] = field(default_factory=dict)  # guardrail → checks in a row at breach level
@@ -41,14 +41,14 @@ class Control:
     safe: tuple[str, ...] = ()  # of this phase, newest last
     sums: Mapping[str, tuple[float, int]] = field(default_factory=dict)  # metric of the updates since an evaluation → sum, n
     applied: tuple[str, ...] = ()  # guardrails that could be checked at least once, sorted, as are the next two
-    not_applicable: tuple[str, ...] = ()  # guardrails that could not, and were reported
-    loosened: tuple[str, ...] = ()  # without a reason
-    reasons: tuple[str, ...] = ()  # of what ended the run
+    not_applicable: tuple[str, ...] = ()  # guardrails that could not be checked, and were reported
+    loosened: tuple[str, ...] = ()  # guardrails that are loosened without a reason
+    reasons: tuple[str, ...] = ()  # why the run was frozen or stopped
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a reading leads to. `targets`: checkpoints to restore, the first whose hash holds; the one of the phase's start is last."""
+    """The decision on a reading. `targets`: checkpoints; the first whose hash matches is restored. The phase's start is last."""
 
     action: Action
     findings: tuple[Finding, ...] = ()
@@ -56,14 +56,14 @@ class Decision:
 
 
 def phase_began(control: Control, checkpoint_id: str) -> Control:
-    """A phase begins from `checkpoint_id`. What is open stays open until a check is quiet; everything else begins anew."""
+    """A phase begins from `checkpoint_id`. Open guardrails stay open until a check is quiet; all else is reset."""
     return replace(control, hits={}, quiet=0, phase_start=checkpoint_id, candidates=(), safe=(), sums={})
 
 
 def first_shown(reference: Container[str], shown: Values) -> dict[str, float]:
-    """What an update adds to the reference: of the metrics that evaluations do not have, what the first update showed.
+    """The metrics that an update adds to the reference: those that evaluations do not have, from the first update.
 
-    An update that computed anything that is not finite has nothing to compare with.
+    An update with a number that is not finite adds none.
     """
     if shown.get("nonfinite"):
         return {}
@@ -72,10 +72,10 @@ def first_shown(reference: Container[str], shown: Values) -> dict[str, float]:
 
 
 def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference: Values) -> tuple[Control, Decision]:
-    """Hold a reading to the guardrails of the phase in which the run stands.
+    """Check a reading against the guardrails of the current phase.
 
-    A guardrail of evaluations whose metric only updates have is held to their mean since the last evaluation. A finding is made whenever the
-    state of a guardrail changes: it opens, is hit again, is quiet again, or cannot be checked at all.
+    A guardrail of evaluations whose metric only updates have uses the mean of the metric since the last evaluation. A finding is made whenever
+    the state of a guardrail changes: it opens, is hit again, is quiet again, or cannot be checked at all.
     """
     if control.status != "running" or not at.begun:
         raise ValueError(f"expected a run inside a phase, got one that is {control.status}, phase {at.phase} begun: {at.begun}")
@@ -95,12 +95,12 @@ def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference:
 
 
 def checkpointed(control: Control, checkpoint_id: str) -> Control:
-    """A checkpoint was taken after an evaluation: after a quiet one it waits for the next evaluation to be quiet too."""
+    """A checkpoint was taken after an evaluation: after a quiet one it becomes safe if the next evaluation is quiet too."""
     return replace(control, candidates=(*control.candidates, checkpoint_id)) if control.quiet else control
 
 
 def rolled_back(control: Control, checkpoint_id: str) -> Control:
-    """The state of `checkpoint_id` is restored. Younger checkpoints are void; what was open is so until a check is quiet."""
+    """The state of `checkpoint_id` is restored. Later checkpoints are discarded; open guardrails stay open until a check is quiet."""
     reachable = targets(control)
     if checkpoint_id not in reachable:
         raise ValueError(f"expected one of {', '.join(reachable) or 'no checkpoint'}, got {checkpoint_id!r}")
@@ -109,30 +109,30 @@ def rolled_back(control: Control, checkpoint_id: str) -> Control:
 
 
 def completed(control: Control) -> Control:
-    """The last phase came to its end."""
+    """The last phase has ended."""
     return replace(control, status="completed") if control.status == "running" else control
 
 
 def targets(control: Control) -> tuple[str, ...]:
-    """Checkpoints to return to: the newest safe one first, the one of the phase's start last."""
+    """Checkpoints that can be restored: the newest safe one first, the one of the phase's start last."""
     start = () if control.phase_start is None else (control.phase_start,)
     return tuple(dict.fromkeys((*reversed(control.safe), *start)))
 
 
 def phase_outcome(control: Control) -> Literal["completed", "held", "frozen", "stopped"]:
-    """How the phase ended, as telemetry says it."""
+    """How the phase ended, in the terms of telemetry."""
     if control.status == "frozen" or control.status == "stopped":
         return control.status
     return "held" if control.open else "completed"
 
 
 def outcome(control: Control) -> tuple[Outcome, tuple[str, ...]]:
-    """What the run is worth, and why it is no PASS. Whatever is missing or open holds it."""
+    """The outcome of the run, and the reasons if it is not a PASS. Anything missing or open makes it a HOLD."""
     if control.status == "stopped":
         return Outcome.FAIL, control.reasons
     reasons = list(control.reasons)
     if control.status == "running":
-        reasons.append("the run has not come to its end")
+        reasons.append("the run has not ended")
     reasons += [f"{name}: still open at the end" for name in control.open] if control.status == "completed" else []
     reasons += [f"{name}: looser than the default, and accept_loosened gives no reason" for name in control.loosened]
     if not control.applied:
@@ -141,7 +141,7 @@ def outcome(control: Control) -> tuple[Outcome, tuple[str, ...]]:
 
 
 def _with_means(control: Control, rules: Mapping[str, Guardrail], reading: Reading) -> tuple[Values, Control]:
-    """The values to judge, and what is remembered of updates for the next evaluation."""
+    """The values to check, and the state with the sums of update metrics for the next evaluation."""
     wanted = {rule.metric for rule in rules.values() if rule.on == "evaluation"}
     if reading.kind == "evaluation":
         means = {name: total / n for name, (total, n) in control.sums.items()}
@@ -155,7 +155,7 @@ def _with_means(control: Control, rules: Mapping[str, Guardrail], reading: Readi
 
 
 def _checked(control: Control, rule: Guardrail, measured: Measured, phase: Phase, attempt: int) -> tuple[Control, Finding | None]:
-    """One guardrail's state after a check, and a finding where it changed."""
+    """The state of one guardrail after a check, and a finding if it changed."""
     name = rule.name
     if measured.level == "not applicable":
         if phase.kind == "bc" or name in control.applied + control.not_applicable:
@@ -182,7 +182,7 @@ def _checked(control: Control, rule: Guardrail, measured: Measured, phase: Phase
 
 
 def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Literal["freeze", "rollback", "stop"], str]:
-    """A rollback becomes a stop where no retry may follow it."""
+    """The decision on a breach: a rollback becomes a stop if the phase may not be retried."""
     if rule.decision != "rollback":
         return rule.decision, ""
     if then.next == "stop":
@@ -193,7 +193,7 @@ def _after_retries(rule: Guardrail, attempt: int, then: OnBreach) -> tuple[Liter
 
 
 def _counted(control: Control) -> Control:
-    """After an evaluation: what was quiet twice is safe, and nothing waits after one that was not quiet."""
+    """The state after an evaluation: two quiet evaluations in a row make a candidate safe; one that is not quiet discards the candidates."""
     if control.open:
         return replace(control, quiet=0, candidates=())
     quiet = control.quiet + 1
@@ -203,7 +203,7 @@ def _counted(control: Control) -> Control:
 
 
 def _decided(control: Control, findings: tuple[Finding, ...]) -> tuple[Control, Decision]:
-    """The gravest finding decides."""
+    """Take the gravest decision among the findings."""
     action: Action = next((one for one in GRAVEST_FIRST if any(finding.decision == one for finding in findings)), "continue")
     if action in ("freeze", "stop"):
         why = tuple(f"{finding.guardrail}: {finding.reason}" for finding in findings if finding.decision == action)

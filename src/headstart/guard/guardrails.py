@@ -1,10 +1,10 @@
-"""Guardrails of a training run: which metric is watched, how far it may move, and what follows when it moves further.
+"""Guardrails of a training run: the metric of each, its limits, and the decision when it exceeds them.
 
-    reading ──measure──▶ not applicable | quiet | flag | breach        a flag is for a person, a breach decides by itself
+    reading ──measure──▶ not applicable | quiet | flag | breach        a flag informs the user, a breach causes a decision
 
-One rule says when a breach-level value decides: in `hits` checks in a row (1: at once; a value that is not finite: always at once, for it
-does not get better by waiting). An improvement never flags; only `outside` watches both ways, where a silent fall can be as bad as a rise.
-`guard.control` keeps what has to be remembered between checks.
+A breach takes effect after `hits` checks in a row at breach level (1: at once); a value that is not finite always takes effect at once.
+An improvement never flags, except with `outside`, which limits both directions, for metrics whose fall can be as bad as their rise.
+`guard.control` keeps the state between checks, and decides when a rollback becomes a stop.
 """
 
 import math
@@ -22,13 +22,13 @@ Level = Literal["not applicable", "quiet", "flag", "breach"]
 Breach = Literal["freeze", "rollback", "stop"]
 Decided = Literal["continue", "hold", "freeze", "rollback", "stop"]
 
-BASE_FLOOR = 0.05  # of what a share is taken of, in the unit of its metric
+BASE_FLOOR = 0.05  # least reference of a relative change, in the unit of its metric
 ROUNDING = 1e-9  # 0.3 − 0.6 is not quite −0.3
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What one check looks at."""
+    """The input of one check."""
 
     kind: Kind
     env_steps: int  # charged to the run so far
@@ -37,7 +37,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Guardrail:
-    """One rule. `relative` and `change` are measured from the reference: as a share of it, or as a difference in its unit."""
+    """One rule. `relative` and `change` compare with the reference: as a fraction of it, or as a difference in its unit."""
 
     name: str
     metric: str
@@ -47,10 +47,10 @@ class Guardrail:
     flag: float | None
     breach: float
     decision: Breach
-    hits: int = 1  # checks in a row at breach level that decide
+    hits: int = 1  # checks in a row at breach level after which the decision is taken
     inclusive: bool = False  # a breach begins at the limit, not beyond it
-    floor: float = BASE_FLOOR  # a share is never taken of less, so that a reference near zero makes no breach of noise
-    beside: tuple[str, float] | None = None  # a breach also needs this metric of the same reading above this value
+    floor: float = BASE_FLOOR  # least reference of a relative change, so that noise near zero is no breach
+    beside: tuple[str, float] | None = None  # a breach also requires this metric of the same reading above this value
 
 
 GUARDRAILS: dict[str, Guardrail] = {
@@ -62,14 +62,14 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail("reference_kl", "kl_to_reference", "update", "above", "absolute", 0.5, 1.0, "rollback", hits=3),
         Guardrail("grad_norm", "grad_norm", "update", "above", "absolute", 2.5, 3.0, "freeze", hits=3),
         Guardrail("entropy", "entropy", "update", "outside", "change", 0.1, 0.2, "freeze"),
-        # of the clone's own: a clone of an expert that never hesitates has a few hundredths of ln(actions) to begin with
+        # relative to the clone's entropy, which may be only a few hundredths of ln(actions) if the expert is deterministic
         Guardrail("entropy_floor", "entropy", "update", "below", "relative", None, 0.95, "rollback"),
         Guardrail("loss_drift", "loss_total", "evaluation", "above", "relative", 1.0, 2.0, "rollback", hits=2),
         Guardrail("return_drop", "return_normalised", "evaluation", "below", "relative", 0.15, 0.30, "freeze", inclusive=True),
         Guardrail("kpi_drop", "kpi", "evaluation", "below", "relative", 0.15, 0.30, "freeze", inclusive=True),
         Guardrail("success_drop", "success_rate", "evaluation", "below", "change", 0.10, 0.30, "freeze", inclusive=True),
         Guardrail("harm_rise", "harm_rate", "evaluation", "above", "change", 0.05, 0.15, "freeze", inclusive=True),
-        # fewer conflicts are what is hoped for; where agents stop competing at all, success and return fall
+        # only a rise is limited: fewer conflicts are desired, and if agents stop competing, success and return fall
         Guardrail("queue_events", "queue_conflict_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=5.0),
         Guardrail(
             "queue_intensity", "queue_intensity_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=5.0
@@ -84,32 +84,32 @@ TOWN_METRICS = frozenset({"queue_conflict_rate", "queue_intensity_rate"})
 
 @dataclass(frozen=True)
 class Measured:
-    """A reading as one guardrail sees it."""
+    """The result of one guardrail for a reading."""
 
     level: Level
     value: float | None = None
     baseline: float | None = None
-    text: str = ""  # where the value stands, in words
+    text: str = ""  # the value and its reference
 
     @property
     def is_finite(self) -> bool:
-        """Whether the value and what it is compared with are numbers."""
+        """Whether the value and its reference are finite."""
         return all(number is None or math.isfinite(number) for number in (self.value, self.baseline))
 
 
 def metrics_of(world: str) -> frozenset[str]:
-    """What can be measured in a world: queues are of the town."""
+    """The metrics that a world has; only the town has queues."""
     return METRICS if world == "town" else METRICS - TOWN_METRICS
 
 
 def kpi(measures: Mapping[str, float], first: Mapping[str, float]) -> float | None:
-    """The least share of its first mean that any of a scenario's measures still has; None where there is none to lose."""
+    """The smallest ratio of a measure of the scenario to its first mean; None if no first mean is above 0."""
     shares = [measures[name] / before for name, before in first.items() if before > 0]
     return min(shares, default=None)
 
 
 def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
-    """Where a reading stands. Not applicable: the metric is not in the reading, or what it is compared with is not in the reference."""
+    """Compare a reading with a guardrail. Not applicable: the reading does not have the metric, or the reference lacks it."""
     value, base = values.get(rule.metric), None if rule.measure == "absolute" else reference.get(rule.metric)
     if value is None:
         return Measured("not applicable", text=f"the reading has no {rule.metric}")
@@ -127,7 +127,7 @@ def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
 
 
 def finding_of(rule: Guardrail, measured: Measured, hits: int, decision: Decided, reason: str) -> Finding:
-    """The finding that telemetry writes, which has no NaN; `hits` checks in a row were at breach level."""
+    """The finding for telemetry, without NaN; `hits` checks in a row were at breach level."""
     breach = decision in ("freeze", "rollback", "stop")
     threshold = rule.breach if breach or hits or rule.flag is None else rule.flag
     limit = "" if decision == "continue" else f" (limit {limit_text(rule, threshold)})"
@@ -147,7 +147,7 @@ def finding_of(rule: Guardrail, measured: Measured, hits: int, decision: Decided
 
 
 def limit_text(rule: Guardrail, limit: float | None) -> str:
-    """A limit as people write it: > 0.05, < 0.9, +15 %, −0.3."""
+    """A limit as text: > 0.05, < 0.9, +15 %, −0.3."""
     if limit is None:
         return "–"
     if rule.measure == "absolute":
@@ -157,7 +157,7 @@ def limit_text(rule: Guardrail, limit: float | None) -> str:
 
 
 def limits(arm: Arm, phase: Phase) -> dict[str, Guardrail]:
-    """The guardrails in force in a phase: the defaults, what the arm says otherwise, what the phase says otherwise again."""
+    """The guardrails in force in a phase: the defaults, overridden by the arm, overridden by the phase."""
     rules: dict[str, Guardrail | None] = dict(GUARDRAILS)
     for where, changes in (("guardrails", arm.guardrails), (f"phase {phase.name!r}: guardrails", phase.guardrails)):
         for name, change in changes.items():
@@ -169,7 +169,7 @@ def limits(arm: Arm, phase: Phase) -> dict[str, Guardrail]:
 
 
 def loosened(arm: Arm, phase: Phase) -> tuple[str, ...]:
-    """Guardrails of a phase that let more through than the defaults do, or are switched off."""
+    """Guardrails of a phase that are looser than the defaults, or switched off."""
     rules = limits(arm, phase)
     return tuple(name for name, default in GUARDRAILS.items() if name not in rules or _is_looser(rules[name], default))
 
@@ -182,7 +182,7 @@ def _changed(rule: Guardrail, change: Limits) -> Guardrail | None:
 
 
 def looser(rule: Guardrail, limit: float, than: float) -> bool:
-    """Whether a limit of the guardrail lets more through than another."""
+    """Whether a limit of the guardrail is looser than another."""
     return limit < than if rule.direction == "below" and rule.measure == "absolute" else limit > than
 
 
@@ -192,7 +192,7 @@ def _is_looser(rule: Guardrail, default: Guardrail) -> bool:
 
 
 def _moved(rule: Guardrail, value: float, base: float | None) -> float:
-    """The value in the guardrail's own measure."""
+    """The value in the measure of the guardrail."""
     if base is None:
         return value
     return (value - base) / max(abs(base), rule.floor) if rule.measure == "relative" else value - base
@@ -206,7 +206,7 @@ def _beyond(rule: Guardrail, moved: float, limit: float, inclusive: bool = False
 
 
 def _beside(rule: Guardrail, values: Values) -> bool:
-    """Whether the second condition of a breach holds; a second metric that is not finite is no excuse."""
+    """Whether the second condition of a breach holds; it also holds if the second metric is not finite."""
     if rule.beside is None:
         return True
     metric, limit = rule.beside

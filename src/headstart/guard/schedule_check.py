@@ -1,6 +1,6 @@
-"""Is a schedule worth running? Every problem of an arm's phases and guardrails, found before a single env step is spent.
+"""Check a schedule: find every problem of an arm's phases and guardrails before any env step is used.
 
-error: it cannot run, or not as it says; hold: it runs, and nothing that it makes can be promoted; warn: it does what it says, look again.
+error: it cannot run, or not as written; hold: it runs, but its result cannot be promoted; warn: it runs as written, but may be a mistake.
 """
 
 from collections.abc import Collection, Iterator
@@ -12,8 +12,8 @@ from headstart.config.schedule import Arm
 from headstart.core.errors import InputError
 from headstart.guard.guardrails import GUARDRAILS, limits, loosened, looser
 
-JUMP = 0.25  # of a share or weight between two phases
-EVALUATIONS = 2  # of a ppo phase: no checkpoint is safe before the second
+JUMP = 0.25  # largest smooth change of a share or weight between two phases
+EVALUATIONS = 2  # least number in a ppo phase: no checkpoint is safe before the second
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def check_schedule(
     budget: int | None = None,
     rollout: int | None = None,
 ) -> tuple[Problem, ...]:
-    """All problems, errors first. `known_metrics`: what the world measures; `evaluation_every`, `budget` of scratch, `rollout`: env steps."""
+    """All problems, errors first. `known_metrics`: the metrics of the world; `evaluation_every`, `budget` of scratch, `rollout`: env steps."""
     found = [
         *_demonstrations(arm),
         *_order(arm),
@@ -48,7 +48,7 @@ def check_schedule(
 
 
 def _demonstrations(arm: Arm) -> Iterator[Problem]:
-    """What an arm from random weights cannot have: no demonstrations belong to it, and no clone."""
+    """Settings that an arm with start: random cannot have, because they need demonstrations or a clone."""
     if arm.start == "bc":
         return
     for phase in arm.phases:
@@ -59,20 +59,20 @@ def _demonstrations(arm: Arm) -> Iterator[Problem]:
             if getattr(phase, name).highest > 0:
                 yield Problem("error", f"{where}.{name}", "needs demonstrations: start: bc, got random")
         if phase.kl_weight.highest > 0:
-            yield Problem("error", f"{where}.kl_weight", "needs a clone to stay near to: start: bc, got random")
+            yield Problem("error", f"{where}.kl_weight", "needs a clone as the reference: start: bc, got random")
 
 
 def _order(arm: Arm) -> Iterator[Problem]:
     for phase, (before, now) in zip(arm.phases[1:], pairwise(arm.cycles), strict=True):
         if now < before:
-            text = f"cycles cannot go back: expected at least {before}, got {now}"
+            text = f"cycles cannot decrease: expected at least {before}, got {now}"
             yield Problem("error", f"phases.{phase.name}.cycle", text)
     if arm.start == "bc" and arm.value_start == "fresh" and arm.phases[0].kind == "ppo":
-        yield Problem("warn", "value_start", "a new value head judges the clone from the first step; a critic phase would fit it")
+        yield Problem("warn", "value_start", "updates begin with an untrained value head; a critic phase would fit it first")
 
 
 def _ending(arm: Arm) -> Iterator[Problem]:
-    """The last phase has to learn on its own."""
+    """The last phase must train by PPO alone."""
     last = arm.phases[-1]
     where = f"phases.{last.name}"
     if last.kind != "ppo":
@@ -82,11 +82,11 @@ def _ending(arm: Arm) -> Iterator[Problem]:
         if (end := getattr(last, name).at(1.0)) > 0:
             yield Problem("hold", f"{where}.{name}", f"expected 0 at the end of the schedule, got {end:g}")
     if (end := last.kl_weight.at(1.0)) > 0:
-        yield Problem("warn", f"{where}.kl_weight", f"the policy is still held to the clone at the end, with {end:g}")
+        yield Problem("warn", f"{where}.kl_weight", f"the KL term to the clone is still active at the end, with {end:g}")
 
 
 def _effects(arm: Arm) -> Iterator[Problem]:
-    """Settings that change nothing, and a phase that learns nothing."""
+    """Settings without effect, and a phase with a learning rate of 0."""
     for phase in arm.phases:
         where = f"phases.{phase.name}"
         unused = {"bc": ("expert_share", "kl_weight"), "critic": ("kl_weight", "bc_weight"), "ppo": ()}[phase.kind]
@@ -98,7 +98,7 @@ def _effects(arm: Arm) -> Iterator[Problem]:
 
 
 def _jumps(arm: Arm) -> Iterator[Problem]:
-    """Shares and weights between neighbours; a bc phase clones anew, so what follows it may begin anywhere."""
+    """Jumps of shares and weights between two phases; after a bc phase, which clones anew, any value is allowed."""
     for before, now in pairwise(arm.phases):
         if "bc" in (before.kind, now.kind):
             continue
@@ -126,7 +126,7 @@ def _steps(arm: Arm, every: int, budget: int | None) -> Iterator[Problem]:
 def _whole_rollouts(arm: Arm, rollout: int | None) -> Iterator[Problem]:
     for phase in arm.phases:
         if rollout and (over := -phase.steps % rollout):
-            text = f"{phase.steps:,} env steps are no whole rollouts of {rollout:,}: it takes {over:,} more"
+            text = f"{phase.steps:,} env steps are not a multiple of the rollout, {rollout:,}: it takes {over:,} more"
             yield Problem("warn", f"phases.{phase.name}.env_steps", text)
 
 
@@ -145,7 +145,7 @@ def _guardrails(arm: Arm, known: Collection[str]) -> Iterator[Problem]:
             return
         for name, rule in rules.items():
             if rule.flag is not None and looser(rule, rule.flag, rule.breach):
-                text = f"the flag {rule.flag:g} lies beyond the breach {rule.breach:g}: it can never be seen"
+                text = f"the flag {rule.flag:g} is beyond the breach {rule.breach:g}, so it never takes effect"
                 yield Problem("warn", f"phases.{phase.name}.guardrails.{name}", text)
         loose |= {name: phase.name for name in loosened(arm, phase) if name not in loose}
     yield from _loose(arm, loose)
@@ -156,7 +156,7 @@ def _loose(arm: Arm, loose: dict[str, str]) -> Iterator[Problem]:
         yield Problem("error", "accept_loosened", "expected a reason, got an empty text")
     for name, phase in loose.items():
         if not arm.accept_loosened:
-            text = "looser than the default or switched off; accept_loosened has to say why"
+            text = "looser than the default or switched off; accept_loosened must give the reason"
             yield Problem("hold", f"phases.{phase}.guardrails.{name}", text)
     if arm.accept_loosened and not loose:
         yield Problem("warn", "accept_loosened", "no guardrail is looser than the default")

@@ -1,6 +1,6 @@
-"""A rehearsal: a schedule is run on a trace of metrics, and the code that decides in real runs decides what happens.
+"""Rehearsal of a schedule on a trace of metrics, with the decision code of real runs.
 
-Nothing is trained. What a rollback restores is a name here; what it costs, the env steps already spent, is the same.
+Nothing is trained. A rollback restores only a name, but env steps stay charged as in a real run.
 """
 
 from collections.abc import Generator, Sequence
@@ -33,7 +33,7 @@ class Event:
     text: str = ""
     reading: Reading | None = None  # of updates and evaluations
     finding: Finding | None = None
-    checkpoint: str | None = None  # that a rollback restored, or that a stop leaves
+    checkpoint: str | None = None  # that a rollback restored, or with which a stop ends
 
     @property
     def env_steps(self) -> int:
@@ -42,13 +42,13 @@ class Event:
 
 @dataclass(frozen=True)
 class Simulation:
-    """What happened, in order, and how it ended."""
+    """The events in order, and the end of the run."""
 
     events: tuple[Event, ...]
     control: Control
     at: Position
     outcome: Outcome
-    reasons: tuple[str, ...]  # why it is no PASS
+    reasons: tuple[str, ...]  # why it is not a PASS
 
     @property
     def readings(self) -> tuple[Reading, ...]:
@@ -58,7 +58,7 @@ class Simulation:
 
 @dataclass
 class _Run:
-    """A rehearsal under way."""
+    """The state of a rehearsal."""
 
     arm: Arm
     reference: Values
@@ -84,8 +84,8 @@ def simulate(
 ) -> Simulation:
     """Run the schedule on a trace. `evaluation_every` and `update_steps` (one rollout): env steps; a recorded trace brings its own.
 
-    `own_reference`: the trace is of a real run, whose first updates also show what later ones are compared with.
-    A recorded trace that ends before the schedule leaves the run unfinished; one that goes on after it is an InputError.
+    `own_reference`: the trace is of a real run, whose first updates complete the reference.
+    A recorded trace that ends before the schedule leaves the run unfinished; one that continues after it is an InputError.
     """
     source = _invented(arm, trace, evaluation_every, reference, update_steps) if callable(trace) else _recorded(arm, trace)
     next(source)
@@ -103,7 +103,7 @@ def simulate(
             break
         run.at = run.at.end_phase()
     else:
-        next(source, None)  # a recorded trace says whether something is left of it
+        next(source, None)  # a recorded trace raises if readings are left
         run.control = control.completed(run.control)
     found, reasons = control.outcome(run.control)
     run.tell("run_ended", found)
@@ -111,7 +111,7 @@ def simulate(
 
 
 def _play(run: _Run, source: Source) -> bool:
-    """One phase to its end; False where the trace has no more to say."""
+    """Run one phase to its end; False if the trace has ended."""
     while run.control.status == "running":
         try:
             reading = source.send(run.at)
@@ -133,7 +133,7 @@ def _play(run: _Run, source: Source) -> bool:
 
 
 def _act(run: _Run, decision: Decision) -> None:
-    """What a trainer does about a decision."""
+    """The effect of a decision on the run."""
     match decision.action:
         case "rollback":
             target = decision.targets[0]
@@ -142,15 +142,15 @@ def _act(run: _Run, decision: Decision) -> None:
             factors = f"learning rate × {run.at.learning_rate_factor(run.phase):g}, KL × {run.at.kl_factor(run.phase):g}"
             run.tell("retry", f"attempt {run.at.attempt}, {factors}")
         case "freeze":
-            run.tell("freeze", "learning stops, a person looks")
+            run.tell("freeze", "training ends, a user must decide")
         case "stop":
             run.tell("stop", f"with the weights of {decision.targets[0]}", checkpoint=decision.targets[0])
 
 
 def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_steps: int) -> Source:
-    """Readings when a trainer takes them: after each rollout, and at the first one at or after each multiple of `every`, and at the end.
+    """Readings at the times of a real run: an update after each rollout; an evaluation at or after each multiple of `every`, and at the end.
 
-    An arm that starts from a clone is looked at before its first update, as `bc_train`'s gate does.
+    An arm that starts from a clone has a reading before its first update, as in `bc_train`'s gate.
     """
     at = yield None
     counts = {"update": 0, "evaluation": 0}
@@ -178,7 +178,7 @@ def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_step
 def _recorded(arm: Arm, rows: Sequence[Reading]) -> Source:
     """Rows in their order, each in the phase to which it belongs.
 
-    A phase goes on until its env steps are used, and takes the evaluation that follows its last update, but for one that names bc_accuracy where
+    A phase lasts until its env steps are used, and takes the evaluation that follows its last update, but for one that names bc_accuracy where
     a bc phase is next. A bc phase uses no env steps, and takes rows up to the one that names bc_accuracy, or none
     where actions are continuous, since updates follow at once.
     """

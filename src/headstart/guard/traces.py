@@ -1,7 +1,7 @@
-"""Metrics of runs that never happened, to rehearse a schedule with; and of runs that did, from telemetry or TSV.
+"""Traces of metrics for the rehearsal of a schedule: invented ones, and recorded ones from telemetry or TSV.
 
 An invented trace is a function of the moment and the reference, so equal names give equal readings. A table has the columns
-`kind`, `env_steps` and one for each metric; an empty cell is "not applicable", `nan` and `inf` are what they say.
+`kind`, `env_steps` and one for each metric; an empty cell is "not applicable"; `nan` and `inf` are allowed.
 """
 
 import math
@@ -25,10 +25,10 @@ class Moment:
     kind: Kind
     share: float  # of the arm's env steps, 0 … 1
     count: int  # of readings of this kind, from 1
-    cloned: Literal["", "now", "before"] = ""  # in a bc phase; first look at a clone that was made before the run
+    cloned: Literal["", "now", "before"] = ""  # now: in a bc phase; before: first reading of a clone that was made before the run
 
 
-Trace = Callable[[Moment, Values], Values]  # moment, reference → what is read
+Trace = Callable[[Moment, Values], Values]  # moment, reference → values
 
 # A clone that is nearly as good as its expert, for rehearsals without a reference of one's own. Queue rates are per 1,000 env steps.
 REFERENCE: dict[str, float] = {
@@ -51,7 +51,7 @@ QUIET_UPDATE: Values = {
 
 
 def steady(moment: Moment, reference: Values) -> Values:
-    """Every metric stays where the reference is."""
+    """Every metric stays at the reference."""
     if moment.cloned == "now":
         return {"bc_accuracy": 0.95}
     watched = {rule.metric for rule in GUARDRAILS.values() if rule.on == moment.kind}
@@ -62,20 +62,20 @@ def steady(moment: Moment, reference: Values) -> Values:
 
 
 def improve(moment: Moment, reference: Values) -> Values:
-    """Everything gets better at an even pace."""
+    """All metrics improve linearly."""
     gain = 0.3 * moment.share
     factors = {"return_normalised": 1 + gain, "kpi": 1 + gain, "harm_rate": 1 - gain, "loss_total": 1 - gain}
     return _scaled(steady(moment, reference), factors)
 
 
 def slow_drift(moment: Moment, reference: Values) -> Values:
-    """A quarter of the return is lost by the end, and the policy walks away from the clone."""
+    """The return falls by a quarter until the end, and the policy moves away from the clone."""
     found = _scaled(steady(moment, reference), {"return_normalised": 1 - 0.25 * moment.share})
     return {**found, "kl_to_reference": 0.05 + 0.6 * moment.share} if moment.kind == "update" else found
 
 
 def cliff(moment: Moment, reference: Values) -> Values:
-    """Half-way the policy forgets what it learned."""
+    """In the middle of the run the policy loses its skill."""
     factors = {"return_normalised": 0.4, "success_rate": 0.4, "kpi": 0.5}
     return _scaled(steady(moment, reference), factors if moment.share >= 0.5 else {})
 
@@ -87,13 +87,13 @@ def oscillate(moment: Moment, reference: Values) -> Values:
 
 
 def bc_fails(moment: Moment, reference: Values) -> Values:
-    """The clone does not know its demonstrations."""
+    """The clone predicts its demonstrations badly."""
     found = steady(moment, reference)
     return {**found, "bc_accuracy": 0.6} if moment.cloned else found
 
 
 def nan_at(update: int, moment: Moment, reference: Values) -> Values:
-    """One update, counted from 1, computes nothing but NaN."""
+    """All values of one update, counted from 1, are NaN."""
     found = steady(moment, reference)
     if moment.kind == "update" and moment.count == update:
         return {**found, "nonfinite": 1.0, "loss_total": math.nan, "grad_norm": math.nan}
@@ -137,7 +137,7 @@ def _scaled(values: Values, factors: Values) -> Values:
 def recorded_run(directory: Path) -> tuple[tuple[Reading, ...], Values]:
     """The readings of a run whose telemetry lies in `directory`, and the reference with which its first phase began.
 
-    Raises InputError if it tells of no readings.
+    Raises InputError if it contains no readings.
     """
     lines = read_telemetry(directory)
     readings = tuple(
@@ -181,7 +181,7 @@ def from_tsv(text: str, where: str) -> tuple[Reading, ...]:
         reading = _row(line, metrics, f"{where}, line {number}")
         if readings and reading.env_steps < readings[-1].env_steps:
             came = f"got {reading.env_steps} after {readings[-1].env_steps}"
-            raise InputError(f"{where}, line {number}: env steps stay charged, so they cannot go back: {came}")
+            raise InputError(f"{where}, line {number}: env steps stay charged, so they cannot decrease: {came}")
         readings.append(reading)
     return tuple(readings)
 

@@ -1,4 +1,4 @@
-"""Generalised advantage estimation (Schulman et al. 2015, eq. 16) in which truncation is not termination."""
+"""Generalised advantage estimation (Schulman et al. 2015, eq. 16) that distinguishes truncation from termination."""
 
 import numpy as np
 
@@ -18,8 +18,8 @@ def gae(
     """Advantages [T, N].
 
     reward, value, terminated, truncated: [T, N]; last_value: [N], V of the observation after step T−1; final_value: [T, N], V(o_T) of the
-    observation in which a truncated episode ended, read only where `truncated`. After a termination the future is worth 0; after a
-    truncation it is worth final_value; in neither case does the next episode's advantage leak into this one.
+    observation in which a truncated episode ended, read only where `truncated`. After a termination the value of the next state is 0; after a
+    truncation it is final_value. In both cases the next episode's advantages do not enter this one's.
     """
     advantage = np.zeros_like(reward)
     running = np.zeros_like(last_value)
@@ -35,6 +35,6 @@ def gae(
 
 
 def explained_variance(value: np.ndarray, returns: np.ndarray) -> float:
-    """1 − Var(returns − value) / Var(returns); NaN where the returns do not vary."""
+    """1 − Var(returns − value) / Var(returns); NaN if the returns do not vary."""
     variance = float(np.var(returns))
     return 1.0 - float(np.var(returns - value)) / variance if variance > 0 else float("nan")

@@ -1,7 +1,7 @@
-"""Running an arm: the phases of a schedule on one seed, from its first weights to its last.
+"""Training one seed of an arm: the phases of its schedule, from the first weights to the last.
 
-`run` is a generator of what happens, so that whoever calls it writes telemetry, draws progress, stops, or takes the trainer back to a state
-that it was in: the loop asks the trainer where it is before every step. The learning itself touches no file.
+`run` is a generator of events. Its caller writes telemetry, shows progress, stops, or restores an earlier state of the trainer: the loop
+reads the trainer's position before every step. This module reads and writes no files.
 """
 
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ Event = PhaseBegan | Updated | Cloned | Evaluated | PhaseEnded
 
 @dataclass
 class Trainer:
-    """A run of one arm on one seed: all that its future depends on."""
+    """A run of one arm on one seed: everything on which its continuation depends."""
 
     arm: Arm
     design: EvaluationParams
@@ -80,8 +80,8 @@ class Trainer:
     generator: torch.Generator
     player: Player
     evaluation: World
-    modes: tuple[Mode, ...]  # in which it is evaluated
-    reference: ActorCritic | None  # the BC policy, which the KL term holds on to
+    modes: tuple[Mode, ...]  # in which the policy is evaluated
+    reference: ActorCritic | None  # the BC policy of the KL term
     demonstrations: tuple[Demonstrations, Demonstrations] | None  # train, held out
     at: Position = field(default_factory=Position)
 
@@ -92,7 +92,7 @@ class Trainer:
 
     @property
     def phase(self) -> Phase:
-        """The phase that is under way."""
+        """The current phase."""
         return self.arm.phases[self.at.phase]
 
     @property
@@ -102,7 +102,7 @@ class Trainer:
 
     @property
     def weights(self) -> Weights:
-        """What the schedule sets for the next update."""
+        """The weights that the schedule gives for the next update."""
         at, phase = self.at, self.phase
         progress = at.progress(phase)
         return Weights(
@@ -116,7 +116,7 @@ class Trainer:
 
     @property
     def evaluation_due(self) -> bool:
-        """At the start, after the first update at or beyond each multiple of `design.every`, and at the end."""
+        """Whether an evaluation is due: at the start, after the first update at or beyond each multiple of `design.every`, and at the end."""
         at, every = self.at, self.design.every
         spent = at.env_steps >= self.arm.budget
         return at.evaluated < 0 or at.env_steps // every > at.evaluated // every or (spent and at.evaluated < at.env_steps)
@@ -135,10 +135,10 @@ def trainer_of(
     modes: tuple[Mode, ...] = MODES,
     device: torch.device | None = None,
 ) -> Trainer:
-    """A run that has not begun; `network` holds the weights it starts from and, in the end, those it learned.
+    """A run that has not begun. `network` holds the first weights and is trained in place.
 
-    An arm that starts from a clone keeps a frozen copy of it as the reference. `demonstrations` (train, held out) serve bc phases and
-    `bc_weight`; `expert`, whose episodes last `episode_ticks`, serves `expert_share`.
+    An arm that starts from a clone keeps a frozen copy of it as the reference. `demonstrations` (train, held out) are used by bc phases and
+    `bc_weight`; `expert`, whose episodes last `episode_ticks`, is used by `expert_share`.
     """
     generator = torch.Generator().manual_seed(seed)
     return Trainer(
@@ -157,7 +157,7 @@ def trainer_of(
 
 
 def run(trainer: Trainer) -> Iterator[Event]:
-    """Take the trainer through its schedule, one event at a time, until the phases or the budget end."""
+    """Train along the schedule, one event at a time, until the phases or the budget end."""
     while not trainer.over:
         at, phase = trainer.at, trainer.phase
         if trainer.evaluation_due:
@@ -181,14 +181,14 @@ def learn(trainer: Trainer) -> Updated:
     """One rollout and one update on it."""
     at, arm, phase, weights = trainer.at, trainer.arm, trainer.phase, trainer.weights
     trainer.player.world.weigh({name: ramp.at(at.progress(phase)) for name, ramp in phase.reward.items()})
-    every_step = phase.labels == "all" and weights.bc_weight > 0  # labels without a weight are not asked for
+    every_step = phase.labels == "all" and weights.bc_weight > 0  # labels without a weight are not computed
     rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.expert_share, phase.blend, every_step)
     recorded = trainer.demonstrations[0] if trainer.demonstrations else None
     metrics = update(
         trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded
     )
     if trainer.reference is None and not metrics["nonfinite"]:
-        trainer.network.observe(rollout.obs)  # a clone keeps the normaliser that it was trained with
+        trainer.network.observe(rollout.obs)  # a clone keeps the normaliser with which it was trained
     trainer.at = replace(at, env_steps=at.env_steps + rollout.reward.size, updates=at.updates + 1)
     return Updated(trainer.at.updates, trainer.at.env_steps, metrics, weights, rollout)
 
@@ -214,11 +214,11 @@ def clone(trainer: Trainer) -> Cloned:
 
 
 def evaluate(trainer: Trainer) -> Evaluated:
-    """The policy as it is, on worlds that it is not trained on."""
+    """Evaluate the current policy on worlds that are not used for training."""
     played = play_in_modes(trainer.network, trainer.evaluation, trainer.design.seed, trainer.modes)
     return Evaluated(trainer.at.env_steps, played)
 
 
 def frozen(network: ActorCritic) -> ActorCritic:
-    """A copy that nothing trains."""
+    """A copy that is not trained."""
     return deepcopy(network).requires_grad_(False)

@@ -1,4 +1,4 @@
-"""Behaviour cloning (Pomerleau 1991): the policy imitates the expert's choices, the critic learns their returns. `ppo.py` is its twin.
+"""Behaviour cloning (Pomerleau 1991): the policy imitates the expert, the critic learns its returns. `ppo.py` has the same structure.
 
 fit
 ├── each epoch, each minibatch: cross-entropy with the expert's action, or squared distance to it, over rows with a choice;
@@ -34,22 +34,22 @@ class Judgement:
 
     steps: int  # B
     loss: float  # cross-entropy, nats; of continuous actions: squared distance
-    accuracy: float  # share of actions equal to the expert's; of continuous ones: with every component within NEAR of it
-    constant_accuracy: float  # of always choosing the expert's most frequent action; of continuous ones: its median
+    accuracy: float  # share of actions equal to the expert's; if continuous: with every component within NEAR of it
+    constant_accuracy: float  # of always choosing the expert's most frequent action; if continuous: its median
     value_mse: float
     value_explained_variance: float
-    scores: "ActionScores | None"  # of named actions
+    scores: "ActionScores | None"  # None for continuous actions
 
 
 @dataclass(frozen=True)
 class ActionScores:
     """The scores of each of K actions, from a confusion matrix."""
 
-    confusion: Array  # [K, K] i64, expert's action × likeliest action
+    confusion: Array  # [K, K] i64, expert's action × most likely action
 
     @property
     def count(self) -> Array:
-        """[K] times that the expert chose an action."""
+        """[K], how often the expert chose each action."""
         return np.asarray(self.confusion.sum(axis=1))
 
     @property
@@ -58,12 +58,12 @@ class ActionScores:
         return np.diag(self.confusion) / _or_nan(self.count)
 
     def least_recall(self, often: int = 200) -> float | None:
-        """The lowest recall among actions that the expert chose at least `often` times; None where there is none."""
+        """The lowest recall among actions that the expert chose at least `often` times; None if there is no such action."""
         return float(self.recall[self.count >= often].min()) if (self.count >= often).any() else None
 
     @property
     def f1(self) -> Array:
-        """[K], harmonic mean of precision and recall; NaN for an action that neither chose."""
+        """[K], harmonic mean of precision and recall; NaN for an action that neither the expert nor the policy chose."""
         return 2 * np.diag(self.confusion) / _or_nan(self.confusion.sum(axis=0) + self.count)
 
     @property
@@ -88,9 +88,10 @@ class Epoch:
 def fit(
     network: ActorCritic, train: Demonstrations, heldout: Demonstrations, params: BCParams, device: torch.device | None = None
 ) -> Iterator[Epoch]:
-    """Train `network` epoch by epoch; it ends with the weights of the epoch whose held-out loss was lowest.
+    """Train `network` epoch by epoch. At the end it has the weights of the epoch with the lowest held-out loss.
 
-    `device`: as of Adam. The normaliser is fitted to the training rows first. A Gaussian policy learns its mean; its deviation is set last.
+    `device`: as for Adam. The normaliser is fitted first, to the training rows. Of a Gaussian policy only the mean is trained; its deviation is
+    set at the end.
     """
     network.observe(train.obs)
     generator = torch.Generator().manual_seed(params.seed)
@@ -122,9 +123,9 @@ def clone_epoch(
     value_coef: float,
     generator: torch.Generator,
 ) -> tuple[float, float]:
-    """One pass over shuffled rows, with a learning rate that moves over it; returns the mean loss and the accuracy while training.
+    """One pass over shuffled rows; the learning rate changes during the pass. Returns the mean loss and accuracy during training.
 
-    A step that is not finite is not taken, and the loss is NaN.
+    A step with a gradient that is not finite is skipped, and the returned loss is NaN.
     """
     nothing = torch.zeros(len(train.label))
     batch = Batch(
@@ -134,7 +135,7 @@ def clone_epoch(
         advantage=nothing,
         returns=train.returns,
         value=nothing,
-        has_choice=nothing,  # none for PPO
+        has_choice=nothing,  # no rows for PPO
         label=train.label,
         imitated=train.has_choice,
     )
@@ -173,7 +174,7 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
 
 
 def _pairs(policy: Categorical, batch: Demonstrations) -> Array:
-    """[K, K] counts: the expert's action × the policy's likeliest, over rows with a choice."""
+    """[K, K] counts: the expert's action × the policy's most likely action, over rows with a choice."""
     actions = policy.log_policy.shape[1]
     pairs = (batch.label * actions + policy.mode())[batch.has_choice > 0]
     return np.asarray(torch.bincount(pairs, minlength=actions * actions).reshape(actions, actions).numpy())

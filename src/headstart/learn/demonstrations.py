@@ -12,7 +12,7 @@ from headstart.worlds.api import Observations
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """B recorded steps, resident in memory."""
+    """B recorded steps in memory."""
 
     obs: dict[str, Tensor]  # [B, …]
     label: Tensor  # [B] i64 or [B, D] f32, the expert's choice
@@ -30,7 +30,7 @@ class Demonstrations:
 
 
 def demonstrations(obs: Observations, label: Array, reward: Array, length: Array, gamma: float) -> Demonstrations:
-    """Tensors of recorded steps. `length` [E] tiles the steps into episodes, in order."""
+    """Tensors of recorded steps. `length` [E] are the lengths of the consecutive episodes."""
     tensors = {key: torch.from_numpy(value) for key, value in obs.items()}
     returns = torch.from_numpy(discounted_returns(reward, length, gamma))
     return Demonstrations(tensors, torch.from_numpy(label), returns, decision_rows(tensors))

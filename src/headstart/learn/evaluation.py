@@ -1,4 +1,4 @@
-"""How good a policy is: one episode in each of W worlds that training does not use."""
+"""Evaluation of a policy: one episode in each of W worlds that training does not use."""
 
 from collections.abc import Iterable
 
@@ -11,9 +11,9 @@ from headstart.worlds.api import Observations, Played, World, play
 
 
 class Acting:
-    """A network that acts: "sampled" draws from its policy with a random stream of its own, "deterministic" takes the likeliest action."""
+    """A network that chooses actions: "sampled" draws them with a separate random stream, "deterministic" takes the most likely action."""
 
-    policy: Policy  # of the last observations
+    policy: Policy  # for the last observations
 
     def __init__(self, network: ActorCritic, seed: int, mode: Mode) -> None:
         self.network, self.mode = network, mode
@@ -29,10 +29,10 @@ class Acting:
 
 
 def play_episodes(network: ActorCritic, world: World, seed: int, mode: Mode) -> Played:
-    """Play one whole episode in every world of `world` with `network`; both random streams depend on `seed` alone."""
+    """Play one complete episode in every world of `world` with `network`; both random streams depend on `seed` alone."""
     return play(world, Acting(network, seed, mode), seed)
 
 
 def play_in_modes(network: ActorCritic, world: World, seed: int, modes: Iterable[Mode]) -> dict[Mode, Played]:
-    """The same episodes once for each way of choosing actions."""
+    """Play the same worlds once in each mode."""
     return {mode: play_episodes(network, world, seed, mode) for mode in modes}

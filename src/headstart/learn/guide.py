@@ -1,4 +1,4 @@
-"""The rows of a rollout in which the expert acts in the policy's place.
+"""The steps of a rollout in which the expert acts instead of the policy.
 
 `step` draws anew for every step (DAgger: Ross, Gordon, Bagnell 2011), `agent_episode` for every episode of a row, and `prefix` gives the expert
 the first part of every episode (jump-start: Uchendu et al. 2023).
@@ -18,10 +18,10 @@ WHOLE_EPISODE = 2**31 - 1  # ticks
 
 
 class Guide:
-    """How far each of N rows is in its episode, and for how many ticks of it the expert acts."""
+    """The tick of each of N rows in its episode, and the number of ticks in which the expert acts."""
 
     def __init__(self, rows: int, episode_ticks: int, generator: torch.Generator) -> None:
-        """`episode_ticks`: how long an episode of the expert lasts, of which a prefix is a share."""
+        """`episode_ticks`: length of an episode of the expert; a prefix is a fraction of it."""
         self.age = np.zeros(rows, np.int32)
         self.limit = np.zeros(rows, np.int32)
         self.episode_ticks, self.generator = episode_ticks, generator
@@ -29,24 +29,24 @@ class Guide:
         self._blend: Blend = "step"
 
     def aim(self, share: float, blend: Blend) -> None:
-        """Set the share of steps from now on. Rows in the middle of an episode are drawn anew when guiding begins, and keep that draw."""
+        """Set the expert's share of the next steps. If it rises from 0 or the blend changes, all rows draw again; else they keep their draws."""
         beginning = share > 0 and (self._share == 0 or blend != self._blend)
         self._share, self._blend = share, blend
         if beginning:
             self._draw(np.ones(len(self.age), bool))
 
     def snapshot(self) -> dict[str, Array]:
-        """Everything that later draws depend on beside the generator."""
+        """Everything on which later draws depend, except the generator."""
         aim = np.array([self._share, BLENDS.index(self._blend)])
         return {"age": self.age.copy(), "limit": self.limit.copy(), "aim": aim}
 
     def restore(self, snapshot: Mapping[str, Array]) -> None:
-        """Go back to a snapshot."""
+        """Restore a snapshot."""
         self.age[:], self.limit[:] = snapshot["age"], snapshot["limit"]
         self._share, self._blend = float(snapshot["aim"][0]), BLENDS[int(snapshot["aim"][1])]
 
     def drives(self) -> Array:
-        """Where the expert acts now: [N] bool."""
+        """The rows in which the expert acts now: [N] bool."""
         if self._share == 0:
             return np.zeros(len(self.age), bool)
         if self._blend == "step":

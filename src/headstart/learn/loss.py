@@ -1,9 +1,11 @@
-"""The loss of a minibatch as the papers write it, in torch on any device. `learn.compiled` computes the same on the CPU; tests compare the two.
+"""The loss of a minibatch as in the papers, with PPO's clipped surrogate. It runs in torch on any device.
+
+`learn.compiled` computes the same on the CPU; tests compare the two.
 
     L = −L^CLIP − c_H·H(π) + c_KL·KL(π ‖ π_ref) + c_BC·L^BC + c_V·L^V
 
-L^CLIP, L^V, H: Schulman et al. 2017, eq. 7 and 9. KL to a reference policy: Schmitt et al. 2018. L^BC, on an expert's choices beside those of
-the policy: Rajeswaran et al. 2018. Each row has a PPO weight and an imitation weight; each set sums to 1, or to 0 where no row counts.
+L^CLIP, L^V, H: Schulman et al. 2017, eq. 7 and 9. KL to a reference policy: Schmitt et al. 2018. L^BC, the imitation of an expert's choices
+during fine-tuning: Rajeswaran et al. 2018. Each row has a PPO weight and an imitation weight; each set sums to 1, or to 0 where no row counts.
 """
 
 from typing import NamedTuple
@@ -30,7 +32,7 @@ class Minibatch(NamedTuple):
 
 
 def minibatch_loss(policy: Policy | None, value: Tensor, rows: Minibatch, coef: Coefficients) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of π [B + E] and V [B], and its terms by name; without a policy that of the critic alone."""
+    """The loss of π [B + E] and V [B], and its terms by name; without a policy, the loss of the critic alone."""
     terms = {"loss_value": value_loss(value, rows.returns, rows.old_value, coef.value_clip)}
     total = coef.value_coef * terms["loss_value"]
     if policy is None:

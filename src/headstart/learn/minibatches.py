@@ -1,4 +1,4 @@
-"""Learning from rows, minibatch by minibatch, for PPO and for cloning: by autograd on any device, or in compiled code on the CPU."""
+"""Training on rows, minibatch by minibatch, for PPO and for cloning: with autograd on any device, or in compiled code on the CPU."""
 
 import math
 from copy import deepcopy
@@ -31,17 +31,17 @@ class Batch:
     advantage: Tensor  # [N]
     returns: Tensor  # [N], advantage + value: the target of the critic
     value: Tensor  # [N], before the update
-    has_choice: Tensor  # [N] f32, 1 where the learner chose among more than one action: elsewhere there is no policy to learn
-    label: Tensor  # as `action`: the expert's choice, where it is imitated
-    imitated: Tensor  # [N] f32, 1 where it is
+    has_choice: Tensor  # [N] f32, 1 where the policy chose among several actions; PPO uses only these
+    label: Tensor  # as `action`: the expert's choice, used where `imitated` is 1
+    imitated: Tensor  # [N] f32, 1 where the label is imitated
     reference: Policy | None = None  # π_ref of the same rows
 
 
 class Order(NamedTuple):
-    """The rows of E epochs, in the order in which they are learned from."""
+    """The rows of E epochs, in the order of training."""
 
     rows: Tensor  # [E, N] i64, of the batch
-    recorded: Tensor | None  # [E, N] i64, of the demonstrations beside them
+    recorded: Tensor | None  # [E, N] i64, rows of the demonstrations that accompany them
 
 
 def learn(
@@ -54,9 +54,9 @@ def learn(
     learning_rate: Ramp,
     generator: torch.Generator,
 ) -> dict[str, Array]:
-    """Learn from every row in every epoch; returns the columns of LOG, [minibatches] f64 each.
+    """Train on every row in every epoch; returns the columns of LOG, [minibatches] f64 each.
 
-    `learning_rate` moves over all minibatches. Every row comes with one of `recorded`, drawn anew, whose choice is imitated as well.
+    `learning_rate` changes over all minibatches. With every row, a newly drawn row of `recorded` is imitated.
     """
     index = torch.stack([torch.randperm(len(batch.action), generator=generator) for _ in range(epochs)])
     drawn = None if recorded is None else torch.randint(len(recorded.label), index.shape, generator=generator)
@@ -74,7 +74,7 @@ def learn(
 def _by_autograd(
     network: ActorCritic, optimizer: Adam, batch: Batch, recorded: Demonstrations | None, order: Order, rates: Array, plan: Plan
 ) -> Array:
-    """A copy of the network learns on the optimiser's device, and hands its weights and moments back."""
+    """Train a copy of the network on the optimiser's device, then copy its weights and moments back."""
     device = optimizer.device
     learner = deepcopy(network).to(device)
     adam = optimizer.to_torch(learner)
@@ -95,7 +95,7 @@ def _by_autograd(
         terms["grad_norm"] = clip_grad_norm_(policy, plan.max_grad_norm)
         terms["labels"] = labels * actor_learns
         terms["adv_std"] = batch.advantage[pick].std(correction=0)
-        # one transfer from the device for all; the norm of no gradients is on the CPU
+        # one transfer from the device for all metrics; the norm of no gradients is on the CPU
         said = dict(zip(terms, torch.stack([term.to(device) for term in terms.values()]).tolist(), strict=True))
         finite = all(map(math.isfinite, said.values()))
         said |= {"finite": finite, "actor_learns": actor_learns, "rows": len(pick)}
@@ -104,7 +104,7 @@ def _by_autograd(
             adam.param_groups[0]["lr"] = float(rates[number])
             adam.step()
         if actor_learns and said["kl_divergence"] > plan.target_kl:
-            actor_learns = False  # the critic goes on
+            actor_learns = False  # the critic continues
     optimizer.from_torch(adam, learner)
     network.load_state_dict(learner.state_dict())
     return log
@@ -136,7 +136,7 @@ def _minibatch(
 
 
 def _moved(value: Any, device: torch.device | None) -> Any:
-    """The same with all its tensors on the device."""
+    """A copy of the batch with all tensors on the device."""
     if isinstance(value, Tensor):
         return value.to(device)
     if isinstance(value, dict):
@@ -152,7 +152,7 @@ def _moved(value: Any, device: torch.device | None) -> Any:
 def _compiled(
     network: ActorCritic, optimizer: Adam, batch: Batch, recorded: Demonstrations | None, order: Order, rates: Array, plan: Plan
 ) -> Array:
-    """Weights and moments are changed where they are; what is not there is an array without rows."""
+    """Train in compiled code. Weights and moments are changed in place; an absent input becomes an array without rows."""
     plan = plan._replace(activation=network.actor.activation, eps=optimizer.eps, weight_decay=optimizer.weight_decay)
     reference = batch.reference
     shared = {field.name: getattr(batch, field.name).numpy() for field in fields(batch) if field.name not in ("obs", "reference")}

@@ -1,6 +1,6 @@
-"""The network that behaviour cloning and PPO share, so that weights hand over unchanged.
+"""The network of both behaviour cloning and PPO, so that PPO can start from the clone's weights.
 
-Called, it runs in torch on any device and keeps gradients. `policy` and `value` run in compiled code on the CPU and keep none.
+Calling it runs in torch on any device, with gradients. `policy` and `value` run in compiled code on the CPU, without gradients.
 """
 
 import math
@@ -24,7 +24,7 @@ ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), 
 class MLP(nn.Sequential):
     """Linear layers with tanh or relu between them; `outputs` is compiled.
 
-    Its parameters are views of one tensor, `weights`, in which they lie end to end for compiled code.
+    Its parameters are views of one tensor, `weights`, in which they are consecutive, as compiled code needs them.
     """
 
     def __init__(self, *modules: nn.Module) -> None:
@@ -46,7 +46,7 @@ class MLP(nn.Sequential):
         return outputs(self.weights.numpy(), self.sizes, self.activation, x.contiguous().numpy(), self._rooms)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "MLP":
-        """A copy with weights of its own."""
+        """A copy with separate weights."""
         return MLP(*(deepcopy(module, memo) for module in self))
 
 
@@ -54,7 +54,7 @@ class ActorCritic(nn.Module):
     """Separate actor and critic over features [B, F] and, where the world has one, an egocentric map [B, C, G, G] u8.
 
     The actor is a categorical policy over K actions, masked to those that are allowed, or, with `continuous`, a Gaussian one over actions of
-    D = `actions` dimensions. Features are normalised by a running mean and deviation, which only `observe` moves. Orthogonal initialisation with
+    D = `actions` dimensions. Features are normalised by a running mean and deviation, updated by `observe` only. Orthogonal initialisation with
     gain √2, 0.01 for the last actor layer and 1 for the last critic layer (Engstrom et al. 2020; Andrychowicz et al. 2021).
     """
 
@@ -70,9 +70,9 @@ class ActorCritic(nn.Module):
         self.critic = _mlp(inputs, params, 1, last_gain=1.0)
 
     def forward(self, normalised: Mapping[str, Tensor], valued: int, actor_learns: bool = True) -> tuple[Policy | None, Tensor]:
-        """π of all rows, unless the actor does not learn, and V of the first `valued`, for autograd; features are normalised already.
+        """π of all rows, unless the actor does not learn, and V of the first `valued` rows, for autograd. The features must be normalised.
 
-        The encoder of maps belongs to the actor: it learns from both losses, and rests when the actor does.
+        The encoder of maps belongs to the actor: it is trained by both losses, and not while the actor is frozen.
         """
         with torch.set_grad_enabled(actor_learns):
             x = self._inputs(normalised)
@@ -94,12 +94,12 @@ class ActorCritic(nn.Module):
 
     @torch.no_grad()
     def value(self, obs: Mapping[str, Tensor], normalised: bool = False) -> Tensor:
-        """V(o) [B]; `normalised` says that the features are so already."""
+        """V(o) [B]; `normalised`: the features are already normalised."""
         x = self._inputs(obs if normalised else self.normalised(obs))
         return torch.from_numpy(self.critic.outputs(x)[:, 0])
 
     def normalised(self, obs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same observations with normalised features: once for many passes."""
+        """The same observations with normalised features, for use in many passes."""
         return dict(obs) if self.normaliser is None else {**obs, "features": self.normaliser(obs["features"])}
 
     def _inputs(self, normalised: Mapping[str, Tensor]) -> Tensor:
@@ -109,7 +109,7 @@ class ActorCritic(nn.Module):
         return torch.cat([normalised["features"], self.encoder(normalised["map"].float() / 255.0)], dim=-1)
 
     def observe(self, obs: Mapping[str, Tensor]) -> None:
-        """Move the normaliser towards these observations; without one, nothing."""
+        """Update the normaliser with these observations; no effect without a normaliser."""
         if self.normaliser is not None:
             self.normaliser.observe(obs["features"])
 
@@ -121,11 +121,11 @@ class ActorCritic(nn.Module):
 
 
 class Normaliser(nn.Module):
-    """(x − mean) / deviation of every feature seen so far, clipped to ±6; part of the weights, so that it travels with them."""
+    """(x − mean) / deviation of every feature seen so far, clipped to ±6. Mean and deviation are part of the weights."""
 
     mean: Tensor  # [F] f64
     variance: Tensor  # [F] f64
-    count: Tensor  # rows behind them
+    count: Tensor  # rows seen
 
     def __init__(self, features: int) -> None:
         super().__init__()
@@ -179,5 +179,5 @@ def tensors(network: nn.Module) -> dict[str, np.ndarray]:
 
 
 def load_tensors(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
-    """Put the arrays of a checkpoint into a network of the same shape."""
+    """Load the arrays of a checkpoint into a network of the same shape."""
     network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})

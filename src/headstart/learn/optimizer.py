@@ -12,12 +12,12 @@ from headstart.core.errors import UsageError
 from headstart.learn.compiled.minibatches import Layers, Parts
 from headstart.learn.networks import ActorCritic
 
-PPO_EPS = 1e-5  # of the PPO literature
+PPO_EPS = 1e-5  # as usual for PPO
 NO_SIZES = np.zeros(0, np.int64)
 
 
 def autograd_device(wanted: Device) -> torch.device | None:
-    """Where torch learns; None for compiled code on the CPU. UsageError where there is no GPU and one is asked for."""
+    """The device on which torch trains; None for compiled code on the CPU. UsageError if a GPU is requested and there is none."""
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         return None
     if not torch.cuda.is_available():
@@ -29,12 +29,12 @@ def autograd_device(wanted: Device) -> torch.device | None:
 
 
 class Adam:
-    """Moments [P] of a network's parameters, part by part, and how many steps its critic and its policy have made; all on the CPU."""
+    """Moments [P] of a network's parameters, part by part, and the numbers of steps of its critic and its policy; all on the CPU."""
 
     def __init__(
         self, network: ActorCritic, eps: float = PPO_EPS, weight_decay: float = 0.0, device: torch.device | None = None
     ) -> None:
-        """`device`: where torch learns; None: compiled code on the CPU, and torch there for a network that encodes a map."""
+        """`device`: where torch trains; None: compiled code on the CPU, and torch there for a network that encodes a map."""
         self.eps, self.weight_decay = eps, weight_decay
         self.device = torch.device("cpu") if device is None and network.encoder is not None else device
         self.learning_rate = 0.0  # of the last step
@@ -57,19 +57,19 @@ class Adam:
         return adam
 
     def from_torch(self, adam: torch.optim.Adam, network: ActorCritic) -> None:
-        """Take over the moments and steps of `to_torch`, after some steps."""
+        """Copy the moments and steps back from an optimiser that `to_torch` made."""
         for parameter, which, first, second in self._moments(network):
             state = adam.state[parameter]
             first[...], second[...] = state["exp_avg"].cpu().numpy(), state["exp_avg_sq"].cpu().numpy()
             self.parts.steps[which] = int(state["step"])
 
     def state(self) -> dict[str, Array]:
-        """Everything that later steps depend on, as copies."""
+        """Everything on which later steps depend, as copies."""
         moments = {f"{name}.{which}": getattr(of, which).copy() for name, of in self._named() for which in ("first", "second")}
         return moments | {"steps": self.parts.steps.copy()}
 
     def restore(self, state: Mapping[str, Array]) -> None:
-        """Go back to a state."""
+        """Restore a state."""
         self.parts.steps[:] = state["steps"]
         for name, of in self._named():
             of.first[:], of.second[:] = state[f"{name}.first"], state[f"{name}.second"]
@@ -92,6 +92,6 @@ class Adam:
 
 
 def _layers(weights: Tensor, sizes: Array = NO_SIZES) -> Layers:
-    """Parameters that lie end to end, which compiled code changes where they are, and moments that are 0."""
+    """Parameters, consecutive in one array, which compiled code changes in place, and moments of 0."""
     flat = weights.detach().reshape(-1).numpy()
     return Layers(flat, np.zeros_like(flat), np.zeros_like(flat), np.zeros_like(flat), sizes)

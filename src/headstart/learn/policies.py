@@ -1,6 +1,6 @@
 """Distributions over actions: categorical over K masked actions, or Gaussian over actions of D dimensions.
 
-Both have the same methods, so that rollouts, losses and evaluation never ask which it is.
+Both have the same methods, so that rollouts, losses and evaluation need not distinguish them.
 """
 
 import math
@@ -44,12 +44,12 @@ class Categorical:
         return (self.probability * (self.log_policy - reference.log_policy)).sum(dim=-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
-        """One action a row by the Gumbel-max trick (Gumbel 1954): [B] i64."""
+        """One action per row by the Gumbel-max trick (Gumbel 1954): [B] i64."""
         uniform = torch.rand(self.log_policy.shape, generator=generator).clamp_min_(1e-12)
         return (self.log_policy - torch.log(-torch.log(uniform))).argmax(dim=-1)
 
     def mode(self) -> Tensor:
-        """The likeliest action: [B] i64."""
+        """The most likely action: [B] i64."""
         return self.log_policy.argmax(dim=-1)
 
     def imitation_loss(self, label: Tensor) -> Tensor:
@@ -57,7 +57,7 @@ class Categorical:
         return -self.log_prob(label)
 
     def agrees(self, label: Tensor) -> Tensor:
-        """Whether the likeliest action is the expert's: [B] bool."""
+        """Whether the most likely action is the expert's: [B] bool."""
         return self.mode() == label
 
     def rows(self, index: Tensor | slice) -> "Categorical":
@@ -101,7 +101,7 @@ class Gaussian:
         return self.mean
 
     def imitation_loss(self, label: Tensor) -> Tensor:
-        """Mean squared distance to an expert's actions [B, D], which is their likelihood at a fixed deviation: [B]."""
+        """Mean squared distance to an expert's actions [B, D], a linear function of their log-likelihood at a fixed deviation: [B]."""
         return (self.mean - label).square().mean(dim=-1)
 
     def agrees(self, label: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""Proximal policy optimisation (Schulman et al. 2017) on one rollout at a time. `bc.py` is its twin.
+"""Proximal policy optimisation (Schulman et al. 2017) on one rollout at a time. `bc.py` has the same structure.
 
 update
 ├── estimate       values, GAE, returns
 └── minibatches    every epoch, shuffled: the loss of `learn.loss`, clipped gradients, Adam
 
-Numbers that are not finite are not learned from: an update does not begin if its data hold one, nor is a step made if its gradient does.
+Training never uses numbers that are not finite: an update is skipped if its data contain one, a step if its gradient contains one.
 """
 
 import math
@@ -54,7 +54,7 @@ def update(
 ) -> Metrics:
     """Several epochs of shuffled minibatches over one rollout; returns metrics averaged over rows.
 
-    With `weights.bc_weight`, every minibatch comes with as many rows of `demonstrations`.
+    With `weights.bc_weight`, every minibatch is followed by as many rows of `demonstrations`.
     """
     batch, metrics = estimate(network, rollout, params, reference if weights.kl_weight > 0 else None)
     if reference is not None:
@@ -98,7 +98,7 @@ def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, referenc
     returns = advantage + value
     action, has_choice = rollout.action.flatten(0, 1), decision_rows(obs)
     driven = torch.zeros_like(has_choice) if rollout.driven is None else rollout.driven.flatten().float()
-    if rollout.label is None:  # where the expert drove, its choice is the action
+    if rollout.label is None:  # where the expert acted, its choice is the action
         label, imitated = action, has_choice * driven
     else:
         label, imitated = rollout.label.flatten(0, 1), has_choice
@@ -115,7 +115,7 @@ def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, referenc
         reference=reference.policy(obs) if reference else None,
     )
     return batch, {
-        # an update with a frozen actor has no other measure of it: E[−log π(a)] is the entropy
+        # with a frozen actor this is the only measure of the entropy: E[−log π(a)]
         "entropy": -float((rollout.log_prob.flatten() * batch.has_choice).sum() / batch.has_choice.sum().clamp_min(1.0)),
         "adv_mean": float(advantage.mean()),
         "adv_std": float(advantage.std()),
@@ -127,7 +127,7 @@ def estimate(network: ActorCritic, rollout: Rollout, params: PPOParams, referenc
 
 
 def _final_values(network: ActorCritic, rollout: Rollout) -> np.ndarray:
-    """V of the observation in which a truncated episode ended, where one did, [T, N]; 0 elsewhere."""
+    """V of the last observation of each truncated episode, at its last step, [T, N]; 0 elsewhere."""
     found = np.zeros(rollout.reward.shape, np.float32)
     if rollout.final:
         ticks = np.concatenate([np.full(len(ended), t) for t, ended, _ in rollout.final])
@@ -138,15 +138,15 @@ def _final_values(network: ActorCritic, rollout: Rollout) -> np.ndarray:
 
 
 def _nonfinite(rollout: Rollout) -> int:
-    """Numbers among observations, rewards and log-probabilities that are not finite."""
+    """How many numbers among observations, rewards and log-probabilities are not finite."""
     read = (rollout.obs["features"], torch.from_numpy(rollout.reward), rollout.log_prob)
-    suspect = [x for x in read if not torch.isfinite(x.sum())]  # a sum is quicker than a look at every number
+    suspect = [x for x in read if not torch.isfinite(x.sum())]  # a sum is faster than testing every number
     return sum(int((~torch.isfinite(x)).sum()) for x in suspect)
 
 
 @torch.no_grad()
 def distance(network: ActorCritic, reference: ActorCritic, rollout: Rollout, has_choice: Tensor, rows: int = 2048) -> float:
-    """KL(policy ‖ reference) on about `rows` of the learner's states, nats: how far it has moved from the clone."""
+    """KL(policy ‖ reference) on about `rows` of the learner's states, nats: the distance of the policy from the clone."""
     index = torch.arange(0, len(has_choice), max(1, len(has_choice) // rows))
     obs = {key: value.flatten(0, 1).index_select(0, index) for key, value in rollout.obs.items()}
     kl = network.policy(obs).kl(reference.policy(obs))  # type: ignore[arg-type]  # both are of one kind
@@ -154,14 +154,14 @@ def distance(network: ActorCritic, reference: ActorCritic, rollout: Rollout, has
 
 
 def _total(log: dict[str, Array], coef: Coefficients) -> Array:
-    """[minibatches] the whole loss; the terms of a policy that does not learn are 0."""
+    """[minibatches] the total loss; the terms of a policy that does not learn are 0."""
     policy = log["loss_policy"] - coef.entropy_coef * log["entropy"]
     policy = policy + coef.kl_weight * log["loss_kl"] + coef.bc_weight * log["loss_bc"]
     return np.asarray(coef.value_coef * log["loss_value"] + policy)
 
 
 def _summary(log: dict[str, Array], absent: Sequence[str]) -> Metrics:
-    """Row-weighted means over the minibatches that have a metric, the worst of some, and counts."""
+    """Row-weighted means over the minibatches that have a metric, the maxima of some metrics, and counts."""
     acts, rows = log["actor_learns"] > 0, log["rows"]
     out: Metrics = {name: float(np.average(log[name], weights=rows)) for name in ("loss_value", "loss_total", "grad_norm_value")}
     if acts.any():
@@ -180,7 +180,7 @@ def _summary(log: dict[str, Array], absent: Sequence[str]) -> Metrics:
 
 NOT_LEARNED: Metrics = dict.fromkeys(
     ("loss_value", "loss_total", "adv_min_std", "entropy_std", "adv_zero_std_batches", "clip_triggered_minibatches"), 0.0
-) | {"updates": 0, "transitions": 0, "grad_norm_value": 0.0}  # of an update that did not begin
+) | {"updates": 0, "transitions": 0, "grad_norm_value": 0.0}  # of a skipped update
 
 
 def _correlation(x: np.ndarray, y: np.ndarray) -> float:

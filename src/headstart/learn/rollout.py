@@ -1,4 +1,4 @@
-"""Rollouts: a policy acts in batched worlds, and every step is kept beside the observation that its action was chosen from."""
+"""Rollouts: a policy acts in batched worlds, and every step is stored with the observation from which its action was chosen."""
 
 from dataclasses import dataclass, field
 
@@ -15,7 +15,7 @@ from headstart.worlds.api import Act, World
 
 @dataclass
 class Rollout:
-    """T steps of N rows; row t holds o_t, the action chosen from it, and its consequences."""
+    """T steps of N rows; row t holds o_t, the action chosen from it, and its reward and end flags."""
 
     obs: dict[str, Tensor]  # "features" [T, N, F], "mask" [T, N, K], "map" [T, N, C, G, G]
     action: Tensor  # [T, N] i64, or [T, N, D] f32
@@ -23,18 +23,18 @@ class Rollout:
     reward: Array  # [T, N] f32
     terminated: Array  # [T, N] bool
     truncated: Array  # [T, N] bool
-    driven: Tensor | None  # [T, N] bool, where the expert acted; None: nowhere
-    label: Tensor | None  # as `action`: the expert's choice, where it was asked in every step
+    driven: Tensor | None  # [T, N] bool, true where the expert acted; None: it never acted
+    label: Tensor | None  # as `action`: the expert's choice in every step; None: not computed
     final: list[tuple[int, Array, dict[str, Tensor]]] = field(
         default_factory=list
     )  # (t, rows, last observation) of truncated rows
     last_obs: dict[str, Tensor] = field(init=False)  # [N, …], after step T−1
-    stats: Array = field(init=False)  # [worlds that ended, A, S], of the whole episodes
-    counted: Array = field(init=False)  # [S] i64, what the counters rose by in these T steps, summed over all rows
+    stats: Array = field(init=False)  # [worlds that ended, A, S], of the complete episodes
+    counted: Array = field(init=False)  # [S] i64, increase of the counters in these T steps, summed over all rows
 
 
 class Player:
-    """A world, its current observations, and the random stream that actions are drawn from."""
+    """A world, its current observations, and the random stream from which actions are drawn."""
 
     def __init__(
         self,
@@ -44,18 +44,18 @@ class Player:
         expert: Act | None = None,
         episode_ticks: int = 0,
     ) -> None:
-        """`expert` can act in some rows in the policy's place; its episodes last `episode_ticks`."""
+        """`expert` can act in some rows instead of the policy; its episodes last `episode_ticks`."""
         self.world, self.generator, self.expert = world, generator, expert
         self.guide = Guide(world.num_envs, episode_ticks or world.horizon, generator)
         self._obs, _ = world.reset(seed=seed, options={"stagger": True})
 
     def snapshot(self) -> dict[str, Array]:
-        """Everything that the next rollout depends on beside the network and the generator."""
+        """Everything on which the next rollout depends, except the network and the generator."""
         parts = {"world": self.world.snapshot(), "guide": self.guide.snapshot()}
         return {f"{part}.{name}": value for part, state in parts.items() for name, value in state.items()}
 
     def restore(self, snapshot: dict[str, Array]) -> None:
-        """Go back to a snapshot."""
+        """Restore a snapshot."""
         self.guide.restore(_part(snapshot, "guide."))
         self._obs = self.world.restore(_part(snapshot, "world."))
 
@@ -63,7 +63,7 @@ class Player:
     def play(
         self, network: ActorCritic, ticks: int, expert_share: float = 0.0, blend: Blend = "step", label_all: bool = False
     ) -> Rollout:
-        """Sample `ticks` steps in every world; the expert takes a share of them and, with `label_all`, is asked in every one."""
+        """Sample `ticks` steps in every world; the expert acts in the set share of them and, with `label_all`, labels every step."""
         if (expert_share > 0 or label_all) and self.expert is None:
             raise UsageError("expert_share or labels: all: expected an expert, got none; an arm with start: bc has one")
         self.guide.aim(expert_share, blend)
@@ -103,7 +103,7 @@ class Player:
         )
 
     def _act(self, network: ActorCritic, rollout: Rollout, t: int) -> None:
-        """Observations, actions and what the expert says of them at step t."""
+        """Store observations, actions and the expert's choices at step t."""
         for key, value in self._obs.items():
             rollout.obs[key][t] = torch.from_numpy(value)
         policy = network.policy({key: value[t] for key, value in rollout.obs.items()})

@@ -1,6 +1,6 @@
-"""The whole state of a run as named arrays: to hash it, to keep it, and to go back to it bit for bit.
+"""The complete state of a run as named arrays, to hash it, store it, and restore it bit for bit.
 
-`charged.*` says what was spent; a rollback leaves it as it is, a resumed run takes it back too.
+`charged.*` counts used env steps and retries: a rollback does not restore it, a resumed run does.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ CHARGED = ("env_steps", "phase_from", "attempt_from", "attempt", "updates", "eva
 
 
 def state_of(trainer: Trainer) -> dict[str, Array]:
-    """Weights, optimiser, reference, random stream, worlds, who drives, position. The rollout buffer is empty between updates."""
+    """Weights, optimiser, reference, random stream, worlds, the expert's rows, position. The rollout buffer is empty between updates."""
     state = {f"network.{name}": value for name, value in tensors(trainer.network).items()}
     if trainer.reference is not None:
         state |= {f"reference.{name}": value for name, value in tensors(trainer.reference).items()}
@@ -35,7 +35,7 @@ def state_of(trainer: Trainer) -> dict[str, Array]:
 
 
 def state_sha256(state: Mapping[str, Array]) -> str:
-    """Hash over names, types, shapes and bytes of all that a rollback restores."""
+    """Hash over names, types, shapes and bytes of everything that a rollback restores."""
     digest = hashlib.sha256()
     for name in sorted(state):
         if not name.startswith("charged."):
@@ -46,7 +46,7 @@ def state_sha256(state: Mapping[str, Array]) -> str:
 
 
 def restore(trainer: Trainer, state: Mapping[str, Array], charged: bool = False) -> None:
-    """Go back to a state; with `charged` also to what was spent then, as a run that was interrupted does."""
+    """Restore a state; with `charged` also the used env steps and retries, as an interrupted run needs it."""
     load_tensors(trainer.network, _part(state, "network."))
     reference = _part(state, "reference.")
     if reference:
@@ -63,18 +63,18 @@ def restore(trainer: Trainer, state: Mapping[str, Array], charged: bool = False)
 
 
 def begin_retry(trainer: Trainer) -> None:
-    """Go on from a restored state, but not the same way: another random stream, a lower learning rate, a higher KL weight."""
+    """Continue from a restored state with another random stream, a lower learning rate and a higher KL weight."""
     trainer.at = trainer.at.begin_retry()
     trainer.generator.manual_seed(trainer.seed + 1_000_003 * trainer.at.attempt + 7919 * trainer.at.env_steps)
 
 
 def _plain(array: Array) -> Array:
-    """Records as bytes, which every file format takes, without the padding between fields, which holds anything."""
+    """Records as bytes, which every file format can store, without the padding between fields, whose content is undefined."""
     return repack_fields(array, recurse=True).view(np.uint8) if array.dtype.names else array
 
 
 def _as(array: Array, dtype: np.dtype[Any]) -> Array:
-    """The records that `_plain` made bytes of."""
+    """The inverse of `_plain`."""
     return array.view(repack_fields(dtype, recurse=True)) if dtype.names else array
 
 

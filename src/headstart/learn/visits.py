@@ -1,6 +1,6 @@
-"""Where a policy goes: its observations in one episode in each of W worlds, and whether the expert would do the same there.
+"""The states that a policy visits: its observations in one episode in each of W worlds, and whether the expert would act the same.
 
-Judging a policy on the states that it reaches by itself, and not on the expert's, is the point of DAgger (Ross, Gordon, Bagnell 2011).
+As in DAgger (Ross, Gordon, Bagnell 2011), the policy is judged in the states that it reaches itself, not in the expert's.
 """
 
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from headstart.worlds.api import Act, Observations, Played, World, play
 
 @dataclass(frozen=True)
 class Visits:
-    """M rows of W whole episodes, in the order of their steps, and how the episodes ended."""
+    """M rows of W complete episodes, in the order of their steps, and how the episodes ended."""
 
     features: Array  # [M, F] f32
     world: Array  # [M] i64, 0 … W − 1
-    first: Array  # [M] bool: of the reset
+    first: Array  # [M] bool: the row is the reset of its world
     decisions: int  # rows in which more than one action is allowed
-    agreed: int | None  # of them: the likeliest action is the expert's; None without one
+    agreed: int | None  # decisions in which the most likely action is the expert's; None without an expert
     played: Played
 
 
 def visit(network: ActorCritic, world: World, seed: int, expert: Act | None = None) -> Visits:
-    """Play one whole episode in every world with actions sampled from the policy, and keep the observations."""
+    """Play one complete episode in every world with actions sampled from the policy, and record the observations."""
     features: list[Array] = []
     worlds: list[Array] = []
     decisions, agreed = 0.0, 0.0

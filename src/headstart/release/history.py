@@ -1,7 +1,7 @@
-"""`governance/history.ndjson`: what was judged and released, by whom and why; lines are appended and never changed (`history/2`).
+"""`governance/history.ndjson`: verdicts and releases, with actor and reason (`history/2`); lines are appended and never changed.
 
-Every line carries the hash of the one before it, so that an edit, a cut or a swap breaks the chain from there on. Whoever rewrites the whole
-chain is found by `headstart verify`, which compares it with every version that git has seen.
+Every line carries the hash of the one before it, so that an edit, a removal or a swap breaks the chain from there on. `headstart verify`
+also detects a rewritten chain: it compares the history with every committed version.
 """
 
 import fcntl
@@ -22,12 +22,12 @@ from headstart.core.strict_json import canonical_json
 from headstart.core.verdict import Evidence
 
 HISTORY = Path("governance") / "history.ndjson"
-GENESIS = "0" * 64  # what the first line names as its predecessor
+GENESIS = "0" * 64  # the hash that the first line gives as that of its predecessor
 MAX_HISTORY_BYTES = 64 << 20
 
 
 class Release(Record):
-    """A checkpoint that may be put to use."""
+    """A checkpoint that can be released."""
 
     arm: Arm
     seed: int
@@ -38,7 +38,7 @@ class Release(Record):
 
     @property
     def id(self) -> str:
-        """Its name among releases."""
+        """The id of the release."""
         return f"{self.arm}-{self.seed}-{self.weights_sha256[:12]}"
 
 
@@ -54,7 +54,7 @@ class Judged(Record):
     # what was judged
     target_sha256: Sha256
     design_sha256: Sha256  # evaluation worlds, seeds and intervals
-    schedule_sha256: Sha256  # everything that shaped the training but its seeds
+    schedule_sha256: Sha256  # everything that decides the training, except the seeds
     dataset: str  # "<dataset>@<version>"
     dataset_sha256: Sha256  # of its manifest
     seeds: tuple[int, ...] = Field(min_length=1)
@@ -73,7 +73,7 @@ class Judged(Record):
 
 
 class Promoted(Record):
-    """A person put the candidate to use."""
+    """A user promoted the candidate."""
 
     kind: Literal["promotion"] = "promotion"
     scenario: Name
@@ -82,7 +82,7 @@ class Promoted(Record):
 
 
 class RolledBack(Record):
-    """A person went back to an earlier release."""
+    """A user rolled back to an earlier release."""
 
     kind: Literal["rollback"] = "rollback"
     scenario: Name
@@ -90,7 +90,7 @@ class RolledBack(Record):
 
 
 class Swapped(Record):
-    """A person put a checkpoint to use by hand."""
+    """A user put a checkpoint into use by hand."""
 
     kind: Literal["swap"] = "swap"
     scenario: Name
@@ -99,7 +99,7 @@ class Swapped(Record):
 
 
 class Withdrawn(Record):
-    """The candidate is none any more."""
+    """The candidate was withdrawn."""
 
     kind: Literal["withdrawal"] = "withdrawal"
     scenario: Name
@@ -140,7 +140,7 @@ class Line(Record):
 
 
 class History:
-    """A history that this process holds alone: its lines, and the way to add one. Made by `open_history`."""
+    """A history that this process has locked: its lines, and a method to append one. Made by `open_history`."""
 
     def __init__(self, path: Path, descriptor: int, lines: tuple[Line, ...]) -> None:
         self.path, self.lines, self._descriptor = path, lines, descriptor
@@ -158,7 +158,7 @@ class History:
 
 @contextmanager
 def open_history(path: Path) -> Iterator[History]:
-    """Yield the verified history, locked for everybody else; a last line that a crash tore is set aside first.
+    """Yield the verified history, locked for all other processes; an incomplete last line, left by a crash, is moved aside first.
 
     Raises Busy if another process holds it, and IntegrityError as `read_history` does.
     """
@@ -176,7 +176,7 @@ def open_history(path: Path) -> Iterator[History]:
 
 
 def read_history(path: Path) -> tuple[Line, ...]:
-    """All lines, oldest first; no file is no line.
+    """All lines, oldest first; none if there is no file.
 
     Raises IntegrityError, naming the file, the line and both hashes, where the chain is broken.
     """
@@ -211,7 +211,7 @@ def parse_history(data: bytes, where: str) -> tuple[Line, ...]:
 
 
 def next_line(lines: tuple[Line, ...], record: Event, actor: str, reason: str, where: str = "history") -> Line:
-    """The line that would follow `lines`, stamped with the time of now."""
+    """The line that would follow `lines`, with the current time."""
     fields = {
         "schema_id": "history/2",
         "seq": len(lines),

@@ -1,4 +1,4 @@
-"""What dvc.lock vouches for: which dependencies and parameters gave which bytes, and so what made the checkpoints of an arm.
+"""What dvc.lock records: the dependencies and parameters that gave the outputs of each stage, and so the checkpoints of an arm.
 
 The hashes are taken here from the bytes at hand, not from DVC's index of times and sizes, which a file changed in place can deceive.
 """
@@ -20,7 +20,7 @@ from headstart.release.history import Release
 from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
 
 LOCK = "dvc.lock"
-SOURCES = "src"  # a checkpoint stays what it is when the code moves on
+SOURCES = "src"  # not compared: a checkpoint stays valid when the code changes
 
 
 class Training(NamedTuple):
@@ -28,7 +28,7 @@ class Training(NamedTuple):
 
     runs: ArmRuns
     path: Path  # of runs.json, below the root
-    schedule_sha256: str  # everything that shaped it but its seeds and the data
+    schedule_sha256: str  # everything that decides it, except the seeds and the data
     dataset: str | None  # "<dataset>@<version>"
     dataset_sha256: str | None  # of the manifest
 
@@ -66,7 +66,7 @@ def training_of(root: Path, runs_path: Path) -> Training:
 
 
 def best_release(root: Path, training: Training, mode: Mode) -> Release:
-    """The checkpoint that stands for an arm. Raises IntegrityError unless its weights are those that the runs name."""
+    """The checkpoint that represents an arm. Raises IntegrityError unless its weights are those that the runs name."""
     run = best_run(training.runs, mode)
     release = release_of(root, training.path.parent / f"seed-{run.seed}")
     if release.weights_sha256 != run.checkpoint_sha256:

@@ -1,4 +1,4 @@
-"""Put the candidate to use: the only way to a verified release, and the only one that registers a version."""
+"""Promote the candidate: the only way to a verified release, and the only command that registers a version."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -51,7 +51,7 @@ def ready_pass(standing: Standing) -> Judged:
 
 
 def require_committed(root: Path) -> None:
-    """The history has to be in git, where nobody rewrites it unseen, and the tree has to be the one that a commit names."""
+    """Raise unless all lines of the history are committed, so that a change would be detected, and the tree has no changes."""
     if problems := anchor_problems(root):
         raise IntegrityError(problems[0])
     if committed(root, HISTORY.as_posix()) != (root / HISTORY).read_bytes():

@@ -1,4 +1,4 @@
-"""Record the comparison at hand as a verdict in the history, once everything that it rests on has been proved."""
+"""Record the current comparison as a verdict in the history, after all of its evidence has been verified."""
 
 from pathlib import Path
 
@@ -126,7 +126,7 @@ def loosened(found: Comparison) -> tuple[str, ...]:
 
 
 def held(params: Params, scenario: Scenario, arm: str) -> tuple[str, ...]:
-    """Keys of a schedule for which `headstart schedule check` says that nothing it makes can be promoted."""
+    """Keys of a schedule for which `headstart schedule check` reports that the result cannot be promoted."""
     every, scratch = params.evaluation.every, params.arms["scratch"].budget
     problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every, budget=scratch)
     return tuple(f"arms.{arm}.{problem.where}" for problem in problems if problem.level in ("error", "hold"))

@@ -1,7 +1,7 @@
-"""Versions of promoted policies as git tags, by GTO: `<scenario>@v2.0.0`, and which of them is on the stage `prod`.
+"""Versions of promoted policies as git tags of GTO, `<scenario>@v2.0.0`, and which of them is in the stage `prod`.
 
-`dvc artifacts get . <scenario> --stage prod` brings the arm's folder, if `artifacts:` in dvc.yaml says where it lies. While a release is in use
-that was never promoted, no version is on the stage. The tags follow the history and decide nothing: every command that writes a line first sets
+`dvc artifacts get . <scenario> --stage prod` gets the arm's folder, if `artifacts:` in dvc.yaml contains its path. While a release is in use
+that was never promoted, no version is in the stage. The tags follow the history and decide nothing: every command that writes a line first sets
 those that an interrupted command left out.
 """
 
@@ -21,10 +21,10 @@ STAGE = "prod"
 
 @contextmanager
 def open_scenario(root: Path, scenario: str) -> Iterator[tuple[History, Standing]]:
-    """Yield the history, locked, and where the scenario stands; when the block ends, the tags follow the lines that it added.
+    """Yield the history, locked, and the standing of the scenario; when the block ends, the tags follow the lines that it added.
 
     Raises UsageError for an unknown scenario, Busy and IntegrityError as `open_history` does, and Hold unless git knows who tags, or if the tags
-    lagged behind the history: they are set then, and a person looks whether anything is left to do.
+    lagged behind the history: they are set then, and the user must decide whether to run the command again.
     """
     load_scenario(scenario, root / "scenarios")
     require_identity(root)
@@ -48,12 +48,12 @@ def require_identity(root: Path) -> None:
 
 
 def artifact_name(scenario: str) -> str:
-    """How the registry spells a scenario: GTO takes letters, digits, "-" and "_"."""
+    """The name of a scenario in the registry: GTO accepts letters, digits, "-" and "_"."""
     return scenario.replace(".", "-").rstrip("-_")
 
 
 def next_version(root: Path, standing: Standing) -> str:
-    """The version that the next promotion gets: v1.0.0, v2.0.0, …, without those that somebody else tagged."""
+    """The version that the next promotion gets: v1.0.0, v2.0.0, …, without those that are already tagged."""
     number = len(standing.versions) + 1
     while tagged_commit(root, version_tag(standing.scenario, f"v{number}.0.0")):
         number += 1
@@ -68,7 +68,7 @@ def version_tag(scenario: str, version: str) -> str:
 def set_tags(root: Path, standing: Standing) -> list[str]:
     """Tag every promoted version, and put that of the release in use, if it has one, on the stage `prod`; returns what was changed.
 
-    Raises IntegrityError with GTO's words where it will not.
+    Raises IntegrityError with the message of GTO if it fails.
     """
     if not standing.versions:
         return []
@@ -81,7 +81,7 @@ def set_tags(root: Path, standing: Standing) -> list[str]:
     except (GTOException, SCMError) as error:
         raise IntegrityError(
             f"{standing.scenario}: the line is written, but its tag could not be set: {' '.join(str(error).split())}; "
-            "once that is mended, the next `headstart release` command sets it"
+            "once that is corrected, the next `headstart release` command sets it"
         ) from None
 
 

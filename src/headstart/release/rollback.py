@@ -1,4 +1,4 @@
-"""The ways back: to an earlier release, to a checkpoint that a person chooses, or away from a candidate."""
+"""Rollback to an earlier release, use of a checkpoint that a user chooses, and withdrawal of a candidate."""
 
 import shutil
 import subprocess
@@ -18,9 +18,9 @@ RESTORED = WORK_DIR / "releases"  # below the project: the files of releases by 
 
 
 def roll_back(root: Path, scenario: str, actor: str, reason: str, to: str | None = None) -> tuple[Release, Path]:
-    """Go back to the release `to`, else to the one before; returns it and the folder with its files.
+    """Roll back to the release `to`, or to the previous one; returns it and the folder with its files.
 
-    Its bytes are brought and proved before the line is written. Raises InputError if there is no such release or its files are nowhere.
+    Its files are restored and verified before the line is written. Raises InputError if there is no such release or its files are not found.
     """
     with open_scenario(root, scenario) as (history, standing):
         release = rollback_target(standing, to)
@@ -30,7 +30,7 @@ def roll_back(root: Path, scenario: str, actor: str, reason: str, to: str | None
 
 
 def swap(root: Path, scenario: str, checkpoint: str, actor: str, reason: str) -> tuple[Release, Path, bool]:
-    """Put a checkpoint below `root` to use; returns it, the folder with its files, and whether a PASS stands behind it."""
+    """Put a checkpoint below `root` into use; returns it, the folder with its files, and whether it had a PASS."""
     with open_scenario(root, scenario) as (history, standing):
         folder = inside(root, checkpoint).resolve().relative_to(root.resolve())
         if (found := load_checkpoint(root / folder)[1].scenario) != scenario:
@@ -44,7 +44,7 @@ def swap(root: Path, scenario: str, checkpoint: str, actor: str, reason: str) ->
 
 
 def withdraw(root: Path, scenario: str, actor: str, reason: str) -> None:
-    """Take the candidate back; passes are counted from zero again."""
+    """Withdraw the candidate; passes are counted from zero again."""
     with open_scenario(root, scenario) as (history, standing):
         if standing.passed is None:
             raise InputError(f"{scenario}: expected a candidate to withdraw, there is none")
@@ -52,7 +52,7 @@ def withdraw(root: Path, scenario: str, actor: str, reason: str) -> None:
 
 
 def restore(root: Path, release: Release) -> Path:
-    """The folder .headstart/releases/<id> with the release's files, proved by their hashes and brought there if need be.
+    """The folder .headstart/releases/<id> with the release's files, verified by their hashes and restored if necessary.
 
     They come from the training's folder while it holds them, else from DVC's cache or remote. Raises InputError, naming what was tried, if
     the recorded bytes are nowhere.

@@ -1,11 +1,11 @@
-"""From verdicts to a release: where a scenario stands, as a fold over the lines of the history. Nothing else records it.
+"""From verdicts to a release: the standing of a scenario, computed from the lines of the history and recorded nowhere else.
 
     monitoring ──passes in a row──▶ ready ──promote──▶ promoted ──passes in a row──▶ ready …
          ▲                            │                    │
          └── HOLD, FAIL, withdrawal ──┴───── rollback, swap ┘
 
-The state speaks of the candidate; which release is in use stands beside it. Whoever skips a step, in a command or by writing a line, is refused
-by the same function: `fold` takes every release from the verdicts before it and raises IntegrityError where a line does not follow.
+The state is that of the candidate; the release in use is a separate field. A skipped step, in a command or in a line, is rejected by the
+same function: `fold` takes every release from the verdicts before it and raises IntegrityError where a line does not follow.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from headstart.core.errors import InputError, IntegrityError
 from headstart.release.history import Drilled, Judged, Line, Promoted, Release, RolledBack, Swapped, Withdrawn
 
 State = Literal["monitoring", "ready", "promoted"]
-MIN_CYCLES = 3  # of annealing, recorded for the dataset, before anything is ready
+MIN_CYCLES = 3  # of annealing, recorded for the dataset, before a candidate can be ready
 
 
 @dataclass(frozen=True)
 class Standing:
-    """Where one scenario stands."""
+    """The standing of one scenario."""
 
     scenario: str
     state: State = "monitoring"
@@ -30,25 +30,25 @@ class Standing:
     passed: Judged | None = None  # the last of the passes in a row; its candidate is the scenario's
     last_result: Literal["PASS", "HOLD", "FAIL"] | None = None
     current: Release | None = None
-    initial: Release | None = None  # the baseline that was at hand at the first release
-    releases: Mapping[str, Release] = field(default_factory=dict)  # by id: all that can be gone back to
+    initial: Release | None = None  # the baseline at the time of the first release
+    releases: Mapping[str, Release] = field(default_factory=dict)  # by id: all that can be restored
     replaced: Mapping[str, Release | None] = field(default_factory=dict)  # id → the release that was in use before it
     versions: Mapping[str, str] = field(default_factory=dict)  # id → version in the registry, of promoted releases
     judged: tuple[Judged, ...] = ()  # every HOLD and FAIL, and every PASS that counted
-    note: str = "nothing was judged yet"  # why it stands there, for people
+    note: str = "nothing was judged yet"  # the reason for the state, as text
 
     @property
     def previous(self) -> Release | None:
-        """What `headstart release rollback` goes back to."""
+        """The release that `headstart release rollback` restores."""
         return self.replaced.get(self.current.id) if self.current else None
 
     def verified(self, release: Release) -> bool:
-        """Whether a PASS stands behind these weights."""
+        """Whether these weights had a PASS."""
         return any(j.outcome == "PASS" and j.candidate.weights_sha256 == release.weights_sha256 for j in self.judged)
 
 
 def fold(lines: Sequence[Line]) -> dict[str, Standing]:
-    """Scenario → where it stands after all lines. Raises IntegrityError for a line that those before it do not allow."""
+    """Scenario → its standing after all lines. Raises IntegrityError for a line that those before it do not allow."""
     standings: dict[str, Standing] = {}
     for line in lines:
         if isinstance(line.record, Drilled):
@@ -62,7 +62,7 @@ def fold(lines: Sequence[Line]) -> dict[str, Standing]:
 
 
 def standing_of(lines: Sequence[Line], scenario: str) -> Standing:
-    """Where a scenario stands after all lines."""
+    """The standing of a scenario after all lines."""
     return fold(lines).get(scenario) or Standing(scenario)
 
 
@@ -108,14 +108,14 @@ def require_unused(standing: Standing, release: Release) -> None:
 
 
 def rollback_target(standing: Standing, to: str | None = None) -> Release:
-    """The release to go back to: that with the id `to`, else the previous one. Raises InputError if there is none."""
+    """The release to restore: that with the id `to`, else the previous one. Raises InputError if there is none."""
     if standing.current is None:
         raise InputError(f"{standing.scenario}: expected a release to roll back, none was ever made")
     if to is not None and to not in standing.releases:
         raise InputError(f"{standing.scenario}: expected one of the releases {', '.join(standing.releases)}, got {to!r}")
     release = standing.releases[to] if to is not None else standing.previous
     if release is None:
-        raise InputError(f"{standing.scenario}: {standing.current.id} is the first release, nothing lies behind it")
+        raise InputError(f"{standing.scenario}: {standing.current.id} is the first release, there is none before it")
     require_unused(standing, release)
     return release
 
@@ -162,7 +162,7 @@ def _after_verdict(before: Standing, record: Judged) -> Standing:
 
 
 def _put_to_use(before: Standing, release: Release, baseline: Release | None) -> Standing:
-    """`release` in use; `baseline` is what lies behind a scenario's first release."""
+    """`release` in use; `baseline` is the release before a scenario's first one."""
     initial = before.initial or baseline
     new = {r.id: r for r in (initial, release) if r and r.id not in before.releases}
     return replace(

@@ -1,7 +1,7 @@
-"""Is everything still what was recorded? Every hash that the project keeps is taken again from the bytes at hand.
+"""Verification: every recorded hash is computed again from the current files.
 
-A file that is not here is no fault: `dvc checkout` brings it. A file that is here and differs is one, and so is a line of the history that
-differs from what any commit holds.
+A missing file is not a fault: `dvc checkout` restores it. A file that differs is a fault, and so is a line of the history that
+differs from any commit.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,26 +25,26 @@ MAY_CHANGE = {"status", "tags"}  # of a catalogue entry
 
 
 class Findings(NamedTuple):
-    """Of one check."""
+    """The result of one check."""
 
     checked: int
     problems: list[str]
 
 
 def verify(root: Path) -> dict[str, Findings]:
-    """Name of a check → what it found; nothing is written and nothing is raised for a fault."""
+    """Name of a check → its findings; nothing is written, and a fault raises nothing."""
     return {name: _guarded(check, root) for name, check in CHECKS.items()}
 
 
 def history_findings(root: Path) -> Findings:
-    """The chain, what its lines allow one another, and its versions in git."""
+    """The hash chain, the order of the lines, and the versions of the history in git."""
     lines = read_history(root / HISTORY)
     fold(lines)
     return Findings(len(lines), anchor_problems(root))
 
 
 def anchor_problems(root: Path) -> list[str]:
-    """Every version of the history that a commit behind HEAD holds must be the beginning of the one at hand."""
+    """Every version of the history in HEAD and its ancestors must be the beginning of the current one."""
     path = root / HISTORY
     data = path.read_bytes() if path.exists() else b""
     for revision, content in versions(root, HISTORY.as_posix()):

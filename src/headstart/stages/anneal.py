@@ -1,4 +1,4 @@
-"""Stage `anneal`: an arm that starts from the clone and goes through its schedule."""
+"""Stage `anneal`: train an arm that starts from the clone along its schedule."""
 
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS

@@ -1,4 +1,4 @@
-"""Stage `baseline`: the arm `scratch`, which learns without demonstrations; it depends on no data and no clone."""
+"""Stage `baseline`: train the arm `scratch`, which uses no demonstrations; it depends on neither data nor clone."""
 
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS

@@ -1,4 +1,4 @@
-"""Stage `bc_train`: clone the expert from validated data, and judge the clone on held-out episodes and in closed loop; what fails ends here."""
+"""Stage `bc_train`: clone the expert from validated data, and judge it on held-out episodes and in closed loop; a failure ends the run."""
 
 from functools import partial
 
@@ -72,7 +72,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     if verdict.outcome is not Outcome.PASS:
         raise GateFailed(
             f"the clone of {name} is {verdict.outcome}\n{misses(verdict)}\n"
-            "no schedule starts from it; mend bc_train or what it learns from, and run `dvc repro` again"
+            "no schedule starts from it; change bc_train or its data, and run `dvc repro` again"
         )
     clone = closed["sampled"]
     metrics = {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "success_rate": clone.success / clone.episodes}
@@ -80,7 +80,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
 
 
 def sentence(found: CloneReport) -> str:
-    """How well the clone predicts and acts, beside a constant action and the expert."""
+    """How well the clone predicts and acts, compared with a constant action and the expert."""
     clone, expert = found.closed_loop["sampled"], found.expert
     f1 = "" if found.macro_f1 is None else f", macro-F1 {found.macro_f1:.3f}"
     return (

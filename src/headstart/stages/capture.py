@@ -1,7 +1,7 @@
 """Stage `capture`: the approved expert acts, and every step is written, shard by shard.
 
-A shard is some worlds' whole episodes; it is on disk in full or not at all. Shards of an interrupted capture wait in .headstart/ under a
-hash of everything that decides their bytes, and the next run goes on from there.
+A shard contains the complete episodes of some worlds; it is on disk completely or not at all. Shards of an interrupted capture are kept in
+.headstart/ under a hash of everything that decides their bytes, and the next run resumes from them.
 """
 
 import shutil
@@ -24,7 +24,7 @@ from headstart.runs.recording import record
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD
 
-WRITER = "0.2.0"  # of the recorder: raise it when it writes other bytes for the same episodes
+WRITER = "0.2.0"  # of the recorder: increase it when the recorder writes other bytes for the same episodes
 
 
 def capture(params: Params, scenario: Scenario) -> Done:

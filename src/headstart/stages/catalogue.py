@@ -1,6 +1,6 @@
 """Stage `catalogue`: one line for the validated dataset in data/catalogue.json, which git tracks.
 
-A stage of its own, without outputs for DVC: it costs nothing, and an output that DVC does not cache would keep `validate` out of the run cache.
+This is a separate stage without outputs for DVC, because an output that DVC does not cache would exclude `validate` from the run cache.
 """
 
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from headstart.dataset.manifest import DatasetManifest
 
 
 def catalogue(params: Params, scenario: Scenario) -> Done:
-    """Appends to data/catalogue.json unless this dataset version stands there already."""
+    """Appends to data/catalogue.json unless it contains this dataset version already."""
     path = DATA / scenario.name / "validated.json"
     manifest = read_record(path, DatasetManifest, made_by="dvc repro validate")
     revision, _ = git_state(Path())

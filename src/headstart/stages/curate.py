@@ -1,4 +1,4 @@
-"""Stage `curate`: every episode accepted or rejected with reasons, and split by world into train and held-out."""
+"""Stage `curate`: accept or reject every episode, with reasons, and split the accepted ones by world into train and held-out."""
 
 from collections import Counter
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: the candidate beside scratch on one scenario; reads what the arms left and trains nothing."""
+"""Stage `evaluate`: compare the candidate with scratch on one scenario, from the records of the arms; nothing is trained."""
 
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def read_arms(params: Params, scenario: Scenario, clone: Path) -> tuple[dict[str
 
 
 def summary(found: Comparison) -> dict[str, Any]:
-    """The metrics that `dvc exp show` puts side by side; the same names whoever the candidate is."""
+    """The metrics for `dvc exp show`; their names do not depend on the candidate."""
     arm, exam, ratio = found.candidate, found.candidate.exams["sampled"], found.online
     return {
         "verdict": found.verdict.outcome.value,

@@ -1,4 +1,4 @@
-"""Stage `expert`: judge the scenario's script, or train one policy a seed and judge each; only a PASS may be recorded."""
+"""Stage `expert`: judge the scripted expert of the scenario, or train one policy per seed and judge each; recording requires a PASS."""
 
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
@@ -36,7 +36,7 @@ def expert(params: Params, scenario: Scenario) -> Done:
 
 
 def _seed_lines(artefact: ExpertPolicy) -> list[str]:
-    """How each seed of a learned expert did, and when its training first met the gate."""
+    """The results of each seed of a learned expert, and when its training first met the gate."""
     return [
         f"seed {s.seed}: success {s.score.success}, harm {s.score.harm} of {s.score.episodes}"
         + "".join(f", {name} {value:.0f}" for name, value in s.score.measures.items())

@@ -1,4 +1,4 @@
-"""Stage `validate`: every gate of a dataset. One that fails goes to quarantine with its report, and nothing downstream may read it."""
+"""Stage `validate`: check every gate of a dataset. A dataset that fails goes into quarantine with its report, and no later stage may read it."""
 
 import shutil
 
@@ -49,7 +49,7 @@ def validate(params: Params, scenario: Scenario) -> Done:
         write_record(quarantine / "verdict.json", verdict)
         raise GateFailed(
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {len(checks)} gates\n{misses(verdict)}\n"
-            f"what can help, before `dvc repro` runs again:\n{cures(verdict)}\nkept in {quarantine}"
+            f"possible remedies, before `dvc repro` runs again:\n{cures(verdict)}\nkept in {quarantine}"
         )
     write_record(DATA / scenario.name / "validated.json", manifest.model_copy(update={"status": "validated"}))
     says = f"validate {scenario.name}: {subject.id} passes {len(checks)} gates; {replayed} episodes replayed exactly"

@@ -1,7 +1,7 @@
-"""The kinds of telemetry record (`telemetry/3`), and what every record carries.
+"""The kinds of telemetry record (`telemetry/3`), and the fields of all records.
 
-A kind has a fixed set of keys, null where one does not apply. A `Measured` number is null only if it was not finite; its name
-then stands in `nonfinite`. All that depends on the clock lies in `wall`.
+A kind has a fixed set of keys, null where one does not apply. A `Measured` number is null only if it was not finite; `nonfinite`
+then contains its name. All values that depend on the clock are in `wall`.
 """
 
 from typing import Annotated, Literal, Self, get_args
@@ -27,7 +27,7 @@ class Wall(Record):
 
 
 class Envelope(Record):
-    """What all records of a run have in common."""
+    """The fields that are equal in all records of a run."""
 
     run_id: RunId
     arm: Arm
@@ -38,7 +38,7 @@ class Envelope(Record):
 
 
 class Line(Envelope):
-    """What every record carries."""
+    """The fields of every record."""
 
     schema_id: Literal["telemetry/3"] = "telemetry/3"
     phase: str | None  # name of the schedule's phase, null outside of one
@@ -56,30 +56,30 @@ class Line(Envelope):
 
 
 class RunStarted(Line):
-    """The first record: it makes the file explain itself."""
+    """The first record: the settings and inputs of the run."""
 
     kind: Literal["run_started"] = "run_started"
     config_sha256: Sha256
     params: dict[str, JsonValue]  # the arm
-    inputs: dict[str, Sha256]  # by role: what the run starts from
+    inputs: dict[str, Sha256]  # by role: the files from which the run starts
     git_revision: str | None = None  # of the project's checkout; null outside of a git repository, as is the next
     git_dirty: bool | None = None  # whether tracked files differ from that revision
     versions: dict[str, str]  # by package
     device: str
     threads: Count
     agents: Count
-    target: dict[str, JsonValue]  # that `steps_to_target` of `run_ended` counts to
+    target: dict[str, JsonValue]  # the target of `steps_to_target` in `run_ended`
     guardrails: tuple[dict[str, JsonValue], ...]
 
 
 class PhaseStarted(Line):
-    """A phase begins; names the state that it falls back to before anything changes."""
+    """A phase begins. The record names the state that a rollback restores."""
 
     kind: Literal["phase_started"] = "phase_started"
     phase_index: Count  # among the phases of `run_started`
     phase_kind: Literal["bc", "ppo", "critic"]
     rollback_target: Name  # a checkpoint
-    baselines: dict[str, float | None]  # what guardrails compare with, by metric
+    baselines: dict[str, float | None]  # the reference of the guardrails, by metric
 
 
 class BehaviourRecall(Record):
@@ -126,20 +126,20 @@ class Update(Line):
     adv_zero_std_batches: Count
     grad_norm_value: Measured  # of the critic, before clipping
     learning_rate: Measured
-    # the policy's part: null where the actor rests
+    # the policy's part: null if the actor is frozen
     loss_policy: float | None = None
     clip_fraction: Share | None = None
     clip_fraction_max: Share | None = None  # worst minibatch
     clip_triggered_minibatches: Count
     grad_norm: float | None = None  # before clipping
     grad_norm_max: float | None = None
-    kl_divergence: float | None = None  # nats, k3: mean(r − 1 − ln r), new policy against the one that acted
+    kl_divergence: float | None = None  # nats, k3: mean(r − 1 − ln r), new policy relative to the acting policy
     kl_divergence_max: float | None = None
     # the schedule
     bc_weight: float
     kl_weight: float
     expert_share: Share
-    expert_steps: Count  # driven by the expert in this rollout
+    expert_steps: Count  # in which the expert acted, in this rollout
     loss_bc: float | None = None
     loss_kl: float | None = None
     kl_to_reference: float | None = None  # nats, on the learner's states; null without a reference policy
@@ -176,7 +176,7 @@ class Proportion(Record):
 
 
 class Evaluation(Line):
-    """A policy on worlds that it is not trained on."""
+    """An evaluation of the policy on worlds that are not used for training."""
 
     kind: Literal["evaluation"] = "evaluation"
     policy_sha256: Sha256
@@ -196,44 +196,44 @@ class Evaluation(Line):
 
 
 class ReadingLine(Line):
-    """What the guardrails were shown at one check, digit for digit, so that a rehearsal finds what the run found."""
+    """The input of the guardrails at one check, in full precision, so that a rehearsal reproduces the findings of the run."""
 
     kind: Literal["reading"] = "reading"
     check: Literal["update", "evaluation"]
-    values: dict[str, float | Literal["nan", "inf", "-inf"] | None]  # JSON has no number for what is not finite
+    values: dict[str, float | Literal["nan", "inf", "-inf"] | None]  # as text, because JSON has no such numbers
 
 
 class Finding(Record):
-    """A guardrail whose state changed, and what was decided."""
+    """A guardrail whose state changed, and the decision."""
 
     guardrail: str
     severity: Literal["warn", "breach"]
     metric: str
-    value: float | None = None  # null: not measured, or not finite; the reason says which
+    value: float | None = None  # null: not measured, or not finite; `reason` states which
     baseline: float | None = None
-    threshold: float  # in the guardrail's own measure
+    threshold: float  # in the measure of the guardrail
     direction: Literal["above", "below", "outside"]
-    window: Count  # checks in a row that decide
+    window: Count  # checks in a row after which the decision is taken
     hits: Count  # so far
     decision: Literal["continue", "hold", "freeze", "rollback", "stop"]
     reason: Annotated[str, StringConstraints(max_length=200)]
 
 
 class GuardrailLine(Line, Finding):
-    """A finding, when it was made."""
+    """A finding, at the time of its check."""
 
     kind: Literal["guardrail"] = "guardrail"
 
 
 class SkippedCheckpoint(Record):
-    """A checkpoint that could not be gone back to."""
+    """A checkpoint that could not be restored."""
 
     id: Name
     reason: str
 
 
 class RollbackLine(Line):
-    """Proof that a run went back: the hash of the state that was kept, and of the state after it was put back."""
+    """Proof of a rollback: the hash of the stored state, and the hash of the state after it was restored."""
 
     kind: Literal["rollback"] = "rollback"
     from_state_sha256: Sha256
@@ -247,7 +247,7 @@ class RollbackLine(Line):
 
 
 class CheckpointLine(Line):
-    """A state that can be returned to, or the policy with which the run ended."""
+    """A state that can be restored, or the policy with which the run ended."""
 
     kind: Literal["checkpoint"] = "checkpoint"
     checkpoint_id: Name
@@ -264,7 +264,7 @@ class PhaseEnded(Line):
 
 
 class RunEnded(Line):
-    """The last record, exactly once; `censored` says that the target was not reached within the budget."""
+    """The last record, exactly once; `censored`: the target was not reached within the budget."""
 
     kind: Literal["run_ended"] = "run_ended"
     status: Literal["completed", "failed", "partial"]

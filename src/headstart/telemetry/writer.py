@@ -51,18 +51,18 @@ class SegmentIndex(Record):
 
 
 class TelemetryWriter:
-    """Writes the records of one run, as a context manager: into a directory that has none, or behind the first `keep` of them.
+    """Writes the records of one run, as a context manager: into a directory that has none, or after the first `keep` of them.
 
-    Every record goes into a buffer of 64 KiB, which goes to the file after a second, or at once with any kind but `update` and `reading`;
+    Every record goes into a buffer of 64 KiB, which is written to the file after a second, or at once with any kind but `update` and `reading`;
     fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an exception, a `run_ended`
-    says so.
+    records it.
     """
 
     def __init__(self, directory: Path, envelope: Envelope, max_bytes: int = 16 << 20, keep: int = 0) -> None:
         """A segment has at most `max_bytes`. Raises InputError if the directory holds telemetry of another run.
 
-        With `keep`, a run that was interrupted goes on: records beyond that number, and what was torn off, are cut away, because the run
-        will write them again. Raises IntegrityError if fewer are there.
+        With `keep`, an interrupted run resumes: records beyond that number and an incomplete end are removed, because the run
+        will write them again. Raises IntegrityError if there are fewer.
         """
         directory.mkdir(parents=True, exist_ok=True)
         if not keep and any(directory.glob("telemetry-*")):
@@ -87,7 +87,7 @@ class TelemetryWriter:
         if kind is None:
             self._close()
             return
-        with suppress(HeadstartError):  # the error that ended the block says more
+        with suppress(HeadstartError):  # the error that ended the block is more important
             try:
                 if not self._ended:
                     status = "partial" if issubclass(kind, KeyboardInterrupt) else "failed"
@@ -101,21 +101,21 @@ class TelemetryWriter:
         Absent nullable fields become null; numbers that are not finite become null too, and are named in `nonfinite`. `env_steps` and `phase`
         stay as they were where absent (`phase_ended` is the last record of its phase); `update_s` and
         `env_steps_per_s` go into `wall`. Raises InputError for an unknown kind or field, a missing or wrong one, or a record
-        after `run_ended`, and IntegrityError if the file system does not take it.
+        after `run_ended`, and IntegrityError if it cannot be written.
         """
         if kind not in KINDS:
             raise InputError(f"telemetry: expected a kind among {sorted(KINDS)}, got {kind!r}")
         if self._ended:
             raise InputError(f"telemetry: expected nothing after run_ended, got {kind}")
         if taken := sorted(_OWN & fields.keys()):
-            raise InputError(f"telemetry record {kind!r}: {taken} are the writer's own, not to be given")
+            raise InputError(f"telemetry record {kind!r}: {taken} are set by the writer and cannot be given")
         line = self._line(kind, fields)
         self._append(kind, canonical_json(line.model_dump(mode="json")) + b"\n")
         self.seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
         self._phase = None if kind == "phase_ended" else line.phase
 
     def flush(self) -> None:
-        """Everything that was written is on disk when this returns."""
+        """Write all records to disk."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -165,7 +165,7 @@ class TelemetryWriter:
         self._records = self._bytes = 0
 
     def _reopen(self, keep: int) -> None:
-        """Take up the log behind record `keep`."""
+        """Continue the log after record `keep`."""
         if (self.directory / INDEX).exists():
             for segment in read_record(self.directory / INDEX, SegmentIndex).segments:
                 if self.seq + segment.records > keep:
@@ -178,7 +178,7 @@ class TelemetryWriter:
             path.unlink()
         lines = here.read_bytes().splitlines(keepends=True)[: keep - self.seq]
         if len(lines) < keep - self.seq or not lines[-1].endswith(b"\n"):
-            raise IntegrityError(f"{here}: expected {keep} records to go on from, found {self.seq + len(lines)}")
+            raise IntegrityError(f"{here}: expected {keep} records to resume from, found {self.seq + len(lines)}")
         here.unlink()
         self._open_segment()
         for line in lines:
@@ -215,7 +215,7 @@ def _finite(value: Any, name: str, nonfinite: list[str]) -> Any:
 
 
 def _rss_mib() -> float | None:
-    """Resident memory of this process, where the system tells it as Linux does."""
+    """Resident memory of this process, if /proc provides it, as on Linux."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20

@@ -1,1 +1,1 @@
-"""The compiled part of learning: layers, losses, and the loop over minibatches, on numpy arrays."""
+"""Compiled code for training, on numpy arrays: layers, losses, and the loop over minibatches."""

@@ -1,4 +1,4 @@
-"""How functions of this folder are compiled; an edit anywhere in it recompiles all of them."""
+"""Decorators that compile the functions of this folder; an edit in the folder recompiles all of them."""
 
 import os
 from collections.abc import Callable
@@ -22,5 +22,5 @@ def part(function: F) -> F:
 
 
 def entry(function: F) -> F:
-    """Called from Python; compiled once and kept on disk."""
+    """Called from Python; compiled once and cached on disk."""
     return cached(function, _LEARNER, f"the learner ({function.__name__})", nogil=True)

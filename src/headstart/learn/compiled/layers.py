@@ -1,6 +1,6 @@
-"""Dense layers over parameters that lie end to end: weights [outputs, inputs] and bias [outputs] of every layer, one after the other.
+"""Dense layers whose parameters are consecutive in one array: weights [outputs, inputs] and bias [outputs], layer after layer.
 
-`sizes` [L + 1] is the width of every layer, the inputs first; `rooms` [L, ≥ B · widest] is where the outputs of each are written.
+`sizes` [L + 1] is the width of every layer, the inputs first; `rooms` [L, ≥ B · widest] are buffers for the outputs of each layer.
 """
 
 import math
@@ -11,11 +11,11 @@ from headstart.core.arrays import Array
 from headstart.learn.compiled.jit import entry, part
 
 TANH, RELU = 0, 1
-FORBIDDEN = -60.0  # logit of a masked action: a probability below 1e-20, yet no denormal, which would slow exp tenfold
-NEAR = 0.15  # of an action in [−1, 1]: close enough to count as the expert's
-LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: never frozen, never random
-_BOUND = np.float32(9.0)  # tanh is 1 beyond it, in 32 bits
-# tanh(x) ≈ x·P(x²)/Q(x²), fitted for the least greatest error on [−9, 9]: 5e-8, less than its rounding in 32 bits
+FORBIDDEN = -60.0  # logit of a masked action: a probability below 1e-20, but not a denormal number, which slows exp tenfold
+NEAR = 0.15  # largest distance at which an action in [−1, 1] counts as the expert's
+LOG_STD_RANGE = (math.log(0.05), math.log(1.5))  # of a Gaussian policy: it always explores, and is never purely random
+_BOUND = np.float32(9.0)  # in 32 bits, tanh is 1 beyond this
+# tanh(x) ≈ x·P(x²)/Q(x²), fitted for the smallest maximum error on [−9, 9]: 5e-8, less than rounding in 32 bits
 _P = (
     0.9999997366975268,
     0.1291066186263438,
@@ -42,7 +42,7 @@ def tanh(values: Array) -> None:
 
 @part
 def pass_forward(weights: Array, sizes: Array, activation: int, x: Array, rooms: Array) -> Array:
-    """x [B, inputs] → the outputs of the last layer [B, outputs], a view of its room."""
+    """x [B, inputs] → the outputs of the last layer [B, outputs], a view of its buffer."""
     at, read = 0, x
     for k in range(len(sizes) - 1):
         i, o = sizes[k], sizes[k + 1]
@@ -68,7 +68,7 @@ def pass_forward(weights: Array, sizes: Array, activation: int, x: Array, rooms:
 def pass_backward(
     weights: Array, gradient: Array, sizes: Array, activation: int, x: Array, rooms: Array, slopes: Array, by_output: Array
 ) -> None:
-    """From the gradient by the outputs [B, outputs] to that by every parameter, `gradient`; `rooms` are those of the forward pass."""
+    """Backward pass: from the gradient by the outputs [B, outputs] to `gradient`, by the parameters; `rooms` as the forward pass left them."""
     at, slope, rows = len(weights), by_output, len(x)
     for k in range(len(sizes) - 2, -1, -1):
         i, o = sizes[k], sizes[k + 1]
@@ -95,7 +95,7 @@ def pass_backward(
 
 @entry
 def outputs(weights: Array, sizes: Array, activation: int, x: Array, rooms: Array) -> Array:
-    """x [B, inputs] f32 → [B, outputs], fresh."""
+    """x [B, inputs] f32 → [B, outputs], a new array."""
     return pass_forward(weights, sizes, activation, x, rooms).copy()
 
 

@@ -1,4 +1,4 @@
-"""The terms of a minibatch's loss and their gradient by the network's output, row by row; `learn.loss` states the same in torch.
+"""The terms of a minibatch's loss and their gradient by the network's output, row by row; `learn.loss` computes the same in torch.
 
 Each row has a PPO weight and an imitation weight; each set sums to 1, or to 0 where no row counts.
 """
@@ -27,7 +27,7 @@ class Minibatch(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """How much each term of the loss counts, and how far π and V may move; the policy's loss has the coefficient 1."""
+    """Coefficients of the terms of the loss, and clip ranges of π and V; the policy's loss has the coefficient 1."""
 
     clip_range: float = 0.2
     entropy_coef: float = 0.0
@@ -46,7 +46,7 @@ class Terms(NamedTuple):
     clip_fraction: float  # share of rows whose ratio is beyond 1 ± clip_range
     loss_kl: float  # KL(π ‖ π_ref)
     loss_bc: float  # cross-entropy with the labels, or squared distance to them
-    accuracy: float  # share of labels that the policy agrees with
+    accuracy: float  # share of labels with which the policy agrees
 
 
 @part
@@ -69,7 +69,7 @@ def value_loss(value: Array, returns: Array, old_value: Array, clip: float, by_v
     for i in range(len(returns)):
         error, moved = np.float64(value[i, 0]) - returns[i], np.float64(value[i, 0]) - old_value[i]
         near = old_value[i] + min(max(moved, -clip), clip) - returns[i] if abs(moved) > clip else error
-        worse = abs(near) > abs(error)  # and V cannot change it
+        worse = abs(near) > abs(error)  # then the gradient by V is 0
         by_value[i, 0] = 0.0 if worse else 2.0 * error / len(returns)
         total += near * near if worse else error * error
     return total / len(returns)
@@ -87,7 +87,7 @@ def categorical(output: Array, mask: Array, rows: Minibatch, coef: Coefficients)
         imitation_weight = np.float64(rows.imitation_weight[i])
         if weight == 0.0 and imitation_weight == 0.0:
             continue
-        policy = gradient[i]  # holds probabilities first
+        policy = gradient[i]  # contains the probabilities first
         log_policy[:] = FORBIDDEN
         best = -1
         for k in range(actions):

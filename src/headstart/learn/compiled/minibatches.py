@@ -1,6 +1,6 @@
 """The loop over minibatches, compiled: gather rows, forward pass, loss, backward pass, clipping, Adam. PPO and cloning share it.
 
-For networks this small torch spends as long on dispatching some forty calls a minibatch as on their matrix products.
+For networks of this size, torch spends as much time on dispatching about forty calls per minibatch as on the matrix products.
 """
 
 import math
@@ -14,22 +14,22 @@ from headstart.learn.compiled.jit import entry, part
 from headstart.learn.compiled.layers import LOG_STD_RANGE, TANH, pass_backward, pass_forward
 from headstart.learn.compiled.losses import Coefficients, Minibatch, Terms, categorical, gaussian, standardise, value_loss
 
-# what is logged of each minibatch; Terms, labels and grad_norm are 0 where the actor does not learn
+# the logged numbers of each minibatch; Terms, labels and grad_norm are 0 if the actor does not learn
 LOG = (*Terms._fields, "labels", "loss_value", "grad_norm_value", "grad_norm", "adv_std", "finite", "actor_learns", "rows")
 
 
 class Layers(NamedTuple):
-    """Parameters that lie end to end, and Adam's moments of them: [P] f32 each."""
+    """Parameters, consecutive in one array, and their moments for Adam: [P] f32 each."""
 
     weights: Array
     gradient: Array
     first: Array
     second: Array
-    sizes: Array  # [L + 1] i64, the width of every layer, inputs first; empty where these are no layers
+    sizes: Array  # [L + 1] i64, the width of every layer, inputs first; empty if these are not layers
 
 
 class Parts(NamedTuple):
-    """What learns, changed in place."""
+    """The parameters that are trained, changed in place."""
 
     critic: Layers
     actor: Layers
@@ -43,19 +43,19 @@ class Rows(NamedTuple):
     features: Array  # [N, F] f32
     mask: Array  # [N, K] u8, or [N, 0]
     action: Array  # [N] i64, or [N, D] f32
-    log_prob: Array  # [N] f32, as all that follows
+    log_prob: Array  # [N] f32, as are all below
     advantage: Array  # [N]
     returns: Array  # [N]
     value: Array  # [N], before the update
     has_choice: Array  # [N], 1 where PPO learns from the policy's choice
-    label: Array  # as `action`: the expert's choice, where it is imitated
-    imitated: Array  # [N], 1 where it is
+    label: Array  # as `action`: the expert's choice, used where `imitated` is 1
+    imitated: Array  # [N], 1 where the label is imitated
     reference: Array  # [N, K] log-probabilities or [N, D] means of the reference policy, or [0, …]
     reference_log_std: Array  # [D], or [0]
 
 
 class Recorded(NamedTuple):
-    """M rows of demonstrations, of which each minibatch takes as many as it has rows of its own; M is 0 without demonstrations."""
+    """M rows of demonstrations, of which each minibatch takes as many as it has rows of the rollout; M is 0 without demonstrations."""
 
     features: Array  # [M, F]
     mask: Array  # [M, K]
@@ -64,14 +64,14 @@ class Recorded(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What does not change between minibatches."""
+    """The settings that are the same for all minibatches."""
 
     size: int  # rows of a minibatch
     coef: Coefficients
     max_grad_norm: float = math.inf  # of the policy's gradient
     max_grad_norm_value: float = math.inf
     normalises_advantage: bool = False  # minibatch by minibatch
-    target_kl: float = math.inf  # the policy sits out the rest of an update beyond this
+    target_kl: float = math.inf  # above this KL, the policy is not trained in the rest of the update
     actor_learns: bool = True
     # from the network and its optimiser
     activation: int = TANH
@@ -81,7 +81,7 @@ class Plan(NamedTuple):
 
 @part
 def gather(source: Array, pick: Array, recorded: Array, drawn: Array) -> Array:
-    """Rows `pick` of `source`, and after them rows `drawn` of `recorded`."""
+    """Rows `pick` of `source`, followed by rows `drawn` of `recorded`."""
     rows = np.empty((len(pick) + len(drawn),) + source.shape[1:], source.dtype)  # noqa: RUF005 - numba has no star in a tuple
     for i in range(len(pick)):
         rows[i] = source[pick[i]]
@@ -143,7 +143,7 @@ def _policy_terms(output, mask, deviation, rows, coef):  # type: ignore[no-untyp
     def of_gaussian(output, mask, deviation, rows, coef):  # type: ignore[no-untyped-def]
         bounded = np.minimum(np.maximum(deviation.weights, np.float32(LOG_STD_RANGE[0])), np.float32(LOG_STD_RANGE[1]))
         gradient, by_log_std, terms = gaussian(output, bounded, rows, coef)
-        for j in range(len(by_log_std)):  # nothing is learned beyond the bounds
+        for j in range(len(by_log_std)):  # no gradient beyond the bounds
             deviation.gradient[j] = by_log_std[j] if deviation.weights[j] == bounded[j] else np.float32(0.0)
         return gradient, terms
 
@@ -195,7 +195,7 @@ def learn_actor(
 
 @part
 def all_finite(values: tuple[float, ...]) -> bool:
-    """Whether none is infinite or NaN."""
+    """Whether all values are finite."""
     for value in values:
         if not math.isfinite(value):
             return False
@@ -245,5 +245,5 @@ def learn(
                 adam(actor, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
                 adam(deviation, rates[number], steps[1], scale, plan.eps, plan.weight_decay)
             if actor_learns and terms.kl_divergence > plan.target_kl:
-                actor_learns = False  # the critic goes on
+                actor_learns = False  # the critic continues
             number += 1
