@@ -1,55 +1,51 @@
 """What a scenario file may say about a town, with its defaults."""
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from headstart.core.record import Record
 from headstart.worlds.town.state import MAX_AGENTS, NEEDS, SETUP
 
 BasisPoints = tuple[int, int]  # uniform between the two, both included
 
 
-class Needs(BaseModel):
+class Needs(Record):
     """Each need at the start of an episode (bp)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     hunger: BasisPoints = (3500, 5500)
     hygiene: BasisPoints = (3500, 5500)
     energy: BasisPoints = (6000, 9000)
 
 
-class Decay(BaseModel):
+class Decay(Record):
     """How much of each need is lost in a tick (bp)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     hunger: int = Field(default=20, ge=0, le=1000)
     hygiene: int = Field(default=15, ge=0, le=1000)
     energy: int = Field(default=12, ge=0, le=1000)
 
 
-class Shift(BaseModel):
+class Shift(Record):
     """When job 0, 1, … begins every day, and for how long (ticks); each episode draws the jitter of each job."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     first: int = Field(default=30, ge=0)
     spacing: int = Field(default=10, ge=0)
     jitter: int = Field(default=10, ge=0)
     length: int = Field(default=30, ge=1)
 
 
-class Perturbations(BaseModel):
+class Perturbations(Record):
     """The chance in a tick that one begins (millionths)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     price_spike: int = Field(default=0, ge=0, le=1_000_000)
     blackout: int = Field(default=0, ge=0, le=1_000_000)
     outage: int = Field(default=0, ge=0, le=1_000_000)
     meet: int = Field(default=0, ge=0, le=1_000_000)
 
 
-class TownSetup(BaseModel):
+class TownSetup(Record):
     """The `setup` section of a town scenario."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     layout: str
     agents: int = Field(ge=1, le=MAX_AGENTS)
     need: Needs = Field(default_factory=Needs)
