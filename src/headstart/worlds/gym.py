@@ -13,7 +13,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError, MissingExtra, UsageError
 from headstart.core.record import Record
 from headstart.worlds.api import Observations, Task, World, WorldSpec
-from headstart.worlds.gym_copies import Copies, Row, make_copies, make_one
+from headstart.worlds.gym_copies import UNWATCHED, Copies, Row, make_copies
 
 MAX_FEATURES = 4096  # more features are taken for an image, which the policy network does not support
 OWN_STATS = ("return", "steps", "terminated")
@@ -102,14 +102,8 @@ class GymWorld(World):
         return self._stats.copy()
 
     def snapshot(self) -> dict[str, Array]:
-        kept = {
-            "seed": np.array(self._seed),
-            "episode": self._episode,
-            "tick": self._tick,
-            "taken": self._taken,
-            "stats": self._stats,
-        }
-        return {name: value.copy() for name, value in kept.items()}
+        arrays = {"episode": self._episode, "tick": self._tick, "taken": self._taken, "stats": self._stats}
+        return {"seed": np.array(self._seed), **{name: array.copy() for name, array in arrays.items()}}
 
     def restore(self, snapshot: dict[str, Array]) -> Observations:
         self._seed = int(snapshot["seed"])
@@ -163,7 +157,7 @@ class GymWorld(World):
 def _made(setup: GymSetup, num_worlds: int) -> tuple[gym.Env[Any, Any], Copies]:
     """One environment, to read its spaces, and W copies."""
     try:
-        one = make_one(setup.id, setup.kwargs)
+        one = gym.make(setup.id, **UNWATCHED, **setup.kwargs)
         _require_supported(setup.id, one)
         return one, make_copies(one, setup.id, setup.kwargs, num_worlds)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:

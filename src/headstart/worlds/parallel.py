@@ -30,7 +30,8 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
     def __init__(self, task: Task, world: int = 0, hybrid: bool = False) -> None:
         """`world`: id of the world; with a seed it names the same episode as in `Town`."""
         self._town = Town(task, num_worlds=1, first_world=world, hybrid=hybrid, respawn=False)
-        self.possible_agents = [f"agent_{a}" for a in range(self._town.num_agents)]
+        self._row = {f"agent_{a}": a for a in range(self._town.num_agents)}
+        self.possible_agents = list(self._row)
         self.agents: list[Agent] = []
         self.metadata = {"name": "headstart_town", "render_modes": []}
         self._seeds = np.random.default_rng(0)
@@ -53,7 +54,7 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
         return {agent: self._of(agent, seen) for agent in self.agents}, {agent: {} for agent in self.agents}
 
     def step(
-        self, actions: dict[Agent, int]
+        self, actions: ByAgent[int]
     ) -> tuple[ByAgent[Observations], ByAgent[float], ByAgent[bool], ByAgent[bool], ByAgent[dict[str, Any]]]:
         """info of an agent: "reward_terms" [R]; at the end of the episode, "stats" [S]."""
         if set(actions) != set(self.agents):
@@ -61,7 +62,7 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
         rows = np.array([actions.get(agent, WAIT) for agent in self.possible_agents])
         seen, reward, terminated, truncated, info = self._town.step(rows)
         ended = terminated | truncated
-        here = {agent: self._row(agent) for agent in self.agents}
+        here = {agent: self._row[agent] for agent in self.agents}
         self.agents = [agent for agent, a in here.items() if not ended[a]]
         infos: ByAgent[dict[str, Any]] = {agent: {"reward_terms": info["reward_terms"][a].copy()} for agent, a in here.items()}
         if info["episode_end"][0]:
@@ -76,13 +77,10 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
             infos,
         )
 
-    def expert_actions(self) -> dict[Agent, int]:
+    def expert_actions(self) -> ByAgent[int]:
         """Actions of the scripted expert in the present state."""
         chosen = self._town.expert_actions()
-        return {agent: int(chosen[self._row(agent)]) for agent in self.agents}
-
-    def _row(self, agent: Agent) -> int:
-        return self.possible_agents.index(agent)
+        return {agent: int(chosen[self._row[agent]]) for agent in self.agents}
 
     def _of(self, agent: Agent, seen: Observations) -> Observations:
-        return {name: rows[self._row(agent)].copy() for name, rows in seen.items()}
+        return {name: rows[self._row[agent]].copy() for name, rows in seen.items()}

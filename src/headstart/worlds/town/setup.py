@@ -1,20 +1,29 @@
 """What a scenario file may say about a town, with its defaults."""
 
+from typing import Annotated
+
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from headstart.core.record import Record
 from headstart.worlds.town.state import MAX_AGENTS, NEEDS, SETUP
 
-BasisPoints = tuple[int, int]  # uniform between the two, both included
+
+def _ordered(value: tuple[int, int]) -> tuple[int, int]:
+    if not 0 <= value[0] <= value[1] <= 10000:
+        raise ValueError("expected [low, high] with 0 <= low <= high <= 10000")
+    return value
+
+
+Range = Annotated[tuple[int, int], AfterValidator(_ordered)]  # uniform between the two, both included
 
 
 class Needs(Record):
     """Each need at the start of an episode (bp)."""
 
-    hunger: BasisPoints = (3500, 5500)
-    hygiene: BasisPoints = (3500, 5500)
-    energy: BasisPoints = (6000, 9000)
+    hunger: Range = (3500, 5500)
+    hygiene: Range = (3500, 5500)
+    energy: Range = (6000, 9000)
 
 
 class Decay(Record):
@@ -50,24 +59,17 @@ class TownSetup(Record):
     agents: int = Field(ge=1, le=MAX_AGENTS)
     need: Needs = Field(default_factory=Needs)
     decay: Decay = Field(default_factory=Decay)
-    wallet: tuple[int, int] = (150, 250)  # cents
+    wallet: Range = (150, 250)  # cents
     fridge_stock: int = Field(default=8, ge=0, le=12)
     stove_stock: int = Field(default=4, ge=0, le=6)
     restock_every: int = Field(default=60, ge=0)  # ticks; 0: never
     day: int = Field(default=120, ge=1)  # ticks
-    rivalry: BasisPoints = (0, 0)  # between every two agents at the start
+    rivalry: Range = (0, 0)  # bp, between every two agents at the start
     rivalry_decay: int = Field(default=30, ge=0, le=10000)  # bp a tick
     jobs: int = Field(default=0, ge=0, le=MAX_AGENTS)  # spread evenly over the agents; 0: nobody works
     shift: Shift = Field(default_factory=Shift)
     perturbations: Perturbations = Field(default_factory=Perturbations)
     pay_first_service: bool = True  # whether the first meal, shower, sleep and cooking earn a reward
-
-    @field_validator("wallet", "rivalry")
-    @classmethod
-    def _ordered(cls, value: tuple[int, int]) -> tuple[int, int]:
-        if not 0 <= value[0] <= value[1] <= 10000:
-            raise ValueError("expected [low, high] with 0 <= low <= high <= 10000")
-        return value
 
     @model_validator(mode="after")
     def _shifts_fit_the_day(self) -> "TownSetup":

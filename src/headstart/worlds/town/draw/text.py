@@ -22,7 +22,7 @@ def frame(world: Any, plan: Any, setup: Any, before: Any) -> str:
     agents = int(setup["agents"])
     panel = ["  hunger  hygiene energy cents", *(_agent(world, plan, a) for a in range(agents)), ""]
     panel += [_object(world, plan, agents, o) for o in range(plan["n_objects"])]
-    rows = [_row(world, plan, y) for y in range(GRID)]
+    rows = ["".join(_cell(world, plan, y, x) for x in range(GRID)) for y in range(GRID)]
     lines = [_head(world, setup)]
     lines += [f"{row or ' ' * 2 * GRID}  {side}".rstrip() for row, side in zip_longest(rows, panel, fillvalue="")]
     lines += ["w waits  ! may use  * uses", "events: " + (" · ".join(_events(before, world, agents)) or "none")]
@@ -39,12 +39,8 @@ def _head(world: Any, setup: Any) -> str:
     return " · ".join(words)
 
 
-def _row(world: Any, plan: Any, y: int) -> str:
-    """One row of the map, two characters a cell."""
-    return "".join(_cell(world, plan, y, x) for x in range(GRID))
-
-
 def _cell(world: Any, plan: Any, y: int, x: int) -> str:
+    """Two characters."""
     a, o = int(world["occupant"][y, x]), int(plan["object_at"][y, x])
     if a >= 0:
         return _paint(f"{a}{MARKS[int(world['agent'][a]['status'])]}", ink_on(AGENTS[a]), AGENTS[a])
