@@ -25,30 +25,29 @@ class Simulator(World):
         super().__init__(task, names, ids, num_agents, render_mode)
         self._worlds = np.zeros(len(ids), self.record)
         self._worlds["id"] = self.ids
-        self._observed = [name for name in ("features", "mask", "map") if name in self.single_observation_space.spaces]
-        self._rows = self._zeros()
-        self._episode_end = np.zeros(len(ids), np.bool_)
-
-    def _zeros(self) -> dict[str, Array]:
-        """What the kernel writes: [N, …], by the name that it has there. The final observations are from before a reset."""
         n, spaces = self.num_envs, self.single_observation_space.spaces
-        seen: Observations = {name: np.asarray(create_empty_array(spaces[name], n)) for name in self._observed}
-        return {
-            **seen,
-            **{f"final_{name}": np.zeros_like(rows) for name, rows in seen.items() if name != "mask"},
+        names_seen = [name for name in ("features", "mask", "map") if name in spaces]
+        self._seen: Observations = {name: np.asarray(create_empty_array(spaces[name], n)) for name in names_seen}
+        self._final = {name: np.zeros_like(rows) for name, rows in self._seen.items() if name != "mask"}
+        # what the kernel writes: [N, …], by the name that it has there
+        self._rows: dict[str, Array] = {
+            **self._seen,
+            **{f"final_{name}": rows for name, rows in self._final.items()},
             "reward": np.zeros(n, np.float32),
-            "reward_terms": np.zeros((n, len(self.names.reward_terms)), np.float32),
+            "reward_terms": np.zeros((n, len(names.reward_terms)), np.float32),
             "terminated": np.zeros(n, np.bool_),
             "truncated": np.zeros(n, np.bool_),
-            "stats": np.zeros((n, len(self.names.stats)), np.int32),
+            "stats": np.zeros((n, len(names.stats)), np.int32),
         }
+        self._stats = self._rows["stats"].reshape(len(ids), num_agents, len(names.stats))
+        self._episode_end = np.zeros(len(ids), np.bool_)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         if seed is not None:
             self._worlds["seed"] = seed
         self._worlds["episode"] = 0
         self._run(STAGGER if (options or {}).get("stagger", False) else RESET)
-        return self._observations(), {}
+        return dict(self._seen), {}
 
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
         self._take(np.asarray(actions))
@@ -56,11 +55,11 @@ class Simulator(World):
         rows = self._rows
         info = {
             "reward_terms": rows["reward_terms"],
-            "final_obs": {name: rows[f"final_{name}"] for name in self._observed if name != "mask"},
+            "final_obs": dict(self._final),
             "episode_end": self._episode_end,
-            "stats": rows["stats"].reshape(self.num_worlds, self.num_agents, len(self.names.stats)),
+            "stats": self._stats,
         }
-        return self._observations(), rows["reward"], rows["terminated"], rows["truncated"], info
+        return dict(self._seen), rows["reward"], rows["terminated"], rows["truncated"], info
 
     def snapshot(self) -> dict[str, Array]:
         return {"worlds": self._worlds.copy()}
@@ -68,7 +67,7 @@ class Simulator(World):
     def restore(self, snapshot: dict[str, Array]) -> Observations:
         self._worlds[:] = snapshot["worlds"]
         self._run(LOOK)
-        return self._observations()
+        return dict(self._seen)
 
     def render(self) -> tuple[Any, ...]:
         """One text or picture for each of the W worlds, as `render_mode` says."""
@@ -77,9 +76,6 @@ class Simulator(World):
             raise UsageError(f"render: expected a {world} made with render_mode {' or '.join(self.render_modes)}, got None")
         # import_module, so that no stage depends on drawing
         return tuple(self._drawn(import_module(f"headstart.worlds.{world}.draw.{DRAWING[self.render_mode]}")))
-
-    def _observations(self) -> Observations:
-        return {name: self._rows[name] for name in self._observed}
 
     @abstractmethod
     def _take(self, actions: Array) -> None:
