@@ -10,7 +10,6 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 from headstart.config.scenario import load_scenario
@@ -23,7 +22,6 @@ from headstart.worlds.nav import state as s
 from headstart.worlds.nav.angles import sine_table
 from headstart.worlds.nav.env import Nav
 from headstart.worlds.nav.observe import EGO
-from headstart.worlds.nav.single import NavSingle
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = json.loads((ROOT / "tests/golden/nav.json").read_text())
@@ -105,7 +103,7 @@ def test_an_episode_ends_by_success_collision_or_timeout_and_the_next_begins_at_
         np.testing.assert_array_equal(outcomes.sum(axis=1), 1)
         np.testing.assert_array_equal(outcomes[:, 2], truncated[info["episode_end"]])
         ended += info["episode_end"]
-        np.testing.assert_array_equal(world.episode, ended)
+        np.testing.assert_array_equal(world._worlds["episode"], ended)
     assert ended.min() >= 2
 
 
@@ -184,16 +182,6 @@ def test_staggered_worlds_have_different_times_left() -> None:
     assert (world.running_stats[:, 0, s.STATS.index("steps")] == 0).all()
 
 
-def test_one_robot_is_an_ordinary_gymnasium_environment() -> None:
-    env = NavSingle(render_mode="rgb_array")
-    check_env(env, skip_render_check=True)
-    first, _ = env.reset(seed=1)
-    second, _ = env.reset()
-    again, _ = env.reset(seed=1)
-    assert not np.array_equal(first, second)
-    np.testing.assert_array_equal(first, again)
-
-
 def test_every_world_is_drawn_and_an_unknown_mode_is_refused() -> None:
     world = Nav(PLAIN, num_worlds=2, render_mode="rgb_array")
     world.reset(seed=0)
@@ -203,9 +191,9 @@ def test_every_world_is_drawn_and_an_unknown_mode_is_refused() -> None:
 
 
 def test_a_picture_shows_the_robot_and_every_pedestrian() -> None:
-    env = NavSingle({"families": ["crossing"]}, render_mode="rgb_array")
-    env.reset(seed=1)
-    picture = env.render()
+    world = Nav(replace(PLAIN, setup={"families": ["crossing"]}), num_worlds=1, render_mode="rgb_array")
+    world.reset(seed=1)
+    picture = world.render()[0]
     assert picture.dtype == np.uint8 and picture.shape == (400, 520, 3)  # 12 × 9 m and half a metre around, 40 pixels a metre
     blue = (picture == (30, 90, 200)).all(axis=2).sum() / 40**2
     assert blue == pytest.approx(np.pi * 0.3**2, rel=0.15)

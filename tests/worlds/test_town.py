@@ -108,5 +108,7 @@ def test_a_bad_setup_names_the_key() -> None:
         town(1, agents=9)
     with pytest.raises(InputError, match=r"setup\.wallet: .* low <= high"):
         town(1, wallet=[5, 3])
+    with pytest.raises(InputError, match=r"setup\.need\.energy: .* low <= high"):
+        town(1, need={"energy": [0, 10001]})
     with pytest.raises(InputError, match=r"setup\.shower: "):
         town(1, shower=1)

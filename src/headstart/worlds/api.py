@@ -11,22 +11,27 @@ Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K
   info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)` are the scenario's predicates, [W] bool.
 * The same seed and world id give the same episode, whatever W is: world w has the id `first_world + w`.
 * After `restore(snapshot())`, the same actions give exactly the same future.
+* The arrays that a world returns may be its own, which the next call overwrites: copy what is kept.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+import gymnasium as gym
 import numpy as np
-import numpy.typing as npt
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import batch_space
+from pydantic import ValidationError
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, UsageError
+from headstart.core.record import Record
+from headstart.worlds.predicate import Predicate, all_hold, any_holds
 
+Setup = TypeVar("Setup", bound=Record)
 Observations = dict[str, Array]
-Predicate = Callable[[Array], npt.NDArray[np.bool_]]
 Act = Callable[[Observations], Array]  # observations [N, …] → actions [N] i64 or [N, D] f32
 Watcher = Callable[[Observations, Array], None]  # observations [N, …], worlds whose episode has not ended [W] bool
 
@@ -52,6 +57,18 @@ class Task:
     harm: Sequence[str]
     script: str | None = None  # which scripted expert acts, where the world has several
 
+    def checked_setup(self, model: type[Setup]) -> Setup:
+        """The setup as a record of its world; InputError names every wrong key."""
+        try:
+            return model.model_validate(dict(self.setup))
+        except ValidationError as error:
+            raise InputError("; ".join(_problem(item) for item in error.errors())) from error
+
+
+def _problem(item: Any) -> str:
+    where = ".".join(("setup", *map(str, item["loc"])))
+    return f"{where}: {item['msg']}" + (f", got {item['input']!r:.60}" if item["loc"] else "")
+
 
 @dataclass(frozen=True)
 class WorldSpec:
@@ -72,11 +89,38 @@ class World(VectorEnv):
     """W worlds × A agents behind one VectorEnv; the module docstring is the contract."""
 
     names: WorldSpec
+    ids: range  # of the W worlds
     num_worlds: int
     num_agents: int
     horizon: int
     success: Predicate
     harm: Predicate
+    single_observation_space: gym.spaces.Dict
+    feature_bound: float = np.inf  # every feature lies within −feature_bound … feature_bound
+    render_modes: tuple[str, ...] = ()
+
+    def __init__(self, task: Task, names: WorldSpec, ids: range, num_agents: int = 1, render_mode: str | None = None) -> None:
+        """Predicates and spaces follow from the task and the names. InputError for a bad predicate, UsageError for an unknown render_mode."""
+        if render_mode not in (None, *self.render_modes):
+            raise UsageError(f"render_mode: expected {' or '.join(self.render_modes)}, got {render_mode!r}")
+        self.names, self.horizon, self.render_mode = names, task.horizon, render_mode
+        self.success, self.harm = all_hold(task.success, names.stats), any_holds(task.harm, names.stats)
+        self.ids, self.num_worlds, self.num_agents, self.num_envs = ids, len(ids), num_agents, len(ids) * num_agents
+        bound = self.feature_bound
+        spaces: dict[str, gym.Space[Any]] = {"features": gym.spaces.Box(-bound, bound, (len(names.features),), np.float32)}
+        if names.actions:
+            spaces["mask"] = gym.spaces.Box(0, 1, (len(names.actions),), np.uint8)
+            self.single_action_space = gym.spaces.Discrete(len(names.actions))
+        else:
+            low, high = np.array(names.action_low, np.float32), np.array(names.action_high, np.float32)
+            self.single_action_space = gym.spaces.Box(low, high)
+        if names.map_channels:
+            shape = len(names.map_channels), names.map_size, names.map_size
+            spaces["map"] = gym.spaces.Box(0, 255, shape, np.uint8)
+        self.single_observation_space = gym.spaces.Dict(spaces)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
+        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(self.render_modes)}
 
     @abstractmethod
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:

@@ -7,27 +7,23 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import Error as GymnasiumError
 from gymnasium.spaces import flatdim, flatten
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, MissingExtra, UsageError
+from headstart.core.record import Record
 from headstart.worlds.api import Observations, Task, World, WorldSpec
-from headstart.worlds.gym_copies import Copies, Row, make_copies, make_one
-from headstart.worlds.predicate import all_hold, any_holds
-from headstart.worlds.setup import read_setup
+from headstart.worlds.gym_copies import UNWATCHED, Copies, Row, make_copies
 
 MAX_FEATURES = 4096  # more features are taken for an image, which the policy network does not support
 OWN_STATS = ("return", "steps", "terminated")
 
 
-class GymSetup(BaseModel):
+class GymSetup(Record):
     """The `setup` section of a Gymnasium scenario."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     id: str
-    kwargs: dict[str, Any] = {}
+    kwargs: dict[str, Any] = Field(default_factory=dict)
     info: tuple[str, ...] = ()  # numbers of the last step's info that predicates may name
 
 
@@ -48,37 +44,26 @@ class GymWorld(World):
 
     def __init__(self, task: Task, num_worlds: int, first_world: int = 0) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
-        checked = read_setup(GymSetup, task.setup)
-        one, self._copies = _made(checked, num_worlds)
-        self._observed, acting = one.observation_space, one.action_space
-        discrete = isinstance(acting, gym.spaces.Discrete)
-        features, reals = flatdim(self._observed), 0 if discrete else flatdim(acting)
-        self._keys = checked.info
-        stats = (*OWN_STATS, *checked.info)
-        self.names = WorldSpec(
+        setup = task.checked_setup(GymSetup)
+        one, self._copies = _made(setup, num_worlds)
+        self._observed, self._acting, self._keys = one.observation_space, one.action_space, setup.info
+        ids = int(self._acting.n) if isinstance(self._acting, gym.spaces.Discrete) else 0
+        reals = 0 if ids else flatdim(self._acting)
+        names = WorldSpec(
             world="gym",
-            features=tuple(f"observation_{i}" for i in range(features)),
-            actions=tuple(f"action_{i}" for i in range(int(acting.n))) if isinstance(acting, gym.spaces.Discrete) else (),
+            features=tuple(f"observation_{i}" for i in range(flatdim(self._observed))),
+            actions=tuple(f"action_{i}" for i in range(ids)),
             reward_terms=("reward",),
-            stats=stats,
+            stats=(*OWN_STATS, *setup.info),
             action_low=(-1.0,) * reals,
             action_high=(1.0,) * reals,
         )
-        self.success, self.harm = all_hold(task.success, stats), any_holds(task.harm, stats)
-        self.num_worlds = self.num_envs = num_worlds
-        self.num_agents, self.horizon = 1, task.horizon
-        self._ids, self._seed = first_world + np.arange(num_worlds), 0
+        super().__init__(task, names, range(first_world, first_world + num_worlds))
+        self._seed = 0
         self._episode, self._tick = np.zeros(num_worlds, np.int64), np.zeros(num_worlds, np.int64)
-        done = (num_worlds, task.horizon, *(acting.shape or ()))
-        self._taken = np.zeros(done, acting.dtype)  # what every copy did in its episode, for snapshots
-        self._stats = np.zeros((num_worlds, 1, len(stats)))
-        spaces: dict[str, gym.Space[Any]] = {"features": gym.spaces.Box(-np.inf, np.inf, (features,), np.float32)}
-        if discrete:
-            spaces["mask"] = gym.spaces.Box(0, 1, (len(self.names.actions),), np.uint8)
-        self.single_observation_space, self.single_action_space = gym.spaces.Dict(spaces), acting
-        self.observation_space = batch_space(self.single_observation_space, num_worlds)
-        self.action_space = batch_space(acting, num_worlds)
-        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": []}
+        done = (num_worlds, task.horizon, *(self._acting.shape or ()))
+        self._taken = np.zeros(done, self._acting.dtype)  # what every copy did in its episode, for snapshots
+        self._stats = np.zeros((num_worlds, 1, len(names.stats)))
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         self._seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else seed
@@ -117,14 +102,8 @@ class GymWorld(World):
         return self._stats.copy()
 
     def snapshot(self) -> dict[str, Array]:
-        kept = {
-            "seed": np.array(self._seed),
-            "episode": self._episode,
-            "tick": self._tick,
-            "taken": self._taken,
-            "stats": self._stats,
-        }
-        return {name: value.copy() for name, value in kept.items()}
+        arrays = {"episode": self._episode, "tick": self._tick, "taken": self._taken, "stats": self._stats}
+        return {"seed": np.array(self._seed), **{name: array.copy() for name, array in arrays.items()}}
 
     def restore(self, snapshot: dict[str, Array]) -> Observations:
         self._seed = int(snapshot["seed"])
@@ -135,8 +114,7 @@ class GymWorld(World):
 
     def _own(self, actions: Array) -> Array:
         """Actions of the contract as the environment takes them: [N], or [N, D] within its bounds."""
-        space = self.single_action_space
-        wanted = (self.num_envs,) if self.names.actions else (self.num_envs, len(self.names.action_low))
+        space, wanted = self._acting, (self.num_envs, *(self.single_action_space.shape or ()))
         if actions.shape != wanted:
             raise UsageError(f"actions: expected {list(wanted)}, got {list(actions.shape)}")
         if isinstance(space, gym.spaces.Discrete):
@@ -152,7 +130,7 @@ class GymWorld(World):
 
     def _episode_seed(self, w: int) -> int:
         """Seed of the current episode of copy w."""
-        source = np.random.SeedSequence([self._seed, int(self._ids[w]), int(self._episode[w])])
+        source = np.random.SeedSequence([self._seed, self.ids[w], int(self._episode[w])])
         return int(source.generate_state(1)[0])
 
     def _end(self, ended: Array, infos: Sequence[dict[str, Any]]) -> tuple[Array, Array]:
@@ -179,7 +157,7 @@ class GymWorld(World):
 def _made(setup: GymSetup, num_worlds: int) -> tuple[gym.Env[Any, Any], Copies]:
     """One environment, to read its spaces, and W copies."""
     try:
-        one = make_one(setup.id, setup.kwargs)
+        one = gym.make(setup.id, **UNWATCHED, **setup.kwargs)
         _require_supported(setup.id, one)
         return one, make_copies(one, setup.id, setup.kwargs, num_worlds)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:

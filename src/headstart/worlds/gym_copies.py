@@ -66,13 +66,8 @@ class CartPoles:
         return (*self._envs.step(acts)[:4], self._infos)
 
 
-def make_one(name: str, kwargs: Mapping[str, Any]) -> gym.Env[Any, Any]:
-    """A single environment. Raises what `gymnasium.make` raises."""
-    return gym.make(name, **UNWATCHED, **kwargs)
-
-
 def make_copies(one: gym.Env[Any, Any], name: str, kwargs: Mapping[str, Any], num: int) -> Copies:
-    """W copies, in one process, of the environment `one`, which `make_one` made from the same name and arguments and which is kept or closed.
+    """W copies, in one process, of the environment `one`, which has the same name and arguments and is kept or closed.
 
     Raises what `gymnasium.make_vec` raises.
     """

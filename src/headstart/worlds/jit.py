@@ -8,6 +8,8 @@ import numba
 
 from headstart.core.jit import cache_of, cached
 
+STEP, RESET, STAGGER, LOOK = 0, 1, 2, 3  # what the kernel of a simulator does with each world before it writes the observations
+
 F = TypeVar("F", bound=Callable[..., Any])
 _WORLDS = cache_of(Path(__file__).parent)
 

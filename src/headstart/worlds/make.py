@@ -20,11 +20,11 @@ def make(task: Task, num_worlds: int, first_world: int = 0, hybrid: bool = False
     if task.world == "town":
         from headstart.worlds.town.env import Town
 
-        return Town(task, num_worlds, first_world, hybrid=hybrid, render_mode=render_mode)
+        return Town(task, num_worlds, first_world, render_mode, hybrid=hybrid)
     if task.world == "nav":
         from headstart.worlds.nav.env import Nav
 
-        return Nav(task, num_worlds, first_world, render_mode=render_mode)
+        return Nav(task, num_worlds, first_world, render_mode)
     if task.world == "gym":
         from headstart.worlds.gym import GymWorld
 
@@ -38,7 +38,7 @@ def source_sha256(world: str) -> str:
     """Hash of the sources that decide what happens in a world, its scripted expert included; `draw/` does not affect it."""
     folder = Path(__file__).parent
     paths = sorted((folder / world).glob("*.py")) or sorted(folder.glob(f"{world}*.py"))
-    digest = hashlib.sha256((folder / "rng.py").read_bytes())
-    for path in paths:
+    digest = hashlib.sha256()
+    for path in (folder / "rng.py", folder / "simulator.py", *paths):
         digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()

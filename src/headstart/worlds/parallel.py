@@ -3,20 +3,21 @@
 Needs the extra `pettingzoo`; nothing else imports this file.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
 from pettingzoo import ParallelEnv
 
-from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
 from headstart.worlds.api import Observations, Task
 from headstart.worlds.town.env import Town
-from headstart.worlds.town.state import N_ACTIONS, WAIT
+from headstart.worlds.town.state import MAX_AGENTS, N_ACTIONS, WAIT
 
 Agent = str
+T = TypeVar("T")
+ByAgent = dict[Agent, T]
+ONLY_WAIT = np.tile(np.arange(N_ACTIONS) == WAIT, (MAX_AGENTS, 1)).astype(np.uint8)  # the mask of an agent that is gone
 
 
 class ParallelTown(ParallelEnv[Agent, Observations, int]):
@@ -28,8 +29,9 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
 
     def __init__(self, task: Task, world: int = 0, hybrid: bool = False) -> None:
         """`world`: id of the world; with a seed it names the same episode as in `Town`."""
-        self._town = Town(task, num_worlds=1, first_world=world, hybrid=hybrid, copy=True, respawn=False)
-        self.possible_agents = [f"agent_{a}" for a in range(self._town.num_agents)]
+        self._town = Town(task, num_worlds=1, first_world=world, hybrid=hybrid, respawn=False)
+        self._row = {f"agent_{a}": a for a in range(self._town.num_agents)}
+        self.possible_agents = list(self._row)
         self.agents: list[Agent] = []
         self.metadata = {"name": "headstart_town", "render_modes": []}
         self._seeds = np.random.default_rng(0)
@@ -42,7 +44,7 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
 
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[dict[Agent, Observations], dict[Agent, dict[str, Any]]]:
+    ) -> tuple[ByAgent[Observations], ByAgent[dict[str, Any]]]:
         if seed is None:
             seed = int(self._seeds.integers(1 << 31))
         else:
@@ -52,49 +54,33 @@ class ParallelTown(ParallelEnv[Agent, Observations, int]):
         return {agent: self._of(agent, seen) for agent in self.agents}, {agent: {} for agent in self.agents}
 
     def step(
-        self, actions: dict[Agent, int]
-    ) -> tuple[
-        dict[Agent, Observations],
-        dict[Agent, float],
-        dict[Agent, bool],
-        dict[Agent, bool],
-        dict[Agent, dict[str, Any]],
-    ]:
+        self, actions: ByAgent[int]
+    ) -> tuple[ByAgent[Observations], ByAgent[float], ByAgent[bool], ByAgent[bool], ByAgent[dict[str, Any]]]:
         """info of an agent: "reward_terms" [R]; at the end of the episode, "stats" [S]."""
         if set(actions) != set(self.agents):
             raise UsageError(f"actions: expected one for each of {self.agents}, got {sorted(actions)}")
         rows = np.array([actions.get(agent, WAIT) for agent in self.possible_agents])
         seen, reward, terminated, truncated, info = self._town.step(rows)
-        here = {agent: self._row(agent) for agent in self.agents}
         ended = terminated | truncated
-        observations = {
-            agent: self._last(agent, info["final_obs"]) if ended[a] else self._of(agent, seen) for agent, a in here.items()
-        }
-        infos: dict[Agent, dict[str, Any]] = {agent: {"reward_terms": info["reward_terms"][a]} for agent, a in here.items()}
+        here = {agent: self._row[agent] for agent in self.agents}
+        self.agents = [agent for agent, a in here.items() if not ended[a]]
+        infos: ByAgent[dict[str, Any]] = {agent: {"reward_terms": info["reward_terms"][a].copy()} for agent, a in here.items()}
         if info["episode_end"][0]:
             for agent, a in here.items():
-                infos[agent]["stats"] = info["stats"][0, a]
-        self.agents = [agent for agent, a in here.items() if not ended[a]]
+                infos[agent]["stats"] = info["stats"][0, a].copy()
+        last = info["final_obs"] | {"mask": ONLY_WAIT}
         return (
-            observations,
+            {agent: self._of(agent, last if ended[a] else seen) for agent, a in here.items()},
             {agent: float(reward[a]) for agent, a in here.items()},
             {agent: bool(terminated[a]) for agent, a in here.items()},
             {agent: bool(truncated[a]) for agent, a in here.items()},
             infos,
         )
 
-    def expert_actions(self) -> dict[Agent, int]:
+    def expert_actions(self) -> ByAgent[int]:
         """Actions of the scripted expert in the present state."""
         chosen = self._town.expert_actions()
-        return {agent: int(chosen[self._row(agent)]) for agent in self.agents}
-
-    def _row(self, agent: Agent) -> int:
-        return self.possible_agents.index(agent)
+        return {agent: int(chosen[self._row[agent]]) for agent in self.agents}
 
     def _of(self, agent: Agent, seen: Observations) -> Observations:
-        return {name: value[self._row(agent)] for name, value in seen.items()}
-
-    def _last(self, agent: Agent, final: Mapping[str, Array]) -> Observations:
-        mask = np.zeros(N_ACTIONS, np.uint8)
-        mask[WAIT] = 1
-        return {name: value[self._row(agent)] for name, value in final.items()} | {"mask": mask}
+        return {name: rows[self._row[agent]].copy() for name, rows in seen.items()}

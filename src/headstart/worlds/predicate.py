@@ -10,6 +10,7 @@ import numpy.typing as npt
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 
+Predicate = Callable[[Array], npt.NDArray[np.bool_]]  # counters [W, A, S] → [W]
 _OPERATORS: dict[str, Callable[[Array, float], Array]] = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -28,7 +29,7 @@ _OVER_AGENTS: dict[str, Callable[[Array, Callable[[Array], Array]], Array]] = {
 _SENTENCE = re.compile(r"(\w+) (\w+) (>=|<=|==|!=|>|<) (-?\d+(?:\.\d+)?)")
 
 
-def compile_predicate(sentence: str, stats: Sequence[str]) -> Callable[[Array], npt.NDArray[np.bool_]]:
+def compile_predicate(sentence: str, stats: Sequence[str]) -> Predicate:
     """A function from counters [W, A, S] to [W] bool.
 
     `sentence` is "<every|any|sum|max|min> <counter> <operator> <number>"; InputError says which word is wrong.
@@ -45,13 +46,13 @@ def compile_predicate(sentence: str, stats: Sequence[str]) -> Callable[[Array], 
     return lambda counts: _OVER_AGENTS[over](counts[:, :, column], lambda values: compare(values, bound))
 
 
-def all_hold(sentences: Sequence[str], stats: Sequence[str]) -> Callable[[Array], npt.NDArray[np.bool_]]:
+def all_hold(sentences: Sequence[str], stats: Sequence[str]) -> Predicate:
     """[W, A, S] → [W]: every sentence holds."""
     parts = [compile_predicate(sentence, stats) for sentence in sentences]
     return lambda counts: np.logical_and.reduce([part(counts) for part in parts])
 
 
-def any_holds(sentences: Sequence[str], stats: Sequence[str]) -> Callable[[Array], npt.NDArray[np.bool_]]:
+def any_holds(sentences: Sequence[str], stats: Sequence[str]) -> Predicate:
     """[W, A, S] → [W]: at least one sentence holds."""
     parts = [compile_predicate(sentence, stats) for sentence in sentences]
     return lambda counts: np.logical_or.reduce([part(counts) for part in parts])

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from headstart.worlds.jit import kernel, rule
+from headstart.worlds.jit import LOOK, STAGGER, STEP, kernel, rule
 from headstart.worlds.nav.observe import write_features
 from headstart.worlds.nav.pieces import FIRST_TICK, MAP
 from headstart.worlds.nav.rules import reset_world, tick, write_stats
@@ -14,6 +14,7 @@ from headstart.worlds.nav.state import REWARD_TERMS, RUNNING, TIMEOUT
 from headstart.worlds.rng import draw
 
 CHUNK = 16
+COUNT = 4  # a mode of `run_worlds`: write the counters so far, and nothing else
 N_TERMS = len(REWARD_TERMS)
 
 
@@ -53,15 +54,6 @@ def end_episode(world, setup, scratch, out, w):
         write_stats(world, out.stats[w])
         world.episode += 1
         reset_world(world, setup)
-
-
-STEP, RESET, STAGGER, LOOK, COUNT = (
-    0,
-    1,
-    2,
-    3,
-    4,
-)  # what `run_worlds` does before it writes the observations; COUNT writes counters
 
 
 @kernel

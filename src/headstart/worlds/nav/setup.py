@@ -3,15 +3,15 @@
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
+from headstart.core.record import Record
 from headstart.worlds.nav.state import FAMILIES, SETUP
 
 
-class RewardWeights(BaseModel):
+class RewardWeights(Record):
     """Passed to the rules as numbers, not compiled in."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     progress: float = 0.2  # per metre of route
     success: float = 1.0
     collision: float = -4.0
@@ -19,10 +19,9 @@ class RewardWeights(BaseModel):
     proximity: float = -0.02  # at contact; falls to 0 at 0.4 m from a pedestrian
 
 
-class NavSetup(BaseModel):
+class NavSetup(Record):
     """The `setup` section of a navigation scenario."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     families: tuple[str, ...] = FAMILIES  # each episode is one of them, drawn evenly; "all" is all eight
     difficulty: tuple[float, float] = (0.0, 1.0)  # uniform between the two
     rays: Literal[16, 32, 64] = 32

@@ -1,30 +1,24 @@
 """The town as a vectorised environment. The docstring of `Town` is its specification."""
 
-from importlib import import_module
+from collections.abc import Iterator
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
-from gymnasium.vector.utils import batch_space
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
-from headstart.worlds.api import Observations, Task, World, WorldSpec
-from headstart.worlds.predicate import all_hold, any_holds
-from headstart.worlds.setup import read_setup
+from headstart.worlds.api import Task, WorldSpec
+from headstart.worlds.simulator import Simulator
 from headstart.worlds.town.expert import decide_worlds
-from headstart.worlds.town.kernels import LOOK, RESET, STAGGER, STEP, Out, run_worlds
+from headstart.worlds.town.kernels import Out, run_worlds
 from headstart.worlds.town.layout import read_layout
-from headstart.worlds.town.observe import FEATURES, N_FEATURES
+from headstart.worlds.town.observe import FEATURES
 from headstart.worlds.town.setup import TownSetup, setup_record
 from headstart.worlds.town.sight import MAP_CHANNELS, MAP_SIZE
 from headstart.worlds.town.state import ACTIONS, N_ACTIONS, REWARD_TERMS, STATS, WORLD
 
-RENDER_MODES = "ansi", "rgb_array"
 
-
-class Town(World):
+class Town(Simulator):
     """A small grid town: agents with needs share objects that serve one at a time, keep to their shifts, and remember conflicts.
 
     ## Actions (id name: allowed when)
@@ -97,26 +91,27 @@ class Town(World):
     in its slot with needs of 5,000 bp and no money (or is gone, with respawn=False). The horizon truncates the world.
     """
 
+    record = WORLD
+    feature_bound = 10.0
+    render_modes = ("ansi", "rgb_array")
+
     def __init__(
         self,
         task: Task,
         num_worlds: int,
         first_world: int = 0,
+        render_mode: str | None = None,
         *,
         hybrid: bool = False,
-        copy: bool = False,
         respawn: bool = True,
-        render_mode: str | None = None,
     ) -> None:
-        """`copy`: return fresh arrays from step (by default they are the environment's own, valid until the next step).
+        """`render_mode`: "ansi" for text, "rgb_array" for pictures [512, 512, 3] u8.
 
         `respawn`: an agent whose life ended returns to its slot; otherwise it is gone until the world is reset: its features are
-        zero and it may only wait. `render_mode`: "ansi" for text, "rgb_array" for pictures [512, 512, 3] u8.
+        zero and it may only wait.
         """
-        if render_mode not in (None, *RENDER_MODES):
-            raise UsageError(f"render_mode: expected {' or '.join(RENDER_MODES)}, got {render_mode!r}")
-        checked = read_setup(TownSetup, task.setup)
-        self.names = WorldSpec(
+        setup = task.checked_setup(TownSetup)
+        names = WorldSpec(
             world="town",
             features=FEATURES,
             actions=ACTIONS,
@@ -125,129 +120,39 @@ class Town(World):
             map_channels=MAP_CHANNELS if hybrid else (),
             map_size=MAP_SIZE if hybrid else 0,
         )
-        self.success, self.harm = all_hold(task.success, STATS), any_holds(task.harm, STATS)
-        self.num_worlds, self.num_agents, self.horizon = num_worlds, checked.agents, task.horizon
-        self.num_envs = num_worlds * checked.agents
-        self._plans, self._setup = read_layout(checked.layout), setup_record(checked, task.horizon, respawn)
-        if checked.jobs > 0 and self._plans[0]["n_workplaces"] == 0:
-            raise InputError(f"setup.jobs: expected a workplace (C or K) in the layout for {checked.jobs} jobs, got none")
-        self._worlds = np.zeros(num_worlds, WORLD)
-        self._worlds["id"] = first_world + np.arange(num_worlds)
-        self._out = _allocate(num_worlds, checked.agents, hybrid)
-        self._copy, self._hybrid = copy, hybrid
-        self._actions = np.zeros((num_worlds, checked.agents), np.int64)
+        super().__init__(task, names, range(first_world, first_world + num_worlds), setup.agents, render_mode)
+        self._plans, self._setup = read_layout(setup.layout), setup_record(setup, task.horizon, respawn)
+        if setup.jobs > 0 and self._plans[0]["n_workplaces"] == 0:
+            raise InputError(f"setup.jobs: expected a workplace (C or K) in the layout for {setup.jobs} jobs, got none")
+        no_map = np.zeros((0, len(MAP_CHANNELS), MAP_SIZE, MAP_SIZE), np.uint8)
+        rows: dict[str, Array] = {"map": no_map, "final_map": no_map} | self._rows
+        by_agent = {name: row.reshape(-1, setup.agents, *row.shape[1:]) for name, row in rows.items()}
+        self._out = Out(**by_agent, episode_end=self._episode_end)
+        self._actions = np.zeros((num_worlds, setup.agents), np.int64)
         self._decisions = np.zeros_like(self._actions)
-        spaces: dict[str, gym.Space[Any]] = {
-            "features": gym.spaces.Box(-10.0, 10.0, (N_FEATURES,), np.float32),
-            "mask": gym.spaces.Box(0, 1, (N_ACTIONS,), np.uint8),
-        }
-        if hybrid:
-            spaces["map"] = gym.spaces.Box(0, 255, self._out.map.shape[2:], np.uint8)
-        self.single_observation_space = gym.spaces.Dict(spaces)
-        self.single_action_space = gym.spaces.Discrete(N_ACTIONS)
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(RENDER_MODES)}
-        self.render_mode = render_mode
         self._before = self._worlds.copy() if render_mode else self._worlds  # of the previous tick, to show events
-
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
-        if seed is not None:
-            self._worlds["seed"] = seed
-        self._worlds["episode"] = 0
-        self._run(STAGGER if (options or {}).get("stagger", False) else RESET)
-        return self._observations(), {}
-
-    def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
-        acts = np.asarray(actions)
-        if acts.shape != (self.num_envs,) or (acts.size and not 0 <= acts.min() <= acts.max() < N_ACTIONS):
-            raise UsageError(f"actions: expected [{self.num_envs}] ids in 0…{N_ACTIONS - 1}, got {acts.shape} {acts[:5]}…")
-        self._actions[:] = acts.reshape(self._actions.shape)
-        self._run(STEP)
-        out = self._out
-        info = {
-            "reward_terms": self._rows(out.reward_terms),
-            "final_obs": self._final_observations(),
-            "episode_end": self._own(out.episode_end),
-            "stats": self._own(out.stats),
-        }
-        return (
-            self._observations(),
-            self._rows(out.reward),
-            self._rows(out.terminated),
-            self._rows(out.truncated),
-            info,
-        )
 
     def expert_actions(self) -> Array:
         decide_worlds(self._worlds, self._plans, self._setup, self._decisions)
-        return self._rows(self._decisions)
+        return self._decisions.reshape(self.num_envs)
 
     @property
     def running_stats(self) -> Array:
         agents = self._worlds["agent"][:, : self.num_agents]
         return np.stack([agents[name] for name in STATS], axis=-1)
 
-    def render(self) -> tuple[Any, ...]:
-        """One text or picture for each of the W worlds, as `render_mode` says."""
-        if self.render_mode is None:
-            raise UsageError(f"render: expected a town made with render_mode {' or '.join(RENDER_MODES)}, got None")
-        now = zip(self._worlds, self._plans[self._worlds["layout"]], self._before, strict=True)
-        # import_module, so that no stage depends on drawing
-        if self.render_mode == "ansi":
-            text = import_module("headstart.worlds.town.draw.text")
-            return tuple(text.frame(world, plan, self._setup[0], before) for world, plan, before in now)
-        pixels = import_module("headstart.worlds.town.draw.picture")
-        return tuple(pixels.picture(world, plan) for world, plan, _ in now)
-
-    def snapshot(self) -> dict[str, Array]:
-        return {"worlds": self._worlds.copy()}
-
-    def restore(self, snapshot: dict[str, Array]) -> Observations:
-        self._worlds[:] = snapshot["worlds"]
-        self._run(LOOK)
-        return self._observations()
-
-    @property
-    def episode(self) -> Array:
-        """Index of the episode that each world is in: [W] i32."""
-        return self._worlds["episode"]
+    def _take(self, actions: Array) -> None:
+        if actions.shape != (self.num_envs,) or (actions.size and not 0 <= actions.min() <= actions.max() < N_ACTIONS):
+            raise UsageError(f"actions: expected [{self.num_envs}] ids in 0…{N_ACTIONS - 1}, got {actions.shape} {actions[:5]}…")
+        self._actions[:] = actions.reshape(self._actions.shape)
 
     def _run(self, mode: int) -> None:
         if self.render_mode:
             self._before[:] = self._worlds
         run_worlds(self._worlds, self._plans, self._setup, self._actions, mode, self._out)
 
-    def _observations(self) -> Observations:
-        out = self._out
-        seen = {"features": self._rows(out.features), "mask": self._rows(out.mask)}
-        return seen | {"map": self._rows(out.map)} if self._hybrid else seen
-
-    def _final_observations(self) -> Observations:
-        seen = {"features": self._rows(self._out.final_features)}
-        return seen | {"map": self._rows(self._out.final_map)} if self._hybrid else seen
-
-    def _rows(self, array: Array) -> Array:
-        """[W, A, …] → [N, …]"""
-        return self._own(array.reshape(self.num_envs, *array.shape[2:]))
-
-    def _own(self, array: Array) -> Array:
-        return array.copy() if self._copy else array
-
-
-def _allocate(num_worlds: int, agents: int, hybrid: bool) -> Out:
-    rows = (num_worlds, agents)
-    maps = (num_worlds if hybrid else 0, agents, len(MAP_CHANNELS), MAP_SIZE, MAP_SIZE)
-    return Out(
-        features=np.zeros((*rows, N_FEATURES), np.float32),
-        mask=np.zeros((*rows, N_ACTIONS), np.uint8),
-        map=np.zeros(maps, np.uint8),
-        reward=np.zeros(rows, np.float32),
-        reward_terms=np.zeros((*rows, len(REWARD_TERMS)), np.float32),
-        terminated=np.zeros(rows, np.bool_),
-        truncated=np.zeros(rows, np.bool_),
-        final_features=np.zeros((*rows, N_FEATURES), np.float32),
-        final_map=np.zeros(maps, np.uint8),
-        stats=np.zeros((*rows, len(STATS)), np.int32),
-        episode_end=np.zeros(num_worlds, np.bool_),
-    )
+    def _drawn(self, drawing: Any) -> Iterator[Any]:
+        now = zip(self._worlds, self._plans[self._worlds["layout"]], self._before, strict=True)
+        if self.render_mode == "ansi":
+            return (drawing.frame(world, plan, self._setup[0], before) for world, plan, before in now)
+        return (drawing.picture(world, plan) for world, plan, _ in now)

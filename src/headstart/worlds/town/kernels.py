@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import prange
 
-from headstart.worlds.jit import kernel, rule
+from headstart.worlds.jit import LOOK, STAGGER, STEP, kernel, rule
 from headstart.worlds.town.beginning import depart, reset_world, respawn, stagger
 from headstart.worlds.town.observe import write_features
 from headstart.worlds.town.rules import N_TERMS, tick, write_mask
@@ -93,9 +93,6 @@ def end_rows(world, plan, plans, setup, out, w):
                 respawn(world, plan, setup, a)
             elif out.terminated[w, a]:
                 depart(world, a)
-
-
-STEP, RESET, STAGGER, LOOK = 0, 1, 2, 3  # what `run_worlds` does before it writes the observations
 
 
 @kernel

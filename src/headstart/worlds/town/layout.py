@@ -66,15 +66,13 @@ def _plan(cells: np.ndarray) -> np.ndarray:
         plan["distance"][index] = _steps(floor, [c for c in services if _inside(c) and floor[c]])
         plan["descends"][index] = _descends(plan["distance"][index])
         plan["object_view"][5 + y, 5 + x] = (LETTERS[letter] + 1) * 40
-    workplaces = np.flatnonzero(plan["object_type"][: len(places)] == WORKPLACE)
+    kinds = plan["object_type"][: len(places)]
+    workplaces = np.flatnonzero(kinds == WORKPLACE)
     plan["n_workplaces"] = len(workplaces)
     plan["workplace"][: len(workplaces)] = workplaces
     for kind in range(len(OBJECT_TYPES)):
-        of_kind = [i for i in range(len(places)) if plan["object_type"][i] == kind]
-        if of_kind:
-            plan["nearest"][kind] = np.array(of_kind)[np.argmin(plan["distance"][of_kind], axis=0)]
-        else:
-            plan["nearest"][kind] = -1
+        of_kind = np.flatnonzero(kinds == kind)
+        plan["nearest"][kind] = of_kind[np.argmin(plan["distance"][of_kind], axis=0)] if len(of_kind) else -1
     plan["to_object"] = plan["distance"][: len(places)].min(axis=0)
     plan["narrow"] = _narrow(floor)
     spawn = np.argwhere(floor & (plan["narrow"] == 0) & (plan["to_object"] >= SPAWN_CLEARANCE) & (plan["to_object"] < FAR))
@@ -111,18 +109,20 @@ def _steps(floor: np.ndarray, sources: list[tuple[int, int]]) -> Cells:
 
 def _descends(steps: Cells) -> np.ndarray:
     """Bits [16, 16]: bit d-1 is set where the neighbour in direction d is nearer."""
-    framed = np.pad(steps, 1, constant_values=FAR)
-    bits = np.zeros((GRID, GRID), np.uint8)
-    for d in DIRECTIONS:
-        neighbour = framed[1 + DY[d] : 1 + DY[d] + GRID, 1 + DX[d] : 1 + DX[d] + GRID]
-        bits |= np.where(neighbour < steps, 1 << (d - 1), 0).astype(np.uint8)
-    return bits
+    nearer = [
+        (neighbour < steps).astype(np.uint8) << (d - 1) for d, neighbour in zip(DIRECTIONS, _beside(steps, FAR), strict=True)
+    ]
+    return np.asarray(np.bitwise_or.reduce(nearer))
 
 
 def _narrow(floor: np.ndarray) -> np.ndarray:
     """Floor cells [16, 16] with something solid on two opposite sides, and the floor cells next to those."""
-    framed = np.pad(floor, 1)
-    north, south, east, west = (framed[1 + DY[d] : 1 + DY[d] + GRID, 1 + DX[d] : 1 + DX[d] + GRID] for d in DIRECTIONS)
-    gate = np.pad(floor & ((~north & ~south) | (~east & ~west)), 1)
-    beside = gate[:-2, 1:-1] | gate[2:, 1:-1] | gate[1:-1, :-2] | gate[1:-1, 2:]
-    return np.asarray(floor & (gate[1:-1, 1:-1] | beside))
+    north, south, east, west = _beside(floor, False)
+    gate = floor & ((~north & ~south) | (~east & ~west))
+    return np.asarray(floor & np.logical_or.reduce([gate, *_beside(gate, False)]))
+
+
+def _beside(cells: np.ndarray, outside: int) -> list[np.ndarray]:
+    """For each direction, the neighbours [16, 16] of all cells; `outside` is beyond the edge."""
+    framed = np.pad(cells, 1, constant_values=outside)
+    return [framed[1 + DY[d] : 1 + DY[d] + GRID, 1 + DX[d] : 1 + DX[d] + GRID] for d in DIRECTIONS]

@@ -21,27 +21,23 @@ def _names() -> tuple[str, ...]:
     own = "wallet extroversion forgiveness ambition day day_triangle progress"
     job = "has_job to_start slack_to_start to_end worked_share strikes"
     queue = "queue_length queue_place busy claim_left stall waited"
-    thing = [*_each("nearer_{}", SIDES), *_words("occupied queue_length usable stock cooldown")]
+    thing = [*_each("nearer_{}", SIDES), *["occupied", "queue_length", "usable", "stock", "cooldown"]]
     rivalry = "rivalry_max rivalry_mean rivalry_avoid_count rivalry_toward_me_max recent_conflict"
     top_rival = "top_rival_dy top_rival_dx top_rival_near need_gap_to_neediest_waiter am_front yield_cooldown stay"
-    other = _words("exists dy dx rivalry trust familiarity status same_queue stay")
+    other = ["exists", "dy", "dx", "rivalry", "trust", "familiarity", "status", "same_queue", "stay"]
     return (
-        *_each("need_{}", NEEDS), *_words(own),
-        *_each("job_{}", _words("off pre on_time late absent done")), *_words(job),
-        *_each("status_{}", _words("none waiting claim using")), *_words(queue),
+        *_each("need_{}", NEEDS), *own.split(),
+        *_each("job_{}", ["off", "pre", "on_time", "late", "absent", "done"]), *job.split(),
+        *_each("status_{}", ["none", "waiting", "claim", "using"]), *queue.split(),
         *_each("wall_{}", SIDES), *_each("agent_{}", SIDES),
         *(f"{kind}_{c}" for kind in OBJECT_TYPES for c in ["exists", "distance", "at_hand", "in_reach", *thing]),
-        *_words(rivalry), *_words(top_rival),
+        *rivalry.split(), *top_rival.split(),
         *(f"other{i}_{c}" for i in range(N_OTHERS) for c in other),
-        *_words("price_excess blackout outage chat_cooldown"), *_each("last_{}", ACTIONS), "last_ok",
-        *_words("meet_active meet_dy meet_dx meet_distance"),
+        *["price_excess", "blackout", "outage", "chat_cooldown"], *_each("last_{}", ACTIONS), "last_ok",
+        *["meet_active", "meet_dy", "meet_dx", "meet_distance"],
         *_each("parking_{}", SIDES), "parking_distance",
-        *_each("narrow_{}", SIDES), *_words("narrow_here approach_occupied need_gap_to_second_in_queue"),
+        *_each("narrow_{}", SIDES), *["narrow_here", "approach_occupied", "need_gap_to_second_in_queue"],
     )  # fmt: skip
-
-
-def _words(text: str) -> list[str]:
-    return text.split()
 
 
 def _each(pattern: str, names: Iterable[str]) -> list[str]:

@@ -34,17 +34,7 @@ COMFORT, POTENTIAL, SERVICE, WAGE, PUNCTUALITY, CONFLICT, STRESS, CHATTING, MOVI
 
 # Random streams: one number for every use.
 SPAWN, NEED, WALLET, PERSONALITY, JOB, SHIFT, LAYOUT, RIVALRY, FIRST_TICK = 1, 2, 5, 6, 7, 8, 9, 10, 11
-SPIKE, SPIKE_PRICE, SPIKE_TICKS, BLACKOUT, BLACKOUT_TICKS, OUTAGE, OUTAGE_TICKS, MEET, MEET_CELL = (
-    20,
-    21,
-    22,
-    23,
-    24,
-    25,
-    26,
-    27,
-    28,
-)
+SPIKE, SPIKE_PRICE, SPIKE_TICKS, BLACKOUT, BLACKOUT_TICKS, OUTAGE, OUTAGE_TICKS, MEET, MEET_CELL = range(20, 29)
 ORDER, CHATS = 30, 31
 
 # What is counted for every agent from reset to horizon; the names that success and harm predicates use.
@@ -71,9 +61,8 @@ WORLD = np.dtype(
     [("seed", "u8"), ("id", "u8")]  # the key of the world's random numbers
     + [(name, "i4") for name in ("tick", "episode", "layout", "first_tick")]
     + [(name, "i4") for name in ("price", "spike_end", "blackout_end", "outage_end")]
-    + [
-        (name, "i4") for name in ("meet_a", "meet_b", "meet_y", "meet_x", "meet_end")
-    ]  # who shall meet (-1: nobody), where, until when
+    # who shall meet (-1: nobody), where, until when
+    + [(name, "i4") for name in ("meet_a", "meet_b", "meet_y", "meet_x", "meet_end")]
     + [("perturbation_cooldown", "i4")]  # ticks left
     + [
         ("agent", AGENT, (MAX_AGENTS,)),

@@ -34,23 +34,18 @@ def picture(world: Any, plan: Any) -> Picture:
         for x in range(GRID):
             cell = image[y * CELL : (y + 1) * CELL, x * CELL : (x + 1) * CELL]
             a, o = int(world["occupant"][y, x]), int(plan["object_at"][y, x])
-            _floor(cell) if o >= 0 or plan["floor"][y + 1, x + 1] else _fill(cell, WALL)
+            if o >= 0 or plan["floor"][y + 1, x + 1]:
+                cell[:] = FLOOR
+                cell[-1] = cell[:, -1] = LINE
+            else:
+                cell[:] = WALL
             if world["meet_a"] >= 0 and (y, x) == (world["meet_y"], world["meet_x"]):
-                _fill(cell[2:-3, 2:-3], MEETING)
+                cell[2:-3, 2:-3] = MEETING
             if o >= 0:
                 _object(cell, int(plan["object_type"][o]), int(world["object"][o]["length"]))
             if a >= 0:
                 _agent(cell, a, int(world["agent"][a]["status"]))
     return image
-
-
-def _fill(cell: Picture, colour: Rgb) -> None:
-    cell[:] = colour
-
-
-def _floor(cell: Picture) -> None:
-    _fill(cell, FLOOR)
-    cell[-1], cell[:, -1] = LINE, LINE
 
 
 def _object(cell: Picture, kind: int, waiting: int) -> None:

@@ -4,13 +4,17 @@ from itertools import zip_longest
 from typing import Any
 
 from headstart.worlds.town.draw.colours import AGENTS, DOT, INK, LETTERS, MARKS, OBJECTS, WALL, Rgb, ink_on
-from headstart.worlds.town.draw.events import events
 from headstart.worlds.town.state import CLAIM, FRIDGE, GRID, OBJECT_TYPES, STOVE, USING, WAITING, WORKPLACE
 
 BAR = 6  # characters
 LOW, MIDDLE = 1500, 4000  # bp
 RED, AMBER, GREEN = (213, 94, 0), (230, 159, 0), (0, 158, 115)
 SHIFTS = ("", "shift is near", "shift, on time", "shift, late", "absent", "shift is over")  # by state of an agent's job
+EVENTS = {
+    "eats": "ate", "cooks": "cooked", "showers": "showered", "sleeps": "slept", "chats": "chatted", "yields": "yielded",
+    "presses": "pressed", "ghost_steps": "lost its turn", "refused": "was refused", "faints": "fainted", "evictions": "was evicted",
+    "on_time": "came on time", "late": "came late", "absent": "was absent", "full_shifts": "worked a full shift",
+}  # fmt: skip
 
 
 def frame(world: Any, plan: Any, setup: Any, before: Any) -> str:
@@ -18,10 +22,10 @@ def frame(world: Any, plan: Any, setup: Any, before: Any) -> str:
     agents = int(setup["agents"])
     panel = ["  hunger  hygiene energy cents", *(_agent(world, plan, a) for a in range(agents)), ""]
     panel += [_object(world, plan, agents, o) for o in range(plan["n_objects"])]
-    rows = [_row(world, plan, y) for y in range(GRID)]
+    rows = ["".join(_cell(world, plan, y, x) for x in range(GRID)) for y in range(GRID)]
     lines = [_head(world, setup)]
     lines += [f"{row or ' ' * 2 * GRID}  {side}".rstrip() for row, side in zip_longest(rows, panel, fillvalue="")]
-    lines += ["w waits  ! may use  * uses", "events: " + (" · ".join(events(before, world, agents)) or "none")]
+    lines += ["w waits  ! may use  * uses", "events: " + (" · ".join(_events(before, world, agents)) or "none")]
     return "\n".join(lines) + "\n"
 
 
@@ -35,12 +39,8 @@ def _head(world: Any, setup: Any) -> str:
     return " · ".join(words)
 
 
-def _row(world: Any, plan: Any, y: int) -> str:
-    """One row of the map, two characters a cell."""
-    return "".join(_cell(world, plan, y, x) for x in range(GRID))
-
-
 def _cell(world: Any, plan: Any, y: int, x: int) -> str:
+    """Two characters."""
     a, o = int(world["occupant"][y, x]), int(plan["object_at"][y, x])
     if a >= 0:
         return _paint(f"{a}{MARKS[int(world['agent'][a]['status'])]}", ink_on(AGENTS[a]), AGENTS[a])
@@ -91,6 +91,14 @@ def _object(world: Any, plan: Any, agents: int, o: int) -> str:
     waiting = ", ".join(str(a) for a in world["queue"][o][: thing["length"]])
     stock = f", {thing['stock']} left" if kind in (FRIDGE, STOVE) else ""
     return f"{LETTERS[kind]} {OBJECT_TYPES[kind]}: {holder}{stock}" + (f"; waiting: {waiting}" if waiting else "")
+
+
+def _events(before: Any, after: Any, agents: int) -> list[str]:
+    """One phrase for every counter of an agent that rose between two WORLD records of one episode."""
+    if after["episode"] != before["episode"]:
+        return ["a new episode"]
+    then, now = before["agent"], after["agent"]
+    return [f"{a} {words}" for a in range(agents) for name, words in EVENTS.items() if now[a][name] > then[a][name]]
 
 
 def _paint(text: str, ink: Rgb, paper: Rgb | None) -> str:
