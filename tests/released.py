@@ -37,7 +37,7 @@ STAGES = {
     "bc_train@walk": (["data/walk/validated.json"], ["bc_train"], "models/walk/bc"),
     "baseline@walk": (["scenarios/walk.yaml"], ["arms.scratch", "seeds"], "models/walk/baseline"),
     "anneal@walk-pretrained": (
-        ["scenarios/walk.yaml", "data/walk/validated.json"],
+        ["src/learner", "scenarios/walk.yaml", "data/walk/validated.json"],
         ["arms.pretrained", "seeds"],
         "models/walk/anneal/pretrained",
     ),
@@ -181,7 +181,9 @@ def manifest_for(expert: str) -> DatasetManifest:
 
 
 def describe(root: Path) -> None:
-    """params.yaml, scenarios/walk.yaml and dvc.yaml."""
+    """params.yaml, scenarios/walk.yaml, dvc.yaml and the code that learns."""
+    (root / "src/learner").mkdir(parents=True)
+    (root / "src/learner/rule.py").write_text("learn = True\n")
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     params |= {"scenarios": ["walk"], "comparison": {"target": "beyond", "max_ratio": 0.7, "max_success_loss": 0.05}}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
@@ -202,7 +204,7 @@ def describe(root: Path) -> None:
     }
     artifacts = {"walk": {"path": "models/walk/anneal/pretrained", "type": "model"}}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages, "artifacts": artifacts}))
-    (root / ".gitignore").write_text("/data/*/\n/models/*/\n/reports/*\n.headstart/\n.dvc-remote/\n")
+    (root / ".gitignore").write_text("__pycache__/\n/data/*/\n/models/*/\n/reports/*\n.headstart/\n.dvc-remote/\n")
 
 
 def new_project(root: Path) -> Project:

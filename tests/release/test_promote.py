@@ -174,6 +174,32 @@ def test_a_verdict_on_a_tree_with_changes_is_not_written(project: Project) -> No
     assert not (project.root / "governance").exists()
 
 
+def test_a_verdict_on_code_that_did_not_train_the_arm_is_refused(project: Project) -> None:
+    compiled = project.root / "src/learner/__pycache__/rule.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(b"compiled")
+    (project.root / "src/learner/rule.py").write_text("learn = False\n")
+    project.commit()
+    with pytest.raises(IntegrityError, match=r"src/learner: expected MD5 \w+\.dir, with which anneal_walk-pretrained ran"):
+        project.record()
+
+    (project.root / "src/learner/rule.py").write_text("learn = True\n")
+    project.commit()
+    project.record()  # what Python compiled on the way is no code
+
+
+def test_a_small_number_is_the_same_in_params_and_in_the_lock_of_dvc(project: Project) -> None:
+    params = project.root / "params.yaml"
+    content = yaml.safe_load(params.read_text())
+    content["arms"]["pretrained"]["phases"][0]["learning_rate"] = 0.00005
+    params.write_text(yaml.safe_dump(content).replace("5.0e-05", "0.00005"))
+    project.dvc_commit()
+    project.commit()
+    assert "5e-05" in (project.root / "dvc.lock").read_text()
+    line, _ = project.record()
+    assert line.record.kind == "judged"
+
+
 def test_a_comparison_that_its_evidence_does_not_give_is_refused(project: Project) -> None:
     project.train(range(10), good=False)
     path = project.root / "reports/evaluate/walk/beyond.json"

@@ -156,7 +156,7 @@ def test_reward_is_the_sum_of_its_terms_and_the_counter_their_total() -> None:
 def test_actions_of_the_wrong_shape_or_kind_are_refused(actions: np.ndarray) -> None:
     world = nav(1)
     world.reset(seed=0)
-    with pytest.raises(UsageError, match=r"expected \[1, 2\] finite reals"):
+    with pytest.raises(UsageError, match=r"expected \[1, 2\] finite numbers"):
         world.step(actions)
 
 

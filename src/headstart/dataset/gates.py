@@ -103,7 +103,7 @@ def _feature_range(data: Dataset) -> Check:
 
 
 def _action_range(data: Dataset) -> Check:
-    """Action ids in the vocabulary 0..K−1, or reals within their bounds; executed and expert's alike."""
+    """Action ids in the vocabulary 0..K−1, or continuous actions within their bounds; executed and expert's alike."""
     if data.schema.actions:
         low, high = np.array([0]), np.array([len(data.schema.actions) - 1])
     else:

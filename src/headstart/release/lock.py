@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.curves import best_run
 from headstart.core.arrays import Mode
+from headstart.core.closure import DRAWING
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import read_record, sha256_file, sha256_json
 from headstart.core.git import head
@@ -20,7 +21,8 @@ from headstart.release.history import Release
 from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
 
 LOCK = "dvc.lock"
-SOURCES = "src"  # not compared: a checkpoint stays valid when the code changes
+SOURCES = "src"
+IGNORED = frozenset({"__pycache__", DRAWING})  # folders below it that .dvcignore names
 
 
 class Training(NamedTuple):
@@ -126,11 +128,12 @@ def stage_at_hand(root: Path, out: Path) -> LockedStage:
     return stage
 
 
-def content_md5(path: Path) -> str:
-    """DVC's hash of a file or directory. Raises InputError if it is missing."""
+def content_md5(path: Path, ignored: frozenset[str] = frozenset()) -> str:
+    """DVC's hash of a file or directory, without what lies in a folder of an `ignored` name. Raises InputError if it is missing."""
     if not path.is_dir():
         return _md5(path)
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    found = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
+    files = {name.as_posix(): file for name, file in found.items() if not ignored.intersection(name.parts)}
     listing = [{"md5": _md5(files[name]), "relpath": name} for name in sorted(files)]
     return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
 
@@ -152,12 +155,25 @@ def _stage(name: str, entry: dict[str, Any]) -> LockedStage:
     )
 
 
-def _require_inputs(root: Path, stage: LockedStage) -> None:
-    for dep, expected in stage.deps.items():
-        if Path(dep).parts[0] != SOURCES and (found := content_md5(root / dep)) != expected:
+def require_code(root: Path, runs_path: Path) -> None:
+    """Raise IntegrityError if a source file is not the one that trained the arm: the commit of a verdict must lead back to that code.
+
+    A release needs no such check: its checkpoint stays valid when the code changes.
+    """
+    stage = stage_at_hand(root, runs_path)
+    _require_deps(root, stage, [dep for dep in stage.deps if Path(dep).parts[0] == SOURCES], IGNORED)
+
+
+def _require_deps(root: Path, stage: LockedStage, deps: list[str], ignored: frozenset[str] = frozenset()) -> None:
+    for dep in deps:
+        if (found := content_md5(root / dep, ignored)) != (expected := stage.deps[dep]):
             raise IntegrityError(
                 f"{root / dep}: expected MD5 {expected}, with which {stage.name} ran, found {found}; `dvc repro`"
             )
+
+
+def _require_inputs(root: Path, stage: LockedStage) -> None:
+    _require_deps(root, stage, [dep for dep in stage.deps if Path(dep).parts[0] != SOURCES])
     params = read_yaml(root / "params.yaml")
     for key, value in stage.params.items():
         now: Any = params

@@ -16,7 +16,7 @@ from headstart.core.verdict import Evidence
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
 from headstart.release.history import HISTORY, Drilled, Judged, Line, open_history
-from headstart.release.lock import Training, best_release, stage_at_hand, training_of
+from headstart.release.lock import Training, best_release, require_code, stage_at_hand, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import Standing, standing_of
 
@@ -97,6 +97,7 @@ def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
         if Path(evidence.path).name == CLONE_SHIFT:
             clone = read_record(root / evidence.path, CloneShift)
             continue
+        require_code(root, Path(evidence.path))
         training = training_of(root, Path(evidence.path))
         trainings[training.runs.arm] = training
     arms = (found.candidate.arm, found.scratch.arm)

@@ -56,8 +56,8 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     seconds = time.monotonic() - began
     exams = [run.exam["sampled"] for run in runs]
     metrics = {
-        "success_rate": float(np.mean([e.success / e.episodes for e in exams])),
-        "harm_rate": float(np.mean([e.harm / e.episodes for e in exams])),
+        "success_rate": float(np.mean([e.success_rate for e in exams])),
+        "harm_rate": float(np.mean([e.harm_rate for e in exams])),
         "return_mean": float(np.mean([e.return_mean for e in exams])),
         "env_steps": sum(run.env_steps for run in runs),
         "steps_per_s": sum(run.env_steps for run in runs) / seconds,

@@ -31,7 +31,7 @@ from headstart.telemetry.writer import TelemetryWriter
 
 
 def train_seed(job: SeedJob, report: Report) -> SeedRun:
-    """Train, on one thread; `report` is told of env steps done."""
+    """Train, on one thread; `report` receives the env steps done."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     if (job.run_dir / RESULT).exists():

@@ -32,7 +32,7 @@ class CloneReport(Record):
     untrained_value_error: float  # of the same network before it learned
     value_explained_variance: float | None
     per_action: dict[str, ActionRow]
-    confusion: dict[str, dict[str, int]]  # expert's action → clone's likeliest action → held-out decisions
+    confusion: dict[str, dict[str, int]]  # expert's action → clone's most likely action → held-out decisions
     closed_loop: dict[Mode, Score]
     expert: Score  # on the same worlds
 

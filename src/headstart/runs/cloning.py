@@ -70,7 +70,7 @@ def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Ver
 
 def _closed_loop(report: CloneReport, margin: float) -> list[Check]:
     clone, expert = report.closed_loop["sampled"], report.expert
-    rate, theirs = clone.success / clone.episodes, expert.success / expert.episodes
+    rate, theirs = clone.success_rate, expert.success_rate
     text = (
         f"the clone succeeds in {clone.success} of {clone.episodes} episodes, its expert in {expert.success} of {expert.episodes}"
     )

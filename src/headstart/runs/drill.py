@@ -61,7 +61,7 @@ def rollback_drill(
 ) -> tuple[Row, ...]:
     """Drill the guardrails `names` of an arm, each in `rounds` runs, and going back itself: past a damaged state, and again and again.
 
-    Guardrails that the arm loosened past their faults are left out if it gives a reason. `report` is told which, and what the runs start
+    Guardrails that the arm loosened past their faults are left out if it gives a reason. `report` receives which, and what the runs start
     from. Raises UsageError for an arm or a guardrail that cannot be drilled.
     """
     _require_drillable(params, arm, names)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def expert_of(scenario: Scenario, world: World) -> Act:
-    """What the approved expert would do in `world`; a network acts with its likeliest action, within the bounds of the world."""
+    """What the approved expert would do in `world`; a network acts with its most likely action, within the bounds of the world."""
     if scenario.expert.policy == "scripted":
         return script(world)
     network = learned(scenario, world)

@@ -105,9 +105,7 @@ def _advice(verdict: Verdict, trained: tuple[TrainedSeed, ...]) -> tuple[str, ..
         return ()
     if verdict.outcome is Outcome.HOLD:
         return ("next: only certainty is lacking, so judge on more worlds (expert.worlds) or train more seeds",)
-    ends = ", ".join(
-        f"seed {s.seed}: {s.selection.success / s.selection.episodes:.3f} after {s.env_steps:,} steps" for s in trained
-    )
+    ends = ", ".join(f"seed {s.seed}: {s.selection.success_rate:.3f} after {s.env_steps:,} steps" for s in trained)
     return (
         f"success when training ended: {ends}",
         "next: train longer (env_steps in the recipe of expert.train or arms.scratch) while the learning curves in "

@@ -102,7 +102,5 @@ def _table(curve: Sequence[CurvePoint]) -> str:
     lines = ["env_steps\tsuccess_rate\tharm_rate\treturn_mean"]
     for point in curve:
         score = point.score(MODE)
-        lines.append(
-            f"{point.env_steps}\t{score.success / score.episodes:.6f}\t{score.harm / score.episodes:.6f}\t{score.return_mean:.6f}"
-        )
+        lines.append(f"{point.env_steps}\t{score.success_rate:.6f}\t{score.harm_rate:.6f}\t{score.return_mean:.6f}")
     return "\n".join(lines) + "\n"

@@ -150,7 +150,7 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
 def _evaluation_values(guarded: GuardedRun, event: Evaluated, sampled: Score) -> dict[str, float]:
     """The metrics of an evaluation that guardrails watch."""
     world = guarded.trainer.evaluation
-    values = {"success_rate": sampled.success / sampled.episodes, "harm_rate": sampled.harm / sampled.episodes}
+    values = {"success_rate": sampled.success_rate, "harm_rate": sampled.harm_rate}
     if world.names.world == "town":
         values |= conflict_rates(event.played["sampled"], world)
     if (least := kpi(sampled.measures, guarded.curve[0].score("sampled").measures)) is not None:

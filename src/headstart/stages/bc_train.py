@@ -75,7 +75,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
             "no schedule starts from it; change bc_train or its data, and run `dvc repro` again"
         )
     clone = closed["sampled"]
-    metrics = {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "success_rate": clone.success / clone.episodes}
+    metrics = {"accuracy": found.accuracy, "macro_f1": found.macro_f1, "success_rate": clone.success_rate}
     return Done(f"bc_train {name}: PASS; {sentence(found)}", metrics, seeds=(settings.seed,))
 
 

@@ -28,8 +28,8 @@ def expert(params: Params, scenario: Scenario) -> Done:
         f"return {result.return_mean:.3f}" + "".join(f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics))
     )
     metrics = {
-        "success_rate": result.success / result.episodes,
-        "harm_rate": result.harm / result.episodes,
+        "success_rate": result.success_rate,
+        "harm_rate": result.harm_rate,
         "return_mean": result.return_mean,
     }
     return Done(says, metrics, tuple(seed.seed for seed in artefact.seeds) or (params.expert.seed,))

@@ -93,7 +93,7 @@ def steps_to_target(found: Comparison) -> Figure:
 
 
 def confusion(clone: CloneReport) -> Figure:
-    """Rows: what the expert chose, commonest first; columns: the clone's likeliest action; cells in % of their row."""
+    """Rows: what the expert chose, commonest first; columns: the clone's most likely action; cells in % of their row."""
     rows = sorted(clone.confusion, key=lambda name: (-clone.per_action[name].n, name))
     others = {name for row in clone.confusion.values() for name in row} - set(rows)
     columns = [*rows, *sorted(others)]
@@ -109,7 +109,7 @@ def confusion(clone: CloneReport) -> Figure:
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
     axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{row}  ({clone.per_action[row].n:,})" for row in rows], fontsize=9)
     axes.invert_yaxis()
-    axes.set_xlabel("the clone's likeliest action, % of the row")
+    axes.set_xlabel("the clone's most likely action, % of the row")
     axes.set_ylabel("the expert's action (held-out decisions)")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)

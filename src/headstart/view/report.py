@@ -108,7 +108,7 @@ def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
 
 
 def accuracy_text(clone: CloneReport) -> str:
-    """How often the clone's likeliest action is the expert's, in episodes that it did not learn from."""
+    """How often the clone's most likely action is the expert's, in episodes that it did not learn from."""
     f1 = "" if clone.macro_f1 is None else f", macro-F1 {clone.macro_f1:.3f}"
     return f"held-out accuracy {clone.accuracy:.3f} (best constant action {clone.constant_accuracy:.3f}){f1}"
 

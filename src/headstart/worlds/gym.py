@@ -31,7 +31,7 @@ class GymWorld(World):
     """W copies of a Gymnasium environment, through `gymnasium.make_vec`, each a separate world of one agent.
 
     Observation: "features" [N, F] f32, a one-dimensional Box as it is or a Discrete(F) as one-hot; for named actions "mask" [N, K] u8, all
-    ones. Actions: a Discrete(K) space gives ids 0 … K − 1; a bounded Box gives D reals in [−1, 1], stretched to its bounds. Reward: the
+    ones. Actions: a Discrete(K) space gives ids 0 … K − 1; a bounded Box gives D numbers in [−1, 1], stretched to its bounds. Reward: the
     environment's own, one term. Start: every episode is the environment's `reset(seed)` with a hash of the seed, the world id and the number
     of the episode, so it does not depend on W or on earlier episodes. End: as the environment says, and truncation at the
     scenario's horizon, which replaces the environment's own limit. Counters: return, steps, terminated, and the keys of `setup.info` from
@@ -48,15 +48,15 @@ class GymWorld(World):
         one, self._copies = _made(setup, num_worlds)
         self._observed, self._acting, self._keys = one.observation_space, one.action_space, setup.info
         ids = int(self._acting.n) if isinstance(self._acting, gym.spaces.Discrete) else 0
-        reals = 0 if ids else flatdim(self._acting)
+        continuous = 0 if ids else flatdim(self._acting)
         names = WorldSpec(
             world="gym",
             features=tuple(f"observation_{i}" for i in range(flatdim(self._observed))),
             actions=tuple(f"action_{i}" for i in range(ids)),
             reward_terms=("reward",),
             stats=(*OWN_STATS, *setup.info),
-            action_low=(-1.0,) * reals,
-            action_high=(1.0,) * reals,
+            action_low=(-1.0,) * continuous,
+            action_high=(1.0,) * continuous,
         )
         super().__init__(task, names, range(first_world, first_world + num_worlds))
         self._seed = 0
@@ -86,13 +86,13 @@ class GymWorld(World):
         stats, final = self._stats, self._features
         if ended.any():
             stats, final = self._end(np.flatnonzero(ended), infos)
-        told = {
+        info = {
             "reward_terms": reward[:, None].astype(np.float32),
             "final_obs": {"features": final.copy()},
             "episode_end": ended,
             "stats": stats.copy(),
         }
-        return self._observations(), reward.astype(np.float32), terminated, truncated, told
+        return self._observations(), reward.astype(np.float32), terminated, truncated, info
 
     def expert_actions(self) -> Array:
         raise UsageError("a Gymnasium environment has no scripted expert; say `expert: {policy: ppo}` in the scenario")

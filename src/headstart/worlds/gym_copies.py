@@ -82,7 +82,7 @@ def make_copies(one: gym.Env[Any, Any], name: str, kwargs: Mapping[str, Any], nu
 
 
 def _each(acts: Array) -> Iterable[Any]:
-    """Discrete actions as Python numbers, which Gymnasium checks faster; rows of reals unchanged."""
+    """Discrete actions as Python numbers, which Gymnasium checks faster; rows of continuous actions unchanged."""
     return acts if acts.ndim > 1 else acts.tolist()
 
 

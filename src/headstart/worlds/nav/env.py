@@ -84,7 +84,7 @@ class Nav(Simulator):
     def _take(self, actions: Array) -> None:
         if actions.shape != (self.num_envs, 2) or actions.dtype.kind != "f" or not np.isfinite(actions).all():
             raise UsageError(
-                f"actions: expected [{self.num_envs}, 2] finite reals, got {actions.dtype} {actions.shape} {actions[:2]}…"
+                f"actions: expected [{self.num_envs}, 2] finite numbers, got {actions.dtype} {actions.shape} {actions[:2]}…"
             )
         np.clip(actions, -1.0, 1.0, out=self._actions, casting="same_kind")
 
