@@ -197,7 +197,7 @@ def test_a_small_number_is_the_same_in_params_and_in_the_lock_of_dvc(project: Pr
     project.commit()
     assert "5e-05" in (project.root / "dvc.lock").read_text()
     line, _ = project.record()
-    assert line.record.kind == "judged"
+    assert line.record.kind == "verdict"
 
 
 def test_a_comparison_that_its_evidence_does_not_give_is_refused(project: Project) -> None:
