@@ -30,6 +30,18 @@ def test_the_git_state_tells_revision_and_edits(tmp_path: Path) -> None:
     assert dirty == (clean[0], True)
 
 
+def test_what_the_pipeline_writes_is_no_edit(tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    (tmp_path / "params.yaml").write_text("seeds: [0]\n")
+    (tmp_path / "dvc.lock").write_text("stages: {}\n")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "one")
+    (tmp_path / "dvc.lock").write_text("stages: {other}\n")
+    assert git_state(tmp_path)[1] is False
+    (tmp_path / "params.yaml").write_text("seeds: [1]\n")
+    assert git_state(tmp_path)[1] is True
+
+
 def test_outside_of_a_repository_the_git_state_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 

@@ -118,6 +118,7 @@ def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
     for stage in ("expert", "capture", "curate", "validate", "bc_train", "baseline", "anneal/pretrained"):
         record = read_record(reports / "queue_conflict" / stage / "run.json", RunRecord)
         assert (record.status, record.circumstances.git_revision) == ("completed", head), stage
+        assert record.circumstances.git_dirty is False, stage
     judged = read_record(reports / "evaluate/queue_conflict/run.json", RunRecord)
     assert judged.seeds == (0, 1)
     assert judged.inputs.keys() == {"scenarios/queue_conflict.yaml", "models/queue_conflict"}

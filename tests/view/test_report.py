@@ -125,11 +125,11 @@ def test_every_stage_that_left_a_record_is_a_row_the_oldest_first(results: Resul
     section = report(root, "walk")[0].partition("## Provenance\n\n")[2]
 
     assert section.splitlines()[:5] == [
-        "| stage | status | git revision | started at | seconds | code |",
+        "| stage | status | git revision | started (UTC) | seconds | code |",
         "|---|---|---|---|---|---|",
-        "| curate | completed | 1111111 | 2025-01-01T00:00:00Z | 1,234.6 | abcdabcd |",
-        "| anneal fast | failed | 1111111 | 2025-01-02T00:00:00Z | 1,234.6 | 99999999 |",
-        "| evaluate | completed | 1111111 | 2025-01-03T00:00:00Z | 1,234.6 | abcdabcd |",
+        "| curate | completed | 1111111 | 2025-01-01 00:00:00 | 1,234.6 | abcdabcd |",
+        "| anneal fast | failed | 1111111 | 2025-01-02 00:00:00 | 1,234.6 | 99999999 |",
+        "| evaluate | completed | 1111111 | 2025-01-03 00:00:00 | 1,234.6 | abcdabcd |",
     ]
     assert "different git revisions" not in section
 

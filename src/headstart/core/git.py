@@ -5,6 +5,8 @@ from pathlib import Path
 
 from headstart.core.errors import InputError
 
+WRITTEN = ("dvc.lock", "data/catalogue.json", "reports")  # by the pipeline, of what git tracks
+
 
 def head(root: Path) -> str:
     """The checked-out revision. Raises InputError outside of a repository, or before its first commit."""
@@ -19,11 +21,15 @@ def changes(root: Path, without: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def git_state(directory: Path) -> tuple[str | None, bool | None]:
-    """Revision of the repository around `directory`, and whether tracked files differ from it; None if unknown."""
+    """Revision of the repository around `directory`, and whether code or settings differ from it; None if unknown.
+
+    Files that the pipeline itself writes while it runs (WRITTEN) do not count.
+    """
     while not directory.is_dir() and directory != directory.parent:
         directory = directory.parent
     try:
-        return head(directory), bool(_git(directory, "status", "--porcelain", "--untracked-files=no"))
+        without = [f":(exclude,top){path}" for path in WRITTEN]
+        return head(directory), bool(_git(directory, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", *without))
     except InputError:
         return None, None
 

@@ -203,4 +203,4 @@ def _run(run: RunRecord) -> Sequence[str]:
     what = run.circumstances
     revision = (what.git_revision or "unknown")[:7] + (" + changes" if what.git_dirty else "")
     stage = run.stage if run.arm is None else f"{run.stage} {run.arm}"
-    return stage, run.status, revision, what.started_at, f"{what.seconds:,.1f}", run.code_sha256[:8]
+    return stage, run.status, revision, what.started_at[:19].replace("T", " "), f"{what.seconds:,.1f}", run.code_sha256[:8]
