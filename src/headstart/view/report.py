@@ -193,7 +193,7 @@ def _provenance(root: Path, scenario: str) -> str:
     lines = ["## Provenance", ""]
     if not runs:
         return "\n".join([*lines, "No stage left the record of its run."])
-    lines += table("stage | status | git revision | started at | seconds | code", map(_run, runs))
+    lines += table("stage | status | git revision | started (UTC) | seconds | code", map(_run, runs))
     if len({(run.circumstances.git_revision, run.circumstances.git_dirty) for run in runs}) > 1:
         lines += ["", "The stages ran at different git revisions, or some with changes that were not committed."]
     return "\n".join([*lines, "", f"Inputs, settings and versions of a run: `{RUN}` in the reports of its stage."])
