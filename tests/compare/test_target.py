@@ -17,7 +17,7 @@ MakeScore = Callable[..., Score]
 @pytest.mark.parametrize(
     ("hits", "reached", "charged"),
     [
-        ([95, 95, 95, 95], 0, Charge(200, False)),  # taught: there before its first update
+        ([95, 95, 95, 95], 0, Charge(200, False)),  # cloned: there before its first update
         ([10, 95, 95, 95], 100, Charge(300, False)),
         ([95, 95, 10, 95, 95, 95], 300, Charge(500, False)),  # a streak of two does not count
         ([95, 95, 95, 10, 10], 0, Charge(200, False)),  # lost again later: still reached

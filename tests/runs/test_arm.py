@@ -93,7 +93,7 @@ def clone_at_hand(scenario: Scenario) -> Path:
 def test_a_clone_without_its_reference_is_an_error_that_names_the_stage(params: Params, scenario: Scenario) -> None:
     clone_at_hand(scenario)
     with pytest.raises(InputError, match=rf"{REFERENCE}.*dvc repro bc_train@queue_conflict"):
-        begin(SeedJob(params, scenario, "pretrained", 0, "anneal", Path("desk")))
+        begin(SeedJob(params, scenario, "pretrained", 0, "anneal", Path("run")))
 
 
 def test_a_bc_phase_fits_its_critic_to_returns_with_the_discount_of_its_arm(
@@ -108,5 +108,5 @@ def test_a_bc_phase_fits_its_critic_to_returns_with_the_discount_of_its_arm(
     write_record(clone_at_hand(scenario) / REFERENCE, Reference(untrained=score, expert=score, clone=score))
     monkeypatch.setattr("headstart.runs.arm_seed.read_demonstrations", read)
     with pytest.raises(InputError, match="that is all"):
-        begin(SeedJob(params, scenario, "classic", 0, "anneal", Path("desk")))
+        begin(SeedJob(params, scenario, "classic", 0, "anneal", Path("run")))
     assert asked == [params.arms["classic"].ppo.gamma] != [params.bc_train.gamma]
