@@ -117,8 +117,9 @@ def test_a_recorder_shifted_by_one_step_is_caught_by_replay(scenario: Scenario, 
     assert differing > 12
 
 
-def test_an_interrupted_capture_goes_on_from_its_shards(
-    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("mended", [False, True], ids=["same code", "edited code"])
+def test_an_interrupted_capture_goes_on_from_its_shards_unless_its_code_was_edited(
+    mended: bool, scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = load_params(ROOT / "params.yaml")
@@ -137,8 +138,11 @@ def test_an_interrupted_capture_goes_on_from_its_shards(
     with pytest.raises(KeyboardInterrupt):
         capture_stage.capture(params, scenario)
     dies[0] = False
+    if mended:
+        monkeypatch.setattr(capture_stage, "code_sha256", lambda modules: f"edited {modules}")
     capture_stage.capture(params, scenario)
-    assert written == ["shard-0000.h5", "shard-0001.h5", "shard-0002.h5"]
+    names = ["shard-0000.h5", "shard-0001.h5", "shard-0002.h5"]
+    assert written == (names[:2] + names if mended else names)
     resumed = [path.read_bytes() for path in sorted((tmp_path / "data/queue_conflict/raw").iterdir())]
     capture_stage.capture(params, scenario)
     assert resumed == [path.read_bytes() for path in sorted((tmp_path / "data/queue_conflict/raw").iterdir())]
