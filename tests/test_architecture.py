@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstart.cli.deps import STAGE, with_deps
-from headstart.core.closure import closure, code_sha256, stage_modules
+from headstart.core.closure import closure, code_sha256, named, stage_modules
 from headstart.core.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -139,6 +139,22 @@ def test_an_edit_changes_the_stages_that_import_the_file_and_no_other(file: str,
     path = Path("headstart") / file
     assert (SOURCE / path).is_file()
     assert {stage for stage in STAGES if path in closure([f"headstart.stages.{stage}"])} == moves
+
+
+def test_a_package_file_that_does_something_and_a_private_file_are_named(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    texts = {
+        "stages/show.py": "import headstart.core._rule",
+        "core/_rule.py": "",
+        "core/__init__.py": "limit = 3",
+        "core/other.py": "",
+        "__init__.py": "",
+    }
+    for name, text in texts.items():
+        (source / "headstart" / name).parent.mkdir(parents=True, exist_ok=True)
+        (source / "headstart" / name).write_text(text)
+    found = closure(["headstart.stages.show"], source)
+    assert named(found, source) == ["headstart/core/__init__.py", "headstart/core/_rule.py", "headstart/stages"]
 
 
 def test_the_hash_of_code_follows_every_file_of_the_closure(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """params.yaml and scenario files: what is refused, and in which words."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,8 @@ def test_an_unknown_scenario_lists_those_that_there_are() -> None:
         ("a: !!python/object:os.system {}\n", "could not determine a constructor"),
         ("a: !!bool x\n", "not readable as YAML"),
         ("a: !!float 1\n", "line 1: tags are not allowed"),
+        ("%YAML 1.3\n---\na: yes\n", "not readable as YAML|expected YAML 1.2"),
+        ('a: "\\U99999999"\n', "not readable as YAML"),
         ("%YAML 1.1\n---\na: yes\n", "expected YAML 1.2, got 1.1"),
         ("- 1\n", "expected keys and values at the top, got list"),
         ("a: [1\n", "not readable as YAML"),
@@ -84,6 +87,13 @@ def test_yaml_that_says_something_else_than_it_seems_is_refused(tmp_path: Path, 
     (tmp_path / "x.yaml").write_text(text)
     with pytest.raises(InputError, match=message):
         read_yaml(tmp_path / "x.yaml")
+
+
+def test_a_number_that_python_cannot_write_is_refused_in_words(tmp_path: Path) -> None:
+    text = (ROOT / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(re.sub(r"^seeds: .*$", f"seeds: [0x{'f' * 5000}]", text, flags=re.MULTILINE))
+    with pytest.raises(InputError, match=r"seeds\.0: .*got a number of too many digits"):
+        load_params(tmp_path / "params.yaml")
 
 
 def test_words_and_numbers_are_those_of_yaml_1_2_as_dvc_writes_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from headstart.config import stage as running
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main, run
-from headstart.core.errors import GateFailed, InputError
+from headstart.core.errors import GateFailed, InputError, IntegrityError
 from headstart.core.files import read_record, sha256_file
 from headstart.core.run_record import RunRecord
 
@@ -82,6 +82,22 @@ def test_a_stage_that_fails_leaves_a_record_that_says_why(project: Path, monkeyp
     assert (record.status, record.diagnostics) == ("failed", ("expected more", "in two lines"))
     assert record.outputs == {}
     assert record.circumstances.git_dirty is True
+
+
+def test_edits_while_a_stage_runs_are_not_recorded_as_what_ran(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashes = iter(["a" * 64, "b" * 64])
+    monkeypatch.setattr(running, "code_sha256", lambda modules: next(hashes))
+    before = sha256_file(Path("data/in.txt"))
+
+    def capture(params: Params, scenario: Scenario) -> Done:
+        Path("data/in.txt").write_text("edited meanwhile")
+        return Done("captured")
+
+    with pytest.raises(IntegrityError, match="capture queue_conflict: its source files changed while it ran"):
+        run(capture, "queue_conflict")
+    record = read_record(project / "reports/queue_conflict/capture/run.json", RunRecord)
+    assert (record.status, record.code_sha256, record.inputs["data/in.txt"]) == ("failed", "a" * 64, before)
+    assert record.circumstances.git_dirty is False
 
 
 def test_a_stage_without_reports_keeps_no_record(project: Path) -> None:

@@ -7,10 +7,10 @@ import pytest
 from headstart.compare.arm_runs import Score
 from headstart.config.params import BCParams, NetworkParams, Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
-from headstart.core.errors import InputError, UsageError
+from headstart.core.errors import InputError, IntegrityError, UsageError
 from headstart.core.files import write_record
 from headstart.runs.arm import run_arm, run_dir_of
-from headstart.runs.arm_seed import begin
+from headstart.runs.arm_seed import begin, train_seed
 from headstart.runs.arm_telemetry import started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.policy import new_network, save_policy
@@ -35,20 +35,18 @@ def scenario() -> Scenario:
     return load_scenario("queue_conflict", ROOT / "scenarios")
 
 
-def test_another_arm_seed_list_stage_code_or_clone_has_another_folder(
+def test_another_arm_seed_list_code_or_clone_has_another_folder(
     params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folders = [run_dir_of(params, scenario, "pretrained", "anneal"), run_dir_of(params, scenario, "scratch", "anneal")]
-    assert run_dir_of(params, scenario, "pretrained", "anneal") == folders[0]
-    folders.append(run_dir_of(params.model_copy(update={"seeds": (7,)}), scenario, "pretrained", "anneal"))
-    folders.append(run_dir_of(params.model_copy(update={"device": "cuda"}), scenario, "pretrained", "anneal"))
+    folders = [run_dir_of(params, scenario, "pretrained", "code"), run_dir_of(params, scenario, "scratch", "code")]
+    assert run_dir_of(params, scenario, "pretrained", "code") == folders[0]
+    folders.append(run_dir_of(params.model_copy(update={"seeds": (7,)}), scenario, "pretrained", "code"))
+    folders.append(run_dir_of(params.model_copy(update={"device": "cuda"}), scenario, "pretrained", "code"))
     clone = Path("models") / scenario.name / "bc"
     clone.mkdir(parents=True)
     (clone / "card.json").write_text("{}")
-    folders.append(run_dir_of(params, scenario, "pretrained", "anneal"))
-    monkeypatch.setattr("headstart.runs.arm.code_sha256", lambda modules: f"other code of {modules}")
-    folders.append(run_dir_of(params, scenario, "pretrained", "anneal"))
-    folders.append(run_dir_of(params, scenario, "pretrained", "baseline"))
+    folders.append(run_dir_of(params, scenario, "pretrained", "code"))
+    folders.append(run_dir_of(params, scenario, "pretrained", "other code"))
     assert len(set(folders)) == len(folders)
 
 
@@ -68,7 +66,7 @@ def test_a_gpu_that_is_not_there_is_an_error_before_training(
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     wanted = params.model_copy(update={"device": "cuda"})
     with pytest.raises(UsageError, match="device: expected a GPU that torch can use, got none"):
-        begin(SeedJob(wanted, scenario, "scratch", 0, "baseline", Path("run")))
+        begin(SeedJob(wanted, scenario, "scratch", 0, "baseline", "", Path("run")))
 
 
 def test_telemetry_says_where_the_network_learned(params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +74,7 @@ def test_telemetry_says_where_the_network_learned(params: Params, scenario: Scen
     said = []
     for device in ("cpu", "auto"):
         settings = params.model_copy(update={"device": device})
-        job = SeedJob(settings, scenario, "scratch", 0, "baseline", Path("run"))
+        job = SeedJob(settings, scenario, "scratch", 0, "baseline", "", Path("run"))
         trainer, lineage, _ = begin(job)
         said.append(started_fields(job, lineage, trainer)["device"])
     assert said == ["cpu", "cuda"]
@@ -90,10 +88,16 @@ def clone_at_hand(scenario: Scenario) -> Path:
     return folder
 
 
+def test_a_seed_whose_sources_changed_since_its_arm_began_does_not_train(params: Params, scenario: Scenario) -> None:
+    with pytest.raises(IntegrityError, match="anneal queue_conflict: its source files changed while it began"):
+        train_seed(SeedJob(params, scenario, "pretrained", 0, "anneal", "of another tree", Path("run")), lambda steps: None)
+    assert not Path("run").exists()
+
+
 def test_a_clone_without_its_reference_is_an_error_that_names_the_stage(params: Params, scenario: Scenario) -> None:
     clone_at_hand(scenario)
     with pytest.raises(InputError, match=rf"{REFERENCE}.*dvc repro bc_train@queue_conflict"):
-        begin(SeedJob(params, scenario, "pretrained", 0, "anneal", Path("run")))
+        begin(SeedJob(params, scenario, "pretrained", 0, "anneal", "", Path("run")))
 
 
 def test_a_bc_phase_fits_its_critic_to_returns_with_the_discount_of_its_arm(
@@ -108,5 +112,5 @@ def test_a_bc_phase_fits_its_critic_to_returns_with_the_discount_of_its_arm(
     write_record(clone_at_hand(scenario) / REFERENCE, Reference(untrained=score, expert=score, clone=score))
     monkeypatch.setattr("headstart.runs.arm_seed.read_demonstrations", read)
     with pytest.raises(InputError, match="that is all"):
-        begin(SeedJob(params, scenario, "classic", 0, "anneal", Path("run")))
+        begin(SeedJob(params, scenario, "classic", 0, "anneal", "", Path("run")))
     assert asked == [params.arms["classic"].ppo.gamma] != [params.bc_train.gamma]

@@ -21,7 +21,7 @@ from headstart.runs.progress import SeedJob
 
 scenario = load_scenario("cartpole")
 trainer = SimpleNamespace(optimizer=SimpleNamespace(device=None), evaluation=SimpleNamespace(num_agents=1))
-fields = started_fields(SeedJob(load_params(), scenario, "scratch", 0, "baseline", Path()), {}, trainer)
+fields = started_fields(SeedJob(load_params(), scenario, "scratch", 0, "baseline", "", Path()), {}, trainer)
 facts = {name: fields[name] for name in ("git_revision", "git_dirty", "device")} | {"folder": str(Path.cwd())}
 Path(sys.argv[1]).write_text(json.dumps(facts))
 """

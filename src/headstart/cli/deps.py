@@ -6,15 +6,18 @@ from pathlib import Path
 
 import typer
 
+from headstart.core.errors import InputError
+
 PIPELINE = Path("dvc.yaml")
 STAGE = re.compile(r"\./stage ([a-z_]+)")
+OWN = "src/headstart/"
 
 
 def deps() -> None:
     """Write into dvc.yaml which source files every stage imports: run it when an import has changed."""
-    from headstart.core.files import write_bytes
+    from headstart.core.files import read_bytes, write_bytes
 
-    text = PIPELINE.read_text()
+    text = read_bytes(PIPELINE, 1 << 20).decode(errors="replace")
     written = with_deps(text)
     if written == text:
         typer.echo(f"{PIPELINE}: every stage names what it imports")
@@ -24,20 +27,38 @@ def deps() -> None:
 
 
 def with_deps(text: str) -> str:
-    """The text of a pipeline in which the deps below src/ of every stage are what it imports; all else stays."""
+    """The text of a pipeline in which the deps below src/headstart of every stage are what it imports; all else stays.
+
+    Raises InputError for a pipeline that is not one, a stage that src/headstart/stages lacks, and a source file that Python cannot read.
+    """
     from ruamel.yaml import YAML
 
-    from headstart.core.closure import closure, named
+    from headstart.core.closure import closure, named, stage_modules
+    from headstart.core.yaml import parse_yaml
 
+    parse_yaml(text.encode(), PIPELINE)
     yaml = YAML()
     yaml.width, yaml.preserve_quotes = 1000, True
     yaml.indent(mapping=2, sequence=4, offset=2)
     pipeline = yaml.load(text)
-    for stage in pipeline["stages"].values():
-        found = STAGE.match(stage["cmd"])
-        if found is not None:
-            sources = [f"src/{name}" for name in named(closure([f"headstart.stages.{found[1]}"]))]
-            stage["deps"][:] = sources + [dep for dep in stage["deps"] if not dep.startswith("src/")]
+    if not isinstance(pipeline, dict) or not isinstance(pipeline.get("stages"), dict):
+        raise InputError(f"{PIPELINE}: expected `stages:` at the top")
+    for name, entry in pipeline["stages"].items():
+        stage = entry.get("do", entry)  # of a `foreach`
+        found = STAGE.search(str(stage.get("cmd", "")))
+        if found is None:
+            continue
+        module = f"headstart.stages.{found[1]}"
+        if module not in stage_modules():
+            known = ", ".join(one.rpartition(".")[2] for one in stage_modules())
+            raise InputError(f"{PIPELINE}: {name}: expected one of the stages {known}, got {found[1]}")
+        try:
+            sources = [f"src/{path}" for path in named(closure([module]))]
+        except SyntaxError as error:
+            raise InputError(f"{error.filename or module}: expected Python, line {error.lineno}: {error.msg}") from None
+        now = [dep for dep in stage.get("deps", ()) if isinstance(dep, str) and dep.startswith(OWN)]
+        if now != sources:  # a list that is right keeps its comments
+            stage["deps"] = sources + [dep for dep in stage.get("deps", ()) if dep not in now]
     out = io.StringIO()
     yaml.dump(pipeline, out)
     return out.getvalue()

@@ -8,7 +8,7 @@ from headstart.core.closure import require_own_code
 from headstart.core.errors import InputError
 
 MARK = "params.yaml"  # a project is the folder that holds it
-NEED_NO_PROJECT = ("compile", "--help", "--version", "--install-completion", "--show-completion")
+NEED_NO_PROJECT = ("compile", "schema", "--help", "--version", "--install-completion", "--show-completion")
 
 _typed_in = Path()
 
@@ -20,8 +20,11 @@ def enter_project() -> None:
     root = next((folder for folder in (_typed_in, *_typed_in.parents) if (folder / MARK).is_file()), None)
     if root is not None:
         os.chdir(root)
+    if not set(sys.argv[1:]) or set(sys.argv) & set(NEED_NO_PROJECT) or "_HEADSTART_COMPLETE" in os.environ:
+        return
+    if root is not None:
         require_own_code(root)
-    elif len(sys.argv) > 1 and not set(sys.argv) & set(NEED_NO_PROJECT) and "_HEADSTART_COMPLETE" not in os.environ:
+    else:
         raise InputError(
             f"{_typed_in}: expected a project, with {MARK} here or in a folder above, found none; go to your clone of it"
         )

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from headstart.core.errors import InputError, nearest
+from headstart.core.errors import InputError, nearest, shown
 from headstart.core.record import Record
 
 R = TypeVar("R", bound=Record)
@@ -28,7 +28,7 @@ def _problem(model: type[Record], item: Any) -> str:
         return f"unknown key {where!r}{nearest(str(item['loc'][-1]), siblings)}"
     if item["type"] == "missing":
         return f"key {where!r} is missing"
-    return f"{where or 'file'}: {item['msg']}" + (f", got {item['input']!r:.60}" if where else "")
+    return f"{where or 'file'}: {item['msg']}" + (f", got {shown(item['input'])}" if where else "")
 
 
 def _keys_at(model: type[Record], path: tuple[Any, ...]) -> list[str]:

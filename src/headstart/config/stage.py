@@ -13,6 +13,7 @@ from headstart.config.scenario import load_scenario
 from headstart.core.closure import code_sha256, require_own_code
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError
 from headstart.core.files import sha256_file, sha256_tree, write_record
+from headstart.core.git import git_state
 from headstart.core.run_record import RUN, RunRecord, circumstances
 from headstart.core.yaml import parse_yaml
 
@@ -25,6 +26,16 @@ class Done(NamedTuple):
     says: str  # one or a few lines, printed for the user
     metrics: Mapping[str, float | None] = {}
     seeds: tuple[int, ...] = ()  # that were actually run
+
+
+class Start(NamedTuple):
+    """What was there when a stage began: later edits did not take part."""
+
+    time: datetime
+    code_sha256: str  # of the files that the stage imports
+    inputs: dict[str, str]  # path → SHA-256
+    git_revision: str | None
+    git_dirty: bool | None
 
 
 class Entry(NamedTuple):
@@ -56,12 +67,17 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
 
 def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
     """Run a stage on the named scenario with the settings of params.yaml. The run record goes into the stage's reports, also after a failure."""
-    settings, began = load_params(), datetime.now(UTC)
+    settings = load_params()
     scenario = load_scenario(name)
     params = for_scenario(settings, scenario)
-    record = partial(_record, params, (stage.__name__, name, *arm), _entry(stage.__name__, name, *arm), began)
+    entry = entry_of(stage.__name__, {"scenario": name, "arm": "".join(arm)})
+    modules = [f"headstart.stages.{stage.__name__}"]
+    start = Start(datetime.now(UTC), code_sha256(modules), _hashes(entry.deps), *git_state(Path()))
+    record = partial(_record, params, (stage.__name__, name, *arm), entry, start)
     try:
         done = stage(params, scenario, *arm)
+        if code_sha256(modules) != start.code_sha256:
+            raise IntegrityError(f"{stage.__name__} {name}: its source files changed while it ran; run it again")
     except HeadstartError as error:
         if not isinstance(error, UsageError):
             record(Done(""), tuple(str(error).splitlines()))
@@ -70,12 +86,8 @@ def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
     return done.says
 
 
-def _entry(stage: str, scenario: str, arm: str = "") -> Entry:
-    return entry_of(stage, {"scenario": scenario, "arm": arm})
-
-
 def _record(
-    params: Params, whose: tuple[str, ...], entry: Entry, began: datetime, done: Done, failure: tuple[str, ...] = ()
+    params: Params, whose: tuple[str, ...], entry: Entry, start: Start, done: Done, failure: tuple[str, ...] = ()
 ) -> None:
     """Write run.json into the report folder that dvc.yaml names for the stage; a stage without such a folder writes no record."""
     stage, scenario, *arm = whose
@@ -90,13 +102,13 @@ def _record(
         arm=arm[0] if arm else None,
         status="failed" if failure else "completed",
         diagnostics=failure,
-        code_sha256=code_sha256([f"headstart.stages.{stage}"]),
-        inputs=_hashes(entry.deps),
+        code_sha256=start.code_sha256,
+        inputs=start.inputs,
         parameters={key: _at(settings, key) for key in entry.params},
         seeds=done.seeds,
         metrics=dict(done.metrics),
         outputs=_hashes(out for out in entry.outs if out != home),
-        circumstances=circumstances(began),
+        circumstances=circumstances(start.time, start.git_revision, start.git_dirty),
     )
     write_record(Path(home) / RUN, record)
 
@@ -123,7 +135,7 @@ def entry_of(stage: str, item: dict[str, str]) -> Entry:
         deps, params, outs = (tuple(_filled(one, item) for one in found.get(key, ())) for key in ("deps", "params", "outs"))
     except OSError as error:
         raise InputError(f"{PIPELINE}: expected the pipeline of the project, got {error.strerror}") from error
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"{PIPELINE}: expected a stage {stage} with deps, params and outs: {error}") from error
     return Entry(tuple(dep for dep in deps if not dep.startswith("src/")), params, outs)
 

@@ -49,7 +49,9 @@ def named(files: Iterable[Path], source: Path = SOURCE) -> list[str]:
         here = {file for file in here if DRAWING not in file.parts and not _says_nothing(source / file)}
         if here and here <= wanted:
             return [folder.as_posix()]
-        parts = sorted(path.relative_to(source) for path in (source / folder).iterdir() if not path.name.startswith((".", "_")))
+        parts = sorted(
+            path.relative_to(source) for path in (source / folder).iterdir() if path.name != "__pycache__" and path.name[0] != "."
+        )
         return [name for part in parts for name in (within(part) if (source / part).is_dir() else named_file(part))]
 
     def named_file(file: Path) -> list[str]:
@@ -72,7 +74,7 @@ def require_own_code(root: Path) -> None:
 def _imports(file: Path, source: Path) -> frozenset[Path]:
     """The files of this package that `file` imports, and the `__init__.py` files of the packages that contain them."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_bytes())):
+    for node in ast.walk(ast.parse(file.read_bytes(), str(file))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -91,6 +93,11 @@ def _file_of(module: str, source: Path) -> Path | None:
 @cache
 def _says_nothing(file: Path) -> bool:
     """Whether the file is an `__init__.py` with only a docstring and a version."""
-    return file.name == "__init__.py" and all(
-        isinstance(node, ast.Expr | ast.Assign) for node in ast.parse(file.read_bytes()).body
-    )
+    if file.name != "__init__.py":
+        return False
+    for node in ast.parse(file.read_bytes(), str(file)).body:
+        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        version = isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__version__"]
+        if not docstring and not version:
+            return False
+    return True

@@ -68,6 +68,14 @@ class MissingExtra(HeadstartError):
     exit_code = 9
 
 
+def shown(value: object) -> str:
+    """A value as it stands in an error: its first 60 characters."""
+    try:
+        return repr(value)[:60]
+    except ValueError:  # Python refuses to write an integer of more than 4300 digits
+        return "a number of too many digits"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for a message if a known word is close to `word`, else an empty text."""
     import difflib  # imported here because only errors need it

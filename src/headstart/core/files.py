@@ -130,7 +130,9 @@ def parse_record(data: bytes, model: type[AnyRecord], where: str) -> AnyRecord:
         expected = model.model_fields["schema_id"].default
         if not isinstance(value, dict) or value.get("schema_id") != expected:
             got = value.get("schema_id") if isinstance(value, dict) else value
-            raise InputError(f"{where}: expected schema {expected!r}, got {repr(got)[:80]}")
+            raise InputError(
+                f"{where}: expected schema {expected!r}, got {repr(got)[:80]}; another version of headstart wrote it"
+            )
     try:
         return model.model_validate_json(canonical_json(value, where), strict=True)
     except ValidationError as error:

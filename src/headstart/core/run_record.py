@@ -5,13 +5,11 @@ It is in the reports of the stage, on which no stage depends, because the times 
 
 import os
 from datetime import UTC, datetime
-from pathlib import Path
 from platform import node, python_version
 from typing import Literal, Self
 
 from pydantic import JsonValue, model_validator
 
-from headstart.core.git import git_state
 from headstart.core.provenance import package_version, utc_text
 from headstart.core.record import Count, Record, RelativePath, RunId, Sha256, UtcTime
 
@@ -55,15 +53,14 @@ class RunRecord(Record):
         return self
 
 
-def circumstances(began: datetime) -> Circumstances:
+def circumstances(began: datetime, git_revision: str | None, git_dirty: bool | None) -> Circumstances:
     """The circumstances of a run in the current folder that began at `began` (with a time zone) and ends now."""
-    revision, dirty = git_state(Path())
     return Circumstances(
         started_at=utc_text(began),
         seconds=(datetime.now(UTC) - began).total_seconds(),
         host=node(),
         cpus=os.cpu_count(),
         versions={"python": python_version(), **{name: package_version(name) for name in ("numpy", "numba", "torch")}},
-        git_revision=revision,
-        git_dirty=dirty,
+        git_revision=git_revision,
+        git_dirty=git_dirty,
     )

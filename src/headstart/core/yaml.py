@@ -36,7 +36,7 @@ def parse_yaml(data: bytes, where: Path) -> Any:
     """One YAML document, in which aliases are allowed. InputError begins with `where`."""
     try:
         return YAML(typ="safe", pure=True).load(data.decode())
-    except (YAMLError, UnicodeDecodeError, RecursionError, ValueError, KeyError, TypeError) as error:
+    except (YAMLError, ArithmeticError, AssertionError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise InputError(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from error
 
 

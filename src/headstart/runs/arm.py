@@ -36,9 +36,10 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     require_variants(params, scenario)
     cost = used_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
     began = time.monotonic()
-    run_dir = run_dir_of(params, scenario, arm, stage)
+    code = code_sha256([f"headstart.stages.{stage}"])
+    run_dir = run_dir_of(params, scenario, arm, code)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
-        jobs = [SeedJob(params, scenario, arm, seed, stage, run_dir / f"seed-{seed}") for seed in params.seeds]
+        jobs = [SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}") for seed in params.seeds]
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
         for job in jobs:
@@ -100,10 +101,9 @@ def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
     )
 
 
-def run_dir_of(params: Params, scenario: Scenario, arm: str, stage: str) -> Path:
-    """A folder named by everything that the arm's result depends on, the code that the stage imports included."""
+def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
+    """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included."""
     inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
-    code = code_sha256([f"headstart.stages.{stage}"])
     settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture", "device"})
     key = sha256_json([settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code])
     return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"

@@ -11,6 +11,8 @@ from headstart.compare.target import steps_to_target
 from headstart.config.project import MODELS
 from headstart.config.scenario import modes_of
 from headstart.core.arrays import MODES, Mode
+from headstart.core.closure import code_sha256
+from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record, write_record
 from headstart.guard.control import outcome
 from headstart.learn.anneal import Trainer, trainer_of
@@ -32,6 +34,8 @@ from headstart.telemetry.writer import TelemetryWriter
 
 def train_seed(job: SeedJob, report: Report) -> SeedRun:
     """Train, on one thread; `report` receives the env steps done."""
+    if code_sha256([f"headstart.stages.{job.stage}"]) != job.code_sha256:
+        raise IntegrityError(f"{job.stage} {job.scenario.name}: its source files changed while it began; run it again")
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     if (job.run_dir / RESULT).exists():

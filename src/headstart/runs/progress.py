@@ -38,6 +38,7 @@ class SeedJob:
     arm: str
     seed: int
     stage: str
+    code_sha256: str  # of the code that the stage began with
     run_dir: Path  # where the seed works until its arm is complete
 
 

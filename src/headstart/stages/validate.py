@@ -23,6 +23,8 @@ from headstart.runs.worlds import schema_of, worlds_of
 def validate(params: Params, scenario: Scenario) -> Done:
     """Writes reports/<scenario>/validate/verdict.json and, for a PASS, data/<scenario>/validated.json; exits 6 otherwise."""
     folder = DATA / scenario.name / "curated"
+    validated = DATA / scenario.name / "validated.json"
+    validated.unlink(missing_ok=True)  # until this run has passed, nothing may learn from the dataset
     manifest = read_record(folder / "manifest.json", DatasetManifest, made_by="dvc repro curate")
     require_files(manifest, folder)
     schema = schema_of(worlds_of(scenario, "capture", 1, params.capture.observation))
@@ -51,7 +53,7 @@ def validate(params: Params, scenario: Scenario) -> Done:
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {len(checks)} gates\n{misses(verdict)}\n"
             f"possible remedies, before `dvc repro` runs again:\n{cures(verdict)}\nkept in {quarantine}"
         )
-    write_record(DATA / scenario.name / "validated.json", manifest.model_copy(update={"status": "validated"}))
+    write_record(validated, manifest.model_copy(update={"status": "validated"}))
     says = f"validate {scenario.name}: {subject.id} passes {len(checks)} gates; {replayed} episodes replayed exactly"
     return Done(says, {"gates": len(checks), "replayed": replayed})
 

@@ -26,7 +26,7 @@ from gymnasium.vector.utils import batch_space
 from pydantic import ValidationError
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, UsageError
+from headstart.core.errors import InputError, UsageError, shown
 from headstart.core.record import Record
 from headstart.worlds.predicate import Predicate, all_hold, any_holds
 
@@ -67,7 +67,7 @@ class Task:
 
 def _problem(item: Any) -> str:
     where = ".".join(("setup", *map(str, item["loc"])))
-    return f"{where}: {item['msg']}" + (f", got {item['input']!r:.60}" if item["loc"] else "")
+    return f"{where}: {item['msg']}" + (f", got {shown(item['input'])}" if item["loc"] else "")
 
 
 @dataclass(frozen=True)
