@@ -21,6 +21,8 @@ with_uv() {
     hand_on UV_FIND_LINKS "$(pip_setting find-links | tr -s ' ' ',')"
     hand_on UV_DEFAULT_INDEX "$(pip_setting index-url)"
     hand_on UV_INDEX "$(pip_setting extra-index-url)"
+    # pip takes the best version of all indexes; uv would take the first index that has the package at all
+    hand_on UV_INDEX_STRATEGY "$(pip_setting extra-index-url | sed 's/..*/unsafe-best-match/')"
     hand_on UV_NO_INDEX "$(pip_setting no-index | sed 's/..*/1/')"
     hand_on SSL_CERT_FILE "$(pip_setting cert)"
     "$bin/uv" pip install --quiet --python "$bin/python" --compile-bytecode --constraint constraints.txt --editable ".[$extras]"
