@@ -97,7 +97,7 @@ def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
 def test_the_dataset_is_described_by_its_quality(results: Results) -> None:
     text = report(results(FAST, SLOW), "walk")[0]
 
-    assert "Accepted episodes: success 0.900, harm 0.100, mean return 1.500." in text
+    assert "adds to the expert's actions: success 0.900, harm 0.100, mean return 1.500." in text
 
 
 # --- provenance -------------------------------------------------------------------------------------------------------
