@@ -141,7 +141,8 @@ def _dataset(root: Path, scenario: str) -> str:
         f"## Dataset {manifest.dataset}@{manifest.version}: {verdict.outcome}, {len(verdict.checks)} gates\n\n"
         f"{manifest.accepted.episodes:,} episodes ({manifest.accepted.steps:,} steps) accepted, {manifest.rejected.episodes:,} rejected "
         f"({why}); {train.worlds} worlds to train, {heldout.worlds} held out, none on both sides. Accepted episodes, with the slips or "
-        f"the noise that `capture` adds to the expert's actions: success {quality.success_rate:.3f}, harm {quality.harm_rate:.3f}, mean return {quality.return_mean:.3f}."
+        f"the noise that `capture` adds to the expert's actions: success {quality.success_rate:.3f}, "
+        f"harm {quality.harm_rate:.3f}, mean return {quality.return_mean:.3f}."
     )
 
 
