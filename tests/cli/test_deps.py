@@ -2,7 +2,7 @@
 
 import pytest
 
-from headstart.cli.deps import PIPELINE, with_deps
+from headstart.cli.deps import with_deps
 from headstart.core.errors import InputError
 
 TEXT = """\
@@ -54,7 +54,3 @@ def test_a_pipeline_that_is_none_is_named(text: str, message: str) -> None:
 
 def test_a_stage_without_deps_gets_them() -> None:
     assert "- src/headstart/stages/curate.py" in with_deps("stages:\n  curate:\n    cmd: ./stage curate x\n")
-
-
-def test_the_committed_pipeline_is_written_already() -> None:
-    assert with_deps(PIPELINE.read_text()) == PIPELINE.read_text()

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image
 
 import headstart
-from headstart.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
@@ -45,21 +44,6 @@ def in_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     (tmp_path / "scenarios").symlink_to(ROOT / "scenarios")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):  # type: ignore[no-untyped-def]
-    """A function: arguments → exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["headstart", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-            sys.exit(0)
-        out, err = capsys.readouterr()
-        return int(ended.value.code or 0), out, err
-
-    return run
 
 
 def test_help_lists_the_commands(command) -> None:  # type: ignore[no-untyped-def]
