@@ -1,24 +1,27 @@
-"""The records that are compared: the curve and the exam of every seed of an arm, and the states that policies and data visit; no times.
+"""The records that are compared: the curve and the exam of every replicate of an arm, its clone, and the states that policies and data visit.
 
-`evaluate` reads only these records of an arm, so that a comparison needs no training.
+A replicate is the whole treatment under one seed: a block of the recording, a clone of it, and a training run. `evaluate` reads only these
+records, so that a comparison needs no training. They hold no clock.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from headstart.config.project import MODELS
+from headstart.config.schedule import Arm
 from headstart.core.arrays import Mode
 from headstart.core.errors import InputError
 from headstart.core.record import Count, Record, Sha256, Share
 
-CLONE_SHIFT = "shift.json"  # beside the clone
+CLONES = "clones.json"  # beside the clones
 
 
-def arm_folder(scenario: str, arm: str) -> Path:
-    """The folder of an arm's runs and checkpoints, below the project's root."""
-    return MODELS / scenario / ("baseline" if arm == "scratch" else f"anneal/{arm}")
+def arm_folder(scenario: str, arm: str, baselines: Sequence[str]) -> Path:
+    """The folder of an arm's runs and checkpoints, below the project's root; `baselines` are those of params.yaml."""
+    return MODELS / scenario / ("baseline" if arm in baselines else "anneal") / arm
 
 
 class Outcomes(Record):
@@ -119,6 +122,8 @@ class SeedRun(Record):
     seed: int
     budget: int  # env steps that the run was allowed
     env_steps: int  # env steps that it used; warm-up and critic roll-outs included
+    demonstration_steps: Count = 0  # agent-steps that its demonstrations cost: recorded, and those that trained a learned expert
+    clone_sha256: Sha256 | None = None  # of the weights that it started from; None: random ones
     curve: tuple[CurvePoint, ...]
     exam: dict[Mode, Score]  # in both modes: the last checkpoint on the exam worlds
     checkpoint_sha256: str
@@ -135,21 +140,24 @@ class EvaluationDesign(Record):
     """Fixed before a run starts; two arms are comparable only if their designs are equal."""
 
     scenario_sha256: str
+    environment_sha256: str  # of the code that simulates it
     evaluation_seed: int
     evaluation_worlds: int
     every: int = Field(ge=1)  # env steps between two evaluations
     exam_seed: int
     exam_worlds: int
+    variant_worlds: int  # 0: shift is not measured
 
 
 class ArmRuns(Record):
     """All seeds of one arm on one scenario."""
 
-    schema_id: Literal["arm-runs/2"] = "arm-runs/2"
+    schema_id: Literal["arm-runs/3"] = "arm-runs/3"
     scenario: str
     arm: str
+    recipe: Arm  # with which every seed was trained
+    rollout_steps: int = Field(ge=1)  # env steps of one rollout: the most by which an evaluation is late
     design: EvaluationDesign
-    demonstration_steps: Count  # agent-steps: those recorded, and those that training a learned expert took
     runs: tuple[SeedRun, ...]
 
 
@@ -162,11 +170,24 @@ class DataStates(Record):
     mix: dict[str, Count]  # situation → worlds; empty where the world has one kind only
 
 
-class CloneShift(Record):
-    """The data, the clone of it in closed loop, and how well it predicts the expert on held-out episodes."""
+class CloneRun(Record):
+    """The clone of one seed, before any training on rollouts."""
 
-    schema_id: Literal["clone-shift/1"] = "clone-shift/1"
-    scenario: str
-    data: DataStates
-    clone: ShiftFacts
+    seed: int
+    weights_sha256: Sha256
+    demonstration_steps: Count  # agent-steps of its block of the recording, rejected episodes included
     heldout_accuracy: Share
+    exam: dict[Mode, Score]  # on the exam worlds, in both modes
+    data: DataStates | None  # None, as `shift`: not measured
+    shift: ShiftFacts | None
+
+
+class CloneRuns(Record):
+    """The clones of all seeds, and the two policies between which a loss of return is measured, all on the exam worlds."""
+
+    schema_id: Literal["clone-runs/1"] = "clone-runs/1"
+    scenario: str
+    design: EvaluationDesign
+    expert: Score
+    untrained: Score  # random weights, sampled
+    clones: tuple[CloneRun, ...]

@@ -1,14 +1,13 @@
-"""Two arms on matched seeds: the ratio of their steps to target, probability of improvement, Kaplan–Meier curves, and paired differences.
+"""Two arms, each on its own seeds: the ratio of their env steps to target with its bound, and differences of their final scores.
 
-Per seed i the ratio is candidate ÷ scratch and x_i its natural logarithm. The mean of x_i is the logarithm of the geometric-mean ratio, and
-Student's t on x_i gives its upper bound. A censored run, one that did not reach the target up to its last evaluation, is neither dropped nor
-taken to have reached it at its budget.
+The runs of an arm are independent draws of the whole treatment. The estimate is the ratio of the arms' median steps (Kaplan and Meier 1958).
+The upper bound inverts a one-sided rank test (Brunner and Munzel 2000): it is the greatest r at which the test cannot show that a run of the
+candidate beats r times a run of scratch more than half of the time. Both sides are cut at r times the horizon, the steps up to which scratch
+was watched; what lies beyond it ties. So a budget is information and never a denominator: a longer one can tighten the bound, and a
+shorter one loosens it.
 
-Sources: Agarwal et al., "Deep RL at the edge of the statistical precipice" (2021); Kaplan and Meier, "Nonparametric estimation from
-incomplete observations" (1958).
+Steps are known up to an evaluation interval: the candidate's count to its end, scratch's to its beginning.
 """
-
-import math
 
 import numpy as np
 from scipy import stats
@@ -18,16 +17,15 @@ from headstart.core.errors import InputError
 from headstart.core.record import Record
 from headstart.core.statistics import t_margin
 
-PAIRS_FOR_INTERVAL = 5  # fewer pairs carry no bound
+RUNS_FOR_BOUND = 5  # with fewer on a side there is no bound
+LEVEL = 0.05
 
 
 class RatioEstimate(Record):
-    """Geometric-mean ratio of n pairs."""
+    """Candidate's steps ÷ scratch's."""
 
-    n: int
-    geometric_mean: float
-    is_bound: bool  # some scratch run was censored: the true ratio is at most this
-    upper: float | None  # one-sided 95 % t bound; None: too few pairs
+    median: float | None  # of the medians; None: fewer than half of an arm's runs arrived, or scratch's median is 0
+    upper: float | None  # one-sided 95 %; None: too few runs, or no ratio can be excluded
 
 
 class Reached(Record):
@@ -40,51 +38,90 @@ class Reached(Record):
     median_steps: float | None  # None: the curve ends below one half
 
 
-class PairedDifference(Record):
-    """Mean of n paired differences; `low` and `high` are each a one-sided 95 % t bound, None where the pairs are too few."""
+class Difference(Record):
+    """Mean difference of two groups; `low` and `high` are each a one-sided 95 % bound, None where runs are too few."""
 
-    n: int
     mean: float
     low: float | None
     high: float | None
 
 
-def estimate_ratio(candidate_steps: Array, scratch_steps: Array, is_bound: bool, pairs_for_interval: int) -> RatioEstimate:
-    """Ratio of paired env steps, [n ≥ 1] each; fewer than `pairs_for_interval` pairs carry no bound. InputError for steps ≤ 0."""
-    _require_pairs(candidate_steps, scratch_steps)
-    if np.any(candidate_steps <= 0) or np.any(scratch_steps <= 0):
-        raise InputError("a ratio needs positive step counts: charge a run that starts at its target first")
-    log_ratio = np.log(candidate_steps) - np.log(scratch_steps)
-    n = len(log_ratio)
-    return RatioEstimate(
-        n=n,
-        geometric_mean=math.exp(float(np.mean(log_ratio))),
-        is_bound=is_bound,
-        upper=ratio_upper(log_ratio) if n >= max(pairs_for_interval, 2) else None,
-    )
+def estimate_ratio(candidate: Array, scratch: Array, watched: Array) -> RatioEstimate:
+    """Steps to target [n] and [m], +∞ where it was not reached, and the steps up to which each run of scratch was watched [m].
 
-
-def ratio_upper(log_ratio: Array) -> float:
-    """One-sided 95 % t bound of the geometric-mean ratio: exp(mean + t·s/√n), [n ≥ 2] → ratio."""
-    return math.exp(float(np.mean(log_ratio)) + t_margin(log_ratio, 0.95))
-
-
-def paired_difference(first: Array, second: Array, pairs_for_interval: int) -> PairedDifference:
-    """Mean of first − second over pairs, [n ≥ 1] each; fewer than `pairs_for_interval` pairs carry no bounds.
-
-    For proportions a pair is a seed: episodes of one policy are not independent draws of the training method.
+    Raises InputError for steps that are negative or not a number.
     """
-    _require_pairs(first, second)
-    difference = np.asarray(first, float) - np.asarray(second, float)
-    mean, n = float(difference.mean()), len(difference)
-    if n < max(pairs_for_interval, 2):
-        return PairedDifference(n=n, mean=mean, low=None, high=None)
-    margin = t_margin(difference, 0.95)
-    return PairedDifference(n=n, mean=mean, low=mean - margin, high=mean + margin)
+    ours, theirs = (np.asarray(steps, float) for steps in (candidate, scratch))
+    seen = np.asarray(watched, float)
+    if not len(ours) or not len(theirs) or np.isnan([*ours, *theirs]).any() or min(ours.min(), theirs.min(), seen.min()) < 0:
+        raise InputError(f"a ratio needs env steps ≥ 0 of both arms, got {ours.tolist()} and {theirs.tolist()}")
+    middle, other = median_steps(ours), median_steps(theirs)
+    median = middle / other if middle is not None and other else None
+    return RatioEstimate(median=median, upper=ratio_upper(ours, np.minimum(theirs, seen), float(seen.max())))
+
+
+def ratio_upper(candidate: Array, scratch: Array, horizon: float) -> float | None:
+    """The greatest ratio that the test does not exclude; None: too few runs, or it excludes none that the horizon can show.
+
+    `candidate` [n] may be +∞, `scratch` [m] is at most `horizon`. The test's outcome changes only where r · scratch passes a candidate's
+    steps, so it is asked at these ratios and between them.
+    """
+    if min(len(candidate), len(scratch)) < RUNS_FOR_BOUND or horizon <= 0:
+        return None
+    edges = np.unique(np.divide.outer(candidate[np.isfinite(candidate)], scratch[scratch > 0]))
+    if not len(edges):
+        return None
+    above = np.append((edges[:-1] + edges[1:]) / 2, 2 * edges[-1] + 1)  # a ratio in each gap; the last gap has no end
+    at_edge, in_gap = (p_values(candidate, scratch, ratios, horizon) > LEVEL for ratios in (edges, above))
+    if in_gap[-1]:
+        return None
+    kept = [edges[at_edge], edges[1:][in_gap[:-1]]]  # what is kept in a gap is kept up to its end
+    return float(max((part[-1] for part in kept if len(part)), default=0.0 if edges[0] == 0 else edges[0]))
+
+
+def p_values(candidate: Array, scratch: Array, ratios: Array, horizon: float) -> Array:
+    """One-sided p of: a run of the candidate beats r times a run of scratch at most half of the time, for each r [R].
+
+    As scipy.stats.brunnermunzel(…, alternative="less"), for all r at once; where one side is ahead of the other throughout, its variance
+    is 0 and the p-value 0 or 1.
+    """
+    r = np.asarray(ratios, float)[:, None, None]
+    ours = np.minimum(np.asarray(candidate, float)[None, :, None], r * horizon)
+    theirs = r * np.asarray(scratch, float)[None, None, :]
+    wins = (ours < theirs) + 0.5 * (ours == theirs)  # [R, n, m]
+    n, m = wins.shape[1:]
+    ahead = wins.mean(axis=(1, 2)) - 0.5
+    each, other = wins.mean(axis=2).var(axis=1, ddof=1) / n, wins.mean(axis=1).var(axis=1, ddof=1) / m
+    error = np.sqrt(each + other)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = (each + other) ** 2 / (each**2 / (n - 1) + other**2 / (m - 1))
+        p = stats.t.sf(ahead / error, freedom)
+    return np.where(error > 0, p, np.where(ahead > 0, 0.0, 1.0))
+
+
+def median_steps(steps: Array) -> float | None:
+    """The least steps by which half of the runs have arrived; None: fewer have."""
+    middle = float(np.sort(steps)[(len(steps) - 1) // 2])
+    return middle if np.isfinite(middle) else None
+
+
+def difference(first: Array, second: Array) -> Difference:
+    """Mean of `first` [n] − mean of `second` [m], with Welch's t bounds; a side of one value is a constant."""
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    mean = float(a.mean() - b.mean())
+    if min(len(a), *([len(b)] if len(b) > 1 else [])) < RUNS_FOR_BOUND:
+        return Difference(mean=mean, low=None, high=None)
+    if len(b) == 1:
+        margin = t_margin(a, 0.95)
+    else:
+        each, other = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
+        freedom = (each + other) ** 2 / (each**2 / (len(a) - 1) + other**2 / (len(b) - 1)) if each + other > 0 else 1.0
+        margin = float(stats.t.isf(LEVEL, freedom) * np.sqrt(each + other))
+    return Difference(mean=mean, low=mean - margin, high=mean + margin)
 
 
 def probability_of_improvement(candidate: Array, scratch: Array) -> float:
-    """P(candidate < scratch) + ½ P(equal) over all pairs of runs, [n ≥ 1] and [m ≥ 1] env steps; fewer steps are better (Agarwal, §4.3).
+    """P(candidate < scratch) + ½ P(equal) over all pairs of runs, [n ≥ 1] and [m ≥ 1] env steps; fewer steps are better (Agarwal et al. 2021).
 
     A censored run is +∞: worse than any that reached the target, equal to another censored one.
     """
@@ -103,8 +140,3 @@ def kaplan_meier(steps: Array, censored: Array) -> Reached:
         censored=int(np.sum(censored)),
         median_steps=float(curve.quantiles[arrived[0]]) if len(arrived) else None,
     )
-
-
-def _require_pairs(first: Array, second: Array) -> None:
-    if first.shape != second.shape or first.ndim != 1 or len(first) == 0:
-        raise InputError(f"pairs need two equal lengths ≥ 1, got {list(first.shape)} and {list(second.shape)}")

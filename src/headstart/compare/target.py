@@ -1,42 +1,38 @@
-"""The target of a comparison, fixed before a run starts, and the env steps that a run is charged for reaching it.
+"""The target of a comparison, fixed before a run starts, and when a run reaches it.
 
-A run reaches the target at the first of `consecutive` successive evaluations that all meet it. It is *charged* up to the last of them, which
-confirms the target. So a pretrained policy that meets the target before its first update has reached it at 0 steps, but is charged for the
-evaluations that confirm it, and never less than one evaluation interval, the smallest difference that can be measured. Both arms are charged
-alike: a ratio of charged steps is never zero, and the constant that confirmation adds to both pulls a ratio below 1 towards 1, so the rule
-never favours the candidate.
+A run reaches the target at the first of `consecutive` successive evaluations that all meet it, somewhere between that evaluation and the one
+before. First passage is optimistic: a policy that hovers at the target passes it by luck, and may fall below it again; so the exam holds the
+last checkpoint to the target as well.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from headstart.compare.arm_runs import CurvePoint, Score, SeedRun
 from headstart.config.scenario import Target
 from headstart.core.errors import InputError
+from headstart.core.record import Record
 
 
-class Charge(NamedTuple):
-    """The steps charged to a run: those up to the confirmation, or if censored, up to its last evaluation."""
+class Passage(Record):
+    """When one run reached the target, in env steps."""
 
-    steps: int
-    censored: bool
+    seed: int
+    after: int  # the evaluation before, or the last of all: the run had not reached it by then; 0 where the first one meets it
+    by: int | None  # the first evaluation that meets it; None: never (censored)
+
+
+def passage(run: SeedRun, target: Target) -> Passage:
+    """When the run reached the target."""
+    found = _first_streak(run.curve, target)
+    before = len(run.curve) - 1 if found is None else max(found - 1, 0)
+    by = None if found is None else run.curve[found].env_steps
+    return Passage(seed=run.seed, after=run.curve[before].env_steps, by=by)
 
 
 def steps_to_target(curve: Sequence[CurvePoint], target: Target) -> int | None:
     """Env steps at the first point of the first `consecutive` points in a row that meet the target; None: censored."""
     found = _first_streak(curve, target)
     return None if found is None else curve[found].env_steps
-
-
-def charge(run: SeedRun, target: Target, every: int) -> Charge:
-    """Steps charged to a run whose design evaluates every `every` env steps.
-
-    A censored run is charged the steps up to its last evaluation, not its budget: a scratch run that stopped early is no evidence about the
-    steps it did not take.
-    """
-    found = _first_streak(run.curve, target)
-    last = len(run.curve) - 1 if found is None else found + target.consecutive - 1
-    return Charge(steps=max(run.curve[last].env_steps, every), censored=found is None)
 
 
 def meets(score: Score, target: Target) -> bool:

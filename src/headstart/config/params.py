@@ -31,7 +31,8 @@ class ExpertParams(Record):
 
 class CaptureParams(Record):
     seed: Seed
-    worlds: Worlds  # one episode each
+    worlds: Worlds  # of one block, one episode each; a clone is trained on one block
+    blocks: int = Field(default=10, ge=1, le=1000)  # disjoint blocks of worlds, so that every replicate has demonstrations of its own
     shard_worlds: Worlds
     noise: float = Field(default=0.3, ge=0)  # standard deviation of the noise that is added to executed continuous actions
     noise_ticks: int = Field(default=1, ge=1)  # for which one draw of the noise lasts; longer noise leads to other states
@@ -49,7 +50,7 @@ class CurateParams(Record):
 
 
 class ValidateParams(Record):
-    min_episodes: int = Field(ge=1)
+    min_episodes: int = Field(ge=1)  # of every block
     min_success_rate: float = Field(ge=0, le=1)  # one-sided 95 % lower bound
     max_majority_share: float = Field(gt=0, le=1)  # of one action among decision steps
     replay_worlds: Worlds  # worlds whose recording is replayed
@@ -64,7 +65,8 @@ class NetworkParams(Record):
 
 class BCParams(Record):
     seed: Seed
-    episodes: int | None = Field(default=None, ge=2)  # recorded episodes to use, train and held out together; None: all
+    clones: int | None = Field(default=None, ge=1)  # seed i of `seeds` starts from clone i modulo this; None: one clone a seed
+    episodes: int | None = Field(default=None, ge=2)  # of a block, train and held out together; None: all
     epochs: int = Field(ge=1)
     batch_size: int = Field(ge=1)
     learning_rate: float = Field(gt=0, le=1)
@@ -98,7 +100,17 @@ class EvaluationParams(Record):
 class ComparisonParams(Record):
     target: str  # one of the scenario's targets
     max_ratio: float = Field(gt=0)  # for the one-sided 95 % upper bound of pretrained ÷ scratch
-    max_success_loss: float = Field(ge=0, le=1)
+    max_success_loss: float = Field(ge=0, le=1)  # of rates, below the target, scratch, the clone or the expert
+    max_harm_rise: float = Field(ge=0, le=1)
+    max_return_loss: float = Field(ge=0)  # of the return and measures: share of the distance from an untrained policy to the expert
+
+
+class TuningParams(Record):
+    """What `headstart tune` plays; it shares no seed with the comparison."""
+
+    seeds: tuple[Seed, ...] = Field(min_length=1)
+    capture_seed: Seed
+    evaluation_seed: Seed
 
 
 class PromotionParams(Record):
@@ -112,6 +124,7 @@ class Params(Record):
     scenarios: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
     candidate: str
+    baselines: tuple[str, ...] = ("scratch",)  # arms that start from random weights; the candidate is compared with the best of them
     processes: int = Field(default=0, ge=0)  # 0: one for each core
     device: Device = "cpu"  # on which networks are trained; they always act on the CPU
     expert: ExpertParams
@@ -124,6 +137,7 @@ class Params(Record):
     arms: dict[str, Arm]
     evaluation: EvaluationParams
     comparison: ComparisonParams
+    tuning: TuningParams
     promotion: PromotionParams = PromotionParams()
     evidence: dict[str, dict[str, Any]] = Field(
         default={}
@@ -131,11 +145,17 @@ class Params(Record):
 
     @model_validator(mode="after")
     def _arms_exist(self) -> "Params":
-        for name in ("scratch", self.candidate, *self.anneal.arms):
+        for name in ("scratch", self.candidate, *self.baselines, *self.anneal.arms):
             if name not in self.arms:
                 raise ValueError(f"arm {name!r} is named but not described under arms ({', '.join(self.arms)})")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError(f"seeds: {list(self.seeds)} contains a seed twice")
+        if "scratch" not in self.baselines:
+            raise ValueError(f"baselines: expected scratch among them, got {', '.join(self.baselines)}")
+        for name in self.baselines:
+            if self.arms[name].start != "random":
+                raise ValueError(f"baselines: expected arms with start: random, {name} has start: {self.arms[name].start}")
+        for where, names in (("seeds", self.seeds), ("expert.seeds", self.expert.seeds), ("baselines", self.baselines)):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{where}: {list(names)} contains an entry twice")
         return self
 
 
@@ -151,8 +171,16 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def for_scenario(params: Params, scenario: Scenario) -> Params:
-    """`params`, overridden by the scenario's `recipe`. InputError names a key that params.yaml does not have."""
-    return changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
+    """`params`, overridden by the scenario's `recipe`.
+
+    InputError names a key that params.yaml does not have, and the seeds of a learned expert that are also seeds of the comparison: such an
+    expert would be one of the runs that it is compared with.
+    """
+    found = changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
+    shared = sorted(set(found.seeds) & set(found.expert.seeds))
+    if scenario.expert.policy == "ppo" and shared:
+        raise InputError(f"expert.seeds: expected other seeds than those of the comparison (seeds), both have {shared}")
+    return found
 
 
 def changed(params: Params, changes: dict[str, Any], where: str) -> Params:
