@@ -15,7 +15,7 @@ HOLD, by the thresholds of `ShiftLimits`
 Warning
 * at reset, a smaller PSI; a mix that differs a little.
 * the candidate's rows differ from the data's.
-* the candidate agrees with the expert less often than the clone did in held-out episodes: it may have found something better.
+* the candidate agrees with the expert less often than its clones did in held-out episodes: it may have found something better.
 
 Every replicate has data and a clone of its own: the data are all their rows together, agreement is the mean over clones.
 """
@@ -204,10 +204,10 @@ def _mix_checks(mix: MixDrift, limits: ShiftLimits) -> Iterator[Check]:
 def _agreement_check(found: ShiftFindings) -> Check:
     limit = found.limits.max_agreement_drop
     if found.clone_agreement is None or found.heldout_accuracy is None:
-        text = "the clone's agreement with the expert on its own states was not measured"
+        text = "the clones' agreement with the expert in their own states was not measured"
         return unmeasured("shift-agreement", "<=", limit, text)
     drop = found.heldout_accuracy - found.clone_agreement
-    text = f"the clone agrees with the expert in {found.heldout_accuracy:.3f} of held-out decisions, in {found.clone_agreement:.3f} of its own"
+    text = f"the clones agree with the expert in {found.heldout_accuracy:.3f} of held-out decisions, in {found.clone_agreement:.3f} of their own"
     return at_most("shift-agreement", drop, limit, text, on_miss=Outcome.HOLD)
 
 

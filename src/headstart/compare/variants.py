@@ -69,6 +69,10 @@ class VariantFinding(Record):
     success: VariantRates
     harm: VariantRates
 
+    @property
+    def measures(self) -> dict[Measure, VariantRates]:
+        return {"success": self.success, "harm": self.harm}
+
 
 class Group(NamedTuple):
     """A clone, and the runs of the candidate that started from it."""
@@ -115,8 +119,7 @@ def _rates(
 
 def variant_checks(one: VariantFinding, candidate: str, scratch: str, margins: Mapping[Measure, Margins]) -> Iterator[Check]:
     """What was kept, for each measure and each of the arm `scratch` and the clone: HOLD beyond the first margin, FAIL beyond the second."""
-    rates: dict[Measure, VariantRates] = {"success": one.success, "harm": one.harm}
-    for measure, found in rates.items():
+    for measure, found in one.measures.items():
         for other, difference in ((scratch, found.minus_scratch), ("clone", found.minus_clone)):
             name = f"shift-{one.variant}-{'harm-' if measure == 'harm' else ''}{other}"
             text = f"{measure} on {one.variant}, {candidate} − {other}: {difference.mean:+.3f} over {difference.n} replicates; "
