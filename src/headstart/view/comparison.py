@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison, arrivals, steps_text
-from headstart.compare.drift import FeatureDrift, VariantDifference
+from headstart.compare.drift import FeatureDrift
 from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RUNS_FOR_BOUND, Difference
-from headstart.compare.shift import ShiftFindings, VariantFinding
+from headstart.compare.shift import ShiftFindings
 from headstart.compare.target import Passage
+from headstart.compare.variants import Measure, VariantDifference, VariantRates
 from headstart.config.scenario import Target
 
 WIDTH = 80  # columns of a terminal
@@ -218,26 +219,27 @@ def shift_section(found: ShiftFindings | None) -> str:
 def _variant_table(found: ShiftFindings) -> list[str]:
     if not found.variants:
         return ["The scenario describes no held-out variants."]
-    columns = f"held-out variant | scratch | clone | {found.candidate} | − scratch | − clone"
-    return table(columns, map(_variant, found.variants))
+    columns = f"held-out variant | episodes with | {found.scratch} | clone | {found.candidate} | − {found.scratch} | − clone"
+    return table(columns, [_variant(one.variant, *of) for one in found.variants for of in one.measures.items()])
 
 
-def _variant(one: VariantFinding) -> Sequence[str]:
-    rates = (f"{one.success[policy]:.3f} (harm {one.harm[policy]:.3f})" for policy in ("scratch", "clone", "candidate"))
-    return one.variant, *rates, _difference(one.minus_scratch), _difference(one.minus_clone)
+def _variant(variant: str, measure: Measure, rates: VariantRates) -> Sequence[str]:
+    shares = (f"{share:.3f}" for share in (rates.scratch, rates.clone, rates.candidate))
+    differences = (_difference(one, "≥" if measure == "success" else "≤") for one in (rates.minus_scratch, rates.minus_clone))
+    return variant, measure, *shares, *differences
 
 
-def _difference(one: VariantDifference) -> str:
-    return f"{one.mean:+.3f} ({'no bound' if one.low is None else f'≥ {one.low:+.3f}'})"
+def _difference(one: VariantDifference, sign: str) -> str:
+    return f"{one.mean:+.3f} ({'no bound' if one.bound is None else f'{sign} {one.bound:+.3f}'})"
 
 
 def _agreement(found: ShiftFindings) -> list[str]:
-    shares = {"the clone": found.clone_agreement, found.candidate: found.candidate_agreement}
-    known = [f"{who} {share:.3f} of its own" for who, share in shares.items() if share is not None]
+    shares = {"the clones": found.clone_agreement, found.candidate: found.candidate_agreement}
+    known = [f"{who} {share:.3f} of their own" for who, share in shares.items() if share is not None]
     if not known or found.heldout_accuracy is None:
         return ["* Agreement with the expert was not measured."]
     return [
-        f"* Decisions that agree with the expert's: the clone {found.heldout_accuracy:.3f} of held-out ones, {', '.join(known)}."
+        f"* Decisions that agree with the expert's: the clones {found.heldout_accuracy:.3f} of held-out ones, {', '.join(known)}."
     ]
 
 
@@ -257,9 +259,10 @@ def _feature(one: FeatureDrift, rows: str) -> Sequence[str]:
 
 def _shift_caption(found: ShiftFindings) -> str:
     moved = sum(one.q <= found.limits.false_discoveries and one.distance >= found.limits.min_distance for one in found.starts)
-    episodes = f", {found.variants[0].episodes:,} episodes a variant and seed" if found.variants else ""
+    episodes = f", {found.variants[0].episodes:,} episodes a variant and policy" if found.variants else ""
     return (
-        f"*Sampled policies{episodes}; differences are paired over seeds, with one-sided 95 % bounds that hold for all variants together. "
+        f"*Sampled policies{episodes}; means over replicates. Differences from the clone are paired by replicate, those from {found.scratch} "
+        f"are between two independent groups (Welch); the one-sided 95 % bounds hold for all variants together (Holm). "
         f"At reset {moved} of {len(found.starts)} features differ between data and exam. D: Kolmogorov–Smirnov distance from the data; q: its "
         f"p-value after Benjamini–Hochberg; PSI: population stability index.*"
     )
