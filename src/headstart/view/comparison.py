@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.compare.comparison import Comparison, arrivals, steps_text
+from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
 from headstart.compare.drift import FeatureDrift
 from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RUNS_FOR_BOUND, Difference
@@ -32,13 +32,6 @@ def verdict_sentence(found: Comparison) -> str:
     if found.verdict.reasons:
         return f"{found.scenario}, {found.target.name}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
     return f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}. {all_in_text(found)}"
-
-
-def all_in_text(found: Comparison) -> str:
-    """The ratio in which every run of the candidate is charged its demonstrations."""
-    ratio = found.grid[0].all_in
-    bound = "no bound" if ratio.upper is None else f"≤ {ratio.upper:.2f}"
-    return f"All-in, with the steps that the demonstrations cost: {number(ratio.median, '.2f', 'not estimable')} ({bound})."
 
 
 def printed(found: Comparison, watched: str | None) -> str:
