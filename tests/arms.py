@@ -52,7 +52,10 @@ def arm_runs(name: str, reach: Reach, **given: Any) -> ArmRuns:
     runs = []
     for i, (seed, at) in enumerate(zip(seeds, reach, strict=True)):
         curve = [kind.good if at is not None and point >= at else kind.bad for point in range(kind.points)]
-        start = {"demonstration_steps": kind.demonstration_steps, "clone_sha256": clone_sha256(seeds[i % (kind.clones or len(seeds))])}
+        start = {
+            "demonstration_steps": kind.demonstration_steps,
+            "clone_sha256": clone_sha256(seeds[i % (kind.clones or len(seeds))]),
+        }
         runs.append(seed_run(seed, curve, kind.exam, kind.every, name).model_copy(update=start if from_clone else {}))
     return ArmRuns(
         scenario="walk",
@@ -106,5 +109,5 @@ def _both(one: Score) -> dict[str, Score]:
 
 
 def _nudged(one: Score, seed: int) -> Score:
-    """No two seeds have equal curves."""
-    return one.model_copy(update={"return_mean": one.return_mean + 1e-4 * seed})
+    """No two seeds have equal curves; the lowest seed has the best one."""
+    return one.model_copy(update={"return_mean": one.return_mean - 1e-4 * seed})

@@ -319,9 +319,7 @@ def test_a_run_that_stopped_before_its_budget_without_its_target_is_a_hold(targe
     assert found.grid[0].baseline.passages[0].after == 2000  # what it was watched for, not its budget
 
 
-@pytest.mark.parametrize(
-    ("status", "outcome", "expected"), [("frozen", "HOLD", Outcome.HOLD), ("stopped", "FAIL", Outcome.FAIL)]
-)
+@pytest.mark.parametrize(("status", "outcome", "expected"), [("frozen", "HOLD", Outcome.HOLD), ("stopped", "FAIL", Outcome.FAIL)])
 def test_a_run_that_a_guardrail_ended_does_not_pass(status: str, outcome: str, expected: Outcome, target: Target) -> None:
     candidate = changed_run(arm_runs("pretrained", FAST), status=status, outcome=outcome, reasons=("nonfinite",))
 

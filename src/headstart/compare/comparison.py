@@ -204,7 +204,9 @@ def _bound_text(found: Findings, against: Against) -> str:
     ratio = against.online
     if ratio.median == 0:  # steps before training are no steps, and an interval is no estimate of them
         met = sum(one.by == 0 for one in found.candidate.passages)
-        clones = "the clones meet" if met == len(found.candidate.passages) else f"{met} of {len(found.candidate.passages)} clones meet"
+        clones = (
+            "the clones meet" if met == len(found.candidate.passages) else f"{met} of {len(found.candidate.passages)} clones meet"
+        )
         return f"no ratio: {clones} {found.target.name} before training"
     if ratio.median is None:
         return "no ratio can be shown" if ratio.upper is None else f"the ratio is at most {ratio.upper:.3f}"
