@@ -39,7 +39,7 @@ def design_for(every: int = EVERY, exam: Score | None = None, **changes: Any) ->
 
 
 def recipe(start: str, budget: int, **ppo: Any) -> Arm:
-    """One phase of PPO."""
+    """One phase of PPO; `ppo` has the worlds and ticks of a rollout."""
     phase = {"name": "learn", "kind": "ppo", "env_steps": budget, "learning_rate": 0.001}
     return Arm.model_validate({"start": start, "ppo": ppo, "phases": [phase]})
 
@@ -48,7 +48,7 @@ def arm_runs(name: str, reach: Reach, **given: Any) -> ArmRuns:
     """Run i meets the target from its `reach[i]`-th evaluation on; None: never. `given` are fields of Kind."""
     kind = Kind(**given)
     seeds = kind.seeds or range(len(reach))
-    from_clone = name not in BASELINES
+    from_clone, rollout = name not in BASELINES, kind.every // 10  # of one agent
     runs = []
     for i, (seed, at) in enumerate(zip(seeds, reach, strict=True)):
         curve = [kind.good if at is not None and point >= at else kind.bad for point in range(kind.points)]
@@ -60,8 +60,10 @@ def arm_runs(name: str, reach: Reach, **given: Any) -> ArmRuns:
     return ArmRuns(
         scenario="walk",
         arm=name,
-        recipe=recipe("bc" if from_clone else "random", (kind.points - 1) * kind.every, **kind.ppo),
-        rollout_steps=max(1, kind.every // 10),
+        recipe=recipe(
+            "bc" if from_clone else "random", (kind.points - 1) * kind.every, **{"worlds": 1, "rollout_ticks": rollout} | kind.ppo
+        ),
+        rollout_steps=rollout,
         design=design_for(kind.every, kind.exam, **kind.design),
         runs=tuple(runs),
     )
@@ -74,8 +76,8 @@ def seed_run(seed: int, curve: Sequence[Score], exam: Score, every: int = EVERY,
         seed=seed,
         budget=budget,
         env_steps=budget,
-        curve=tuple(CurvePoint(env_steps=i * every, scores=_both(_nudged(one, seed))) for i, one in enumerate(curve)),
-        exam=_both(_nudged(exam, seed)),
+        curve=tuple(CurvePoint(env_steps=i * every, scores=_both(_nudged(one, seed, name))) for i, one in enumerate(curve)),
+        exam=_both(_nudged(exam, seed, name)),
         checkpoint_sha256=sha256(f"{name}/{seed}".encode()).hexdigest(),
     )
 
@@ -95,7 +97,7 @@ def clones_of(arm: ArmRuns, exam: Score | None = None, expert: Score | None = No
             run.seed,
             weights_sha256=sha,
             demonstration_steps=run.demonstration_steps,
-            exam=_both(_nudged(known, run.seed)),
+            exam=_both(_nudged(known, run.seed, arm.arm)),
         )
         for sha, run in reversed(firsts.items())
     ]
@@ -108,6 +110,6 @@ def _both(one: Score) -> dict[str, Score]:
     return {"sampled": one, "deterministic": one}
 
 
-def _nudged(one: Score, seed: int) -> Score:
-    """No two seeds have equal curves; the lowest seed has the best one."""
-    return one.model_copy(update={"return_mean": one.return_mean - 1e-4 * seed})
+def _nudged(one: Score, seed: int, arm: str) -> Score:
+    """No two runs have equal curves; the lowest seed has the best one."""
+    return one.model_copy(update={"return_mean": one.return_mean - 1e-4 * seed - 1e-9 * sum(arm.encode())})
