@@ -13,6 +13,7 @@ from headstart.config.schedule import Arm
 
 BASELINES = ("scratch", "matched", "tuned")  # arms of these names start from random weights, all others from clones
 EVERY, POINTS = 100, 41
+GOOD, BAD = score(95), score(10)
 Reach = Sequence[int | None]
 
 
@@ -22,9 +23,9 @@ class Kind:
 
     every: int = EVERY  # env steps between two evaluations
     points: int = POINTS  # evaluations, the one before training included
-    good: Score = score(95)
-    bad: Score = score(10)
-    exam: Score = score(95)
+    good: Score = GOOD
+    bad: Score = BAD
+    exam: Score = GOOD
     seeds: Sequence[int] | None = None  # None: 0, 1, 2, …
     clones: int | None = None  # seed i starts from clone i modulo this; None: a clone for each seed
     demonstration_steps: int = 5000  # of a run, where it starts from a clone
@@ -101,6 +102,8 @@ def clones_of(arm: ArmRuns, exam: Score | None = None, expert: Score | None = No
         )
         for sha, run in reversed(firsts.items())
     ]
+    if not arm.design.variant_worlds:
+        clones = [one.model_copy(update={"data": None, "shift": None}) for one in clones]
     worst = score(0, episodes=known.episodes, return_mean=0.0)
     worst = worst.model_copy(update={"measures": dict.fromkeys(known.measures, 0.0)})
     return clone_runs(clones, design=arm.design, expert=expert or known, untrained=untrained or worst)

@@ -372,7 +372,9 @@ def test_a_comparison_survives_json_and_carries_its_rules_and_evidence(target: T
     assert found.verdict.subject.id == "walk/pretrained/scratch/matched"
     rules = found.verdict.thresholds
     assert (rules["max_ratio"], rules["target_consecutive"], rules["margin_success"]) == (0.70, 3, 0.05)
-    assert rules["margin_return"] == pytest.approx(0.02 * 1.0, abs=1e-6)  # of the distance from 0.0, untrained, to 1.0, the expert
+    assert rules["margin_return"] == pytest.approx(
+        0.02 * 1.0, abs=1e-6
+    )  # of the distance from 0.0, untrained, to 1.0, the expert
 
 
 def test_final_exams_are_pooled_over_seeds_in_both_modes(target: Target) -> None:
