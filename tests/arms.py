@@ -29,6 +29,7 @@ class Kind:
     seeds: Sequence[int] | None = None  # None: 0, 1, 2, …
     clones: int | None = None  # seed i starts from clone i modulo this; None: a clone for each seed
     demonstration_steps: int = 5000  # of a run, where it starts from a clone
+    learning_rate: float = 0.001
     ppo: dict[str, Any] = field(default_factory=dict)
     design: dict[str, Any] = field(default_factory=dict)  # what is not as in `design_for`
 
@@ -39,9 +40,9 @@ def design_for(every: int = EVERY, exam: Score | None = None, **changes: Any) ->
     return DESIGN.model_copy(update=known | changes)
 
 
-def recipe(start: str, budget: int, **ppo: Any) -> Arm:
+def recipe(start: str, budget: int, learning_rate: float = 0.001, **ppo: Any) -> Arm:
     """One phase of PPO; `ppo` has the worlds and ticks of a rollout."""
-    phase = {"name": "learn", "kind": "ppo", "env_steps": budget, "learning_rate": 0.001}
+    phase = {"name": "learn", "kind": "ppo", "env_steps": budget, "learning_rate": learning_rate}
     return Arm.model_validate({"start": start, "ppo": ppo, "phases": [phase]})
 
 
@@ -49,7 +50,8 @@ def arm_runs(name: str, reach: Reach, **given: Any) -> ArmRuns:
     """Run i meets the target from its `reach[i]`-th evaluation on; None: never. `given` are fields of Kind."""
     kind = Kind(**given)
     seeds = kind.seeds or range(len(reach))
-    from_clone, rollout = name not in BASELINES, kind.every // 10  # of one agent
+    from_clone, budget = name not in BASELINES, (kind.points - 1) * kind.every
+    rollout = kind.every // 10  # env steps, of one agent
     runs = []
     for i, (seed, at) in enumerate(zip(seeds, reach, strict=True)):
         curve = [kind.good if at is not None and point >= at else kind.bad for point in range(kind.points)]
@@ -62,7 +64,7 @@ def arm_runs(name: str, reach: Reach, **given: Any) -> ArmRuns:
         scenario="walk",
         arm=name,
         recipe=recipe(
-            "bc" if from_clone else "random", (kind.points - 1) * kind.every, **{"worlds": 1, "rollout_ticks": rollout} | kind.ppo
+            "bc" if from_clone else "random", budget, kind.learning_rate, **{"worlds": 1, "rollout_ticks": rollout} | kind.ppo
         ),
         rollout_steps=rollout,
         design=design_for(kind.every, kind.exam, **kind.design),

@@ -4,10 +4,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -30,7 +30,8 @@ from headstart.release.standing import Standing, standing_of
 from headstart.runs.checkpoint import save_checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
-BUDGET, EVERY = 12_000, 1000
+EVERY, POINTS = 1000, 13
+SCRATCH, CANDIDATE = Path("models/walk/baseline/scratch/runs.json"), Path("models/walk/anneal/pretrained/runs.json")
 CLONES_PATH = Path("models/walk/bc") / CLONES
 SECTION = {"success_rate": 0.9, "return_mean": 1.5, "consecutive": 2}
 EASY = {"success_rate": 0.5, "consecutive": 2}
@@ -81,22 +82,27 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", "More")
 
-    def train(self, seeds: Sequence[int], good: bool = True, dataset: str = "a", scratch_budget: int = BUDGET) -> None:
-        """What `dvc repro` leaves for these seeds, in the tree, in dvc.lock and in DVC's cache; not committed to git."""
+    def train(
+        self, seeds: Sequence[int], good: bool = True, dataset: str = "a", scratch: Mapping[str, Any] | None = None
+    ) -> None:
+        """What `dvc repro` leaves for these seeds, in the tree, in dvc.lock and in DVC's cache; not committed to git.
+
+        `scratch` has the fields of tests.arms.Kind with which scratch is trained.
+        """
         params = yaml.safe_load((self.root / "params.yaml").read_text()) | {"seeds": list(seeds)}
         (self.root / "params.yaml").write_text(yaml.safe_dump(params))
         self._dataset(dataset)
-        candidate = self._arm("pretrained", "anneal/pretrained", seeds, 2 if good else 9)
-        scratch = self._arm("scratch", "baseline/scratch", seeds, 9, scratch_budget)
-        self._clones(candidate)
-        self.compare(candidate, scratch)
+        self._arm("pretrained", CANDIDATE.parent, seeds, 2 if good else 9)
+        self._arm("scratch", SCRATCH.parent, seeds, 9, **scratch or {})
+        write_record(self.root / CLONES_PATH, clones_of(read_record(self.root / CANDIDATE, ArmRuns)))
+        self.compare()
         self.dvc_commit()
 
-    def compare(self, candidate: Path, scratch: Path, limits: ComparisonLimits | None = None, shift: bool = True) -> None:
-        evidence = [
-            Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in (scratch, candidate, CLONES_PATH)
-        ]
-        ours, theirs = (read_record(self.root / path, ArmRuns) for path in (candidate, scratch))
+    def compare(self, limits: ComparisonLimits | None = None, shift: bool = True) -> None:
+        """What the stage evaluate leaves."""
+        files = (SCRATCH, CANDIDATE, CLONES_PATH)
+        evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in files]
+        ours, theirs = (read_record(self.root / path, ArmRuns) for path in (CANDIDATE, SCRATCH))
         clones = read_record(self.root / CLONES_PATH, CloneRuns)
         shifted = find_shift(ours, theirs, clones) if shift else None
         for name, section in (("beyond", SECTION), ("easy", EASY)):
@@ -117,23 +123,14 @@ class Project:
     def standing(self) -> Standing:
         return standing_of(read_history(self.root / HISTORY), "walk")
 
-    def _arm(self, arm: str, folder: str, seeds: Sequence[int], reach: int, budget: int = BUDGET) -> Path:
-        home = self.root / "models/walk" / folder
+    def _arm(self, arm: str, folder: Path, seeds: Sequence[int], reach: int, **given: Any) -> None:
+        home = self.root / folder
         shutil.rmtree(home, ignore_errors=True)
-        record = arm_runs(
-            arm,
-            [reach + seed % 2 for seed in seeds],
-            seeds=list(seeds),
-            every=EVERY,
-            points=budget // EVERY + 1,
-            good=score(95, 1.8),
-            bad=score(10, 0.2),
-            exam=score(95, 1.8),
-            design={"variant_worlds": 100},
-        )
+        good = score(95, 1.8)
+        known = {"seeds": list(seeds), "every": EVERY, "points": POINTS, "good": good, "bad": score(10, 0.2), "exam": good}
+        record = arm_runs(arm, [reach + seed % 2 for seed in seeds], **known | {"design": {"variant_worlds": 100}} | given)
         runs = tuple(self._saved(arm, home, run) for run in record.runs)
         write_record(home / "runs.json", record.model_copy(update={"runs": runs}))
-        return (home / "runs.json").relative_to(self.root)
 
     def _saved(self, arm: str, home: Path, run: SeedRun) -> SeedRun:
         """The run with a checkpoint, and with what it recorded of distribution shift."""
@@ -145,9 +142,6 @@ class Project:
             last = last.model_copy(update={"scores": dict.fromkeys(last.scores, score(96, 1.8))})
         changes = {"curve": (*curve, last), "checkpoint_sha256": saved.weights_sha256, "shift": facts(90 + run.seed % 3)}
         return run.model_copy(update=changes)
-
-    def _clones(self, candidate: Path) -> None:
-        write_record(self.root / CLONES_PATH, clones_of(read_record(self.root / candidate, ArmRuns)))
 
     def _dataset(self, expert: str) -> None:
         manifest = manifest_for(expert)
