@@ -62,7 +62,7 @@ def test_p_values_are_those_of_scipy_with_ties_zeros_and_censored_runs() -> None
 def test_where_one_side_is_ahead_in_all_pairs_the_p_value_is_0_or_1() -> None:
     ahead, tied = np.ones(5), np.full(5, 3.0)
 
-    assert p_values(ahead, tied, np.array([1.0, 1 / 3, 0.1])).tolist() == [0.0, 1.0, 1.0]
+    assert p_values(ahead, tied, np.array([0.1, 1 / 3, 1.0])).tolist() == [1.0, 1.0, 0.0]
     assert p_values(np.full(5, NEVER), tied, np.array([1e9])).tolist() == [1.0]
 
 
