@@ -16,11 +16,11 @@ from headstart.core.arrays import Array
 EXPERIMENTS, RUNS = 1500, 10
 LIMIT = 0.70  # of `comparison.max_ratio`
 CENSORED = (0.0, 0.25, 0.5, 0.75, 1.0)  # shares of scratch's runs
-Draw = Callable[[np.random.Generator, int], Array]  # n → log steps [n], in units of the arm's median
+Draw = Callable[[np.random.Generator, int], Array]  # n → log steps [n]
 
 
 class Family(NamedTuple):
-    """How the log steps of both arms are distributed; each is symmetric, or of one shape for both, so that the truth is known."""
+    """How the log steps of both arms are distributed. Times `truth`, the candidate beats scratch half of the time."""
 
     candidate: Draw
     scratch: Draw
@@ -44,6 +44,22 @@ def slow_seeds(rng: np.random.Generator, n: int) -> Array:
     return rng.normal(0.0, 0.3, n) + np.log(4.5) * (rng.random(n) < 0.2)
 
 
+def two_speeds(rng: np.random.Generator, n: int) -> Array:
+    """Two runs in five are ten times slower."""
+    return rng.normal(0.0, 0.1, n) + np.log(10.0) * (rng.random(n) < 0.4)
+
+
+def exponential(rng: np.random.Generator, n: int) -> Array:
+    return np.log(rng.exponential(1.0, n))
+
+
+def even(candidate: Draw, scratch: Draw) -> Family:
+    """Of shapes that differ: the candidate is shifted so that it is ahead half of the time, to the error of 200,000 pairs."""
+    rng = np.random.default_rng(2)
+    ahead = float(np.median(scratch(rng, 200_000) - candidate(rng, 200_000)))
+    return Family(lambda rng, n: candidate(rng, n) + ahead, scratch)
+
+
 def cloned(clones: int, clone_sd: float) -> Draw:
     """The runs of an arm share `clones` clones, whose log steps differ by `clone_sd`; runs of one clone differ by 0.3."""
     return lambda rng, n: rng.normal(0.0, 0.3, n) + rng.normal(0.0, clone_sd, clones)[np.arange(n) % clones]
@@ -55,6 +71,8 @@ FAMILIES = {
     "lognormal, sd 1.0 against 0.2": Family(lognormal(1.0), lognormal(0.2)),
     "log-t with 3 df": Family(heavy_tails, heavy_tails),
     "one run in five 4.5 × slower": Family(slow_seeds, slow_seeds),
+    "two in five 10 × slower against lognormal, sd 0.3": even(two_speeds, lognormal(0.3)),
+    "exponential against lognormal, sd 0.05": even(exponential, lognormal(0.05)),
 }
 
 

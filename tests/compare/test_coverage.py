@@ -1,11 +1,14 @@
 """The ratio's bound lies below the truth in at most 5 % of simulated experiments, in all that docs/statistics.md says it does."""
 
 import math
+from pathlib import Path
 
 import pytest
-from benchmarks.coverage import CENSORED, EXPERIMENTS, FAMILIES, LIMIT, Family, cloned, coverage, lognormal, miss_with_ties
+from benchmarks.coverage import CENSORED, EXPERIMENTS, FAMILIES, LIMIT, Family, cloned, coverage, lognormal, main, miss_with_ties
 
 MOST = 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)  # a nominal 5 %, with one-sided 99 % of the simulation's error
+
+PAGE = Path(__file__).parents[2] / "docs/statistics.md"
 
 pytestmark = pytest.mark.slow
 
@@ -37,3 +40,11 @@ def test_pairs_beyond_the_budget_as_ties_would_miss_where_the_candidate_has_the_
 def test_the_bound_has_power() -> None:
     """A bound that never excludes a ratio would never miss: half of the bounds lie below 1.6 times the truth, as a t interval's would."""
     assert coverage(FAMILIES["lognormal, sd 0.5"]).median < 1.6
+
+
+def test_the_page_shows_what_the_benchmark_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    main()
+
+    printed = capsys.readouterr().out.strip().split("\n\n")
+    assert len(printed) == 8  # four tables, each with its title
+    assert all(part in PAGE.read_text() for part in printed)

@@ -98,6 +98,17 @@ def test_if_no_run_of_scratch_arrived_the_bound_is_a_late_run_of_the_candidate_o
     assert (found.median, found.upper) == (None, expected)
 
 
+def test_if_one_arm_has_no_spread_the_error_at_ten_runs_is_that_of_a_t_test_of_wins_and_losses() -> None:
+    rejected = [
+        wins
+        for wins in range(11)
+        if p_values(np.where(np.arange(10) < wins, 1.0, 9.0), np.full(10, 5.0), np.array([1.0]))[0] <= 0.05
+    ]
+
+    # Of ten even chances eight or more win with probability (45 + 10 + 1) / 1024.
+    assert sum(math.comb(10, wins) for wins in rejected) / 1024 == 56 / 1024
+
+
 def test_a_pair_that_both_lie_beyond_the_budget_does_not_count_for_the_candidate() -> None:
     # Three of ten arrive at once and the others never; scratch may arrive right after its budget, which would be sooner in most pairs.
     candidate = np.where(np.arange(10) < 3, 1.0, NEVER)
