@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,15 @@ from hypothesis import strategies as st
 
 from headstart.compare.arm_runs import Score
 from headstart.compare.target import meets
-from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.params import Params, changed, for_scenario, load_params
 from headstart.config.scenario import Scenario, Target, load_scenario
 from headstart.core.errors import InputError
+from headstart.core.files import write_record
 from headstart.core.yaml import parse_yaml
-from headstart.runs.expert import expert_of
+from headstart.learn.evaluation import play_episodes
+from headstart.runs.expert import expert_folder, expert_of
+from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.policy import new_network, save_policy
 from headstart.runs.targets import (
     HISTORY,
     Level,
@@ -39,9 +44,12 @@ ROOT = Path(__file__).parents[2]
 WHEN = "2030-01-01T00:00:00.000Z"
 
 
+ROBOT = load_scenario("nav_gap_seeker", ROOT / "scenarios").model_dump()
+ALL = {"success_rate": 0.5, "harm_rate": 0.5, "return_mean": 0.0, "measures": {"stl_bp": 1}}  # names every quantity
+
+
 def scenario_with(**targets: dict[str, Any]) -> Scenario:
-    content = load_scenario("nav_gap_seeker", ROOT / "scenarios").model_dump() | {"targets": targets}
-    return Scenario.model_validate(content)
+    return Scenario.model_validate(ROBOT | {"targets": targets})
 
 
 def level(success: Measured, harm: Measured, returns: Measured, stl: Measured) -> Level:
@@ -89,16 +97,14 @@ def test_one_world_has_no_standard_error() -> None:
 
 
 def test_the_expert_level_is_one_standard_error_off_and_rounded_away_from_the_expert() -> None:
-    named = {"success_rate": 0.5, "harm_rate": 0.5, "return_mean": 0.0, "measures": {"stl_bp": 1}}
-    found = targets_from(SHOWN, scenario_with(expert_level=named))["expert_level"]
+    found = targets_from(SHOWN, scenario_with(expert_level=ALL))["expert_level"]
 
     assert (found.success_rate, found.harm_rate) == (0.97, 0.03)  # 0.9728 and 0.0218
     assert (found.return_mean, found.measures) == (1.69, {"stl_bp": 6670})  # 1.6954 and 6671.2
 
 
 def test_beyond_the_expert_raises_the_return_and_holds_the_rest() -> None:
-    named = {"success_rate": 0.5, "harm_rate": 0.5, "return_mean": 0.0, "measures": {"stl_bp": 1}}
-    found = targets_from(SHOWN, scenario_with(beyond_expert=named))["beyond_expert"]
+    found = targets_from(SHOWN, scenario_with(beyond_expert=ALL))["beyond_expert"]
 
     assert (found.success_rate, found.harm_rate) == (0.97, 0.03)
     assert (found.return_mean, found.measures) == (1.75, {"stl_bp": 6670})  # 1.6998 · 1.025 = 1.7423
@@ -172,11 +178,10 @@ numbers = st.floats(-1000, 1000)
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.booleans(), numbers, st.integers(0, 10_000)), min_size=2, max_size=50))
 def test_an_expert_meets_its_own_level_and_not_what_lies_beyond(worlds: list[tuple[int, bool, float, int]]) -> None:
-    named = {"success_rate": 0.5, "harm_rate": 0.5, "return_mean": 0.0, "measures": {"stl_bp": 1}}
     success, harm, returns, stl = (np.array(column) for column in zip(*worlds, strict=True))
     success[:2] = 1  # of ten worlds, nine succeed, and two at least
     played = Played(success > 0, harm.astype(bool), returns.astype(float), stl[:, None, None])
-    scenario = scenario_with(expert_level=named, beyond_expert=named)
+    scenario = scenario_with(expert_level=ALL, beyond_expert=ALL)
     found = targets_from(level_of(played, ("stl_bp",), scenario), scenario)
     score = Score(
         episodes=len(success),
@@ -210,6 +215,29 @@ def test_the_script_meets_its_expert_level_on_the_evaluation_worlds(queue: tuple
     assert meets(score, written.targets["expert_level"])
     assert not meets(score, written.targets["expert_level"].model_copy(update={"return_mean": 1.70}))  # rounded to the nearest
     assert not meets(score, written.targets["beyond_expert"])
+
+
+def test_a_learned_expert_acts_with_its_network_and_is_named_by_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_score: Callable[..., Score]
+) -> None:
+    scenario = load_scenario("cartpole", ROOT / "scenarios")
+    scenario = Scenario.model_validate(scenario.model_dump() | {"success": ["every return >= 9"]})  # what random weights may show
+    params = changed(for_scenario(load_params(ROOT / "params.yaml"), scenario), {"evaluation": {"worlds": 16}}, "test")
+    world = worlds_of(scenario, "evaluation", 16)
+    network = new_network(world, params.network, 7)
+    monkeypatch.chdir(tmp_path)
+    folder = expert_folder(scenario)
+    about = {"kind": "expert", "scenario": "cartpole", "arm": "expert", "seed": 7, "env_steps": 0, "lineage": {}}
+    weights = save_policy(folder / "policy", network, params.network, world, about).weights_sha256
+    judged = {"kind": "ppo", "world": "gym", "scenario": "cartpole", "scenario_sha256": scenario.sha256, "seed": 100}
+    approved = {"policy_sha256": weights, "score": make_score(100), "state": "approved", "diagnostics": ()}
+    write_record(folder / "expert.json", ExpertPolicy(**judged | approved))
+
+    written = measure(params, scenario, WHEN, None)
+
+    played = play_episodes(network, world, params.evaluation.seed, "deterministic")
+    assert written.policy_sha256 == weights
+    assert written.expert.return_mean == mean_of(played.total_reward)
 
 
 def test_the_file_of_the_default_scenario_says_what_its_expert_shows(queue: tuple[Params, Scenario, WrittenTargets]) -> None:
