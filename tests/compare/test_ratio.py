@@ -62,7 +62,7 @@ def test_p_values_are_those_of_scipy_with_ties_zeros_and_censored_runs() -> None
 def test_where_one_side_is_ahead_in_all_pairs_the_p_value_is_0_or_1() -> None:
     ahead, tied = np.ones(5), np.full(5, 3.0)
 
-    assert p_values(ahead, tied, np.array([1.0, 1 / 3, 0.1])).tolist() == [0.0, 1.0, 1.0]
+    assert p_values(ahead, tied, np.array([0.1, 1 / 3, 1.0])).tolist() == [1.0, 1.0, 0.0]
     assert p_values(np.full(5, NEVER), tied, np.array([1e9])).tolist() == [1.0]
 
 
@@ -96,6 +96,17 @@ def test_if_no_run_of_scratch_arrived_the_bound_is_a_late_run_of_the_candidate_o
     found = estimate_ratio(candidate, np.full(10, NEVER), np.full(10, 100.0))
 
     assert (found.median, found.upper) == (None, expected)
+
+
+def test_if_one_arm_has_no_spread_the_error_at_ten_runs_is_that_of_a_t_test_of_wins_and_losses() -> None:
+    rejected = [
+        wins
+        for wins in range(11)
+        if p_values(np.where(np.arange(10) < wins, 1.0, 9.0), np.full(10, 5.0), np.array([1.0]))[0] <= 0.05
+    ]
+
+    # Of ten even chances eight or more win with probability (45 + 10 + 1) / 1024.
+    assert sum(math.comb(10, wins) for wins in rejected) / 1024 == 56 / 1024
 
 
 def test_a_pair_that_both_lie_beyond_the_budget_does_not_count_for_the_candidate() -> None:

@@ -20,6 +20,7 @@ from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
+from headstart.cli.targets import targets
 from headstart.core.errors import HeadstartError, IntegrityError, MissingExtra
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
@@ -115,6 +116,7 @@ app.command()(results)
 app.command("compile")(compile_rules)
 app.command()(deps)
 app.command()(schema)
+app.command()(targets)
 
 
 @catalogue_app.command("list")

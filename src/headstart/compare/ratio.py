@@ -93,22 +93,33 @@ def ratio_upper(candidate: Array, scratch: Array) -> float | None:
 
 
 def p_values(candidate: Array, scratch: Array, ratios: Array) -> Array:
-    """One-sided p of: a run of the candidate beats r times a run of scratch at most half of the time, for each r [R].
+    """One-sided p of: a run of the candidate beats r times a run of scratch at most half of the time, for each r [R], ascending.
 
     As scipy.stats.brunnermunzel(candidate, r · scratch, alternative="less") for all r at once, which has no answer where one side is ahead
     in all pairs; its variance is 0 there, and the p-value 0 or 1. Runs as in `ratio_upper`.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        quotients = np.divide.outer(np.asarray(candidate, float), np.asarray(scratch, float))  # [n, m]; 0/0 is a tie at every r
-    r = np.asarray(ratios, float)[:, None, None]
-    wins = (quotients < r) + 0.5 * ((quotients == r) | np.isnan(quotients))  # [R, n, m]
+        quotients = np.divide.outer(np.asarray(candidate, float), np.asarray(scratch, float))  # [n, m]
     n, m = quotients.shape
-    ahead = wins.mean(axis=(1, 2)) - 0.5
-    each, other = wins.mean(axis=2).var(axis=1, ddof=1) / n, wins.mean(axis=1).var(axis=1, ddof=1) / m
+    ours, theirs = _below(quotients, ratios), _below(quotients.T, ratios)  # of each run, pairs in which the candidate wins
+    ahead = ours.mean(axis=0) / m - 0.5
+    each, other = ours.var(axis=0, ddof=1) / (n * m**2), theirs.var(axis=0, ddof=1) / (m * n**2)
     error = np.sqrt(each + other)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = special.stdtr(_freedom(each, other, n, m), -ahead / error)
     return np.where(error > 0, p, np.where(ahead > 0, 0.0, 1.0))
+
+
+def _below(quotients: Array, ratios: Array) -> Array:
+    """How many quotients of each row are below each ratio, a tie as one half: [n, m], [R] ascending → [n, R]. 0/0, NaN, always ties."""
+    n, end = len(quotients), len(ratios)
+    tied, won = (
+        np.searchsorted(ratios, quotients, side) for side in ("left", "right")
+    )  # the first ratios at which a pair is, or more
+    tied[np.isnan(quotients)] = 0
+    row = (end + 1) * np.arange(n)[:, None]
+    gained = np.bincount(np.stack([row + tied, row + won]).ravel(), minlength=n * (end + 1))
+    return 0.5 * np.cumsum(gained.reshape(n, end + 1), axis=1)[:, :end]
 
 
 def _freedom(each: Array | float, other: Array | float, n: int, m: int) -> Array | float:
