@@ -7,7 +7,7 @@ candidate beats r times a run of scratch more than half of the time.
 What was not seen is counted against the candidate: its steps are those at the end of the evaluation interval, +∞ if it never arrived, and
 scratch's are those at the beginning, or its last evaluation if it never arrived. So a budget is information and never a denominator of the
 estimate: a longer one tightens the bound, and a shorter one loosens it. To count pairs that both lie beyond the budget as ties would be
-wrong: where the candidate's spread exceeds scratch's, such a bound misses in up to a third of experiments. docs/statistics.md has the
+wrong: where the candidate's spread exceeds scratch's, such a bound misses in up to half of experiments. docs/statistics.md has the
 coverage.
 """
 
@@ -113,9 +113,8 @@ def p_values(candidate: Array, scratch: Array, ratios: Array) -> Array:
 def _below(quotients: Array, ratios: Array) -> Array:
     """How many quotients of each row are below each ratio, a tie as one half: [n, m], [R] ascending → [n, R]. 0/0, NaN, always ties."""
     n, end = len(quotients), len(ratios)
-    tied, won = (
-        np.searchsorted(ratios, quotients, side) for side in ("left", "right")
-    )  # the first ratios at which a pair is, or more
+    # the first ratio that ties with a quotient or exceeds it, and the first that exceeds it: each adds one half from there on
+    tied, won = (np.searchsorted(ratios, quotients, side) for side in ("left", "right"))
     tied[np.isnan(quotients)] = 0
     row = (end + 1) * np.arange(n)[:, None]
     gained = np.bincount(np.stack([row + tied, row + won]).ravel(), minlength=n * (end + 1))
