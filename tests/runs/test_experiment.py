@@ -49,7 +49,7 @@ def test_a_name_that_no_file_can_have_is_refused_before_anything_runs(params: Pa
 def test_a_damaged_record_is_named_with_its_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: dict[str, object], message: str
 ) -> None:
-    content = json.loads((ROOT / "reports/evidence/no_bc.json").read_text()) | damage
+    content = WHOLE | damage
     (tmp_path / "reports/evidence").mkdir(parents=True)
     (tmp_path / "reports/evidence/no_bc.json").write_text(json.dumps(content))
     monkeypatch.chdir(tmp_path)
@@ -77,10 +77,11 @@ def test_an_experiment_is_about_one_scenario(params: Params) -> None:
         of_experiment(two, "two")
 
 
-def test_settings_are_those_of_the_two_arms(params: Params) -> None:
+def test_settings_are_those_of_the_arms_that_are_compared(params: Params) -> None:
     one = with_(params, evidence={"one": {}})
     before = fingerprint(one, "one")
     other_arm = params.arms | {"quick": params.arms["kickstart"]}
     assert fingerprint(with_(one, processes=7, arms=other_arm), "one") == before
     assert fingerprint(with_(one, seeds=(1, 2)), "one") != before
-    assert fingerprint(with_(one, arms=params.arms | {"scratch": params.arms["quick"]}), "one") != before
+    assert fingerprint(with_(one, baselines=("scratch",)), "one") != before
+    assert fingerprint(with_(one, arms=params.arms | {"scratch": params.arms["matched"]}), "one") != before
