@@ -83,7 +83,9 @@ def test_what_is_cloned_are_the_rows_of_the_episodes_used(
 
 
 def test_more_episodes_than_there_are_is_an_error_that_says_how_many(scenario: Scenario, schema: ObservationSchema) -> None:
-    with pytest.raises(InputError, match=r"bc_train\.episodes: expected at most the 10 episodes of block 1 of robot_walks@abc, got 11"):
+    with pytest.raises(
+        InputError, match=r"bc_train\.episodes: expected at most the 10 episodes of block 1 of robot_walks@abc, got 11"
+    ):
         dataset.read_used(scenario, schema, using(11), BLOCK)
 
 
