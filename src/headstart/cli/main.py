@@ -34,8 +34,7 @@ STAGES = {
     "curate": "Accept, reject and split episodes: data/<scenario>/curated.",
     "validate": "Hold a dataset to its gates; a failure quarantines it and exits with 6.",
     "bc_train": "Clone the expert: models/<scenario>/bc.",
-    "baseline": "Train the arm `scratch` on all seeds.",
-    "evaluate": "Compare the candidate with scratch: reports/evaluate/<scenario>.",
+    "evaluate": "Compare the candidate with the baselines: reports/evaluate/<scenario>.",
 }
 Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]
 
@@ -90,6 +89,12 @@ def _stage_command(stage: str, says: str) -> None:
 
 for _stage, _says in STAGES.items():
     _stage_command(_stage, _says)
+
+
+@app.command()
+def baseline(scenario: Scenario, arm: str) -> None:
+    """Train an arm that starts from random weights, on all seeds."""
+    _run("baseline", scenario, arm)
 
 
 @app.command()
