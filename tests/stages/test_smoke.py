@@ -188,14 +188,15 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
 def test_an_experiment_of_the_evidence_becomes_a_record_and_a_page_and_is_not_run_again(clone: Path) -> None:
     run(clone, "git", "add", "-A")
     run(clone, "git", "commit", "-q", "--allow-empty", "-m", "results")
-    assert "tiny: HOLD, reports/evidence/tiny.json" in run(clone, "headstart", "evidence")
+    verdict = json.loads((clone / "reports/metrics/queue_conflict.json").read_text())["verdict"]
+    assert f"tiny: {verdict}, reports/evidence/tiny.json" in run(clone, "headstart", "evidence")
     assert "tiny: on record, with today's code and settings" in run(clone, "headstart", "evidence")
     record = json.loads((clone / "reports/evidence/tiny.json").read_text())
     assert record["commit"] == run(clone, "git", "rev-parse", "HEAD").strip()
     assert record["comparisons"]["beyond_expert"]["candidate"]["arm"] == "pretrained"
 
     run(clone, "headstart", "results")
-    assert "| [tiny](#tiny) | HOLD | `pretrained` |" in (clone / "docs/results.md").read_text()
+    assert f"| [tiny](#tiny) | {verdict} | `pretrained` |" in (clone / "docs/results.md").read_text()
     assert (clone / "docs/pictures/tiny.png").read_bytes().startswith(b"\x89PNG")
 
     edited = clone / "src/headstart/learn/loss.py"
