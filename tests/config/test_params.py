@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headstart.config.params import load_params
+from headstart.config.params import for_scenario, load_params
 from headstart.config.scenario import Scenario, load_scenario, modes_of
 from headstart.config.schedule import Ramp
 from headstart.core.errors import InputError, UsageError
@@ -56,9 +56,62 @@ def test_an_arm_that_nobody_described_is_refused(tmp_path: Path) -> None:
         load_params(changed(tmp_path, candidate="magic"))
 
 
-def test_a_seed_named_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="contains a seed twice"):
-        load_params(changed(tmp_path, seeds=[1, 1]))
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"seeds": [1, 1]}, r"seeds: \[1, 1\] contains an entry twice"),
+        ({"expert": {"seeds": [4, 3, 4]}}, r"expert\.seeds: \[4, 3, 4\] contains an entry twice"),
+        ({"baselines": ["scratch", "scratch"]}, r"baselines: \['scratch', 'scratch'\] contains an entry twice"),
+    ],
+)
+def test_what_is_named_twice_is_refused(tmp_path: Path, sections: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_params(changed(tmp_path, **sections))
+
+
+@pytest.mark.parametrize(
+    ("baselines", "message"),
+    [
+        (["matched"], "baselines: expected scratch among them, got matched"),
+        ([], "baselines: expected scratch among them, got none"),
+        (["scratch", "quick"], "baselines: expected arms with start: random, quick has start: bc"),
+        (["scratch", "magic"], "arm 'magic' is named but not described"),
+    ],
+)
+def test_a_baseline_that_is_no_baseline_is_refused(tmp_path: Path, baselines: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_params(changed(tmp_path, baselines=baselines))
+
+
+@pytest.mark.parametrize(
+    ("clones", "of_seed"),
+    [(None, [0, 1, 2, 3]), (1, [0, 0, 0, 0]), (3, [0, 1, 2, 0]), (9, [0, 1, 2, 3])],  # no more clones than seeds
+)
+def test_seeds_take_turns_at_the_clones(tmp_path: Path, clones: int | None, of_seed: list[int]) -> None:
+    params = load_params(changed(tmp_path, seeds=[7, 5, 9, 0], bc_train={"clones": clones}))
+
+    assert [params.clone_of(seed) for seed in (7, 5, 9, 0)] == of_seed
+    assert params.num_clones == len(set(of_seed))
+
+
+def test_clones_without_a_block_of_their_own_are_refused(tmp_path: Path) -> None:
+    few: dict[str, object] = {"seeds": [1, 2, 3], "capture": {"blocks": 2}}
+    with pytest.raises(InputError, match=r"capture\.blocks: expected a block for each of 3 clones, got 2"):
+        load_params(changed(tmp_path, **few))
+
+    assert load_params(changed(tmp_path, **few, bc_train={"clones": 2})).num_clones == 2
+
+
+def test_a_learned_expert_shares_no_seed_with_the_comparison(tmp_path: Path) -> None:
+    params = load_params(changed(tmp_path, seeds=[1, 2, 3, 4], expert={"seeds": [3, 5, 1]}))
+    learned = load_scenario("nav_mixed", ROOT / "scenarios").model_copy(update={"recipe": {}})
+    scripted = load_scenario("queue_conflict", ROOT / "scenarios")
+
+    with pytest.raises(InputError, match=r"expert\.seeds: expected other seeds than those of .*both have \[1, 3\]"):
+        for_scenario(params, learned)
+    assert for_scenario(params, scripted).expert.seeds == (3, 5, 1)  # a script has no seeds
+    own_seeds = learned.model_copy(update={"recipe": {"expert": {"seeds": [100]}}})
+    assert for_scenario(params, own_seeds).expert.seeds == (100,)
 
 
 def test_an_unknown_scenario_lists_those_that_there_are() -> None:

@@ -61,7 +61,7 @@ def test_a_record_says_what_went_in_what_came_out_and_under_which_circumstances(
     assert (record.run_id, record.status, record.seeds) == ("capture-queue-conflict", "completed", (7, 8))
     assert record.inputs == {name: sha256_file(Path(name)) for name in ("scenarios/queue_conflict.yaml", "data/in.txt")}
     assert record.outputs == {"data/queue_conflict.txt": sha256_file(Path("data/queue_conflict.txt"))}
-    assert record.parameters == {"capture.worlds": 1024, "arms.scratch.start": "random"}
+    assert record.parameters == {"capture.worlds": 256, "arms.scratch.start": "random"}
     assert record.metrics == {"worlds": 3.0, "unknown": None}
     head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     assert record.circumstances.git_revision == head

@@ -12,6 +12,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.verdict import Check
 from headstart.dataset.episodes import Episodes, EpisodeTable, episode_ids
 from headstart.dataset.gates import Dataset, Provenance, dataset_gates
+from headstart.dataset.manifest import Block, Tally
 from headstart.dataset.observation import ObservationSchema
 
 LENGTHS = np.array([2, 3, 1], np.int64)
@@ -159,12 +160,24 @@ def gates_of(
     heldout: np.ndarray | None = None,
     schema: ObservationSchema = SCHEMA,
     scenario: Any = None,
+    first_worlds: Sequence[int] = (0,),
     **provenance: Any,
 ) -> list[Check]:
-    """The gates of `episodes`; `scenario` and `provenance` are what differs from WALK and SOUND."""
+    """The gates of `episodes`; `scenario` and `provenance` are what differs from WALK and SOUND. `first_worlds`: where each block begins."""
     sides = episodes.table.world % 5 == 0 if heldout is None else heldout
-    data = Dataset(episodes, sides, schema, WALK.model_copy(update=scenario), LIMITS)
+    blocks = tuple(
+        block_of_worlds(episodes, first, last) for first, last in zip(first_worlds, (*first_worlds[1:], 10**6), strict=True)
+    )
+    data = Dataset(episodes, sides, schema, WALK.model_copy(update=scenario), LIMITS, blocks)
     return dataset_gates(data, SOUND._replace(**provenance))
+
+
+def block_of_worlds(episodes: Episodes, first: int, behind: int) -> Block:
+    """The block of the worlds from `first` to before `behind`, of which no episode was rejected."""
+    inside = (episodes.table.world >= first) & (episodes.table.world < behind)
+    steps = int(episodes.table.length[inside].sum())
+    tally = Tally(worlds=len(np.unique(episodes.table.world[inside])), episodes=int(inside.sum()), steps=steps)
+    return Block(first_world=first, last_world=behind - 1, recorded=tally, accepted=tally)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,7 @@ def dataset(root: Path, content: bytes, folder: str = "data/curated") -> tuple[D
             rejected=Tally(worlds=0, episodes=0, steps=0),
             rejection_reasons={},
             quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
+            blocks=(),
             files={"episodes.h5": stored_file(directory / "episodes.h5")},
             splits=Splits(rule="all", seed=0, heldout_share=0.0, train=NOTHING, heldout=NOTHING),
         ),

@@ -116,6 +116,37 @@ def test_fewer_episodes_than_asked_for_are_caught(record: Callable[..., Episodes
     assert broken(gates(episodes)) == {"enough-episodes"}
 
 
+@pytest.mark.parametrize(("border", "least"), [(200, 40), (30, 30)], ids=["the last block", "the first block"])
+def test_the_smallest_block_decides_whether_there_are_enough_episodes(
+    border: int, least: int, walks: Episodes, gates: Gates
+) -> None:
+    checks = gates(walks, first_worlds=(0, border))
+
+    assert broken(checks) == {"enough-episodes"}  # 240 in all would be enough
+    (line,) = [check for check in checks if check.name == "enough-episodes"]
+    assert (line.measured, line.text) == (least, f"{least} episodes in the smallest of 2 blocks")
+
+
+def test_a_block_that_lost_every_episode_fails_in_words(walks: Episodes, gates: Gates) -> None:
+    checks = gates(walks, first_worlds=(0, 240))
+
+    assert broken(checks) == {"enough-episodes", "split-sides"}
+    text = "192 worlds to train, 48 held out; fewest worlds of a side in any of 2 blocks"
+    assert text in [check.text for check in checks]
+
+
+@pytest.mark.parametrize("side", [True, False], ids=["held out", "to train"])
+def test_a_block_that_lies_on_one_side_of_the_split_is_caught_where_others_have_both(
+    side: bool, record: Callable[..., Episodes], gates: Gates
+) -> None:
+    episodes = record(range(400))
+    heldout = episodes.table.world % 5 == 0
+    heldout[200:] = side
+
+    assert broken(gates(episodes, heldout=heldout)) == set()
+    assert broken(gates(episodes, heldout=heldout, first_worlds=(0, 200))) == {"split-sides"}
+
+
 def test_agents_of_one_world_count_as_one_success_and_not_as_many(walks: Episodes, gates: Gates) -> None:
     crowd = edited_table(walks, "world", slice(None), np.arange(240) // 10)  # 24 worlds of ten agents
     crowd = edited_table(crowd, "agent", slice(None), np.arange(240) % 10)

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import read_record, write_record
 from headstart.dataset.manifest import (
+    Block,
     DatasetFacts,
     DatasetManifest,
     Quality,
@@ -23,6 +24,7 @@ from headstart.dataset.manifest import (
 @pytest.fixture
 def facts(tmp_path: Path) -> DatasetFacts:
     (tmp_path / "train.h5").write_bytes(b"abc")
+    recorded, accepted = Tally(worlds=1, episodes=3, steps=6), Tally(worlds=1, episodes=2, steps=3)
     return DatasetFacts(
         dataset="queue_conflict",
         scenario="queue_conflict",
@@ -30,10 +32,11 @@ def facts(tmp_path: Path) -> DatasetFacts:
         expert="scripted",
         policy_sha256="b" * 64,
         seed=7,
-        accepted=Tally(worlds=1, episodes=2, steps=3),
+        accepted=accepted,
         rejected=Tally(worlds=1, episodes=1, steps=3),
         rejection_reasons={"too-short": 1},
         quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
+        blocks=(Block(first_world=5, last_world=5, recorded=recorded, accepted=accepted),),
         files={"train.h5": stored_file(tmp_path / "train.h5")},
         splits=Splits(
             rule="by hash of world",
@@ -53,15 +56,15 @@ def test_a_manifest_comes_back_from_disk(
     write_record(tmp_path / "manifest.json", manifest)
 
     assert read_record(tmp_path / "manifest.json", DatasetManifest) == manifest
-    require_schema((tmp_path / "manifest.json").read_bytes(), "dataset/2")
+    require_schema((tmp_path / "manifest.json").read_bytes(), "dataset/3")
 
 
 def test_the_version_follows_the_content_but_not_the_status(facts: DatasetFacts) -> None:
     manifest = manifest_of(facts)
 
-    assert manifest.version == "53fe018f5c43"
+    assert manifest.version == "b0dc46136298"
     assert manifest_of(facts, "validated").version == manifest.version
-    changes: list[dict[str, object]] = [{"seed": 8}, {"files": {}}]
+    changes: list[dict[str, object]] = [{"seed": 8}, {"files": {}}, {"blocks": ()}]
     for change in changes:
         assert manifest_of(facts.model_copy(update=change)).version != manifest.version
 

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+from tests.shifts import clone_run
 
-from headstart.compare.arm_runs import Score
+from headstart.compare.arm_runs import CloneRun, Score
 from headstart.config.params import BCParams, NetworkParams, Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError, IntegrityError, UsageError
@@ -80,37 +81,57 @@ def test_telemetry_says_where_the_network_learned(params: Params, scenario: Scen
     assert said == ["cpu", "cuda"]
 
 
-def clone_at_hand(scenario: Scenario) -> Path:
+SEED = 22  # the third of `seeds`
+
+
+def clone_at_hand(scenario: Scenario) -> tuple[Path, CloneRun]:
     """A small clone where bc_train leaves it, without what is stored beside it."""
     world, small, folder = worlds_of(scenario, "training", 1), NetworkParams(hidden=(4,)), Path("models") / scenario.name / "bc"
-    facts = {"kind": "bc", "scenario": scenario.name, "arm": "bc", "seed": 0, "env_steps": 0, "lineage": {}}
-    save_policy(folder, new_network(world, small, 0), small, world, facts)
-    return folder
+    facts = {"kind": "bc", "scenario": scenario.name, "arm": "bc", "seed": SEED, "env_steps": 0, "lineage": {}}
+    card = save_policy(folder / f"seed-{SEED}", new_network(world, small, 0), small, world, facts)
+    return folder / f"seed-{SEED}", clone_run(SEED, weights_sha256=card.weights_sha256, outcome="PASS")
 
 
 def test_a_seed_whose_sources_changed_since_its_arm_began_does_not_train(params: Params, scenario: Scenario) -> None:
     with pytest.raises(IntegrityError, match="anneal queue_conflict: its source files changed while it began"):
-        train_seed(SeedJob(params, scenario, "pretrained", 0, "anneal", "of another tree", Path("run")), lambda steps: None)
+        train_seed(SeedJob(params, scenario, "pretrained", SEED, "anneal", "of another tree", Path("run")), lambda steps: None)
     assert not Path("run").exists()
 
 
 def test_a_clone_without_its_reference_is_an_error_that_names_the_stage(params: Params, scenario: Scenario) -> None:
-    clone_at_hand(scenario)
+    _, clone = clone_at_hand(scenario)
     with pytest.raises(InputError, match=rf"{REFERENCE}.*dvc repro bc_train@queue_conflict"):
-        begin(SeedJob(params, scenario, "pretrained", 0, "anneal", "", Path("run")))
+        begin(SeedJob(params, scenario, "pretrained", SEED, "anneal", "", Path("run"), clone))
 
 
-def test_a_bc_phase_fits_its_critic_to_returns_with_the_discount_of_its_arm(
+def test_demonstrations_are_those_of_the_block_and_returns_have_the_discount_of_the_arm(
     params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     score, asked = Score(episodes=1, success=1, harm=0, return_mean=1.0, return_sd=0.0), []
 
-    def read(scenario: Scenario, schema: object, settings: BCParams) -> None:
-        asked.append(settings.gamma)
+    def read(scenario: Scenario, schema: object, settings: BCParams, block: int) -> None:
+        asked.append((settings.gamma, block))
         raise InputError("that is all that is asked here")
 
-    write_record(clone_at_hand(scenario) / REFERENCE, Reference(untrained=score, expert=score, clone=score))
+    folder, clone = clone_at_hand(scenario)
+    write_record(folder / REFERENCE, Reference(untrained=score, expert=score, clone=score))
     monkeypatch.setattr("headstart.runs.arm_seed.read_demonstrations", read)
-    with pytest.raises(InputError, match="that is all"):
-        begin(SeedJob(params, scenario, "classic", 0, "anneal", "", Path("run")))
-    assert asked == [params.arms["classic"].ppo.gamma] != [params.bc_train.gamma]
+    for clones in (None, 2):
+        fewer = params.model_copy(update={"bc_train": params.bc_train.model_copy(update={"clones": clones})})
+        with pytest.raises(InputError, match="that is all"):
+            begin(SeedJob(fewer, scenario, "classic", SEED, "anneal", "", Path("run"), clone))
+    gamma = params.arms["classic"].ppo.gamma
+    assert asked == [(gamma, 2), (gamma, 0)]
+    assert gamma != params.bc_train.gamma
+
+
+@pytest.mark.parametrize(("change", "got"), [({"weights_sha256": "0" * 64}, "of queue_conflict with"), ({}, "of other with")])
+def test_another_clone_than_the_one_on_record_is_refused(
+    params: Params, scenario: Scenario, change: dict[str, str], got: str
+) -> None:
+    folder, clone = clone_at_hand(scenario)
+    if not change:
+        card = folder / "card.json"
+        card.write_text(card.read_text().replace('"scenario": "queue_conflict"', '"scenario": "other"'))
+    with pytest.raises(IntegrityError, match=rf"seed-{SEED}: expected the clone of queue_conflict with weights .*got one {got}"):
+        begin(SeedJob(params, scenario, "pretrained", SEED, "anneal", "", Path("run"), clone.model_copy(update=change)))

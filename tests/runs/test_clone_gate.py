@@ -33,7 +33,6 @@ def clone(**changes: Any) -> CloneReport:
         "value_error": 0.2,
         "untrained_value_error": 2.0,
         "value_explained_variance": 0.9,
-        "per_action": {},
         "confusion": {},
         "closed_loop": 93,
         "expert": 98,

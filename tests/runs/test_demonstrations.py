@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from headstart.config.scenario import Scenario
 from headstart.core.errors import InputError
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.episodes_file import write_episodes
+from headstart.dataset.manifest import Block, Tally
 from headstart.dataset.observation import ObservationSchema
 from headstart.runs import demonstrations as dataset
 from headstart.worlds.api import FIRST_WORLD
 
 ROOT = Path(__file__).parents[2]
 PARAMS = load_params(ROOT / "params.yaml")
-TRAIN, HELDOUT = 8, 2
+TRAIN, HELDOUT, BLOCK = 8, 2, 1
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +38,9 @@ def recorded(robot_walks: tuple[Scenario, Episodes, Header], tmp_path_factory: p
     _, episodes, header = robot_walks
     folder = tmp_path_factory.mktemp("curated")
     first = np.arange(TRAIN + HELDOUT) < TRAIN
-    write_episodes(folder / "train.h5", select(episodes, first), header)
-    write_episodes(folder / "heldout.h5", select(episodes, ~first), header)
+    (folder / f"block-{BLOCK}").mkdir()
+    write_episodes(folder / f"block-{BLOCK}/train.h5", select(episodes, first), header)
+    write_episodes(folder / f"block-{BLOCK}/heldout.h5", select(episodes, ~first), header)
     return folder, episodes
 
 
@@ -53,7 +56,7 @@ def using(episodes: int | None) -> BCParams:
 
 def worlds_used(scenario: Scenario, schema: ObservationSchema, episodes: int | None) -> list[list[int]]:
     """The worlds on each side, counted from the first that was recorded."""
-    _, sides = dataset.read_used(scenario, schema, using(episodes))
+    _, sides = dataset.read_used(scenario, schema, using(episodes), BLOCK)
     return [(side.table.world - FIRST_WORLD["capture"]).tolist() for side in sides]
 
 
@@ -73,12 +76,36 @@ def test_the_smallest_limit_still_leaves_something_to_judge_by(scenario: Scenari
 def test_what_is_cloned_are_the_rows_of_the_episodes_used(
     scenario: Scenario, schema: ObservationSchema, recorded: tuple[Path, Episodes]
 ) -> None:
-    _, (train, heldout) = dataset.read_demonstrations(scenario, schema, using(5))
+    _, (train, heldout) = dataset.read_demonstrations(scenario, schema, using(5), BLOCK)
     steps = recorded[1].table.length
     assert (len(train.label), len(heldout.label)) == (steps[:4].sum(), steps[8])
     assert np.array_equal(train.label.numpy(), recorded[1].expert_action[: steps[:4].sum()])
 
 
 def test_more_episodes_than_there_are_is_an_error_that_says_how_many(scenario: Scenario, schema: ObservationSchema) -> None:
-    with pytest.raises(InputError, match=r"bc_train\.episodes: expected at most the 10 episodes of robot_walks@abc, got 11"):
-        dataset.read_used(scenario, schema, using(11))
+    with pytest.raises(
+        InputError, match=r"bc_train\.episodes: expected at most the 10 episodes of block 1 of robot_walks@abc, got 11"
+    ):
+        dataset.read_used(scenario, schema, using(11), BLOCK)
+
+
+@pytest.mark.parametrize(
+    ("rejected", "episodes", "steps"),
+    [
+        (0, None, 120),  # ten episodes of 12 steps each
+        (30, None, 150),
+        (30, 5, 75),  # half of the block
+        (30, 2, 30),
+        (1, 5, 61),  # half of a step is charged as one: 60 · 121 / 120 = 60.5
+    ],
+)
+def test_rejected_episodes_are_charged_in_proportion(
+    scenario: Scenario, schema: ObservationSchema, rejected: int, episodes: int | None, steps: int
+) -> None:
+    accepted = Tally(worlds=10, episodes=10, steps=120)
+    others = Block(first_world=0, last_world=9, recorded=Tally(worlds=10, episodes=99, steps=9999), accepted=accepted)
+    mine = others.model_copy(update={"recorded": Tally(worlds=12, episodes=12, steps=120 + rejected)})
+    stamp: Any = SimpleNamespace(blocks=(others, mine))
+    _, used = dataset.read_used(scenario, schema, using(episodes), BLOCK)
+
+    assert dataset.recorded_steps(stamp, BLOCK, used) == steps

@@ -123,7 +123,9 @@ def test_an_interrupted_capture_goes_on_from_its_shards_unless_its_code_was_edit
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = load_params(ROOT / "params.yaml")
-    params = params.model_copy(update={"capture": params.capture.model_copy(update={"worlds": 6, "shard_worlds": 2})})
+    params = params.model_copy(
+        update={"capture": params.capture.model_copy(update={"worlds": 3, "blocks": 2, "shard_worlds": 2})}
+    )
     approve(scenario, tmp_path)
     written: list[str] = []
     write, dies = capture_stage._write_shard, [True]

@@ -13,13 +13,16 @@ from typing import Any
 import pytest
 import yaml
 
+from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.compare.comparison import Comparison
 from headstart.core.files import read_record
 from headstart.core.run_record import RunRecord
+from headstart.dataset.manifest import DatasetManifest
 
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, dict[str, Any]] = {
     "expert": {"worlds": 400},
-    "capture": {"worlds": 96, "shard_worlds": 40},
+    "capture": {"worlds": 96, "blocks": 2, "shard_worlds": 40},
     "bc_train": {
         "epochs": 12,
         "batch_size": 256,
@@ -45,9 +48,10 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for section, values in TINY.items():
         params[section] |= values
     params["seeds"] = [0, 1]
+    params["baselines"] = ["scratch", "matched"]
     params["scenarios"] = ["queue_conflict"]
     params["evidence"] = {"tiny": {}}
-    for arm, steps in (("scratch", 32768), ("pretrained", 16384)):  # one phase and two: the same budget
+    for arm, steps in (("scratch", 32768), ("matched", 32768), ("pretrained", 16384)):  # one phase and two: the same budget
         for phase in params["arms"][arm]["phases"]:
             phase["env_steps"] = steps
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
@@ -68,6 +72,25 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
     )
     assert not ok or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout if ok else done.stdout + done.stderr
+
+
+def test_every_seed_has_a_block_of_the_recording_a_clone_and_a_run_of_every_arm(clone: Path) -> None:
+    models = clone / "models/queue_conflict"
+    manifest = read_record(clone / "data/queue_conflict/validated.json", DatasetManifest)
+    first, second = manifest.blocks
+    assert (first.recorded.worlds, second.recorded.worlds) == (96, 96)
+    assert first.last_world + 1 == second.first_world
+    clones = read_record(models / "bc/clones.json", CloneRuns).clones
+    assert [(one.seed, one.outcome) for one in clones] == [(0, "PASS"), (1, "PASS")]
+    runs = {
+        arm: read_record(models / arm / "runs.json", ArmRuns).runs
+        for arm in ("baseline/scratch", "baseline/matched", "anneal/pretrained")
+    }
+    assert [run.clone_sha256 for run in runs["anneal/pretrained"]] == [one.weights_sha256 for one in clones]
+    assert len({one.weights_sha256 for one in clones}) == 2
+    assert len({run.checkpoint_sha256 for of in runs.values() for run in of}) == 6
+    found = read_record(clone / "reports/evaluate/queue_conflict/beyond_expert.json", Comparison)
+    assert {against.baseline.arm for against in found.grid} == {"scratch", "matched"}
 
 
 def test_every_stage_leaves_its_outputs(clone: Path) -> None:
@@ -115,7 +138,16 @@ def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(
 def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
     head = run(clone, "git", "rev-parse", "HEAD").strip()
     reports = clone / "reports"
-    for stage in ("expert", "capture", "curate", "validate", "bc_train", "baseline", "anneal/pretrained"):
+    for stage in (
+        "expert",
+        "capture",
+        "curate",
+        "validate",
+        "bc_train",
+        "baseline/scratch",
+        "baseline/matched",
+        "anneal/pretrained",
+    ):
         record = read_record(reports / "queue_conflict" / stage / "run.json", RunRecord)
         assert (record.status, record.circumstances.git_revision) == ("completed", head), stage
         assert record.circumstances.git_dirty is False, stage
@@ -156,14 +188,15 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
 def test_an_experiment_of_the_evidence_becomes_a_record_and_a_page_and_is_not_run_again(clone: Path) -> None:
     run(clone, "git", "add", "-A")
     run(clone, "git", "commit", "-q", "--allow-empty", "-m", "results")
-    assert "tiny: HOLD, reports/evidence/tiny.json" in run(clone, "headstart", "evidence")
+    verdict = json.loads((clone / "reports/metrics/queue_conflict.json").read_text())["verdict"]
+    assert f"tiny: {verdict}, reports/evidence/tiny.json" in run(clone, "headstart", "evidence")
     assert "tiny: on record, with today's code and settings" in run(clone, "headstart", "evidence")
     record = json.loads((clone / "reports/evidence/tiny.json").read_text())
     assert record["commit"] == run(clone, "git", "rev-parse", "HEAD").strip()
     assert record["comparisons"]["beyond_expert"]["candidate"]["arm"] == "pretrained"
 
     run(clone, "headstart", "results")
-    assert "| [tiny](#tiny) | HOLD | `pretrained` |" in (clone / "docs/results.md").read_text()
+    assert f"| [tiny](#tiny) | {verdict} | `pretrained` |" in (clone / "docs/results.md").read_text()
     assert (clone / "docs/pictures/tiny.png").read_bytes().startswith(b"\x89PNG")
 
     edited = clone / "src/headstart/learn/loss.py"

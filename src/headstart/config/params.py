@@ -177,7 +177,7 @@ class Params(Record):
             if name not in self.arms:
                 raise ValueError(f"arm {name!r} is named but not described under arms ({', '.join(self.arms)})")
         if "scratch" not in self.baselines:
-            raise ValueError(f"baselines: expected scratch among them, got {', '.join(self.baselines)}")
+            raise ValueError(f"baselines: expected scratch among them, got {', '.join(self.baselines) or 'none'}")
         for name in self.baselines:
             if self.arms[name].start != "random":
                 raise ValueError(f"baselines: expected arms with start: random, {name} has start: {self.arms[name].start}")

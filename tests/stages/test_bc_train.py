@@ -1,0 +1,146 @@
+"""Every seed has a clone of its own block; one that misses its gate ends the stage, and none is started from."""
+
+import shutil
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.cloned import SEEDS, easy, in_this_process, record_blocks, tiny_params
+
+from headstart.compare.arm_runs import CloneRuns
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
+from headstart.config.stage import Done, main
+from headstart.core.errors import GateFailed
+from headstart.core.files import read_record
+from headstart.core.verdict import Outcome, Verdict
+from headstart.dataset.episodes import Episodes, Header
+from headstart.runs.checkpoint import load_checkpoint
+from headstart.runs.clone_report import CloneReports, Reference
+from headstart.runs.worlds import design_of
+from headstart.stages.bc_train import bc_train
+
+MODELS, REPORTS = Path("models/nav_gap_seeker/bc"), Path("reports/nav_gap_seeker/bc_train")
+PARAMS = tiny_params()
+
+
+@pytest.fixture(autouse=True)
+def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", in_this_process)
+
+
+@pytest.fixture(scope="module")
+def scenario(robot_walks: tuple[Scenario, Episodes, Header]) -> Scenario:
+    return easy(robot_walks[0])
+
+
+@pytest.fixture(scope="module")
+def recorded(
+    scenario: Scenario, robot_walks: tuple[Scenario, Episodes, Header], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A project with a validated dataset of two blocks."""
+    root = tmp_path_factory.mktemp("recorded")
+    with chdir(root):
+        record_blocks(scenario, robot_walks[1], robot_walks[2], PARAMS)
+    return root
+
+
+@pytest.fixture(scope="module")
+def cloned(scenario: Scenario, recorded: Path) -> Path:
+    """The same project with the clones of both seeds."""
+    with pytest.MonkeyPatch.context() as patched, chdir(recorded):
+        patched.setattr("headstart.stages.bc_train.run_all", in_this_process)
+        bc_train(PARAMS, scenario)
+    return recorded
+
+
+@pytest.fixture
+def project(cloned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `cloned`, as the working directory."""
+    shutil.copytree(cloned, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def clones() -> CloneRuns:
+    return read_record(MODELS / "clones.json", CloneRuns)
+
+
+def test_a_clone_a_seed_learns_from_its_own_block(project: Path, scenario: Scenario) -> None:
+    loaded = [load_checkpoint(MODELS / f"seed-{seed}") for seed in SEEDS]
+    weights, cards = zip(*loaded, strict=True)
+
+    assert [card.seed for card in cards] == list(SEEDS)
+    assert weights[0].keys() == weights[1].keys()
+    assert any(not np.array_equal(weights[0][name], weights[1][name]) for name in weights[0])
+    assert [clone.weights_sha256 for clone in clones().clones] == [card.weights_sha256 for card in cards]
+    data = [clone.data for clone in clones().clones]
+    assert data[0] is not None and data[1] is not None
+    assert data[0].starts != data[1].starts  # of other worlds
+
+
+def test_the_record_of_the_clones_is_complete(project: Path, scenario: Scenario) -> None:
+    found = clones()
+
+    assert (found.scenario, found.design) == (scenario.name, design_of(PARAMS, scenario))
+    assert (found.expert.episodes, found.untrained.episodes) == (6, 6)  # of the exam
+    for clone, seed in zip(found.clones, SEEDS, strict=True):
+        assert (clone.seed, clone.outcome) == (seed, "PASS")
+        assert {mode: score.episodes for mode, score in clone.exam.items()} == {"sampled": 6, "deterministic": 6}
+        assert clone.demonstration_steps == 60  # five episodes of 12 steps
+        assert clone.shift is not None and clone.shift.variants.keys() == {"dense"}
+
+
+def test_every_clone_has_its_report_its_verdict_its_telemetry_and_what_it_is_measured_against(project: Path) -> None:
+    reports = read_record(REPORTS / "metrics.json", CloneReports).clones
+
+    assert set(reports) == set(SEEDS)
+    for seed in SEEDS:
+        verdict = read_record(REPORTS / f"seed-{seed}.json", Verdict)
+        assert (verdict.outcome, verdict.subject.id) == (Outcome.PASS, f"nav_gap_seeker/bc/seed-{seed}")
+        assert read_record(MODELS / f"seed-{seed}/reference.json", Reference).clone == reports[seed].closed_loop["sampled"]
+        assert (REPORTS / f"telemetry/seed-{seed}/telemetry-0000.ndjson").exists()
+    lines = Path("reports/nav_gap_seeker/bc_losses.tsv").read_text().splitlines()
+    assert [line.split("\t")[0] for line in lines[1::2]] == [str(epoch) for epoch in range(1, 21)]
+
+
+def test_a_repeated_run_leaves_the_same_bytes(project: Path, scenario: Scenario) -> None:
+    before = {path: path.read_bytes() for path in MODELS.rglob("*") if path.is_file()}
+
+    bc_train(PARAMS, scenario)
+
+    assert {path: path.read_bytes() for path in MODELS.rglob("*") if path.is_file()} == before
+
+
+def test_a_clone_that_misses_its_gate_ends_the_stage_and_is_named(
+    project: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    accuracy = {clone.seed: clone.heldout_accuracy for clone in clones().clones}
+    worse, better = sorted(accuracy, key=lambda seed: accuracy[seed])
+    assert accuracy[worse] < accuracy[better]
+    wanted = tiny_params(bc_train={"min_accuracy": (accuracy[worse] + accuracy[better]) / 2})
+
+    monkeypatch.setattr("headstart.config.stage.run", lambda *given: bc_train(wanted, scenario).says)
+    monkeypatch.setattr(sys, "argv", ["stage", scenario.name])
+    with pytest.raises(SystemExit) as ended:
+        main(bc_train)
+
+    said = capsys.readouterr().err
+    assert ended.value.code == GateFailed.exit_code == 6
+    assert f"error: 1 of 2 clones of nav_gap_seeker miss their gate\nseed {worse} is FAIL\n" in said
+    assert f"seed {better} is" not in said
+    assert {clone.seed: clone.outcome for clone in clones().clones} == {worse: "FAIL", better: "PASS"}
+    assert read_record(REPORTS / f"seed-{worse}.json", Verdict).outcome is Outcome.FAIL
+
+
+def test_with_one_clone_for_two_seeds_there_is_one_of_the_first_block(project: Path, scenario: Scenario) -> None:
+    own = {clone.seed: clone.weights_sha256 for clone in clones().clones}
+    shared: Params = tiny_params(bc_train={"clones": 1})
+
+    done: Done = bc_train(shared, scenario)
+
+    assert done.seeds == SEEDS[:1]
+    assert {clone.seed: clone.weights_sha256 for clone in clones().clones} == {SEEDS[0]: own[SEEDS[0]]}
+    assert [path.name for path in sorted(MODELS.iterdir()) if path.is_dir()] == [f"seed-{SEEDS[0]}"]
