@@ -173,6 +173,11 @@ def test_an_expert_that_hardly_succeeds_gives_no_target() -> None:
         targets_from(shown, scenario_with(expert_level={"success_rate": 0.9}))
 
 
+def test_a_limit_of_harm_is_at_most_one() -> None:
+    shown = SHOWN.model_copy(update={"harm_rate": at(1.0, 0.01)})
+    assert targets_from(shown, scenario_with(expert_level=ALL))["expert_level"].harm_rate == 1.0
+
+
 numbers = st.floats(-1000, 1000)
 
 

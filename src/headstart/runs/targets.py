@@ -97,7 +97,7 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
         git_revision=revision,
         policy_sha256=policy,
         scenario_sha256=scenario.sha256,
-        environment_sha256=source_sha256(scenario.world),
+        environment_sha256=design_of(params, scenario).environment_sha256,
         evaluation_seed=fixed.seed,
         evaluation_worlds=fixed.worlds,
         expert=level,
