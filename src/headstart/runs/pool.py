@@ -37,12 +37,17 @@ def progress_bar(title: str) -> Progress:
 
 
 def run_all(
-    function: Callable[[Job, Report], Result], jobs: Sequence[Job], title: str, units: int, processes: int = 0
+    function: Callable[[Job, Report], Result],
+    jobs: Sequence[Job],
+    title: str,
+    units: int,
+    processes: int = 0,
+    finished: Callable[[Result], object] | None = None,
 ) -> list[Result]:
     """`function(job, report)` for every job, results in the order of jobs.
 
     `function` and jobs are pickled to fresh processes (spawn). `units`: total of what all jobs will report. `processes` 0: one
-    for each core. The first exception in time ends the rest and is raised here.
+    for each core. `finished` receives each result here as it comes. The first exception in time ends the rest and is raised here.
     """
     workers = min(len(jobs), processes or os.cpu_count() or 1)
     context = get_context("spawn")
@@ -60,7 +65,9 @@ def run_all(
                     futures = [pool.submit(_call, function, job) for job in jobs]
                     try:
                         for future in as_completed(futures):
-                            future.result()
+                            result = future.result()
+                            if finished is not None:
+                                finished(result)
                     except BaseException:
                         for worker in set(active_children()) - others:
                             worker.terminate()
