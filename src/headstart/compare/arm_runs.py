@@ -175,6 +175,7 @@ class CloneRun(Record):
 
     seed: int
     weights_sha256: Sha256
+    outcome: Literal["PASS", "HOLD", "FAIL"]  # of its gate; only a PASS is trained on
     demonstration_steps: Count  # agent-steps of its block of the recording, rejected episodes included
     heldout_accuracy: Share
     exam: dict[Mode, Score]  # on the exam worlds, in both modes

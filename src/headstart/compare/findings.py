@@ -1,24 +1,22 @@
-"""The findings of a comparison of two arms, before the verdict: exams, learning curves, steps to target, and differences over matched seeds."""
+"""The findings of a comparison, before the verdict: exams, learning curves, steps to target, and differences of the final policies."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from pydantic import Field
 
-from headstart.compare.arm_runs import ArmRuns, Outcomes, SeedRun
-from headstart.compare.curves import CurveBand, curve_bands, rate, success_area, watched_steps
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, Outcomes, Score, SeedRun
+from headstart.compare.curves import CurveBand, curve_bands
 from headstart.compare.ratio import (
-    PAIRS_FOR_INTERVAL,
-    PairedDifference,
+    Difference,
     RatioEstimate,
     Reached,
+    difference,
     estimate_ratio,
     kaplan_meier,
-    paired_difference,
     probability_of_improvement,
 )
-from headstart.compare.target import charge
+from headstart.compare.target import Passage, passage
 from headstart.config.scenario import Target
 from headstart.core.arrays import MODES, Array, Mode
 from headstart.core.record import Record
@@ -29,34 +27,22 @@ class ComparisonLimits(Record):
     """The rules of a comparison, fixed before its runs start."""
 
     max_ratio: float = 0.70  # of the upper bound of the ratio
-    min_pairs: int = 10  # fewer cannot PASS
-    pairs_for_interval: int = PAIRS_FOR_INTERVAL
-    max_success_loss: float = 0.05  # the lower bound of the final success difference is at least −this
-    max_harm_rise: float = 0.02  # of the upper bound of the final harm difference
-    max_both_censored: float = 0.20  # share of pairs in which neither arm reached the target
+    min_replicates: int = 10  # fewer cannot PASS
+    max_success_loss: float = 0.05  # of the final success: below the target, a baseline, the clone or the expert, by the bound
+    max_harm_rise: float = 0.02
+    max_return_loss: float = (
+        0.02  # of the final return and of measures: share of the distance from an untrained policy to the expert
+    )
     resamples: int = 10_000  # of the bootstrap
-
-
-class SeedPair(Record):
-    """Env steps charged to both runs of one seed; of a censored run, those up to its last evaluation."""
-
-    seed: int
-    candidate_steps: int
-    scratch_steps: int
-    candidate_censored: bool
-    scratch_censored: bool  # the true ratio is at most `ratio`
-    ratio: float | None  # None where the candidate is censored
 
 
 class ExamSummary(Outcomes):
     """The last checkpoints of one arm on the exam worlds, pooled over seeds; one-sided 95 % Wilson bounds.
 
-    Pooling takes episodes as independent; whether the arms differ is judged over seeds, by the paired differences.
+    Pooling takes episodes as independent; what is held to a limit are the means over replicates.
     """
 
     success_low: float
-    success_high: float
-    harm_low: float
     harm_high: float
     return_iqm: float  # over seeds
 
@@ -65,101 +51,87 @@ class ArmSummary(Record):
     """The findings on one arm alone."""
 
     arm: str
+    budget: int  # env steps of a run
     exams: dict[Mode, ExamSummary]
-    reached: Reached  # by charged steps
-    success_area: float | None  # mean success rate over the steps for which all runs of both arms were evaluated
+    passages: tuple[Passage, ...]  # by seed
+    reached: Reached  # by the evaluations that first met the target
     curves: dict[str, CurveBand]  # success, harm, return
 
 
+class Against(Record):
+    """The candidate against one baseline."""
+
+    baseline: ArmSummary
+    online: RatioEstimate
+    all_in: RatioEstimate  # with the steps that the demonstrations cost charged to every run of the candidate
+    probability_of_improvement: float  # that a run of the candidate needs fewer steps than one of the baseline
+
+
+class Spread(Record):
+    """Standard deviations of a quantity: between clones, and between runs that start from the same clone (one-way random effects)."""
+
+    clones: int
+    runs: int
+    between: float
+    within: float
+
+
 class Findings(Record):
-    """All numbers of a comparison. Of the baseline compared with itself, those after `scratch` are empty."""
+    """All numbers of a comparison. Of a baseline by itself, those after `candidate` are empty."""
 
     scenario: str
     target: Target
     limits: ComparisonLimits
     candidate: ArmSummary
-    scratch: ArmSummary
-    pairs: tuple[SeedPair, ...] = ()
-    online: RatioEstimate | None = None  # None: no pairs, or a candidate run is censored
-    all_in: RatioEstimate | None = None  # as `online`, with the demonstration steps charged to every run
-    probability_of_improvement: float | None = None  # that a run of the candidate needs fewer steps than a run of scratch
-    final: dict[str, PairedDifference] = Field(default_factory=dict)  # success, harm → candidate − scratch in the final exams
+    grid: tuple[
+        Against, ...
+    ] = ()  # every baseline; the first is the strongest: the one with the greatest upper bound of the ratio
+    final: dict[str, dict[str, Difference]] = Field(default={})  # target, clone, expert or a baseline → quantity → candidate − it
+    margins: dict[str, float] = Field(default={})  # quantity → how much worse the final policies may be
+    spread: dict[str, Spread] = Field(default={})  # quantity → where several runs share a clone
+
+    @property
+    def strongest(self) -> Against | None:
+        """The comparison with the strongest baseline; None for a baseline by itself."""
+        return self.grid[0] if self.grid else None
 
 
-class Charges(NamedTuple):
-    """Charged env steps of one arm's n runs, in the order of their seeds."""
-
-    steps: Array  # [n] i64
-    censored: Array  # [n] bool
-
-
-def find(candidate: ArmRuns, scratch: ArmRuns, target: Target, limits: ComparisonLimits) -> Findings:
-    """Compare two comparable arms; if scratch is also the candidate, describe the baseline alone."""
-    candidate, scratch = _in_seed_order(candidate), _in_seed_order(scratch)
-    ours, theirs = _charges(candidate, target), _charges(scratch, target)
-    end = watched_steps(candidate.runs + scratch.runs)
-    found = Findings(
-        scenario=candidate.scenario,
-        target=target,
-        limits=limits,
-        candidate=_summarise(candidate, ours, target.mode, limits, end),
-        scratch=_summarise(scratch, theirs, target.mode, limits, end),
-    )
-    if candidate == scratch:
+def find(
+    candidate: ArmRuns, baselines: Sequence[ArmRuns], clones: CloneRuns | None, target: Target, limits: ComparisonLimits
+) -> Findings:
+    """Compare arms of one design. A candidate that is one of the baselines is described alone."""
+    found = Findings(scenario=candidate.scenario, target=target, limits=limits, candidate=_summarise(candidate, target, limits))
+    if any(candidate.arm == baseline.arm for baseline in baselines):
         return found
-    arrivals = (np.where(arm.censored, np.inf, arm.steps) for arm in (ours, theirs))
-    paired = {
-        "pairs": _pairs([run.seed for run in candidate.runs], ours, theirs),
-        "online": _ratio(ours, theirs, (0, 0), limits),
-        "all_in": _ratio(ours, theirs, (candidate.demonstration_steps, scratch.demonstration_steps), limits),
-        "probability_of_improvement": probability_of_improvement(*arrivals),
-        "final": {measure: _final_difference(candidate, scratch, measure, found) for measure in ("success", "harm")},
+    grid = [_against(candidate, found.candidate, baseline, target, limits) for baseline in baselines]
+    margins = _margins(target, limits, clones) if clones else {}
+    compared = {
+        "grid": tuple(sorted(grid, key=_strength)),
+        "margins": margins,
+        "final": _final(candidate, baselines, clones, target, tuple(margins)),
+        "spread": _spreads(candidate, found.candidate.passages, target.mode),
     }
-    return found.model_copy(update=paired)
+    return found.model_copy(update=compared)
 
 
-def _in_seed_order(arm: ArmRuns) -> ArmRuns:
-    return arm.model_copy(update={"runs": tuple(sorted(arm.runs, key=lambda run: run.seed))})
+def value(score: Score, quantity: str) -> float:
+    """success, harm (rates), return, or one of the scenario's measures."""
+    known = {"success": score.success_rate, "harm": score.harm_rate, "return": score.return_mean}
+    return known[quantity] if quantity in known else score.measures[quantity]
 
 
-def _charges(arm: ArmRuns, target: Target) -> Charges:
-    charged = [charge(run, target, arm.design.every) for run in arm.runs]
-    return Charges(np.array([c.steps for c in charged]), np.array([c.censored for c in charged]))
-
-
-def _pairs(seeds: Sequence[int], ours: Charges, theirs: Charges) -> tuple[SeedPair, ...]:
-    columns = (column.tolist() for column in (*ours, *theirs))
-    return tuple(
-        SeedPair(
-            seed=seed,
-            candidate_steps=mine,
-            scratch_steps=other,
-            candidate_censored=mine_censored,
-            scratch_censored=other_censored,
-            ratio=None if mine_censored else mine / other,
-        )
-        for seed, mine, mine_censored, other, other_censored in zip(seeds, *columns, strict=True)
+def _summarise(arm: ArmRuns, target: Target, limits: ComparisonLimits) -> ArmSummary:
+    passages = tuple(sorted((passage(run, target) for run in arm.runs), key=lambda one: one.seed))
+    reached = kaplan_meier(
+        np.array([one.after if one.by is None else one.by for one in passages]), np.array([one.by is None for one in passages])
     )
-
-
-def _ratio(ours: Charges, theirs: Charges, added: tuple[int, int], limits: ComparisonLimits) -> RatioEstimate | None:
-    """Ratio with `added` steps charged to each run of either arm.
-
-    None if a candidate run is censored: dropping it would favour the candidate, and its budget is not a measurement of its steps.
-    """
-    if ours.censored.any():
-        return None
-    is_bound = bool(theirs.censored.any())
-    return estimate_ratio(ours.steps + added[0], theirs.steps + added[1], is_bound, limits.pairs_for_interval)
-
-
-def _summarise(arm: ArmRuns, charges: Charges, mode: Mode, limits: ComparisonLimits, end: int) -> ArmSummary:
     return ArmSummary(
         arm=arm.arm,
+        budget=arm.recipe.budget,
         exams={mode: _examine(arm.runs, mode) for mode in MODES},
-        reached=kaplan_meier(*charges),
-        success_area=success_area(arm.runs, mode, end),
-        curves=curve_bands(arm, mode, limits.resamples),
+        passages=passages,
+        reached=reached,
+        curves=curve_bands(arm, target.mode, limits.resamples),
     )
 
 
@@ -171,15 +143,93 @@ def _examine(runs: Sequence[SeedRun], mode: Mode) -> ExamSummary:
         success=success,
         harm=harm,
         success_low=wilson_lower(success, episodes),
-        success_high=wilson_upper(success, episodes),
-        harm_low=wilson_lower(harm, episodes),
         harm_high=wilson_upper(harm, episodes),
         return_iqm=float(interquartile_mean(np.array([score.return_mean for score in scores]))),
     )
 
 
-def _final_difference(candidate: ArmRuns, scratch: ArmRuns, measure: str, found: Findings) -> PairedDifference:
-    """Of the last checkpoints' exams, paired by seed."""
-    mode = found.target.mode
-    ours, theirs = (np.array([rate(run.exam[mode], measure) for run in arm.runs]) for arm in (candidate, scratch))
-    return paired_difference(ours, theirs, found.limits.pairs_for_interval)
+def _against(candidate: ArmRuns, summary: ArmSummary, baseline: ArmRuns, target: Target, limits: ComparisonLimits) -> Against:
+    """The candidate's steps are counted to the end of their evaluation interval, those of the baseline to its beginning."""
+    theirs = _summarise(baseline, target, limits)
+    ours = np.array([np.inf if one.by is None else one.by for one in summary.passages])
+    other = np.array([np.inf if one.by is None else one.after for one in theirs.passages])
+    watched = np.array([run.curve[-1].env_steps for run in sorted(baseline.runs, key=lambda run: run.seed)])
+    cost = np.array([run.demonstration_steps for run in sorted(candidate.runs, key=lambda run: run.seed)])
+    return Against(
+        baseline=theirs,
+        online=estimate_ratio(ours, other, watched),
+        all_in=estimate_ratio(ours + cost, other, watched),
+        probability_of_improvement=probability_of_improvement(ours, other),
+    )
+
+
+def _strength(against: Against) -> tuple[float, float, float]:
+    """Sorts the baseline first that leaves the candidate the greatest upper bound, then the one that more runs of arrive, then sooner."""
+    upper, reached = against.online.upper, against.baseline.reached
+    return -(np.inf if upper is None else upper), reached.censored / reached.runs, reached.median_steps or np.inf
+
+
+# --- the final policies -------------------------------------------------------------------------------------------------
+
+
+def _margins(target: Target, limits: ComparisonLimits, clones: CloneRuns) -> dict[str, float]:
+    """Success, harm and return, and the measures that the target names."""
+    scaled = {
+        name: limits.max_return_loss * abs(value(clones.expert, name) - value(clones.untrained, name))
+        for name in ("return", *target.measures)
+    }
+    return {"success": limits.max_success_loss, "harm": limits.max_harm_rise} | scaled
+
+
+def _final(
+    candidate: ArmRuns, baselines: Sequence[ArmRuns], clones: CloneRuns | None, target: Target, quantities: Sequence[str]
+) -> dict[str, dict[str, Difference]]:
+    """Differences of the last checkpoints' exams in the target's mode, for every quantity."""
+    if clones is None:
+        return {}
+    mode, runs = target.mode, candidate.runs
+    clone = {one.weights_sha256: one.exam[mode] for one in clones.clones}
+    own = [clone[run.clone_sha256] for run in runs if run.clone_sha256 in clone]
+    wanted = {"success": target.success_rate, "harm": target.harm_rate, "return": target.return_mean, **target.measures}
+    found: dict[str, dict[str, Difference]] = {"target": {}, "clone": {}, "expert": {}} | {arm.arm: {} for arm in baselines}
+    for name in quantities:
+        ours = _values(runs, name, mode)
+        if (level := wanted.get(name)) is not None:
+            found["target"][name] = difference(ours, np.array([level]))
+        if len(own) == len(runs):  # pairs: every run has its own clone
+            found["clone"][name] = difference(ours - np.array([value(score, name) for score in own]), np.zeros(1))
+        found["expert"][name] = difference(ours, np.array([value(clones.expert, name)]))
+        for arm in baselines:
+            found[arm.arm][name] = difference(ours, _values(arm.runs, name, mode))
+    return found
+
+
+def _values(runs: Sequence[SeedRun], quantity: str, mode: Mode) -> Array:
+    return np.array([value(run.exam[mode], quantity) for run in runs])
+
+
+# --- between clones, and between seeds ----------------------------------------------------------------------------------
+
+
+def _spreads(candidate: ArmRuns, passages: Sequence[Passage], mode: Mode) -> dict[str, Spread]:
+    """Of the natural logarithm of the steps to target, where all runs arrived after some training, and of the final return."""
+    clone = {run.seed: run.clone_sha256 for run in candidate.runs}
+    if len(set(clone.values())) in (1, len(clone)):
+        return {}
+    groups = [clone[one.seed] for one in passages]
+    returns = {run.seed: run.exam[mode].return_mean for run in candidate.runs}
+    found = {"final return": _spread([returns[one.seed] for one in passages], groups)}
+    if all(one.by for one in passages):
+        found = {"log steps to target": _spread(np.log([one.by or 1 for one in passages]).tolist(), groups)} | found
+    return found
+
+
+def _spread(values: Sequence[float], groups: Sequence[object]) -> Spread:
+    """Analysis of variance with one random factor; a negative estimate of the variance between groups counts as 0."""
+    by_group: Mapping[object, Array] = {g: np.array([v for v, of in zip(values, groups, strict=True) if of == g]) for g in groups}
+    sizes, n, k = np.array([len(part) for part in by_group.values()]), len(values), len(by_group)
+    within = sum(float(((part - part.mean()) ** 2).sum()) for part in by_group.values()) / (n - k)
+    mean = float(np.mean(values))
+    between = sum(len(part) * (float(part.mean()) - mean) ** 2 for part in by_group.values()) / (k - 1)
+    size = (n - float((sizes**2).sum()) / n) / (k - 1)
+    return Spread(clones=k, runs=n, between=float(np.sqrt(max(0.0, (between - within) / size))), within=float(np.sqrt(within)))

@@ -32,12 +32,19 @@ class ExpertParams(Record):
 class CaptureParams(Record):
     seed: Seed
     worlds: Worlds  # of one block, one episode each; a clone is trained on one block
-    blocks: int = Field(default=10, ge=1, le=1000)  # disjoint blocks of worlds, so that every replicate has demonstrations of its own
+    blocks: int = Field(
+        default=10, ge=1, le=1000
+    )  # disjoint blocks of worlds, so that every replicate has demonstrations of its own
     shard_worlds: Worlds
     noise: float = Field(default=0.3, ge=0)  # standard deviation of the noise that is added to executed continuous actions
     noise_ticks: int = Field(default=1, ge=1)  # for which one draw of the noise lasts; longer noise leads to other states
     slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
     observation: Literal["compact", "hybrid"] = "compact"
+
+    @property
+    def all_worlds(self) -> int:
+        """Worlds of all blocks."""
+        return self.worlds * self.blocks
 
 
 class CurateParams(Record):
@@ -102,7 +109,9 @@ class ComparisonParams(Record):
     max_ratio: float = Field(gt=0)  # for the one-sided 95 % upper bound of pretrained ÷ scratch
     max_success_loss: float = Field(ge=0, le=1)  # of rates, below the target, scratch, the clone or the expert
     max_harm_rise: float = Field(ge=0, le=1)
-    max_return_loss: float = Field(ge=0)  # of the return and measures: share of the distance from an untrained policy to the expert
+    max_return_loss: float = Field(
+        ge=0
+    )  # of the return and measures: share of the distance from an untrained policy to the expert
 
 
 class TuningParams(Record):
@@ -125,7 +134,9 @@ class Params(Record):
     scenarios: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
     candidate: str
-    baselines: tuple[str, ...] = ("scratch",)  # arms that start from random weights; the candidate is compared with the best of them
+    baselines: tuple[str, ...] = (
+        "scratch",
+    )  # arms that start from random weights; the candidate is compared with the best of them
     processes: int = Field(default=0, ge=0)  # 0: one for each core
     device: Device = "cpu"  # on which networks are trained; they always act on the CPU
     expert: ExpertParams
@@ -144,6 +155,15 @@ class Params(Record):
         default={}
     )  # experiment of `headstart evidence` → the keys of this file that it overrides
 
+    @property
+    def num_clones(self) -> int:
+        """Clones that the seeds start from."""
+        return min(self.bc_train.clones or len(self.seeds), len(self.seeds))
+
+    def clone_of(self, seed: int) -> int:
+        """Which clone one of `seeds` starts from: the place of its block in the recording, and of its own seed in `seeds`."""
+        return self.seeds.index(seed) % self.num_clones
+
     @model_validator(mode="after")
     def _arms_exist(self) -> "Params":
         for name in ("scratch", self.candidate, *self.baselines, *self.anneal.arms):
@@ -154,6 +174,8 @@ class Params(Record):
         for name in self.baselines:
             if self.arms[name].start != "random":
                 raise ValueError(f"baselines: expected arms with start: random, {name} has start: {self.arms[name].start}")
+        if self.num_clones > self.capture.blocks:
+            raise ValueError(f"capture.blocks: expected a block for each of {self.num_clones} clones, got {self.capture.blocks}")
         for where, names in (("seeds", self.seeds), ("expert.seeds", self.expert.seeds), ("baselines", self.baselines)):
             if len(set(names)) != len(names):
                 raise ValueError(f"{where}: {list(names)} contains an entry twice")

@@ -18,6 +18,7 @@ from headstart.core.verdict import Check, Value, Verdict, at_least, at_most, equ
 from headstart.dataset.alignment import observation_repeats
 from headstart.dataset.curation import forbidden, repeats_earlier
 from headstart.dataset.episodes import Episodes
+from headstart.dataset.manifest import Block
 from headstart.dataset.observation import ObservationSchema
 
 MIN_REPLAYED = 20  # episodes
@@ -44,6 +45,7 @@ class Dataset(NamedTuple):
     schema: ObservationSchema
     scenario: Scenario
     limits: ValidateParams
+    blocks: tuple[Block, ...]  # each is the demonstrations of one clone
 
 
 class Provenance(NamedTuple):
@@ -150,9 +152,10 @@ def _structure(episodes: Episodes) -> Iterator[Check]:
 
 def _learnable(data: Dataset) -> Iterator[Check]:
     """There are enough episodes, they succeed, and neither their actions nor their rewards are all the same."""
-    count, rewards = len(data.episodes.table.length), data.episodes.reward
+    least, rewards = min(block.accepted.episodes for block in data.blocks), data.episodes.reward
     labels = data.episodes.expert_action[_decisions(data.episodes)]
-    yield at_least("enough-episodes", count, data.limits.min_episodes, f"{count} episodes", count)
+    text = f"{least} episodes in the smallest of {len(data.blocks)} blocks"
+    yield at_least("enough-episodes", least, data.limits.min_episodes, text, len(data.episodes.table.length))
     yield _success_rate(data)
     if data.scenario.min_action_share:
         yield _action_coverage(data, labels)
@@ -216,8 +219,9 @@ def _split(data: Dataset) -> Iterator[Check]:
     held, train = np.unique(world[heldout]), np.unique(world[~heldout])
     leaked = np.intersect1d(held, train).tolist()
     yield at_most("split-leak", len(leaked), 0, f"worlds on both sides: {leaked[:10] or 'none'}", len(heldout))
-    smaller = min(len(held), len(train))
-    yield at_least("split-sides", smaller, 1, f"{len(train)} worlds to train, {len(held)} held out")
+    inside = [[int(((side >= b.first_world) & (side <= b.last_world)).sum()) for side in (train, held)] for b in data.blocks]
+    text = f"{len(train)} worlds to train, {len(held)} held out; fewest worlds of a side in any of {len(inside)} blocks"
+    yield at_least("split-sides", min(map(min, inside)), 1, text)
 
 
 def _decisions(episodes: Episodes) -> Array:

@@ -1,4 +1,4 @@
-"""The manifest of a dataset (`dataset/2`), stored with its files; it depends only on the content.
+"""The manifest of a dataset (`dataset/3`), stored with its files; it depends only on the content.
 
 It holds no clock, host or git revision, so that the same data always have the same manifest, and a stage may depend on it.
 """
@@ -13,6 +13,7 @@ from headstart.core.files import inside, sha256_file, sha256_json
 from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share
 
 VERSION_DIGITS = 12
+TRAIN, HELDOUT = "block-{}/train.h5", "block-{}/heldout.h5"  # of block b, beside the manifest
 Status = Literal["draft", "validated"]
 
 
@@ -29,6 +30,15 @@ class Tally(Record):
     worlds: Count
     episodes: Count
     steps: Count  # of agents
+
+
+class Block(Record):
+    """Some worlds of the recording, in consecutive order: the demonstrations of one clone, in files of their own."""
+
+    first_world: int
+    last_world: int
+    recorded: Tally
+    accepted: Tally
 
 
 class Quality(Record):
@@ -63,6 +73,7 @@ class DatasetFacts(Record):
     rejected: Tally
     rejection_reasons: dict[str, Count]  # reason → episodes; an episode may have several
     quality: Quality
+    blocks: tuple[Block, ...]  # number b has its files in block-<b>/
     files: dict[RelativePath, StoredFile]  # by path below the manifest's directory
     splits: Splits
 
@@ -70,7 +81,7 @@ class DatasetFacts(Record):
 class DatasetManifest(DatasetFacts):
     """The facts under their version, which `manifest_of` computes; a manifest with another version is rejected."""
 
-    schema_id: Literal["dataset/2"] = "dataset/2"
+    schema_id: Literal["dataset/3"] = "dataset/3"
     version: str
     status: Status
 

@@ -10,23 +10,22 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.compare.arm_runs import ArmRuns, EvaluationDesign, SeedRun
+from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRun, CloneRuns, SeedRun
 from headstart.config.params import Params
 from headstart.config.project import MODELS, WORK_DIR
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done
 from headstart.core.closure import code_sha256
-from headstart.core.errors import InputError
+from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
 from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
-from headstart.runs.demonstrations import used_steps
 from headstart.runs.expert import expert_folder
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import POLICY, TELEMETRY, SeedJob
-from headstart.runs.worlds import require_variants
+from headstart.runs.worlds import design_of, require_variants, worlds_of
 
 
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> Done:
@@ -34,12 +33,16 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     recipe = params.arms[arm]
     require_sound(params, scenario, arm)
     require_variants(params, scenario)
-    cost = used_steps(params, scenario) + training_steps(scenario) if recipe.start == "bc" else 0
+    clones = clones_of(params, scenario) if recipe.start == "bc" else {}
+    expert_steps = training_steps(scenario) if clones else 0
     began = time.monotonic()
     code = code_sha256([f"headstart.stages.{stage}"])
     run_dir = run_dir_of(params, scenario, arm, code)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
-        jobs = [SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}") for seed in params.seeds]
+        jobs = [
+            SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed), expert_steps)
+            for seed in params.seeds
+        ]
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
         for job in jobs:
@@ -48,8 +51,9 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         arm_runs = ArmRuns(
             scenario=scenario.name,
             arm=arm,
+            recipe=recipe,
+            rollout_steps=recipe.ppo.worlds * recipe.ppo.rollout_ticks * worlds_of(scenario, "training", 1).num_agents,
             design=design_of(params, scenario),
-            demonstration_steps=cost,
             runs=tuple(runs),
         )
         write_record(models_now / "runs.json", arm_runs)
@@ -74,6 +78,19 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     return Done(says, metrics, seeds=params.seeds)
 
 
+def clones_of(params: Params, scenario: Scenario) -> dict[int, CloneRun]:
+    """Seed → the clone that it starts from. GateFailed where one missed its gate, InputError where one is missing."""
+    path = MODELS / scenario.name / "bc" / CLONES
+    made = f"dvc repro bc_train@{scenario.name}"
+    clones = {clone.seed: clone for clone in read_record(path, CloneRuns, made_by=made).clones}
+    wanted = {seed: params.seeds[params.clone_of(seed)] for seed in params.seeds}
+    if missing := sorted(set(wanted.values()) - clones.keys()):
+        raise InputError(f"{path}: expected clones of seeds {sorted(set(wanted.values()))}, {missing} are missing; `{made}`")
+    if refused := [clone.seed for clone in clones.values() if clone.outcome != "PASS"]:
+        raise GateFailed(f"{path}: expected clones that passed their gate, those of seeds {refused} did not; `{made}` says why")
+    return {seed: clones[own] for seed, own in wanted.items()}
+
+
 def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
     """InputError with every error that `headstart schedule check` finds in the arm; what it holds is for `headstart release`."""
     every, scratch = params.evaluation.every, params.arms["scratch"].budget
@@ -88,23 +105,10 @@ def training_steps(scenario: Scenario) -> int:
     return sum(seed.env_steps for seed in expert.seeds)
 
 
-def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
-    """What must be equal for two arms to be compared."""
-    fixed = params.evaluation
-    return EvaluationDesign(
-        scenario_sha256=scenario.sha256,
-        evaluation_seed=fixed.seed,
-        evaluation_worlds=fixed.worlds,
-        every=fixed.every,
-        exam_seed=fixed.exam_seed,
-        exam_worlds=fixed.exam_worlds,
-    )
-
-
 def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
     """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included."""
     inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
-    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture", "device"})
+    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture", "device", "bc_train"})
     key = sha256_json([settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code])
     return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
 

@@ -70,6 +70,8 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         seed=job.seed,
         budget=trainer.arm.budget,
         env_steps=trainer.at.env_steps,
+        demonstration_steps=job.clone.demonstration_steps + job.expert_steps if job.clone else 0,
+        clone_sha256=lineage.get("bc"),
         curve=tuple(guarded.curve),
         exam=take_exam(job, trainer),
         checkpoint_sha256=card.weights_sha256,
@@ -90,18 +92,23 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     training = worlds_of(scenario, "training", arm.ppo.worlds, observation)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
     lineage, returns, demonstrations, expert, ticks = {}, None, None, None, 0
-    if arm.start == "random":
+    if job.clone is None:
         network = new_network(training, params.network, job.seed)
     else:
-        folder = MODELS / scenario.name / "bc"
+        folder = MODELS / scenario.name / "bc" / f"seed-{job.clone.seed}"
         network, origin = load_policy(folder, training)
+        if (origin.weights_sha256, origin.scenario) != (job.clone.weights_sha256, scenario.name):
+            raise IntegrityError(
+                f"{folder}: expected the clone of {scenario.name} with weights {job.clone.weights_sha256}, "
+                f"got one of {origin.scenario} with {origin.weights_sha256}"
+            )
         if arm.value_start == "fresh":
             network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
         reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
         lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, reference.expert.return_mean)
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
-        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted)
+        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted, params.clone_of(job.seed))
         ticks = stamp.accepted.steps // stamp.accepted.episodes
         expert = expert_of(scenario, training)
     trainer = trainer_of(

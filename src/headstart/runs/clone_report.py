@@ -1,6 +1,8 @@
-"""What stands beside a clone: how well it imitates (`clone-report/1`), and what fine-tuning is measured against (`reference/1`)."""
+"""What stands beside clones: how well each imitates (`clone-reports/1`), and what fine-tuning is measured against (`reference/1`)."""
 
 from typing import Literal
+
+from pydantic import Field
 
 from headstart.compare.arm_runs import Score
 from headstart.core.arrays import Mode
@@ -21,7 +23,6 @@ class ActionRow(Record):
 class CloneReport(Record):
     """`per_action` and `confusion` leave out what the expert never chose; they are empty where actions are continuous."""
 
-    schema_id: Literal["clone-report/1"] = "clone-report/1"
     accuracy: float | None  # held-out; None: not a number
     macro_f1: float | None  # None: continuous actions
     constant_accuracy: float  # of the best single action
@@ -37,10 +38,17 @@ class CloneReport(Record):
     expert: Score  # on the same worlds
 
 
+class CloneReports(Record):
+    """Of every clone, by its seed."""
+
+    schema_id: Literal["clone-reports/1"] = "clone-reports/1"
+    clones: dict[int, CloneReport] = Field(min_length=1)
+
+
 class Reference(Record):
-    """Three policies on the same worlds."""
+    """Three policies: the expert and the clone on the same worlds."""
 
     schema_id: Literal["reference/1"] = "reference/1"
-    untrained: Score  # the clone's network before it learned anything
+    untrained: Score  # the clone's network before it learned anything, on the exam worlds
     expert: Score
     clone: Score  # sampled

@@ -1,7 +1,11 @@
 """Is a clone worth starting from: its scores on held-out decisions, the gate, and the tables that DVC plots."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+
+import numpy as np
 
 from headstart.compare.arm_runs import Score
 from headstart.config.params import BCParams
@@ -100,23 +104,28 @@ def _confusion(scores: ActionScores, schema: ObservationSchema) -> dict[str, dic
     return {actual: {name: n for name, n in zip(schema.actions, row, strict=True) if n} for actual, row in rows if any(row)}
 
 
-def losses_table(epochs: Sequence[Epoch]) -> str:
-    """One line an epoch and side of the split, for a plot of DVC."""
+def losses_table(clones: Sequence[Sequence[Epoch]]) -> str:
+    """One line an epoch and side of the split, for a plot of DVC: means over the clones that trained so long."""
     lines = ["epoch\tside\tloss\taccuracy"]
-    for e in epochs:
-        lines.append(f"{e.number}\ttrain\t{e.loss:.6f}\t{e.accuracy:.6f}")
-        lines.append(f"{e.number}\theldout\t{e.heldout.loss:.6f}\t{e.heldout.accuracy:.6f}")
+    for epochs in zip_longest(*clones):
+        of = [epoch for epoch in epochs if epoch is not None]
+        sides = {"train": [(e.loss, e.accuracy) for e in of], "heldout": [(e.heldout.loss, e.heldout.accuracy) for e in of]}
+        for side, pairs in sides.items():
+            loss, accuracy = np.mean(pairs, axis=0)
+            lines.append(f"{of[0].number}\t{side}\t{loss:.6f}\t{accuracy:.6f}")
     return "\n".join(lines) + "\n"
 
 
-def decisions_table(scores: ActionScores | None, schema: ObservationSchema) -> str:
+def decisions_table(reports: Sequence[CloneReport], schema: ObservationSchema) -> str:
     """One line a decision, because DVC's confusion template counts lines: of each action at most 2,000, in proportion."""
     lines = ["actual,predicted"]
-    if scores is not None:
-        for actual, row in zip(schema.actions, scores.confusion.tolist(), strict=True):
-            share = min(1.0, 2000 / max(1, sum(row)))
-            for predicted, n in zip(schema.actions, row, strict=True):
-                lines += [f"{actual},{predicted}"] * round(share * n)
+    for actual in schema.actions:
+        row = Counter[str]()
+        for report in reports:
+            row.update(report.confusion.get(actual, {}))
+        share = min(1.0, 2000 / max(1, row.total()))
+        for predicted in schema.actions:
+            lines += [f"{actual},{predicted}"] * round(share * row[predicted])
     return "\n".join(lines) + "\n"
 
 

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.config.params import BCParams, Params
+from headstart.config.params import BCParams
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
 from headstart.dataset.episodes import Episodes, select
 from headstart.dataset.episodes_file import read_episodes
-from headstart.dataset.manifest import DatasetManifest, require_files
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
 from headstart.dataset.observation import ObservationSchema
-from headstart.runs.worlds import schema_of, worlds_of
 
 if TYPE_CHECKING:
     from headstart.learn.demonstrations import Demonstrations
@@ -32,45 +31,42 @@ def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
 
 
 def read_demonstrations(
-    scenario: Scenario, schema: ObservationSchema, settings: BCParams
+    scenario: Scenario, schema: ObservationSchema, settings: BCParams, block: int
 ) -> "tuple[DatasetManifest, tuple[Demonstrations, Demonstrations]]":
-    """The stamp of the validated dataset, and both sides of its split as tensors: train, held out."""
-    stamp, sides = read_used(scenario, schema, settings)
-    train, heldout = (_tensors(side, settings.gamma) for side in sides)
+    """The stamp of the validated dataset, and both sides of one block of it as tensors: train, held out."""
+    stamp, sides = read_used(scenario, schema, settings, block)
+    train, heldout = (tensors_of(side, settings.gamma) for side in sides)
     return stamp, (train, heldout)
 
 
 def read_used(
-    scenario: Scenario, schema: ObservationSchema, settings: BCParams
+    scenario: Scenario, schema: ObservationSchema, settings: BCParams, block: int
 ) -> tuple[DatasetManifest, tuple[Episodes, Episodes]]:
-    """The stamp of the validated dataset, and the first `settings.episodes` of it, each side of the split in its share; None: all."""
+    """The stamp of the validated dataset, and the first `settings.episodes` of a block, each side of the split in its share; None: all."""
     stamp, folder = require_validated(scenario)
-    train, heldout = (read_episodes(folder / name, schema)[0] for name in ("train.h5", "heldout.h5"))
+    train, heldout = (read_episodes(folder / name.format(block), schema)[0] for name in (TRAIN, HELDOUT))
     wanted, there = settings.episodes, len(train.table.length) + len(heldout.table.length)
     if wanted is None:
         return stamp, (train, heldout)
     if wanted > there:
         raise InputError(
-            f"bc_train.episodes: expected at most the {there} episodes of {stamp.dataset}@{stamp.version}, got {wanted}"
+            f"bc_train.episodes: expected at most the {there} episodes of block {block} of {stamp.dataset}@{stamp.version}, got {wanted}"
         )
     judged = max(1, math.floor(wanted * len(heldout.table.length) / there))
     return stamp, (_first(train, wanted - judged), _first(heldout, judged))
 
 
-def used_steps(params: Params, scenario: Scenario) -> int:
-    """Recorded steps that the clone rests on, held-out ones among them."""
-    if params.bc_train.episodes is None:
-        return require_validated(scenario)[0].accepted.steps
-    schema = schema_of(worlds_of(scenario, "clone", 1, params.capture.observation))
-    _, sides = read_used(scenario, schema, params.bc_train)
-    return sum(len(side.reward) for side in sides)
+def recorded_steps(stamp: DatasetManifest, block: int, used: tuple[Episodes, Episodes]) -> int:
+    """Agent-steps that the demonstrations `used` of a block cost: rejected episodes are charged in proportion."""
+    here = stamp.blocks[block]
+    return math.ceil(sum(len(side.reward) for side in used) * here.recorded.steps / here.accepted.steps)
 
 
 def _first(episodes: Episodes, count: int) -> Episodes:
     return select(episodes, np.arange(len(episodes.table.length)) < count)
 
 
-def _tensors(episodes: Episodes, gamma: float) -> "Demonstrations":
+def tensors_of(episodes: Episodes, gamma: float) -> "Demonstrations":
     """What the expert chose, in every recorded state."""
     from headstart.learn.demonstrations import demonstrations  # torch: whoever only counts steps needs none
 

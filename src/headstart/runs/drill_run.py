@@ -71,8 +71,8 @@ def drill_setup(params: Params, scenario: Scenario, arm: str) -> tuple[DrillSetu
     small = Scenario.model_validate(scenario.model_dump() | {"horizon": min(scenario.horizon, HORIZON)})
     training = worlds_of(small, "training", WORLDS, params.capture.observation)
     evaluation = worlds_of(small, "evaluation", EVALUATION_WORLDS, params.capture.observation)
-    clone = MODELS / scenario.name / "bc"
-    if clone.is_dir():
+    clone = next(iter(sorted((MODELS / scenario.name / "bc").glob("seed-*"))), None)
+    if clone is not None:
         network, origin = load_policy(clone, training)[0], f"the clone in {clone}"
     else:
         network, origin = new_network(training, params.network, 0), "a new network, there is no clone at hand"

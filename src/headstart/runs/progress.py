@@ -16,7 +16,7 @@ import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from headstart.compare.arm_runs import CurvePoint
+from headstart.compare.arm_runs import CloneRun, CurvePoint
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
@@ -40,6 +40,8 @@ class SeedJob:
     stage: str
     code_sha256: str  # of the code that the stage began with
     run_dir: Path  # where the seed works until its arm is complete
+    clone: CloneRun | None = None  # that it starts from
+    expert_steps: int = 0  # env steps that the training of a learned expert took
 
 
 class KeptState(Record):

@@ -2,14 +2,14 @@
 
 from dataclasses import asdict
 
-from headstart.compare.arm_runs import Score
+from headstart.compare.arm_runs import EvaluationDesign, Score
 from headstart.config.checked import merged
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.errors import HeadstartError, InputError
 from headstart.dataset.observation import ObservationSchema
 from headstart.worlds.api import FIRST_WORLD, Played, Task, World
-from headstart.worlds.make import make
+from headstart.worlds.make import make, source_sha256
 
 
 def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: str = "compact", skip: int = 0) -> World:
@@ -45,6 +45,21 @@ def require_variants(params: Params, scenario: Scenario) -> None:
             raise InputError(
                 f"scenarios/{scenario.name}.yaml: variants.{name}: expected what its scenario shows ({sizes[0]}), got other worlds ({sizes[1]})"
             )
+
+
+def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
+    """The design of every run that is compared."""
+    fixed = params.evaluation
+    return EvaluationDesign(
+        scenario_sha256=scenario.sha256,
+        environment_sha256=source_sha256(scenario.world),
+        evaluation_seed=fixed.seed,
+        evaluation_worlds=fixed.worlds,
+        every=fixed.every,
+        exam_seed=fixed.exam_seed,
+        exam_worlds=fixed.exam_worlds,
+        variant_worlds=fixed.variant_worlds,
+    )
 
 
 def schema_of(world: World) -> ObservationSchema:

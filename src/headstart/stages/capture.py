@@ -33,11 +33,12 @@ def capture(params: Params, scenario: Scenario) -> Done:
     code = code_sha256(["headstart.stages.capture"])
     key = sha256_json([settings.model_dump(mode="json"), scenario.sha256, policy_sha256, code])
     shards = WORK_DIR / "capture" / f"{scenario.name}-{key[:16]}"
-    starts = range(0, settings.worlds, settings.shard_worlds)
+    worlds = settings.all_worlds
+    starts = range(0, worlds, settings.shard_worlds)
     with progress_bar(f"capture {scenario.name}") as bar:
-        task = bar.add_task("worlds", total=settings.worlds)
+        task = bar.add_task("worlds", total=worlds)
         for number, start in enumerate(starts):
-            count = min(settings.shard_worlds, settings.worlds - start)
+            count = min(settings.shard_worlds, worlds - start)
             path = shards / f"shard-{number:04d}.h5"
             if not path.exists():
                 _write_shard(path, params, scenario, policy_sha256, range(start, start + count))
@@ -46,8 +47,8 @@ def capture(params: Params, scenario: Scenario) -> Done:
         for path in sorted(shards.glob("shard-*.h5")):
             shutil.copy2(path, raw / path.name)
     shutil.rmtree(shards)
-    says = f"capture {scenario.name}: {settings.worlds} worlds × {scenario.horizon} ticks in {len(starts)} shards"
-    return Done(says, {"worlds": settings.worlds, "shards": len(starts)}, seeds=(settings.seed,))
+    says = f"capture {scenario.name}: {worlds} worlds × {scenario.horizon} ticks in {len(starts)} shards"
+    return Done(says, {"worlds": worlds, "shards": len(starts)}, seeds=(settings.seed,))
 
 
 def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: str, numbers: range) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.config.params import Params
+from headstart.config.params import CaptureParams, Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
@@ -15,23 +15,30 @@ from headstart.core.files import fresh_directory, write_record
 from headstart.dataset.curation import reject_reasons, split_by_world, write_index
 from headstart.dataset.episodes import Episodes, Header, concatenate, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
-from headstart.dataset.manifest import DatasetFacts, Quality, Splits, Tally, manifest_of, stored_file
+from headstart.dataset.manifest import HELDOUT, TRAIN, Block, DatasetFacts, Quality, Splits, Tally, manifest_of, stored_file
 
 
 def curate(params: Params, scenario: Scenario) -> Done:
-    """Writes data/<scenario>/curated: train.h5, heldout.h5, episodes.tsv (all of them, with reasons) and manifest.json."""
+    """Writes data/<scenario>/curated: train.h5 and heldout.h5 of every block, episodes.tsv (all, with reasons) and manifest.json."""
     settings = params.curate
     episodes, header = _read_raw(DATA / scenario.name / "raw")
+    block = block_of(episodes.table.world, params.capture)
     reasons = reject_reasons(episodes, settings)
     accepted = np.array([not why for why in reasons])
     counts = dict(sorted(Counter(code for why in reasons for code in why).items()))
     if not accepted.any():
         raise InputError(f"data/{scenario.name}/raw: no episode is left; reasons: {counts}; see `curate` in params.yaml")
-    heldout = split_by_world(episodes.table.world, settings.heldout_share, settings.seed)
+    heldout = np.zeros(len(block), bool)
+    for number in range(params.capture.blocks):
+        mine = block == number
+        heldout[mine] = split_by_world(episodes.table.world[mine], settings.heldout_share, settings.seed)
     train_side, heldout_side = accepted & ~heldout, accepted & heldout
     with fresh_directory(DATA / scenario.name / "curated") as folder:
-        write_episodes(folder / "train.h5", select(episodes, train_side), header)
-        write_episodes(folder / "heldout.h5", select(episodes, heldout_side), header)
+        for number in range(params.capture.blocks):
+            mine = block == number
+            (folder / f"block-{number}").mkdir()
+            write_episodes(folder / TRAIN.format(number), select(episodes, train_side & mine), header)
+            write_episodes(folder / HELDOUT.format(number), select(episodes, heldout_side & mine), header)
         write_index(folder / "episodes.tsv", episodes, heldout, reasons)
         facts = DatasetFacts(
             dataset=scenario.name,
@@ -44,7 +51,10 @@ def curate(params: Params, scenario: Scenario) -> Done:
             rejected=_tally(episodes, ~accepted),
             rejection_reasons=counts,
             quality=_quality(episodes, accepted),
-            files={path.name: stored_file(path) for path in sorted(folder.iterdir())},
+            blocks=tuple(_block(episodes, block == number, accepted) for number in range(params.capture.blocks)),
+            files={
+                path.relative_to(folder).as_posix(): stored_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
+            },
             splits=Splits(
                 rule="splitmix64 of (seed, world) below the held-out share; all agents of a world on one side",
                 seed=settings.seed,
@@ -85,6 +95,26 @@ def _quality(episodes: Episodes, keep: Array) -> Quality:
         "steps_mean": table.length,
     }
     return Quality(**{name: float(np.mean(column[keep], dtype=np.float64)) for name, column in columns.items()})
+
+
+def block_of(world: Array, settings: CaptureParams) -> Array:
+    """[E] world ids → [E] the block of each: the recorded worlds in order, `capture.worlds` to a block. InputError where worlds are missing."""
+    distinct, index = np.unique(world, return_inverse=True)
+    if len(distinct) != settings.all_worlds:
+        raise InputError(
+            f"data: expected {settings.blocks} blocks of {settings.worlds} recorded worlds, got {len(distinct)} worlds; `dvc repro capture`"
+        )
+    return np.asarray(index // settings.worlds)
+
+
+def _block(episodes: Episodes, mine: Array, accepted: Array) -> Block:
+    worlds = episodes.table.world[mine]
+    return Block(
+        first_world=int(worlds.min()),
+        last_world=int(worlds.max()),
+        recorded=_tally(episodes, mine),
+        accepted=_tally(episodes, mine & accepted),
+    )
 
 
 def _tally(episodes: Episodes, keep: Array) -> Tally:

@@ -1,10 +1,10 @@
 """Stage `evaluate`: compare the candidate with scratch on one scenario, from the records of the arms; nothing is trained."""
 
-from pathlib import Path
 from typing import Any
 
-from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CloneShift, arm_folder
-from headstart.compare.comparison import Comparison, compare, ratio_text
+from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, arm_folder
+from headstart.compare.comparability import require_clones, require_runs
+from headstart.compare.comparison import Comparison, compare, steps_text
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
 from headstart.config.params import Params, headline_target
@@ -14,18 +14,19 @@ from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.core.strict_json import pretty_json
 from headstart.core.verdict import Evidence
+from headstart.runs.worlds import design_of
 
 
 def evaluate(params: Params, scenario: Scenario) -> Done:
     """Writes reports/evaluate/<scenario>/<target>.json and shift.json, reports/metrics/<scenario>.json, and curves in reports/plots."""
-    clone = MODELS / scenario.name / "bc" / CLONE_SHIFT
-    runs, evidence = read_arms(params, scenario, clone)
-    candidate, scratch = runs[params.candidate], runs["scratch"]
-    shift = None  # not asked for, or scratch by itself
-    if candidate is not scratch and params.evaluation.variant_worlds:
-        shift = find_shift(candidate, scratch, read_record(clone, CloneShift) if clone.exists() else None)
-    limits = ComparisonLimits(max_ratio=params.comparison.max_ratio, max_success_loss=params.comparison.max_success_loss)
-    compared = {name: compare(candidate, scratch, target, limits, evidence, shift) for name, target in scenario.targets.items()}
+    runs, clones, evidence = read_arms(params, scenario)
+    candidate, baselines = runs[params.candidate], [runs[name] for name in params.baselines]
+    alone = params.candidate in params.baselines
+    shift = None if alone or not params.evaluation.variant_worlds else find_shift(candidate, runs["scratch"], clones)
+    limits = ComparisonLimits(**params.comparison.model_dump(exclude={"target"}))
+    compared = {
+        name: compare(candidate, baselines, clones, target, limits, evidence, shift) for name, target in scenario.targets.items()
+    }
     headline = compared[headline_target(params, scenario)]
     with fresh_directory(COMPARISONS / scenario.name) as folder:
         if shift is not None:
@@ -39,20 +40,29 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
     return Done(sentence(headline), numbers, seeds=params.seeds)
 
 
-def read_arms(params: Params, scenario: Scenario, clone: Path) -> tuple[dict[str, ArmRuns], list[Evidence]]:
-    """Arm → its runs, of scratch and of the candidate, and the files on which the comparison rests; `clone` is one if it is there."""
+def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], CloneRuns | None, list[Evidence]]:
+    """Arm → its runs, of the baselines and the candidate; the clones, if the candidate starts from some; the files that were read.
+
+    Raises InputError where a file is missing, or is not what params.yaml asks for.
+    """
     runs, files = {}, []
-    for arm in dict.fromkeys(("scratch", params.candidate)):
-        files.append(arm_folder(scenario.name, arm) / "runs.json")
-        command = "dvc repro baseline" if arm == "scratch" else f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
-        runs[arm] = read_record(files[-1], ArmRuns, made_by=command)
-    files += [clone] if clone.exists() else []
-    return runs, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
+    for arm in dict.fromkeys((*params.baselines, params.candidate)):
+        files.append(arm_folder(scenario.name, arm, params.baselines) / "runs.json")
+        made_by = f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
+        runs[arm] = read_record(files[-1], ArmRuns, made_by="dvc repro baseline" if arm in params.baselines else made_by)
+        require_runs(runs[arm], arm, params.arms[arm], scenario.name, params.seeds, design_of(params, scenario))
+    clones = None
+    if params.arms[params.candidate].start == "bc":
+        files.append(MODELS / scenario.name / "bc" / CLONES)
+        clones = read_record(files[-1], CloneRuns, made_by="dvc repro bc_train")
+        require_clones(clones, runs[params.candidate])
+    return runs, clones, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
 
 def summary(found: Comparison) -> dict[str, Any]:
     """The metrics for `dvc exp show`; their names do not depend on the candidate."""
-    arm, exam, ratio = found.candidate, found.candidate.exams["sampled"], found.online
+    arm, exam, strongest = found.candidate, found.candidate.exams["sampled"], found.strongest
+    online, all_in = (strongest.online, strongest.all_in) if strongest else (None, None)
     return {
         "verdict": found.verdict.outcome.value,
         "success_rate": exam.success_rate,
@@ -61,11 +71,12 @@ def summary(found: Comparison) -> dict[str, Any]:
         "return_mean": exam.return_iqm,
         "steps_to_target": arm.reached.median_steps,
         "seeds_censored": arm.reached.censored,
-        "success_area": arm.success_area,
-        "ratio": ratio.geometric_mean if ratio else None,
-        "ratio_upper": ratio.upper if ratio else None,
-        "ratio_is_bound": ratio.is_bound if ratio else None,
-        "all_in_ratio": found.all_in.geometric_mean if found.all_in else None,
+        "baseline": strongest.baseline.arm if strongest else None,
+        "baseline_censored": strongest.baseline.reached.censored if strongest else None,
+        "ratio": online.median if online else None,
+        "ratio_upper": online.upper if online else None,
+        "all_in_ratio": all_in.median if all_in else None,
+        "all_in_ratio_upper": all_in.upper if all_in else None,
     }
 
 
@@ -82,7 +93,7 @@ def curve_table(found: Comparison) -> str:
 def sentence(found: Comparison) -> str:
     """One line for the terminal, and one for each reason."""
     arm, exam = found.candidate.arm, found.candidate.exams["sampled"]
-    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {ratio_text(found, 3)}; exam of {arm}: success "
+    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {steps_text(found)}; exam of {arm}: success "
     text += f"{exam.success_rate:.3f}, harm {exam.harm_rate:.3f}, return {exam.return_iqm:.3f}"
     return text + "".join(f"\n  {reason.outcome}: {reason.text}" for reason in found.verdict.reasons)
 

@@ -9,12 +9,12 @@ from headstart.config.project import DATA, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.errors import GateFailed
-from headstart.core.files import read_record, write_record
+from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.gates import Dataset, Provenance, cures, dataset_gates, thresholds
-from headstart.dataset.manifest import DatasetManifest, require_files
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
 from headstart.runs.expert import approved_expert
 from headstart.runs.replay import replay
 from headstart.runs.worlds import schema_of, worlds_of
@@ -28,12 +28,13 @@ def validate(params: Params, scenario: Scenario) -> Done:
     manifest = read_record(folder / "manifest.json", DatasetManifest, made_by="dvc repro curate")
     require_files(manifest, folder)
     schema = schema_of(worlds_of(scenario, "capture", 1, params.capture.observation))
-    (train, header), (heldout, _) = (read_episodes(folder / f"{side}.h5", schema) for side in ("train", "heldout"))
-    episodes = concatenate([train, heldout])
-    sides = np.repeat([False, True], [len(train.table.start), len(heldout.table.start)])
+    blocks = range(len(manifest.blocks))
+    parts = [read_episodes(folder / side.format(number), schema) for number in blocks for side in (TRAIN, HELDOUT)]
+    episodes, header = concatenate([part for part, _ in parts]), parts[0][1]
+    sides = np.concatenate([np.full(len(part.table.start), bool(index % 2)) for index, (part, _) in enumerate(parts)])
     replayed, differing = replay(episodes, params, scenario)
 
-    data = Dataset(episodes, sides, schema, scenario, params.validate_)
+    data = Dataset(episodes, sides, schema, scenario, params.validate_, manifest.blocks)
     provenance = Provenance(
         seed=params.capture.seed,
         expert_sha256=approved_expert(scenario).policy_sha256,
@@ -42,7 +43,7 @@ def validate(params: Params, scenario: Scenario) -> Done:
         differing=differing,
     )
     checks = dataset_gates(data, provenance)
-    subject = Subject(type="dataset", id=f"{manifest.dataset}@{manifest.version}", sha256=manifest.files["train.h5"].sha256)
+    subject = Subject(type="dataset", id=f"{manifest.dataset}@{manifest.version}", sha256=sha256_file(folder / "manifest.json"))
     verdict = judge(subject, checks, thresholds(data))
     write_record(REPORTS / scenario.name / "validate" / "verdict.json", verdict)
     if verdict.outcome is not Outcome.PASS:
