@@ -66,7 +66,9 @@ def tune(
     if best is None:
         typer.echo("no trial is complete: give it more trials, steps or time")
         return
-    typer.echo(f"# {scenario} {arm}: trial {best.number} of {len(found)}, {said(best, len(search.params.seeds))} to {search.target.name}")
+    typer.echo(
+        f"# {scenario} {arm}: trial {best.number} of {len(found)}, {said(best, len(search.params.seeds))} to {search.target.name}"
+    )
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
     typer.echo(f"# for params.yaml, or below `recipe` in scenarios/{scenario}.yaml; record: {path}")
     if arm not in search.params.baselines and (reason := unfair(scenario, arm)):
@@ -124,7 +126,9 @@ def cloned(params: "Params", scenario: "Scenario") -> Path:
     settings = params.model_dump(mode="json", by_alias=True, exclude={"evidence"})
     described = scenario.model_dump(mode="json", exclude={"name", "recipe"})
     code = code_sha256([f"headstart.stages.{stage}" for stage in CLONING])
-    decides = {key: settings[key] for key in ("seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device")}
+    decides = {
+        key: settings[key] for key in ("seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device")
+    }
     key = sha256_json([decides, described, sha256_tree(expert), code])
     home = WORK_DIR / "tuning" / f"{scenario.name}-clones-{key[:16]}"
     if (home / "ready").exists():

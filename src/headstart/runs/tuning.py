@@ -225,14 +225,20 @@ def for_tuning(params: Params) -> Params:
 
 def require_apart(params: Params, scenario: Scenario) -> None:
     """InputError where `tuning` shares a seed with the report of params.yaml or of an experiment: what is tuned on proves nothing."""
-    reports = {"": for_scenario(params, scenario)} | {f"evidence.{name}.": of_experiment(params, name) for name in params.evidence}
+    reports = {"": for_scenario(params, scenario)} | {
+        f"evidence.{name}.": of_experiment(params, name) for name in params.evidence
+    }
     own = reports[""].tuning
     for where, report in reports.items():
         for name, seeds in (("seeds", report.seeds), ("expert.seeds", report.expert.seeds)):
             if shared := sorted(set(own.seeds) & set(seeds)):
                 raise InputError(f"params.yaml, tuning.seeds: expected other seeds than {where}{name}, both have {shared}")
         evaluation = report.evaluation
-        taken = {"evaluation.seed": evaluation.seed, "evaluation.exam_seed": evaluation.exam_seed, "capture.seed": report.capture.seed}
+        taken = {
+            "evaluation.seed": evaluation.seed,
+            "evaluation.exam_seed": evaluation.exam_seed,
+            "capture.seed": report.capture.seed,
+        }
         for name, seed in taken.items():
             for mine in ("evaluation_seed", "capture_seed"):
                 if getattr(own, mine) == seed:
