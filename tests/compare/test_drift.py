@@ -5,12 +5,11 @@ import pytest
 from scipy import stats
 
 from headstart.compare.arm_runs import StateSummary
-from headstart.compare.drift import FeatureDrift, differences, drift, holm_bounds, ks_distance, mix_drift, stability_index
+from headstart.compare.drift import FeatureDrift, drift, joined, ks_distance, mix_drift, pooled, stability_index
 from headstart.compare.states import summarise
 
 WIDE = (-100.0, 100.0)
 WORLDS, STEPS, FEATURES = 60, 20, 6
-SEEDS = 10
 NAMES = [f"f{k}" for k in range(FEATURES)]
 
 
@@ -109,57 +108,29 @@ def test_the_distance_of_two_mixes_is_their_total_variation() -> None:
     assert mix_drift({}, {}) is None
 
 
-# --- bounds of several variants: Holm's step-down ----------------------------------------------------------------------
+# --- several sets of rows taken together ---------------------------------------------------------------------------------
 
 
-def values(mean: float, sd: float = 0.05) -> np.ndarray:
-    """SEEDS values of exactly this mean and deviation."""
-    z = np.linspace(-1, 1, SEEDS)
-    return mean + sd * (z - z.mean()) / z.std(ddof=1)
+def test_sets_that_share_no_world_are_worth_what_all_their_rows_together_are() -> None:
+    """Two sets of unequal size with worlds of unequal length, against the summary of one array with the rows of both."""
+    draw = np.random.default_rng(5)
+    rows = draw.integers(0, 9, size=(90, 3)).astype(float)
+    world = np.repeat(np.arange(12), draw.multinomial(78, np.ones(12) / 12) + 1)
+    first = world < 4
+
+    parts = [summarise(rows[of], world[of], NAMES[:3], (1.0, 7.0)) for of in (first, ~first)]
+    both, whole = joined(parts), summarise(rows, world, NAMES[:3], (1.0, 7.0))
+
+    assert (both.rows, both.worlds, both.effective) == (90, 12, pytest.approx(whole.effective))
+    for name, feature in whole.features.items():
+        assert both.features[name].value == feature.value
+        np.testing.assert_allclose(both.features[name].share, feature.share, atol=1e-6)
+        assert both.features[name].outside == pytest.approx(feature.outside)
 
 
-def bound(mean: float, level: float, sd: float = 0.05) -> float:
-    return mean - float(stats.t.isf(level, SEEDS - 1)) * sd / np.sqrt(SEEDS)
+def test_the_draws_of_equal_blocks_add_up_and_those_of_policies_in_the_same_worlds_do_not() -> None:
+    draw = np.random.default_rng(6)
+    blocks = [states(draw) for _ in range(10)]
 
-
-def test_one_variant_has_the_ordinary_t_bound() -> None:
-    assert holm_bounds({"a": values(0.02)}, 0.05)["a"] == pytest.approx(bound(0.02, 0.05))
-
-
-def test_the_surest_variant_is_bounded_most_strictly() -> None:
-    bounds = holm_bounds({"a": values(0.0), "b": values(0.1), "c": values(0.05)}, 0.05)
-
-    expected = {"b": bound(0.1, 0.05 / 3), "c": bound(0.05, 0.05 / 2), "a": bound(0.0, 0.05)}
-    assert bounds == pytest.approx(expected)
-
-
-def test_after_the_first_variant_that_is_not_shown_no_other_is() -> None:
-    """By itself, b would pass at 0.05; behind a, which fails at 0.025, it does not."""
-    bounds = holm_bounds({"a": values(-0.0185), "b": values(-0.019)}, 0.05)
-
-    assert bounds == pytest.approx({"a": bound(-0.0185, 0.025), "b": bound(-0.019, 0.025)})
-    assert bound(-0.019, 0.05) > -0.05
-    assert max(bounds.values()) < -0.05
-
-
-def test_equal_values_are_known_without_error() -> None:
-    bounds = holm_bounds({"kept": np.full(5, -0.05), "lost": np.full(5, -0.06)}, 0.05)
-
-    assert bounds == pytest.approx({"kept": -0.05, "lost": -0.06})
-
-
-def test_too_few_seeds_carry_a_mean_and_no_bound() -> None:
-    found = differences({"a": np.array([0.1, 0.2])}, 0.05, 0.15, pairs_for_interval=5)["a"]
-
-    assert (found.n, found.mean, found.low, found.low_fail) == (2, pytest.approx(0.15), None, None)
-
-
-def test_variants_at_the_margin_are_passed_together_in_at_most_one_of_twenty_repetitions() -> None:
-    """The family-wise error: any of three policies that truly lost 0.05 is shown to have kept it."""
-    draw = np.random.default_rng(4)
-    wrong = 0
-    for _ in range(1000):
-        found = holm_bounds({name: draw.normal(-0.05, 0.05, SEEDS) for name in "abc"}, 0.05)
-        wrong += any(low >= -0.05 for low in found.values())
-
-    assert wrong / 1000 <= 0.05 + 0.015
+    assert (joined(blocks).worlds, joined(blocks).effective) == (10 * WORLDS, pytest.approx(10 * WORLDS))
+    assert (pooled(blocks).worlds, pooled(blocks).effective) == (WORLDS, pytest.approx(WORLDS))

@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from headstart.compare.arm_runs import DataStates
-from headstart.compare.drift import drift
+from headstart.compare.drift import drift, joined, ks_distance
 from headstart.config.params import Params, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError
-from headstart.dataset.episodes import Header
-from headstart.dataset.episodes_file import write_episodes
+from headstart.dataset.episodes import Episodes, Header, select
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.visits import visit
@@ -50,7 +49,7 @@ def network(params: Params, scenario: Scenario) -> ActorCritic:
 
 
 @pytest.fixture(scope="module")
-def data(params: Params, scenario: Scenario, tmp_path_factory: pytest.TempPathFactory) -> DataStates:
+def episodes(params: Params, scenario: Scenario) -> Episodes:
     world = worlds_of(scenario, "capture", WORLDS)
     ids = FIRST_WORLD["capture"] + np.arange(WORLDS)
     header = Header(
@@ -61,9 +60,12 @@ def data(params: Params, scenario: Scenario, tmp_path_factory: pytest.TempPathFa
         observation=schema_of(world),
         writer_version="test",
     )
-    path = tmp_path_factory.mktemp("data") / "train.h5"
-    write_episodes(path, record(world, expert_of(scenario, world), ids, params.capture, header), header)
-    return dataset_facts(scenario, path, schema_of(world))
+    return record(world, expert_of(scenario, world), ids, params.capture, header)
+
+
+@pytest.fixture(scope="module")
+def data(scenario: Scenario, episodes: Episodes) -> DataStates:
+    return dataset_facts(scenario, episodes, scenario.sha256, schema_of(worlds_of(scenario, "capture", 1)))
 
 
 def held(data: DataStates, params: Params, scenario: Scenario, network: ActorCritic) -> set[str]:
@@ -95,6 +97,20 @@ def test_the_data_say_how_many_worlds_begin_and_which_situations_they_drew(data:
     assert data.visited.effective <= WORLDS
     assert set(data.mix) == {str(family) for family in range(8)}
     assert sum(data.mix.values()) == WORLDS
+
+
+def test_the_blocks_of_a_recording_together_show_what_the_whole_recording_shows(
+    data: DataStates, scenario: Scenario, episodes: Episodes
+) -> None:
+    schema = schema_of(worlds_of(scenario, "capture", 1))
+    early = episodes.table.world < FIRST_WORLD["capture"] + WORLDS // 4
+    blocks = [dataset_facts(scenario, select(episodes, of), scenario.sha256, schema) for of in (early, ~early)]
+
+    assert [block.starts.worlds for block in blocks] == [WORLDS // 4, WORLDS - WORLDS // 4]
+    assert {kind: sum(block.mix.get(kind, 0) for block in blocks) for kind in data.mix} == data.mix
+    together, whole = joined([block.visited for block in blocks]), data.visited
+    assert (together.rows, together.worlds, together.effective) == (whole.rows, whole.worlds, pytest.approx(whole.effective))
+    assert max(ks_distance(together.features[name], whole.features[name]) for name in whole.features) < 1 / 63
 
 
 def test_visits_are_the_episodes_that_an_evaluation_plays(params: Params, scenario: Scenario, network: ActorCritic) -> None:

@@ -1,7 +1,8 @@
 """The section on distribution shift says what was measured, what moved, what it cost, and what was not measured."""
 
-from headstart.compare.drift import FeatureDrift, MixDrift, VariantDifference
-from headstart.compare.shift import ShiftFindings, ShiftLimits, VariantFinding
+from headstart.compare.drift import FeatureDrift, MixDrift
+from headstart.compare.shift import ShiftFindings, ShiftLimits
+from headstart.compare.variants import VariantDifference, VariantFinding, VariantRates
 from headstart.view.comparison import shift_section
 
 
@@ -11,6 +12,7 @@ def moved(feature: str, distance: float) -> FeatureDrift:
 
 FOUND = ShiftFindings(
     candidate="pretrained",
+    scratch="scratch",
     limits=ShiftLimits(),
     missing=(),
     starts=(moved("light", 0.3), moved("speed", 0.05)),
@@ -23,24 +25,41 @@ FOUND = ShiftFindings(
     variants=(
         VariantFinding(
             variant="dense",
-            success={"candidate": 0.9, "scratch": 0.8, "clone": 0.85},
-            harm={"candidate": 0.01, "scratch": 0.02, "clone": 0.03},
             episodes=256,
-            minus_scratch=VariantDifference(n=10, mean=0.1, low=0.07, low_fail=0.07),
-            minus_clone=VariantDifference(n=2, mean=0.05, low=None, low_fail=None),
+            success=VariantRates(
+                candidate=0.9,
+                scratch=0.8,
+                clone=0.85,
+                minus_scratch=VariantDifference(n=10, mean=0.1, bound=0.07, bound_fail=0.06),
+                minus_clone=VariantDifference(n=2, mean=0.05, bound=None, bound_fail=None),
+            ),
+            harm=VariantRates(
+                candidate=0.173,
+                scratch=0.28,
+                clone=0.066,
+                minus_scratch=VariantDifference(n=10, mean=-0.107, bound=-0.09, bound_fail=-0.08),
+                minus_clone=VariantDifference(n=10, mean=0.107, bound=0.121, bound_fail=0.13),
+            ),
         ),
     ),
     warnings=("pretrained sees other values than the data in 20 of 20 features, most in f0",),
 )
 
 
-def test_a_variant_is_a_row_with_all_policies_and_both_differences() -> None:
+def test_a_variant_is_a_row_for_success_and_one_for_harm_each_with_both_differences_and_their_bounds() -> None:
     text = shift_section(FOUND)
 
-    assert "| held-out variant | scratch | clone | pretrained | − scratch | − clone |" in text
-    row = "| dense | 0.800 (harm 0.020) | 0.850 (harm 0.030) | 0.900 (harm 0.010) | +0.100 (≥ +0.070) | +0.050 (no bound) |"
-    assert row in text
-    assert "256 episodes a variant and seed" in text
+    assert "| held-out variant | episodes with | scratch | clone | pretrained | − scratch | − clone |" in text
+    assert "| dense | success | 0.800 | 0.850 | 0.900 | +0.100 (≥ +0.070) | +0.050 (no bound) |" in text
+    assert "| dense | harm | 0.280 | 0.066 | 0.173 | -0.107 (≤ -0.090) | +0.107 (≤ +0.121) |" in text
+    assert "256 episodes a variant and policy" in text
+
+
+def test_the_section_names_the_arm_with_which_the_variants_were_compared() -> None:
+    text = shift_section(FOUND.model_copy(update={"scratch": "matched"}))
+
+    assert "| matched | clone | pretrained | − matched | − clone |" in text
+    assert "those from matched are between two independent groups" in text
 
 
 def test_the_features_that_moved_most_are_listed_and_no_more() -> None:
@@ -56,14 +75,16 @@ def test_the_features_that_moved_most_are_listed_and_no_more() -> None:
 def test_agreement_mix_range_and_warnings_are_said() -> None:
     text = shift_section(FOUND)
 
-    assert "* Decisions that agree with the expert's: the clone 0.950 of held-out ones, the clone 0.930 of its own." in text
+    assert "* Decisions that agree with the expert's: the clones 0.950 of held-out ones, the clones 0.930 of their own." in text
     assert "total variation 0.100" in text
     assert "* Outside the scenario's feature_range: f4 in 2.00% of rows, f3 in 0.40% of rows." in text
     assert "* Warning: pretrained sees other values" in text
 
 
 def test_what_was_not_measured_is_said() -> None:
-    missing = ShiftFindings(candidate="pretrained", limits=ShiftLimits(), missing=("the clone recorded no facts",))
+    missing = ShiftFindings(
+        candidate="pretrained", scratch="scratch", limits=ShiftLimits(), missing=("the clones recorded no facts",)
+    )
 
     assert "Not measured." in shift_section(None)
-    assert "Not measured: the clone recorded no facts." in shift_section(missing)
+    assert "Not measured: the clones recorded no facts." in shift_section(missing)

@@ -18,7 +18,7 @@ def schema(name: Annotated[str | None, typer.Argument(help="Of a file, as arm-ru
 
 def models() -> dict[str, Any]:
     """Name → the model or union of models of one document; of a file of lines, of one line."""
-    from headstart.compare.arm_runs import ArmRuns, CloneShift
+    from headstart.compare.arm_runs import ArmRuns, CloneRuns
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift import ShiftFindings
     from headstart.config.schedule import Arm
@@ -30,7 +30,7 @@ def models() -> dict[str, Any]:
     from headstart.dataset.observation import ObservationSchema
     from headstart.release.history import Line
     from headstart.runs.checkpoint import Card
-    from headstart.runs.clone_report import CloneReport, Reference
+    from headstart.runs.clone_report import CloneReports, Reference
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
     from headstart.runs.progress import Progress
@@ -43,8 +43,8 @@ def models() -> dict[str, Any]:
         "arm-runs": ArmRuns,
         "catalogue": Catalogue,
         "checkpoint": Card,
-        "clone-report": CloneReport,
-        "clone-shift": CloneShift,
+        "clone-reports": CloneReports,
+        "clone-runs": CloneRuns,
         "comparison": Comparison,
         "dataset": DatasetManifest,
         "episodes": Header,  # the header; the columns are in episodes_file

@@ -1,14 +1,9 @@
-"""Distances between two sets of rows, feature by feature, and between two mixes of situations; and the loss of success in held-out variants.
+"""Distances between two sets of rows, feature by feature, and between two mixes of situations; and several sets of rows taken together.
 
 KS: two-sample Kolmogorov–Smirnov with the effective sizes of `states`, p-values corrected over the features by Benjamini and Hochberg (1995);
 its distance D is the effect size, since with many rows the smallest difference is significant. PSI: population stability index over the
 deciles of the first set; n·m/(n + m) · PSI is about χ² with bins − 1 degrees of freedom if both sets are alike (Yurdakul 2018), so an index
 that chance explains is not reported as a shift. Total variation of two mixes: half the sum of the differences of their shares.
-
-Success in held-out variants: the candidate minus another policy, paired by training seed, one-sided t bounds. The bounds of several variants
-hold together, by Holm's step-down (1979): the smallest p is compared with α/m, the next with α/(m − 1), and so on; from the first that cannot
-be shown, all are bounded at its level. Every policy plays the same worlds of a variant, so a bound is about training seeds, given these worlds
-and, against the clone, given that one clone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +15,6 @@ from headstart.compare.arm_runs import FeatureSummary, StateSummary
 from headstart.core.arrays import Array
 from headstart.core.record import Record
 
-ALPHA = 0.05  # of the bounds of all variants together
 DECILES = np.linspace(0.1, 0.9, 9)
 LEAST_SHARE = 1e-4  # of a bin, because log 0 is not finite
 
@@ -43,15 +37,6 @@ class MixDrift(Record):
     exam: dict[str, float]
     distance: float  # total variation
     p: float  # χ² test that both are draws from one mix
-
-
-class VariantDifference(Record):
-    """Success of the candidate minus that of another policy on one variant; n seeds."""
-
-    n: int
-    mean: float
-    low: float | None  # Holm's bound against the margin of a HOLD; None: too few seeds
-    low_fail: float | None  # against the margin of a FAIL
 
 
 def drift(first: StateSummary, second: StateSummary) -> tuple[FeatureDrift, ...]:
@@ -112,60 +97,40 @@ def mix_drift(data: Mapping[str, int], exam: Mapping[str, int]) -> MixDrift | No
     )
 
 
-def differences(
-    per_variant: Mapping[str, Array], hold: float, fail: float, pairs_for_interval: int
-) -> dict[str, VariantDifference]:
-    """Variant → difference from paired values [n]; the margins `hold` and `fail` are positive."""
-    enough = {name: values for name, values in per_variant.items() if len(values) >= max(pairs_for_interval, 2)}
-    low, low_fail = (holm_bounds(enough, margin) for margin in (hold, fail))
-    return {
-        name: VariantDifference(n=len(values), mean=float(np.mean(values)), low=low.get(name), low_fail=low_fail.get(name))
-        for name, values in per_variant.items()
-    }
-
-
-def holm_bounds(per_variant: Mapping[str, Array], margin: float) -> dict[str, float]:
-    """Variant → lower bound of the mean of its values [n ≥ 2]: at least −margin exactly where Holm shows it at ALPHA."""
-    chances = {name: _p_value(values, margin) for name, values in per_variant.items()}
-    bounds, stopped = {}, None
-    for rank, name in enumerate(sorted(chances, key=lambda name: chances[name])):
-        level = ALPHA / (len(chances) - rank) if stopped is None else stopped
-        if chances[name] > level:
-            stopped = level
-        values = per_variant[name]
-        bounds[name] = float(np.mean(values)) - float(stats.t.isf(level, len(values) - 1)) * _standard_error(values)
-    return bounds
-
-
-def _p_value(values: Array, margin: float) -> float:
-    """One-sided p of: the mean lies at −margin or below."""
-    above, error = float(np.mean(values)) + margin, _standard_error(values)
-    if error == 0:
-        return 0.0 if above >= 0 else 1.0
-    return float(stats.t.sf(above / error, len(values) - 1))
-
-
-def _standard_error(values: Array) -> float:
-    return float(np.std(values, ddof=1)) / float(np.sqrt(len(values)))
-
-
 def pooled(summaries: Sequence[StateSummary]) -> StateSummary:
     """The even mixture of several policies' rows in the same worlds; together they amount to the independent draws of one of them."""
-    first = summaries[0]
     return StateSummary(
         rows=sum(one.rows for one in summaries),
-        worlds=first.worlds,
+        worlds=summaries[0].worlds,
         effective=min(one.effective for one in summaries),
-        features={name: _mixture([one.features[name] for one in summaries]) for name in first.features},
+        features=_mixtures(summaries, np.ones(len(summaries))),
     )
 
 
-def _mixture(parts: Sequence[FeatureSummary]) -> FeatureSummary:
+def joined(summaries: Sequence[StateSummary]) -> StateSummary:
+    """All rows of several sets that share no world, such as the blocks of a recording: their independent draws add up.
+
+    Kish's size of all worlds together follows from the sizes of the parts, whose Σ n² is rows² / effective; equal parts give the sum of them.
+    """
+    rows = np.array([one.rows for one in summaries], float)
+    return StateSummary(
+        rows=sum(one.rows for one in summaries),
+        worlds=sum(one.worlds for one in summaries),
+        effective=float(rows.sum() ** 2 / np.sum(rows**2 / [one.effective for one in summaries])),
+        features=_mixtures(summaries, rows),
+    )
+
+
+def _mixtures(summaries: Sequence[StateSummary], weights: Array) -> dict[str, FeatureSummary]:
+    return {name: _mixture([one.features[name] for one in summaries], weights) for name in summaries[0].features}
+
+
+def _mixture(parts: Sequence[FeatureSummary], weights: Array) -> FeatureSummary:
+    """The mixture of P distributions by weights [P]."""
     value = np.unique(np.concatenate([part.value for part in parts]))
-    share = np.mean([share_up_to(part, value) for part in parts], axis=0)
-    return FeatureSummary(
-        value=tuple(value.tolist()), share=tuple(share.tolist()), outside=float(np.mean([part.outside for part in parts]))
-    )
+    share = np.average([share_up_to(part, value) for part in parts], axis=0, weights=weights)
+    outside = float(np.average([part.outside for part in parts], weights=weights))
+    return FeatureSummary(value=tuple(value.tolist()), share=tuple(share.tolist()), outside=outside)
 
 
 def share_up_to(feature: FeatureSummary, x: Array) -> Array:

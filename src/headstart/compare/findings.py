@@ -191,7 +191,9 @@ def _final(
     clone = {one.weights_sha256: one.exam[mode] for one in clones.clones}
     own = [clone[run.clone_sha256] for run in runs if run.clone_sha256 in clone]
     wanted = {"success": target.success_rate, "harm": target.harm_rate, "return": target.return_mean, **target.measures}
-    found: dict[str, dict[str, Difference]] = {"target": {}, "clone": {}, "expert": {}} | {arm.arm: {} for arm in baselines}
+    found: dict[str, dict[str, Difference]] = {
+        name: {} for name in ("target", "clone", "expert", *(arm.arm for arm in baselines))
+    }
     for name in quantities:
         ours = _values(runs, name, mode)
         if (level := wanted.get(name)) is not None:

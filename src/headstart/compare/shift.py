@@ -1,39 +1,39 @@
-"""Distribution shift between the data, fine-tuning and evaluation, and its cost (`shift/2`): which findings hold a verdict, which warn.
+"""Distribution shift between the data, fine-tuning and evaluation, and its cost (`shift/3`): which findings hold a verdict, which warn.
 
 Not every difference is a fault. Successful fine-tuning leaves the states of the demonstrations: a faster robot meets people at other
-distances than its expert. So a difference holds the verdict if no policy has acted yet, if the policy is fixed, or if it is in success;
+distances than its expert. So a difference holds the verdict if no policy has acted yet, if the policy is fixed, or if it is in success or harm;
 it only warns if the cause may be the changed candidate.
 
 HOLD, by the thresholds of `ShiftLimits`
 * at reset, features of the exam differ from the data's, by KS or by PSI. No policy has acted yet, so the worlds differ.
 * too many of the candidate's rows lie outside the scenario's feature_range, for which data are validated.
 * the mix of situations differs, or the exam asks for a situation that the data hardly show.
-* the clone agrees with the expert less often in its own states than in held-out episodes: the policy is the same, so the states differ.
-* success in a held-out variant, candidate − scratch or candidate − clone, may be lower by more than a margin; FAIL at a larger margin.
+* a clone agrees with the expert less often in its own states than in held-out episodes: the policy is the same, so the states differ.
+* success in a held-out variant may be lower than scratch's or the clone's by more than a margin, or harm higher; FAIL at a larger margin.
 * any of it was not measured.
 
 Warning
 * at reset, a smaller PSI; a mix that differs a little.
 * the candidate's rows differ from the data's.
-* the candidate agrees with the expert less often than the clone did in held-out episodes: it may have found something better.
+* the candidate agrees with the expert less often than its clones did in held-out episodes: it may have found something better.
+
+Every replicate has data and a clone of its own: the data are all their rows together, agreement is the mean over clones.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
-from headstart.compare.arm_runs import ArmRuns, CloneShift, ShiftFacts
-from headstart.compare.curves import rate
-from headstart.compare.drift import FeatureDrift, MixDrift, VariantDifference, differences, drift, mix_drift, pooled
-from headstart.compare.ratio import PAIRS_FOR_INTERVAL
-from headstart.core.arrays import Array
+from headstart.compare.arm_runs import ArmRuns, CloneRun, CloneRuns, DataStates, SeedRun, ShiftFacts
+from headstart.compare.drift import FeatureDrift, MixDrift, drift, joined, mix_drift, pooled
+from headstart.compare.ratio import RUNS_FOR_BOUND
+from headstart.compare.variants import Group, Margins, Measure, VariantFinding, find_variants, variant_checks
 from headstart.core.errors import InputError
 from headstart.core.record import Record
-from headstart.core.verdict import Check, Outcome, at_least, at_most, hold_or_fail, unmeasured
-
-Policy = Literal["candidate", "scratch", "clone"]
+from headstart.core.verdict import Check, Outcome, at_least, at_most, unmeasured
 
 
 class ShiftLimits(Record):
@@ -48,80 +48,114 @@ class ShiftLimits(Record):
     mix_hold: float = 0.25
     min_mix_share: float = 0.05  # of the data, for every situation of the exam
     max_agreement_drop: float = 0.10
-    success_hold: float = 0.05
+    success_hold: float = 0.05  # loss of success in a variant, by its bound
     success_fail: float = 0.15
-    pairs_for_interval: int = PAIRS_FOR_INTERVAL
+    harm_hold: float = 0.05  # rise of harm in a variant, by its bound
+    harm_fail: float = 0.15
+    runs_for_bound: int = RUNS_FOR_BOUND
 
-
-class VariantFinding(Record):
-    """One held-out variant: successes of all seeds' episodes, and the differences."""
-
-    variant: str
-    success: dict[Policy, float]  # rates; of the candidate and of scratch the means over seeds
-    harm: dict[Policy, float]
-    episodes: int  # of one seed
-    minus_scratch: VariantDifference
-    minus_clone: VariantDifference
+    @property
+    def margins(self) -> dict[Measure, Margins]:
+        """Measure → the losses in a variant beyond which the verdict holds or fails."""
+        return {"success": Margins(self.success_hold, self.success_fail), "harm": Margins(self.harm_hold, self.harm_fail)}
 
 
 class ShiftFindings(Record):
     """All findings on shift between the data and one arm; `missing` lists what was not measured."""
 
-    schema_id: Literal["shift/2"] = "shift/2"
+    schema_id: Literal["shift/3"] = "shift/3"
     candidate: str
+    scratch: str  # the arm from random weights with which variants are compared
     limits: ShiftLimits
     missing: tuple[str, ...]  # if not empty, everything below is empty
     starts: tuple[FeatureDrift, ...] = ()  # exam against data, at reset; the farthest first
-    visited: tuple[FeatureDrift, ...] = ()  # the candidate's rows, pooled over seeds, against the data's
+    visited: tuple[FeatureDrift, ...] = ()  # the candidate's rows, of all seeds, against the data's
     outside: dict[str, float] = Field(default_factory=dict)  # feature → share of rows beyond feature_range, if any
     mix: MixDrift | None = None  # None: the world has one kind of situation only
-    heldout_accuracy: float | None = None  # of the clone
-    clone_agreement: float | None = None  # in its own states; None: no expert was available
+    heldout_accuracy: float | None = None  # mean over clones
+    clone_agreement: float | None = None  # in their own states, mean over clones; None: no expert was available
     candidate_agreement: float | None = None  # mean over seeds
     variants: tuple[VariantFinding, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
-def find_shift(candidate: ArmRuns, scratch: ArmRuns, clone: CloneShift | None) -> ShiftFindings:
-    """The findings on shift from the records of two arms and the clone. Raises InputError if they were measured in different worlds."""
-    missing = tuple(_missing(candidate, scratch, clone))
-    found = ShiftFindings(candidate=candidate.arm, limits=ShiftLimits(), missing=missing)
-    if clone is None or missing:
+def find_shift(candidate: ArmRuns, scratch: ArmRuns, clones: CloneRuns | None) -> ShiftFindings:
+    """The findings on shift from the records of two arms and of the clones that the candidate started from.
+
+    Raises InputError if they were measured in different worlds, or if a run started from a clone that is not recorded.
+    """
+    missing = tuple(_missing(candidate, scratch, clones))
+    found = ShiftFindings(candidate=candidate.arm, scratch=scratch.arm, limits=ShiftLimits(), missing=missing)
+    if clones is None or missing:
         return found
-    ours, theirs = _facts(candidate), _facts(scratch)
-    _require_same_worlds([*ours, *theirs, clone.clone], candidate.scenario)
-    if clone.data.scenario_sha256 != candidate.design.scenario_sha256:
-        raise InputError(
-            f"{candidate.scenario}: the clone's data and {candidate.arm} are of different scenarios; run `dvc repro`"
-        )
+    own = _own_clones(candidate, clones)
+    ours, theirs, cloned = _facts(candidate.runs), _facts(scratch.runs), _facts(own)
+    _require_same_worlds([*ours, *theirs, *cloned], candidate.scenario)
+    data = _data(own, candidate)
     states = pooled([facts.visited for facts in ours])
     measured = {
-        "starts": drift(clone.data.starts, ours[0].starts),
-        "visited": drift(clone.data.visited, states),
+        "starts": drift(joined([one.starts for one in data]), ours[0].starts),
+        "visited": drift(joined([one.visited for one in data]), states),
         "outside": {name: feature.outside for name, feature in states.features.items() if feature.outside > 0},
-        "mix": mix_drift(clone.data.mix, ours[0].mix),
-        "heldout_accuracy": clone.heldout_accuracy,
-        "clone_agreement": _agreement([clone.clone]),
+        "mix": mix_drift(sum((Counter(one.mix) for one in data), Counter()), ours[0].mix),
+        "heldout_accuracy": float(np.mean([clone.heldout_accuracy for clone in own])),
+        "clone_agreement": _agreement(cloned),
         "candidate_agreement": _agreement(ours),
-        "variants": tuple(_variants(ours, theirs, clone.clone, found.limits)),
+        "variants": find_variants(_groups(candidate, own), theirs, found.limits.margins, found.limits.runs_for_bound),
     }
     found = found.model_copy(update=measured)
     return found.model_copy(update={"warnings": tuple(_warnings(found))})
 
 
-def _missing(candidate: ArmRuns, scratch: ArmRuns, clone: CloneShift | None) -> Iterator[str]:
+def _missing(candidate: ArmRuns, scratch: ArmRuns, clones: CloneRuns | None) -> Iterator[str]:
     for arm in (candidate, scratch):
         without = [run.seed for run in arm.runs if run.shift is None]
         if without:
             yield f"{arm.arm} recorded no facts with seeds {without}"
-    if clone is None:
-        yield "the clone recorded no facts"
-    elif not clone.data.mix and any(facts.mix for facts in _facts(candidate)):
+    if clones is None:
+        yield "the clones recorded no facts"
+        return
+    if random := [run.seed for run in candidate.runs if run.clone_sha256 is None]:
+        yield f"{candidate.arm} did not start from a clone with seeds {random}"
+    own = _own_clones(candidate, clones)
+    if without := [clone.seed for clone in own if clone.data is None or clone.shift is None]:
+        yield f"the clones of seeds {without} recorded no facts"
+    elif any(facts.mix for facts in _facts(candidate.runs)) and not all(clone.data and clone.data.mix for clone in own):
         yield "the data do not contain the situations of the episodes"
 
 
-def _facts(arm: ArmRuns) -> list[ShiftFacts]:
-    return [run.shift for run in sorted(arm.runs, key=lambda run: run.seed) if run.shift is not None]
+def _own_clones(candidate: ArmRuns, clones: CloneRuns) -> list[CloneRun]:
+    """The clones from which the candidate's runs started, each once, in the order of the seeds."""
+    known = {clone.weights_sha256: clone for clone in clones.clones}
+    if unknown := [run.seed for run in candidate.runs if run.clone_sha256 and run.clone_sha256 not in known]:
+        raise InputError(
+            f"{candidate.scenario}: expected {candidate.arm} to start from the recorded clones, got others with seeds {unknown}; run `dvc repro`"
+        )
+    used = {run.clone_sha256 for run in candidate.runs}
+    return sorted((clone for weights, clone in known.items() if weights in used), key=lambda clone: clone.seed)
+
+
+def _facts(runs: Sequence[SeedRun | CloneRun]) -> list[ShiftFacts]:
+    return [run.shift for run in sorted(runs, key=lambda run: run.seed) if run.shift is not None]
+
+
+def _data(clones: Sequence[CloneRun], candidate: ArmRuns) -> list[DataStates]:
+    """The states of every clone's data; blocks of one recording share no world."""
+    data = [clone.data for clone in clones if clone.data is not None]
+    if any(one.scenario_sha256 != candidate.design.scenario_sha256 for one in data):
+        raise InputError(
+            f"{candidate.scenario}: the clones' data and {candidate.arm} are of different scenarios; run `dvc repro`"
+        )
+    return data
+
+
+def _groups(candidate: ArmRuns, clones: Sequence[CloneRun]) -> list[Group]:
+    """Every clone with the runs that started from it."""
+    return [
+        Group(clone.shift, _facts([run for run in candidate.runs if run.clone_sha256 == clone.weights_sha256]))
+        for clone in clones
+        if clone.shift is not None
+    ]
 
 
 def _require_same_worlds(all_facts: Sequence[ShiftFacts], scenario: str) -> None:
@@ -133,33 +167,6 @@ def _require_same_worlds(all_facts: Sequence[ShiftFacts], scenario: str) -> None
 def _agreement(all_facts: Sequence[ShiftFacts]) -> float | None:
     shares = [one.agreement.agreed / max(1, one.agreement.decisions) for one in all_facts if one.agreement is not None]
     return float(np.mean(shares)) if len(shares) == len(all_facts) else None
-
-
-def _variants(
-    ours: Sequence[ShiftFacts], theirs: Sequence[ShiftFacts], clone: ShiftFacts, limits: ShiftLimits
-) -> Iterator[VariantFinding]:
-    policies: dict[Policy, Sequence[ShiftFacts]] = {"candidate": ours, "scratch": theirs, "clone": [clone]}
-    success = {policy: _rates(facts, "success") for policy, facts in policies.items()}
-    harm = {policy: _rates(facts, "harm") for policy, facts in policies.items()}
-    rules = limits.success_hold, limits.success_fail, limits.pairs_for_interval
-    minus_scratch, minus_clone = (
-        differences({name: success["candidate"][name] - success[other][name] for name in clone.variants}, *rules)
-        for other in ("scratch", "clone")
-    )
-    for name, variant in clone.variants.items():
-        yield VariantFinding(
-            variant=name,
-            success={policy: float(rates[name].mean()) for policy, rates in success.items()},
-            harm={policy: float(rates[name].mean()) for policy, rates in harm.items()},
-            episodes=variant.score.episodes,
-            minus_scratch=minus_scratch[name],
-            minus_clone=minus_clone[name],
-        )
-
-
-def _rates(all_facts: Sequence[ShiftFacts], count: Literal["success", "harm"]) -> dict[str, Array]:
-    """Variant → share of episodes with success or harm, [seeds]."""
-    return {name: np.array([rate(facts.variants[name].score, count) for facts in all_facts]) for name in all_facts[0].variants}
 
 
 def shift_checks(found: ShiftFindings) -> Iterator[Check]:
@@ -175,8 +182,7 @@ def shift_checks(found: ShiftFindings) -> Iterator[Check]:
         yield from _mix_checks(found.mix, found.limits)
     yield _agreement_check(found)
     for variant in found.variants:
-        yield _kept(found, variant, "scratch", variant.minus_scratch)
-        yield _kept(found, variant, "clone", variant.minus_clone)
+        yield from variant_checks(variant, found.candidate, found.scratch, found.limits.margins)
 
 
 def _same_starts(found: ShiftFindings) -> Check:
@@ -198,19 +204,11 @@ def _mix_checks(mix: MixDrift, limits: ShiftLimits) -> Iterator[Check]:
 def _agreement_check(found: ShiftFindings) -> Check:
     limit = found.limits.max_agreement_drop
     if found.clone_agreement is None or found.heldout_accuracy is None:
-        text = "the clone's agreement with the expert on its own states was not measured"
+        text = "the clones' agreement with the expert in their own states was not measured"
         return unmeasured("shift-agreement", "<=", limit, text)
     drop = found.heldout_accuracy - found.clone_agreement
-    text = f"the clone agrees with the expert in {found.heldout_accuracy:.3f} of held-out decisions, in {found.clone_agreement:.3f} of its own"
+    text = f"the clones agree with the expert in {found.heldout_accuracy:.3f} of held-out decisions, in {found.clone_agreement:.3f} of their own"
     return at_most("shift-agreement", drop, limit, text, on_miss=Outcome.HOLD)
-
-
-def _kept(found: ShiftFindings, variant: VariantFinding, other: str, difference: VariantDifference) -> Check:
-    bound = "too few seeds for a bound" if difference.low is None else f"bound {difference.low:+.3f}"
-    text = f"success on {variant.variant}, {found.candidate} − {other}: {difference.mean:+.3f} over {difference.n} seeds; {bound}"
-    on_miss = hold_or_fail(difference.low_fail is None or difference.low_fail >= -found.limits.success_fail)
-    name, threshold = f"shift-{variant.variant}-{other}", -found.limits.success_hold
-    return at_least(name, difference.low, threshold, text, difference.n, on_miss)
 
 
 def _warnings(found: ShiftFindings) -> Iterator[str]:

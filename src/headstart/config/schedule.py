@@ -7,7 +7,7 @@ contains one arm, with `schema: anneal-schedule/1`.
 import math
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from headstart.core.record import Record
 
@@ -32,6 +32,8 @@ class PPOParams(Record):
 
 class Ramp(Record):
     """A value that moves from `from` to `to` over the first part `over` (a fraction) of a phase; a plain number is a constant."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     from_: float = Field(alias="from")
     to: float
@@ -130,6 +132,8 @@ class Phase(Record):
 
 class Arm(Record):
     """One training method of the comparison: the first weights of the policy, the phases, and the guardrails."""
+
+    model_config = ConfigDict(serialize_by_alias=True)
 
     schema_: Literal["anneal-schedule/1"] = Field(default="anneal-schedule/1", alias="schema")
     start: Literal["random", "bc"]

@@ -1,4 +1,4 @@
-"""`governance/history.ndjson`: verdicts and releases, with actor and reason (`history/2`); lines are appended and never changed.
+"""`governance/history.ndjson`: verdicts and releases, with actor and reason (`history/3`); lines are appended and never changed.
 
 Every line carries the hash of the one before it, so that an edit, a removal or a swap breaks the chain from there on. `headstart verify`
 also detects a rewritten chain: it compares the history with every committed version.
@@ -54,6 +54,7 @@ class Judged(Record):
     # what was judged
     target_sha256: Sha256
     design_sha256: Sha256  # evaluation worlds, seeds and intervals
+    baselines_sha256: Sha256  # recipes of the arms that it was compared with, their budgets among them
     schedule_sha256: Sha256  # everything that decides the training, except the seeds
     dataset: str  # "<dataset>@<version>"
     dataset_sha256: Sha256  # of its manifest
@@ -69,7 +70,10 @@ class Judged(Record):
     @property
     def key(self) -> tuple[str, ...]:
         """Equal for two verdicts if they are about the same candidate, judged in the same way."""
-        return (self.candidate.arm, self.target_sha256, self.design_sha256, self.schedule_sha256, self.dataset_sha256)
+        return (
+            *(self.candidate.arm, self.target_sha256, self.design_sha256),
+            *(self.baselines_sha256, self.schedule_sha256, self.dataset_sha256),
+        )
 
 
 class Promoted(Record):
@@ -129,7 +133,7 @@ Words = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterVal
 class Line(Record):
     """One event; `sha256` is taken over the canonical JSON of all the other fields."""
 
-    schema_id: Literal["history/2"] = "history/2"
+    schema_id: Literal["history/3"] = "history/3"
     seq: Count  # 0 for the first line
     prev_sha256: Sha256
     at: UtcTime
@@ -213,7 +217,7 @@ def parse_history(data: bytes, where: str) -> tuple[Line, ...]:
 def next_line(lines: tuple[Line, ...], record: Event, actor: str, reason: str, where: str = "history") -> Line:
     """The line that would follow `lines`, with the current time."""
     fields = {
-        "schema_id": "history/2",
+        "schema_id": "history/3",
         "seq": len(lines),
         "prev_sha256": lines[-1].sha256 if lines else GENESIS,
         "at": utc_text(datetime.now(UTC)),

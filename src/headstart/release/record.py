@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from headstart.compare.arm_runs import CLONE_SHIFT, CloneShift
+from headstart.compare.arm_runs import CLONES, CloneRuns
 from headstart.compare.comparison import Comparison, compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
+from headstart.compare.target import Passage
 from headstart.config.params import Params, for_scenario, headline_target, load_params
 from headstart.config.project import COMPARISONS
 from headstart.config.scenario import Scenario, load_scenario
@@ -20,8 +21,8 @@ from headstart.release.lock import Training, best_release, require_code, stage_a
 from headstart.release.registry import open_scenario
 from headstart.release.standing import Standing, standing_of
 
-LOOSER_IF_MORE = ("max_ratio", "max_success_loss", "max_harm_rise", "max_both_censored")
-LOOSER_IF_LESS = ("min_pairs", "pairs_for_interval")
+LOOSER_IF_MORE = ("max_ratio", "max_success_loss", "max_harm_rise", "max_return_loss")
+LOOSER_IF_LESS = ("min_replicates",)
 
 
 def record_verdict(root: Path, scenario_name: str, actor: str, target: str | None = None) -> tuple[Line, Standing]:
@@ -32,7 +33,7 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
     """
     params, scenario = settings(root, scenario_name)
     path, found = comparison_at_hand(root, params, scenario, target)
-    candidate, baseline = prove(root, found)
+    candidate, baselines = prove(root, found)
     if changed := changes(root, without=(HISTORY.parent.as_posix(),)):
         names = ", ".join(changed[:5])
         raise Hold(f"expected a clean git tree, so that the verdict can be made again; changed: {names}; commit, then record it")
@@ -45,6 +46,9 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
             comparison=Evidence(path=path.as_posix(), sha256=sha256_file(root / path)),
             target_sha256=sha256_json(found.target.model_dump(mode="json")),
             design_sha256=sha256_json(candidate.runs.design.model_dump(mode="json")),
+            baselines_sha256=sha256_json(
+                [[arm.runs.arm, arm.runs.recipe.model_dump(mode="json", by_alias=True)] for arm in baselines]
+            ),
             schedule_sha256=candidate.schedule_sha256,
             dataset=candidate.dataset,
             dataset_sha256=candidate.dataset_sha256,
@@ -52,7 +56,7 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
             checkpoints=tuple(run.checkpoint_sha256 for run in candidate.runs.runs),
             anneal_cycles=len(set(params.arms[candidate.runs.arm].cycles)),
             candidate=best_release(root, candidate, found.target.mode),
-            baseline=best_release(root, baseline, found.target.mode),
+            baseline=best_release(root, baselines[0], found.target.mode),
             required_passes=params.promotion.required_passes,
             loosened=(*loosened(found), *held(params, scenario, candidate.runs.arm)),
         )
@@ -88,34 +92,45 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
     return path, found
 
 
-def prove(root: Path, found: Comparison) -> tuple[Training, Training]:
-    """The trainings of candidate and scratch: their files have the hashes that the comparison names and give its verdict again."""
-    trainings, clone = {}, None
+def prove(root: Path, found: Comparison) -> tuple[Training, list[Training]]:
+    """The trainings of the candidate and of the baselines, scratch first: their files have the hashes that the comparison names and give
+    its verdict again.
+    """
+    trainings, clones = {}, None
     for evidence in found.verdict.evidence:
         if (sha256 := sha256_file(root / evidence.path)) != evidence.sha256:
             raise IntegrityError(f"{evidence.path}: expected hash {evidence.sha256}, as it was compared, found {sha256}")
-        if Path(evidence.path).name == CLONE_SHIFT:
-            clone = read_record(root / evidence.path, CloneShift)
+        if Path(evidence.path).name == CLONES:
+            clones = read_record(root / evidence.path, CloneRuns)
             continue
         require_code(root, Path(evidence.path))
         training = training_of(root, Path(evidence.path))
         trainings[training.runs.arm] = training
-    arms = (found.candidate.arm, found.scratch.arm)
-    if arms[0] == arms[1] or set(arms) != set(trainings):
-        raise InputError(f"expected the runs of a candidate and of scratch as evidence, got {', '.join(trainings) or 'nothing'}")
-    candidate, scratch = (trainings[arm] for arm in arms)
-    shift = find_shift(candidate.runs, scratch.runs, clone) if judged_for_shift(found) else None
-    again = compare(candidate.runs, scratch.runs, found.target, found.limits, found.verdict.evidence, shift)
+    against = {one.baseline.arm for one in found.grid}
+    if "scratch" not in against or against | {found.candidate.arm} != set(trainings):
+        raise InputError(
+            f"expected the runs of a candidate and of baselines as evidence, got {', '.join(trainings) or 'nothing'}"
+        )
+    candidate = trainings.pop(found.candidate.arm)
+    baselines = sorted(trainings.values(), key=lambda training: (training.runs.arm != "scratch", training.runs.arm))
+    runs = [training.runs for training in baselines]
+    shift = find_shift(candidate.runs, runs[0], clones) if judged_for_shift(found) else None
+    in_order = [arm for name in found.verdict.subject.id.split("/")[2:] for arm in runs if arm.arm == name]
+    again = compare(candidate.runs, in_order, clones, found.target, found.limits, found.verdict.evidence, shift)
     for what, recorded, computed in (
         ("outcome", found.verdict.outcome, again.verdict.outcome),
         ("reasons", [r.code for r in found.verdict.reasons], [r.code for r in again.verdict.reasons]),
-        ("pairs", found.pairs, again.pairs),
+        ("steps", _passages(found), _passages(again)),
     ):
         if recorded != computed:
             raise IntegrityError(
                 f"{found.scenario}, {found.target.name}: expected the {what} that its evidence gives, found others"
             )
-    return candidate, scratch
+    return candidate, baselines
+
+
+def _passages(found: Comparison) -> list[tuple[Passage, ...]]:
+    return [found.candidate.passages, *(one.baseline.passages for one in found.grid)]
 
 
 def loosened(found: Comparison) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What stands beside clones: how well each imitates (`clone-reports/1`), and what fine-tuning is measured against (`reference/1`)."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import Field
@@ -11,17 +13,8 @@ from headstart.core.record import Record
 REFERENCE = "reference.json"
 
 
-class ActionRow(Record):
-    """One action among the held-out decisions."""
-
-    n: int  # decisions in which the expert chose it
-    recall: float
-    precision: float | None  # None: the clone never chose it
-    f1: float
-
-
 class CloneReport(Record):
-    """`per_action` and `confusion` leave out what the expert never chose; they are empty where actions are continuous."""
+    """`confusion` leaves out what never happened; it is empty where actions are continuous."""
 
     accuracy: float | None  # held-out; None: not a number
     macro_f1: float | None  # None: continuous actions
@@ -32,7 +25,6 @@ class CloneReport(Record):
     value_error: float | None  # mean squared, of the value head on held-out returns; None: not a number
     untrained_value_error: float  # of the same network before it learned
     value_explained_variance: float | None
-    per_action: dict[str, ActionRow]
     confusion: dict[str, dict[str, int]]  # expert's action → clone's most likely action → held-out decisions
     closed_loop: dict[Mode, Score]
     expert: Score  # on the same worlds
@@ -43,6 +35,15 @@ class CloneReports(Record):
 
     schema_id: Literal["clone-reports/1"] = "clone-reports/1"
     clones: dict[int, CloneReport] = Field(min_length=1)
+
+
+def pooled(reports: Iterable[CloneReport]) -> dict[str, dict[str, int]]:
+    """The confusion of several clones: expert's action → clone's most likely action → decisions."""
+    total: dict[str, Counter[str]] = {}
+    for report in reports:
+        for actual, row in report.confusion.items():
+            total.setdefault(actual, Counter()).update(row)
+    return {actual: dict(row) for actual, row in total.items()}
 
 
 class Reference(Record):

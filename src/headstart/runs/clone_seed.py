@@ -105,7 +105,7 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
         demonstration_steps=recorded_steps(stamp, job.block, used),
         heldout_accuracy=judged.accuracy,
         exam={mode: score_of(of, exam, scenario) for mode, of in play_in_modes(network, exam, fixed.exam_seed, MODES).items()},
-        data=None if shift is None else dataset_facts(scenario, used[0], schema),
+        data=None if shift is None else dataset_facts(scenario, used[0], stamp.scenario_sha256, schema),
         shift=shift,
     )
     return Clone(run, untrained, found, verdict, tuple(epochs))

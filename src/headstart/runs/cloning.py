@@ -1,7 +1,6 @@
 """Is a clone worth starting from: its scores on held-out decisions, the gate, and the tables that DVC plots."""
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
@@ -13,7 +12,7 @@ from headstart.core.arrays import Mode
 from headstart.core.verdict import Check, Subject, Verdict, at_least, at_most, judge
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, Epoch, Judgement
-from headstart.runs.clone_report import ActionRow, CloneReport
+from headstart.runs.clone_report import CloneReport, pooled
 
 MIN_ABOVE_MAJORITY = 0.10  # held-out accuracy above that of always choosing the most frequent action
 MIN_RECALL = 0.50  # held-out, of every action that is frequent enough to tell
@@ -41,7 +40,6 @@ def clone_report(
         value_error=_or_none(judged.value_mse),
         untrained_value_error=untrained.value_mse,
         value_explained_variance=_or_none(judged.value_explained_variance),
-        per_action=_per_action(scores, schema) if scores else {},
         confusion=_confusion(scores, schema) if scores else {},
         closed_loop=dict(closed),
         expert=expert,
@@ -84,20 +82,6 @@ def _closed_loop(report: CloneReport, margin: float) -> list[Check]:
     ]
 
 
-def _per_action(scores: ActionScores, schema: ObservationSchema) -> dict[str, ActionRow]:
-    hits, chosen = scores.confusion.diagonal(), scores.confusion.sum(axis=0)
-    return {
-        name: ActionRow(
-            n=int(scores.count[k]),
-            recall=float(scores.recall[k]),
-            precision=float(hits[k] / chosen[k]) if chosen[k] else None,
-            f1=float(scores.f1[k]),
-        )
-        for k, name in enumerate(schema.actions)
-        if scores.count[k]
-    }
-
-
 def _confusion(scores: ActionScores, schema: ObservationSchema) -> dict[str, dict[str, int]]:
     """Expert's action → clone's action → decisions; what never happened is left out."""
     rows = zip(schema.actions, scores.confusion.tolist(), strict=True)
@@ -119,13 +103,12 @@ def losses_table(clones: Sequence[Sequence[Epoch]]) -> str:
 def decisions_table(reports: Sequence[CloneReport], schema: ObservationSchema) -> str:
     """One line a decision, because DVC's confusion template counts lines: of each action at most 2,000, in proportion."""
     lines = ["actual,predicted"]
+    confusion = pooled(reports)
     for actual in schema.actions:
-        row = Counter[str]()
-        for report in reports:
-            row.update(report.confusion.get(actual, {}))
-        share = min(1.0, 2000 / max(1, row.total()))
+        row = confusion.get(actual, {})
+        share = min(1.0, 2000 / max(1, sum(row.values())))
         for predicted in schema.actions:
-            lines += [f"{actual},{predicted}"] * round(share * row[predicted])
+            lines += [f"{actual},{predicted}"] * round(share * row.get(predicted, 0))
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The full comparison, one DVC experiment after the other: how one is run, and the record of it that git keeps (`experiment/2`)."""
+"""The full comparison, one DVC experiment after the other: how one is run, and the record of it that git keeps (`experiment/3`)."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from headstart.core.git import changes, head
 from headstart.core.provenance import package_version, utc_text
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.core.strict_json import sha256_json
-from headstart.runs.clone_report import CloneReport
+from headstart.runs.clone_report import CloneReport, CloneReports
 from headstart.runs.expert_record import ExpertPolicy
 
 RECORDS = Path("reports/evidence")
@@ -43,7 +43,7 @@ class Machine(Record):
 class ExperimentRecord(Record):
     """`code_sha256` and `settings_sha256` say whether the experiment would run the same today."""
 
-    schema_id: Literal["experiment/2"] = "experiment/2"
+    schema_id: Literal["experiment/3"] = "experiment/3"
     name: Name
     scenario: Name
     seeds: tuple[int, ...]
@@ -54,7 +54,7 @@ class ExperimentRecord(Record):
     code_sha256: Sha256
     settings_sha256: Sha256  # of params.yaml with the experiment's overrides and the scenario's file
     expert: ExpertPolicy
-    clone: CloneReport
+    clones: dict[int, CloneReport]  # by seed
     headline: str  # one of `comparisons`
     comparisons: dict[str, Comparison]  # target → what `evaluate` found
 
@@ -133,7 +133,7 @@ def _left(name: str, params: Params, planned: dict[str, Any]) -> ExperimentRecor
             machine=this_machine(),
             finished_at=utc_text(datetime.now(UTC)),
             expert=read_record(left / expert / "expert.json", ExpertPolicy),
-            clone=read_record(left / clone / "metrics.json", CloneReport),
+            clones=read_record(left / clone / "metrics.json", CloneReports).clones,
             headline=headline_target(changed, scenario),
             comparisons={target: read_record(left / evaluate / f"{target}.json", Comparison) for target in scenario.targets},
             **planned,
@@ -178,7 +178,7 @@ def is_current(record: ExperimentRecord | None, today: dict[str, str]) -> bool:
 
 
 def fingerprint(params: Params, name: str) -> dict[str, str]:
-    """SHA-256 of the code, and of all that params.yaml and the scenario's file say of an experiment's two arms, except for `processes`.
+    """SHA-256 of the code, and of all that params.yaml and the scenario's file say of an experiment's arms, except for `processes`.
 
     Raises InputError for a name that no file can have, and UsageError for one that params.yaml does not have.
     """
@@ -189,6 +189,6 @@ def fingerprint(params: Params, name: str) -> dict[str, str]:
     settings = for_scenario(changed, scenario).model_dump(
         mode="json", by_alias=True, exclude={"processes", "evidence", "promotion"}
     )
-    settings["arms"] = {arm: settings["arms"][arm] for arm in ("scratch", changed.candidate)}
+    settings["arms"] = {arm: settings["arms"][arm] for arm in (*changed.baselines, changed.candidate)}
     sha256 = sha256_json({"params": settings, "scenario": scenario.model_dump(mode="json")})
     return {"code_sha256": code_sha256(stage_modules()), "settings_sha256": sha256}

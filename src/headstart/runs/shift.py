@@ -1,21 +1,20 @@
 """Facts for the checks of distribution shift: where a policy goes in exam worlds, how it fares in held-out variants, what its data show."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
-from headstart.compare.arm_runs import Agreement, CloneShift, DataStates, ShiftFacts, VariantScore
+from headstart.compare.arm_runs import Agreement, DataStates, ShiftFacts, VariantScore
 from headstart.compare.states import summarise
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
-from headstart.dataset.episodes_file import read_episodes
+from headstart.dataset.episodes import Episodes
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.visits import Visits, visit
-from headstart.runs.worlds import schema_of, score_of, variant_of, worlds_of
+from headstart.runs.worlds import score_of, variant_of, worlds_of
 from headstart.worlds.api import Act, World
 
 SITUATION = "family"  # the counter that says which kind of situation a world drew; a world without one has a single kind
@@ -54,36 +53,18 @@ def shift_facts(
     )
 
 
-def dataset_facts(scenario: Scenario, path: Path, schema: ObservationSchema) -> DataStates:
-    """What the rows of a recording, such as data/<scenario>/curated/train.h5, show."""
-    episodes, header = read_episodes(path, schema)
+def dataset_facts(scenario: Scenario, episodes: Episodes, scenario_sha256: str, schema: ObservationSchema) -> DataStates:
+    """What the rows of `episodes`, those that one clone is trained on, show; `scenario_sha256` is of the recording."""
     table, features = episodes.table, episodes.observation["features"]
     of_world = np.unique(table.world, return_index=True)[1]  # an episode of every world
     begins = table.episode == 0  # later lives begin in the middle of a world's episode
     situation = table.behaviour.get(SITUATION)
     return DataStates(
-        scenario_sha256=header.scenario_sha256,
+        scenario_sha256=scenario_sha256,
         starts=summarise(features[table.start[begins]], table.world[begins], schema.features, scenario.feature_range),
         visited=summarise(features, np.repeat(table.world, table.length), schema.features, scenario.feature_range),
         mix={} if situation is None else _mix(situation[of_world]),
     )
-
-
-def clone_shift(
-    params: Params,
-    scenario: Scenario,
-    network: ActorCritic,
-    curated: Path,
-    heldout_accuracy: float,
-    expert_in: Callable[[World], Act],
-) -> CloneShift | None:
-    """What `bc_train` leaves beside the clone of the data in `curated`; None where `evaluation.variant_worlds` is 0."""
-    clone = shift_facts(params, scenario, network, expert_in)
-    if clone is None:
-        return None
-    schema = schema_of(worlds_of(scenario, "exam", 1, params.capture.observation))
-    data = dataset_facts(scenario, curated / "train.h5", schema)
-    return CloneShift(scenario=scenario.name, data=data, clone=clone, heldout_accuracy=heldout_accuracy)
 
 
 def _situations(visits: Visits, world: World) -> Array | None:

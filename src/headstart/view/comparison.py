@@ -1,13 +1,16 @@
 """A comparison as text: the verdict in a sentence, tables, captions of figures, the section on distribution shift, the lines of a terminal."""
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.compare.comparison import Comparison, ratio_text
-from headstart.compare.drift import FeatureDrift, VariantDifference
-from headstart.compare.findings import ArmSummary, SeedPair
-from headstart.compare.shift import ShiftFindings, VariantFinding
+from headstart.compare.comparison import Comparison, arrivals, steps_text
+from headstart.compare.drift import FeatureDrift
+from headstart.compare.findings import ArmSummary
+from headstart.compare.ratio import RUNS_FOR_BOUND, Difference
+from headstart.compare.shift import ShiftFindings
+from headstart.compare.target import Passage
+from headstart.compare.variants import Measure, VariantDifference, VariantRates
 from headstart.config.scenario import Target
 
 WIDTH = 80  # columns of a terminal
@@ -25,10 +28,17 @@ def number(value: float | None, digits: str, none: str = "–") -> str:
 
 
 def verdict_sentence(found: Comparison) -> str:
-    """Without the outcome: by how much the candidate was faster, or what stands in the way."""
+    """Without the outcome: what was shown about the steps, or what stands in the way."""
     if found.verdict.reasons:
         return f"{found.scenario}, {found.target.name}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
-    return f"on {found.scenario}, {ratio_text(found, 2)}."
+    return f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}. {all_in_text(found)}"
+
+
+def all_in_text(found: Comparison) -> str:
+    """The ratio in which every run of the candidate is charged its demonstrations."""
+    ratio = found.grid[0].all_in
+    bound = "no bound" if ratio.upper is None else f"≤ {ratio.upper:.2f}"
+    return f"All-in, with the steps that the demonstrations cost: {number(ratio.median, '.2f', 'not estimable')} ({bound})."
 
 
 def printed(found: Comparison, watched: str | None) -> str:
@@ -52,7 +62,7 @@ def _there(arm: ArmSummary) -> str:
 
 
 def _arms(found: Comparison) -> list[ArmSummary]:
-    return [found.candidate, found.scratch] if found.pairs else [found.candidate]
+    return [found.candidate, *(one.baseline for one in found.grid)]
 
 
 def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
@@ -61,24 +71,25 @@ def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     lines = [f"## {name}: {found.verdict.outcome}", "", *target_lines(found)]
     if arms:
         lines += ["", f"![Learning curves, target {name}](curves_{name}.png)", "", curves_caption(found, arms)]
-    if arms and found.pairs:
+    if arms and found.grid:
         lines += ["", f"![Steps to {name}, seed by seed](steps_{name}.png)", "", steps_caption(found)]
-    if found.pairs:
-        lines += ["", *table("seed | candidate, env steps | scratch, env steps | ratio", map(_pair, found.pairs))]
-    if found.pairs and _any_censored(found):
-        lines += ["", "`>`: not reached within the steps that the run was watched for (censored)."]
+    if found.grid:
+        names = " | ".join(f"{arm.arm}, env steps" for arm in _arms(found))
+        lines += ["", *table(f"seed | {names}", _seed_rows(found))]
+        lines += ["", "Between the evaluation before and the first that meets the target; `>`: not reached by then (censored)."]
+    if found.spread:
+        lines += ["", *_spread_lines(found)]
     return "\n".join(lines)
 
 
 def target_lines(found: Comparison) -> list[str]:
-    """Markdown: what the target asks for, the ratio, what stands in the way, and the arms."""
-    all_in = found.all_in
-    text = f"Target: {target_text(found.target)}. Ratio: {ratio_text(found, 3)}"
-    if all_in is not None:
-        most = "at most " if all_in.is_bound else ""
-        text += f"; all-in ratio, with the steps that the demonstrations cost: {most}{all_in.geometric_mean:.3f}"
+    """Markdown: what the target asks for, the ratio, what stands in the way, the baselines, the arms, and the final policies."""
+    text = f"Target: {target_text(found.target)}. Online steps: {steps_text(found)}."
+    text += f" {all_in_text(found)}" if found.grid else ""
     reasons = [f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons]
-    return [f"{text}.", *reasons, "", *_arms_table(found)]
+    lines = [text, *reasons, "", *_arms_table(found)]
+    lines += ["", *_grid_table(found)] if found.grid else []
+    return lines + (["", *_final_table(found)] if found.final else [])
 
 
 def target_text(target: Target) -> str:
@@ -90,29 +101,73 @@ def target_text(target: Target) -> str:
     return f"{', '.join(wants)}, {target.mode} policy, {target.consecutive} evaluations in a row"
 
 
-def _pair(pair: SeedPair) -> Sequence[str]:
-    ours = f"{'> ' if pair.candidate_censored else ''}{pair.candidate_steps:,}"
-    theirs = f"{'> ' if pair.scratch_censored else ''}{pair.scratch_steps:,}"
-    ratio = "not measured" if pair.ratio is None else f"{'≤ ' if pair.scratch_censored else ''}{pair.ratio:.3f}"
-    return str(pair.seed), ours, theirs, ratio
+def _seed_rows(found: Comparison) -> Iterator[Sequence[str]]:
+    for of_seed in zip(*(arm.passages for arm in _arms(found)), strict=True):
+        yield str(of_seed[0].seed), *map(_passage, of_seed)
 
 
-def _arms_table(found: Comparison) -> list[str]:
-    """Lines of Markdown: what each arm reached, the probability of improvement, and the exam."""
-    improvement = number(found.probability_of_improvement, ".2f")
+def _passage(one: Passage) -> str:
+    if one.by is None:
+        return f"> {one.after:,}"
+    return "0 (met before training)" if one.by == 0 else f"{one.after:,} to {one.by:,}"
+
+
+def _grid_table(found: Comparison) -> list[str]:
+    """The candidate against every baseline, the strongest first."""
     return table(
-        "arm | seeds at the target | median env steps to it | P(fewer steps than scratch) | success, sampled | success, deterministic "
-        "| harm, sampled | return (IQM)",
-        (_arm(arm, improvement if arm is found.candidate else "–") for arm in _arms(found)),
+        "against | its budget | ratio of medians | 95 % upper bound | all-in | its bound | P(fewer steps)",
+        (
+            (
+                one.baseline.arm,
+                f"{one.baseline.budget:,}",
+                *(number(value, ".3f", "not estimable") for value in (one.online.median, one.online.upper)),
+                *(number(value, ".3f", "not estimable") for value in (one.all_in.median, one.all_in.upper)),
+                f"{one.probability_of_improvement:.2f}",
+            )
+            for one in found.grid
+        ),
     )
 
 
-def _arm(arm: ArmSummary, improvement: str) -> Sequence[str]:
+def _final_table(found: Comparison) -> list[str]:
+    """The final policies: the candidate less another, with the bound that is held to the margin."""
+    quantities = list(found.margins)
+    margins = " | ".join(f"{name} (margin {found.margins[name]:.3g})" for name in quantities)
+    return table(
+        f"final policies, {found.candidate.arm} − | {margins}",
+        ((other, *(_final_cell(of.get(name), name) for name in quantities)) for other, of in found.final.items()),
+    )
+
+
+def _final_cell(of: Difference | None, quantity: str) -> str:
+    if of is None:
+        return "–"
+    sign, bound = ("≤", of.high) if quantity == "harm" else ("≥", of.low)
+    return f"{of.mean:+.3g} ({'no bound' if bound is None else f'{sign} {bound:+.3g}'})"
+
+
+def _spread_lines(found: Comparison) -> list[str]:
+    rows = [
+        (name, str(one.clones), str(one.runs), f"{one.between:.3g}", f"{one.within:.3g}") for name, one in found.spread.items()
+    ]
+    columns = "standard deviation of | clones | runs | between clones | between seeds of one clone"
+    return table(columns, rows)
+
+
+def _arms_table(found: Comparison) -> list[str]:
+    """Lines of Markdown: what each arm reached, and the exam."""
+    return table(
+        "arm | seeds at the target | median env steps to it | success, sampled | success, deterministic | harm, sampled | return (IQM)",
+        map(_arm, _arms(found)),
+    )
+
+
+def _arm(arm: ArmSummary) -> Sequence[str]:
     sampled, greedy = arm.exams["sampled"], arm.exams["deterministic"]
-    median = number(arm.reached.median_steps, ",.0f", "not reached")
+    median = number(arm.reached.median_steps, ",.0f", "not reached by half")
     success = f"{sampled.success_rate:.3f} (≥ {sampled.success_low:.3f}; n = {sampled.episodes:,})"
     harm = f"{sampled.harm_rate:.3f} (≤ {sampled.harm_high:.3f})"
-    return arm.arm, _there(arm), median, improvement, success, f"{greedy.success_rate:.3f}", harm, f"{sampled.return_iqm:.3f}"
+    return arm.arm, _there(arm), median, success, f"{greedy.success_rate:.3f}", harm, f"{sampled.return_iqm:.3f}"
 
 
 def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
@@ -122,8 +177,12 @@ def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
         f"after {arm.curves['success'].env_steps[-1]:,} env steps (n = {arm.reached.runs} seeds)"
         for arm in _arms(found)
     )
-    n, least = min(len(arm.runs) for arm in arms), found.limits.pairs_for_interval
-    band = "band: its 95 % bootstrap interval" if n >= least else f"no band, since {n} seeds are fewer than {least}"
+    n = min(len(arm.runs) for arm in arms)
+    band = (
+        "band: its 95 % bootstrap interval"
+        if n >= RUNS_FOR_BOUND
+        else f"no band, since {n} seeds are fewer than {RUNS_FOR_BOUND}"
+    )
     worlds = arms[0].design.evaluation_worlds
     return (
         f"*{ends}. Every evaluation: {worlds:,} worlds, {found.target.mode} policy. Thin: one seed; thick: interquartile mean over seeds; "
@@ -133,18 +192,13 @@ def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
 
 def steps_caption(found: Comparison) -> str:
     """What the dots and the curves show, in numbers."""
-    n = len(found.pairs)
-    faster = sum(not p.candidate_censored and (p.scratch_censored or p.candidate_steps < p.scratch_steps) for p in found.pairs)
-    ours, theirs = (arm.reached.runs - arm.reached.censored for arm in (found.candidate, found.scratch))
     arrow = " Open arrow: not reached within the steps that the run was watched for (censored)." if _any_censored(found) else ""
-    return (
-        f"*{found.candidate.arm} reached {found.target.name} with {ours} of {n} seeds, scratch with {theirs}; {found.candidate.arm} was the "
-        f"first with {faster} of {n}.{arrow} Right: share of seeds that have reached it (Kaplan–Meier).*"
-    )
+    against = "; ".join(arrivals(one) for one in _arms(found))
+    return f"*{against}.{arrow} Right: share of seeds that have reached {found.target.name} (Kaplan–Meier).*"
 
 
 def _any_censored(found: Comparison) -> bool:
-    return found.candidate.reached.censored > 0 or found.scratch.reached.censored > 0
+    return any(arm.reached.censored for arm in _arms(found))
 
 
 def shift_section(found: ShiftFindings | None) -> str:
@@ -165,26 +219,27 @@ def shift_section(found: ShiftFindings | None) -> str:
 def _variant_table(found: ShiftFindings) -> list[str]:
     if not found.variants:
         return ["The scenario describes no held-out variants."]
-    columns = f"held-out variant | scratch | clone | {found.candidate} | − scratch | − clone"
-    return table(columns, map(_variant, found.variants))
+    columns = f"held-out variant | episodes with | {found.scratch} | clone | {found.candidate} | − {found.scratch} | − clone"
+    return table(columns, [_variant(one.variant, *of) for one in found.variants for of in one.measures.items()])
 
 
-def _variant(one: VariantFinding) -> Sequence[str]:
-    rates = (f"{one.success[policy]:.3f} (harm {one.harm[policy]:.3f})" for policy in ("scratch", "clone", "candidate"))
-    return one.variant, *rates, _difference(one.minus_scratch), _difference(one.minus_clone)
+def _variant(variant: str, measure: Measure, rates: VariantRates) -> Sequence[str]:
+    shares = (f"{share:.3f}" for share in (rates.scratch, rates.clone, rates.candidate))
+    differences = (_difference(one, "≥" if measure == "success" else "≤") for one in (rates.minus_scratch, rates.minus_clone))
+    return variant, measure, *shares, *differences
 
 
-def _difference(one: VariantDifference) -> str:
-    return f"{one.mean:+.3f} ({'no bound' if one.low is None else f'≥ {one.low:+.3f}'})"
+def _difference(one: VariantDifference, sign: str) -> str:
+    return f"{one.mean:+.3f} ({'no bound' if one.bound is None else f'{sign} {one.bound:+.3f}'})"
 
 
 def _agreement(found: ShiftFindings) -> list[str]:
-    shares = {"the clone": found.clone_agreement, found.candidate: found.candidate_agreement}
-    known = [f"{who} {share:.3f} of its own" for who, share in shares.items() if share is not None]
+    shares = {"the clones": found.clone_agreement, found.candidate: found.candidate_agreement}
+    known = [f"{who} {share:.3f} of their own" for who, share in shares.items() if share is not None]
     if not known or found.heldout_accuracy is None:
         return ["* Agreement with the expert was not measured."]
     return [
-        f"* Decisions that agree with the expert's: the clone {found.heldout_accuracy:.3f} of held-out ones, {', '.join(known)}."
+        f"* Decisions that agree with the expert's: the clones {found.heldout_accuracy:.3f} of held-out ones, {', '.join(known)}."
     ]
 
 
@@ -204,9 +259,10 @@ def _feature(one: FeatureDrift, rows: str) -> Sequence[str]:
 
 def _shift_caption(found: ShiftFindings) -> str:
     moved = sum(one.q <= found.limits.false_discoveries and one.distance >= found.limits.min_distance for one in found.starts)
-    episodes = f", {found.variants[0].episodes:,} episodes a variant and seed" if found.variants else ""
+    episodes = f", {found.variants[0].episodes:,} episodes a variant and policy" if found.variants else ""
     return (
-        f"*Sampled policies{episodes}; differences are paired over seeds, with one-sided 95 % bounds that hold for all variants together. "
+        f"*Sampled policies{episodes}; means over replicates. Differences from the clone are paired by replicate, those from {found.scratch} "
+        f"are between two independent groups (Welch); the one-sided 95 % bounds hold for all variants together (Holm). "
         f"At reset {moved} of {len(found.starts)} features differ between data and exam. D: Kolmogorov–Smirnov distance from the data; q: its "
         f"p-value after Benjamini–Hochberg; PSI: population stability index.*"
     )

@@ -4,7 +4,7 @@ Colours are Okabe and Ito's (2008); a marker or a dash says the same as each col
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -16,10 +16,10 @@ from matplotlib.ticker import EngFormatter
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import CurveBand, curve_bands, rate
-from headstart.compare.findings import SeedPair
-from headstart.compare.target import charge
+from headstart.compare.findings import ArmSummary
+from headstart.compare.ratio import RUNS_FOR_BOUND
+from headstart.compare.target import passage
 from headstart.config.scenario import Target
-from headstart.runs.clone_report import CloneReport
 
 Style = tuple[str, Literal["-", "--", "-.", ":"]]  # colour, dash
 ARM_STYLES: tuple[Style, ...] = (
@@ -30,6 +30,7 @@ ARM_STYLES: tuple[Style, ...] = (
     ("#56B4E9", "--"),
     ("#E69F00", "-."),
 )
+MARKERS = (("s", 9.0), ("o", 5.5), ("D", 4.5), ("^", 5.0), ("v", 5.0), ("P", 5.0))  # and sizes, as ARM_STYLES
 INK, FAINT = "#222222", "#8a8a8a"
 DPI = 144
 
@@ -38,16 +39,17 @@ def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = 
     """Return and success against env steps: bands of scratch and the candidate and, where `arms` has the runs of these two and of others,
     a line for every seed.
     """
-    figure, target, least = Figure(figsize=(9.2, 3.9), layout="constrained"), found.target, found.limits.pairs_for_interval
-    seeds = {arm.arm: arm.reached.runs for arm in (found.scratch, found.candidate)} | {arm.arm: len(arm.runs) for arm in arms}
-    curves = {arm.arm: arm.curves for arm in (found.scratch, found.candidate)}
+    figure, target = Figure(figsize=(9.2, 3.9), layout="constrained"), found.target
+    summaries = compared(found)
+    seeds = {arm.arm: arm.reached.runs for arm in summaries} | {arm.arm: len(arm.runs) for arm in arms}
+    curves = {arm.arm: arm.curves for arm in summaries}
     curves |= {arm.arm: curve_bands(arm, target.mode, found.limits.resamples) for arm in arms if arm.arm not in curves}
     panels = (("return", "mean return", target.return_mean), ("success", "success rate", target.success_rate))
     for axes, (measure, label, wanted) in zip(figure.subplots(1, 2), panels, strict=True):
         for arm, style in zip(arms, ARM_STYLES, strict=False):
             _seeds(axes, arm, measure, target, style)
         for (name, bands), style in zip(curves.items(), ARM_STYLES, strict=False):
-            _band(axes, bands[measure], style, wide=seeds[name] >= least)
+            _band(axes, bands[measure], style, wide=seeds[name] >= RUNS_FOR_BOUND)
         _levels(axes, wanted, rate(expert, measure))
         _frame(axes, "env steps", label)
         axes.set_xlim(left=0)
@@ -56,48 +58,62 @@ def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = 
         Line2D([], [], color=colour, linestyle=dash, linewidth=2.2, label=f"{name}, {n} seeds")
         for (name, n), (colour, dash) in zip(seeds.items(), ARM_STYLES, strict=False)
     ]
-    if any(_is_censored(run, target, arm) for arm in arms for run in arm.runs):
+    if any(_is_censored(run, target) for arm in arms for run in arm.runs):
         handles.append(_handle(">", FAINT, "white", "a seed that never reached the target"))
     figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 
+def compared(found: Comparison) -> tuple[ArmSummary, ...]:
+    """The strongest baseline, the candidate, the other baselines: in this order arms have their styles."""
+    baselines = [one.baseline for one in found.grid]
+    return (*baselines[:1], found.candidate, *baselines[1:])
+
+
 def steps_to_target(found: Comparison) -> Figure:
-    """Left, a row for each seed: what each arm was charged for reaching the target, an open arrow where it never did; right, the share of
-    seeds that have reached it (Kaplan–Meier).
+    """Left, a row for each seed: when each arm first met the target, an open arrow where it never did; right, the share of seeds that have
+    reached it (Kaplan–Meier).
     """
-    n, both = len(found.pairs), (found.scratch, found.candidate)
-    figure = Figure(figsize=(10.6, 1.3 + 0.3 * max(n, 6)), layout="constrained")
+    arms = compared(found)
+    seeds = [one.seed for one in found.candidate.passages]
+    figure = Figure(figsize=(10.6, 1.3 + 0.3 * max(len(seeds), 6)), layout="constrained")
     rows, arrivals = figure.subplots(1, 2, width_ratios=(3, 2))
-    for row, pair in enumerate(found.pairs):
-        rows.plot([pair.candidate_steps, pair.scratch_steps], [row, row], color="#cccccc", linewidth=2.5, zorder=1)
-        _charged(rows, row, pair)
-    rows.set_yticks(range(n), [str(pair.seed) for pair in found.pairs])
-    rows.set_ylim(n - 0.4, -0.6)
-    _frame(rows, f"env steps charged until {found.target.name} is confirmed", "seed")
-    rows.grid(visible=False, axis="y")
-    for arm, style in zip(both, ARM_STYLES, strict=False):
+    ends = [[one.after if one.by is None else one.by for one in arm.passages] for arm in arms]
+    for row, of_seed in enumerate(zip(*ends, strict=True)):
+        rows.plot([min(of_seed), max(of_seed)], [row, row], color="#cccccc", linewidth=2.5, zorder=1)
+    for arm, at, (colour, dash), (marker, size) in zip(arms, ends, ARM_STYLES, MARKERS, strict=False):
+        for row, (one, x) in enumerate(zip(arm.passages, at, strict=True)):
+            (dot,) = rows.plot(x, row, ">" if one.by is None else marker, color=colour, markersize=size)
+            if one.by is None or marker == "s":  # the baseline is large and open, so that both show where they meet
+                dot.set_markerfacecolor("white")
         steps, share = (0.0, *arm.reached.steps), (0.0, *arm.reached.share)
-        arrivals.step(steps, share, where="post", color=style[0], linestyle=style[1], linewidth=2.2)
+        arrivals.step(steps, share, where="post", color=colour, linestyle=dash, linewidth=2.2)
+    rows.set_yticks(range(len(seeds)), [str(seed) for seed in seeds])
+    rows.set_ylim(len(seeds) - 0.4, -0.6)
+    _frame(rows, f"env steps to {found.target.name}", "seed")
+    rows.grid(visible=False, axis="y")
     arrivals.set_ylim(-0.03, 1.03)
     _frame(arrivals, "env steps", "share of seeds at the target")
-    most = max(max(pair.candidate_steps, pair.scratch_steps) for pair in found.pairs)
+    most = max(map(max, ends)) or 1
     for axes in (rows, arrivals):
-        axes.set_xlim(0, most * 1.06)
-    (theirs, _), (ours, _) = ARM_STYLES[:2]
-    handles = [_handle("o", ours, ours, found.candidate.arm, 5.5), _handle("s", theirs, "white", found.scratch.arm, 9)]
-    if any(pair.candidate_censored or pair.scratch_censored for pair in found.pairs):
+        axes.set_xlim(-0.01 * most, most * 1.06)
+    handles = [
+        _handle(marker, colour, "white" if marker == "s" else colour, arm.arm, size)
+        for arm, (colour, _), (marker, size) in zip(arms, ARM_STYLES, MARKERS, strict=False)
+    ]
+    if any(one.by is None for arm in arms for one in arm.passages):
         handles.append(_handle(">", FAINT, "white", "not reached by then", 8))
-    figure.legend(handles=handles, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
+    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, fontsize=9)
     return figure
 
 
-def confusion(clone: CloneReport) -> Figure:
-    """Rows: what the expert chose, commonest first; columns: the clone's most likely action; cells in % of their row."""
-    rows = sorted(clone.confusion, key=lambda name: (-clone.per_action[name].n, name))
-    others = {name for row in clone.confusion.values() for name in row} - set(rows)
+def confusion(decisions: Mapping[str, Mapping[str, int]]) -> Figure:
+    """Rows: what the expert chose, commonest first; columns: the clones' most likely action; cells in % of their row."""
+    chosen = {name: sum(row.values()) for name, row in decisions.items()}
+    rows = sorted(decisions, key=lambda name: (-chosen[name], name))
+    others = {name for row in decisions.values() for name in row} - set(rows)
     columns = [*rows, *sorted(others)]
-    counts = np.array([[clone.confusion[row].get(column, 0) for column in columns] for row in rows])
+    counts = np.array([[decisions[row].get(column, 0) for column in columns] for row in rows])
     share = 100 * counts / counts.sum(axis=1, keepdims=True)  # [rows, columns] %
     figure = Figure(figsize=(max(4.6, 2.6 + 0.5 * len(columns)), max(3.4, 1.9 + 0.34 * len(rows))), layout="constrained")
     axes = figure.subplots()
@@ -107,9 +123,9 @@ def confusion(clone: CloneReport) -> Figure:
             text = "<1" if value < 1 else ">99" if 99 < value < 100 else f"{value:.0f}"
             axes.text(x + 0.5, y + 0.5, text, ha="center", va="center", fontsize=8, color="white" if value > 55 else INK)
     axes.set_xticks(np.arange(len(columns)) + 0.5, columns, rotation=40, ha="right", rotation_mode="anchor", fontsize=9)
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{row}  ({clone.per_action[row].n:,})" for row in rows], fontsize=9)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [f"{row}  ({chosen[row]:,})" for row in rows], fontsize=9)
     axes.invert_yaxis()
-    axes.set_xlabel("the clone's most likely action, % of the row")
+    axes.set_xlabel("the clones' most likely action, % of the row")
     axes.set_ylabel("the expert's action (held-out decisions)")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
@@ -129,7 +145,7 @@ def _seeds(axes: Axes, arm: ArmRuns, measure: str, target: Target, style: Style)
         steps = [point.env_steps for point in run.curve]
         values = [rate(point.score(target.mode), measure) for point in run.curve]
         axes.plot(steps, values, color=style[0], alpha=0.35, linewidth=0.7)
-        if _is_censored(run, target, arm):
+        if _is_censored(run, target):
             (end,) = axes.plot(steps[-1:], values[-1:], marker=">", markersize=5, color=style[0], clip_on=False, zorder=4)
             end.set_markerfacecolor("white")
 
@@ -151,18 +167,8 @@ def _levels(axes: Axes, wanted: float | None, expert: float) -> None:
         axes.text(1.01, value, f"{name} {value:.2f}", transform=axes.get_yaxis_transform(), va=side, fontsize=8, color=INK)
 
 
-def _is_censored(run: SeedRun, target: Target, arm: ArmRuns) -> bool:
-    return charge(run, target, arm.design.every).censored
-
-
-def _charged(axes: Axes, row: int, pair: SeedPair) -> None:
-    """Both arms of one seed: the baseline large and open, the candidate small and filled, so that both show where they meet."""
-    (theirs, _), (ours, _) = ARM_STYLES[:2]
-    (scratch,) = axes.plot(pair.scratch_steps, row, ">" if pair.scratch_censored else "s", color=theirs, markersize=9)
-    scratch.set_markerfacecolor("white")
-    (candidate,) = axes.plot(pair.candidate_steps, row, ">" if pair.candidate_censored else "o", color=ours, markersize=5.5)
-    if pair.candidate_censored:
-        candidate.set_markerfacecolor("white")
+def _is_censored(run: SeedRun, target: Target) -> bool:
+    return passage(run, target).by is None
 
 
 def _handle(marker: str, colour: str, face: str, label: str, size: float = 6) -> Line2D:

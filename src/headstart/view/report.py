@@ -6,8 +6,9 @@ It reads what the stages left and measures nothing. What is missing is named, ne
 
 import importlib.util
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import fmean
 
 from headstart.compare.arm_runs import ArmRuns, Score, arm_folder
 from headstart.compare.comparison import Comparison
@@ -19,9 +20,9 @@ from headstart.config.scenario import load_scenario
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, sha256_file, write_bytes
 from headstart.core.run_record import RUN, RunRecord
-from headstart.core.verdict import Verdict
+from headstart.core.verdict import Verdict, decide
 from headstart.dataset.manifest import DatasetManifest
-from headstart.runs.clone_report import CloneReport
+from headstart.runs.clone_report import CloneReport, CloneReports, pooled
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.view.comparison import number, printed, section, shift_section, table
 
@@ -45,7 +46,7 @@ def summary(root: Path, scenario: str) -> str:
     described = load_scenario(scenario, root / "scenarios")
     target = headline_target(load_params(root / "params.yaml"), described)
     found = read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
-    folder = arm_folder(scenario, found.candidate.arm)
+    folder = arm_folder(scenario, found.candidate.arm, [one.baseline.arm for one in found.grid])
     best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
     watch = f"headstart play {scenario} --policy {folder}/seed-{best.seed}{DRAWN.get(described.world, '')}"
     return printed(found, watch if described.world in DRAWN else None)
@@ -61,27 +62,31 @@ def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
     if not comparisons:
         raise InputError(f"{folder}: expected comparisons; `dvc repro` makes them")
     shift = read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None
-    clone = read_record(root / REPORTS / scenario / "bc_train/metrics.json", CloneReport, made_by="dvc repro bc_train")
+    reports = root / REPORTS / scenario / "bc_train"
+    clones = read_record(reports / "metrics.json", CloneReports, made_by="dvc repro bc_train").clones
+    gates = {seed: read_record(reports / f"seed-{seed}.json", Verdict, made_by="dvc repro bc_train") for seed in clones}
     arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
     parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
     parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
     parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario)]
-    parts += [_cloning(clone, _verdict(root, scenario, "bc_train")), _honesty(comparisons, shift)]
+    parts += [_cloning(clones, gates), _honesty(comparisons, shift)]
     parts += [_provenance(root, scenario)]
     expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
-    return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clone, expert) if can_draw() else {}
+    return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clones, expert) if can_draw() else {}
 
 
-def _figures(comparisons: list[Comparison], arms: list[list[ArmRuns]], clone: CloneReport, expert: Score) -> dict[str, bytes]:
+def _figures(
+    comparisons: list[Comparison], arms: list[list[ArmRuns]], clones: dict[int, CloneReport], expert: Score
+) -> dict[str, bytes]:
     from headstart.view.figures import confusion, learning_curves, png, steps_to_target
 
     drawn = {}
     for found, of_found in zip(comparisons, arms, strict=True):
         drawn[f"curves_{found.target.name}.png"] = png(learning_curves(found, expert, of_found))
-        if found.pairs:
+        if found.grid:
             drawn[f"steps_{found.target.name}.png"] = png(steps_to_target(found))
-    if clone.confusion:
-        drawn["confusion.png"] = png(confusion(clone))
+    if decisions := pooled(clones.values()):
+        drawn["confusion.png"] = png(confusion(decisions))
     return drawn
 
 
@@ -91,35 +96,43 @@ def can_draw() -> bool:
 
 
 def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
-    """Scratch, the candidate, then every other arm that was evaluated in the same way.
+    """The strongest baseline, the candidate, the other baselines, then every other arm that was evaluated in the same way.
 
     Raises InputError where the runs of the first two are not those that were compared.
     """
     others = sorted(path.parent.name for path in (root / "models" / found.scenario / "anneal").glob("*/runs.json"))
-    arms = dict.fromkeys(("scratch", found.candidate.arm, *others))
-    paths = {arm: root / arm_folder(found.scenario, arm) / "runs.json" for arm in arms}
+    baselines = [one.baseline.arm for one in found.grid]
+    arms = dict.fromkeys((*baselines[:1], found.candidate.arm, *baselines[1:], *others))
+    paths = {arm: root / arm_folder(found.scenario, arm, baselines or [found.candidate.arm]) / "runs.json" for arm in arms}
     runs = {arm: read_record(path, ArmRuns, made_by="dvc pull") for arm, path in paths.items()}
     for evidence in found.verdict.evidence:
         if sha256_file(root / evidence.path) != evidence.sha256:
             raise InputError(
                 f"{root / evidence.path}: expected the runs that were compared, found others; `dvc repro evaluate` compares"
             )
-    return [arm for arm in runs.values() if arm.design == runs["scratch"].design]
+    return [arm for arm in runs.values() if arm.design == runs[found.candidate.arm].design]
 
 
-def accuracy_text(clone: CloneReport) -> str:
-    """How often the clone's most likely action is the expert's, in episodes that it did not learn from."""
-    f1 = "" if clone.macro_f1 is None else f", macro-F1 {clone.macro_f1:.3f}"
-    return f"held-out accuracy {clone.accuracy:.3f} (best constant action {clone.constant_accuracy:.3f}){f1}"
+def accuracy_text(clones: Sequence[CloneReport]) -> str:
+    """How often the clones' most likely action is the expert's, in episodes that they did not learn from: means over the clones."""
+    f1 = [clone.macro_f1 for clone in clones if clone.macro_f1 is not None]
+    accuracy, constant = (
+        fmean(of) for of in zip(*((clone.accuracy or 0.0, clone.constant_accuracy) for clone in clones), strict=True)
+    )
+    return f"held-out accuracy {accuracy:.3f} (best constant action {constant:.3f})" + (
+        f", macro-F1 {fmean(f1):.3f}" if f1 else ""
+    )
 
 
-def confusion_caption(clone: CloneReport) -> str:
+def confusion_caption(decisions: Mapping[str, Mapping[str, int]]) -> str:
     """What the matrix shows, in numbers."""
-    total = sum(row.n for row in clone.per_action.values())
-    name, worst = min(clone.per_action.items(), key=lambda item: item[1].recall)
+    counts = {name: (row.get(name, 0), sum(row.values())) for name, row in decisions.items()}
+    right, total = map(sum, zip(*counts.values(), strict=True))
+    worst = min(counts, key=lambda name: counts[name][0] / counts[name][1])
+    hits, n = counts[worst]
     return (
-        f"*Of {total:,} held-out decisions of the expert the clone repeats {clone.accuracy:.1%} (always the commonest action: "
-        f"{clone.constant_accuracy:.1%}). It misses {name} most: {worst.recall:.1%} of {worst.n:,}.*"
+        f"*Of {total:,} held-out decisions of the expert the clones repeat {right / total:.1%} (always the commonest action: "
+        f"{max(n for _, n in counts.values()) / total:.1%}). They miss {worst} most: {hits / n:.1%} of {n:,}.*"
     )
 
 
@@ -140,7 +153,8 @@ def _dataset(root: Path, scenario: str) -> str:
     return (
         f"## Dataset {manifest.dataset}@{manifest.version}: {verdict.outcome}, {len(verdict.checks)} gates\n\n"
         f"{manifest.accepted.episodes:,} episodes ({manifest.accepted.steps:,} steps) accepted, {manifest.rejected.episodes:,} rejected "
-        f"({why}); {train.worlds} worlds to train, {heldout.worlds} held out, none on both sides. Accepted episodes, with the slips or "
+        f"({why}) in {len(manifest.blocks)} blocks; {train.worlds} worlds to train, {heldout.worlds} held out, none on both sides. Accepted "
+        "episodes, with the slips or "
         f"the noise that `capture` adds to the expert's actions: success {quality.success_rate:.3f}, "
         f"harm {quality.harm_rate:.3f}, mean return {quality.return_mean:.3f}."
     )
@@ -150,34 +164,37 @@ def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
     return read_record(root / REPORTS / scenario / stage / "verdict.json", Verdict, made_by=f"dvc repro {stage}")
 
 
-def _cloning(report: CloneReport, verdict: Verdict) -> str:
-    clone, expert = report.closed_loop["sampled"], report.expert
+def _cloning(clones: dict[int, CloneReport], gates: dict[int, Verdict]) -> str:
+    expert = next(iter(clones.values())).expert
+    outcome = decide(check for gate in gates.values() for check in gate.checks)
     lines = [
-        f"## Clone: {verdict.outcome}",
+        f"## Clones: {outcome}",
         "",
-        f"Imitation: {accuracy_text(report)}. "
-        f"In closed loop {clone.success} of {clone.episodes} worlds succeed (expert {expert.success}), "
-        f"{clone.harm} with harm (expert {expert.harm}), return {clone.return_mean:.3f} (expert {expert.return_mean:.3f}).",
+        f"{len(clones)} clones, each of its own block of the recording. Imitation, means: {accuracy_text(list(clones.values()))}. "
+        f"Expert in the same closed loop: success {expert.success_rate:.3f}, harm {expert.harm_rate:.3f}, return {expert.return_mean:.3f}.",
     ]
-    if report.confusion and can_draw():
-        lines += ["", "![What the clone does where the expert acts](confusion.png)", "", confusion_caption(report)]
-    if report.per_action:
-        rows = [
-            (name, f"{row.n:,}", f"{row.recall:.3f}", number(row.precision, ".3f", "never chosen"), f"{row.f1:.3f}")
-            for name, row in report.per_action.items()
-        ]
-        lines += ["", *table("action | held-out decisions | recall | precision | F1", rows)]
-    return "\n".join(lines)
+    if (decisions := pooled(clones.values())) and can_draw():
+        lines += ["", "![What the clones do where the expert acts](confusion.png)", "", confusion_caption(decisions)]
+    rows = [(str(seed), gates[seed].outcome.value, *_clone_cells(clone)) for seed, clone in clones.items()]
+    columns = "seed | gate | held-out accuracy | macro-F1 | success | harm | return"
+    return "\n".join([*lines, "", *table(columns, rows)])
+
+
+def _clone_cells(clone: CloneReport) -> Sequence[str]:
+    score = clone.closed_loop["sampled"]
+    cells = (clone.accuracy, clone.macro_f1, score.success_rate, score.harm_rate, score.return_mean)
+    return [number(value, ".3f") for value in cells]
 
 
 def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
     lines = [
-        "* Steps are charged up to the evaluation that confirms the target, for both arms; a difference below one interval cannot be seen.",
-        "* All seeds of the candidate start from one clone of one dataset: the spread between clones is not measured.",
+        "* The steps of the candidate are counted to the end of their evaluation interval, those of a baseline to its beginning.",
+        "* First passage is optimistic: a policy that hovers at the target passes it by luck. The exam holds the last checkpoint to it.",
+        "* The replicates share one expert, its recording's settings, and the evaluation and exam worlds: the result is about these.",
     ]
-    if any(pair.scratch_censored for found in comparisons for pair in found.pairs):
+    if any(one.baseline.reached.censored for found in comparisons for one in found.grid):
         lines.append(
-            "* A run of scratch did not reach the target within its budget, so its true cost is higher: any ratio is an upper bound."
+            "* Where fewer than half of a baseline's seeds arrive within its budget, there is no ratio, only an upper bound of it."
         )
     worlds = "* Exam worlds are used by nothing else, but they are drawn like the training worlds"
     measured = len(shift.variants) if shift is not None else 0

@@ -1,6 +1,7 @@
 """docs/results.md: what the experiments of the full comparison found, from their records in git; no figure in it is typed by hand."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from headstart.compare.arm_runs import Score
 from headstart.compare.findings import ArmSummary
@@ -14,9 +15,10 @@ HEAD = """# Results
 For whoever wants to know what was measured, on which commit and machine, and how to repeat it.
 
 `headstart results` writes this page from the records in `reports/evidence/`; `headstart evidence` makes a record by running the command
-that stands with each experiment. [Concepts](concepts.md) says how arms are compared. The ratio is the candidate's steps to the target divided
-by scratch's, the geometric mean over matched seeds, with its one-sided 95 % upper bound; `≤` where some seed of scratch did not get there
-within its budget. Exam: the last checkpoint of every seed, sampled policy, on worlds that nothing else uses.
+that stands with each experiment. [Concepts](concepts.md) says how arms are compared. The ratio is the candidate's median online steps to
+the target divided by those of the strongest baseline, with its one-sided 95 % upper bound; *at most* where fewer than half of the
+baseline's seeds got there within its budget. All-in: with the steps that the demonstrations cost. Exam: the last checkpoint of every
+seed, sampled policy, on worlds that nothing else uses.
 """
 CHANGED = "its code or settings have changed since"
 
@@ -24,8 +26,8 @@ CHANGED = "its code or settings have changed since"
 def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool]) -> str:
     """The whole page; `current` says of each record whether it would run with the same code and settings today."""
     overview = table(
-        "experiment | verdict | candidate | ratio, bound | success | harm | return | steps (median) | scratch: success | harm | return "
-        "| steps | commit",
+        "experiment | verdict | candidate | ratio (bound) | all-in (bound) | success | harm | return | steps (median) | baseline | success "
+        "| harm | return | steps | commit",
         (_row(record, current[record.name]) for record in records),
     )
     return "\n".join([HEAD, *overview, "", *(section(record, current[record.name]) for record in records)])
@@ -48,13 +50,16 @@ def picture(record: ExperimentRecord) -> str:
 def _row(record: ExperimentRecord, current: bool) -> Sequence[str]:
     found = record.comparisons[record.headline]
     commit = f"`{record.commit[:7]}`{'' if current else ' (changed since)'}"
-    cells = (*_cells(found.candidate), *_cells(found.scratch))
+    against = found.grid[0]
+    theirs = (f"`{against.baseline.arm}`", *_cells(against.baseline))
     return (
         f"[{record.name}](#{record.name})",
         found.verdict.outcome,
         f"`{found.candidate.arm}`",
-        _ratio(found.online),
-        *cells,
+        _ratio(against.online),
+        _ratio(against.all_in),
+        *_cells(found.candidate),
+        *theirs,
         commit,
     )
 
@@ -65,17 +70,22 @@ def _cells(arm: ArmSummary) -> Sequence[str]:
     return f"{exam.success_rate:.3f}", f"{exam.harm_rate:.3f}", f"{exam.return_iqm:.2f}", steps
 
 
-def _ratio(ratio: RatioEstimate | None) -> str:
+def _ratio(ratio: RatioEstimate) -> str:
     """With its upper bound."""
-    if ratio is None:
-        return "–"
-    return f"{'≤ ' if ratio.is_bound else ''}{ratio.geometric_mean:.3f}, {number(ratio.upper, '.3f', 'no bound')}"
+    if ratio.median is None:
+        return "–" if ratio.upper is None else f"at most {ratio.upper:.3f}"
+    return f"{ratio.median:.3f} ({'no bound' if ratio.upper is None else f'≤ {ratio.upper:.3f}'})"
 
 
 def section(record: ExperimentRecord, current: bool) -> str:
     """One experiment: how to repeat it, its expert and clone, every target."""
     found = record.comparisons[record.headline]
-    expert, clone = record.expert.score, record.clone.closed_loop["sampled"]
+    expert, clones = record.expert.score, list(record.clones.values())
+    closed = [clone.closed_loop["sampled"] for clone in clones]
+    success, harm, returns = (
+        fmean(of) for of in zip(*((c.success_rate, c.harm_rate, c.return_mean) for c in closed), strict=True)
+    )
+    budgets = ", ".join(f"{arm.arm} {arm.budget:,}" for arm in (found.candidate, *(one.baseline for one in found.grid)))
     machine = (
         f"{record.machine.processor}, {record.machine.cores} cores, Python {record.machine.python}, torch {record.machine.torch}"
     )
@@ -87,9 +97,10 @@ def section(record: ExperimentRecord, current: bool) -> str:
         f"    {record.command}",
         "",
         f"Commit `{record.commit[:12]}`{'' if current else f', {CHANGED}'}; {record.finished_at[:10]}; {machine}; "
-        f"seeds {_seeds(record.seeds)}; up to {found.scratch.curves['success'].env_steps[-1]:,} env steps a seed of scratch.",
+        f"seeds {_seeds(record.seeds)}; budgets: {budgets} env steps a seed.",
         "",
-        f"Expert ({record.expert.kind}): {_score(expert)}. Clone: {accuracy_text(record.clone)}; by itself: {_score(clone)}.",
+        f"Expert ({record.expert.kind}): {_score(expert)}. {len(clones)} clones: {accuracy_text(clones)}; by themselves: success {success:.3f}, "
+        f"harm {harm:.3f}, return {returns:.3f}.",
         "",
         f"![Learning curves of {record.name}]({picture(record)})",
     ]

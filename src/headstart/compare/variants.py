@@ -1,0 +1,187 @@
+"""The cost of a shift: success that is lost and harm that is added in held-out variants of a scenario, against scratch and against the clone.
+
+The unit is the replicate. Candidate and clone are paired by it, with Student's t. Candidate and scratch are two independent groups, since a
+shared seed is no more than a shared number: Welch's t (1947). Runs that started from one clone are not independent of each other, so they
+count as one replicate, with their mean.
+
+The one-sided bounds of several variants hold together, by Holm's step-down (1979): the smallest p is compared with α/m, the next with
+α/(m − 1), and so on; from the first that cannot be shown, all are bounded at its level. Every policy plays the same worlds of a variant, so
+a bound is about replicates, given these worlds.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from headstart.compare.arm_runs import ShiftFacts
+from headstart.compare.curves import rate
+from headstart.compare.ratio import LEVEL
+from headstart.core.arrays import Array
+from headstart.core.record import Record
+from headstart.core.verdict import Check, at_least, at_most, hold_or_fail
+
+Measure = Literal["success", "harm"]
+LOSS: dict[Measure, Literal[-1, 1]] = {"success": -1, "harm": 1}  # sign of a difference that is a loss
+
+
+class Margins(NamedTuple):
+    """The loss, in rates of episodes, beyond which a verdict holds or fails."""
+
+    hold: float
+    fail: float
+
+
+class Estimate(NamedTuple):
+    """A difference of means with its error, from which t bounds at any level follow."""
+
+    n: int  # replicates; of two groups, of the smaller
+    mean: float
+    error: float  # standard error; NaN where n is 1
+    freedom: float  # degrees of freedom of the error
+
+
+class VariantDifference(Record):
+    """Candidate minus another policy; of success the bounds are lower ones, of harm upper ones."""
+
+    n: int  # replicates; of two groups, of the smaller
+    mean: float
+    bound: float | None  # Holm's, against the margin of a HOLD; None: too few replicates
+    bound_fail: float | None  # against the margin of a FAIL
+
+
+class VariantRates(Record):
+    """Shares of episodes with success, or with harm: means over replicates, and the differences."""
+
+    candidate: float
+    scratch: float
+    clone: float
+    minus_scratch: VariantDifference
+    minus_clone: VariantDifference
+
+
+class VariantFinding(Record):
+    """One held-out variant."""
+
+    variant: str
+    episodes: int  # of one policy
+    success: VariantRates
+    harm: VariantRates
+
+    @property
+    def measures(self) -> dict[Measure, VariantRates]:
+        return {"success": self.success, "harm": self.harm}
+
+
+class Group(NamedTuple):
+    """A clone, and the runs of the candidate that started from it."""
+
+    clone: ShiftFacts
+    runs: Sequence[ShiftFacts]
+
+
+def find_variants(
+    groups: Sequence[Group], scratch: Sequence[ShiftFacts], margins: Mapping[Measure, Margins], runs_for_bound: int
+) -> tuple[VariantFinding, ...]:
+    """The findings on every variant; with fewer than `runs_for_bound` replicates on a side there are no bounds."""
+    success, harm = (_rates(groups, scratch, measure, margins[measure], runs_for_bound) for measure in LOSS)
+    return tuple(
+        VariantFinding(variant=name, episodes=played.score.episodes, success=success[name], harm=harm[name])
+        for name, played in scratch[0].variants.items()
+    )
+
+
+def _rates(
+    groups: Sequence[Group], scratch: Sequence[ShiftFacts], measure: Measure, margins: Margins, runs_for_bound: int
+) -> dict[str, VariantRates]:
+    def of(policies: Sequence[ShiftFacts], name: str) -> Array:
+        return np.array([rate(facts.variants[name].score, measure) for facts in policies])
+
+    names = list(scratch[0].variants)
+    ours = {name: np.array([of(group.runs, name).mean() for group in groups]) for name in names}  # [replicates]
+    clone = {name: of([group.clone for group in groups], name) for name in names}  # [replicates]
+    theirs = {name: of(scratch, name) for name in names}  # [runs of scratch]
+    minus_scratch = {name: unpaired(ours[name], theirs[name]) for name in names}
+    minus_clone = {name: paired(ours[name] - clone[name]) for name in names}
+    bounded, own = (bounds(found, LOSS[measure], margins, runs_for_bound) for found in (minus_scratch, minus_clone))
+    return {
+        name: VariantRates(
+            candidate=float(ours[name].mean()),
+            scratch=float(theirs[name].mean()),
+            clone=float(clone[name].mean()),
+            minus_scratch=bounded[name],
+            minus_clone=own[name],
+        )
+        for name in names
+    }
+
+
+def variant_checks(one: VariantFinding, candidate: str, scratch: str, margins: Mapping[Measure, Margins]) -> Iterator[Check]:
+    """What was kept, for each measure and each of the arm `scratch` and the clone: HOLD beyond the first margin, FAIL beyond the second."""
+    for measure, found in one.measures.items():
+        for other, difference in ((scratch, found.minus_scratch), ("clone", found.minus_clone)):
+            name = f"shift-{one.variant}-{'harm-' if measure == 'harm' else ''}{other}"
+            text = f"{measure} on {one.variant}, {candidate} − {other}: {difference.mean:+.3f} over {difference.n} replicates; "
+            text += "too few for a bound" if difference.bound is None else f"bound {difference.bound:+.3f}"
+            yield _kept(name, difference, LOSS[measure], margins[measure], text)
+
+
+def _kept(name: str, difference: VariantDifference, sign: Literal[-1, 1], margins: Margins, text: str) -> Check:
+    on_miss = hold_or_fail(difference.bound_fail is None or sign * difference.bound_fail <= margins.fail)
+    compare = at_most if sign == 1 else at_least
+    return compare(name, difference.bound, sign * margins.hold, text, difference.n, on_miss)
+
+
+def bounds(
+    differences: Mapping[str, Estimate], sign: Literal[-1, 1], margins: Margins, runs_for_bound: int
+) -> dict[str, VariantDifference]:
+    """Variant → its difference, bounded on the side of a loss: above for `sign` 1, below for −1."""
+    losses = {name: one._replace(mean=sign * one.mean) for name, one in differences.items() if one.n >= max(runs_for_bound, 2)}
+    hold, fail = (holm_bounds(losses, margin) for margin in margins)
+    return {
+        name: VariantDifference(
+            n=one.n,
+            mean=one.mean,
+            bound=sign * hold[name] if name in hold else None,
+            bound_fail=sign * fail[name] if name in fail else None,
+        )
+        for name, one in differences.items()
+    }
+
+
+def holm_bounds(losses: Mapping[str, Estimate], margin: float) -> dict[str, float]:
+    """Variant → upper bound of its loss: at most `margin` exactly where Holm shows it at LEVEL."""
+    chances = {name: _p_value(loss, margin) for name, loss in losses.items()}
+    found, stopped = {}, None
+    for rank, name in enumerate(sorted(chances, key=lambda name: chances[name])):
+        level = LEVEL / (len(chances) - rank) if stopped is None else stopped
+        if chances[name] > level:
+            stopped = level
+        loss = losses[name]
+        found[name] = loss.mean + float(stats.t.isf(level, loss.freedom)) * loss.error
+    return found
+
+
+def _p_value(loss: Estimate, margin: float) -> float:
+    """One-sided p of: the loss is `margin` or more."""
+    if loss.error == 0:
+        return 0.0 if loss.mean <= margin else 1.0
+    return float(stats.t.sf((margin - loss.mean) / loss.error, loss.freedom))
+
+
+def paired(values: Array) -> Estimate:
+    """The mean of paired differences [n ≥ 1]."""
+    return Estimate(len(values), float(values.mean()), float(np.sqrt(_squared_error(values))), len(values) - 1)
+
+
+def unpaired(first: Array, second: Array) -> Estimate:
+    """The mean of `first` [n ≥ 1] minus the mean of `second` [m ≥ 1]: Welch's error and degrees of freedom."""
+    a, b = _squared_error(first), _squared_error(second)
+    n, m = len(first), len(second)
+    freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1)) if a + b > 0 else n + m - 2
+    return Estimate(min(n, m), float(first.mean() - second.mean()), float(np.sqrt(a + b)), freedom)
+
+
+def _squared_error(values: Array) -> float:
+    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else np.nan
