@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from headstart.config.params import Params
     from headstart.config.scenario import Scenario
     from headstart.config.schedule import Arm
-    from headstart.runs.tuning import Settings, TuningRecord, TuningTrial
+    from headstart.runs.tuning import TuningRecord
     from headstart.runs.tuning_search import Search
+    from headstart.runs.tuning_space import Settings, TuningTrial
 
 CLONING = ("capture", "curate", "validate", "bc_train")  # stages from the expert to the clones
 WIDTH = 80  # columns
@@ -42,37 +43,38 @@ def tune(
             raise
         raise MissingExtra("tune needs optuna: pip install 'headstart[tune]'") from None
     from headstart.core.files import write_record
-    from headstart.runs.tuning import best_of, record_path, unfair
+    from headstart.runs.tuning import record_path, unfair
+    from headstart.runs.tuning_space import best_of, settings_of
 
     search, home = planned(scenario, arm, target)
-    path = record_path(scenario, arm)
+    seeds, path, root = len(search.params.seeds), record_path(scenario, arm), Path.cwd()
     command = shlex.join(["headstart", *sys.argv[1:]])
-    root = Path.cwd()
 
     def finished(number: int) -> None:
         found = trials_of(search)
         write_record(root / path, record_of(search, found, command))
         trial = next(one for one in found if one.number == number)
-        typer.echo(line(trial, found[0].settings, len(search.params.seeds), sum(one.steps for one in found)), err=True)
+        typer.echo(line(trial, settings_of(search.recipe), seeds, sum(one.steps for one in found)), err=True)
 
     done = trials_of(search) if search.folder.is_dir() else ()
-    limit = None if steps is None else sum(trial.steps for trial in done) + steps
     if done:
         typer.echo(f"{len(done)} trials are there; this run adds {trials}", err=True)
-    with contextlib.chdir(home):
+    limit = None if steps is None else sum(trial.steps for trial in done) + steps
+    with contextlib.chdir(home):  # where runs find their clones
         run_search(search, Limits(trials, limit, None if timeout is None else time.time() + timeout), finished)
     found = trials_of(search)
     best = best_of(found)
     if best is None:
         typer.echo("no trial is complete: give it more trials, steps or time")
         return
-    typer.echo(
-        f"# {scenario} {arm}: trial {best.number} of {len(found)}, {said(best, len(search.params.seeds))} to {search.target.name}"
-    )
+    typer.echo(f"# {scenario} {arm}: trial {best.number} of {len(found)} is the best for {search.target.name}:")
+    typer.echo(f"# {said(best, seeds)}")
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
-    typer.echo(f"# for params.yaml, or below `recipe` in scenarios/{scenario}.yaml; record: {path}")
+    typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
+    if found[0].value == 0:
+        typer.echo(f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)", err=True)
     if arm not in search.params.baselines and (reason := unfair(scenario, arm)):
-        typer.echo(f"warning: {reason}; `headstart tune {scenario} scratch` gives scratch at least as much", err=True)
+        typer.echo(f"warning: {reason}\n`headstart tune {scenario} scratch` can give it as much", err=True)
 
 
 def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
@@ -83,8 +85,9 @@ def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
     from headstart.core.closure import code_sha256
     from headstart.core.strict_json import sha256_json
     from headstart.runs.arm import require_sound
-    from headstart.runs.tuning import for_tuning, require_apart, space_of
+    from headstart.runs.tuning import for_tuning, require_apart
     from headstart.runs.tuning_search import MODULES, Search
+    from headstart.runs.tuning_space import space_of
     from headstart.runs.worlds import worlds_of
 
     settings, scenario = load_params(), load_scenario(name)
@@ -150,7 +153,8 @@ def record_of(search: "Search", trials: "tuple[TuningTrial, ...]", command: str)
     from headstart.core.git import git_state
     from headstart.core.provenance import utc_text
     from headstart.runs.experiment import this_machine
-    from headstart.runs.tuning import TuningRecord, best_of
+    from headstart.runs.tuning import TuningRecord
+    from headstart.runs.tuning_space import best_of
 
     commit, dirty = git_state(search.folder)
     best = best_of(trials)
@@ -178,10 +182,10 @@ def record_of(search: "Search", trials: "tuple[TuningTrial, ...]", command: str)
 # --- what is printed ----------------------------------------------------------------------------------------------------
 
 
-def line(trial: "TuningTrial", first: "Settings", seeds: int, steps: int) -> str:
-    """A trial on one line, and below it the settings that differ from those of trial 0. `steps`: of all trials so far."""
+def line(trial: "TuningTrial", own: "Settings", seeds: int, steps: int) -> str:
+    """A trial on one line, and below it the settings that differ from the arm's `own`. `steps`: of all trials so far."""
     head = f"trial {trial.number:3}  {trial.state:8}  {said(trial, seeds)}; {steps / 1e6:,.2f} M steps so far"
-    changed = ", ".join(f"{name} {value:g}" for name, value in trial.settings.items() if value != first.get(name))
+    changed = ", ".join(f"{name} {value:g}" for name, value in trial.settings.items() if value != own[name])
     return "\n".join([head, *textwrap.wrap(changed, WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11)])
 
 
@@ -193,7 +197,7 @@ def said(trial: "TuningTrial", seeds: int) -> str:
 
 def recipe_text(name: str, arm: "Arm", settings: "Settings") -> str:
     """The arm with these settings as YAML that overrides params.yaml."""
-    from headstart.runs.tuning import PPO, arm_with
+    from headstart.runs.tuning_space import PPO, arm_with
 
     found = arm_with(arm, settings).model_dump(mode="json", by_alias=True, exclude_defaults=True)
     ppo = {key: settings[f"ppo.{key}"] for key in PPO}
@@ -217,4 +221,4 @@ def _yaml(content: dict[str, Any]) -> str:
     yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = None, WIDTH, False  # type: ignore[assignment]
     text = StringIO()
     yaml.dump(content, text)
-    return text.getvalue()
+    return "".join(f"{one.rstrip()}\n" for one in text.getvalue().splitlines())

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import optuna
 from optuna.storages import JournalStorage
@@ -31,11 +31,15 @@ from headstart.core.errors import Busy, IntegrityError
 from headstart.runs.arm import clones_of
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import SeedJob
-from headstart.runs.tuning import Range, Settings, Space, TuningTrial, arm_with, cost, fitted, rounded, settings_of
+from headstart.runs.tuning_space import Range, Settings, Space, TuningTrial, arm_with, cost, fitted, rounded, settings_of
 from headstart.runs.worlds import score_of
 
 STUDY, LOCK = "study.journal", "lock"
-STATES = {TrialState.COMPLETE: "complete", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+STATES: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
 MODULES = ["headstart.runs.tuning_search"]  # whose code decides a trial
 
 
@@ -75,7 +79,7 @@ class TrialJob(NamedTuple):
     """One trial to come."""
 
     search: Search
-    index: int  # seeds its sampler
+    number: int  # from which its sampler is seeded
     limits: Limits
 
 
@@ -85,12 +89,17 @@ def run_search(search: Search, limits: Limits, finished: Callable[[int], None]) 
     with _alone(search.folder):
         study = study_of(search)
         _try_again(study)
-        index = len(trials_of(search))
+        over = len(trials_of(search))
         if not study.trials:
             study.enqueue_trial(settings_of(search.recipe))
-        jobs = [TrialJob(search, index + number, limits) for number in range(limits.trials)]
+        jobs = [TrialJob(search, number, limits) for number in range(over, over + limits.trials)]
         title = f"tune {search.scenario.name} {search.arm}"
-        run_all(run_trial, jobs, title, len(jobs), search.params.processes, lambda number: number is None or finished(number))
+
+        def said(number: int | None) -> None:
+            if number is not None:
+                finished(number)
+
+        run_all(run_trial, jobs, title, len(jobs), search.params.processes, said)
 
 
 def run_trial(job: TrialJob, report: Report) -> int | None:
@@ -102,7 +111,7 @@ def run_trial(job: TrialJob, report: Report) -> int | None:
     numba.set_num_threads(1)
     search, limits = job.search, job.limits
     _require_same_code(search.code_sha256)
-    study = study_of(search, job.index)
+    study = study_of(search, job.number)
     report(1)
     if limits.deadline is not None and time.time() >= limits.deadline:
         return None
@@ -177,11 +186,10 @@ def evaluations(search: Search, arm: Arm, seed: int) -> Iterator[tuple[list[Curv
         if isinstance(event, Evaluated):
             score = score_of(event.played[mode], trainer.evaluation, scenario)
             curve.append(CurvePoint(env_steps=event.env_steps, scores={mode: score}))
-            yield curve, trainer.at.env_steps, returns[0] if returns else curve[0].score(mode).return_mean
-            if steps_to_target(curve, search.target) is not None:
-                return
-        elif isinstance(event, Updated) and event.metrics["nonfinite"]:
-            yield curve, trainer.at.env_steps, returns[0] if returns else curve[0].score(mode).return_mean
+        elif not (isinstance(event, Updated) and event.metrics["nonfinite"]):
+            continue
+        yield curve, trainer.at.env_steps, returns[0] if returns else curve[0].score(mode).return_mean
+        if isinstance(event, Updated) or steps_to_target(curve, search.target) is not None:
             return
 
 
