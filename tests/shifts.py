@@ -70,6 +70,7 @@ def clone_run(seed: int, shift: ShiftFacts | None = None, data: DataStates | Non
     known: dict[str, Any] = {
         "seed": seed,
         "weights_sha256": clone_sha256(seed),
+        "outcome": "PASS",
         "demonstration_steps": 5000,
         "heldout_accuracy": 0.95,
         "exam": {"sampled": score(90), "deterministic": score(90)},

@@ -87,10 +87,12 @@ def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
     root = results(FAST, SLOW)
     assert "## Distribution shift\n\nNot measured." in report(root, "walk")[0]
 
-    missing = ShiftFindings(candidate="pretrained", limits=ShiftLimits(), missing=("the clone recorded no facts",))
+    missing = ShiftFindings(
+        candidate="pretrained", scratch="scratch", limits=ShiftLimits(), missing=("the clones recorded no facts",)
+    )
     write_record(root / "reports/evaluate/walk/shift.json", missing)
 
-    assert "## Distribution shift\n\nNot measured: the clone recorded no facts." in report(root, "walk")[0]
+    assert "## Distribution shift\n\nNot measured: the clones recorded no facts." in report(root, "walk")[0]
     assert "no shifted variant was measured" in report(root, "walk")[0]
 
 

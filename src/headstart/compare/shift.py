@@ -17,7 +17,7 @@ Warning
 * the candidate's rows differ from the data's.
 * the candidate agrees with the expert less often than its clones did in held-out episodes: it may have found something better.
 
-Every replicate has data and a clone of its own: the data are all their rows together, agreement is the mean over clones.
+Every replicate has data and a clone of its own: the data here are the rows of all of them, agreement is the mean over clones.
 """
 
 from collections import Counter
