@@ -160,7 +160,7 @@ def test_a_run_that_misses_costs_its_budget_times_two_less_its_nearness(make_sco
 
 def test_harm_and_measures_count_towards_nearness(make_score: Callable[..., Score]) -> None:
     strict = Target(name="strict", success_rate=1.0, harm_rate=0.2, measures={"stl": 0.5})
-    score = make_score(success=100, harm=60, measures={"stl": 0.25})
+    score = make_score(success=100, harm=60).model_copy(update={"measures": {"stl": 0.25}})
     assert nearness(score, strict, 0.0) == pytest.approx((1 + 0.4 / 0.8 + 0.5) / 3)
 
 
