@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+from tests.one_process import run_here
+from typer.main import get_command
 
+pytest.importorskip("optuna", reason="needs the extra `tune`")
+
+from headstart.cli.main import app
 from headstart.cli.tune import cloned, recipe_text
 from headstart.config import stage
 from headstart.config.params import changed, for_scenario, load_params
 from headstart.config.scenario import load_scenario
 from headstart.core.files import read_record
 from headstart.core.yaml import read_yaml
+from headstart.runs import tuning_search
 from headstart.runs.tuning import TuningRecord, for_tuning
 from headstart.runs.tuning_space import arm_with, settings_of
 
@@ -47,7 +53,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_two_trials_leave_a_record_that_a_further_trial_continues(
-    tiny: Path, command: Command, require_schema: Callable[[bytes | str, str], None]
+    tiny: Path, command: Command, require_schema: Callable[[bytes | str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = Path("reports/tuning/tiny/other.json")
     code, out, err = command("tune", "tiny", "other", "--trials", "2")
@@ -67,6 +73,7 @@ def test_two_trials_leave_a_record_that_a_further_trial_continues(
     best = arm_with(params.arms["other"], record.best)
     assert changed(params, pasted, "pasted").arms["other"] == best
 
+    monkeypatch.setattr(tuning_search, "run_all", run_here)
     code, out, err = command("tune", "tiny", "other", "--trials", "1")
     assert code == 0, err
     assert "2 trials are there; this run adds 1" in err
@@ -136,3 +143,10 @@ def test_a_ramp_that_stays_is_printed_as_a_number() -> None:
     assert "kl_weight: 0.05\n" in text
     assert "bc_weight: {from: 0.05, to: 0.0, shape: step, over: 0.95}" in text
     assert changed(load_params(ROOT / "params.yaml"), YAML(typ="safe").load(text), "test").arms["pretrained"] == arm
+
+
+def test_the_commands_of_the_page_are_ones_that_the_program_takes() -> None:
+    lines = [line for line in (ROOT / "docs/tuning.md").read_text().splitlines() if line.startswith("    headstart tune")]
+    assert len(lines) == 2
+    for line in lines:
+        get_command(app).commands["tune"].make_context("headstart", line.split()[2:])

@@ -1,13 +1,13 @@
 """A search on CartPole with a few hundred steps: what a trial plays, when it ends, what it counts, and how a search goes on."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 optuna = pytest.importorskip("optuna", reason="needs the extra `tune`")
+
+from tests.one_process import run_here  # noqa: E402
 
 from headstart.config.params import changed, load_params  # noqa: E402
 from headstart.config.scenario import Target, load_scenario  # noqa: E402
@@ -34,13 +34,7 @@ EASY = Target(name="easy", success_rate=0.01, return_mean=0, consecutive=3)
 def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     """Of scratch with two seeds and four evaluations after the first; its trials run in this process."""
 
-    def here(
-        function: Callable[..., Any], jobs: list[Any], title: str, units: int, processes: int, finished: Callable[..., Any]
-    ) -> None:
-        for job in jobs:
-            finished(function(job, lambda done: None))
-
-    monkeypatch.setattr(tuning_search, "run_all", here)
+    monkeypatch.setattr(tuning_search, "run_all", run_here)
     scenario = load_scenario("cartpole", ROOT / "scenarios")
     scenario = scenario.model_copy(update={"success": ("every return >= 10",)})
     phase = {"name": "learn", "kind": "ppo", "env_steps": BUDGET, "learning_rate": 0.003, "entropy_coef": 0.0}
