@@ -137,6 +137,26 @@ def test_clones_of_the_tuning_seeds_are_made_once_in_a_project_of_their_own(tiny
     assert len(ran) == 8
 
 
+@pytest.mark.slow
+def test_an_arm_that_starts_from_a_clone_is_tuned_on_recordings_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    from headstart.stages.expert import expert
+
+    for name in ("params.yaml", "dvc.yaml", "scenarios/cartpole.yaml"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    stage.run(expert, "cartpole")
+    code, _, err = command("tune", "cartpole", "pretrained", "--trials", "1")
+    assert code == 0, err
+    record = read_record(Path("reports/tuning/cartpole/pretrained.json"), TuningRecord)
+    assert [trial.state for trial in record.trials] == ["complete"]
+    assert record.capture_seed == load_params().tuning.capture_seed
+    assert sorted(path.name for path in Path("models/cartpole").iterdir()) == ["expert"]
+    assert not Path("data").exists()
+
+
 def test_a_ramp_that_stays_is_printed_as_a_number() -> None:
     arm = load_params(ROOT / "params.yaml").arms["pretrained"]
     text = recipe_text("pretrained", arm, settings_of(arm))

@@ -68,7 +68,7 @@ def tune(
         typer.echo("no trial is complete: give it more trials, steps or time")
         return
     typer.echo(f"# {scenario} {arm}: trial {best.number} of {len(found)} is the best for {search.target.name}:")
-    typer.echo(f"# {said(best, seeds)}")
+    typer.echo(f"# {said(best, seeds)}; the arm as it stands: {said(found[0], seeds)}")
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
     typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
     if found[0].value == 0:
@@ -190,8 +190,8 @@ def line(trial: "TuningTrial", own: "Settings", seeds: int, steps: int) -> str:
 
 
 def said(trial: "TuningTrial", seeds: int) -> str:
-    """`312,400 steps, 3 of 4 reached`; of a pruned trial the limit at which it was given up."""
-    value = "no value" if trial.value is None else f"{trial.value:,.0f} steps"
+    """`value 312,400, 3 of 4 reached`; the value of a pruned trial is the limit at which it was given up."""
+    value = "no value" if trial.value is None else f"value {trial.value:,.0f}"
     return f"{value}, {trial.reached} of {seeds} reached"
 
 

@@ -112,10 +112,7 @@ def run_trial(job: TrialJob, report: Report) -> int | None:
     search, limits = job.search, job.limits
     _require_same_code(search.code_sha256)
     study = study_of(search, job.number)
-    report(1)
-    if limits.deadline is not None and time.time() >= limits.deadline:
-        return None
-    if limits.steps is not None and sum(_steps(trial) for trial in study.trials) >= limits.steps:
+    if limit_reached(limits, study):
         return None
     trial = study.ask()
     settings = suggested(search, trial)
@@ -124,7 +121,14 @@ def run_trial(job: TrialJob, report: Report) -> int | None:
         study.tell(trial, play(search, settings, trial))
     except optuna.TrialPruned:
         study.tell(trial, state=TrialState.PRUNED)
+    report(1)
     return trial.number
+
+
+def limit_reached(limits: Limits, study: optuna.Study) -> bool:
+    """Whether the time or the steps are spent."""
+    late = limits.deadline is not None and time.time() >= limits.deadline
+    return late or (limits.steps is not None and sum(_steps(trial) for trial in study.trials) >= limits.steps)
 
 
 def suggested(search: Search, trial: optuna.Trial) -> Settings:
@@ -148,7 +152,7 @@ def play(search: Search, settings: Settings, trial: optuna.Trial) -> float:
     every, costs = search.params.evaluation.every, [2.0 * arm.budget] * len(search.params.seeds)
     reached, spent, said = 0, 0, 0
     for number, seed in enumerate(seeds):
-        used, done, last = 0, False, points * len(seeds) - 1
+        used, done = 0, False
         for curve, used, untrained in evaluations(search, arm, seed):
             done = steps_to_target(curve, search.target) is not None
             costs[number] = cost(curve, search.target, untrained, arm.budget)
@@ -157,7 +161,8 @@ def play(search: Search, settings: Settings, trial: optuna.Trial) -> float:
             # a run that is over keeps its cost to the end of what it was allowed
             here = number * points + (points - 1 if done else min(curve[-1].env_steps // every, points - 1))
             said = _report(trial, sum(costs) / len(costs), said, here)
-            if here < last and trial.should_prune():
+            over = number + 1 == len(seeds) and (done or curve[-1].env_steps >= arm.budget)
+            if not over and trial.should_prune():
                 raise optuna.TrialPruned
         spent, reached = spent + used, reached + done
         said = _report(trial, sum(costs) / len(costs), said, (number + 1) * points - 1)
