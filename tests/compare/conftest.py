@@ -8,6 +8,7 @@ from tests.scores import score
 
 from headstart.compare.arm_runs import ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
 from headstart.config.scenario import Target
+from headstart.config.schedule import Arm
 
 
 @pytest.fixture
@@ -40,7 +41,6 @@ def arm_runs(
     reach: Sequence[int | None],
     points: int = 41,
     exam: Score | None = None,
-    demonstration_steps: int = 0,
 ) -> ArmRuns:
     """Seed i meets the target from its `reach[i]`-th evaluation on, every 100 steps; None: never."""
     runs = tuple(
@@ -49,13 +49,17 @@ def arm_runs(
     )
     design = EvaluationDesign(
         scenario_sha256="5" * 64,
+        environment_sha256="e" * 64,
         evaluation_seed=1,
         evaluation_worlds=100,
         every=100,
         exam_seed=2,
         exam_worlds=100,
+        variant_worlds=0,
     )
-    return ArmRuns(scenario="walk", arm=name, design=design, demonstration_steps=demonstration_steps, runs=runs)
+    phase = {"name": "tune", "kind": "ppo", "env_steps": (points - 1) * 100, "learning_rate": 0.001}
+    recipe = Arm.model_validate({"start": "random", "phases": [phase]})
+    return ArmRuns(scenario="walk", arm=name, recipe=recipe, rollout_steps=10, design=design, runs=runs)
 
 
 @pytest.fixture

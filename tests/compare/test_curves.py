@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
-from headstart.compare.curves import best_run, curve_bands, iqm_band, success_area
+from headstart.compare.curves import best_run, curve_bands, iqm_band, on_grid
 from headstart.core.errors import InputError
 
 
-def test_the_area_is_the_mean_success_over_the_steps(make_run: Callable[..., SeedRun]) -> None:
-    run = make_run(0, [0, 50, 100])
+def test_between_evaluations_a_curve_is_linear(make_run: Callable[..., SeedRun]) -> None:
+    runs = (make_run(0, [0, 50, 100]), make_run(1, [100, 100, 0]))
 
-    assert success_area((run,), "sampled", 200) == pytest.approx((0.25 + 0.75) / 2)
-    assert success_area((run,), "sampled", 150) == pytest.approx((0.25 * 100 + 0.625 * 50) / 150)
-    assert success_area((run,), "sampled", 0) is None
-    assert success_area((run, make_run(1, [100, 100, 100])), "sampled", 200) == pytest.approx((0.5 + 1.0) / 2)
+    assert on_grid(runs, "success", "sampled", np.array([0, 50, 150])).tolist() == [[0.0, 0.25, 0.75], [1.0, 1.0, 0.5]]
 
 
 def test_bands_lie_on_the_designs_grid_as_far_as_the_shortest_run(make_arm: Callable[..., ArmRuns]) -> None:

@@ -1,97 +1,287 @@
-"""Ratio, paired differences, probability of improvement and Kaplan–Meier curve against hand-computed numbers."""
+"""The ratio and its bound against scipy, hand-computed numbers and what must hold for any steps; differences and arrivals likewise."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
 
 from headstart.compare.ratio import (
-    RatioEstimate,
+    difference,
     estimate_ratio,
     kaplan_meier,
-    paired_difference,
+    median_steps,
+    p_values,
     probability_of_improvement,
     ratio_upper,
 )
 from headstart.core.errors import InputError
 
-
-def estimate(candidate: list[int], is_bound: bool = False) -> RatioEstimate:
-    return estimate_ratio(np.array(candidate), np.full(len(candidate), 100), is_bound, pairs_for_interval=5)
-
-
-def test_the_geometric_mean_and_its_bound_are_those_of_the_logarithms() -> None:
-    found = estimate([50, 25, 100, 50, 50])
-
-    # Logs are ln 2 · (−1, −2, 0, −1, −1): mean −ln 2, s = ln 2 · √½; t_{.95,4} 2.131847.
-    s = math.log(2) * math.sqrt(0.5)
-    assert found.geometric_mean == pytest.approx(0.5)
-    assert found.upper == pytest.approx(0.5 * math.exp(2.131847 * s / math.sqrt(5)), rel=1e-6)
+TEN = np.arange(1.0, 11.0)
+NEVER = math.inf
 
 
-@pytest.mark.parametrize("n", [1, 2, 4])
-def test_fewer_pairs_than_an_interval_needs_give_the_mean_alone(n: int) -> None:
-    found = estimate([50] * n)
-
-    assert (found.n, found.geometric_mean, found.upper) == (n, pytest.approx(0.5), None)
-
-
-def test_a_ratio_that_is_only_a_bound_says_so_and_has_an_upper_bound() -> None:
-    found = estimate([40, 50, 60, 50, 40], is_bound=True)
-
-    assert found.is_bound
-    assert found.upper is not None
+def steps(lowest: int = 0, never: bool = False) -> st.SearchStrategy[Any]:
+    """Few distinct values, so that ties are the rule."""
+    one = st.integers(lowest, 8).map(float)
+    return st.lists(one | st.just(NEVER) if never else one, min_size=5, max_size=12).map(np.array)
 
 
-def test_pairs_without_any_spread_have_their_mean_as_bound() -> None:
-    assert ratio_upper(np.log(np.full(10, 0.5))) == pytest.approx(0.5)
+def or_infinity(upper: float | None) -> float:
+    return NEVER if upper is None else upper
 
 
-@pytest.mark.parametrize(("candidate", "scratch"), [([0, 1], [1, 1]), ([1, 1], [1, 0])])
-def test_steps_of_zero_are_refused(candidate: list[int], scratch: list[int]) -> None:
-    with pytest.raises(InputError, match="positive step counts"):
-        estimate_ratio(np.array(candidate), np.array(scratch), is_bound=False, pairs_for_interval=5)
+# --- the test that is inverted ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("candidate", "scratch"), [(0, 0), (2, 3)])
-def test_no_pairs_and_unequal_lengths_are_refused(candidate: int, scratch: int) -> None:
-    with pytest.raises(InputError, match="equal lengths"):
-        estimate_ratio(np.ones(candidate), np.ones(scratch), is_bound=False, pairs_for_interval=5)
+@pytest.mark.parametrize(("n", "m"), [(10, 10), (5, 12), (12, 5)])
+@pytest.mark.parametrize("r", [0.5, 1.0, 1.7])
+def test_p_values_are_those_of_scipy(n: int, m: int, r: float) -> None:
+    rng = np.random.default_rng(n)
+    candidate, scratch = rng.lognormal(0.0, 1.0, n), rng.lognormal(0.3, 0.5, m)
+
+    # scipy's sign: "less" means that its first sample tends to be the lesser one
+    expected = stats.brunnermunzel(candidate, r * scratch, alternative="less").pvalue
+
+    assert p_values(candidate, scratch, np.array([r])) == pytest.approx([expected], rel=1e-9)
 
 
-@pytest.mark.parametrize("sd", [0.1, 1.0])
-def test_a_truth_at_the_limit_passes_in_one_of_twenty_experiments(sd: float) -> None:
-    draws = np.random.default_rng(13).normal(math.log(0.7), sd, (4000, 10))
+def test_p_values_are_those_of_scipy_with_ties_zeros_and_censored_runs() -> None:
+    candidate = np.array([0.0, 2.0, 2.0, 4.0, 6.0, 8.0, NEVER, NEVER])
+    scratch = np.array([0.0, 1.0, 2.0, 3.0, 3.0, 3.0])
+    ranked = np.where(np.isinf(candidate), 1e9, candidate)
 
-    false_passes = np.mean([ratio_upper(draw) <= 0.7 for draw in draws])
+    for r in (1.0, 2.0, 4.0):
+        expected = stats.brunnermunzel(ranked, r * scratch, alternative="less").pvalue
+        assert p_values(candidate, scratch, np.array([r])) == pytest.approx([expected], rel=1e-9)
 
-    assert false_passes == pytest.approx(0.05, abs=0.01)
+
+def test_where_one_side_is_ahead_in_all_pairs_the_p_value_is_0_or_1() -> None:
+    ahead, tied = np.ones(5), np.full(5, 3.0)
+
+    assert p_values(ahead, tied, np.array([0.1, 1 / 3, 1.0])).tolist() == [1.0, 1.0, 0.0]
+    assert p_values(np.full(5, NEVER), tied, np.array([1e9])).tolist() == [1.0]
+
+
+# --- the bound ----------------------------------------------------------------------------------------------------------
+
+
+def test_arms_without_any_spread_have_their_ratio_as_bound() -> None:
+    assert ratio_upper(np.full(10, 30.0), np.full(10, 100.0)) == 0.3
+
+
+def test_the_bound_is_where_scipy_stops_to_exclude_ratios() -> None:
+    rng = np.random.default_rng(3)
+    candidate, scratch = rng.lognormal(-1.0, 0.4, 10), rng.lognormal(0.0, 0.8, 12)
+    upper = ratio_upper(candidate, scratch)
+    assert upper is not None
+
+    def p(r: float) -> float:
+        return float(stats.brunnermunzel(candidate, r * scratch, alternative="less").pvalue)
+
+    assert p(upper * (1 - 1e-6)) > 0.05
+    assert all(p(upper * factor) < 0.05 for factor in (1 + 1e-6, 1.01, 1.1, 1.3, 1.5))
+
+
+@pytest.mark.parametrize(("early", "expected"), [(10, 0.1), (9, 0.1), (8, 0.1), (7, 0.5), (6, 0.5)])
+def test_if_no_run_of_scratch_arrived_the_bound_is_a_late_run_of_the_candidate_over_the_budget(
+    early: int, expected: float
+) -> None:
+    # Share k/10 beats the budget; its standard error is √(k/10 · (1 − k/10) / 9). Of 8: t = .3 / .1333 = 2.25 > t_{.95,9} = 1.833, of 7: 1.31.
+    candidate = np.where(np.arange(10) < early, 10.0, 50.0)
+
+    found = estimate_ratio(candidate, np.full(10, NEVER), np.full(10, 100.0))
+
+    assert (found.median, found.upper) == (None, expected)
+
+
+def test_if_one_arm_has_no_spread_the_error_at_ten_runs_is_that_of_a_t_test_of_wins_and_losses() -> None:
+    rejected = [
+        wins
+        for wins in range(11)
+        if p_values(np.where(np.arange(10) < wins, 1.0, 9.0), np.full(10, 5.0), np.array([1.0]))[0] <= 0.05
+    ]
+
+    # Of ten even chances eight or more win with probability (45 + 10 + 1) / 1024.
+    assert sum(math.comb(10, wins) for wins in rejected) / 1024 == 56 / 1024
+
+
+def test_a_pair_that_both_lie_beyond_the_budget_does_not_count_for_the_candidate() -> None:
+    # Three of ten arrive at once and the others never; scratch may arrive right after its budget, which would be sooner in most pairs.
+    candidate = np.where(np.arange(10) < 3, 1.0, NEVER)
+
+    assert ratio_upper(candidate, np.full(10, 100.0)) is None
+
+
+def test_a_target_that_is_met_before_training_has_ratio_0() -> None:
+    found = estimate_ratio(np.zeros(10), 100 * TEN, np.full(10, 1000.0))
+
+    assert (found.median, found.upper) == (0.0, 0.0)
+
+
+def test_a_run_of_scratch_that_arrives_at_once_is_never_beaten() -> None:
+    assert ratio_upper(np.ones(10), np.zeros(10)) is None
+    assert ratio_upper(np.zeros(10), np.zeros(10)) is None
+
+
+def test_a_candidate_that_never_arrives_has_neither_ratio_nor_bound() -> None:
+    found = estimate_ratio(np.full(10, NEVER), 100 * TEN, np.full(10, 1000.0))
+
+    assert (found.median, found.upper) == (None, None)
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 10), (10, 4)])
+def test_fewer_than_five_runs_on_a_side_carry_no_bound(n: int, m: int) -> None:
+    found = estimate_ratio(np.ones(n), np.full(m, 2.0), np.full(m, 2.0))
+
+    assert (found.median, found.upper) == (0.5, None)
+
+
+# --- the estimate -------------------------------------------------------------------------------------------------------
+
+
+def test_the_estimate_is_the_ratio_of_the_medians_and_a_longer_budget_does_not_change_it() -> None:
+    arrivals = np.array([100.0, 200, 300, 400, 500, NEVER, NEVER, NEVER, NEVER, NEVER])
+
+    short = estimate_ratio(10 * TEN, arrivals, np.full(10, 600.0))
+    long = estimate_ratio(10 * TEN, arrivals, np.full(10, 6000.0))
+
+    assert short.median == long.median == 50 / 500
+
+
+def test_fewer_than_half_arrived_is_not_estimable() -> None:
+    arrivals = np.where(TEN <= 4, 100 * TEN, NEVER)
+
+    assert estimate_ratio(TEN, arrivals, np.full(10, 600.0)).median is None
+    assert estimate_ratio(arrivals, 100 * TEN, np.full(10, 1000.0)).median is None
+
+
+def test_a_run_of_scratch_that_was_stopped_early_counts_for_the_median_only_while_it_was_watched() -> None:
+    # At 200 the stopped run leaves; the others arrive at 300 and 400: 1 − ½ at 300. Counted as never, the median would be 400.
+    arrivals, watched = np.array([NEVER, 300.0, 400.0]), np.array([200.0, 900.0, 900.0])
+
+    assert estimate_ratio(np.array([30.0, 30.0, 30.0]), arrivals, watched).median == 0.1
+
+
+def test_a_run_of_scratch_that_was_stopped_early_may_have_arrived_right_then_for_the_bound() -> None:
+    arrivals = np.append(np.full(9, 100.0), NEVER)
+    stopped, imagined = np.append(np.full(9, 100.0), 20.0), np.append(np.full(9, 100.0), 20.0)
+
+    assert estimate_ratio(TEN, arrivals, stopped).upper == estimate_ratio(TEN, imagined, stopped).upper
+
+
+@pytest.mark.parametrize(
+    ("candidate", "scratch", "watched", "message"),
+    [
+        ([], [1.0], [1.0], "≥ 0 of both arms"),
+        ([1.0], [], [], "≥ 0 of both arms"),
+        ([-1.0], [1.0], [1.0], "≥ 0 of both arms"),
+        ([math.nan], [1.0], [1.0], "≥ 0 of both arms"),
+        ([1.0], [2.0], [1.0], "at least those to target"),
+        ([1.0], [1.0], [math.inf], "at least those to target"),
+        ([1.0], [1.0, 1.0], [1.0], "at least those to target"),
+    ],
+)
+def test_steps_that_cannot_be_are_refused(
+    candidate: list[float], scratch: list[float], watched: list[float], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        estimate_ratio(np.array(candidate), np.array(scratch), np.array(watched))
+
+
+# --- what holds for any steps -------------------------------------------------------------------------------------------
+
+
+@given(steps(never=True), steps(), st.randoms())
+def test_the_order_of_runs_does_not_matter(candidate: Any, scratch: Any, random: Any) -> None:
+    ours, theirs = candidate.tolist(), scratch.tolist()
+    random.shuffle(ours)
+    random.shuffle(theirs)
+
+    assert ratio_upper(np.array(ours), np.array(theirs)) == ratio_upper(candidate, scratch)
+
+
+@given(steps(never=True), steps(), st.sampled_from([0.25, 4.0, 1024.0]))
+def test_the_unit_of_steps_does_not_matter_and_a_candidate_c_times_slower_has_a_bound_c_times_greater(
+    candidate: Any, scratch: Any, c: float
+) -> None:
+    upper = ratio_upper(candidate, scratch)
+
+    assert ratio_upper(c * candidate, c * scratch) == upper
+    assert ratio_upper(c * candidate, scratch) == (None if upper is None else c * upper)
+
+
+@given(steps(never=True), steps(), st.integers(1, 8))
+def test_a_longer_budget_never_loosens_the_bound(candidate: Any, scratch: Any, budget: int) -> None:
+    cut = np.minimum(scratch, float(budget))
+
+    assert or_infinity(ratio_upper(candidate, scratch)) <= or_infinity(ratio_upper(candidate, cut))
+
+
+@given(steps(never=True), steps(), st.integers(0, 4), st.integers(1, 8))
+def test_a_run_of_the_candidate_that_arrives_later_never_tightens_the_bound(
+    candidate: Any, scratch: Any, which: int, later: int
+) -> None:
+    slower = candidate.copy()
+    slower[which] += later
+
+    assert or_infinity(ratio_upper(slower, scratch)) >= or_infinity(ratio_upper(candidate, scratch))
+
+
+@given(steps(never=True), steps(lowest=1))
+def test_the_bound_lies_between_the_ratio_of_even_chances_and_the_one_at_which_the_candidate_wins_all_pairs(
+    candidate: Any, scratch: Any
+) -> None:
+    quotients = np.divide.outer(candidate, scratch)
+    upper = or_infinity(ratio_upper(candidate, scratch))
+
+    assert upper <= quotients.max()
+    assert upper >= np.sort(quotients, axis=None)[(quotients.size - 1) // 2]
+
+
+@given(steps(), st.integers(1, 4))
+def test_an_arm_compared_with_itself_never_shows_a_head_start(candidate: Any, copies: int) -> None:
+    assume((candidate > 0).any())
+
+    assert or_infinity(ratio_upper(candidate, np.tile(candidate, copies))) >= 1
 
 
 # --- differences and arrivals ------------------------------------------------------------------------------------------
 
 
-def test_a_paired_difference_has_students_bounds() -> None:
-    first, second = np.array([0.95, 0.97, 0.96, 0.99]), np.array([0.95, 0.95, 0.95, 0.95])
+def test_a_difference_has_welchs_bounds() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(1.0, 0.1, 10), rng.normal(0.9, 0.4, 7)
+    expected = stats.ttest_ind(first, second, equal_var=False).confidence_interval(0.90)  # two tails of 5 %
 
-    found = paired_difference(first, second, pairs_for_interval=2)
+    found = difference(first, second)
 
-    # Differences 0, .02, .01, .04: mean .0175, s .0170783, t_{.95,3} 2.353363.
-    assert found.mean == pytest.approx(0.0175)
-    assert found.low == pytest.approx(0.0175 - 2.353363 * 0.0170783 / 2, abs=1e-6)
-    assert found.high == pytest.approx(0.0175 + 2.353363 * 0.0170783 / 2, abs=1e-6)
+    assert found.mean == pytest.approx(first.mean() - second.mean())
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-@pytest.mark.parametrize(("n", "least"), [(1, 2), (4, 5)])
-def test_too_few_pairs_carry_no_bounds(n: int, least: int) -> None:
-    found = paired_difference(np.ones(n), np.zeros(n), pairs_for_interval=least)
+def test_a_difference_to_a_constant_has_students_bounds() -> None:
+    found = difference(np.array([0.95, 0.97, 0.96, 0.99, 0.95]), np.array([0.95]))
+
+    # Differences 0, .02, .01, .04, 0: mean .014, s .0167332, t_{.95,4} 2.131847.
+    margin = 2.131847 * 0.0167332 / math.sqrt(5)
+    assert (found.mean, found.low, found.high) == pytest.approx((0.014, 0.014 - margin, 0.014 + margin), abs=1e-7)
+
+
+def test_values_without_spread_have_their_mean_as_bounds() -> None:
+    found = difference(np.ones(5), np.full(6, 0.5))
+
+    assert (found.mean, found.low, found.high) == (0.5, 0.5, 0.5)
+
+
+@pytest.mark.parametrize(("n", "m"), [(4, 10), (10, 4), (1, 1), (4, 1)])
+def test_too_few_values_carry_no_bounds(n: int, m: int) -> None:
+    found = difference(np.ones(n), np.zeros(m))
 
     assert (found.mean, found.low, found.high) == (1.0, None, None)
-
-
-def test_unequal_lengths_are_not_pairs() -> None:
-    with pytest.raises(InputError, match=r"\[3\] and \[2\]"):
-        paired_difference(np.zeros(3), np.zeros(2), pairs_for_interval=2)
 
 
 @pytest.mark.parametrize(
@@ -126,3 +316,13 @@ def test_if_nobody_arrives_there_is_no_median_and_the_staircase_stays_at_zero() 
 
     assert found.median_steps is None
     assert set(found.share) == {0.0}
+
+
+@pytest.mark.parametrize("n", range(1, 41))
+def test_half_of_an_even_number_of_runs_is_enough_for_a_median_whatever_the_rounding(n: int) -> None:
+    half = (n + 1) // 2
+    arrivals = np.where(np.arange(1, n + 1) <= half, np.arange(1.0, n + 1), np.inf)
+
+    found = kaplan_meier(np.minimum(arrivals, n + 1.0), np.isinf(arrivals))
+
+    assert found.median_steps == median_steps(arrivals) == half

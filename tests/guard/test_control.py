@@ -1,6 +1,8 @@
 """The run state machine, step by step."""
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,7 +23,8 @@ from headstart.guard.control import (
     phase_outcome,
     rolled_back,
 )
-from headstart.guard.guardrails import GUARDRAILS, Reading
+from headstart.guard.drill import fault_length
+from headstart.guard.guardrails import GUARDRAILS, RECENT, Reading
 
 AT = Position().begin_phase()  # the beginning of the first phase
 
@@ -54,13 +57,14 @@ BREACHES = [  # guardrail, readings that break it, what follows
     ("harm_rise", [evaluation(harm_rate=0.3)], "freeze"),
     ("queue_events", [evaluation(queue_conflict_rate=20.0)] * 2, "rollback"),
     ("queue_intensity", [evaluation(queue_intensity_rate=9.0)] * 2, "rollback"),
+    ("oscillation", [evaluation(success_rate=0.7 if bad else 0.9) for bad in (1, 0, 1, 0, 1)], "freeze"),
     ("bc_accuracy", [evaluation(bc_accuracy=0.8)], "stop"),
 ]
 
 
 @pytest.mark.parametrize(("name", "readings", "action"), BREACHES, ids=[row[0] for row in BREACHES])
 def test_every_breach_leads_to_its_decision_and_not_one_check_earlier(name: str, readings: list[Reading], action: str) -> None:
-    assert len(readings) == GUARDRAILS[name].hits
+    assert len(readings) == fault_length(GUARDRAILS[name])
     _, decision = after(inside(), one_phase(), *readings)
 
     assert decision.action == action
@@ -73,6 +77,67 @@ def test_all_guardrails_that_can_break_are_in_the_table() -> None:
 
 def test_good_readings_find_nothing() -> None:
     _, decision = after(inside(), one_phase(), update(), evaluation(), update(), evaluation())
+    assert decision == Decision("continue")
+
+
+SWUNG = [evaluation(success_rate=rate) for rate in (0.7, 0.9, 0.7, 0.9)]  # one bad evaluation from a breach
+RETRY = one_phase(guardrails={"success_drop": {"enabled": False}, "return_drop": {"enabled": False}})
+
+
+def test_a_rollback_begins_the_count_of_an_oscillation_anew() -> None:
+    control, decision = after(inside(), RETRY, *SWUNG, update(nonfinite=1))
+    assert decision.action == "rollback"
+    control = rolled_back(control, "start")
+
+    control, decision = after(control, RETRY, *SWUNG)
+    assert decision.action == "continue"
+    _, decision = after(control, RETRY, evaluation(success_rate=0.7))
+    assert decision.action == "freeze"
+
+
+def test_a_phase_that_clones_anew_begins_the_count_of_an_oscillation_anew_and_no_other_phase_does() -> None:
+    practise, recall, more = (
+        {"name": name, "kind": kind, "learning_rate": 0.001, length: 1000}
+        for name, kind, length in (("practise", "ppo", "env_steps"), ("recall", "bc", "epochs"), ("more", "ppo", "env_steps"))
+    )
+    own = arm(phases=[practise, recall, more], guardrails=RETRY.phases[0].model_dump()["guardrails"])
+    bad, cloned = evaluation(success_rate=0.7), Reading("evaluation", 10, {"bc_accuracy": 0.95})
+    second = AT.end_phase().begin_phase()
+    third = second.end_phase().begin_phase()
+    control, _ = after(inside(), own, *SWUNG)
+
+    _, at_once = after(phase_began(control, "more"), own, bad, at=third)
+    control, _ = after(phase_began(control, "recall"), own, cloned, at=second)
+    _, cloned_anew = after(phase_began(control, "more"), own, bad, at=third)
+
+    assert (at_once.action, cloned_anew.action) == ("freeze", "continue")
+
+
+@pytest.mark.parametrize("name", ["pretrained", "scratch"])
+def test_recorded_runs_of_queue_conflict_do_not_oscillate(name: str) -> None:
+    runs = json.loads((Path(__file__).parent / "recorded_curves.json").read_text())[name]
+    own = one_phase(guardrails={other: {"enabled": False} for other in GUARDRAILS if other != "oscillation"})
+    assert len(runs) == 10
+    for run in runs:
+        curve = [dict(zip(run, values, strict=True)) for values in zip(*run.values(), strict=True)]
+        control, levels = inside(), list[str]()
+        for values in curve[1:]:
+            control, decision = judge(control, AT, own, Reading("evaluation", 1, values), curve[0])
+            levels += [finding.decision for finding in decision.findings]
+        assert control.status == "running" and levels == []
+
+
+def test_only_the_last_evaluations_are_remembered_and_none_that_is_not_finite() -> None:
+    own = one_phase(guardrails={"return_drop": {"enabled": False}})
+    control, _ = after(inside(), own, *(evaluation(kpi=0.8) for _ in range(2 * RECENT)))
+    assert control.recent["return_normalised"] == (0.9,) * RECENT
+
+    broken, _ = judge(inside(), AT, own, evaluation(return_normalised=math.nan), REFERENCE)
+    assert "return_normalised" not in broken.recent and broken.recent["success_rate"] == (0.9, 0.9)
+
+
+def test_a_swing_that_a_reading_brings_is_not_believed() -> None:
+    _, decision = after(inside(), one_phase(), evaluation(swing=5.0))
     assert decision == Decision("continue")
 
 

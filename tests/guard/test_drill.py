@@ -4,8 +4,18 @@ import pytest
 from tests.guard.schedules import arm, one_phase
 
 from headstart.config.schedule import Arm
-from headstart.guard.drill import FAULTS, accepts, expected_of, faulty_reading, good_reading, retries, switched_off
-from headstart.guard.guardrails import GUARDRAILS, limits, measure
+from headstart.guard.drill import (
+    FAULTS,
+    accepts,
+    expected_of,
+    fault_length,
+    fault_values,
+    faulty_reading,
+    good_reading,
+    retries,
+    switched_off,
+)
+from headstart.guard.guardrails import GUARDRAILS, SWING, limits, measure
 from headstart.guard.traces import REFERENCE
 
 ALL = sorted(GUARDRAILS)
@@ -14,7 +24,7 @@ ALL = sorted(GUARDRAILS)
 def level(own: Arm, name: str) -> str:
     """Where the fault of a guardrail stands in the last phase of an arm."""
     rule = limits(own, own.phases[-1])[name]
-    return measure(rule, faulty_reading(rule, 1000).values, REFERENCE).level
+    return measure(rule, fault_values(rule), REFERENCE).level
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -28,7 +38,14 @@ def test_a_fault_breaks_its_guardrail_unless_that_was_loosened_too_far(name: str
 @pytest.mark.parametrize("name", ALL)
 def test_a_good_reading_is_quiet(name: str) -> None:
     rule = GUARDRAILS[name]
-    assert measure(rule, good_reading(rule.on, 1000).values, REFERENCE).level == "quiet"
+    assert measure(rule, {SWING: 0.0, **good_reading(rule.on, 1000).values}, REFERENCE).level == "quiet"
+
+
+def test_the_fault_of_an_oscillation_is_three_bad_readings_with_good_ones_between() -> None:
+    rule = GUARDRAILS["oscillation"]
+    shown = [faulty_reading(rule, 1000, number).values["return_normalised"] for number in range(fault_length(rule))]
+    assert shown == [0.75 * 0.95, 0.95, 0.75 * 0.95, 0.95, 0.75 * 0.95]
+    assert fault_length(GUARDRAILS["grad_norm"]) == 3
 
 
 def test_there_is_a_fault_for_every_guardrail_that_can_break() -> None:

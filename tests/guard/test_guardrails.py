@@ -1,12 +1,15 @@
 """The truth table of every guardrail, with limits written out again by hand."""
 
 import math
+from itertools import combinations, pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.guard.schedules import GOOD_EVALUATION, GOOD_UPDATE, REFERENCE, arm
 
 from headstart.core.errors import InputError
-from headstart.guard.guardrails import GUARDRAILS, METRICS, finding_of, kpi, limits, loosened, measure, metrics_of
+from headstart.guard.guardrails import GUARDRAILS, METRICS, finding_of, kpi, limits, loosened, measure, metrics_of, swing
 
 # guardrail, metric, an improvement, just quiet, flagged (None: has no flag), breached
 TABLE = [
@@ -25,6 +28,7 @@ TABLE = [
     ("harm_rise", "harm_rate", 0.0, 0.1, 0.101, 0.2),
     ("queue_events", "queue_conflict_rate", 0.0, 11.5, 11.6, 12.1),
     ("queue_intensity", "queue_intensity_rate", 0.0, 4.7, 4.8, 5.1),
+    ("oscillation", "swing", 0.0, 0.16, 0.161, 0.181),
     ("bc_accuracy", "bc_accuracy", 1.0, 0.9, None, 0.899),
 ]
 GOOD = GOOD_EVALUATION | GOOD_UPDATE | {"grad_norm": 2.6}  # so that policy_kl has its second condition
@@ -93,6 +97,33 @@ def test_a_share_is_never_taken_of_less_than_the_floor(base: float, value: float
 def test_a_kpi_is_the_least_share_that_any_measure_keeps() -> None:
     assert kpi({"stl_bp": 6000.0, "path": 90.0}, {"stl_bp": 8000.0, "path": 100.0}) == 0.75
     assert kpi({"stl_bp": 6000.0}, {"stl_bp": 0.0}) is None and kpi({}, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        ([], 0.0),
+        ([0.9, 0.1, 0.9, 0.1, 0.9], 0.0),  # two falls
+        ([0.9, 0.7, 0.9, 0.7, 0.9, 0.7], 0.2),
+        ([0.1, 0.3, 0.5, 0.7, 0.9, 1.1, 1.3], 0.0),
+        ([1.3, 1.1, 0.9, 0.7, 0.5, 0.3], 0.0),
+        ([0.9, 0.9, 0.7, 0.9, 0.9, 0.7, 0.9, 0.9, 0.7], 0.2),  # every third
+        ([0.2, 0.6, 0.3, 0.9, 0.6, 1.2, 0.9, 1.5], 0.3),  # while it rises
+        ([0.9, 0.8, 0.9, 0.5, 0.9, 0.4], 0.1),  # the least move counts
+    ],
+)
+def test_a_swing_is_the_least_of_three_falls_and_the_two_recoveries_between(values: list[float], size: float) -> None:
+    assert swing(values) == pytest.approx(size)
+
+
+@given(st.lists(st.integers(0, 20).map(lambda n: n / 10), max_size=9))
+def test_a_swing_is_the_best_of_all_choices_of_six_values(values: list[float]) -> None:
+    signs = (-1, 1, -1, 1, -1)
+    choices = [
+        min(sign * (after - before) for sign, (before, after) in zip(signs, pairwise(six), strict=True))
+        for six in combinations(values, 6)
+    ]
+    assert swing(values) == pytest.approx(max([0.0, *choices]))
 
 
 def test_queues_are_of_the_town() -> None:

@@ -1,19 +1,20 @@
 """Rehearsals: what each trace does to a schedule, and what holds whatever the schedule and the trace are."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.guard.schedules import arm
+from tests.guard.schedules import arm, one_phase
 
 from headstart.config.schedule import Arm
 from headstart.core.errors import InputError, UsageError
 from headstart.core.verdict import Outcome
-from headstart.guard.guardrails import GUARDRAILS, Reading
+from headstart.guard.guardrails import GUARDRAILS, Reading, Values
 from headstart.guard.simulation import Simulation, simulate
-from headstart.guard.traces import REFERENCE, from_tsv, to_tsv, trace_named
+from headstart.guard.traces import REFERENCE, Moment, from_tsv, steady, to_tsv, trace_named
 
 CLONED = {"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.001}
 
@@ -36,6 +37,7 @@ ENDS = ("rollback", "retry", "freeze", "stop", "run_ended")
         ("improve", ["run_ended"], Outcome.PASS),
         ("slow-drift", ["run_ended"], Outcome.HOLD),
         ("cliff", ["freeze", "run_ended"], Outcome.HOLD),
+        ("oscillate", ["freeze", "run_ended"], Outcome.HOLD),
         ("bc-fails", ["stop", "run_ended"], Outcome.FAIL),
         ("nan@5", ["rollback", "retry", "run_ended"], Outcome.PASS),
         ("nan@9999", ["run_ended"], Outcome.PASS),
@@ -48,11 +50,60 @@ def test_a_trace_ends_as_its_name_says(trace: str, ends: list[str], outcome: Out
     assert found.events[-1].text == outcome
 
 
-def test_what_swings_is_flagged_and_quiet_in_turns_and_never_frozen() -> None:
+def test_what_swings_is_flagged_and_quiet_in_turns_until_the_third_fall_freezes_it() -> None:
     found = rehearsed("oscillate")
     decisions = [event.finding.decision for event in found.events if event.finding and event.finding.guardrail == "return_drop"]
-    assert decisions[:4] == ["hold", "continue", "hold", "continue"]
-    assert kinds(found, "freeze", "stop") == []
+    assert decisions == ["hold", "continue", "hold", "continue", "hold"]
+    assert found.reasons == ("oscillation: swing 0.19 (limit > 0.18)",)
+    assert found.at.env_steps == 500  # evaluations at 0, 120, 200, 320, 410 and 500: every second is bad
+
+
+def swinging(shown: Callable[[int], Values]) -> Simulation:
+    """A rehearsal of which evaluation n, from 0, shows these values beside steady ones."""
+
+    def trace(moment: Moment, reference: Values) -> Values:
+        good = steady(moment, reference)
+        return good if moment.kind == "update" else {**good, **shown(moment.count - 1)}
+
+    return simulate(
+        arm(guardrails={"harm_rise": {"enabled": False}}, accept_loosened="swings alone"), trace, 100, REFERENCE, update_steps=30
+    )
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda n: {"success_rate": 0.76 if n % 2 else 0.95},
+        lambda n: {"harm_rate": 0.05 if n % 2 else 0.25},
+        lambda n: {"return_normalised": 0.75 if n % 3 == 2 else 0.95},
+        lambda n: {"return_normalised": 1.0 + 0.05 * n - (0.3 if n % 2 else 0)},  # above the reference, and it rises
+    ],
+    ids=["success", "harm", "every third", "rising"],
+)
+def test_a_swing_of_return_success_or_harm_freezes_the_run(shown: Callable[[int], Values]) -> None:
+    found = swinging(shown)
+    assert found.outcome == Outcome.HOLD
+    assert found.control.status == "frozen"
+    assert [reason.split(":")[0] for reason in found.reasons] == ["oscillation"]
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda n: {"return_normalised": 0.95 - (0.13 if n % 2 else 0)},
+        lambda n: {"return_normalised": 0.95 + 0.1 * n},
+        lambda n: {"return_normalised": 2.0 if n in (3, 4, 7, 8) else 0.95},  # two falls
+    ],
+    ids=["small", "rising", "twice"],
+)
+def test_small_swings_a_rise_and_two_falls_are_no_oscillation(shown: Callable[[int], Values]) -> None:
+    assert swinging(shown).outcome == Outcome.PASS
+
+
+@pytest.mark.parametrize("trace", ["steady", "improve", *(f"noisy:{seed}" for seed in range(40))])
+def test_noise_and_progress_are_no_oscillation(trace: str) -> None:
+    found = simulate(one_phase(), trace_named(trace), 125, REFERENCE, update_steps=25)  # nine evaluations
+    assert not [event for event in found.events if event.finding and event.finding.guardrail == "oscillation"]
 
 
 def test_a_quiet_run_takes_all_its_steps_and_evaluates_at_every_multiple() -> None:

@@ -20,6 +20,7 @@ from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
+from headstart.cli.targets import targets
 from headstart.cli.tune import tune
 from headstart.core.errors import HeadstartError, IntegrityError, MissingExtra
 
@@ -117,6 +118,7 @@ app.command()(results)
 app.command("compile")(compile_rules)
 app.command()(deps)
 app.command()(schema)
+app.command()(targets)
 
 
 @catalogue_app.command("list")

@@ -34,6 +34,7 @@ def models() -> dict[str, Any]:
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
     from headstart.runs.progress import Progress
+    from headstart.runs.targets import TargetHistory
     from headstart.runs.tuning import TuningRecord
     from headstart.telemetry.kinds import ANY_LINE
     from headstart.telemetry.writer import SegmentIndex
@@ -56,6 +57,7 @@ def models() -> dict[str, Any]:
         "reference": Reference,
         "run": RunRecord,
         "shift": ShiftFindings,
+        "targets": TargetHistory,
         "telemetry-index": SegmentIndex,
         "telemetry": ANY_LINE,  # a line
         "tuning": TuningRecord,

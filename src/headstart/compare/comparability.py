@@ -1,69 +1,266 @@
-"""The properties that two arms must share to be compared; an error names the first difference."""
+"""What is compared is checked: every run against params.yaml, the clones against the runs that start from them, two arms against each other.
+
+Every check is a generator of findings, each with what was expected and what was found; the first one is raised.
+"""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
-from headstart.compare.arm_runs import ArmRuns, EvaluationDesign, SeedRun
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, EvaluationDesign, Score, SeedRun, ShiftFacts
+from headstart.config.scenario import Scenario, modes_of
+from headstart.config.schedule import Arm
 from headstart.core.arrays import MODES
-from headstart.core.errors import InputError
+from headstart.core.errors import GateFailed, InputError, shown
+
+
+def require_runs(
+    arm: ArmRuns, name: str, recipe: Arm, scenario: Scenario, seeds: Sequence[int], design: EvaluationDesign
+) -> None:
+    """Raise InputError, naming the first difference, unless these are the runs of the arm `name` that params.yaml asks for.
+
+    That is: its arm, scenario, recipe, seeds and design; in every run all env steps, each evaluation that the design asks for and no other, all
+    episodes, modes and measures; and no run twice.
+    """
+    for wrong in _wrong_arm(arm, name, recipe, scenario, seeds, design):
+        cure = f"`dvc repro evaluate@{scenario.name}` trains anew what differs, with --force also after a change of an installed package"
+        raise InputError(f"runs of {name} on {scenario.name}: {wrong}; {cure}")
 
 
 def require_comparable(candidate: ArmRuns, scratch: ArmRuns) -> None:
-    """Raise InputError, naming the first difference, unless the arms ran one design on the same seeds."""
-    if candidate.scenario != scratch.scenario:
-        raise InputError(
-            f"arms must share their scenario: {candidate.arm} ran {candidate.scenario}, {scratch.arm} ran {scratch.scenario}"
+    """Raise InputError, naming the first difference, unless the arms ran one design on the same seeds, and no run counts for both.
+
+    An arm is comparable with itself.
+    """
+    for wrong in _differing_arms(candidate, scratch) if candidate != scratch else ():
+        raise InputError(f"{candidate.arm} and {scratch.arm} cannot be compared: {wrong}")
+
+
+def require_clones(clones: CloneRuns, candidate: ArmRuns) -> None:
+    """Raise InputError unless these are the clones that the candidate's runs start from, in one design; GateFailed if one missed its gate."""
+    where = f"clones of {clones.scenario}"
+    for wrong in _wrong_clones(clones, candidate):
+        raise InputError(f"{where}: {wrong}; `dvc repro evaluate@{candidate.scenario}` makes anew what differs")
+    if refused := [f"seed {clone.seed} is {clone.outcome}" for clone in clones.clones if clone.outcome != "PASS"]:
+        raise GateFailed(f"{where}: expected clones that pass their gate, got {', '.join(refused)}; nothing may start from them")
+
+
+def evaluations_due(recipe: Arm, rollout_steps: int, every: int, end: int) -> tuple[int, ...]:
+    """Env steps up to `end` after which a run is evaluated: 0, the first whole rollout at or beyond each multiple of `every`, the last one.
+
+    A phase that is not a multiple of the rollout lasts to the end of its last one. If several do, the budget may be used up before the last
+    rollout; from there on every rollout is followed by an evaluation.
+    """
+    due, last = [0], min(end, full_steps(recipe, rollout_steps))
+    while due[-1] < last:
+        at = min((due[-1] // every + 1) * every, max(recipe.budget, due[-1] + 1))
+        due.append(-(-at // rollout_steps) * rollout_steps)
+    return tuple(steps for steps in due if steps <= last)
+
+
+def full_steps(recipe: Arm, rollout_steps: int) -> int:
+    """Env steps of a run that was not ended by a guardrail: every phase takes whole rollouts."""
+    return sum(-(-phase.steps // rollout_steps) * rollout_steps for phase in recipe.phases)
+
+
+# --- an arm -----------------------------------------------------------------------------------------------------------
+
+
+def _wrong_arm(
+    arm: ArmRuns, name: str, recipe: Arm, scenario: Scenario, seeds: Sequence[int], design: EvaluationDesign
+) -> Iterator[str]:
+    yield from _differences({"arm": name, "scenario": scenario.name}, {"arm": arm.arm, "scenario": arm.scenario})
+    yield from _differences({"recipe": recipe.model_dump()}, {"recipe": arm.recipe.model_dump()})
+    yield from _differences({"design": design.model_dump()}, {"design": arm.design.model_dump()})
+    if design.exam_seed == design.evaluation_seed:
+        # worlds of the exam have ids of their own, but the random draws with which a sampled policy acts follow from the seed alone
+        yield (
+            f"design: expected an exam_seed other than the evaluation seed, got {design.exam_seed} for both: at the exam a policy would draw "
+            "the same random numbers as when it was evaluated; change evaluation.exam_seed in params.yaml"
         )
-    for field in EvaluationDesign.model_fields:
-        mine, theirs = getattr(candidate.design, field), getattr(scratch.design, field)
-        if mine != theirs:
-            raise InputError(
-                f"arms must share their evaluation design: {field} is {mine!r} for {candidate.arm}, {theirs!r} for {scratch.arm}"
-            )
-    for arm in (candidate, scratch):
-        _require_runs(arm)
-    if candidate == scratch:
-        return
-    if candidate.arm == scratch.arm:
-        raise InputError(f"two different records claim to be the arm {candidate.arm}")
-    _require_matched_seeds(candidate, scratch)
-
-
-def _require_runs(arm: ArmRuns) -> None:
-    """Raise InputError unless the arm has runs, one a seed, each with a curve from 0 steps and both exams."""
-    where = f"{arm.scenario}/{arm.arm}"
-    if not arm.runs:
-        raise InputError(f"{where}: expected a run per seed, the arm is missing")
-    twice = [seed for seed, count in Counter(run.seed for run in arm.runs).items() if count > 1]
-    if twice:
-        raise InputError(f"{where}: expected one run a seed, seeds {twice} occur more than once")
+    yield from _wrong_seeds(seeds, [run.seed for run in arm.runs])
+    rollout = recipe.ppo.worlds * recipe.ppo.rollout_ticks
+    if arm.rollout_steps % rollout:
+        yield f"expected rollout_steps as a multiple of {rollout} (ppo.worlds · ppo.rollout_ticks), got {arm.rollout_steps}"
     for run in arm.runs:
-        _require_run(run, f"{where}, seed {run.seed}")
+        for wrong in _wrong_run(run, arm, scenario):
+            yield f"seed {run.seed}: {wrong}"
+    yield from _twins((f"seed {run.seed}", run) for run in arm.runs)
 
 
-def _require_run(run: SeedRun, where: str) -> None:
-    if not run.curve or run.curve[0].env_steps != 0:
-        start = run.curve[0].env_steps if run.curve else "nothing"
-        raise InputError(f"{where}: a curve starts with the evaluation at 0 env steps, got {start}")
-    if run.curve[-1].env_steps > run.env_steps:
-        raise InputError(f"{where}: the curve ends at {run.curve[-1].env_steps} env steps, the run used {run.env_steps}")
-    for mode in MODES:
-        if mode not in run.exam:
-            raise InputError(f"{where}: expected exams {', '.join(MODES)}; {mode} is missing")
+def _wrong_seeds(expected: Iterable[int], got: Sequence[int]) -> Iterator[str]:
+    if twice := sorted(seed for seed, count in Counter(got).items() if count > 1):
+        yield f"expected one run a seed, got several of seeds {twice}"
+    if set(expected) != set(got):
+        missing, more = sorted(set(expected) - set(got)), sorted(set(got) - set(expected))
+        yield f"expected a run of each seed of params.yaml; {missing} are missing, {more} are not among them"
 
 
-def _require_matched_seeds(candidate: ArmRuns, scratch: ArmRuns) -> None:
-    mine, theirs = {run.seed: run for run in candidate.runs}, {run.seed: run for run in scratch.runs}
-    if mine.keys() != theirs.keys():
-        only = sorted(mine.keys() - theirs.keys()), sorted(theirs.keys() - mine.keys())
-        raise InputError(f"arms must share their seeds: only {candidate.arm} has {only[0]}, only {scratch.arm} has {only[1]}")
-    for seed, run in mine.items():
-        if run.budget > theirs[seed].budget:  # a smaller budget is a disadvantage of the candidate only
-            raise InputError(
-                f"seed {seed}: the candidate may not have more budget than scratch: {candidate.arm} had {run.budget}, "
-                f"{scratch.arm} had {theirs[seed].budget} env steps"
-            )
-        if run.checkpoint_sha256 == theirs[seed].checkpoint_sha256:
-            raise InputError(
-                f"seed {seed}: {candidate.arm} and {scratch.arm} end in the same checkpoint "
-                f"{run.checkpoint_sha256[:12]}: a run is not evidence against itself"
-            )
+def _wrong_run(run: SeedRun, arm: ArmRuns, scenario: Scenario) -> Iterator[str]:
+    if run.budget != arm.recipe.budget:
+        yield f"expected the budget of its recipe, {arm.recipe.budget} env steps, got {run.budget}"
+    full = full_steps(arm.recipe, arm.rollout_steps)
+    if run.status == "completed" and run.env_steps != full:
+        yield f"status completed: expected all {full} env steps of its phases, got {run.env_steps}"
+    if run.env_steps > full or run.env_steps % arm.rollout_steps:
+        yield f"expected whole rollouts of {arm.rollout_steps} env steps, {full} at most, got {run.env_steps}"
+    yield from _wrong_start(run, arm.recipe.start)
+    yield from _wrong_curve(run, arm, scenario)
+    yield from _wrong_scores(_scores_of(run, arm.design), tuple(scenario.measures))
+    yield from _missing(MODES, run.exam, "exam")
+    yield from _wrong_shift(run.shift, arm.design, scenario.variants)
+
+
+def _wrong_start(run: SeedRun, start: str) -> Iterator[str]:
+    cost, clone = run.demonstration_steps, run.clone_sha256
+    if start == "bc" and clone is None:
+        yield "start bc: expected the hash of the clone that it started from, got none"
+    if start == "bc" and not cost:
+        yield "start bc: expected the env steps that its demonstrations cost, got 0"
+    if start == "random" and (clone is not None or cost):
+        yield f"start random: expected no clone and no demonstrations, got clone {clone} and {cost} demonstration steps"
+
+
+def _wrong_curve(run: SeedRun, arm: ArmRuns, scenario: Scenario) -> Iterator[str]:
+    at = [point.env_steps for point in run.curve]
+    if not at or at[0] != 0:
+        yield f"expected a curve that starts with the evaluation at 0 env steps, got {at[0] if at else 'no evaluation'}"
+        return
+    for before, after in pairwise(at):
+        if after <= before:
+            yield f"expected a curve whose env steps rise, got {after} after {before}"
+            return
+    due = evaluations_due(arm.recipe, arm.rollout_steps, arm.design.every, run.env_steps)
+    optional = {run.env_steps} if run.status != "completed" else set()  # a guardrail of updates ends a run before its evaluation
+    asked = f"(every {arm.design.every} env steps, after whole rollouts of {arm.rollout_steps})"
+    if absent := sorted(set(due) - set(at) - optional):
+        yield f"expected an evaluation at {absent[0]} env steps {asked}, got none; {len(absent)} of {len(due)} are missing"
+    if more := sorted(set(at) - set(due)):
+        yield f"expected {len(due)} evaluations {asked}, got one more at {more[0]} env steps"
+    for point in run.curve:
+        yield from _missing(modes_of(scenario), point.scores, f"evaluation at {point.env_steps} env steps")
+
+
+def _wrong_shift(shift: ShiftFacts | None, design: EvaluationDesign, variants: Iterable[str]) -> Iterator[str]:
+    if (shift is not None) != (design.variant_worlds > 0):
+        yield f"variant_worlds is {design.variant_worlds}: expected shift {'measured' if design.variant_worlds else 'not measured'}"
+    elif shift is not None:
+        counts = shift.worlds, shift.starts.worlds, shift.visited.worlds, *([sum(shift.mix.values())] if shift.mix else ())
+        if set(counts) != {design.variant_worlds}:
+            yield f"shift: expected {design.variant_worlds} worlds in each part, got {', '.join(map(str, counts))}"
+        if set(shift.variants) != set(variants):
+            yield f"shift: expected the variants {', '.join(sorted(variants)) or 'none'}, got {', '.join(sorted(shift.variants)) or 'none'}"
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
+
+
+def _scores_of(run: SeedRun, design: EvaluationDesign) -> Iterator[tuple[str, Score, int]]:
+    """Where each score of a run stands, the score, and the episodes that the design asks for."""
+    for point in run.curve:
+        for mode, score in point.scores.items():
+            yield f"evaluation at {point.env_steps} env steps, {mode}", score, design.evaluation_worlds
+    yield from _final_scores(run.exam, run.shift, design)
+
+
+def _final_scores(
+    exam: Mapping[Any, Score], shift: ShiftFacts | None, design: EvaluationDesign
+) -> Iterator[tuple[str, Score, int]]:
+    yield from ((f"exam, {mode}", score, design.exam_worlds) for mode, score in exam.items())
+    if shift is not None:
+        yield from ((f"variant {name}", found.score, design.variant_worlds) for name, found in shift.variants.items())
+
+
+def _wrong_scores(scores: Iterable[tuple[str, Score, int]], measures: Iterable[str]) -> Iterator[str]:
+    for where, score, episodes in scores:
+        if score.episodes != episodes:
+            yield f"{where}: expected {episodes} episodes, got {score.episodes}"
+        if set(score.measures) != set(measures):
+            got = ", ".join(sorted(score.measures)) or "none"
+            yield f"{where}: expected the measures {', '.join(sorted(measures)) or 'none'}, got {shown(got)}"
+
+
+def _missing(modes: Iterable[str], found: Iterable[str], where: str) -> Iterator[str]:
+    known = list(found)
+    if absent := [mode for mode in modes if mode not in known]:
+        yield f"{where}: expected scores in the modes {', '.join(modes)}, {', '.join(absent)} is missing"
+
+
+# --- two arms, and clones ---------------------------------------------------------------------------------------------
+
+
+def _differing_arms(candidate: ArmRuns, scratch: ArmRuns) -> Iterator[str]:
+    ours, theirs = ({"scenario": arm.scenario, "design": arm.design.model_dump()} for arm in (candidate, scratch))
+    yield from _differences(theirs, ours)
+    if candidate.arm == scratch.arm:
+        yield f"two different records claim to be the arm {candidate.arm}"
+    for arm in (candidate, scratch):
+        if not arm.runs:
+            yield f"expected a run for each seed of {arm.arm}, got none"
+    yield from _wrong_seeds([run.seed for run in scratch.runs], [run.seed for run in candidate.runs])
+    agents = [arm.rollout_steps / (arm.recipe.ppo.worlds * arm.recipe.ppo.rollout_ticks) for arm in (candidate, scratch)]
+    if agents[0] != agents[1]:
+        yield f"expected worlds with as many agents, got {agents[0]:g} and {agents[1]:g} (by rollout_steps)"
+    budgets = [max((run.budget for run in arm.runs), default=0) for arm in (candidate, scratch)]
+    if budgets[0] > budgets[1]:  # a smaller budget is a disadvantage of the candidate only
+        yield f"expected at most the budget of {scratch.arm}, {budgets[1]} env steps, got {budgets[0]}"
+    yield from _twins((f"{arm.arm} seed {run.seed}", run) for arm in (candidate, scratch) for run in arm.runs)
+
+
+def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
+    design, runs = candidate.design, {run.seed: run for run in candidate.runs}
+    ours = {"scenario": candidate.scenario, "design": design.model_dump()}
+    yield from _differences(ours, {"scenario": clones.scenario, "design": clones.design.model_dump()})
+    of = {clone.weights_sha256: clone for clone in clones.clones}
+    if len(of) < len(clones.clones) or len({clone.seed for clone in clones.clones}) < len(clones.clones):
+        yield "expected clones with seeds and weights of their own, got the same seed or weights twice"
+    for clone in clones.clones:
+        own = runs.get(clone.seed)
+        if own is None or own.clone_sha256 != clone.weights_sha256:
+            got = "no such run" if own is None else f"clone {str(own.clone_sha256)[:12]}"
+            yield f"seed {clone.seed}: expected a run of {candidate.arm} from clone {clone.weights_sha256[:12]}, got {got}"
+    costs = set()
+    for run in candidate.runs:
+        if run.clone_sha256 not in of:
+            yield f"seed {run.seed}: expected the clone {str(run.clone_sha256)[:12]} that {candidate.arm} started from, got none"
+        else:
+            costs.add(run.demonstration_steps - of[run.clone_sha256].demonstration_steps)
+    if costs and (min(costs) < 0 or len(costs) > 1):  # the rest is the training of a learned expert, which all runs share
+        yield f"expected runs that are charged the demonstrations of their clones and one expert, got {sorted(costs)} env steps beyond"
+    measures = {name for run in candidate.runs[:1] for score in run.exam.values() for name in score.measures}
+    references = (("expert", clones.expert, design.exam_worlds), ("untrained", clones.untrained, design.exam_worlds))
+    yield from _wrong_scores(references, measures)
+    for clone in clones.clones:
+        found = [*_missing(MODES, clone.exam, "exam"), *_wrong_scores(_final_scores(clone.exam, clone.shift, design), measures)]
+        variants = {name for run in candidate.runs if run.shift for name in run.shift.variants}
+        for wrong in (*found, *_wrong_shift(clone.shift, design, variants)):
+            yield f"seed {clone.seed}: {wrong}"
+
+
+def _differences(expected: Any, got: Any, where: str = "") -> Iterator[str]:
+    """Where two values made of mappings and sequences differ, key by key."""
+    if isinstance(expected, Mapping) and isinstance(got, Mapping) and expected.keys() == got.keys():
+        for key in expected:
+            yield from _differences(expected[key], got[key], f"{where}.{key}".lstrip("."))
+    elif isinstance(expected, list | tuple) and isinstance(got, list | tuple) and len(expected) == len(got):
+        for index, pair in enumerate(zip(expected, got, strict=True)):
+            yield from _differences(*pair, f"{where}.{index}")
+    elif expected != got:
+        yield f"{where}: expected {shown(expected)}, got {shown(got)}"
+
+
+def _twins(runs: Iterable[tuple[str, SeedRun]]) -> Iterator[str]:
+    """Runs that are one run under two names: equal weights, or equal curves.
+
+    Equal is no fault where a guardrail took two runs back to the clone that they share, and where the score never changes: policies
+    that always succeed may score alike.
+    """
+    seen: dict[tuple[str, str], str] = {}
+    for label, run in runs:
+        scores = [point.model_dump_json(exclude={"env_steps"}) for point in run.curve]
+        curve = "".join(scores) if len(set(scores)) > 1 else ""
+        weights = "" if run.checkpoint_sha256 == run.clone_sha256 else run.checkpoint_sha256
+        for what, content in (("weights", weights), ("learning curve", curve)):
+            if content and (other := seen.setdefault((what, content), label)) != label:
+                yield f"expected two runs, got the same {what} for {other} and {label}: a run counts once"

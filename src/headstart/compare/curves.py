@@ -1,4 +1,4 @@
-"""Learning curves of many seeds on one grid: IQM with a bootstrap band, the area under them, and the seed whose curve ends best."""
+"""Learning curves of many seeds on one grid: IQM with a bootstrap band, and the seed whose curve ends best."""
 
 from collections.abc import Sequence
 
@@ -29,18 +29,6 @@ def curve_bands(arm: ArmRuns, mode: Mode, resamples: int) -> dict[str, CurveBand
     return {measure: _band(arm.runs, measure, mode, grid, resamples) for measure in MEASURES}
 
 
-def success_area(runs: Sequence[SeedRun], mode: Mode, end: int) -> float | None:
-    """Mean success rate over env steps 0..end (trapezoids), mean over runs: in [0, 1]. None where end is 0."""
-    if end <= 0:
-        return None
-    areas = []
-    for run in runs:
-        steps, success = _points(run, "success", mode)
-        x = np.append(steps[steps < end], end)
-        areas.append(float(np.trapezoid(np.interp(x, steps, success), x)) / end)
-    return sum(areas) / len(areas)
-
-
 def watched_steps(runs: Sequence[SeedRun]) -> int:
     """Env steps up to which every run has been evaluated."""
     return min(run.curve[-1].env_steps for run in runs)
@@ -49,6 +37,17 @@ def watched_steps(runs: Sequence[SeedRun]) -> int:
 def rate(score: Score, measure: str) -> float:
     """A measure of one score: success and harm as rates in [0, 1], return in the world's units."""
     return {"success": score.success_rate, "harm": score.harm_rate, "return": score.return_mean}[measure]
+
+
+def on_grid(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array) -> Array:
+    """A measure of n runs at X env steps, [n, X]; between evaluations a curve is linear."""
+    return np.stack([np.interp(grid, *points(run, measure, mode)) for run in runs])
+
+
+def points(run: SeedRun, measure: str, mode: Mode) -> tuple[Array, Array]:
+    """[X] env steps and [X] values of one run's own evaluations."""
+    steps = np.array([point.env_steps for point in run.curve])
+    return steps, np.array([rate(point.score(mode), measure) for point in run.curve])
 
 
 def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:
@@ -83,12 +82,5 @@ def iqm_band(values: Array, resamples: int) -> tuple[Array, Array, Array]:
 
 
 def _band(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array, resamples: int) -> CurveBand:
-    values = np.stack([np.interp(grid, *_points(run, measure, mode)) for run in runs])  # [n, X]
-    iqm, low, high = (tuple(line.tolist()) for line in iqm_band(values, resamples))
+    iqm, low, high = (tuple(line.tolist()) for line in iqm_band(on_grid(runs, measure, mode, grid), resamples))
     return CurveBand(env_steps=tuple(grid.tolist()), iqm=iqm, low=low, high=high)
-
-
-def _points(run: SeedRun, measure: str, mode: Mode) -> tuple[Array, Array]:
-    """[X] env steps and [X] values of one run's own evaluations."""
-    steps = np.array([point.env_steps for point in run.curve])
-    return steps, np.array([rate(point.score(mode), measure) for point in run.curve])

@@ -2,20 +2,21 @@
 
 The runs of an arm are independent draws of the whole treatment. The estimate is the ratio of the arms' median steps (Kaplan and Meier 1958).
 The upper bound inverts a one-sided rank test (Brunner and Munzel 2000): it is the greatest r at which the test cannot show that a run of the
-candidate beats r times a run of scratch more than half of the time. Both sides are cut at r times the horizon, the steps up to which scratch
-was watched; what lies beyond it ties. So a budget is information and never a denominator: a longer one can tighten the bound, and a
-shorter one loosens it.
+candidate beats r times a run of scratch more than half of the time.
 
-Steps are known up to an evaluation interval: the candidate's count to its end, scratch's to its beginning.
+What was not seen is counted against the candidate: its steps are those at the end of the evaluation interval, +∞ if it never arrived, and
+scratch's are those at the beginning, or its last evaluation if it never arrived. So a budget is information and never a denominator of the
+estimate: a longer one tightens the bound, and a shorter one loosens it. To count pairs that both lie beyond the budget as ties would be
+wrong: where the candidate's spread exceeds scratch's, such a bound misses in up to a third of experiments. docs/statistics.md has the
+coverage.
 """
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.record import Record
-from headstart.core.statistics import t_margin
 
 RUNS_FOR_BOUND = 5  # with fewer on a side there is no bound
 LEVEL = 0.05
@@ -24,7 +25,7 @@ LEVEL = 0.05
 class RatioEstimate(Record):
     """Candidate's steps ÷ scratch's."""
 
-    median: float | None  # of the medians; None: fewer than half of an arm's runs arrived, or scratch's median is 0
+    median: float | None  # of the medians; None: fewer than half of an arm's runs arrived, or scratch's median is 0 steps
     upper: float | None  # one-sided 95 %; None: too few runs, or no ratio can be excluded
 
 
@@ -49,54 +50,81 @@ class Difference(Record):
 def estimate_ratio(candidate: Array, scratch: Array, watched: Array) -> RatioEstimate:
     """Steps to target [n] and [m], +∞ where it was not reached, and the steps up to which each run of scratch was watched [m].
 
-    Raises InputError for steps that are negative or not a number.
+    Raises InputError for steps that are negative, not a number, or later than those that were watched.
     """
-    ours, theirs = (np.asarray(steps, float) for steps in (candidate, scratch))
-    seen = np.asarray(watched, float)
-    if not len(ours) or not len(theirs) or np.isnan([*ours, *theirs]).any() or min(ours.min(), theirs.min(), seen.min()) < 0:
+    ours, theirs, seen = (np.asarray(steps, float) for steps in (candidate, scratch, watched))
+    _require_steps(ours, theirs, seen)
+    known = np.minimum(theirs, seen)
+    middle, other = median_steps(ours), kaplan_meier(known, np.isinf(theirs)).median_steps
+    return RatioEstimate(median=middle / other if middle is not None and other else None, upper=ratio_upper(ours, known))
+
+
+def _require_steps(ours: Array, theirs: Array, seen: Array) -> None:
+    if not len(ours) or not len(theirs) or not all((steps >= 0).all() for steps in (ours, theirs, seen)):
         raise InputError(f"a ratio needs env steps ≥ 0 of both arms, got {ours.tolist()} and {theirs.tolist()}")
-    middle, other = median_steps(ours), median_steps(theirs)
-    median = middle / other if middle is not None and other else None
-    return RatioEstimate(median=median, upper=ratio_upper(ours, np.minimum(theirs, seen), float(seen.max())))
+    if (
+        seen.shape != theirs.shape
+        or not np.isfinite(seen).all()
+        or (theirs[np.isfinite(theirs)] > seen[np.isfinite(theirs)]).any()
+    ):
+        raise InputError(
+            f"a ratio needs, for each run of scratch, the steps up to which it was watched, at least those to target: "
+            f"got {seen.tolist()} for {theirs.tolist()}"
+        )
 
 
-def ratio_upper(candidate: Array, scratch: Array, horizon: float) -> float | None:
-    """The greatest ratio that the test does not exclude; None: too few runs, or it excludes none that the horizon can show.
+def ratio_upper(candidate: Array, scratch: Array) -> float | None:
+    """The greatest ratio that the test does not exclude; None: too few runs, or it excludes none.
 
-    `candidate` [n] may be +∞, `scratch` [m] is at most `horizon`. The test's outcome changes only where r · scratch passes a candidate's
-    steps, so it is asked at these ratios and between them.
+    `candidate` [n] steps by which a run had arrived, +∞ if it had not; `scratch` [m], finite: steps by which a run had not arrived. The test's
+    outcome changes only where r times a run of scratch passes a run of the candidate, so it is asked at these ratios and between them.
     """
-    if min(len(candidate), len(scratch)) < RUNS_FOR_BOUND or horizon <= 0:
+    if min(len(candidate), len(scratch)) < RUNS_FOR_BOUND:
         return None
     edges = np.unique(np.divide.outer(candidate[np.isfinite(candidate)], scratch[scratch > 0]))
     if not len(edges):
         return None
-    above = np.append((edges[:-1] + edges[1:]) / 2, 2 * edges[-1] + 1)  # a ratio in each gap; the last gap has no end
-    at_edge, in_gap = (p_values(candidate, scratch, ratios, horizon) > LEVEL for ratios in (edges, above))
-    if in_gap[-1]:
+    asked = np.empty(2 * len(edges))  # edge, gap, edge, gap, …; the last gap has no end
+    asked[0::2], asked[1:-1:2], asked[-1] = edges, (edges[:-1] + edges[1:]) / 2, 2 * edges[-1] + 1
+    kept = np.flatnonzero(p_values(candidate, scratch, asked) > LEVEL)
+    if len(kept) and kept[-1] == len(asked) - 1:
         return None
-    kept = [edges[at_edge], edges[1:][in_gap[:-1]]]  # what is kept in a gap is kept up to its end
-    return float(max((part[-1] for part in kept if len(part)), default=0.0 if edges[0] == 0 else edges[0]))
+    return float(edges[(kept[-1] + 1) // 2 if len(kept) else 0])  # what is kept in a gap is kept up to its end
 
 
-def p_values(candidate: Array, scratch: Array, ratios: Array, horizon: float) -> Array:
-    """One-sided p of: a run of the candidate beats r times a run of scratch at most half of the time, for each r [R].
+def p_values(candidate: Array, scratch: Array, ratios: Array) -> Array:
+    """One-sided p of: a run of the candidate beats r times a run of scratch at most half of the time, for each r [R], ascending.
 
-    As scipy.stats.brunnermunzel(…, alternative="less"), for all r at once; where one side is ahead of the other throughout, its variance
-    is 0 and the p-value 0 or 1.
+    As scipy.stats.brunnermunzel(candidate, r · scratch, alternative="less") for all r at once, which has no answer where one side is ahead
+    in all pairs; its variance is 0 there, and the p-value 0 or 1. Runs as in `ratio_upper`.
     """
-    r = np.asarray(ratios, float)[:, None, None]
-    ours = np.minimum(np.asarray(candidate, float)[None, :, None], r * horizon)
-    theirs = r * np.asarray(scratch, float)[None, None, :]
-    wins = (ours < theirs) + 0.5 * (ours == theirs)  # [R, n, m]
-    n, m = wins.shape[1:]
-    ahead = wins.mean(axis=(1, 2)) - 0.5
-    each, other = wins.mean(axis=2).var(axis=1, ddof=1) / n, wins.mean(axis=1).var(axis=1, ddof=1) / m
+    with np.errstate(divide="ignore", invalid="ignore"):
+        quotients = np.divide.outer(np.asarray(candidate, float), np.asarray(scratch, float))  # [n, m]
+    n, m = quotients.shape
+    ours, theirs = _below(quotients, ratios), _below(quotients.T, ratios)  # of each run, pairs in which the candidate wins
+    ahead = ours.mean(axis=0) / m - 0.5
+    each, other = ours.var(axis=0, ddof=1) / (n * m**2), theirs.var(axis=0, ddof=1) / (m * n**2)
     error = np.sqrt(each + other)
     with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = (each + other) ** 2 / (each**2 / (n - 1) + other**2 / (m - 1))
-        p = stats.t.sf(ahead / error, freedom)
+        p = special.stdtr(_freedom(each, other, n, m), -ahead / error)
     return np.where(error > 0, p, np.where(ahead > 0, 0.0, 1.0))
+
+
+def _below(quotients: Array, ratios: Array) -> Array:
+    """How many quotients of each row are below each ratio, a tie as one half: [n, m], [R] ascending → [n, R]. 0/0, NaN, always ties."""
+    n, end = len(quotients), len(ratios)
+    tied, won = (
+        np.searchsorted(ratios, quotients, side) for side in ("left", "right")
+    )  # the first ratios at which a pair is, or more
+    tied[np.isnan(quotients)] = 0
+    row = (end + 1) * np.arange(n)[:, None]
+    gained = np.bincount(np.stack([row + tied, row + won]).ravel(), minlength=n * (end + 1))
+    return 0.5 * np.cumsum(gained.reshape(n, end + 1), axis=1)[:, :end]
+
+
+def _freedom(each: Array | float, other: Array | float, n: int, m: int) -> Array | float:
+    """Satterthwaite's degrees of freedom of the sum of two squared standard errors."""
+    return (each + other) ** 2 / (each**2 / (n - 1) + other**2 / (m - 1))
 
 
 def median_steps(steps: Array) -> float | None:
@@ -106,17 +134,16 @@ def median_steps(steps: Array) -> float | None:
 
 
 def difference(first: Array, second: Array) -> Difference:
-    """Mean of `first` [n] − mean of `second` [m], with Welch's t bounds; a side of one value is a constant."""
+    """Mean of `first` [n] − mean of `second` [m], with Welch's t bounds; a `second` of one value is a constant."""
     a, b = np.asarray(first, float), np.asarray(second, float)
     mean = float(a.mean() - b.mean())
-    if min(len(a), *([len(b)] if len(b) > 1 else [])) < RUNS_FOR_BOUND:
+    if len(a) < RUNS_FOR_BOUND or 1 < len(b) < RUNS_FOR_BOUND:
         return Difference(mean=mean, low=None, high=None)
-    if len(b) == 1:
-        margin = t_margin(a, 0.95)
-    else:
-        each, other = a.var(ddof=1) / len(a), b.var(ddof=1) / len(b)
-        freedom = (each + other) ** 2 / (each**2 / (len(a) - 1) + other**2 / (len(b) - 1)) if each + other > 0 else 1.0
-        margin = float(stats.t.isf(LEVEL, freedom) * np.sqrt(each + other))
+    constant = len(b) == 1
+    each, other = a.var(ddof=1) / len(a), 0.0 if constant else b.var(ddof=1) / len(b)
+    spread = each + other > 0
+    freedom = _freedom(each, other, len(a), len(b)) if spread and not constant else len(a) - 1
+    margin = -float(special.stdtrit(freedom, LEVEL)) * float(np.sqrt(each + other))
     return Difference(mean=mean, low=mean - margin, high=mean + margin)
 
 
@@ -132,7 +159,7 @@ def probability_of_improvement(candidate: Array, scratch: Array) -> float:
 def kaplan_meier(steps: Array, censored: Array) -> Reached:
     """The curve of n ≥ 1 runs from their env steps [n], and whether each had not reached the target by then, bool [n]."""
     curve = stats.ecdf(stats.CensoredData.right_censored(np.asarray(steps, float), censored)).cdf
-    arrived = np.flatnonzero(curve.probabilities >= 0.5)
+    arrived = np.flatnonzero(curve.probabilities >= 0.5 - 1e-9)  # products of shares round: 12 of 24 may be 0.4999999999999999
     return Reached(
         steps=tuple(curve.quantiles.tolist()),
         share=tuple(curve.probabilities.tolist()),

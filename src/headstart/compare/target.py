@@ -6,6 +6,7 @@ last checkpoint to the target as well.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from headstart.compare.arm_runs import CurvePoint, Score, SeedRun
 from headstart.config.scenario import Target
@@ -45,15 +46,21 @@ def meets(score: Score, target: Target) -> bool:
     )
 
 
+def first_streak(met: Sequence[bool], consecutive: int) -> int | None:
+    """Index of the first of the first `consecutive` evaluations in a row that meet a target; None: there are none."""
+    streak = 0
+    for index, one in enumerate(met):
+        streak = streak + 1 if one else 0
+        if streak == consecutive:
+            return index - consecutive + 1
+    return None
+
+
 def _first_streak(curve: Sequence[CurvePoint], target: Target) -> int | None:
     """Index of the first point of the first streak; raises InputError for a curve that is empty or runs backwards."""
     if not curve:
         raise InputError("a learning curve needs at least the evaluation before training, got an empty one")
-    streak, found = 0, None
-    for index, point in enumerate(curve):
-        if index and point.env_steps <= curve[index - 1].env_steps:
-            raise InputError(f"a learning curve's steps must rise, got {curve[index - 1].env_steps} then {point.env_steps}")
-        streak = streak + 1 if meets(point.score(target.mode), target) else 0
-        if streak == target.consecutive and found is None:
-            found = index - target.consecutive + 1
-    return found
+    for before, after in pairwise(curve):
+        if after.env_steps <= before.env_steps:
+            raise InputError(f"a learning curve's steps must rise, got {before.env_steps} then {after.env_steps}")
+    return first_streak([meets(point.score(target.mode), target) for point in curve], target.consecutive)

@@ -16,7 +16,20 @@ from typing import Literal
 from headstart.config.position import Position
 from headstart.config.schedule import Arm, OnBreach, Phase
 from headstart.core.verdict import Outcome
-from headstart.guard.guardrails import Guardrail, Measured, Reading, Values, finding_of, limits, loosened, measure
+from headstart.guard.guardrails import (
+    RECENT,
+    SWING,
+    SWINGING,
+    Guardrail,
+    Measured,
+    Reading,
+    Values,
+    finding_of,
+    limits,
+    loosened,
+    measure,
+    swing,
+)
 from headstart.telemetry.kinds import Finding
 
 Action = Literal["continue", "freeze", "rollback", "stop"]
@@ -40,6 +53,9 @@ class Control:
     candidates: tuple[str, ...] = ()  # checkpoints that one more quiet evaluation makes safe
     safe: tuple[str, ...] = ()  # of this phase, newest last
     sums: Mapping[str, tuple[float, int]] = field(default_factory=dict)  # metric of the updates since an evaluation → sum, n
+    recent: Mapping[str, tuple[float, ...]] = field(
+        default_factory=dict
+    )  # metric → its last values, from which the swing is derived
     applied: tuple[str, ...] = ()  # guardrails that could be checked at least once, sorted, as are the next two
     not_applicable: tuple[str, ...] = ()  # guardrails that could not be checked, and were reported
     loosened: tuple[str, ...] = ()  # guardrails that are loosened without a reason
@@ -74,8 +90,9 @@ def first_shown(reference: Container[str], shown: Values) -> dict[str, float]:
 def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference: Values) -> tuple[Control, Decision]:
     """Check a reading against the guardrails of the current phase.
 
-    A guardrail of evaluations whose metric only updates have uses the mean of the metric since the last evaluation. A finding is made whenever
-    the state of a guardrail changes: it opens, is hit again, is quiet again, or cannot be checked at all.
+    A guardrail of evaluations whose metric only updates have uses the mean of the metric since the last evaluation. The swing is derived from
+    the evaluations since the run began, a bc phase cloned anew, or a rollback undid evaluations. A finding is made whenever the state of a
+    guardrail changes: it opens, is hit again, is quiet again, or cannot be checked at all.
     """
     if control.status != "running" or not at.begun:
         raise ValueError(f"expected a run inside a phase, got one that is {control.status}, phase {at.phase} begun: {at.begun}")
@@ -84,6 +101,8 @@ def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference:
         control = replace(control, loosened=_with(control.loosened, *loosened(arm, phase)))
     rules = limits(arm, phase)
     values, control = _with_means(control, rules, reading)
+    if reading.kind == "evaluation":
+        values, control = _with_swing(control, phase, values, reference)
     findings: list[Finding] = []
     for rule in rules.values():
         if rule.on == reading.kind:
@@ -105,7 +124,7 @@ def rolled_back(control: Control, checkpoint_id: str) -> Control:
     if checkpoint_id not in reachable:
         raise ValueError(f"expected one of {', '.join(reachable) or 'no checkpoint'}, got {checkpoint_id!r}")
     kept = control.safe.index(checkpoint_id) + 1 if checkpoint_id in control.safe else 0
-    return replace(control, hits={}, quiet=0, candidates=(), safe=control.safe[:kept], sums={})
+    return replace(control, hits={}, quiet=0, candidates=(), safe=control.safe[:kept], sums={}, recent={})
 
 
 def completed(control: Control) -> Control:
@@ -152,6 +171,24 @@ def _with_means(control: Control, rules: Mapping[str, Guardrail], reading: Readi
             total, n = sums.get(name, (0.0, 0))
             sums[name] = (total + value, n + 1)
     return reading.values, replace(control, sums=sums)
+
+
+def _with_swing(control: Control, phase: Phase, values: Values, reference: Values) -> tuple[Values, Control]:
+    """The values of an evaluation with the swing of the metric that swings most, and the state that remembers them.
+
+    The reference is the first value: the evaluation with which a run begins is not checked.
+    """
+    if phase.kind == "bc":
+        return values, replace(control, recent={})
+    begun, now = _finite(reference), _finite(values)
+    recent = {name: (*control.recent.get(name, begun.get(name, ())), *value)[-RECENT:] for name, value in now.items()}
+    swings = [swing([SWINGING[name] * value for value in series]) for name, series in recent.items()]
+    return {**values, SWING: max(swings, default=None)}, replace(control, recent={**control.recent, **recent})
+
+
+def _finite(values: Values) -> dict[str, tuple[float]]:
+    """The finite values of the metrics whose swings are watched."""
+    return {name: (value,) for name in SWINGING if (value := values.get(name)) is not None and math.isfinite(value)}
 
 
 def _checked(control: Control, rule: Guardrail, measured: Measured, phase: Phase, attempt: int) -> tuple[Control, Finding | None]:

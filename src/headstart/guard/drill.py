@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from headstart.config.schedule import Arm, Limits, Phase
 from headstart.guard.control import Action
-from headstart.guard.guardrails import GUARDRAILS, Guardrail, Kind, Reading, Values, limits, measure
+from headstart.guard.guardrails import FALLS, GUARDRAILS, SWING, Guardrail, Kind, Reading, Values, limits, measure, swing
 from headstart.guard.traces import REFERENCE, Moment, steady
 
-# guardrail → the fault in words, and the values of a faulty reading that differ from a good one
+# guardrail → the fault in words, and the values of a faulty reading that differ from a good one; of an oscillation, every second one is good
 FAULTS: Mapping[str, tuple[str, Values]] = {
     "nonfinite": ("a NaN gradient", {"nonfinite": 1.0, "loss_total": math.nan, "grad_norm": math.nan}),
     "policy_kl": ("one burst of KL with a steep gradient", {"kl_divergence": 0.15, "grad_norm": 2.8}),
@@ -29,6 +29,7 @@ FAULTS: Mapping[str, tuple[str, Values]] = {
     "harm_rise": ("the policy turns reckless", {"harm_rate": REFERENCE["harm_rate"] + 0.3}),
     "queue_events": ("agents press one another all the time", {"queue_conflict_rate": 20.0}),
     "queue_intensity": ("conflicts turn fierce", {"queue_intensity_rate": 40.0}),
+    "oscillation": ("the return swings", {"return_normalised": 0.75 * REFERENCE["return_normalised"]}),
     "bc_accuracy": ("the clone forgets its demonstrations", {"bc_accuracy": 0.5}),
 }
 
@@ -40,7 +41,7 @@ def accepts(arm: Arm, phase: Phase, name: str) -> bool:
     own, default = limits(arm, phase).get(name), GUARDRAILS[name]
     if own is None or own.hits > default.hits:
         return True
-    return measure(own, faulty_reading(own, 0).values, REFERENCE).level != "breach"
+    return measure(own, fault_values(own), REFERENCE).level != "breach"
 
 
 def expected_of(rule: Guardrail, phase: Phase) -> Action:
@@ -58,10 +59,22 @@ def good_reading(kind: Kind, env_steps: int) -> Reading:
     return Reading(kind, env_steps, steady(Moment(kind, share=0.0, count=1, cloned="before"), REFERENCE))
 
 
-def faulty_reading(rule: Guardrail, env_steps: int) -> Reading:
-    """A good reading but for the fault of a guardrail."""
+def faulty_reading(rule: Guardrail, env_steps: int, number: int = 0) -> Reading:
+    """Reading `number`, from 0, of the fault of a guardrail: a good reading but for the fault."""
     good, (_, fault) = good_reading(rule.on, env_steps), FAULTS[rule.name]
-    return replace(good, values={**good.values, **fault})
+    return good if rule.metric == SWING and number % 2 else replace(good, values={**good.values, **fault})
+
+
+def fault_length(rule: Guardrail) -> int:
+    """Readings in a row that make the fault of a guardrail."""
+    return 2 * FALLS - 1 if rule.metric == SWING else rule.hits
+
+
+def fault_values(rule: Guardrail) -> Values:
+    """What a guardrail sees with the last reading of its fault."""
+    readings = [good_reading(rule.on, 0), *(faulty_reading(rule, 0, number) for number in range(fault_length(rule)))]
+    shown = (reading.values["return_normalised"] for reading in readings if rule.metric == SWING)
+    return {**readings[-1].values, SWING: swing([value for value in shown if value is not None])}
 
 
 def switched_off(arm: Arm, guardrail: str) -> Arm:

@@ -8,7 +8,7 @@ An improvement never flags, except with `outside`, which limits both directions,
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -24,6 +24,14 @@ Decided = Literal["continue", "hold", "freeze", "rollback", "stop"]
 
 BASE_FLOOR = 0.05  # least reference of a relative change, in the unit of its metric
 ROUNDING = 1e-9  # 0.3 − 0.6 is not quite −0.3
+FALLS = 3  # of an oscillation, with a recovery between each two
+RECENT = 8  # evaluations in which they are looked for: in more of them, noise makes three falls by chance
+SWINGING: Mapping[str, int] = {
+    "return_normalised": 1,
+    "success_rate": 1,
+    "harm_rate": -1,
+}  # metric → 1: less is worse, −1: more is worse
+SWING = "swing"  # metric that `guard.control` derives from evaluations; no reading brings it
 
 
 @dataclass(frozen=True)
@@ -74,11 +82,13 @@ GUARDRAILS: dict[str, Guardrail] = {
         Guardrail(
             "queue_intensity", "queue_intensity_rate", "evaluation", "above", "relative", 0.15, 0.20, "rollback", 2, floor=5.0
         ),
+        Guardrail("oscillation", SWING, "evaluation", "above", "absolute", 0.16, 0.18, "freeze"),
         Guardrail("bc_accuracy", "bc_accuracy", "evaluation", "below", "absolute", None, 0.90, "stop"),
     )
 }
 
 METRICS = frozenset(rule.metric for rule in GUARDRAILS.values())
+READ = METRICS - {SWING}  # that readings bring
 TOWN_METRICS = frozenset({"queue_conflict_rate", "queue_intensity_rate"})
 
 
@@ -106,6 +116,21 @@ def kpi(measures: Mapping[str, float], first: Mapping[str, float]) -> float | No
     """The smallest ratio of a measure of the scenario to its first mean; None if no first mean is above 0."""
     shares = [measures[name] / before for name, before in first.items() if before > 0]
     return min(shares, default=None)
+
+
+def swing(values: Sequence[float]) -> float:
+    """The size of the oscillation in successive values: the largest by which they fall FALLS times, and rise again between each two falls.
+
+    The values of a fall or a rise need not be neighbours, so slow oscillations count too. 0 where they fall less often.
+    """
+    sizes = [math.inf] * len(values)  # of the least move in the best series of moves that ends at each value
+    for move in range(2 * FALLS - 1):
+        sign = 1 if move % 2 else -1
+        sizes = [
+            max((min(size, sign * (value - before)) for size, before in zip(sizes[:end], values, strict=False)), default=0.0)
+            for end, value in enumerate(values)
+        ]
+    return max([0.0, *sizes])
 
 
 def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from headstart.core.errors import InputError, UsageError
-from headstart.guard.guardrails import GUARDRAILS, METRICS, Kind, Reading, Values
+from headstart.guard.guardrails import GUARDRAILS, READ, Kind, Reading, Values
 from headstart.telemetry.kinds import PhaseStarted, ReadingLine
 from headstart.telemetry.reader import read_telemetry
 
@@ -103,7 +103,7 @@ def nan_at(update: int, moment: Moment, reference: Values) -> Values:
 def noisy(seed: int, moment: Moment, reference: Values) -> Values:
     """Every value is noisy, some updates are far too large, and one in two hundred is NaN."""
     chance = random.Random(f"{seed} {moment.kind} {moment.count}")
-    found = _scaled(steady(moment, reference), {name: math.exp(chance.gauss(0, 0.08)) for name in sorted(METRICS)})
+    found = _scaled(steady(moment, reference), {name: math.exp(chance.gauss(0, 0.08)) for name in sorted(READ)})
     if moment.kind == "evaluation":
         return {name: min(value, 1.0) if value is not None and name in RATES else value for name, value in found.items()}
     wild = {"kl_divergence": math.exp(chance.gauss(-4.5, 0.8)), "grad_norm": math.exp(chance.gauss(0, 0.5))}
@@ -172,8 +172,8 @@ def from_tsv(text: str, where: str) -> tuple[Reading, ...]:
             f"{where}: expected the columns kind, env_steps, then metrics, got {', '.join(header)[:80] or 'nothing'}"
         )
     metrics = header[2:]
-    if unknown := sorted(set(metrics) - METRICS):
-        raise InputError(f"{where}: no guardrail watches {', '.join(unknown)}; metrics are {', '.join(sorted(METRICS))}")
+    if unknown := sorted(set(metrics) - READ):
+        raise InputError(f"{where}: no guardrail watches {', '.join(unknown)}; metrics are {', '.join(sorted(READ))}")
     if len(set(metrics)) != len(metrics):
         raise InputError(f"{where}: expected each metric once, got {', '.join(metrics)}")
     readings: list[Reading] = []

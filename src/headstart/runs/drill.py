@@ -14,7 +14,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.schedule import Phase
 from headstart.core.errors import UsageError
 from headstart.guard.control import Action
-from headstart.guard.drill import FAULTS, accepts, expected_of, retries, switched_off
+from headstart.guard.drill import FAULTS, accepts, expected_of, fault_length, retries, switched_off
 from headstart.guard.guardrails import GUARDRAILS, Guardrail
 from headstart.runs.drill_run import (
     EVALUATION_EVERY,
@@ -80,8 +80,9 @@ def _drills(phase: Phase, rules: Sequence[Guardrail]) -> Iterator[Drill]:
     for rule in rules:
         readings = UPDATES if rule.on == "update" else UPDATES // EVALUATION_EVERY
         expected = expected_of(rule, phase)
-        places = range(1, readings - rule.hits + 1)
-        yield Drill(rule, FAULTS[rule.name][0], expected, rule.hits, places, [NEXT[expected]])
+        length = fault_length(rule)
+        places = range(1, readings - length + 1)
+        yield Drill(rule, FAULTS[rule.name][0], expected, length, places, [NEXT[expected]])
     nonfinite = GUARDRAILS["nonfinite"]
     if retries(phase):
         for damage, text in ((truncate_state, "has lost a byte"), (change_a_weight, "has another weight")):

@@ -32,7 +32,7 @@ from headstart.telemetry.writer import TelemetryWriter
 from headstart.worlds.api import World
 
 WORLDS, TICKS, HORIZON = 8, 8, 12
-UPDATES = 8  # of the last phase, in which faults are injected; every phase before it has one
+UPDATES = 12  # of the last phase, in which faults are injected; every phase before it has one
 EVALUATION_WORLDS, EVALUATION_EVERY = 4, 2  # updates
 
 
@@ -114,7 +114,7 @@ class Injection:
             self.newest = targets(guarded.control)[0]
             if self.drill.damage:
                 self.drill.damage(guarded.setup.run_dir, self.newest)
-        return faulty_reading(self.drill.rule, reading.env_steps)
+        return faulty_reading(self.drill.rule, reading.env_steps, self.readings - self.first)
 
 
 @dataclass(frozen=True)

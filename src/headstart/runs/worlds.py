@@ -9,7 +9,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.errors import HeadstartError, InputError
 from headstart.dataset.observation import ObservationSchema
 from headstart.worlds.api import FIRST_WORLD, Played, Task, World
-from headstart.worlds.make import make, source_sha256
+from headstart.worlds.make import environment_sha256, make
 
 
 def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: str = "compact", skip: int = 0) -> World:
@@ -52,7 +52,7 @@ def design_of(params: Params, scenario: Scenario) -> EvaluationDesign:
     fixed = params.evaluation
     return EvaluationDesign(
         scenario_sha256=scenario.sha256,
-        environment_sha256=source_sha256(scenario.world),
+        environment_sha256=environment_sha256(scenario.world, scenario.setup),
         evaluation_seed=fixed.seed,
         evaluation_worlds=fixed.worlds,
         every=fixed.every,

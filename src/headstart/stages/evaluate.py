@@ -50,7 +50,7 @@ def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], C
         files.append(arm_folder(scenario.name, arm, params.baselines) / "runs.json")
         made_by = f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
         runs[arm] = read_record(files[-1], ArmRuns, made_by="dvc repro baseline" if arm in params.baselines else made_by)
-        require_runs(runs[arm], arm, params.arms[arm], scenario.name, params.seeds, design_of(params, scenario))
+        require_runs(runs[arm], arm, params.arms[arm], scenario, params.seeds, design_of(params, scenario))
     clones = None
     if params.arms[params.candidate].start == "bc":
         files.append(MODELS / scenario.name / "bc" / CLONES)

@@ -46,6 +46,7 @@ class GymWorld(World):
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
         setup = task.checked_setup(GymSetup)
         one, self._copies = _made(setup, num_worlds)
+        self.classes = _classes(one)
         self._observed, self._acting, self._keys = one.observation_space, one.action_space, setup.info
         ids = int(self._acting.n) if isinstance(self._acting, gym.spaces.Discrete) else 0
         continuous = 0 if ids else flatdim(self._acting)
@@ -165,6 +166,12 @@ def _made(setup: GymSetup, num_worlds: int) -> tuple[gym.Env[Any, Any], Copies]:
         raise MissingExtra(f"setup.id: {setup.id} needs a package that is not installed{extra} ({error})") from error
     except (GymnasiumError, TypeError) as error:
         raise InputError(f"setup: gymnasium cannot make {setup.id!r} with {setup.kwargs}: {error}") from error
+
+
+def _classes(env: gym.Env[Any, Any]) -> tuple[type, ...]:
+    """The classes of an environment and of its wrappers, outermost first."""
+    own = (type(env),)
+    return (*own, *_classes(env.env)) if isinstance(env, gym.Wrapper) else own
 
 
 def _require_supported(name: str, env: gym.Env[Any, Any]) -> None:

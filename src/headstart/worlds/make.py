@@ -1,9 +1,12 @@
 """Makes the worlds of a scenario, of any simulator."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from headstart.core.errors import InputError, UsageError
+from headstart.core.strict_json import sha256_json
 from headstart.worlds.api import Task, World
 
 
@@ -32,6 +35,21 @@ def make(task: Task, num_worlds: int, first_world: int = 0, hybrid: bool = False
             raise UsageError(f"render_mode: a Gymnasium world cannot be drawn, expected None, got {render_mode!r}")
         return GymWorld(task, num_worlds, first_world)
     raise InputError(f"world: expected town, nav or gym, got {task.world!r}")
+
+
+def environment_sha256(world: str, setup: Mapping[str, Any]) -> str:
+    """Hash of the code that decides what happens in the worlds of a scenario; `setup` is its own section.
+
+    Town and nav: their sources. A Gymnasium environment: the adapter, the code of the environment and the versions of the distributions
+    that it comes from. Raises as `make`.
+    """
+    if world != "gym":
+        return source_sha256(world)
+    from headstart.worlds.gym import GymWorld
+    from headstart.worlds.gym_sources import sources_of
+
+    one = GymWorld(Task(world, setup, 1, (), ()), 1)
+    return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes))
 
 
 def source_sha256(world: str) -> str:
