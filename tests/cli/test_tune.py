@@ -58,7 +58,7 @@ def test_two_trials_leave_a_record_that_a_further_trial_continues(
     path = Path("reports/tuning/tiny/other.json")
     code, out, err = command("tune", "tiny", "other", "--trials", "2")
     assert code == 0, err
-    assert max(map(len, err.splitlines())) <= 80, err
+    assert max(map(len, (out + err).splitlines())) <= 80, out + err
     assert "trial   0  complete" in err and "trial   1  complete" in err
     assert "warning: scratch has not been tuned, other has: 2 trials" in err
     require_schema(path.read_bytes(), "tuning/1")

@@ -68,7 +68,7 @@ def tune(
         typer.echo("no trial is complete: give it more trials, steps or time")
         return
     typer.echo(f"# {scenario} {arm}: trial {best.number} of {len(found)} is the best for {search.target.name}:")
-    typer.echo(f"# {said(best, seeds)}; the arm as it stands: {said(found[0], seeds)}")
+    typer.echo(f"# {said(best, seeds)}\n# the arm as it stands: {said(found[0], seeds)}")
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
     typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
     if found[0].value == 0:
