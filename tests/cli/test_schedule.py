@@ -50,6 +50,7 @@ def command(command: Command) -> Command:
         (["simulate", "pretrained", "--trace", "steady"], 0),
         (["simulate", "pretrained", "--trace", "nan@20"], 0),
         (["simulate", "pretrained", "--trace", "cliff"], 5),
+        (["simulate", "pretrained", "--trace", "oscillate"], 5),
         (["simulate", "loose.yaml", "--trace", "steady"], 5),
         (["simulate", "classic", "--trace", "bc-fails"], 6),
         (["simulate", "classic", "--trace", "bc-fails", "--expect", "FAIL"], 0),

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from tests.shifts import clone_run, clone_runs, facts
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns, CurvePoint, EvaluationDesign, Score, SeedRun, ShiftFacts, VariantScore
-from headstart.compare.comparability import evaluations_due, full_steps, require_clones, require_comparable, require_runs
+from headstart.compare.comparability import (
+    evaluations_due,
+    full_steps,
+    require_clones,
+    require_comparable,
+    require_distinct,
+    require_runs,
+)
 from headstart.config.params import EvaluationParams
 from headstart.config.scenario import Scenario
 from headstart.config.schedule import Arm
@@ -75,7 +82,8 @@ def seed_run(name: str, start: str, seed: int) -> SeedRun:
         demonstration_steps=5100 if start == "bc" else 0,
         clone_sha256=sha("clone", seed) if start == "bc" else None,
         curve=tuple(
-            CurvePoint(env_steps=steps, scores={"sampled": scored(20, steps / 100 + seed / 1000 + len(name))}) for steps in DUE
+            CurvePoint(env_steps=steps, scores={"sampled": scored(20, steps / 100 + seed / 1000 + sum(name.encode()))})
+            for steps in DUE
         ),
         exam={"sampled": exam, "deterministic": exam},
         checkpoint_sha256=sha(name, seed),
@@ -276,6 +284,13 @@ def test_runs_that_went_back_to_one_clone_and_curves_that_never_change_are_no_tw
 def test_arms_that_differ_or_share_a_run_are_not_compared(scratch: ArmRuns, message: str) -> None:
     with pytest.raises(InputError, match=rf"^pretrained and \w+ cannot be compared: .*{message}"):
         require_comparable(CLONED, scratch)
+
+
+def test_two_baselines_that_share_a_run_are_refused() -> None:
+    matched = arm("matched")
+    require_distinct([CLONED, SOUND, matched])
+    with pytest.raises(InputError, match="got the same weights for scratch seed 4 and matched seed 3: a run counts once"):
+        require_distinct([CLONED, SOUND, with_run(matched, checkpoint_sha256=SOUND.runs[1].checkpoint_sha256)])
 
 
 def test_a_candidate_may_have_less_budget_than_scratch() -> None:

@@ -205,6 +205,14 @@ def test_resamples_in_which_scratch_does_not_arrive_leave_the_lower_end_open_and
     assert (found.ratio, found.low, found.high) == (pytest.approx(0.25), 0.0, pytest.approx(0.25))
 
 
+def test_where_scratch_does_not_arrive_in_one_of_many_scenarios_the_upper_end_takes_its_budget() -> None:
+    arrivals = np.append(np.full(5, 400.0), np.full(5, math.inf))
+    many = {f"s{i}": Steps(np.full(10, 100.0), arrivals, np.full(10, 1000.0)) for i in range(10)}
+
+    # A median of scratch is 400 with P(Bin(10, ½) ≥ 5) = .623: all ten are in .9 % of the resamples, and nine or more in 6 %.
+    assert aggregate(many, EXACT).high == pytest.approx((0.25**9 * 0.1) ** (1 / 10))
+
+
 def test_resamples_in_which_the_candidate_does_not_arrive_leave_the_upper_end_open() -> None:
     arrivals = np.append(np.full(5, 100.0), np.full(5, math.inf))
     found = aggregate({"walk": Steps(arrivals, np.full(10, 400.0), np.full(10, 1000.0))}, EXACT)

@@ -36,6 +36,20 @@ def test_arms_without_spread_are_told_apart_with_certainty() -> None:
     assert planned_power(n=4, true_ratio=0.5, log_sd=0.0, limit=0.7).share == 0.0  # too few runs for a bound
 
 
+@pytest.mark.parametrize(("budget", "share"), [(0.4, 0.0), (0.6, 0.0), (0.72, 1.0), (2.0, 1.0)])
+def test_a_budget_cuts_both_arms(budget: float, share: float) -> None:
+    """Without spread the bound is .5 ÷ budget where only the candidate arrives: .83 of 0.6 and .69 of 0.72; with 0.4 no run arrives."""
+    assert planned_power(n=10, true_ratio=0.5, log_sd=0.0, limit=0.7, budget=budget).share == share
+
+
+def test_a_candidate_that_does_not_arrive_within_the_budget_meets_no_limit() -> None:
+    assert planned_power(n=10, true_ratio=0.5, log_sd=0.0, limit=1.5, budget=0.4).share == 0.0
+
+
+def test_a_bound_at_the_limit_meets_it() -> None:
+    assert planned_power(n=10, true_ratio=0.7, log_sd=0.0, limit=0.7).share == 1.0
+
+
 def test_power_rises_with_runs_and_budget_and_falls_with_spread() -> None:
     usual: dict[str, Any] = {"n": 10, "true_ratio": 0.5, "log_sd": 0.5, "limit": 0.7}
     share = planned_power(**usual).share

@@ -37,6 +37,12 @@ def require_comparable(candidate: ArmRuns, scratch: ArmRuns) -> None:
         raise InputError(f"{candidate.arm} and {scratch.arm} cannot be compared: {wrong}")
 
 
+def require_distinct(arms: Iterable[ArmRuns]) -> None:
+    """Raise InputError if two runs of any of the arms are one run under two names."""
+    for wrong in _twins((f"{arm.arm} seed {run.seed}", run) for arm in arms for run in arm.runs):
+        raise InputError(wrong)
+
+
 def require_clones(clones: CloneRuns, candidate: ArmRuns) -> None:
     """Raise InputError unless these are the clones that the candidate's runs start from, in one design; GateFailed if one missed its gate."""
     where = f"clones of {clones.scenario}"

@@ -96,10 +96,7 @@ def level_ratios(candidate: ArmRuns, scratch: ArmRuns, mode: Mode, levels: int =
     tenth = np.array([watched_steps(scratch.runs) / 10])
     lowest = float(np.median(on_grid(scratch.runs, "return", mode, tenth)))
     highest = max(float(_median_curve(arm.runs, mode, _grid(arm.runs, arm.design.every)).max()) for arm in (candidate, scratch))
-    return tuple(
-        _at_level(candidate, scratch, mode, level)
-        for level in np.unique(np.linspace(lowest, max(lowest, highest), levels)).tolist()
-    )
+    return tuple(_at_level(candidate, scratch, mode, level) for level in np.unique(np.linspace(lowest, highest, levels)).tolist())
 
 
 def _at_level(candidate: ArmRuns, scratch: ArmRuns, mode: Mode, level: float) -> LevelRatio:

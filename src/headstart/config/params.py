@@ -103,6 +103,12 @@ class EvaluationParams(Record):
     exam_worlds: Worlds  # episodes of the last checkpoint's exam, on other worlds
     variant_worlds: int = Field(default=256, ge=0, le=100_000)  # episodes on each held-out variant; 0: shift is not measured
 
+    @model_validator(mode="after")
+    def _seeds_differ(self) -> "EvaluationParams":
+        if self.seed == self.exam_seed:
+            raise ValueError(f"exam_seed: expected another seed than that of the evaluations during training, both are {self.seed}")
+        return self
+
 
 class ComparisonParams(Record):
     target: str  # one of the scenario's targets

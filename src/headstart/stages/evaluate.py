@@ -3,7 +3,7 @@
 from typing import Any
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, arm_folder
-from headstart.compare.comparability import require_clones, require_runs
+from headstart.compare.comparability import require_clones, require_distinct, require_runs
 from headstart.compare.comparison import Comparison, compare, steps_text
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
@@ -51,6 +51,7 @@ def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], C
         made_by = f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
         runs[arm] = read_record(files[-1], ArmRuns, made_by="dvc repro baseline" if arm in params.baselines else made_by)
         require_runs(runs[arm], arm, params.arms[arm], scenario, params.seeds, design_of(params, scenario))
+    require_distinct(runs.values())
     clones = None
     if params.arms[params.candidate].start == "bc":
         files.append(MODELS / scenario.name / "bc" / CLONES)
