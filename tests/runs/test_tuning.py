@@ -181,7 +181,9 @@ def test_what_is_tuned_on_is_what_the_section_says() -> None:
     params = for_tuning(RECIPES["queue_conflict"])
     assert params.seeds == PARAMS.tuning.seeds
     assert (params.capture.seed, params.capture.blocks) == (PARAMS.tuning.capture_seed, len(PARAMS.tuning.seeds))
-    assert {params.evaluation.seed, params.evaluation.exam_seed} == {PARAMS.tuning.evaluation_seed}
+    report = RECIPES["queue_conflict"].evaluation
+    assert params.evaluation.seed == PARAMS.tuning.evaluation_seed
+    assert not {params.evaluation.seed, params.evaluation.exam_seed} & {report.seed, report.exam_seed}
 
 
 def test_the_seeds_of_this_project_are_apart() -> None:
@@ -196,6 +198,7 @@ def test_the_seeds_of_this_project_are_apart() -> None:
         ({"seeds": [PARAMS.expert.seeds[0]]}, f"other seeds than expert.seeds, both have .{PARAMS.expert.seeds[0]}."),
         ({"evaluation_seed": PARAMS.evaluation.seed}, "tuning.evaluation_seed: expected another seed than evaluation.seed"),
         ({"evaluation_seed": PARAMS.evaluation.exam_seed}, "another seed than evaluation.exam_seed, both are"),
+        ({"evaluation_seed": PARAMS.tuning.capture_seed}, "expected two seeds, evaluation_seed and capture_seed are both"),
         ({"capture_seed": PARAMS.capture.seed}, "tuning.capture_seed: expected another seed than capture.seed, both are"),
     ],
 )

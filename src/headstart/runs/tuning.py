@@ -47,9 +47,9 @@ def record_path(scenario: str, arm: str) -> Path:
 
 
 def for_tuning(params: Params) -> Params:
-    """`params` of a scenario with the seeds of its section `tuning`: for training, recording, evaluations and the exam of clones."""
+    """`params` of a scenario with the seeds of its section `tuning`; in the exam of clones, policies draw by `capture_seed`."""
     own = params.tuning
-    evaluation = {"seed": own.evaluation_seed, "exam_seed": own.evaluation_seed, "variant_worlds": 0}
+    evaluation = {"seed": own.evaluation_seed, "exam_seed": own.capture_seed, "variant_worlds": 0}
     capture = {"seed": own.capture_seed, "blocks": len(own.seeds)}
     return changed(params, {"seeds": list(own.seeds), "capture": capture, "evaluation": evaluation}, "params.yaml, tuning")
 
@@ -60,6 +60,8 @@ def require_apart(params: Params, scenario: Scenario) -> None:
         f"evidence.{name}.": of_experiment(params, name) for name in params.evidence
     }
     own = reports[""].tuning
+    if own.evaluation_seed == own.capture_seed:
+        raise InputError(f"params.yaml, tuning: expected two seeds, evaluation_seed and capture_seed are both {own.capture_seed}")
     for where, report in reports.items():
         for name, seeds in (("seeds", report.seeds), ("expert.seeds", report.expert.seeds)):
             if shared := sorted(set(own.seeds) & set(seeds)):
