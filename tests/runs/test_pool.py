@@ -1,6 +1,8 @@
 """Jobs side by side in processes."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +38,12 @@ def test_results_come_in_the_order_of_jobs_from_other_processes() -> None:
     assert {threads for _, _, threads in results} == {"1"}
 
 
+def test_each_result_is_handed_over_as_it_comes() -> None:
+    seen: list[int] = []
+    results = run_all(square, [3, 1, 2], "squares", units=3, processes=1, finished=lambda result: seen.append(result[0]))
+    assert sorted(seen) == sorted(value for value, _, _ in results) == [1, 4, 9]
+
+
 def test_an_error_in_a_job_is_raised_as_it_is() -> None:
     with pytest.raises(InputError, match="job 2: expected something else"):
         run_all(fail_on_two, [1, 2, 3], "failing", units=3, processes=2)
@@ -47,6 +55,44 @@ def test_an_error_ends_the_other_jobs_and_says_nothing_of_them(tmp_path: Path, c
         run_all(fail_or_take_long, [slow, None, slow], "failing", units=3, processes=2)
     assert not slow.exists()
     assert capfd.readouterr().err == ""
+
+
+def test_a_worker_ends_with_the_process_that_began_it(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+    parent = subprocess.Popen([sys.executable, script, tmp_path / "pid"])
+    worker = wait_for(lambda: (tmp_path / "pid").exists() and int((tmp_path / "pid").read_text() or 0))
+    os.kill(worker, 0)  # is there
+    parent.kill()
+    parent.wait()
+    assert wait_for(lambda: not alive(worker))
+
+
+PARENT = """
+import os, sys, time
+from pathlib import Path
+from headstart.runs.pool import run_all
+
+def job(path, report):
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(60)
+
+if __name__ == "__main__":
+    run_all(job, [sys.argv[1]], "sleeping", units=1)
+"""
+
+
+def wait_for(condition: Callable[[], int]) -> int:
+    for _ in range(600):
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    return 0
+
+
+def alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"  # nobody may be there to bury it
 
 
 def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from headstart.cli.project import enter_project
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
 from headstart.cli.targets import targets
+from headstart.cli.tune import tune
 from headstart.core.errors import HeadstartError, IntegrityError, MissingExtra
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
@@ -116,6 +117,7 @@ def report() -> None:
 
 
 app.command()(play)
+app.command()(tune)
 app.command()(evidence)
 app.command()(results)
 app.command("compile")(compile_rules)

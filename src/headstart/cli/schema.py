@@ -35,6 +35,7 @@ def models() -> dict[str, Any]:
     from headstart.runs.expert_record import ExpertPolicy
     from headstart.runs.progress import Progress
     from headstart.runs.targets import TargetHistory
+    from headstart.runs.tuning import TuningRecord
     from headstart.telemetry.kinds import ANY_LINE
     from headstart.telemetry.writer import SegmentIndex
 
@@ -59,6 +60,7 @@ def models() -> dict[str, Any]:
         "targets": TargetHistory,
         "telemetry-index": SegmentIndex,
         "telemetry": ANY_LINE,  # a line
+        "tuning": TuningRecord,
         "verdict": Verdict,
     }
 

@@ -5,7 +5,7 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from multiprocessing.queues import Queue
 from typing import Any, TypeAlias, TypeVar
 
@@ -37,12 +37,17 @@ def progress_bar(title: str) -> Progress:
 
 
 def run_all(
-    function: Callable[[Job, Report], Result], jobs: Sequence[Job], title: str, units: int, processes: int = 0
+    function: Callable[[Job, Report], Result],
+    jobs: Sequence[Job],
+    title: str,
+    units: int,
+    processes: int = 0,
+    finished: Callable[[Result], object] | None = None,
 ) -> list[Result]:
     """`function(job, report)` for every job, results in the order of jobs.
 
     `function` and jobs are pickled to fresh processes (spawn). `units`: total of what all jobs will report. `processes` 0: one
-    for each core. The first exception in time ends the rest and is raised here.
+    for each core. `finished` receives each result here as it comes. The first exception in time ends the rest and is raised here.
     """
     workers = min(len(jobs), processes or os.cpu_count() or 1)
     context = get_context("spawn")
@@ -60,7 +65,9 @@ def run_all(
                     futures = [pool.submit(_call, function, job) for job in jobs]
                     try:
                         for future in as_completed(futures):
-                            future.result()
+                            result = future.result()
+                            if finished is not None:
+                                finished(result)
                     except BaseException:
                         for worker in set(active_children()) - others:
                             worker.terminate()
@@ -80,6 +87,15 @@ _reports: Reports  # of the process that waits; set in every worker
 def _begin(reports: Reports) -> None:
     global _reports
     _reports = reports
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on writing where the next run of the command works."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _call(function: Callable[[Any, Report], Any], job: Any) -> Any:

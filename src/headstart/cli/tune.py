@@ -1,0 +1,224 @@
+"""`headstart tune`: search an arm's settings for its steps to target, on seeds, worlds and recordings that no report uses."""
+
+import contextlib
+import shlex
+import shutil
+import sys
+import textwrap
+import time
+from datetime import UTC, datetime
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headstart.core.errors import InputError, MissingExtra, UsageError, nearest
+
+if TYPE_CHECKING:
+    from headstart.config.params import Params
+    from headstart.config.scenario import Scenario
+    from headstart.config.schedule import Arm
+    from headstart.runs.tuning import TuningRecord
+    from headstart.runs.tuning_search import Search
+    from headstart.runs.tuning_space import Settings, TuningTrial
+
+CLONING = ("capture", "curate", "validate", "bc_train")  # stages from the expert to the clones
+WIDTH = 80  # columns
+
+
+def tune(
+    scenario: Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")],
+    arm: Annotated[str, typer.Argument(help="An arm of params.yaml")],
+    trials: Annotated[int, typer.Option(min=1, help="How many to add to those that there are.")],
+    steps: Annotated[int | None, typer.Option(min=1, help="Begin no trial after so many env steps of this run.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Begin no trial after so many seconds.")] = None,
+    target: Annotated[str | None, typer.Option(help="Of the scenario; that of `comparison`.")] = None,
+) -> None:
+    """Search an arm's settings for its steps to target: reports/tuning/SCENARIO/ARM.json. The first trial is the arm as it stands."""
+    try:
+        from headstart.runs.tuning_search import Limits, run_search, trials_of
+    except ModuleNotFoundError as error:
+        if error.name != "optuna":
+            raise
+        raise MissingExtra("tune needs optuna: pip install 'headstart[tune]'") from None
+    from headstart.core.files import write_record
+    from headstart.runs.tuning import record_path, unfair
+    from headstart.runs.tuning_space import best_of, settings_of
+
+    search, home = planned(scenario, arm, target)
+    seeds, path, root = len(search.params.seeds), record_path(scenario, arm), Path.cwd()
+    command = shlex.join(["headstart", *sys.argv[1:]])
+
+    def finished(number: int) -> None:
+        found = trials_of(search)
+        write_record(root / path, record_of(search, found, command))
+        trial = next(one for one in found if one.number == number)
+        typer.echo(line(trial, settings_of(search.recipe), seeds, sum(one.steps for one in found)), err=True)
+
+    done = trials_of(search) if search.folder.is_dir() else ()
+    if done:
+        typer.echo(f"{len(done)} trials are there; this run adds {trials}", err=True)
+    limit = None if steps is None else sum(trial.steps for trial in done) + steps
+    with contextlib.chdir(home):  # where runs find their clones
+        run_search(search, Limits(trials, limit, None if timeout is None else time.time() + timeout), finished)
+    found = trials_of(search)
+    best = best_of(found)
+    if best is None:
+        typer.echo("no trial is complete: give it more trials, steps or time")
+        return
+    typer.echo(f"# {scenario} {arm}: trial {best.number} of {len(found)} is the best for {search.target.name}:")
+    typer.echo(f"# {said(best, seeds)}\n# the arm as it stands: {said(found[0], seeds)}")
+    typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
+    typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
+    if found[0].value == 0:
+        typer.echo(f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)", err=True)
+    if arm not in search.params.baselines and (reason := unfair(scenario, arm)):
+        typer.echo(f"warning: {reason}\n`headstart tune {scenario} scratch` can give it as much", err=True)
+
+
+def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
+    """The search, and the project folder in which its runs find their clones. Makes the clones where they are missing."""
+    from headstart.config.params import for_scenario, headline_target, load_params
+    from headstart.config.project import WORK_DIR
+    from headstart.config.scenario import load_scenario
+    from headstart.core.closure import code_sha256
+    from headstart.core.strict_json import sha256_json
+    from headstart.runs.arm import require_sound
+    from headstart.runs.tuning import for_tuning, require_apart
+    from headstart.runs.tuning_search import MODULES, Search
+    from headstart.runs.tuning_space import space_of
+    from headstart.runs.worlds import worlds_of
+
+    settings, scenario = load_params(), load_scenario(name)
+    report = for_scenario(settings, scenario)
+    if arm not in report.arms:
+        raise UsageError(f"no arm {arm!r}{nearest(arm, report.arms)}; params.yaml has {', '.join(report.arms)}")
+    wanted = target or headline_target(report, scenario)
+    if wanted not in scenario.targets:
+        known = scenario.targets
+        raise UsageError(f"no target {wanted!r}{nearest(wanted, known)}; scenarios/{name}.yaml has {', '.join(known)}")
+    require_apart(settings, scenario)
+    params = for_tuning(report)
+    require_sound(params, scenario, arm)
+    recipe, code = params.arms[arm], code_sha256(MODULES)
+    space = space_of(params, arm)
+    agents = worlds_of(scenario, "training", 1, params.capture.observation).num_agents
+    most = max(params.evaluation.every // agents, recipe.ppo.worlds * recipe.ppo.rollout_ticks)
+    home = cloned(params, scenario) if recipe.start == "bc" else Path()
+    decides = params.model_dump(mode="json", include={"seeds", "network", "capture", "evaluation", "bc_train", "device"})
+    spans = {name: values if isinstance(values, tuple) else [values.low, values.high] for name, values in space.items()}
+    key = sha256_json([decides, recipe.model_dump(mode="json"), scenario.model_dump(mode="json"), wanted, spans, str(home), code])
+    folder = (WORK_DIR / "tuning" / f"{name}-{arm}-{key[:16]}").resolve()
+    return Search(params, scenario, arm, scenario.targets[wanted], space, most, folder, code), home
+
+
+def cloned(params: "Params", scenario: "Scenario") -> Path:
+    """A project folder with recordings and clones of the tuning seeds, given the project's expert; kept, and used again with equal inputs."""
+    import importlib
+
+    from headstart.config.project import MODELS, WORK_DIR
+    from headstart.config.stage import PIPELINE, run
+    from headstart.core.closure import code_sha256
+    from headstart.core.files import fresh_directory, sha256_tree, write_bytes
+    from headstart.core.strict_json import sha256_json
+
+    expert = MODELS / scenario.name / "expert"
+    if not expert.is_dir():
+        raise InputError(f"{expert}: expected an expert, found none; `dvc repro expert@{scenario.name}` makes it")
+    settings = params.model_dump(mode="json", by_alias=True, exclude={"evidence"})
+    described = scenario.model_dump(mode="json", exclude={"name", "recipe"})
+    code = code_sha256([f"headstart.stages.{stage}" for stage in CLONING])
+    decides = {
+        key: settings[key] for key in ("seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device")
+    }
+    key = sha256_json([decides, described, sha256_tree(expert), code])
+    home = WORK_DIR / "tuning" / f"{scenario.name}-clones-{key[:16]}"
+    if (home / "ready").exists():
+        return home
+    write_bytes(home / "params.yaml", _yaml(settings).encode())
+    write_bytes(home / "scenarios" / f"{scenario.name}.yaml", _yaml(described).encode())
+    write_bytes(home / PIPELINE, PIPELINE.read_bytes())
+    with fresh_directory(home / expert) as copy:
+        shutil.copytree(expert, copy, dirs_exist_ok=True)
+    with contextlib.chdir(home):
+        for stage in CLONING:
+            typer.echo(run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), scenario.name), err=True)
+        write_bytes(Path("ready"), b"")
+    return home
+
+
+def record_of(search: "Search", trials: "tuple[TuningTrial, ...]", command: str) -> "TuningRecord":
+    """What git keeps of the search so far."""
+    from headstart.core.git import git_state
+    from headstart.core.provenance import utc_text
+    from headstart.runs.experiment import this_machine
+    from headstart.runs.tuning import TuningRecord
+    from headstart.runs.tuning_space import best_of
+
+    commit, dirty = git_state(search.folder)
+    best = best_of(trials)
+    tuning = search.params.tuning
+    return TuningRecord(
+        scenario=search.scenario.name,
+        arm=search.arm,
+        target=search.target.name,
+        space=search.space,
+        seeds=tuning.seeds,
+        evaluation_seed=tuning.evaluation_seed,
+        capture_seed=tuning.capture_seed if search.recipe.start == "bc" else None,
+        trials=trials,
+        steps=sum(trial.steps for trial in trials),
+        best=best.settings if best else None,
+        commit=commit,
+        dirty=dirty,
+        code_sha256=search.code_sha256,
+        machine=this_machine(),
+        finished_at=utc_text(datetime.now(UTC)),
+        command=command,
+    )
+
+
+# --- what is printed ----------------------------------------------------------------------------------------------------
+
+
+def line(trial: "TuningTrial", own: "Settings", seeds: int, steps: int) -> str:
+    """A trial on one line, and below it the settings that differ from the arm's `own`. `steps`: of all trials so far."""
+    head = f"trial {trial.number:3}  {trial.state:8}  {said(trial, seeds)}; {steps / 1e6:,.2f} M steps so far"
+    changed = ", ".join(f"{name} {value:g}" for name, value in trial.settings.items() if value != own[name])
+    return "\n".join([head, *textwrap.wrap(changed, WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11)])
+
+
+def said(trial: "TuningTrial", seeds: int) -> str:
+    """`value 312,400, 3 of 4 reached`; the value of a pruned trial is the limit at which it was given up."""
+    value = "no value" if trial.value is None else f"value {trial.value:,.0f}"
+    return f"{value}, {trial.reached} of {seeds} reached"
+
+
+def recipe_text(name: str, arm: "Arm", settings: "Settings") -> str:
+    """The arm with these settings as YAML that overrides params.yaml."""
+    from headstart.runs.tuning_space import PPO, arm_with
+
+    found = arm_with(arm, settings).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    ppo = {key: settings[f"ppo.{key}"] for key in PPO}
+    return _yaml({"arms": {name: {"ppo": ppo, "phases": [_short(phase) for phase in found["phases"]]}}})
+
+
+def _short(value: Any) -> Any:
+    """A ramp that stays where it begins as a number."""
+    if not isinstance(value, dict):
+        return value
+    if value.keys() == {"from", "to"} and value["from"] == value["to"]:
+        return value["from"]
+    return {key: _short(one) for key, one in value.items()}
+
+
+def _yaml(content: dict[str, Any]) -> str:
+    """YAML in blocks, with the innermost mappings and lists on a line."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = None, WIDTH, False  # type: ignore[assignment]
+    text = StringIO()
+    yaml.dump(content, text)
+    return "".join(f"{one.rstrip()}\n" for one in text.getvalue().splitlines())
