@@ -75,7 +75,7 @@ def _checks(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -
     if strongest is None:
         yield unmeasured("replicates", ">=", found.limits.min_replicates, f"{candidate.arm} alone: nothing to compare it with")
         return
-    yield _enough_replicates(candidate, found.limits.min_replicates)
+    yield from _replicates(candidate, found.limits.min_replicates)
     yield _fair_baseline(candidate, baselines)
     yield _runs_complete(found, (candidate, *baselines))
     yield _guardrails_quiet(candidate)
@@ -84,12 +84,15 @@ def _checks(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -
     yield from _final_policies(found)
 
 
-def _enough_replicates(candidate: ArmRuns, least: int) -> Check:
-    """The unit is the whole treatment: runs from one clone are one replicate."""
+def _replicates(candidate: ArmRuns, least: int) -> Iterator[Check]:
+    """The unit is the whole treatment: runs from one clone are one replicate, and their bounds would be too narrow."""
     runs = len(candidate.runs)
     clones = len({run.clone_sha256 or run.seed for run in candidate.runs})
     text = f"{runs} runs from {clones} clones; fewer than {least} replicates cannot show a ratio"
-    return at_least("replicates", clones, least, text, runs, Outcome.HOLD)
+    yield at_least("replicates", clones, least, text, runs, Outcome.HOLD)
+    yield at_most(
+        "shared-clones", runs - clones, 0, f"{runs} runs from {clones} clones; bounds need a clone a run", runs, Outcome.HOLD
+    )
 
 
 def _fair_baseline(candidate: ArmRuns, baselines: Sequence[ArmRuns]) -> Check:
@@ -159,6 +162,7 @@ def _final_policies(found: Findings) -> Iterator[Check]:
 def _not_worse(found: Findings, other: str, quantity: str, of: Difference) -> Check:
     margin, name, n = found.margins[quantity], f"final-{quantity}-{other}", len(found.candidate.passages)
     bound = of.high if quantity == "harm" else of.low
+    bound = None if bound is None else round(bound, 12)  # 0.85 − 0.9 is −0.05
     shown = "too few runs for a bound" if bound is None else f"one-sided 95 % bound {bound:+.4g}"
     whose = f"the {other}" if other in ("target", "clone", "expert") else other
     text = f"final {quantity}, {found.candidate.arm} − {whose}: {of.mean:+.4g} over {n} seeds; {shown}"

@@ -153,7 +153,8 @@ def _against(candidate: ArmRuns, summary: ArmSummary, baseline: ArmRuns, target:
     theirs = _summarise(baseline, target, limits)
     ours = np.array([np.inf if one.by is None else one.by for one in summary.passages])
     other = np.array([np.inf if one.by is None else one.after for one in theirs.passages])
-    watched = np.array([run.curve[-1].env_steps for run in sorted(baseline.runs, key=lambda run: run.seed)])
+    ends = [run.curve[-1].env_steps for run in sorted(baseline.runs, key=lambda run: run.seed)]
+    watched = np.array([one.after if one.by is None else end for one, end in zip(theirs.passages, ends, strict=True)])
     cost = np.array([run.demonstration_steps for run in sorted(candidate.runs, key=lambda run: run.seed)])
     return Against(
         baseline=theirs,

@@ -18,14 +18,19 @@ class Passage(Record):
     """When one run reached the target, in env steps."""
 
     seed: int
-    after: int  # the evaluation before, or the last of all: the run had not reached it by then; 0 where the first one meets it
+    after: int  # by then the run had not reached it: the evaluation before; of a censored run the last one that did not meet it
     by: int | None  # the first evaluation that meets it; None: never (censored)
 
 
 def passage(run: SeedRun, target: Target) -> Passage:
     """When the run reached the target."""
     found = _first_streak(run.curve, target)
-    before = len(run.curve) - 1 if found is None else max(found - 1, 0)
+    first = found
+    if first is None:  # evaluations at the end may have begun a streak
+        first = len(run.curve)
+        while first > 0 and meets(run.curve[first - 1].score(target.mode), target):
+            first -= 1
+    before = max(first - 1, 0)
     by = None if found is None else run.curve[found].env_steps
     return Passage(seed=run.seed, after=run.curve[before].env_steps, by=by)
 
