@@ -22,10 +22,10 @@ MakeScore = Callable[..., Score]
         ([10, 95, 95, 95], 0, 100),
         ([95, 95, 10, 95, 95, 95], 200, 300),  # a streak of two does not count
         ([95, 95, 95, 10, 10], 0, 0),  # lost again later: still reached
-        ([10, 10, 95, 95], 300, None),  # the budget ends before the third
+        ([10, 10, 95, 95], 100, None),  # the budget ends before the third: it may have arrived after 100
         ([10, 10, 10, 10], 300, None),
         ([90, 90, 90], 0, 0),  # the threshold itself
-        ([89, 90, 89, 90], 300, None),
+        ([89, 90, 89, 90], 200, None),
         ([10], 0, None),  # a run without a step
     ],
 )

@@ -128,9 +128,8 @@ class TuningParams(Record):
     seeds: tuple[Seed, ...] = Field(min_length=1)
     capture_seed: Seed
     evaluation_seed: Seed
-    space: dict[
-        str, tuple[int | float, ...]
-    ] = {}  # setting → choices, or [low, high] of a learning rate, in place of the usual ones
+    # setting → choices, or [low, high] of a learning rate, in place of the usual ones
+    space: dict[str, tuple[int | float, ...]] = Field(default={})
 
 
 class PromotionParams(Record):
