@@ -4,16 +4,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
-from tests.shifts import clone_facts, facts
+from tests.arms import arm_runs, clones_of
+from tests.shifts import facts
 
-from headstart.compare.arm_runs import CLONE_SHIFT, ArmRuns, CurvePoint, EvaluationDesign, Score, SeedRun
+from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, Score, SeedRun
 from headstart.compare.comparison import compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
@@ -21,7 +22,7 @@ from headstart.config.scenario import Target
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Evidence
 from headstart.dataset.catalogue import Entry, add_entry
-from headstart.dataset.manifest import DatasetFacts, DatasetManifest, Quality, Splits, Tally, manifest_of
+from headstart.dataset.manifest import Block, DatasetFacts, DatasetManifest, Quality, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
 from headstart.release.history import HISTORY, Line, read_history
 from headstart.release.record import record_verdict
@@ -30,12 +31,14 @@ from headstart.runs.checkpoint import save_checkpoint
 
 REPOSITORY = Path(__file__).parents[1]
 EVERY, POINTS = 1000, 13
+SCRATCH, CANDIDATE = Path("models/walk/baseline/scratch/runs.json"), Path("models/walk/anneal/pretrained/runs.json")
+CLONES_PATH = Path("models/walk/bc") / CLONES
 SECTION = {"success_rate": 0.9, "return_mean": 1.5, "consecutive": 2}
 EASY = {"success_rate": 0.5, "consecutive": 2}
 SCHEMA = ObservationSchema(world="toy", features=("x",), actions=("left", "right"), reward_terms=("goal",))
 STAGES = {
     "bc_train@walk": (["data/walk/validated.json"], ["bc_train"], "models/walk/bc"),
-    "baseline@walk": (["scenarios/walk.yaml"], ["arms.scratch", "seeds"], "models/walk/baseline"),
+    "baseline@walk-scratch": (["scenarios/walk.yaml"], ["arms.scratch", "seeds"], "models/walk/baseline/scratch"),
     "anneal@walk-pretrained": (
         ["src/learner", "scenarios/walk.yaml", "data/walk/validated.json"],
         ["arms.pretrained", "seeds"],
@@ -79,25 +82,32 @@ class Project:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--allow-empty", "--message", "More")
 
-    def train(self, seeds: Sequence[int], good: bool = True, dataset: str = "a") -> None:
-        """What `dvc repro` leaves for these seeds, in the tree, in dvc.lock and in DVC's cache; not committed to git."""
+    def train(
+        self, seeds: Sequence[int], good: bool = True, dataset: str = "a", scratch: Mapping[str, Any] | None = None
+    ) -> None:
+        """What `dvc repro` leaves for these seeds, in the tree, in dvc.lock and in DVC's cache; not committed to git.
+
+        `scratch` has the fields of tests.arms.Kind with which scratch is trained.
+        """
         params = yaml.safe_load((self.root / "params.yaml").read_text()) | {"seeds": list(seeds)}
         (self.root / "params.yaml").write_text(yaml.safe_dump(params))
         self._dataset(dataset)
-        candidate = self._arm("pretrained", "anneal/pretrained", seeds, 2 if good else 9, 5000)
-        scratch = self._arm("scratch", "baseline", seeds, 9, 0)
-        self.compare(candidate, scratch)
+        self._arm("pretrained", CANDIDATE.parent, seeds, 2 if good else 9)
+        self._arm("scratch", SCRATCH.parent, seeds, 9, **scratch or {})
+        write_record(self.root / CLONES_PATH, clones_of(read_record(self.root / CANDIDATE, ArmRuns)))
+        self.compare()
         self.dvc_commit()
 
-    def compare(self, candidate: Path, scratch: Path, limits: ComparisonLimits | None = None, shift: bool = True) -> None:
-        clone = Path("models/walk/bc") / CLONE_SHIFT
-        write_record(self.root / clone, clone_facts(facts(90)))
-        judged = (candidate, scratch, clone) if shift else (candidate, scratch)
-        evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in judged]
-        arms = [read_record(self.root / path, ArmRuns) for path in (candidate, scratch)]
-        shifted = find_shift(*arms, clone_facts(facts(90))) if shift else None
+    def compare(self, limits: ComparisonLimits | None = None, shift: bool = True) -> None:
+        """What the stage evaluate leaves."""
+        files = (SCRATCH, CANDIDATE, CLONES_PATH)
+        evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in files]
+        ours, theirs = (read_record(self.root / path, ArmRuns) for path in (CANDIDATE, SCRATCH))
+        clones = read_record(self.root / CLONES_PATH, CloneRuns)
+        shifted = find_shift(ours, theirs, clones) if shift else None
         for name, section in (("beyond", SECTION), ("easy", EASY)):
-            found = compare(*arms, Target(name=name, **section), limits or ComparisonLimits(resamples=200), evidence, shifted)  # type: ignore[arg-type]
+            target = Target.model_validate({"name": name} | section)
+            found = compare(ours, [theirs], clones, target, limits or ComparisonLimits(resamples=200), evidence, shifted)
             write_record(self.root / f"reports/evaluate/walk/{name}.json", found)
 
     def dvc_commit(self) -> None:
@@ -113,31 +123,25 @@ class Project:
     def standing(self) -> Standing:
         return standing_of(read_history(self.root / HISTORY), "walk")
 
-    def _arm(self, arm: str, folder: str, seeds: Sequence[int], reach: int, demonstrations: int) -> Path:
-        home = self.root / "models/walk" / folder
+    def _arm(self, arm: str, folder: Path, seeds: Sequence[int], reach: int, **given: Any) -> None:
+        home = self.root / folder
         shutil.rmtree(home, ignore_errors=True)
-        runs = [self._seed(arm, home, seed, reach + seed % 2) for seed in seeds]
-        design = EvaluationDesign(
-            scenario_sha256="5" * 64, evaluation_seed=1, evaluation_worlds=100, every=EVERY, exam_seed=2, exam_worlds=100
-        )
-        record = ArmRuns(scenario="walk", arm=arm, design=design, demonstration_steps=demonstrations, runs=tuple(runs))
-        write_record(home / "runs.json", record)
-        return (home / "runs.json").relative_to(self.root)
+        good = score(95, 1.8)
+        known = {"seeds": list(seeds), "every": EVERY, "points": POINTS, "good": good, "bad": score(10, 0.2), "exam": good}
+        record = arm_runs(arm, [reach + seed % 2 for seed in seeds], **known | {"design": {"variant_worlds": 100}} | given)
+        runs = tuple(self._saved(arm, home, run) for run in record.runs)
+        write_record(home / "runs.json", record.model_copy(update={"runs": runs}))
 
-    def _seed(self, arm: str, home: Path, seed: int, at: int) -> SeedRun:
-        about = {"kind": "policy", "scenario": "walk", "arm": arm, "seed": seed, "env_steps": 12000, "observation": SCHEMA}
-        weights = {"w": np.array([seed, len(arm)], np.float32)}
-        saved = save_checkpoint(home / f"seed-{seed}", weights, {**about, "network": {}, "lineage": {}})
-        scores = [score(95 + (seed % 7 == 3), 1.8) if point >= at else score(10, 0.2) for point in range(POINTS)]
-        return SeedRun(
-            seed=seed,
-            budget=(POINTS - 1) * EVERY,
-            env_steps=(POINTS - 1) * EVERY,
-            curve=tuple(CurvePoint(env_steps=i * EVERY, scores={"sampled": s, "deterministic": s}) for i, s in enumerate(scores)),
-            exam={"sampled": score(95, 1.8), "deterministic": score(95, 1.8)},
-            checkpoint_sha256=saved.weights_sha256,
-            shift=facts(90 + seed % 3),
-        )
+    def _saved(self, arm: str, home: Path, run: SeedRun) -> SeedRun:
+        """The run with a checkpoint, and with what it recorded of distribution shift."""
+        about = {"kind": "policy", "scenario": "walk", "arm": arm, "seed": run.seed, "env_steps": 12000, "observation": SCHEMA}
+        weights = {"w": np.array([run.seed, len(arm)], np.float32)}
+        saved = save_checkpoint(home / f"seed-{run.seed}", weights, {**about, "network": {}, "lineage": {}})
+        *curve, last = run.curve
+        if run.seed % 7 == 3:  # the best of its arm
+            last = last.model_copy(update={"scores": dict.fromkeys(last.scores, score(96, 1.8))})
+        changes = {"curve": (*curve, last), "checkpoint_sha256": saved.weights_sha256, "shift": facts(90 + run.seed % 3)}
+        return run.model_copy(update=changes)
 
     def _dataset(self, expert: str) -> None:
         manifest = manifest_for(expert)
@@ -174,6 +178,7 @@ def manifest_for(expert: str) -> DatasetManifest:
         rejected=Tally(worlds=0, episodes=0, steps=0),
         rejection_reasons={},
         quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
+        blocks=(Block(first_world=0, last_world=1, recorded=part, accepted=part),),
         files={},
         splits=Splits(rule="by hash of world", seed=0, heldout_share=0.5, train=part, heldout=part),
     )
@@ -185,7 +190,8 @@ def describe(root: Path) -> None:
     (root / "src/learner").mkdir(parents=True)
     (root / "src/learner/rule.py").write_text("learn = True\n")
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
-    params |= {"scenarios": ["walk"], "comparison": {"target": "beyond", "max_ratio": 0.7, "max_success_loss": 0.05}}
+    params |= {"scenarios": ["walk"], "baselines": ["scratch"]}
+    params |= {"comparison": params["comparison"] | {"target": "beyond"}}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     scenario = {
         "world": "toy",

@@ -2,14 +2,14 @@
 
 import json
 import subprocess
-from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 from tests.released import Project
 
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
-from headstart.release.history import Drilled, read_history
+from headstart.release.history import Drilled, Judged, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.record import record_drill, record_verdict
@@ -155,6 +155,24 @@ def test_an_easier_target_starts_its_own_count(project: Project) -> None:
     assert (project.standing().state, project.standing().pass_streak) == ("monitoring", 1)
 
 
+@pytest.mark.parametrize("other", [{"points": 25}, {"learning_rate": 0.002}], ids=["budget", "recipe"])
+def test_two_passes_against_different_baselines_do_not_add_up(project: Project, other: dict[str, Any]) -> None:
+    first, _ = project.record()
+    project.train(range(10, 20), scratch=other)
+    project.commit()
+
+    second, standing = project.record()
+
+    assert isinstance(first.record, Judged) and isinstance(second.record, Judged)
+    assert first.record.outcome == second.record.outcome == "PASS"
+    assert first.record.design_sha256 == second.record.design_sha256
+    assert first.record.key != second.record.key
+    assert (standing.state, standing.pass_streak) == ("monitoring", 1)
+    project.train(range(20, 30), scratch=other)
+    project.commit()
+    assert project.record()[1].pass_streak == 2
+
+
 def test_a_failed_verdict_refuses_with_6(ready: Project) -> None:
     ready.train(range(20, 30), good=False)
     ready.commit()
@@ -218,8 +236,7 @@ def test_a_comparison_that_its_evidence_does_not_give_is_refused(project: Projec
 def test_a_loosened_rule_does_not_count(project: Project) -> None:
     from headstart.compare.findings import ComparisonLimits
 
-    paths = Path("models/walk/anneal/pretrained/runs.json"), Path("models/walk/baseline/runs.json")
-    project.compare(*paths, limits=ComparisonLimits(resamples=200, max_ratio=3.0, max_harm_rise=0.5))
+    project.compare(limits=ComparisonLimits(resamples=200, max_ratio=3.0, max_harm_rise=0.5))
     project.dvc_commit()
     project.commit()
 
@@ -230,8 +247,7 @@ def test_a_loosened_rule_does_not_count(project: Project) -> None:
 
 
 def test_a_verdict_without_distribution_shift_does_not_count(project: Project) -> None:
-    paths = Path("models/walk/anneal/pretrained/runs.json"), Path("models/walk/baseline/runs.json")
-    project.compare(*paths, shift=False)
+    project.compare(shift=False)
     project.dvc_commit()
     project.commit()
 
@@ -260,7 +276,7 @@ def test_a_schedule_that_its_check_holds_does_not_count(project: Project) -> Non
     ("missing", "words"),
     [
         ("reports/evaluate/walk/beyond.json", "expected a file, found none; `dvc repro evaluate` makes it"),
-        ("models/walk/baseline/runs.json", "expected a readable file"),
+        ("models/walk/baseline/scratch/runs.json", "expected a readable file"),
         ("data/walk/validated.json", "expected a readable file"),
     ],
 )

@@ -77,7 +77,7 @@ def test_a_swap_to_the_candidate_of_a_pass_is_verified(ready: Project) -> None:
 
 
 def test_a_checkpoint_from_elsewhere_can_be_swapped_in_and_out_again(ready: Project) -> None:
-    _, card = load_checkpoint(ready.root / "models/walk/baseline/seed-10")
+    _, card = load_checkpoint(ready.root / "models/walk/baseline/scratch/seed-10")
     save_checkpoint(ready.root / "models/mine", {"w": np.ones(3, np.float32)}, dict(card))
 
     mine, folder, verified = swap(ready.root, "walk", "models/mine", "Ada", "try mine")

@@ -1,136 +1,217 @@
-"""Evaluate takes shift into the verdict for every target, keeps it beside the comparisons, and does not pass what was not measured."""
+"""Evaluate compares the candidate with all baselines, for every target, from records that are what params.yaml asks for."""
 
-import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
+import yaml
+from tests.arms import Reach, arm_runs, clones_of
+from tests.scores import score
+from tests.shifts import data_states, facts
 
-from headstart.compare.arm_runs import (
-    Agreement,
-    ArmRuns,
-    CloneShift,
-    CurvePoint,
-    DataStates,
-    EvaluationDesign,
-    Score,
-    SeedRun,
-    ShiftFacts,
-    StateSummary,
-    VariantScore,
-)
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, ShiftFacts
 from headstart.compare.comparison import Comparison
 from headstart.compare.shift import ShiftFindings
-from headstart.compare.states import summarise
 from headstart.config.params import Params, load_params
-from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.scenario import load_scenario
+from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record, write_record
 from headstart.core.verdict import Outcome
+from headstart.runs.worlds import design_of
 from headstart.stages.evaluate import evaluate
 
 ROOT = Path(__file__).parents[2]
-EVERY, POINTS = 1000, 9
+EVERY, POINTS, SEEDS = 1000, 9, range(10)
+HOME = Path("models/queue_conflict")
+CLONES, CANDIDATE, MATCHED = HOME / "bc/clones.json", HOME / "anneal/pretrained/runs.json", HOME / "baseline/matched/runs.json"
+GOOD, BAD = score(100, return_mean=2.0), score(10, return_mean=0.2)
+FACTS = facts(95)
+NEVER = [None] * 10
 
 
-def score(success: int) -> Score:
-    return Score(episodes=100, success=success, harm=0, return_mean=2.0 * success / 100, return_sd=0.1)
+class Project:
+    """A folder with what the arms left; `params` are those with which they ran."""
 
+    def __init__(self, variant_worlds: int = 100) -> None:
+        self.params, self.scenario = _params(variant_worlds), load_scenario("queue_conflict")
 
-def states() -> StateSummary:
-    rows = np.random.default_rng(1).normal(size=(100, 1))
-    return summarise(rows, np.arange(100), ["speed"], (-5.0, 5.0))
-
-
-def facts(success: int) -> ShiftFacts:
-    variants = {"crowded": VariantScore(scenario_sha256="d" * 64, score=score(success))}
-    agreement = Agreement(decisions=100, agreed=96)
-    return ShiftFacts(worlds=100, starts=states(), visited=states(), mix={}, agreement=agreement, variants=variants)
-
-
-def arm(name: str, scenario: Scenario, reached_at: int, shift: ShiftFacts | None) -> ArmRuns:
-    runs = []
-    for seed in range(10):
-        scores = [score(100 if point >= reached_at else 10) for point in range(POINTS)]
-        run = SeedRun(
-            seed=seed,
-            budget=(POINTS - 1) * EVERY,
-            env_steps=(POINTS - 1) * EVERY,
-            curve=tuple(CurvePoint(env_steps=i * EVERY, scores={"sampled": s, "deterministic": s}) for i, s in enumerate(scores)),
-            exam={"sampled": scores[-1], "deterministic": scores[-1]},
-            checkpoint_sha256=hashlib.sha256(f"{name}/{seed}".encode()).hexdigest(),
-            shift=shift,
+    def train(
+        self,
+        candidate: Reach = (1,) * 10,
+        scratch: Reach = (6,) * 10,
+        matched: Reach = (5,) * 10,
+        shift: ShiftFacts | None = FACTS,
+        **given: Any,
+    ) -> Params:
+        ours = self._arm("pretrained", candidate, shift, **given)
+        write_record(CANDIDATE, ours)
+        for name, reach in (("scratch", scratch), ("matched", matched)):
+            write_record(HOME / f"baseline/{name}/runs.json", self._arm(name, reach, shift and facts(90)))
+        clones = clones_of(ours)
+        each = tuple(
+            one.model_copy(update={"shift": facts(90), "data": data_states(one.seed, scenario_sha256=self.scenario.sha256)})
+            for one in clones.clones
+            if shift
         )
-        runs.append(run)
-    design = EvaluationDesign(
-        scenario_sha256=scenario.sha256, evaluation_seed=1, evaluation_worlds=100, every=EVERY, exam_seed=2, exam_worlds=100
+        write_record(CLONES, clones.model_copy(update={"scenario": "queue_conflict", "clones": each or clones.clones}))
+        return self.params
+
+    def _arm(self, name: str, reach: Reach, shift: ShiftFacts | None, **given: Any) -> ArmRuns:
+        arm = arm_runs(name, reach, **{"every": EVERY, "points": POINTS, "good": GOOD, "bad": BAD, "exam": GOOD} | given)
+        runs = tuple(run.model_copy(update={"shift": shift}) for run in arm.runs)
+        return arm.model_copy(
+            update={"scenario": "queue_conflict", "design": design_of(self.params, self.scenario), "runs": runs}
+        )
+
+
+def _params(variant_worlds: int) -> Params:
+    recipes = {name: arm_runs(name, [], every=EVERY, points=POINTS).recipe for name in ("scratch", "matched", "pretrained")}
+    params = load_params(ROOT / "params.yaml")
+    worlds = {"every": EVERY, "worlds": 100, "exam_worlds": 100, "variant_worlds": variant_worlds}
+    return params.model_copy(
+        update={
+            "seeds": tuple(SEEDS),
+            "baselines": ("scratch", "matched"),
+            "arms": recipes,
+            "evaluation": params.evaluation.model_copy(update=worlds),
+        }
     )
-    return ArmRuns(scenario=scenario.name, arm=name, design=design, demonstration_steps=10, runs=tuple(runs))
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Params]:
-    """A function: facts of candidate and clone → params, in a folder with what the arms left."""
+def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
+    """In a folder whose scenario has one variant and no measures."""
+    scenario = yaml.safe_load((ROOT / "scenarios/queue_conflict.yaml").read_text())
+    scenario |= {"measures": [], "variants": {"dense": {"agents": 5}}}
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios/queue_conflict.yaml").write_text(yaml.safe_dump(scenario))
+    monkeypatch.chdir(tmp_path)
+    return Project
 
-    def make(candidate: ShiftFacts | None, clone: ShiftFacts | None, variant_worlds: int = 100) -> Params:
-        monkeypatch.chdir(tmp_path)
-        shutil.copytree(ROOT / "scenarios", tmp_path / "scenarios")
-        scenario = load_scenario("queue_conflict")
-        write_record(Path("models/queue_conflict/baseline/runs.json"), arm("scratch", scenario, 6, candidate and facts(90)))
-        write_record(Path("models/queue_conflict/anneal/pretrained/runs.json"), arm("pretrained", scenario, 1, candidate))
-        if clone is not None:
-            data = DataStates(scenario_sha256=scenario.sha256, starts=states(), visited=states(), mix={})
-            left = CloneShift(scenario="queue_conflict", data=data, clone=clone, heldout_accuracy=0.95)
-            write_record(Path("models/queue_conflict/bc/shift.json"), left)
-        params = load_params(ROOT / "params.yaml")
-        evaluation = params.evaluation.model_copy(update={"variant_worlds": variant_worlds})
-        return params.model_copy(update={"scenarios": ("queue_conflict",), "evaluation": evaluation})
 
-    return make
+@pytest.fixture
+def project(make_project: Callable[..., Project]) -> Project:
+    return make_project()
 
 
 def compared(target: str) -> Comparison:
     return read_record(Path(f"reports/evaluate/queue_conflict/{target}.json"), Comparison)
 
 
-def test_a_head_start_that_carries_over_passes_and_leaves_its_findings(project: Callable[..., Params]) -> None:
-    evaluate(project(facts(95), facts(90)), load_scenario("queue_conflict"))
+def metrics() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(Path("reports/metrics/queue_conflict.json").read_text())
+    return found
+
+
+def changed(path: Path, model: type[Any], **change: Any) -> None:
+    write_record(path, read_record(path, model).model_copy(update=change))
+
+
+def test_a_head_start_that_carries_over_passes_and_leaves_its_findings(project: Project) -> None:
+    evaluate(project.train(), project.scenario)
 
     headline = compared("beyond_expert")
     assert headline.verdict.outcome == Outcome.PASS
-    assert "models/queue_conflict/bc/shift.json" in [evidence.path for evidence in headline.verdict.evidence]
-    assert "shift-crowded-scratch" in [check.name for check in headline.verdict.checks]
+    assert [Path(one.path) for one in headline.verdict.evidence] == [
+        HOME / "baseline/scratch/runs.json",
+        MATCHED,
+        CANDIDATE,
+        CLONES,
+    ]
+    assert "shift-dense-scratch" in [check.name for check in headline.verdict.checks]
     findings = read_record(Path("reports/evaluate/queue_conflict/shift.json"), ShiftFindings)
-    assert findings.variants[0].minus_clone.mean == pytest.approx(0.05)
+    assert findings.variants[0].variant == "dense"
 
 
-def test_a_head_start_that_is_lost_on_a_variant_fails(project: Callable[..., Params]) -> None:
-    evaluate(project(facts(60), facts(90)), load_scenario("queue_conflict"))
+def test_the_sentence_and_the_metrics_have_the_all_in_ratio_beside_the_online_one(project: Project) -> None:
+    says = evaluate(project.train(demonstration_steps=3000), project.scenario).says
+
+    # the strongest baseline is there after 4,000 to 5,000 steps, the candidate within 1,000 and, with its demonstrations, 4,000
+    assert says.startswith(
+        "evaluate queue_conflict: PASS for beyond_expert. Online steps: pretrained: all 10 within 1,000 steps; "
+        "matched: all 10 within 5,000 steps; ratio 0.250 (≤ 0.250). "
+        "All-in, with the steps that the demonstrations cost: 1.00 (≤ 1.00). Exam of pretrained: success 1.000, harm 0.000,"
+    )
+    found = metrics()
+    assert (found["baseline"], found["ratio"], found["ratio_upper"]) == ("matched", 0.25, 0.25)
+    assert (found["all_in_ratio"], found["all_in_ratio_upper"]) == (1.0, 1.0)
+    assert (found["steps_to_target"], found["seeds_censored"], found["baseline_censored"]) == (1000, 0, 0)
+
+
+def test_baselines_that_never_arrive_leave_a_bound_and_no_ratio(project: Project) -> None:
+    says = evaluate(project.train(scratch=NEVER, matched=NEVER), project.scenario).says
+
+    assert "0 of 10 within 8,000 steps; the ratio is at most 0.125. All-in, " in says
+    assert (metrics()["ratio"], metrics()["ratio_upper"], metrics()["baseline_censored"]) == (None, 0.125, 10)
+
+
+def test_a_target_that_the_clones_meet_has_no_ratio_in_the_metrics(project: Project) -> None:
+    says = evaluate(project.train(candidate=[0] * 10), project.scenario).says
+
+    assert "PASS for beyond_expert. Online steps: pretrained: met before training (0 steps); " in says
+    assert (metrics()["ratio"], metrics()["ratio_upper"], metrics()["steps_to_target"]) == (None, None, 0)
+    assert metrics()["all_in_ratio"] is not None
+
+
+def test_a_head_start_that_is_lost_on_a_variant_fails(project: Project) -> None:
+    evaluate(project.train(shift=facts(60)), project.scenario)
 
     for target in ("beyond_expert", "expert_level"):  # nobody goes past the loss by promoting on the easier target
         reasons = {reason.code: reason.outcome for reason in compared(target).verdict.reasons}
-        assert reasons == {"shift-crowded-scratch": Outcome.FAIL, "shift-crowded-clone": Outcome.FAIL}
-    assert json.loads(Path("reports/metrics/queue_conflict.json").read_text())["verdict"] == "FAIL"
+        assert reasons == {"shift-dense-scratch": Outcome.FAIL, "shift-dense-clone": Outcome.FAIL}
+    assert metrics()["verdict"] == "FAIL"
 
 
-def test_older_runs_without_facts_hold_and_say_so(project: Callable[..., Params]) -> None:
-    line = evaluate(project(None, None), load_scenario("queue_conflict")).says
-
-    assert compared("beyond_expert").verdict.outcome == Outcome.HOLD
-    assert "HOLD: distribution shift not measured: pretrained recorded no facts" in line
-    assert len(read_record(Path("reports/evaluate/queue_conflict/shift.json"), ShiftFindings).missing) == 3
-
-
-def test_a_design_without_variant_worlds_does_not_ask(project: Callable[..., Params]) -> None:
-    evaluate(project(None, None, variant_worlds=0), load_scenario("queue_conflict"))
+def test_a_design_without_variant_worlds_does_not_ask(make_project: Callable[..., Project]) -> None:
+    project = make_project(variant_worlds=0)
+    evaluate(project.train(shift=None), project.scenario)
 
     assert compared("beyond_expert").verdict.outcome == Outcome.PASS
     assert not Path("reports/evaluate/queue_conflict/shift.json").exists()
 
 
-def test_the_baseline_alone_is_not_asked_for_shift(project: Callable[..., Params]) -> None:
-    evaluate(project(facts(95), facts(90)).model_copy(update={"candidate": "scratch"}), load_scenario("queue_conflict"))
+@pytest.mark.parametrize("name", ["scratch", "matched"])
+def test_a_baseline_alone_is_not_asked_for_shift(name: str, project: Project) -> None:
+    says = evaluate(project.train().model_copy(update={"candidate": name}), project.scenario).says
 
-    assert [reason.code for reason in compared("beyond_expert").verdict.reasons] == ["pairs-missing"]
+    assert [reason.code for reason in compared("beyond_expert").verdict.reasons] == ["replicates-missing"]
+    assert "Online steps: no ratio: the baseline is not compared with itself. Exam of" in says
+    assert (metrics()["baseline"], metrics()["ratio"], metrics()["all_in_ratio"]) == (None, None, None)
+
+
+# --- what is compared is what params.yaml asks for ----------------------------------------------------------------------
+
+
+def test_runs_of_another_recipe_than_that_of_params_are_refused(project: Project) -> None:
+    params = project.train()
+    other = arm_runs("matched", [], every=EVERY, points=POINTS + 1).recipe
+    changed(MATCHED, ArmRuns, recipe=other)
+
+    with pytest.raises(
+        InputError, match=r"runs of matched on queue_conflict: recipe\.phases\.0\.env_steps: expected 8000, got 9000"
+    ):
+        evaluate(params, project.scenario)
+
+
+def test_a_clone_that_missed_its_gate_is_refused(project: Project) -> None:
+    params = project.train()
+    clones = read_record(CLONES, CloneRuns).clones
+    changed(CLONES, CloneRuns, clones=(clones[0].model_copy(update={"outcome": "FAIL"}), *clones[1:]))
+
+    with pytest.raises(GateFailed, match="seed 0 is FAIL"):
+        evaluate(params, project.scenario)
+
+
+@pytest.mark.parametrize(
+    ("path", "command"),
+    [(MATCHED, "dvc repro baseline"), (CLONES, "dvc repro bc_train"), (CANDIDATE, "dvc exp run -S candidate=pretrained")],
+    ids=str,
+)
+def test_a_missing_record_is_named_with_the_command_that_makes_it(path: Path, command: str, project: Project) -> None:
+    params = project.train()
+    path.unlink()
+
+    with pytest.raises(InputError, match=f"{path}: expected a file, found none; `{command}"):
+        evaluate(params, project.scenario)

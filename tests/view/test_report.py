@@ -14,6 +14,7 @@ from headstart.compare.shift import ShiftFindings, ShiftLimits
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, write_record
 from headstart.core.run_record import Circumstances, RunRecord
+from headstart.view.comparison import styled
 from headstart.view.figures import steps_to_target
 from headstart.view.report import NO_FIGURES, report, write_report
 
@@ -21,66 +22,126 @@ Results = Callable[..., Path]
 FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
 
 
-def test_a_proven_head_start_reads_as_pass_with_its_ratio(results: Results) -> None:
+def test_a_proven_head_start_reads_as_pass_with_both_ratios(results: Results) -> None:
     text = report(results([1, 1, 1, 1, 1, 1, 1, 1, 1, 2], SLOW), "walk")[0]
 
     assert "## beyond: PASS" in text
     assert (
-        "pretrained needed 0.231 of scratch's steps to reach beyond (95 % upper bound 0.249, limit 0.70, 10 matched seeds)"
-        in text
+        "Online steps: pretrained: all 10 within 2,000 steps; scratch: all 10 within 8,000 steps; ratio 0.143 (≤ 0.143)." in text
     )
-    assert "| 9 | 3,000 | 9,000 | 0.333 |" in text
-    assert "| pretrained | 10 of 10 | 2,000 | 1.00 | 0.950" in text
-    assert "| scratch | 10 of 10 | 9,000 | – | 0.950" in text
-    assert "censored" not in text
+    assert "All-in, with the steps that the demonstrations cost: 0.86 (≤ 0.86)." in text
+    assert "| 9 | 1,000 to 2,000 | 7,000 to 8,000 |" in text
+    assert "| pretrained | 10 of 10 | 1,000 | 0.950" in text
+    assert "| scratch | 10 of 10 | 8,000 | 0.950" in text
+    assert "Open arrow" not in text
+
+
+def test_every_baseline_is_a_row_the_strongest_first(results: Results) -> None:
+    text = report(results(FAST, SLOW, {"matched": [5] * 10, "tuned": NEVER}), "walk")[0]
+
+    assert rows_below(text, "| against |") == [
+        "| matched | 12,000 | 0.250 | 0.250 | 1.500 | 1.500 | 1.00 |",
+        "| scratch | 12,000 | 0.143 | 0.143 | 0.857 | 0.857 | 1.00 |",
+        "| tuned | 12,000 | not estimable | 0.083 | not estimable | 0.500 | 1.00 |",
+    ]
+    assert "| 9 | 0 to 1,000 | 4,000 to 5,000 | 7,000 to 8,000 | > 12,000 |" in text
+
+
+def test_the_end_stands_beside_the_target_the_clones_the_expert_and_the_baselines_in_one_order(results: Results) -> None:
+    text = report(results(FAST, SLOW, {"matched": [5] * 10}), "walk")[0]
+
+    head, _, *rows = text[text.index("| final policies") :].split("\n\n")[0].splitlines()
+    assert head == "| final policies, pretrained − | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |"
+    assert [row.split(" | ")[0] for row in rows] == ["| target", "| clone", "| expert", "| matched", "| scratch"]
+    assert rows[0] == "| target | +0.050 (≥ +0.050) | – | +0.300 (≥ +0.299) |"  # 0.95 − 0.90, and 1.80 − 1.50
+    assert "e-1" not in "".join(rows)
+
+
+def test_the_spread_between_clones_is_a_table_where_seeds_share_them(results: Results) -> None:
+    text = report(results([1, 2, 1, 1, 2, 1], [8] * 6, clones=3), "walk")[0]
+
+    assert "| standard deviation of | clones | runs | between clones | between seeds of one clone |" in text
+    assert "| log steps to target | 3 | 6 | 0.4 | 0 |" in text  # ln 2 · √(1/3): means 0, ln 2, 0
+    assert "standard deviation" not in report(results(FAST, SLOW), "walk")[0]
 
 
 def test_too_few_seeds_read_as_hold_and_why(results: Results) -> None:
     text = report(results([1, 1], [8, 8]), "walk")[0]
 
     assert "## beyond: HOLD" in text
-    assert "* HOLD: 2 matched seeds; fewer than 10 cannot show a ratio" in text
+    assert "* HOLD: 2 runs from 2 clones; fewer than 10 replicates cannot show a ratio" in text
     assert "no band, since 2 seeds are fewer than 5" in text
 
 
-def test_censored_seeds_are_marked_and_make_the_ratio_a_bound(results: Results) -> None:
-    text = report(results(FAST, [*SLOW[:5], *NEVER[:5]]), "walk")[0]
+def test_censored_seeds_are_marked_and_counted_with_their_budget(results: Results) -> None:
+    text = report(results(FAST, [*SLOW[:3], *NEVER[:7]]), "walk")[0]
 
-    assert "| 0 | 2,000 | 9,000 | 0.222 |" in text
-    assert "| 9 | 2,000 | > 12,000 | ≤ 0.167 |" in text
-    assert "pretrained needed at most 0.192" in text
-    assert "| scratch | 5 of 10 |" in text
-    assert "any ratio is an upper bound" in text
+    assert "| 0 | 0 to 1,000 | 7,000 to 8,000 |" in text
+    assert "| 9 | 0 to 1,000 | > 12,000 |" in text
+    assert "scratch: 3 of 10 within 12,000 steps; the ratio is at most 0." in text
+    assert "| scratch | 3 of 10 | not reached by half |" in text
+    assert "there is no ratio, only an upper bound of it" in text
+    assert "Open arrow: a seed that never reached beyond." in text
+
+
+def test_a_target_that_the_clones_meet_has_no_ratio(results: Results) -> None:
+    text = report(results([0] * 10, SLOW), "walk")[0]
+
+    assert "## beyond: PASS" in text
+    assert (
+        "pretrained: met before training (0 steps); scratch: all 10 within 8,000 steps; no ratio: the clones meet beyond" in text
+    )
+    assert rows_below(text, "| against |") == ["| scratch | 12,000 | met before training | – | 0.714 | 0.714 | 1.00 |"]
+    assert "| 0 | 0 (met before training) | 7,000 to 8,000 |" in text
+    assert "0.000" not in text[: text.index("| final policies")]
 
 
 def test_a_number_that_is_missing_is_said_and_never_zero(results: Results) -> None:
     text = report(results([*FAST[:9], None], NEVER), "walk")[0]
 
-    assert "no ratio: a candidate run is censored." in text
-    assert "| 9 | > 12,000 | > 12,000 | not measured |" in text
-    assert "| scratch | 0 of 10 | not reached |" in text
-    assert "| use | 2 | 0.000 | never chosen | 0.000 |" in text
+    assert "* HOLD: seeds of pretrained that never reached beyond: 9" in text
+    assert "| 9 | > 12,000 | > 12,000 |" in text
+    assert "| scratch | 0 of 10 | not reached by half |" in text
+    nothing = report(results(NEVER, NEVER), "walk")[0]
+    assert "no ratio can be shown" in nothing
     for word in ("None", "nan", "inf"):
-        assert not re.search(rf"\b{word}\b", text), word
+        assert not re.search(rf"\b{word}\b", text + nothing), word
 
 
-def test_the_baseline_alone_has_no_pairs_and_no_figure_of_them(results: Results) -> None:
-    root = results(FAST, SLOW, against_itself=True)
+def test_the_baseline_alone_has_no_ratio_and_no_figure_of_steps(results: Results) -> None:
+    path = write_report(results(None, SLOW, {"matched": [5] * 10}), "walk")
 
-    path = write_report(root, "walk")
-
-    assert "no ratio: the baseline is not compared with itself." in path.read_text()
+    text = path.read_text()
+    assert "## beyond: HOLD" in text
+    assert "no ratio: the baseline is not compared with itself." in text
+    assert "All-in" not in text
+    assert path.with_name("curves_beyond.png").exists()
     assert not path.with_name("steps_beyond.png").exists()
 
 
-def test_continuous_actions_have_no_table_and_no_matrix(results: Results) -> None:
-    root = results(FAST, SLOW, continuous=True)
+def test_continuous_actions_have_no_matrix(results: Results) -> None:
+    path = write_report(results(FAST, SLOW, continuous=True), "walk")
 
-    path = write_report(root, "walk")
-
-    assert "held-out accuracy 0.800 (best constant action 0.700). In closed loop" in path.read_text()
-    assert "| action |" not in path.read_text()
+    assert "Imitation, means: held-out accuracy 0.750 (best constant action 0.700). Expert in" in path.read_text()
+    assert "| 0 | PASS | 0.800 | – | 0.900 |" in path.read_text()
     assert not path.with_name("confusion.png").exists()
+
+
+def test_every_clone_is_a_row_with_its_gate_and_a_bad_one_is_in_the_heading(results: Results) -> None:
+    text = report(results(FAST, SLOW), "walk")[0]
+
+    assert "## Clones: FAIL" in text
+    assert rows_below(text, "| seed | gate |") == [
+        "| 0 | PASS | 0.800 | 0.440 | 0.900 | 0.040 | 1.400 |",
+        "| 1 | FAIL | 0.700 | 0.440 | 0.900 | 0.040 | 1.400 |",
+    ]
+    assert "held-out accuracy 0.750 (best constant action 0.700), macro-F1 0.440." in text
+
+
+def rows_below(text: str, head: str) -> list[str]:
+    """The rows of the table whose first line begins with `head`."""
+    table = text[text.index(head) :].split("\n\n")[0]
+    return table.rstrip().splitlines()[2:]
 
 
 def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
@@ -171,8 +232,8 @@ def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Resul
     for name in names:
         assert path.with_name(name).read_bytes().startswith(b"\x89PNG")
     assert "*pretrained ends at success 0.95 and return 1.80 after 12,000 env steps (n = 10 seeds);" in text
-    assert "pretrained reached beyond with 10 of 10 seeds, scratch with 5; pretrained was the first with 10 of 10." in text
-    assert "It misses use most: 0.0% of 2." in text
+    assert "*pretrained: all 10 within 1,000 steps; scratch: 5 of 10 within 12,000 steps. Open arrow: not reached within" in text
+    assert "They miss use most: 0.0% of 4." in text
 
 
 def test_the_share_of_seeds_at_the_target_is_drawn_as_kaplan_and_meier_have_it(results: Results) -> None:
@@ -182,8 +243,28 @@ def test_the_share_of_seeds_at_the_target_is_drawn_as_kaplan_and_meier_have_it(r
     _, arrivals = steps_to_target(found).axes
 
     scratch, candidate = ([list(axis) for axis in line.get_data()] for line in arrivals.get_lines())
-    assert candidate == [[0, 2000], [0, 1.0]]
-    assert scratch == [[0, 9000, 12_000], [0, 0.5, 0.5]]  # five were still on their way at 12,000
+    assert candidate == [[0, 1000], [0, 1.0]]
+    assert scratch == [[0, 8000, 12_000], [0, 0.5, 0.5]]  # five were still on their way at 12,000
+
+
+def test_arms_that_arrive_together_do_not_hide_each_other(results: Results) -> None:
+    root = results(FAST, SLOW, {"matched": SLOW, "tuned": NEVER})
+    found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
+
+    rows, _ = steps_to_target(found).axes
+
+    dots = [tuple(float(axis[0]) for axis in line.get_data()) for line in rows.get_lines() if len(line.get_xdata()) == 1]
+    assert len(dots) == len(set(dots)) == 4 * 10
+
+
+def test_an_arm_has_its_colour_whichever_baseline_is_the_strongest(results: Results) -> None:
+    orders = []
+    for scratch, matched in ((SLOW, [5] * 10), ([5] * 10, SLOW)):
+        root = results(FAST, scratch, {"matched": matched})
+        found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
+        orders.append([found.grid[0].baseline.arm, *(arm.arm for arm in styled(found))])
+
+    assert orders == [["matched", "scratch", "pretrained", "matched"], ["scratch", "scratch", "pretrained", "matched"]]
 
 
 def test_equal_results_give_equal_bytes(results: Results) -> None:
@@ -202,7 +283,7 @@ def test_an_arm_that_was_evaluated_otherwise_is_left_out_of_the_curves(
     path = write_report(root, "walk")
     two_arms = path.with_name("curves_beyond.png").read_bytes()
 
-    write_record(root / "models/walk/anneal/other/runs.json", make_arm("other", FAST, exam_worlds=7))
+    write_record(root / "models/walk/anneal/other/runs.json", make_arm("other", FAST, design={"exam_worlds": 7}))
     write_report(root, "walk")
     assert path.with_name("curves_beyond.png").read_bytes() == two_arms
 
@@ -213,9 +294,9 @@ def test_an_arm_that_was_evaluated_otherwise_is_left_out_of_the_curves(
 
 def test_runs_that_changed_after_the_comparison_are_refused(results: Results, make_arm: Callable[..., ArmRuns]) -> None:
     root = results(FAST, SLOW)
-    write_record(root / "models/walk/baseline/runs.json", make_arm("scratch", NEVER))
+    write_record(root / "models/walk/baseline/scratch/runs.json", make_arm("scratch", NEVER))
 
-    with pytest.raises(InputError, match=r"baseline/runs\.json: expected the runs that were compared, found others"):
+    with pytest.raises(InputError, match=r"baseline/scratch/runs\.json: expected the runs that were compared, found others"):
         write_report(root, "walk")
 
 
@@ -243,9 +324,10 @@ def test_without_comparisons_the_command_that_makes_them_is_named(tmp_path: Path
 @pytest.mark.parametrize(
     ("path", "command"),
     [
-        ("models/walk/baseline/runs.json", "dvc pull"),
+        ("models/walk/baseline/scratch/runs.json", "dvc pull"),
         ("models/walk/expert/expert.json", "dvc pull"),
         ("reports/walk/bc_train/metrics.json", "dvc repro bc_train"),
+        ("reports/walk/bc_train/seed-1.json", "dvc repro bc_train"),
         ("data/walk/validated.json", "dvc repro validate"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ targets: {beyond: {success_rate: 0.9}}
 
 @pytest.fixture
 def said(results: Results) -> Callable[..., str]:
-    def say(candidate: list[int | None], scratch: list[int | None]) -> str:
-        root = results(candidate, scratch)
+    def say(candidate: list[int | None] | None, scratch: list[int | None], *others: Any, **given: Any) -> str:
+        root = results(candidate, scratch, *others, **given)
         (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
         (root / "scenarios").mkdir(exist_ok=True)
         (root / "scenarios/walk.yaml").write_text(SCENARIO)
@@ -34,29 +35,55 @@ def said(results: Results) -> Callable[..., str]:
     return say
 
 
-def test_a_pass_says_by_how_much_both_arms_and_what_to_type_next(said: Callable[..., str]) -> None:
-    text = said(FAST, SLOW)
+def sentence(text: str) -> str:
+    """The lines before the table, as one."""
+    return " ".join(text[: text.index("                success")].split())
 
-    assert " ".join(text.splitlines()[:3]).startswith(
-        "PASS: on walk, pretrained needed 0.22 of scratch's steps to reach beyond (95 % upper bound 0.22, limit 0.70, 10 matched seeds)."
+
+def test_a_pass_says_by_how_much_all_arms_and_what_to_type_next(said: Callable[..., str]) -> None:
+    text = said(FAST, SLOW, {"matched": [5] * 10})
+
+    assert sentence(text) == (
+        "PASS: on walk, beyond, online steps: pretrained: all 10 within 1,000 steps; matched: all 10 within 5,000 steps; "
+        "ratio 0.250 (≤ 0.250). All-in, with the steps that the demonstrations cost: 1.50 (≤ 1.50)."
     )
     assert [line.split() for line in text.splitlines() if line.startswith("  ")] == [
         ["success", "harm", "IQM", "return", "median", "steps", "to", "it", "seeds", "there"],
-        ["pretrained", "0.950", "0.040", "1.80", "2,000", "10", "of", "10"],
-        ["scratch", "0.950", "0.040", "1.80", "9,000", "10", "of", "10"],
+        ["pretrained", "0.950", "0.040", "1.80", "1,000", "10", "of", "10"],
+        ["matched", "0.950", "0.040", "1.80", "5,000", "10", "of", "10"],
+        ["scratch", "0.950", "0.040", "1.80", "8,000", "10", "of", "10"],
     ]
     assert "read it: reports/walk/report.md" in text
     assert "watch it: headstart play walk --policy models/walk/anneal/pretrained/seed-0" in text
 
 
-@pytest.mark.parametrize(("candidate", "scratch"), [(FAST, SLOW), (FAST, NEVER), (NEVER, NEVER), ([1, 1], [8, 8])])
+@pytest.mark.parametrize(
+    ("candidate", "scratch"), [(FAST, SLOW), (FAST, NEVER), (NEVER, NEVER), ([1, 1], [8, 8]), ([0] * 10, SLOW), (None, SLOW)]
+)
 def test_no_line_is_wider_than_a_terminal(said: Callable[..., str], candidate: list[int], scratch: list[int]) -> None:
-    assert max(map(len, said(candidate, scratch).splitlines())) <= WIDTH
+    assert max(map(len, said(candidate, scratch, {"matched": scratch}).splitlines())) <= WIDTH
 
 
 def test_what_is_no_pass_says_why(said: Callable[..., str]) -> None:
-    assert "fewer than 10 cannot show a ratio" in " ".join(said([1, 1], [8, 8]).split())
+    assert "fewer than 10 replicates cannot show a ratio" in sentence(said([1, 1], [8, 8]))
 
 
-def test_a_bound_says_at_most(said: Callable[..., str]) -> None:
-    assert "pretrained needed at most 0.17 of scratch's steps" in " ".join(said(FAST, NEVER).split())
+def test_a_baseline_that_does_not_arrive_gives_a_bound_and_its_budget(said: Callable[..., str]) -> None:
+    text = said(FAST, NEVER)
+
+    assert "scratch: 0 of 10 within 12,000 steps; the ratio is at most 0.083. All-in, " in sentence(text)
+    assert "fewer than half       0 of 10" in text
+
+
+def test_a_target_that_the_clones_meet_is_said_to_be_met_before_training(said: Callable[..., str]) -> None:
+    text = sentence(said([0] * 10, SLOW))
+
+    assert "pretrained: met before training (0 steps); " in text
+    assert "no ratio: the clones meet beyond before training. All-in, " in text
+
+
+def test_a_baseline_by_itself_is_shown_with_its_own_policy_to_watch(said: Callable[..., str]) -> None:
+    text = said(None, SLOW)
+
+    assert sentence(text) == "HOLD: walk, beyond: scratch alone: nothing to compare it with."
+    assert "watch it: headstart play walk --policy models/walk/baseline/scratch/seed-0" in text

@@ -171,12 +171,22 @@ def _not_worse(found: Findings, other: str, quantity: str, of: Difference) -> Ch
 
 
 def steps_text(found: Findings) -> str:
-    """What was shown about the steps to the target, censoring said as what it is."""
+    """What was shown about the online steps to the target, censoring said as what it is."""
     strongest = found.strongest
     if strongest is None:
         return "no ratio: the baseline is not compared with itself"
     ours, theirs = arrivals(found.candidate), arrivals(strongest.baseline)
-    return f"{ours}; {theirs}; {bound_text(strongest, found.target.name)}"
+    return f"{ours}; {theirs}; {_bound_text(found, strongest)}"
+
+
+def all_in_text(found: Findings) -> str:
+    """The ratio to the strongest baseline in which every run of the candidate is charged its demonstrations; "" without a baseline."""
+    if found.strongest is None:
+        return ""
+    ratio = found.strongest.all_in
+    median = "not estimable" if ratio.median is None else f"{ratio.median:.2f}"
+    bound = "no bound" if ratio.upper is None else f"≤ {ratio.upper:.2f}"
+    return f"All-in, with the steps that the demonstrations cost: {median} ({bound})."
 
 
 def arrivals(arm: ArmSummary) -> str:
@@ -189,11 +199,15 @@ def arrivals(arm: ArmSummary) -> str:
     return f"{arm.arm}: {len(by)} of {runs} within {max(one.after for one in arm.passages if one.by is None):,} steps"
 
 
-def bound_text(against: Against, target: str) -> str:
+def _bound_text(found: Findings, against: Against) -> str:
     """The ratio with its bound, or what takes its place where it cannot be estimated."""
     ratio = against.online
-    if ratio.upper == 0:
-        return f"no ratio: the clones meet {target}"
+    if ratio.median == 0:  # steps before training are no steps, and an interval is no estimate of them
+        met = sum(one.by == 0 for one in found.candidate.passages)
+        clones = (
+            "the clones meet" if met == len(found.candidate.passages) else f"{met} of {len(found.candidate.passages)} clones meet"
+        )
+        return f"no ratio: {clones} {found.target.name} before training"
     if ratio.median is None:
         return "no ratio can be shown" if ratio.upper is None else f"the ratio is at most {ratio.upper:.3f}"
     return f"ratio {ratio.median:.3f} ({'no bound' if ratio.upper is None else f'≤ {ratio.upper:.3f}'})"

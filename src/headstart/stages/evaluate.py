@@ -4,7 +4,7 @@ from typing import Any
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, arm_folder
 from headstart.compare.comparability import require_clones, require_runs
-from headstart.compare.comparison import Comparison, compare, steps_text
+from headstart.compare.comparison import Comparison, all_in_text, compare, steps_text
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
 from headstart.config.params import Params, headline_target
@@ -63,6 +63,8 @@ def summary(found: Comparison) -> dict[str, Any]:
     """The metrics for `dvc exp show`; their names do not depend on the candidate."""
     arm, exam, strongest = found.candidate, found.candidate.exams["sampled"], found.strongest
     online, all_in = (strongest.online, strongest.all_in) if strongest else (None, None)
+    if arm.reached.median_steps == 0:  # met before training: the clone needs no steps, and there is no ratio
+        online = None
     return {
         "verdict": found.verdict.outcome.value,
         "success_rate": exam.success_rate,
@@ -91,10 +93,11 @@ def curve_table(found: Comparison) -> str:
 
 
 def sentence(found: Comparison) -> str:
-    """One line for the terminal, and one for each reason."""
+    """What was shown of the headline's target, for the terminal, and a line for each reason."""
     arm, exam = found.candidate.arm, found.candidate.exams["sampled"]
-    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}; {steps_text(found)}; exam of {arm}: success "
-    text += f"{exam.success_rate:.3f}, harm {exam.harm_rate:.3f}, return {exam.return_iqm:.3f}"
+    shown = " ".join(text for text in (f"{steps_text(found)}.", all_in_text(found)) if text)
+    text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}. Online steps: {shown} "
+    text += f"Exam of {arm}: success {exam.success_rate:.3f}, harm {exam.harm_rate:.3f}, return {exam.return_iqm:.3f}"
     return text + "".join(f"\n  {reason.outcome}: {reason.text}" for reason in found.verdict.reasons)
 
 

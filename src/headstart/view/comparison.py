@@ -4,10 +4,10 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.compare.comparison import Comparison, arrivals, steps_text
+from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
 from headstart.compare.drift import FeatureDrift
 from headstart.compare.findings import ArmSummary
-from headstart.compare.ratio import RUNS_FOR_BOUND, Difference
+from headstart.compare.ratio import RUNS_FOR_BOUND, Difference, RatioEstimate
 from headstart.compare.shift import ShiftFindings
 from headstart.compare.target import Passage
 from headstart.compare.variants import Measure, VariantDifference, VariantRates
@@ -15,6 +15,7 @@ from headstart.config.scenario import Target
 
 WIDTH = 80  # columns of a terminal
 FEATURES_SHOWN = 8
+FIRST = ("success", "harm", "return")  # of the quantities, before measures
 
 
 def table(columns: str, rows: Iterable[Sequence[str]]) -> list[str]:
@@ -32,13 +33,6 @@ def verdict_sentence(found: Comparison) -> str:
     if found.verdict.reasons:
         return f"{found.scenario}, {found.target.name}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
     return f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}. {all_in_text(found)}"
-
-
-def all_in_text(found: Comparison) -> str:
-    """The ratio in which every run of the candidate is charged its demonstrations."""
-    ratio = found.grid[0].all_in
-    bound = "no bound" if ratio.upper is None else f"≤ {ratio.upper:.2f}"
-    return f"All-in, with the steps that the demonstrations cost: {number(ratio.median, '.2f', 'not estimable')} ({bound})."
 
 
 def printed(found: Comparison, watched: str | None) -> str:
@@ -65,6 +59,12 @@ def _arms(found: Comparison) -> list[ArmSummary]:
     return [found.candidate, *(one.baseline for one in found.grid)]
 
 
+def styled(found: Comparison) -> list[ArmSummary]:
+    """The arms in the order of their colours, which does not depend on the target: a baseline, scratch if it is one, the candidate, the others."""
+    baselines = sorted((one.baseline for one in found.grid), key=lambda arm: (arm.arm != "scratch", arm.arm))
+    return [*baselines[:1], found.candidate, *baselines[1:]]
+
+
 def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     """One target in the report; its figures are shown where `arms`, the runs that they draw, are given."""
     name = found.target.name
@@ -84,8 +84,7 @@ def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
 
 def target_lines(found: Comparison) -> list[str]:
     """Markdown: what the target asks for, the ratio, what stands in the way, the baselines, the arms, and the final policies."""
-    text = f"Target: {target_text(found.target)}. Online steps: {steps_text(found)}."
-    text += f" {all_in_text(found)}" if found.grid else ""
+    text = f"Target: {target_text(found.target)}. Online steps: {steps_text(found)}. {all_in_text(found)}".rstrip()
     reasons = [f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons]
     lines = [text, *reasons, "", *_arms_table(found)]
     lines += ["", *_grid_table(found)] if found.grid else []
@@ -120,8 +119,8 @@ def _grid_table(found: Comparison) -> list[str]:
             (
                 one.baseline.arm,
                 f"{one.baseline.budget:,}",
-                *(number(value, ".3f", "not estimable") for value in (one.online.median, one.online.upper)),
-                *(number(value, ".3f", "not estimable") for value in (one.all_in.median, one.all_in.upper)),
+                *_ratio_cells(one.online),
+                *_ratio_cells(one.all_in),
                 f"{one.probability_of_improvement:.2f}",
             )
             for one in found.grid
@@ -129,13 +128,21 @@ def _grid_table(found: Comparison) -> list[str]:
     )
 
 
+def _ratio_cells(ratio: RatioEstimate) -> Sequence[str]:
+    """The estimate and its bound."""
+    if ratio.median == 0:
+        return "met before training", "–"
+    return number(ratio.median, ".3f", "not estimable"), number(ratio.upper, ".3f", "not estimable")
+
+
 def _final_table(found: Comparison) -> list[str]:
     """The final policies: the candidate less another, with the bound that is held to the margin."""
-    quantities = list(found.margins)
+    quantities = [*FIRST, *sorted(set(found.margins) - set(FIRST))]  # a file's keys are in the order of the alphabet
     margins = " | ".join(f"{name} (margin {found.margins[name]:.3g})" for name in quantities)
+    others = [name for name in ("target", "clone", "expert", *(one.baseline.arm for one in found.grid)) if name in found.final]
     return table(
         f"final policies, {found.candidate.arm} − | {margins}",
-        ((other, *(_final_cell(of.get(name), name) for name in quantities)) for other, of in found.final.items()),
+        ((other, *(_final_cell(found.final[other].get(name), name) for name in quantities)) for other in others),
     )
 
 
@@ -143,7 +150,12 @@ def _final_cell(of: Difference | None, quantity: str) -> str:
     if of is None:
         return "–"
     sign, bound = ("≤", of.high) if quantity == "harm" else ("≥", of.low)
-    return f"{of.mean:+.3g} ({'no bound' if bound is None else f'{sign} {bound:+.3g}'})"
+    return f"{_signed(of.mean)} ({'no bound' if bound is None else f'{sign} {_signed(bound)}'})"
+
+
+def _signed(value: float) -> str:
+    """With three digits behind the point; what rounds to zero is +0.000."""
+    return f"{round(value, 3) + 0.0:+,.3f}"
 
 
 def _spread_lines(found: Comparison) -> list[str]:

@@ -16,10 +16,10 @@ from matplotlib.ticker import EngFormatter
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import CurveBand, curve_bands, rate
-from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.compare.target import passage
 from headstart.config.scenario import Target
+from headstart.view.comparison import styled
 
 Style = tuple[str, Literal["-", "--", "-.", ":"]]  # colour, dash
 ARM_STYLES: tuple[Style, ...] = (
@@ -30,17 +30,19 @@ ARM_STYLES: tuple[Style, ...] = (
     ("#56B4E9", "--"),
     ("#E69F00", "-."),
 )
-MARKERS = (("s", 9.0), ("o", 5.5), ("D", 4.5), ("^", 5.0), ("v", 5.0), ("P", 5.0))  # and sizes, as ARM_STYLES
+MARKERS = (("s", 4.5), ("o", 5.0), ("D", 4.0), ("^", 5.0), ("v", 5.0), ("P", 5.0))  # and sizes, as ARM_STYLES
+ROW = 0.24  # half of the height over which the arms of one seed are spread, of the distance between two seeds
+LEGEND_COLUMNS = 4
 INK, FAINT = "#222222", "#8a8a8a"
 DPI = 144
 
 
 def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = ()) -> Figure:
-    """Return and success against env steps: bands of scratch and the candidate and, where `arms` has the runs of these two and of others,
-    a line for every seed.
+    """Return and success against env steps: bands of the arms that were compared and, where `arms` begins with the runs of these in the
+    order of `styled`, a line for every seed, and bands of other arms behind them.
     """
     figure, target = Figure(figsize=(9.2, 3.9), layout="constrained"), found.target
-    summaries = compared(found)
+    summaries = styled(found)
     seeds = {arm.arm: arm.reached.runs for arm in summaries} | {arm.arm: len(arm.runs) for arm in arms}
     curves = {arm.arm: arm.curves for arm in summaries}
     curves |= {arm.arm: curve_bands(arm, target.mode, found.limits.resamples) for arm in arms if arm.arm not in curves}
@@ -60,31 +62,26 @@ def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = 
     ]
     if any(_is_censored(run, target) for arm in arms for run in arm.runs):
         handles.append(_handle(">", FAINT, "white", "a seed that never reached the target"))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, fontsize=9)
+    _legend(figure, handles)
     return figure
-
-
-def compared(found: Comparison) -> tuple[ArmSummary, ...]:
-    """The strongest baseline, the candidate, the other baselines: in this order arms have their styles."""
-    baselines = [one.baseline for one in found.grid]
-    return (*baselines[:1], found.candidate, *baselines[1:])
 
 
 def steps_to_target(found: Comparison) -> Figure:
     """Left, a row for each seed: when each arm first met the target, an open arrow where it never did; right, the share of seeds that have
     reached it (Kaplan–Meier).
     """
-    arms = compared(found)
-    seeds = [one.seed for one in found.candidate.passages]
+    arms, seeds = styled(found), [one.seed for one in found.candidate.passages]
     figure = Figure(figsize=(10.6, 1.3 + 0.3 * max(len(seeds), 6)), layout="constrained")
     rows, arrivals = figure.subplots(1, 2, width_ratios=(3, 2))
-    ends = [[one.after if one.by is None else one.by for one in arm.passages] for arm in arms]
-    for row, of_seed in enumerate(zip(*ends, strict=True)):
-        rows.plot([min(of_seed), max(of_seed)], [row, row], color="#cccccc", linewidth=2.5, zorder=1)
-    for arm, at, (colour, dash), (marker, size) in zip(arms, ends, ARM_STYLES, MARKERS, strict=False):
-        for row, (one, x) in enumerate(zip(arm.passages, at, strict=True)):
-            (dot,) = rows.plot(x, row, ">" if one.by is None else marker, color=colour, markersize=size)
-            if one.by is None or marker == "s":  # the baseline is large and open, so that both show where they meet
+    apart = (
+        np.linspace(-ROW, ROW, len(arms)) if len(arms) > 1 else np.zeros(1)
+    )  # arms that arrive together do not hide each other
+    for arm, (colour, dash), (marker, size), offset in zip(arms, ARM_STYLES, MARKERS, apart, strict=False):
+        for row, one in enumerate(arm.passages):
+            x = one.after if one.by is None else one.by
+            rows.plot([0, x], [row + offset] * 2, color=colour, alpha=0.25, linewidth=1, zorder=1)
+            (dot,) = rows.plot(x, row + offset, ">" if one.by is None else marker, color=colour, markersize=size, clip_on=False)
+            if one.by is None:
                 dot.set_markerfacecolor("white")
         steps, share = (0.0, *arm.reached.steps), (0.0, *arm.reached.share)
         arrivals.step(steps, share, where="post", color=colour, linestyle=dash, linewidth=2.2)
@@ -94,16 +91,16 @@ def steps_to_target(found: Comparison) -> Figure:
     rows.grid(visible=False, axis="y")
     arrivals.set_ylim(-0.03, 1.03)
     _frame(arrivals, "env steps", "share of seeds at the target")
-    most = max(map(max, ends)) or 1
+    most = max(one.after if one.by is None else one.by for arm in arms for one in arm.passages) or 1
     for axes in (rows, arrivals):
         axes.set_xlim(-0.01 * most, most * 1.06)
     handles = [
-        _handle(marker, colour, "white" if marker == "s" else colour, arm.arm, size)
+        _handle(marker, colour, colour, arm.arm, size)
         for arm, (colour, _), (marker, size) in zip(arms, ARM_STYLES, MARKERS, strict=False)
     ]
     if any(one.by is None for arm in arms for one in arm.passages):
-        handles.append(_handle(">", FAINT, "white", "not reached by then", 8))
-    figure.legend(handles=handles, loc="outside upper left", ncols=len(handles), frameon=False, fontsize=9)
+        handles.append(_handle(">", FAINT, "white", "not reached by then"))
+    _legend(figure, handles)
     return figure
 
 
@@ -169,6 +166,11 @@ def _levels(axes: Axes, wanted: float | None, expert: float) -> None:
 
 def _is_censored(run: SeedRun, target: Target) -> bool:
     return passage(run, target).by is None
+
+
+def _legend(figure: Figure, handles: list[Line2D]) -> None:
+    columns = min(len(handles), LEGEND_COLUMNS)
+    figure.legend(handles=handles, loc="outside upper left", ncols=columns, frameon=False, fontsize=9)
 
 
 def _handle(marker: str, colour: str, face: str, label: str, size: float = 6) -> Line2D:

@@ -24,7 +24,7 @@ from headstart.core.verdict import Verdict, decide
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReport, CloneReports, pooled
 from headstart.runs.expert_record import ExpertPolicy
-from headstart.view.comparison import number, printed, section, shift_section, table
+from headstart.view.comparison import number, printed, section, shift_section, styled, table
 
 SHIFT = "shift.json"  # beside the comparisons
 DRAWN = {"town": "", "nav": " --gif robot.gif"}  # worlds that can be drawn: in a terminal, or as a picture only
@@ -46,7 +46,7 @@ def summary(root: Path, scenario: str) -> str:
     described = load_scenario(scenario, root / "scenarios")
     target = headline_target(load_params(root / "params.yaml"), described)
     found = read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
-    folder = arm_folder(scenario, found.candidate.arm, [one.baseline.arm for one in found.grid])
+    folder = arm_folder(scenario, found.candidate.arm, _baselines(found))
     best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
     watch = f"headstart play {scenario} --policy {folder}/seed-{best.seed}{DRAWN.get(described.world, '')}"
     return printed(found, watch if described.world in DRAWN else None)
@@ -96,14 +96,13 @@ def can_draw() -> bool:
 
 
 def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
-    """The strongest baseline, the candidate, the other baselines, then every other arm that was evaluated in the same way.
+    """The arms that were compared, in the order of their colours, then every other arm that was evaluated in the same way.
 
-    Raises InputError where the runs of the first two are not those that were compared.
+    Raises InputError where the runs are not those that were compared.
     """
     others = sorted(path.parent.name for path in (root / "models" / found.scenario / "anneal").glob("*/runs.json"))
-    baselines = [one.baseline.arm for one in found.grid]
-    arms = dict.fromkeys((*baselines[:1], found.candidate.arm, *baselines[1:], *others))
-    paths = {arm: root / arm_folder(found.scenario, arm, baselines or [found.candidate.arm]) / "runs.json" for arm in arms}
+    arms = dict.fromkeys((*(arm.arm for arm in styled(found)), *others))
+    paths = {arm: root / arm_folder(found.scenario, arm, _baselines(found)) / "runs.json" for arm in arms}
     runs = {arm: read_record(path, ArmRuns, made_by="dvc pull") for arm, path in paths.items()}
     for evidence in found.verdict.evidence:
         if sha256_file(root / evidence.path) != evidence.sha256:
@@ -111,6 +110,11 @@ def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
                 f"{root / evidence.path}: expected the runs that were compared, found others; `dvc repro evaluate` compares"
             )
     return [arm for arm in runs.values() if arm.design == runs[found.candidate.arm].design]
+
+
+def _baselines(found: Comparison) -> list[str]:
+    """The arms that start from random weights; without a grid the candidate is one of them."""
+    return [one.baseline.arm for one in found.grid] or [found.candidate.arm]
 
 
 def accuracy_text(clones: Sequence[CloneReport]) -> str:

@@ -17,7 +17,7 @@ For whoever wants to know what was measured, on which commit and machine, and ho
 `headstart results` writes this page from the records in `reports/evidence/`; `headstart evidence` makes a record by running the command
 that stands with each experiment. [Concepts](concepts.md) says how arms are compared. The ratio is the candidate's median online steps to
 the target divided by those of the strongest baseline, with its one-sided 95 % upper bound; *at most* where fewer than half of the
-baseline's seeds got there within its budget. All-in: with the steps that the demonstrations cost. Exam: the last checkpoint of every
+baseline's seeds got there within its budget, and *met before training* where the clones did. All-in: with the steps that the demonstrations cost. Exam: the last checkpoint of every
 seed, sampled policy, on worlds that nothing else uses.
 """
 CHANGED = "its code or settings have changed since"
@@ -50,14 +50,14 @@ def picture(record: ExperimentRecord) -> str:
 def _row(record: ExperimentRecord, current: bool) -> Sequence[str]:
     found = record.comparisons[record.headline]
     commit = f"`{record.commit[:7]}`{'' if current else ' (changed since)'}"
-    against = found.grid[0]
-    theirs = (f"`{against.baseline.arm}`", *_cells(against.baseline))
+    against = found.strongest
+    ratios = (_ratio(against.online), _ratio(against.all_in)) if against else ("–", "–")
+    theirs = (f"`{against.baseline.arm}`", *_cells(against.baseline)) if against else ("–",) * 5
     return (
         f"[{record.name}](#{record.name})",
         found.verdict.outcome,
         f"`{found.candidate.arm}`",
-        _ratio(against.online),
-        _ratio(against.all_in),
+        *ratios,
         *_cells(found.candidate),
         *theirs,
         commit,
@@ -72,13 +72,15 @@ def _cells(arm: ArmSummary) -> Sequence[str]:
 
 def _ratio(ratio: RatioEstimate) -> str:
     """With its upper bound."""
+    if ratio.median == 0:
+        return "met before training"
     if ratio.median is None:
         return "–" if ratio.upper is None else f"at most {ratio.upper:.3f}"
     return f"{ratio.median:.3f} ({'no bound' if ratio.upper is None else f'≤ {ratio.upper:.3f}'})"
 
 
 def section(record: ExperimentRecord, current: bool) -> str:
-    """One experiment: how to repeat it, its expert and clone, every target."""
+    """One experiment: how to repeat it, its expert and clones, every target."""
     found = record.comparisons[record.headline]
     expert, clones = record.expert.score, list(record.clones.values())
     closed = [clone.closed_loop["sampled"] for clone in clones]
