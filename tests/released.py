@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 from tests.arms import arm_runs, clones_of
-from tests.shifts import facts
+from tests.shifts import data_states, facts
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, Score, SeedRun
 from headstart.compare.comparison import compare
@@ -94,7 +94,11 @@ class Project:
         self._dataset(dataset)
         self._arm("pretrained", CANDIDATE.parent, seeds, 2 if good else 9)
         self._arm("scratch", SCRATCH.parent, seeds, 9, **scratch or {})
-        write_record(self.root / CLONES_PATH, clones_of(read_record(self.root / CANDIDATE, ArmRuns)))
+        clones = clones_of(read_record(self.root / CANDIDATE, ArmRuns))
+        own = tuple(
+            one.model_copy(update={"data": data_states(i)}) for i, one in enumerate(clones.clones)
+        )  # as for all other seeds
+        write_record(self.root / CLONES_PATH, clones.model_copy(update={"clones": own}))
         self.compare()
         self.dvc_commit()
 

@@ -111,7 +111,7 @@ def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
             "--worlds: expert.worlds: Input should be greater than or equal to 1, got -3",
         ),
         (["expert", "queue_conflict", "--worlds", "10000000000000"], 3, "less than or equal to 1000000"),
-        (["evaluate", "queue_conflict"], 3, "baseline/runs.json: expected a file, found none"),
+        (["evaluate", "queue_conflict"], 3, "baseline/scratch/runs.json: expected a file, found none"),
         (["curate", "queue_conflict"], 3, "expected"),
         (
             ["release", "record", "queue_conflict", "--by", "Ada"],

@@ -17,10 +17,13 @@ def target() -> Target:
 
 @pytest.fixture
 def make_run() -> Callable[..., SeedRun]:
-    """A function: seed and successes of 100 at each evaluation → a run."""
+    """A function: seed and successes of 100 at each evaluation → a run, whose deterministic policy succeeds ten times less."""
 
     def make(seed: int, hits: Sequence[int], every: int = EVERY) -> SeedRun:
-        return seed_run(seed, [score(hit) for hit in hits], score(95), every)
+        run = seed_run(seed, [score(hit) for hit in hits], score(95), every)
+        greedy = [{"deterministic": score(max(hit - 10, 0))} for hit in hits]
+        curve = [one.model_copy(update={"scores": one.scores | less}) for one, less in zip(run.curve, greedy, strict=True)]
+        return run.model_copy(update={"curve": tuple(curve)})
 
     return make
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from headstart.compare.arm_runs import Score, SeedRun
-from headstart.compare.target import Charge, charge, meets, steps_to_target
+from headstart.compare.target import Passage, meets, passage, steps_to_target
 from headstart.config.scenario import Target
 from headstart.core.errors import InputError
 
@@ -15,49 +15,42 @@ MakeScore = Callable[..., Score]
 
 
 @pytest.mark.parametrize(
-    ("hits", "reached", "charged"),
+    ("hits", "after", "by"),
     [
-        ([95, 95, 95, 95], 0, Charge(200, False)),  # cloned: there before its first update
-        ([10, 95, 95, 95], 100, Charge(300, False)),
-        ([95, 95, 10, 95, 95, 95], 300, Charge(500, False)),  # a streak of two does not count
-        ([95, 95, 95, 10, 10], 0, Charge(200, False)),  # lost again later: still reached
-        ([10, 10, 95, 95], None, Charge(300, True)),  # the budget ends before the third
-        ([10, 10, 10, 10], None, Charge(300, True)),
-        ([90, 90, 90], 0, Charge(200, False)),  # the threshold itself
-        ([89, 90, 89, 90], None, Charge(300, True)),
+        ([95, 95, 95, 95], 0, 0),  # cloned: there before its first update
+        ([10, 95, 95, 95], 0, 100),
+        ([95, 95, 10, 95, 95, 95], 200, 300),  # a streak of two does not count
+        ([95, 95, 95, 10, 10], 0, 0),  # lost again later: still reached
+        ([10, 10, 95, 95], 300, None),  # the budget ends before the third
+        ([10, 10, 10, 10], 300, None),
+        ([90, 90, 90], 0, 0),  # the threshold itself
+        ([89, 90, 89, 90], 300, None),
+        ([10], 0, None),  # a run without a step
     ],
 )
-def test_a_target_is_reached_at_the_start_of_its_streak_and_charged_to_its_end(
-    hits: Sequence[int], reached: int | None, charged: Charge, target: Target, make_run: MakeRun
+def test_a_target_is_reached_between_the_evaluation_before_its_streak_and_the_first_of_it(
+    hits: Sequence[int], after: int, by: int | None, target: Target, make_run: MakeRun
 ) -> None:
-    run = make_run(0, hits)
+    run = make_run(4, hits)
 
-    assert steps_to_target(run.curve, target) == reached
-    assert charge(run, target, every=100) == charged
+    assert passage(run, target) == Passage(seed=4, after=after, by=by)
+    assert steps_to_target(run.curve, target) == by
 
 
-def test_a_single_evaluation_at_zero_steps_is_charged_one_interval_and_never_nothing(
-    make_run: MakeRun,
-) -> None:
+def test_a_single_evaluation_is_enough_where_the_target_says_so(make_run: MakeRun) -> None:
     once = Target(name="once", success_rate=0.9, consecutive=1)
 
-    assert steps_to_target(make_run(0, [95, 95]).curve, once) == 0
-    assert charge(make_run(0, [95, 95]), once, every=100) == Charge(100, False)
-
-
-def test_a_run_without_a_step_is_charged_one_interval(target: Target, make_run: MakeRun) -> None:
-    assert charge(make_run(0, [10]), target, every=100) == Charge(100, True)
+    assert passage(make_run(0, [10, 95, 10]), once) == Passage(seed=0, after=0, by=100)
 
 
 @pytest.mark.parametrize("at", range(1, 30))
 @pytest.mark.parametrize("later", [0, 1, 7])
-def test_charging_never_makes_a_ratio_below_one_smaller(at: int, later: int, target: Target, make_run: MakeRun) -> None:
-    early, late = (make_run(0, [10] * hit + [95] * 5) for hit in (at, at + later))
+def test_what_an_interval_hides_is_counted_against_the_candidate(at: int, later: int, target: Target, make_run: MakeRun) -> None:
+    early, late = (passage(make_run(0, [10] * hit + [95] * 5), target) for hit in (at, at + later))
 
-    raw = (steps_to_target(early.curve, target) or 0) / (steps_to_target(late.curve, target) or 0)
-    charged = charge(early, target, 100).steps / charge(late, target, 100).steps
-
-    assert charged >= raw
+    assert early.by is not None and late.by is not None
+    assert early.by * late.by >= early.by * late.after  # the ratio that is shown, by ÷ after, is at least by ÷ by
+    assert late.by - late.after == 100
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,16 @@ import shlex
 from pathlib import Path
 
 import pytest
+from tests.arms import arm_runs, clones_of
+from tests.experiments import experiment_record
 
+from headstart.compare.comparison import compare
+from headstart.compare.findings import ComparisonLimits
 from headstart.config.params import Params, load_params, of_experiment
+from headstart.config.scenario import Target
 from headstart.core.errors import InputError, UsageError
-from headstart.runs.experiment import experiment_command, fingerprint, recorded
+from headstart.core.files import write_record
+from headstart.runs.experiment import ExperimentRecord, experiment_command, fingerprint, record_path, recorded
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,6 +37,22 @@ def test_an_experiment_is_what_a_person_would_type() -> None:
     )
 
 
+def experiment() -> ExperimentRecord:
+    candidate, scratch = arm_runs("pretrained", [1] * 10), arm_runs("scratch", [9] * 10)
+    target = Target(name="reliable", success_rate=0.9)
+    found = compare(candidate, [scratch], clones_of(candidate), target, ComparisonLimits(resamples=20))
+    return experiment_record(found, "no_bc")
+
+
+def test_a_record_of_several_clones_and_targets_comes_back_from_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = experiment()
+    write_record(record_path("no_bc"), made)
+
+    assert recorded("no_bc") == made
+    assert recorded("no_kl") is None
+
+
 @pytest.mark.parametrize("name", ["", "spa ce", "é", "a/b", "-x"])
 def test_a_name_that_no_file_can_have_is_refused_before_anything_runs(params: Params, name: str) -> None:
     with pytest.raises(InputError, match="expected a name of letters, digits"):
@@ -49,7 +71,7 @@ def test_a_name_that_no_file_can_have_is_refused_before_anything_runs(params: Pa
 def test_a_damaged_record_is_named_with_its_cure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: dict[str, object], message: str
 ) -> None:
-    content = json.loads((ROOT / "reports/evidence/no_bc.json").read_text()) | damage
+    content = experiment().model_dump(mode="json") | damage
     (tmp_path / "reports/evidence").mkdir(parents=True)
     (tmp_path / "reports/evidence/no_bc.json").write_text(json.dumps(content))
     monkeypatch.chdir(tmp_path)
@@ -77,10 +99,14 @@ def test_an_experiment_is_about_one_scenario(params: Params) -> None:
         of_experiment(two, "two")
 
 
-def test_settings_are_those_of_the_two_arms(params: Params) -> None:
+def test_settings_are_those_of_the_arms_that_are_compared(params: Params) -> None:
     one = with_(params, evidence={"one": {}})
     before = fingerprint(one, "one")
     other_arm = params.arms | {"quick": params.arms["kickstart"]}
-    assert fingerprint(with_(one, processes=7, arms=other_arm), "one") == before
+    tuning = params.tuning.model_copy(update={"seeds": (77,)})  # which `evidence` does not run
+    assert fingerprint(with_(one, processes=7, arms=other_arm, tuning=tuning), "one") == before
     assert fingerprint(with_(one, seeds=(1, 2)), "one") != before
-    assert fingerprint(with_(one, arms=params.arms | {"scratch": params.arms["quick"]}), "one") != before
+    for arm in ("scratch", "matched", "pretrained"):
+        other = params.arms[arm].model_copy(update={"accept_loosened": "why"})
+        assert fingerprint(with_(one, arms=params.arms | {arm: other}), "one") != before
+    assert fingerprint(with_(one, baselines=("scratch",)), "one") != before

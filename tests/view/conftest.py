@@ -6,29 +6,25 @@ from typing import Any
 
 import pytest
 from tests.arms import BASELINES, Reach, arm_runs, clones_of
+from tests.experiments import clone_reports, expert_policy, scored
 
-from headstart.compare.arm_runs import ArmRuns, Score, arm_folder
+from headstart.compare.arm_runs import ArmRuns, arm_folder
 from headstart.compare.comparison import compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.config.scenario import Target
 from headstart.core.files import sha256_file, write_record
 from headstart.core.verdict import Check, Evidence, Subject, Verdict, at_least, judge
 from headstart.dataset.manifest import Block, DatasetFacts, Quality, Splits, Tally, manifest_of
-from headstart.runs.clone_report import CloneReport, CloneReports
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.clone_report import CloneReports
 
 ONE = Tally(worlds=1, episodes=1, steps=15)
 TARGET = Target(name="beyond", success_rate=0.9, return_mean=1.5, consecutive=2)
 
 
-def score(success: int, return_mean: float, episodes: int = 100) -> Score:
-    return Score(episodes=episodes, success=success, harm=4, return_mean=return_mean, return_sd=0.1)
-
-
 def arm(name: str, reach: Reach, **given: Any) -> ArmRuns:
     """As `arm_runs`, evaluated 13 times in 12,000 steps where `given` does not say otherwise."""
-    good = score(95, 1.8)
-    return arm_runs(name, reach, **{"every": 1000, "points": 13, "good": good, "bad": score(10, 0.2), "exam": good} | given)
+    good = scored(95, 1.8)
+    return arm_runs(name, reach, **{"every": 1000, "points": 13, "good": good, "bad": scored(10, 0.2), "exam": good} | given)
 
 
 @pytest.fixture
@@ -71,18 +67,7 @@ def _verdict(kind: str, check: Check) -> Verdict:
 
 
 def _expert(root: Path) -> None:
-    expert = ExpertPolicy(
-        kind="scripted",
-        world="town",
-        scenario="walk",
-        scenario_sha256="5" * 64,
-        policy_sha256="6" * 64,
-        seed=1,
-        score=score(98, 1.45),
-        state="approved",
-        diagnostics=(),
-    )
-    write_record(root / "models/walk/expert/expert.json", expert)
+    write_record(root / "models/walk/expert/expert.json", expert_policy())
     write_record(root / "reports/walk/expert/verdict.json", _verdict("expert", at_least("success", 0.98, 0.9, "success rate")))
 
 
@@ -113,27 +98,8 @@ def _dataset(root: Path) -> None:
 
 
 def _clones(root: Path, continuous: bool) -> None:
-    """Two clones: of seed 0, and of seed 1, which is a little less accurate."""
-    folder = root / "reports/walk/bc_train"
-    clones = {seed: _clone(0.8 - 0.1 * seed, continuous) for seed in (0, 1)}
+    folder, clones = root / "reports/walk/bc_train", clone_reports(continuous)
     write_record(folder / "metrics.json", CloneReports(clones=clones))
     for seed, clone in clones.items():
         gate = _verdict("bc", at_least("accuracy", clone.accuracy, 0.75, "accuracy"))
         write_record(folder / f"seed-{seed}.json", gate)
-
-
-def _clone(accuracy: float, continuous: bool) -> CloneReport:
-    return CloneReport(
-        accuracy=accuracy,
-        macro_f1=None if continuous else 0.44,
-        constant_accuracy=0.7,
-        least_recall=None,
-        train_accuracy=0.9,
-        heldout_steps=10,
-        value_error=None,
-        untrained_value_error=1.0,
-        value_explained_variance=None,
-        confusion={} if continuous else {"wait": {"wait": 8}, "use": {"wait": 2}},
-        closed_loop={"sampled": score(90, 1.4), "deterministic": score(91, 1.4)},
-        expert=score(98, 1.45),
-    )

@@ -4,34 +4,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.experiments import experiment_record
 
 from headstart.compare.comparison import Comparison
 from headstart.core.files import read_record
-from headstart.runs.clone_report import CloneReports
-from headstart.runs.experiment import ExperimentRecord, Machine
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.experiment import ExperimentRecord
 from headstart.view.results import figures, page
 
 Results = Callable[..., Path]
 FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
 
 
-def record(root: Path, name: str = "walk_again") -> ExperimentRecord:
-    return ExperimentRecord(
-        name=name,
-        scenario="walk",
-        seeds=tuple(range(10, 20)),
-        command="dvc exp run --temp --name evidence-walk_again -S 'seeds=[10,11]'",
-        commit="0123456789abcdef" * 2 + "01234567",
-        machine=Machine(processor="AMD EPYC", cores=2, python="3.11.2", torch="2.13.0"),
-        finished_at="2026-01-02T03:04:05.000Z",
-        code_sha256="a" * 64,
-        settings_sha256="b" * 64,
-        expert=read_record(root / "models/walk/expert/expert.json", ExpertPolicy),
-        clones=read_record(root / "reports/walk/bc_train/metrics.json", CloneReports).clones,
-        headline="beyond",
-        comparisons={"beyond": read_record(root / "reports/evaluate/walk/beyond.json", Comparison)},
-    )
+def record(root: Path) -> ExperimentRecord:
+    return experiment_record(read_record(root / "reports/evaluate/walk/beyond.json", Comparison))
 
 
 def test_a_record_becomes_a_row_and_a_section(results: Results) -> None:

@@ -5,7 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from headstart.config.project import MODELS, WORK_DIR
+from headstart.compare.arm_runs import arm_folder
+from headstart.config.project import WORK_DIR
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import fresh_directory, inside
 from headstart.release.history import Release, RolledBack, Swapped, Withdrawn
@@ -94,5 +95,5 @@ def _get(root: Path, release: Release, folder: Path) -> None:
 
 
 def _baseline(root: Path, scenario: str) -> Release | None:
-    runs = MODELS / scenario / "baseline" / "runs.json"
+    runs = arm_folder(scenario, "scratch", ["scratch"]) / "runs.json"
     return best_release(root, training_of(root, runs), "sampled") if (root / runs).exists() else None

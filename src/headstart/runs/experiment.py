@@ -178,7 +178,8 @@ def is_current(record: ExperimentRecord | None, today: dict[str, str]) -> bool:
 
 
 def fingerprint(params: Params, name: str) -> dict[str, str]:
-    """SHA-256 of the code, and of all that params.yaml and the scenario's file say of an experiment's arms, except for `processes`.
+    """SHA-256 of the code, and of all that params.yaml and the scenario's file say of an experiment's arms, except for what does not
+    change them.
 
     Raises InputError for a name that no file can have, and UsageError for one that params.yaml does not have.
     """
@@ -187,7 +188,7 @@ def fingerprint(params: Params, name: str) -> dict[str, str]:
     changed = of_experiment(params, name)
     scenario = load_scenario(changed.scenarios[0])
     settings = for_scenario(changed, scenario).model_dump(
-        mode="json", by_alias=True, exclude={"processes", "evidence", "promotion"}
+        mode="json", by_alias=True, exclude={"processes", "evidence", "promotion", "tuning"}
     )
     settings["arms"] = {arm: settings["arms"][arm] for arm in (*changed.baselines, changed.candidate)}
     sha256 = sha256_json({"params": settings, "scenario": scenario.model_dump(mode="json")})

@@ -60,7 +60,7 @@ def _arms(found: Comparison) -> list[ArmSummary]:
 
 
 def styled(found: Comparison) -> list[ArmSummary]:
-    """The arms in the order of their colours, which does not depend on the target: a baseline, scratch if it is one, the candidate, the others."""
+    """The arms in the order of their colours, which is that of all targets: scratch, or else another baseline, the candidate, the others."""
     baselines = sorted((one.baseline for one in found.grid), key=lambda arm: (arm.arm != "scratch", arm.arm))
     return [*baselines[:1], found.candidate, *baselines[1:]]
 

@@ -17,8 +17,8 @@ For whoever wants to know what was measured, on which commit and machine, and ho
 `headstart results` writes this page from the records in `reports/evidence/`; `headstart evidence` makes a record by running the command
 that stands with each experiment. [Concepts](concepts.md) says how arms are compared. The ratio is the candidate's median online steps to
 the target divided by those of the strongest baseline, with its one-sided 95 % upper bound; *at most* where fewer than half of the
-baseline's seeds got there within its budget, and *met before training* where the clones did. All-in: with the steps that the demonstrations cost. Exam: the last checkpoint of every
-seed, sampled policy, on worlds that nothing else uses.
+baseline's seeds got there within its budget; *met before training* where the clones did. All-in: with the steps that the demonstrations
+cost. Exam: the last checkpoint of every seed, sampled policy, on worlds that nothing else uses.
 """
 CHANGED = "its code or settings have changed since"
 
