@@ -35,6 +35,7 @@ ARM_STYLES: tuple[Style, ...] = (
 MARKERS = (("s", 4.5), ("o", 5.0), ("D", 4.0), ("^", 5.0), ("v", 5.0), ("P", 5.0))  # and sizes, as ARM_STYLES
 ROW = 0.24  # half of the height over which the arms of one seed are spread, of the distance between two seeds
 LEGEND_COLUMNS = 4
+PROFILE_LEVELS = 101
 INK, FAINT = "#222222", "#8a8a8a"
 DPI = 144
 
@@ -110,12 +111,13 @@ def performance(arms: Sequence[ArmRuns], mode: Mode) -> Figure:
     """The performance profile: share of runs whose return in the exam is at least x, with its bands. `arms` are in the order of `styled`."""
     figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    profiles = performance_profile(arms, mode)
+    profiles = performance_profile(arms, mode, PROFILE_LEVELS)
     for arm, (colour, dash) in zip(arms, ARM_STYLES, strict=False):
         one = profiles[arm.arm]
         if len(arm.runs) >= RUNS_FOR_BOUND:
-            axes.fill_between(one.level, one.low, one.high, color=colour, alpha=0.18, linewidth=0)
-        axes.plot(one.level, one.share, color=colour, linestyle=dash, linewidth=2.2, label=f"{arm.arm}, {len(arm.runs)} seeds")
+            axes.fill_between(one.level, one.low, one.high, step="pre", color=colour, alpha=0.18, linewidth=0)
+        label = f"{arm.arm}, {len(arm.runs)} seeds"
+        axes.step(one.level, one.share, where="pre", color=colour, linestyle=dash, linewidth=2.2, label=label)
     axes.set_ylim(-0.03, 1.03)
     _frame(axes, "mean return in the exam", "share of seeds at or above it")
     axes.xaxis.set_major_formatter(ScalarFormatter())  # a return, not env steps
