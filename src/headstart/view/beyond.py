@@ -167,7 +167,7 @@ def aggregate_text(comparisons: Mapping[str, Findings]) -> str:
         return ""
     one = aggregate(steps)
     left_out = (
-        f" Left out, since it has no ratio or the clones meet its target: {', '.join(one.left_out)}." if one.left_out else ""
+        f" Left out, since there is no ratio or the clones meet the target: {', '.join(one.left_out)}." if one.left_out else ""
     )
     if one.ratio is None:
         return f"Over scenarios: no ratio.{left_out}"
