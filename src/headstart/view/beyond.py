@@ -21,8 +21,8 @@ def beyond_section(found: Comparison, clock: WallClock | None, drawn: bool) -> s
         return "\n".join([*lines, f"{found.candidate.arm} alone: nothing to compare it with."])
     ours, theirs, target = found.candidate, found.grid[0].baseline, found.target.name
     lines += [
-        f"{ours.arm} against {theirs.arm}, the strongest baseline for {target}. None of these figures decides the verdict, and each interval "
-        "holds for its own figure alone.",
+        f"{ours.arm} against {theirs.arm}, the strongest baseline for {target}. These figures decide no verdict, and each interval holds "
+        "for its own figure alone.",
         "",
         *(f"* {text}" for text in (ceiling_text(found), areas_text(found), power_text(found), clock_text(found, clock)) if text),
         "",
@@ -103,16 +103,15 @@ def power_text(found: Findings) -> str:
     if found.beyond is None:
         return ""
     limits, planned, reached = found.limits, found.beyond.planned_power, found.beyond.reached_power
+    end = (
+        "is not known, since there is no ratio to start from"
+        if reached is None
+        else f"{_share(reached)}, with the spread and the arrivals of these runs"
+    )
     return (
         f"Power, the share of experiments whose bound is at most {limits.max_ratio:g} if the true ratio is {limits.planned_ratio:g}: planned "
-        f"{_share(planned)}, with a standard deviation of {limits.planned_log_sd:g} of the log steps and without budgets, which would be in "
-        "multiples of steps that nobody knows before a run; reached "
-        + (
-            "is not known, since there is no ratio to start from"
-            if reached is None
-            else f"{_share(reached)}, with the spread and the arrivals of these runs"
-        )
-        + f". The intervals are those of {planned.experiments} simulated experiments."
+        f"{_share(planned)}, for lognormal steps (sd {limits.planned_log_sd:g}) and runs that all arrive, since a budget in multiples of the "
+        f"baseline's median is not known before a run; reached {end}. The intervals are those of {planned.experiments} simulated experiments."
     )
 
 
