@@ -17,6 +17,16 @@ from headstart.core.verdict import Check, Evidence, Subject, Verdict, at_least, 
 from headstart.dataset.manifest import Block, DatasetFacts, Quality, Splits, Tally, manifest_of
 from headstart.runs.clone_report import CloneReports
 
+ROOT = Path(__file__).parents[2]
+SCENARIO = """
+world: town
+horizon: 8
+setup: {}
+success: [every eats >= 1]
+harm: [sum faints > 0]
+expert: {policy: scripted, success_rate: 0.9, harm_rate: 0.1}
+targets: {beyond: {success_rate: 0.9}}
+"""
 ONE = Tally(worlds=1, episodes=1, steps=15)
 TARGET = Target(name="beyond", success_rate=0.9, return_mean=1.5, consecutive=2)
 
@@ -39,6 +49,7 @@ def results(tmp_path: Path) -> Callable[..., Path]:
     ) -> Path:
         baselines = [arm(name, reach) for name, reach in {"scratch": scratch, **(others or {})}.items()]
         _compare(tmp_path, arm("pretrained", candidate, **given) if candidate else baselines[0], baselines)
+        _settings(tmp_path)
         _expert(tmp_path)
         _dataset(tmp_path)
         _clones(tmp_path, continuous)
@@ -60,6 +71,12 @@ def _compare(root: Path, candidate: ArmRuns, baselines: list[ArmRuns]) -> None:
     clones = None if candidate in baselines else clones_of(candidate)
     found = compare(candidate, baselines, clones, TARGET, ComparisonLimits(resamples=200), evidence)
     write_record(root / "reports/evaluate/walk/beyond.json", found)
+
+
+def _settings(root: Path) -> None:
+    (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (root / "scenarios").mkdir(exist_ok=True)
+    (root / "scenarios/walk.yaml").write_text(SCENARIO)
 
 
 def _verdict(kind: str, check: Check) -> Verdict:

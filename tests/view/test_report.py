@@ -228,7 +228,7 @@ def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Resul
 
     text = path.read_text()
     names = re.findall(r"!\[[^]]+\]\(([^)]+)\)\n\n\*[^*]+\*", text)
-    assert names == ["curves_beyond.png", "steps_beyond.png", "confusion.png"]
+    assert names == ["curves_beyond.png", "steps_beyond.png", "profile_beyond.png", "confusion.png"]
     for name in names:
         assert path.with_name(name).read_bytes().startswith(b"\x89PNG")
     assert "*pretrained ends at success 0.95 and return 1.80 after 12,000 env steps (n = 10 seeds);" in text

@@ -9,28 +9,14 @@ import pytest
 from headstart.view.comparison import WIDTH
 from headstart.view.report import summary
 
-ROOT = Path(__file__).parents[2]
 Results = Callable[..., Path]
 FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
-SCENARIO = """
-world: town
-horizon: 8
-setup: {}
-success: [every eats >= 1]
-harm: [sum faints > 0]
-expert: {policy: scripted, success_rate: 0.9, harm_rate: 0.1}
-targets: {beyond: {success_rate: 0.9}}
-"""
 
 
 @pytest.fixture
 def said(results: Results) -> Callable[..., str]:
     def say(candidate: list[int | None] | None, scratch: list[int | None], *others: Any, **given: Any) -> str:
-        root = results(candidate, scratch, *others, **given)
-        (root / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-        (root / "scenarios").mkdir(exist_ok=True)
-        (root / "scenarios/walk.yaml").write_text(SCENARIO)
-        return summary(root, "walk")
+        return summary(results(candidate, scratch, *others, **given), "walk")
 
     return say
 

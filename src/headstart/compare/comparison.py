@@ -11,7 +11,7 @@ from typing import Literal
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparability import require_comparable
-from headstart.compare.findings import Against, ArmSummary, ComparisonLimits, Findings, find
+from headstart.compare.findings import Against, ArmSummary, ComparisonLimits, Findings, find, replicates
 from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings, shift_checks
 from headstart.config.scenario import Target
@@ -87,7 +87,7 @@ def _checks(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -
 def _replicates(candidate: ArmRuns, least: int) -> Iterator[Check]:
     """The unit is the whole treatment: runs from one clone are one replicate, and their bounds would be too narrow."""
     runs = len(candidate.runs)
-    clones = len({run.clone_sha256 or run.seed for run in candidate.runs})
+    clones = replicates(candidate)
     text = f"{runs} runs from {clones} clones; fewer than {least} replicates cannot show a ratio"
     yield at_least("replicates", clones, least, text, runs, Outcome.HOLD)
     yield at_most(

@@ -6,7 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns, Outcomes, Score, SeedRun
+from headstart.compare.beyond import Beyond, find_beyond
 from headstart.compare.curves import CurveBand, curve_bands
+from headstart.compare.levels import Steps
+from headstart.compare.power import PowerPlan
 from headstart.compare.ratio import (
     Difference,
     RatioEstimate,
@@ -33,6 +36,8 @@ class ComparisonLimits(Record):
     max_return_loss: float = (
         0.02  # of the final return and of measures: share of the distance from an untrained policy to the expert
     )
+    planned_ratio: float = 0.5  # the true ratio at which the power is computed
+    planned_log_sd: float = 0.5  # of the natural logarithm of a run's steps, for the planned power
     resamples: int = 10_000  # of the bootstrap
 
 
@@ -89,6 +94,7 @@ class Findings(Record):
     final: dict[str, dict[str, Difference]] = Field(default={})  # target, clone, expert or a baseline → quantity → candidate − it
     margins: dict[str, float] = Field(default={})  # quantity → how much worse the final policies may be
     spread: dict[str, Spread] = Field(default={})  # quantity → where several runs share a clone
+    beyond: Beyond | None = None  # against the strongest baseline
 
     @property
     def strongest(self) -> Against | None:
@@ -103,13 +109,14 @@ def find(
     found = Findings(scenario=candidate.scenario, target=target, limits=limits, candidate=_summarise(candidate, target, limits))
     if any(candidate.arm == baseline.arm for baseline in baselines):
         return found
-    grid = [_against(candidate, found.candidate, baseline, target, limits) for baseline in baselines]
+    grid = sorted((_against(candidate, found.candidate, baseline, target, limits) for baseline in baselines), key=_strength)
     margins = _margins(target, limits, clones) if clones else {}
     compared = {
-        "grid": tuple(sorted(grid, key=_strength)),
+        "grid": tuple(grid),
         "margins": margins,
         "final": _final(candidate, baselines, clones, target, tuple(margins)),
         "spread": _spreads(candidate, found.candidate.passages, target.mode),
+        "beyond": _beyond(candidate, {arm.arm: arm for arm in baselines}[grid[0].baseline.arm], target, limits) if grid else None,
     }
     return found.model_copy(update=compared)
 
@@ -149,19 +156,38 @@ def _examine(runs: Sequence[SeedRun], mode: Mode) -> ExamSummary:
 
 
 def _against(candidate: ArmRuns, summary: ArmSummary, baseline: ArmRuns, target: Target, limits: ComparisonLimits) -> Against:
-    """The candidate's steps are counted to the end of their evaluation interval, those of the baseline to its beginning."""
     theirs = _summarise(baseline, target, limits)
-    ours = np.array([np.inf if one.by is None else one.by for one in summary.passages])
-    other = np.array([np.inf if one.by is None else one.after for one in theirs.passages])
-    ends = [run.curve[-1].env_steps for run in sorted(baseline.runs, key=lambda run: run.seed)]
-    watched = np.array([one.after if one.by is None else end for one, end in zip(theirs.passages, ends, strict=True)])
+    steps = steps_of(summary.passages, theirs.passages)
     cost = np.array([run.demonstration_steps for run in sorted(candidate.runs, key=lambda run: run.seed)])
     return Against(
         baseline=theirs,
-        online=estimate_ratio(ours, other, watched),
-        all_in=estimate_ratio(ours + cost, other, watched),
-        probability_of_improvement=probability_of_improvement(ours, other),
+        online=estimate_ratio(*steps),
+        all_in=estimate_ratio(steps.candidate + cost, steps.scratch, steps.watched),
+        probability_of_improvement=probability_of_improvement(steps.candidate, steps.scratch),
     )
+
+
+def steps_of(candidate: Sequence[Passage], baseline: Sequence[Passage]) -> Steps:
+    """Env steps to the target: the candidate's to the end of their evaluation interval, the baseline's to its beginning.
+
+    `watched` ends there too, or at the last evaluation of a run that never arrived: nobody asks what came after an arrival.
+    """
+    return Steps(
+        candidate=np.array([np.inf if one.by is None else one.by for one in candidate]),
+        scratch=np.array([np.inf if one.by is None else one.after for one in baseline]),
+        watched=np.array([one.after for one in baseline]),
+    )
+
+
+def _beyond(candidate: ArmRuns, strongest: ArmRuns, target: Target, limits: ComparisonLimits) -> Beyond:
+    steps = steps_of(*([passage(run, target) for run in arm.runs] for arm in (candidate, strongest)))
+    plan = PowerPlan(replicates(candidate), limits.planned_ratio, limits.planned_log_sd, limits.max_ratio)
+    return find_beyond(candidate, strongest, steps, target.mode, plan, limits.resamples)
+
+
+def replicates(arm: ArmRuns) -> int:
+    """Runs that share a clone are one replicate."""
+    return len({run.clone_sha256 or run.seed for run in arm.runs})
 
 
 def _strength(against: Against) -> tuple[float, float, float]:

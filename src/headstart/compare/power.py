@@ -6,6 +6,8 @@ Heisey, "The abuse of power", 2001); so the power reached takes the spread and t
 
 import math
 from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +29,16 @@ class Power(Record):
     experiments: int
 
 
+class PowerPlan(NamedTuple):
+    """The experiment whose power is asked for, as `planned_power` takes it; fixed before the run."""
+
+    n: int  # runs a side
+    true_ratio: float
+    log_sd: float  # of the steps of a run
+    limit: float  # of the bound
+
+
+@cache  # the targets of a scenario share it
 def planned_power(n: int, true_ratio: float, log_sd: float, limit: float, budget: float = math.inf) -> Power:
     """Of n runs a side whose steps are lognormal: medians at `true_ratio` and 1, and `log_sd` of ln steps in both arms.
 

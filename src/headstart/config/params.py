@@ -120,6 +120,8 @@ class ComparisonParams(Record):
     max_return_loss: float = Field(
         ge=0
     )  # of the return and measures: share of the distance from an untrained policy to the expert
+    planned_ratio: float = Field(default=0.5, gt=0)  # the true ratio at which the power of the comparison is computed
+    planned_log_sd: float = Field(default=0.5, ge=0)  # of the natural logarithm of a run's steps to target, for the planned power
 
 
 class TuningParams(Record):

@@ -119,8 +119,8 @@ def _grid_table(found: Comparison) -> list[str]:
             (
                 one.baseline.arm,
                 f"{one.baseline.budget:,}",
-                *_ratio_cells(one.online),
-                *_ratio_cells(one.all_in),
+                *ratio_cells(one.online),
+                *ratio_cells(one.all_in),
                 f"{one.probability_of_improvement:.2f}",
             )
             for one in found.grid
@@ -128,9 +128,9 @@ def _grid_table(found: Comparison) -> list[str]:
     )
 
 
-def _ratio_cells(ratio: RatioEstimate) -> Sequence[str]:
-    """The estimate and its bound."""
-    if ratio.median == 0:
+def ratio_cells(ratio: RatioEstimate) -> Sequence[str]:
+    """The estimate and its bound, for two cells of a table."""
+    if 0 in (ratio.median, ratio.upper):
         return "met before training", "–"
     return number(ratio.median, ".3f", "not estimable"), number(ratio.upper, ".3f", "not estimable")
 

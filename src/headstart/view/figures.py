@@ -1,4 +1,4 @@
-"""The figures of the report: learning curves, steps to target, confusion of the clone. Only this file needs matplotlib.
+"""The figures of the report: learning curves, steps to target, performance profile, confusion of the clone. Only this file needs matplotlib.
 
 Colours are Okabe and Ito's (2008); a marker or a dash says the same as each colour. Equal inputs give equal bytes.
 """
@@ -11,14 +11,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, ScalarFormatter
 
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import CurveBand, curve_bands, rate
+from headstart.compare.levels import performance_profile
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.compare.target import passage
 from headstart.config.scenario import Target
+from headstart.core.arrays import Mode
 from headstart.view.comparison import styled
 
 Style = tuple[str, Literal["-", "--", "-.", ":"]]  # colour, dash
@@ -33,6 +35,7 @@ ARM_STYLES: tuple[Style, ...] = (
 MARKERS = (("s", 4.5), ("o", 5.0), ("D", 4.0), ("^", 5.0), ("v", 5.0), ("P", 5.0))  # and sizes, as ARM_STYLES
 ROW = 0.24  # half of the height over which the arms of one seed are spread, of the distance between two seeds
 LEGEND_COLUMNS = 4
+PROFILE_LEVELS = 101
 INK, FAINT = "#222222", "#8a8a8a"
 DPI = 144
 
@@ -101,6 +104,24 @@ def steps_to_target(found: Comparison) -> Figure:
     if any(one.by is None for arm in arms for one in arm.passages):
         handles.append(_handle(">", FAINT, "white", "not reached by then"))
     _legend(figure, handles)
+    return figure
+
+
+def performance(arms: Sequence[ArmRuns], mode: Mode) -> Figure:
+    """The performance profile: share of runs whose return in the exam is at least x, with its bands. `arms` are in the order of `styled`."""
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    profiles = performance_profile(arms, mode, PROFILE_LEVELS)
+    for arm, (colour, dash) in zip(arms, ARM_STYLES, strict=False):
+        one = profiles[arm.arm]
+        if len(arm.runs) >= RUNS_FOR_BOUND:
+            axes.fill_between(one.level, one.low, one.high, step="pre", color=colour, alpha=0.18, linewidth=0)
+        label = f"{arm.arm}, {len(arm.runs)} seeds"
+        axes.step(one.level, one.share, where="pre", color=colour, linestyle=dash, linewidth=2.2, label=label)
+    axes.set_ylim(-0.03, 1.03)
+    _frame(axes, "mean return in the exam", "share of seeds at or above it")
+    axes.xaxis.set_major_formatter(ScalarFormatter())  # a return, not env steps
+    _legend(figure, list(axes.get_lines()))
     return figure
 
 

@@ -16,7 +16,7 @@ from headstart.compare.curves import best_run
 from headstart.compare.shift import ShiftFindings
 from headstart.config.params import headline_target, load_params
 from headstart.config.project import COMPARISONS, REPORTS
-from headstart.config.scenario import load_scenario
+from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, sha256_file, write_bytes
 from headstart.core.run_record import RUN, RunRecord
@@ -24,6 +24,8 @@ from headstart.core.verdict import Verdict, decide
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReport, CloneReports, pooled
 from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.wall_clock import wall_clock
+from headstart.view.beyond import beyond_section
 from headstart.view.comparison import number, printed, section, shift_section, styled, table
 
 SHIFT = "shift.json"  # beside the comparisons
@@ -44,12 +46,16 @@ def write_report(root: Path, scenario: str) -> Path:
 def summary(root: Path, scenario: str) -> str:
     """What `evaluate` found for the scenario's headline target, for a terminal."""
     described = load_scenario(scenario, root / "scenarios")
-    target = headline_target(load_params(root / "params.yaml"), described)
+    target = _headline(root, described)
     found = read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
     folder = arm_folder(scenario, found.candidate.arm, _baselines(found))
     best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
     watch = f"headstart play {scenario} --policy {folder}/seed-{best.seed}{DRAWN.get(described.world, '')}"
     return printed(found, watch if described.world in DRAWN else None)
+
+
+def _headline(root: Path, scenario: Scenario) -> str:
+    return headline_target(load_params(root / "params.yaml"), scenario)
 
 
 def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
@@ -68,23 +74,28 @@ def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
     arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
     parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
     parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
+    target = _headline(root, load_scenario(scenario, root / "scenarios"))
+    parts += [beyond_section(found, wall_clock(root, found), can_draw()) for found in comparisons if found.target.name == target]
     parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario)]
     parts += [_cloning(clones, gates), _honesty(comparisons, shift)]
     parts += [_provenance(root, scenario)]
     expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
-    return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clones, expert) if can_draw() else {}
+    return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clones, expert, target) if can_draw() else {}
 
 
 def _figures(
-    comparisons: list[Comparison], arms: list[list[ArmRuns]], clones: dict[int, CloneReport], expert: Score
+    comparisons: list[Comparison], arms: list[list[ArmRuns]], clones: dict[int, CloneReport], expert: Score, headline: str
 ) -> dict[str, bytes]:
-    from headstart.view.figures import confusion, learning_curves, png, steps_to_target
+    from headstart.view.figures import confusion, learning_curves, performance, png, steps_to_target
 
     drawn = {}
     for found, of_found in zip(comparisons, arms, strict=True):
         drawn[f"curves_{found.target.name}.png"] = png(learning_curves(found, expert, of_found))
         if found.grid:
             drawn[f"steps_{found.target.name}.png"] = png(steps_to_target(found))
+        if found.grid and found.target.name == headline:
+            compared = of_found[: len(styled(found))]
+            drawn[f"profile_{headline}.png"] = png(performance(compared, found.target.mode))
     if decisions := pooled(clones.values()):
         drawn["confusion.png"] = png(confusion(decisions))
     return drawn

@@ -4,9 +4,11 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from headstart.compare.arm_runs import Score
+from headstart.compare.comparison import Comparison
 from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RatioEstimate
 from headstart.runs.experiment import ExperimentRecord
+from headstart.view.beyond import aggregate_text, areas_text, ceiling_text
 from headstart.view.comparison import number, table, target_lines, verdict_sentence
 from headstart.view.report import accuracy_text, can_draw
 
@@ -20,6 +22,7 @@ the target divided by those of the strongest baseline, with its one-sided 95 % u
 baseline's seeds got there within its budget; *met before training* where the clones did. All-in: with the steps that the demonstrations
 cost. Exam: the last checkpoint of every seed, sampled policy, on worlds that nothing else uses.
 """
+OVER_SCENARIOS = "pretrained"  # the candidate whose ratio over scenarios is shown
 CHANGED = "its code or settings have changed since"
 
 
@@ -30,7 +33,20 @@ def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool]) -> st
         "| harm | return | steps | commit",
         (_row(record, current[record.name]) for record in records),
     )
-    return "\n".join([HEAD, *overview, "", *(section(record, current[record.name]) for record in records)])
+    over = aggregate_text(_one_for_each_scenario(records))
+    return "\n".join(
+        [HEAD, *overview, "", *([over, ""] if over else []), *(section(record, current[record.name]) for record in records)]
+    )
+
+
+def _one_for_each_scenario(records: Sequence[ExperimentRecord]) -> dict[str, Comparison]:
+    """Scenario → headline comparison of the arm `pretrained`: of the experiment named like the scenario, or else of the first by name."""
+    found: dict[str, Comparison] = {}
+    for record in sorted(records, key=lambda one: (one.name != one.scenario, one.name)):
+        headline = record.comparisons[record.headline]
+        if headline.candidate.arm == OVER_SCENARIOS:
+            found.setdefault(record.scenario, headline)
+    return dict(sorted(found.items()))
 
 
 def figures(records: Sequence[ExperimentRecord]) -> dict[str, bytes]:
@@ -106,6 +122,7 @@ def section(record: ExperimentRecord, current: bool) -> str:
         "",
         f"![Learning curves of {record.name}]({picture(record)})",
     ]
+    lines += [f"\n{text}" for text in (ceiling_text(found), areas_text(found)) if text]
     for name, comparison in record.comparisons.items():
         lines += ["", f"### {record.name}, {name}: {comparison.verdict.outcome}", "", *target_lines(comparison)]
     return "\n".join([*lines, ""])
