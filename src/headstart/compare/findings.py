@@ -170,7 +170,7 @@ def _against(candidate: ArmRuns, summary: ArmSummary, baseline: ArmRuns, target:
 def steps_of(candidate: Sequence[Passage], baseline: Sequence[Passage]) -> Steps:
     """Env steps to the target: the candidate's to the end of their evaluation interval, the baseline's to its beginning.
 
-    `watched` ends there too, or at the last evaluation of a run that never arrived: nobody asks what came after an arrival.
+    `watched` ends where a run had not arrived for the last time that is known: nobody asks what came after an arrival.
     """
     return Steps(
         candidate=np.array([np.inf if one.by is None else one.by for one in candidate]),
