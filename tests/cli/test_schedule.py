@@ -66,7 +66,7 @@ def test_the_exit_code_says_how_it_ended(command: Command, arguments: list[str],
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["check", "pretraind"], 2, "expected a .yaml file or an arm of params.yaml (scratch, pretrained, "),
+        (["check", "pretraind"], 2, "expected a .yaml file or an arm of params.yaml (scratch, matched, pretrained, "),
         (["check", "nowhere.yaml"], 3, "nowhere.yaml: expected a YAML file, got No such file"),
         (["check", "pretrained", "--scenario", "queue_conflit"], 2, "did you mean 'queue_conflict'?"),
         (["check", "params.yaml"], 3, "params.yaml: expected schema: anneal-schedule/1 at the top, got scenarios, seeds"),
