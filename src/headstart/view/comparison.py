@@ -29,10 +29,12 @@ def number(value: float | None, digits: str, none: str = "–") -> str:
 
 
 def verdict_sentence(found: Comparison) -> str:
-    """Without the outcome: what was shown about the steps, or what stands in the way."""
-    if found.verdict.reasons:
-        return f"{found.scenario}, {found.target.name}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
-    return f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}. {all_in_text(found)}"
+    """Without the outcome: what was shown about the steps, and what stands in the way of a PASS."""
+    reasons = "; ".join(reason.text for reason in found.verdict.reasons)
+    if not found.grid:
+        return f"{found.scenario}, {found.target.name}: {reasons}."
+    shown = f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}. {all_in_text(found)}"
+    return f"{shown} Not a PASS: {reasons}." if reasons else shown
 
 
 def printed(found: Comparison, watched: str | None) -> str:
