@@ -207,13 +207,19 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 def for_scenario(params: Params, scenario: Scenario) -> Params:
     """`params`, overridden by the scenario's `recipe`.
 
-    InputError names a key that params.yaml does not have, and the seeds of a learned expert that are also seeds of the comparison: such an
-    expert would be one of the runs that it is compared with.
+    InputError names a key that params.yaml does not have; the seeds of a learned expert that are also seeds of the comparison, since such an
+    expert would be one of the runs that it is compared with; and baselines with fewer env steps than the candidate.
     """
     found = changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
     shared = sorted(set(found.seeds) & set(found.expert.seeds))
     if scenario.expert.policy == "ppo" and shared:
         raise InputError(f"expert.seeds: expected other seeds than those of the comparison (seeds), both have {shared}")
+    candidate = found.arms[found.candidate]
+    if short := [name for name in found.baselines if candidate.start == "bc" and found.arms[name].budget < candidate.budget]:
+        budgets = ", ".join(f"arms.{name} has {found.arms[name].budget:,}" for name in short)
+        raise InputError(
+            f"{scenario.name}: expected baselines with at least the {candidate.budget:,} env steps of {found.candidate}: {budgets}"
+        )
     return found
 
 
