@@ -34,7 +34,7 @@ def test_it_prints_the_level_and_the_targets_and_writes_nothing(command: Command
     code, out, _ = command("targets", "walk")
 
     assert code == 0
-    assert "walk: scripted expert, 8 evaluation worlds, seed 510\n" in out
+    assert "walk: scripted expert, 8 evaluation worlds, seed 520\n" in out
     assert "  return_mean " in out and "  lowest_need " in out
     assert "\ntargets:\n  expert_level:\n    success_rate: 0." in out
     assert "  # in the file 9.9\n" in out
@@ -53,7 +53,7 @@ def test_it_writes_the_file_and_the_history_once(command: Command) -> None:
     written = load_scenario("walk").targets
     assert written["expert_level"] == entry.targets["expert_level"]
     assert written["solved"].return_mean == 1.9
-    assert (entry.evaluation_seed, entry.evaluation_worlds, entry.after_runs) == (510, 8, False)
+    assert (entry.evaluation_seed, entry.evaluation_worlds, entry.after_runs) == (520, 8, False)
     changed = [pair for pair in zip(before.splitlines(), FILE.read_text().splitlines(), strict=True) if pair[0] != pair[1]]
     assert [old for old, _ in changed] == [PLANTED.splitlines()[1]]
 

@@ -35,6 +35,7 @@ RECIPE = {
     "network": {"hidden": [8]},
     "evaluation": {"worlds": 2, "every": 128},
     "tuning": {"seeds": [1000], "space": {"ppo.worlds": [8], "ppo.rollout_ticks": [16], "ppo.num_epochs": [1, 2]}},
+    "candidate": "scratch",
     "arms": {"scratch": ARM, "other": ARM},
 }
 SCENARIO = Path("scenarios/tiny.yaml")

@@ -9,6 +9,7 @@ from headstart.config.checked import checked, merged
 from headstart.config.scenario import Scenario
 from headstart.config.schedule import Arm
 from headstart.core.errors import InputError, UsageError, nearest
+from headstart.core.record import Arm as ArmName
 from headstart.core.record import Record
 from headstart.core.yaml import read_yaml
 
@@ -157,7 +158,7 @@ class Params(Record):
     network: NetworkParams
     bc_train: BCParams
     anneal: AnnealParams
-    arms: dict[str, Arm]
+    arms: dict[ArmName, Arm]
     evaluation: EvaluationParams
     comparison: ComparisonParams
     tuning: TuningParams
