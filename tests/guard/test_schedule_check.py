@@ -244,6 +244,8 @@ def test_every_shipped_arm_is_sound(scenario: str) -> None:
             params.arms[name],
             known_metrics=metrics_of(described.world),
             evaluation_every=params.evaluation.every,
-            budget=max(params.arms["scratch"].budget, params.arms[name].budget),  # the default runs a small part of scratch's schedule
+            budget=max(
+                params.arms["scratch"].budget, params.arms[name].budget
+            ),  # the default runs a small part of scratch's schedule
         )
         assert {problem.level for problem in problems} <= {"warn"}, (name, problems)
