@@ -31,20 +31,22 @@ def number(value: float | None, digits: str, none: str = "–") -> str:
 def verdict_sentence(found: Comparison) -> str:
     """Without the outcome: what was shown about the steps, and what stands in the way of a PASS."""
     reasons = "; ".join(reason.text for reason in found.verdict.reasons)
-    return f"{shown_text(found)} Not a PASS: {reasons}." if reasons else shown_text(found)
+    return f"{shown_text(found)} Not a PASS: {reasons}." if reasons and found.grid else shown_text(found)
 
 
 def shown_text(found: Comparison) -> str:
-    """What was shown about the steps to the target."""
-    all_in = f" {all_in_text(found)}" if found.grid else ""
-    return f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}.{all_in}"
+    """What was shown about the steps to the target; of a baseline by itself, why there is nothing to show."""
+    if not found.grid:
+        return f"{found.scenario}, {found.target.name}: {'; '.join(reason.text for reason in found.verdict.reasons)}."
+    return f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}. {all_in_text(found)}"
 
 
 def printed(found: Comparison, watched: str | None) -> str:
     """The end of a pipeline, for a terminal; `watched` is the command that plays the candidate, None where its world cannot be drawn."""
     lines = textwrap.wrap(f"{found.verdict.outcome}: {shown_text(found)}", WIDTH)
-    lines += ["not a PASS because of:"] if found.verdict.reasons else []
-    for reason in found.verdict.reasons:
+    reasons = found.verdict.reasons if found.grid else ()
+    lines += ["not a PASS because of:"] if reasons else []
+    for reason in reasons:
         lines += textwrap.wrap(reason.text, WIDTH, initial_indent="* ", subsequent_indent="  ")
     lines += [f"{'':14}{'success':>9}{'harm':>8}{'IQM return':>12}{'median steps to it':>21}{'seeds there':>14}"]
     lines += [_printed_arm(arm) for arm in _arms(found)]
