@@ -87,7 +87,27 @@ def test_a_baseline_that_leaves_no_bound_is_the_strongest(target: Target) -> Non
     found = judged(arm_runs("pretrained", FAST), arm_runs("scratch", SLOW), few, target=target)
 
     assert [one.baseline.arm for one in found.grid] == ["tuned", "scratch"]
-    assert reasons(found) == (Outcome.HOLD, {"ratio-upper-missing"})
+    assert reasons(found) == (Outcome.FAIL, {"baseline-not-slower"})
+
+
+def test_a_baseline_that_a_guardrail_ended_holds_the_verdict(target: Target) -> None:
+    scratch = arm_runs("scratch", SLOW)
+    frozen = scratch.runs[0].model_copy(update={"status": "frozen", "outcome": "HOLD", "reasons": ("nonfinite",)})
+    scratch = scratch.model_copy(update={"runs": (frozen, *scratch.runs[1:])})
+
+    assert reasons(judged(arm_runs("pretrained", FAST), scratch, target=target)) == (Outcome.HOLD, {"baseline-guardrails"})
+
+
+@pytest.mark.parametrize("name", ["target", "clone", "expert"])
+def test_a_baseline_may_not_take_the_name_of_what_else_the_end_is_held_to(name: str, target: Target) -> None:
+    with pytest.raises(InputError, match=f"a name other than target, clone, expert, got {name}"):
+        judged(arm_runs("pretrained", FAST), arm_runs("scratch", SLOW).model_copy(update={"arm": name}), target=target)
+
+
+def test_a_policy_that_ends_at_its_experts_return_does_not_keep_a_target_beyond_it() -> None:
+    target, exam = Target(name="beyond", success_rate=0.9, return_mean=1.75), score(95, return_mean=1.70)
+
+    assert at_the_end(target, exam, exam, expert=score(95, return_mean=1.70)) == (Outcome.FAIL, {"final-return-target"})
 
 
 def test_a_candidate_without_a_baseline_of_its_own_ppo_settings_is_a_hold(target: Target) -> None:
@@ -216,7 +236,7 @@ def test_the_return_that_the_target_names_is_asked_of_the_last_checkpoint() -> N
     target, low = Target(name="good", success_rate=0.9, return_mean=1.75), score(95, return_mean=1.0)
 
     assert at_the_end(target, low, low) == (Outcome.FAIL, {"final-return-target"})
-    high = score(95, return_mean=1.75)
+    high = score(95, return_mean=1.80)
     assert at_the_end(target, high, high) == (Outcome.PASS, set())
 
 

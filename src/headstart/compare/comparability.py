@@ -219,6 +219,11 @@ def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
     ours = {"scenario": candidate.scenario, "design": design.model_dump()}
     yield from _differences(ours, {"scenario": clones.scenario, "design": clones.design.model_dump()})
     of = {clone.weights_sha256: clone for clone in clones.clones}
+    if clones.untrained.return_mean >= clones.expert.return_mean:
+        yield (
+            f"expected an expert with a higher return than an untrained policy, got {clones.expert.return_mean:.4g} and "
+            f"{clones.untrained.return_mean:.4g}: margins are shares of the distance between them"
+        )
     if len(of) < len(clones.clones) or len({clone.seed for clone in clones.clones}) < len(clones.clones):
         yield "expected clones with seeds and weights of their own, got the same seed or weights twice"
     for clone in clones.clones:

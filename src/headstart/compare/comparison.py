@@ -15,6 +15,7 @@ from headstart.compare.findings import Against, ArmSummary, ComparisonLimits, Fi
 from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings, shift_checks
 from headstart.config.scenario import Target
+from headstart.core.errors import InputError
 from headstart.core.verdict import (
     Check,
     Evidence,
@@ -28,6 +29,8 @@ from headstart.core.verdict import (
     judge,
     unmeasured,
 )
+
+OTHERS = ("target", "clone", "expert")  # what the final policies are held to besides the baselines
 
 
 class Comparison(Findings):
@@ -51,6 +54,10 @@ def compare(
     The verdict includes `shift` where it is given. A baseline by itself has no ratio, and a HOLD.
     """
     for baseline in baselines:
+        if baseline.arm in OTHERS:
+            raise InputError(
+                f"baselines: expected a name other than {', '.join(OTHERS)}, got {baseline.arm}; rename it under arms"
+            )
         require_comparable(candidate, baseline)
     found = find(candidate, baselines, clones, target, limits)
     checks = list(_checks(found, candidate, baselines))
@@ -79,6 +86,7 @@ def _checks(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -
     yield _fair_baseline(candidate, baselines)
     yield _runs_complete(found, (candidate, *baselines))
     yield _guardrails_quiet(candidate)
+    yield _baselines_quiet(baselines)
     yield _all_arrive(found)
     yield _ratio_shown(found, strongest)
     yield from _final_policies(found)
@@ -127,6 +135,13 @@ def _guardrails_quiet(candidate: ArmRuns) -> Check:
     return at_most("guardrails", len(open_runs), 0, text, len(candidate.runs), on_miss)
 
 
+def _baselines_quiet(baselines: Sequence[ArmRuns]) -> Check:
+    """A baseline that a guardrail ended might have arrived later."""
+    ended = [f"{arm.arm} seed {run.seed}" for arm in baselines for run in arm.runs if run.status != "completed"]
+    text = f"runs of baselines that a guardrail ended: {', '.join(ended) or 'none'}"
+    return at_most("baseline-guardrails", len(ended), 0, text, sum(len(arm.runs) for arm in baselines), Outcome.HOLD)
+
+
 def _all_arrive(found: Findings) -> Check:
     lost = [one.seed for one in found.candidate.passages if one.by is None]
     text = f"seeds of {found.candidate.arm} that never reached {found.target.name}: {', '.join(map(str, lost)) or 'none'}"
@@ -138,6 +153,9 @@ def _ratio_shown(found: Findings, strongest: Against) -> Check:
     """Of online steps; the all-in ratio is reported beside it."""
     ratio, limit = strongest.online, found.limits.max_ratio
     text = f"online steps, {steps_text(found)}"
+    ours, theirs = (arm.reached.median_steps for arm in (found.candidate, strongest.baseline))
+    if ratio.upper is None and theirs is not None and (ours is None or theirs <= ours):
+        return at_most("baseline-not-slower", 1, 0, f"{text}: half of {strongest.baseline.arm} is there first")
     on_miss = hold_or_fail(ratio.median is None or ratio.median <= limit)
     return at_most("ratio-upper", ratio.upper, limit, text, len(found.candidate.passages), on_miss)
 
@@ -160,11 +178,12 @@ def _final_policies(found: Findings) -> Iterator[Check]:
 
 
 def _not_worse(found: Findings, other: str, quantity: str, of: Difference) -> Check:
-    margin, name, n = found.margins[quantity], f"final-{quantity}-{other}", len(found.candidate.passages)
+    margin = (found.target_margins if other == "target" else found.margins)[quantity]
+    name, n = f"final-{quantity}-{other}", len(found.candidate.passages)
     bound = of.high if quantity == "harm" else of.low
     bound = None if bound is None else round(bound, 12)  # 0.85 − 0.9 is −0.05
     shown = "too few runs for a bound" if bound is None else f"one-sided 95 % bound {bound:+.4g}"
-    whose = f"the {other}" if other in ("target", "clone", "expert") else other
+    whose = f"the {other}" if other in OTHERS else other
     text = f"final {quantity}, {found.candidate.arm} − {whose}: {of.mean:+.4g} over {n} seeds; {shown}"
     if quantity == "harm":
         return at_most(name, bound, margin, text, n, hold_or_fail(of.mean <= margin))
@@ -188,9 +207,10 @@ def all_in_text(found: Findings) -> str:
     if found.strongest is None:
         return ""
     ratio = found.strongest.all_in
-    median = "not estimable" if ratio.median is None else f"{ratio.median:.2f}"
-    bound = "no bound" if ratio.upper is None else f"≤ {ratio.upper:.2f}"
-    return f"All-in, with the steps that the demonstrations cost: {median} ({bound})."
+    shown = "no bound" if ratio.upper is None else f"at most {ratio.upper:.2f}"
+    if ratio.median is not None:
+        shown = f"{ratio.median:.2f} ({'no bound' if ratio.upper is None else f'≤ {ratio.upper:.2f}'})"
+    return f"All-in, with the steps that the demonstrations cost: {shown}."
 
 
 def arrivals(arm: ArmSummary) -> str:
@@ -206,8 +226,8 @@ def arrivals(arm: ArmSummary) -> str:
 def _bound_text(found: Findings, against: Against) -> str:
     """The ratio with its bound, or what takes its place where it cannot be estimated."""
     ratio = against.online
-    if ratio.median == 0:  # steps before training are no steps, and an interval is no estimate of them
-        met = sum(one.by == 0 for one in found.candidate.passages)
+    met = sum(one.by == 0 for one in found.candidate.passages)
+    if 2 * met >= len(found.candidate.passages):  # steps before training are no steps, and an interval is no estimate of them
         clones = (
             "the clones meet" if met == len(found.candidate.passages) else f"{met} of {len(found.candidate.passages)} clones meet"
         )

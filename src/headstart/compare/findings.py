@@ -93,6 +93,7 @@ class Findings(Record):
     ] = ()  # every baseline; the first is the strongest: the one with the greatest upper bound of the ratio
     final: dict[str, dict[str, Difference]] = Field(default={})  # target, clone, expert or a baseline → quantity → candidate − it
     margins: dict[str, float] = Field(default={})  # quantity → how much worse the final policies may be
+    target_margins: dict[str, float] = Field(default={})  # than the target: at most half of what it asks for beyond the expert
     spread: dict[str, Spread] = Field(default={})  # quantity → where several runs share a clone
     beyond: Beyond | None = None  # against the strongest baseline
 
@@ -114,6 +115,7 @@ def find(
     compared = {
         "grid": tuple(grid),
         "margins": margins,
+        "target_margins": _target_margins(target, margins, clones) if clones else {},
         "final": _final(candidate, baselines, clones, target, tuple(margins)),
         "spread": _spreads(candidate, found.candidate.passages, target.mode),
         "beyond": _beyond(candidate, {arm.arm: arm for arm in baselines}[grid[0].baseline.arm], target, limits) if grid else None,
@@ -208,6 +210,21 @@ def _margins(target: Target, limits: ComparisonLimits, clones: CloneRuns) -> dic
     return {"success": limits.max_success_loss, "harm": limits.max_harm_rise} | scaled
 
 
+def _wanted(target: Target) -> dict[str, float]:
+    """Quantity → the level that the target names."""
+    named = {"success": target.success_rate, "harm": target.harm_rate, "return": target.return_mean, **target.measures}
+    return {name: level for name, level in named.items() if level is not None}
+
+
+def _target_margins(target: Target, margins: Mapping[str, float], clones: CloneRuns) -> dict[str, float]:
+    """A policy that ends at the expert's return or measures does not keep a target beyond them; rates have their margins."""
+    found = {name: margins[name] for name in _wanted(target)}
+    for name in found.keys() - {"success", "harm"}:
+        beyond = _wanted(target)[name] - value(clones.expert, name)
+        found[name] = min(found[name], beyond / 2) if beyond > 0 else found[name]
+    return found
+
+
 def _final(
     candidate: ArmRuns, baselines: Sequence[ArmRuns], clones: CloneRuns | None, target: Target, quantities: Sequence[str]
 ) -> dict[str, dict[str, Difference]]:
@@ -217,7 +234,7 @@ def _final(
     mode, runs = target.mode, candidate.runs
     clone = {one.weights_sha256: one.exam[mode] for one in clones.clones}
     own = [clone[run.clone_sha256] for run in runs if run.clone_sha256 in clone]
-    wanted = {"success": target.success_rate, "harm": target.harm_rate, "return": target.return_mean, **target.measures}
+    wanted = _wanted(target)
     found: dict[str, dict[str, Difference]] = {
         name: {} for name in ("target", "clone", "expert", *(arm.arm for arm in baselines))
     }

@@ -27,7 +27,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from headstart.compare.arm_runs import ArmRuns, CloneRun, CloneRuns, DataStates, SeedRun, ShiftFacts
+from headstart.compare.arm_runs import ArmRuns, CloneRun, CloneRuns, DataStates, SeedRun, ShiftFacts, StateSummary
 from headstart.compare.drift import FeatureDrift, MixDrift, drift, joined, mix_drift, pooled
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.compare.variants import Group, Margins, Measure, VariantFinding, find_variants, variant_checks
@@ -92,6 +92,8 @@ def find_shift(candidate: ArmRuns, scratch: ArmRuns, clones: CloneRuns | None) -
     ours, theirs, cloned = _facts(candidate.runs), _facts(scratch.runs), _facts(own)
     _require_same_worlds([*ours, *theirs, *cloned], candidate.scenario)
     data = _data(own, candidate)
+    states_of: list[DataStates | ShiftFacts] = [*data, *ours]
+    _require_same_features([part for one in states_of for part in (one.starts, one.visited)], candidate.scenario)
     states = pooled([facts.visited for facts in ours])
     measured = {
         "starts": drift(joined([one.starts for one in data]), ours[0].starts),
@@ -162,6 +164,15 @@ def _require_same_worlds(all_facts: Sequence[ShiftFacts], scenario: str) -> None
     designs = [(facts.worlds, {name: one.scenario_sha256 for name, one in facts.variants.items()}) for facts in all_facts]
     if other := next((design for design in designs if design != designs[0]), None):
         raise InputError(f"{scenario}: expected one set of held-out variants, got {designs[0]} and {other}; run `dvc repro`")
+
+
+def _require_same_features(summaries: Sequence[StateSummary], scenario: str) -> None:
+    first = set(summaries[0].features)
+    for one in summaries:
+        if differ := sorted(first ^ set(one.features)):
+            raise InputError(
+                f"{scenario}: expected the same features in every record of states, {', '.join(differ[:3])} differ; `dvc repro`"
+            )
 
 
 def _agreement(all_facts: Sequence[ShiftFacts]) -> float | None:

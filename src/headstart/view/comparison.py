@@ -152,8 +152,19 @@ def _final_table(found: Comparison) -> list[str]:
     others = [name for name in ("target", "clone", "expert", *(one.baseline.arm for one in found.grid)) if name in found.final]
     return table(
         f"final policies, {found.candidate.arm} − | {margins}",
-        ((other, *(_final_cell(found.final[other].get(name), name) for name in quantities)) for other in others),
+        (
+            (_margin_text(other, found), *(_final_cell(found.final[other].get(name), name) for name in quantities))
+            for other in others
+        ),
     )
+
+
+def _margin_text(other: str, found: Comparison) -> str:
+    """The target has margins of its own."""
+    if other != "target":
+        return other
+    margins = ", ".join(f"{name} {margin:.3g}" for name, margin in found.target_margins.items())
+    return f"target (margins {margins})"
 
 
 def _final_cell(of: Difference | None, quantity: str) -> str:
