@@ -205,7 +205,7 @@ def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project
                 project.train(range(20, 30))
                 project.commit()
                 project.record()
-            own = [word.replace("queue_conflict", "walk").replace("seed-3", "seed-13") for word in arguments]
+            own = [word.replace("queue_conflict", "walk").replace("seed-43", "seed-13") for word in arguments]
             done = project.headstart(*own)
             assert done.code == 0, (arguments, done.err)
         if arguments[0] == "promote":
