@@ -52,8 +52,9 @@ def test_the_end_stands_beside_the_target_the_clones_the_expert_and_the_baseline
 
     head, _, *rows = text[text.index("| final policies") :].split("\n\n")[0].splitlines()
     assert head == "| final policies, pretrained − | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |"
-    assert [row.split(" | ")[0] for row in rows] == ["| target (margins return 0.036, success 0.05)", "| clone", "| expert", "| matched", "| scratch"]
-    assert rows[0] == "| target (margins return 0.036, success 0.05) | +0.050 (≥ +0.050) | – | +0.300 (≥ +0.299) |"  # 0.95 − 0.90, and 1.80 − 1.50
+    target = "| target (margins return 0.036, success 0.05)"
+    assert [row.split(" | ")[0] for row in rows] == [target, "| clone", "| expert", "| matched", "| scratch"]
+    assert rows[0] == f"{target} | +0.050 (≥ +0.050) | – | +0.300 (≥ +0.299) |"  # 0.95 − 0.90, and 1.80 − 1.50
     assert "e-1" not in "".join(rows)
 
 
