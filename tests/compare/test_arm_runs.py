@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import shifts
 
 from headstart.compare.arm_runs import (
     Agreement,
@@ -14,7 +15,6 @@ from headstart.compare.arm_runs import (
     CloneRuns,
     CurvePoint,
     DataStates,
-    EvaluationDesign,
     FeatureSummary,
     Score,
     SeedRun,
@@ -41,15 +41,8 @@ SHIFT = ShiftFacts(
     agreement=Agreement(decisions=4, agreed=3),
     variants={"dense": VariantScore(scenario_sha256="d" * 64, score=SCORE)},
 )
-DESIGN = EvaluationDesign(
-    scenario_sha256="a" * 64,
-    environment_sha256="e" * 64,
-    evaluation_seed=1,
-    evaluation_worlds=4,
-    every=100,
-    exam_seed=2,
-    exam_worlds=4,
-    variant_worlds=4,
+DESIGN = shifts.DESIGN.model_copy(
+    update={"scenario_sha256": "a" * 64, "evaluation_worlds": 4, "exam_worlds": 4, "variant_worlds": 4}
 )
 PHASE = {"name": "learn", "kind": "ppo", "env_steps": 100, "learning_rate": 0.001}
 RUNS = ArmRuns(

@@ -8,9 +8,10 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests import shifts
 from tests.shifts import clone_run, clone_runs, facts
 
-from headstart.compare.arm_runs import ArmRuns, CloneRuns, CurvePoint, EvaluationDesign, Score, SeedRun, ShiftFacts, VariantScore
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, CurvePoint, Score, SeedRun, ShiftFacts, VariantScore
 from headstart.compare.comparability import (
     evaluations_due,
     full_steps,
@@ -42,16 +43,7 @@ SCENARIO = Scenario.model_validate(
         "measures": ["stl"],
     }
 )
-DESIGN = EvaluationDesign(
-    scenario_sha256=SCENARIO.sha256,
-    environment_sha256="e" * 64,
-    evaluation_seed=1,
-    evaluation_worlds=20,
-    every=100,
-    exam_seed=2,
-    exam_worlds=50,
-    variant_worlds=100,
-)
+DESIGN = shifts.DESIGN.model_copy(update={"scenario_sha256": SCENARIO.sha256, "evaluation_worlds": 20, "exam_worlds": 50})
 
 
 def recipe(start: str, *lengths: int) -> Arm:

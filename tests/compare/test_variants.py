@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 from tests.shifts import facts
 
-from headstart.compare.variants import Estimate, Group, Margins, bounds, find_variants, holm_bounds, paired, unpaired
+from headstart.compare.ratio import Estimate, paired, unpaired
+from headstart.compare.variants import Group, Margins, bounds, find_variants, holm_bounds
 
 RUNS = 10
 MARGINS = Margins(hold=0.05, fail=0.15)

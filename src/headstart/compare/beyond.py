@@ -16,9 +16,7 @@ class Beyond(Record):
     """Intervals of levels and areas are over runs, those of power over simulated experiments."""
 
     levels: tuple[LevelRatio, ...]  # ascending
-    areas: dict[
-        str, Interval
-    ]  # success, return → area between the curves; empty where the runs were not evaluated after their start
+    areas: dict[str, Interval]  # success, return → area between the curves; empty without an evaluation after the start
     ceiling: Ceiling
     planned_power: Power
     reached_power: Power | None  # None: there is no ratio to start from

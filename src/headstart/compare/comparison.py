@@ -11,7 +11,7 @@ from typing import Literal
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparability import require_comparable
-from headstart.compare.findings import Against, ArmSummary, ComparisonLimits, Findings, find, replicates
+from headstart.compare.findings import OTHERS, Against, ArmSummary, ComparisonLimits, Findings, find, replicates
 from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings, shift_checks
 from headstart.config.scenario import Target
@@ -29,8 +29,6 @@ from headstart.core.verdict import (
     judge,
     unmeasured,
 )
-
-OTHERS = ("target", "clone", "expert")  # what the final policies are held to besides the baselines
 
 
 class Comparison(Findings):

@@ -34,9 +34,10 @@ def watched_steps(runs: Sequence[SeedRun]) -> int:
     return min(run.curve[-1].env_steps for run in runs)
 
 
-def rate(score: Score, measure: str) -> float:
-    """A measure of one score: success and harm as rates in [0, 1], return in the world's units."""
-    return {"success": score.success_rate, "harm": score.harm_rate, "return": score.return_mean}[measure]
+def score_value(score: Score, quantity: str) -> float:
+    """A quantity of one score: success and harm as rates in [0, 1], return in the world's units, or one of the scenario's measures."""
+    known = {"success": score.success_rate, "harm": score.harm_rate, "return": score.return_mean}
+    return known[quantity] if quantity in known else score.measures[quantity]
 
 
 def on_grid(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array) -> Array:
@@ -47,7 +48,7 @@ def on_grid(runs: Sequence[SeedRun], measure: str, mode: Mode, grid: Array) -> A
 def points(run: SeedRun, measure: str, mode: Mode) -> tuple[Array, Array]:
     """[X] env steps and [X] values of one run's own evaluations."""
     steps = np.array([point.env_steps for point in run.curve])
-    return steps, np.array([rate(point.score(mode), measure) for point in run.curve])
+    return steps, np.array([score_value(point.score(mode), measure) for point in run.curve])
 
 
 def best_run(arm: ArmRuns, mode: Mode) -> SeedRun:

@@ -1,13 +1,14 @@
 """The findings of a comparison, before the verdict: exams, learning curves, steps to target, and differences of the final policies."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from headstart.compare.arm_runs import ArmRuns, CloneRuns, Outcomes, Score, SeedRun
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, Outcomes, SeedRun
 from headstart.compare.beyond import Beyond, find_beyond
-from headstart.compare.curves import CurveBand, curve_bands
+from headstart.compare.curves import CurveBand, curve_bands, score_value
 from headstart.compare.levels import Steps
 from headstart.compare.power import PowerPlan
 from headstart.compare.ratio import (
@@ -24,6 +25,8 @@ from headstart.config.scenario import Target
 from headstart.core.arrays import MODES, Array, Mode
 from headstart.core.record import Record
 from headstart.core.statistics import interquartile_mean, wilson_lower, wilson_upper
+
+OTHERS = ("target", "clone", "expert")  # what the final policies are held to besides the baselines
 
 
 class ComparisonLimits(Record):
@@ -88,9 +91,8 @@ class Findings(Record):
     target: Target
     limits: ComparisonLimits
     candidate: ArmSummary
-    grid: tuple[
-        Against, ...
-    ] = ()  # every baseline; the first is the strongest: the one with the greatest upper bound of the ratio
+    # every baseline; the first is the strongest: the one with the greatest upper bound of the ratio
+    grid: tuple[Against, ...] = ()
     final: dict[str, dict[str, Difference]] = Field(default={})  # target, clone, expert or a baseline → quantity → candidate − it
     margins: dict[str, float] = Field(default={})  # quantity → how much worse the final policies may be
     target_margins: dict[str, float] = Field(default={})  # than the target: at most half of what it asks for beyond the expert
@@ -112,21 +114,19 @@ def find(
         return found
     grid = sorted((_against(candidate, found.candidate, baseline, target, limits) for baseline in baselines), key=_strength)
     margins = _margins(target, limits, clones) if clones else {}
-    compared = {
+    compared: dict[str, Any] = {
         "grid": tuple(grid),
         "margins": margins,
         "target_margins": _target_margins(target, margins, clones) if clones else {},
         "final": _final(candidate, baselines, clones, target, tuple(margins)),
         "spread": _spreads(candidate, found.candidate.passages, target.mode),
-        "beyond": _beyond(candidate, {arm.arm: arm for arm in baselines}[grid[0].baseline.arm], target, limits) if grid else None,
     }
+    if grid:
+        strongest = next(arm for arm in baselines if arm.arm == grid[0].baseline.arm)
+        steps = steps_of(found.candidate.passages, grid[0].baseline.passages)
+        plan = PowerPlan(replicates(candidate), limits.planned_ratio, limits.planned_log_sd, limits.max_ratio)
+        compared["beyond"] = find_beyond(candidate, strongest, steps, target.mode, plan, limits.resamples)
     return found.model_copy(update=compared)
-
-
-def value(score: Score, quantity: str) -> float:
-    """success, harm (rates), return, or one of the scenario's measures."""
-    known = {"success": score.success_rate, "harm": score.harm_rate, "return": score.return_mean}
-    return known[quantity] if quantity in known else score.measures[quantity]
 
 
 def _summarise(arm: ArmRuns, target: Target, limits: ComparisonLimits) -> ArmSummary:
@@ -181,12 +181,6 @@ def steps_of(candidate: Sequence[Passage], baseline: Sequence[Passage]) -> Steps
     )
 
 
-def _beyond(candidate: ArmRuns, strongest: ArmRuns, target: Target, limits: ComparisonLimits) -> Beyond:
-    steps = steps_of(*([passage(run, target) for run in arm.runs] for arm in (candidate, strongest)))
-    plan = PowerPlan(replicates(candidate), limits.planned_ratio, limits.planned_log_sd, limits.max_ratio)
-    return find_beyond(candidate, strongest, steps, target.mode, plan, limits.resamples)
-
-
 def replicates(arm: ArmRuns) -> int:
     """Runs that share a clone are one replicate."""
     return len({run.clone_sha256 or run.seed for run in arm.runs})
@@ -204,7 +198,7 @@ def _strength(against: Against) -> tuple[float, float, float]:
 def _margins(target: Target, limits: ComparisonLimits, clones: CloneRuns) -> dict[str, float]:
     """Success, harm and return, and the measures that the target names."""
     scaled = {
-        name: limits.max_return_loss * abs(value(clones.expert, name) - value(clones.untrained, name))
+        name: limits.max_return_loss * abs(score_value(clones.expert, name) - score_value(clones.untrained, name))
         for name in ("return", *target.measures)
     }
     return {"success": limits.max_success_loss, "harm": limits.max_harm_rise} | scaled
@@ -220,7 +214,7 @@ def _target_margins(target: Target, margins: Mapping[str, float], clones: CloneR
     """A policy that ends at the expert's return or measures does not keep a target beyond them; rates have their margins."""
     found = {name: margins[name] for name in _wanted(target)}
     for name in found.keys() - {"success", "harm"}:
-        beyond = _wanted(target)[name] - value(clones.expert, name)
+        beyond = _wanted(target)[name] - score_value(clones.expert, name)
         found[name] = min(found[name], beyond / 2) if beyond > 0 else found[name]
     return found
 
@@ -235,23 +229,21 @@ def _final(
     clone = {one.weights_sha256: one.exam[mode] for one in clones.clones}
     own = [clone[run.clone_sha256] for run in runs if run.clone_sha256 in clone]
     wanted = _wanted(target)
-    found: dict[str, dict[str, Difference]] = {
-        name: {} for name in ("target", "clone", "expert", *(arm.arm for arm in baselines))
-    }
+    found: dict[str, dict[str, Difference]] = {name: {} for name in (*OTHERS, *(arm.arm for arm in baselines))}
     for name in quantities:
         ours = _values(runs, name, mode)
         if (level := wanted.get(name)) is not None:
             found["target"][name] = difference(ours, np.array([level]))
         if len(own) == len(runs):  # pairs: every run has its own clone
-            found["clone"][name] = difference(ours - np.array([value(score, name) for score in own]), np.zeros(1))
-        found["expert"][name] = difference(ours, np.array([value(clones.expert, name)]))
+            found["clone"][name] = difference(ours - np.array([score_value(score, name) for score in own]), np.zeros(1))
+        found["expert"][name] = difference(ours, np.array([score_value(clones.expert, name)]))
         for arm in baselines:
             found[arm.arm][name] = difference(ours, _values(arm.runs, name, mode))
     return found
 
 
 def _values(runs: Sequence[SeedRun], quantity: str, mode: Mode) -> Array:
-    return np.array([value(run.exam[mode], quantity) for run in runs])
+    return np.array([score_value(run.exam[mode], quantity) for run in runs])
 
 
 # --- between clones, and between seeds ----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from headstart.compare.arm_runs import ArmRuns, SeedRun
-from headstart.compare.curves import TAIL, on_grid, points, rate, watched_steps
+from headstart.compare.curves import TAIL, on_grid, points, score_value, watched_steps
 from headstart.compare.ratio import RatioEstimate, estimate_ratio
 from headstart.compare.target import first_streak
 from headstart.core.arrays import Array, Mode
@@ -177,7 +177,7 @@ def ceiling(candidate: ArmRuns, scratch: ArmRuns, mode: Mode) -> Ceiling:
 
 
 def _ending(runs: Sequence[SeedRun], mode: Mode) -> Ending:
-    returns, harm = (float(np.median([rate(run.exam[mode], measure) for run in runs])) for measure in ("return", "harm"))
+    returns, harm = (float(np.median([score_value(run.exam[mode], measure) for run in runs])) for measure in ("return", "harm"))
     return Ending(runs=len(runs), return_median=returns, harm_median=harm)
 
 

@@ -11,6 +11,8 @@ wrong: where the candidate's spread exceeds scratch's, such a bound misses in up
 coverage.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import special, stats
 
@@ -47,6 +49,15 @@ class Difference(Record):
     high: float | None
 
 
+class Estimate(NamedTuple):
+    """A difference of means with its error, from which t bounds at any level follow."""
+
+    n: int  # replicates; of two groups, of the smaller
+    mean: float
+    error: float  # standard error; NaN where n is 1
+    freedom: float  # degrees of freedom of the error
+
+
 def estimate_ratio(candidate: Array, scratch: Array, watched: Array) -> RatioEstimate:
     """Steps to target [n] and [m], +∞ where it was not reached, and the steps up to which each run of scratch was watched [m].
 
@@ -57,9 +68,9 @@ def estimate_ratio(candidate: Array, scratch: Array, watched: Array) -> RatioEst
     known = np.minimum(theirs, seen)
     middle, other = median_steps(ours), kaplan_meier(known, np.isinf(theirs)).median_steps
     median, upper = middle / other if middle is not None and other else None, ratio_upper(ours, known)
-    return RatioEstimate(
-        median=median, upper=None if upper is None else max(upper, median or 0.0)
-    )  # the test's bound may lie below
+    if upper is not None and median is not None:
+        upper = max(upper, median)  # the test's bound may lie below
+    return RatioEstimate(median=median, upper=upper)
 
 
 def _require_steps(ours: Array, theirs: Array, seen: Array) -> None:
@@ -136,17 +147,30 @@ def median_steps(steps: Array) -> float | None:
 
 
 def difference(first: Array, second: Array) -> Difference:
-    """Mean of `first` [n] − mean of `second` [m], with Welch's t bounds; a `second` of one value is a constant."""
+    """Mean of `first` [n] − mean of `second` [m], with t bounds: Welch's, or Student's where `second` is one value, a constant."""
     a, b = np.asarray(first, float), np.asarray(second, float)
-    mean = float(a.mean() - b.mean())
-    if len(a) < RUNS_FOR_BOUND or 1 < len(b) < RUNS_FOR_BOUND:
-        return Difference(mean=mean, low=None, high=None)
-    constant = len(b) == 1
-    each, other = a.var(ddof=1) / len(a), 0.0 if constant else b.var(ddof=1) / len(b)
-    spread = each + other > 0
-    freedom = _freedom(each, other, len(a), len(b)) if spread and not constant else len(a) - 1
-    margin = -float(special.stdtrit(freedom, LEVEL)) * float(np.sqrt(each + other))
-    return Difference(mean=mean, low=mean - margin, high=mean + margin)
+    found = paired(a - b) if len(b) == 1 else unpaired(a, b)
+    if found.n < RUNS_FOR_BOUND:
+        return Difference(mean=found.mean, low=None, high=None)
+    margin = -float(special.stdtrit(found.freedom, LEVEL)) * found.error
+    return Difference(mean=found.mean, low=found.mean - margin, high=found.mean + margin)
+
+
+def paired(values: Array) -> Estimate:
+    """The mean of paired differences [n ≥ 1]."""
+    return Estimate(len(values), float(values.mean()), float(np.sqrt(_squared_error(values))), len(values) - 1)
+
+
+def unpaired(first: Array, second: Array) -> Estimate:
+    """The mean of `first` [n ≥ 1] minus the mean of `second` [m ≥ 1]: Welch's error and degrees of freedom."""
+    a, b = _squared_error(first), _squared_error(second)
+    n, m = len(first), len(second)
+    freedom = float(_freedom(a, b, n, m)) if a + b > 0 else n + m - 2
+    return Estimate(min(n, m), float(first.mean() - second.mean()), float(np.sqrt(a + b)), freedom)
+
+
+def _squared_error(values: Array) -> float:
+    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else np.nan
 
 
 def probability_of_improvement(candidate: Array, scratch: Array) -> float:

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import stats
 
 from headstart.compare.arm_runs import ShiftFacts
-from headstart.compare.curves import rate
-from headstart.compare.ratio import LEVEL
+from headstart.compare.curves import score_value
+from headstart.compare.ratio import LEVEL, Estimate, paired, unpaired
 from headstart.core.arrays import Array
 from headstart.core.record import Record
 from headstart.core.verdict import Check, at_least, at_most, hold_or_fail
@@ -31,15 +31,6 @@ class Margins(NamedTuple):
 
     hold: float
     fail: float
-
-
-class Estimate(NamedTuple):
-    """A difference of means with its error, from which t bounds at any level follow."""
-
-    n: int  # replicates; of two groups, of the smaller
-    mean: float
-    error: float  # standard error; NaN where n is 1
-    freedom: float  # degrees of freedom of the error
 
 
 class VariantDifference(Record):
@@ -96,7 +87,7 @@ def _rates(
     groups: Sequence[Group], scratch: Sequence[ShiftFacts], measure: Measure, margins: Margins, runs_for_bound: int
 ) -> dict[str, VariantRates]:
     def of(policies: Sequence[ShiftFacts], name: str) -> Array:
-        return np.array([rate(facts.variants[name].score, measure) for facts in policies])
+        return np.array([score_value(facts.variants[name].score, measure) for facts in policies])
 
     names = list(scratch[0].variants)
     ours = {name: np.array([of(group.runs, name).mean() for group in groups]) for name in names}  # [replicates]
@@ -168,20 +159,3 @@ def _p_value(loss: Estimate, margin: float) -> float:
     if loss.error == 0:
         return 0.0 if loss.mean <= margin else 1.0
     return float(stats.t.sf((margin - loss.mean) / loss.error, loss.freedom))
-
-
-def paired(values: Array) -> Estimate:
-    """The mean of paired differences [n ≥ 1]."""
-    return Estimate(len(values), float(values.mean()), float(np.sqrt(_squared_error(values))), len(values) - 1)
-
-
-def unpaired(first: Array, second: Array) -> Estimate:
-    """The mean of `first` [n ≥ 1] minus the mean of `second` [m ≥ 1]: Welch's error and degrees of freedom."""
-    a, b = _squared_error(first), _squared_error(second)
-    n, m = len(first), len(second)
-    freedom = (a + b) ** 2 / (a**2 / (n - 1) + b**2 / (m - 1)) if a + b > 0 else n + m - 2
-    return Estimate(min(n, m), float(first.mean() - second.mean()), float(np.sqrt(a + b)), freedom)
-
-
-def _squared_error(values: Array) -> float:
-    return float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else np.nan

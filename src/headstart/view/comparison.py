@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
 from headstart.compare.drift import FeatureDrift
-from headstart.compare.findings import ArmSummary
+from headstart.compare.findings import OTHERS, ArmSummary
 from headstart.compare.ratio import RUNS_FOR_BOUND, Difference, RatioEstimate
 from headstart.compare.shift import ShiftFindings
 from headstart.compare.target import Passage
@@ -149,7 +149,7 @@ def _final_table(found: Comparison) -> list[str]:
     """The final policies: the candidate less another, with the bound that is held to the margin."""
     quantities = [*FIRST, *sorted(set(found.margins) - set(FIRST))]  # a file's keys are in the order of the alphabet
     margins = " | ".join(f"{name} (margin {found.margins[name]:.3g})" for name in quantities)
-    others = [name for name in ("target", "clone", "expert", *(one.baseline.arm for one in found.grid)) if name in found.final]
+    others = [name for name in (*OTHERS, *(one.baseline.arm for one in found.grid)) if name in found.final]
     return table(
         f"final policies, {found.candidate.arm} − | {margins}",
         (

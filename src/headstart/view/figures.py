@@ -15,7 +15,7 @@ from matplotlib.ticker import EngFormatter, ScalarFormatter
 
 from headstart.compare.arm_runs import ArmRuns, Score, SeedRun
 from headstart.compare.comparison import Comparison
-from headstart.compare.curves import CurveBand, curve_bands, rate
+from headstart.compare.curves import CurveBand, curve_bands, score_value
 from headstart.compare.levels import performance_profile
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.compare.target import passage
@@ -55,7 +55,7 @@ def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = 
             _seeds(axes, arm, measure, target, style)
         for (name, bands), style in zip(curves.items(), ARM_STYLES, strict=False):
             _band(axes, bands[measure], style, wide=seeds[name] >= RUNS_FOR_BOUND)
-        _levels(axes, wanted, rate(expert, measure))
+        _levels(axes, wanted, score_value(expert, measure))
         _frame(axes, "env steps", label)
         axes.set_xlim(left=0)
     axes.set_ylim(-0.03, 1.03)  # of the success rate
@@ -161,7 +161,7 @@ def _seeds(axes: Axes, arm: ArmRuns, measure: str, target: Target, style: Style)
     """A thin line a seed; an open arrow at the end of one that never reached the target."""
     for run in arm.runs:
         steps = [point.env_steps for point in run.curve]
-        values = [rate(point.score(target.mode), measure) for point in run.curve]
+        values = [score_value(point.score(target.mode), measure) for point in run.curve]
         axes.plot(steps, values, color=style[0], alpha=0.35, linewidth=0.7)
         if _is_censored(run, target):
             (end,) = axes.plot(steps[-1:], values[-1:], marker=">", markersize=5, color=style[0], clip_on=False, zorder=4)
