@@ -294,11 +294,9 @@ def test_a_candidate_may_have_less_budget_than_scratch() -> None:
 
 def clones(**changes: Any) -> CloneRuns:
     exam = {"sampled": scored(50, 1.0), "deterministic": scored(50, 1.0)}
-    runs = [
-        clone_run(seed, weights_sha256=sha("clone", seed), exam=exam, shift=shifted(), demonstration_steps=5000) for seed in SEEDS
-    ]
-    known = {"design": DESIGN, "expert": scored(50, 3.0), "untrained": scored(50, 0.0)}
-    return clone_runs(runs, **known).model_copy(update=changes)
+    known = {"exam": exam, "shift": shifted(), "expert": scored(50, 3.0), "demonstration_steps": 5100}
+    runs = [clone_run(seed, weights_sha256=sha("clone", seed), **known) for seed in SEEDS]
+    return clone_runs(runs, design=DESIGN, untrained=scored(50, 0.0)).model_copy(update=changes)
 
 
 def with_clone(**changes: Any) -> CloneRuns:
@@ -325,9 +323,9 @@ def test_one_clone_may_serve_all_seeds() -> None:
         (clones(clones=clones().clones * 2), "expected clones with seeds and weights of their own"),
         (with_clone(weights_sha256="d" * 64), "seed 3: expected a run of pretrained from clone dddddddddddd, got clone"),
         (with_clone(seed=8), "seed 8: expected a run of pretrained from clone .*, got no such run"),
-        (with_clone(demonstration_steps=6000), r"and one expert, got \[-900, 100\] env steps beyond"),
-        (with_clone(demonstration_steps=1), r"and one expert, got \[100, 5099\] env steps beyond"),
-        (clones(expert=scored(1, 3.0)), "expert: expected 50 episodes, got 1"),
+        (with_clone(demonstration_steps=6000), "seed 3: expected the 6,000 env steps that its demonstrations cost, got 5,100"),
+        (with_clone(expert=scored(1, 3.0)), "expert of seed 3: expected 50 episodes, got 1"),
+        (with_clone(expert=scored(50, -1.0)), "expected an expert with a higher return than an untrained policy, got -1 and 0"),
         (clones(untrained=scored(50, 0.0, measures={})), "untrained: expected the measures stl, got 'none'"),
         (with_clone(exam={"sampled": scored(50, 1.0)}), "seed 3: exam: .* deterministic is missing"),
         (with_clone(shift=None), "seed 3: variant_worlds is 100: expected shift measured"),

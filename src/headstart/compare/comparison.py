@@ -197,7 +197,8 @@ def steps_text(found: Findings) -> str:
     if strongest is None:
         return "no ratio: the baseline is not compared with itself"
     ours, theirs = arrivals(found.candidate), arrivals(strongest.baseline)
-    return f"{ours}; {theirs}; {_bound_text(found, strongest)}"
+    given = " given the one learned expert" if found.learned_experts == 1 else ""
+    return f"{ours}; {theirs}; {_bound_text(found, strongest)}{given}"
 
 
 def all_in_text(found: Findings) -> str:

@@ -23,6 +23,9 @@ class ExpertParams(Record):
     worlds: Worlds  # episodes on which the expert, or each seed of a learned one, is judged
     seeds: tuple[Seed, ...] = (0, 1, 2)  # of a learned expert: one policy is trained and judged per seed
     min_seeds: int = Field(default=3, ge=1)  # of a learned expert: with fewer seeds it is not approved
+    per_block: bool = (
+        False  # of a learned expert: seed i records block i, so that every replicate has its own; false: the best records all
+    )
     train: Arm | None = None  # how a learned expert is trained; None: as the arm `scratch`
     plateau_evaluations: int = Field(
         default=0, ge=0
@@ -215,6 +218,13 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
     shared = sorted(set(found.seeds) & set(found.expert.seeds))
     if scenario.expert.policy == "ppo" and shared:
         raise InputError(f"expert.seeds: expected other seeds than those of the comparison (seeds), both have {shared}")
+    if found.expert.per_block and scenario.expert.policy != "ppo":
+        raise InputError(f"{scenario.name}: expert.per_block: expected a learned expert, got a {scenario.expert.policy} one")
+    if found.expert.per_block and len(found.expert.seeds) < found.capture.blocks:
+        raise InputError(
+            f"{scenario.name}: expert.seeds: expected one for each of {found.capture.blocks} blocks, since expert.per_block is true, "
+            f"got {len(found.expert.seeds)}"
+        )
     candidate = found.arms[found.candidate]
     if short := [name for name in found.baselines if candidate.start == "bc" and found.arms[name].budget < candidate.budget]:
         budgets = ", ".join(f"arms.{name} has {found.arms[name].budget:,}" for name in short)

@@ -21,8 +21,6 @@ from headstart.core.files import fresh_directory, read_record, sha256_tree, writ
 from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
-from headstart.runs.expert import expert_folder
-from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import POLICY, TELEMETRY, SeedJob
 from headstart.runs.worlds import design_of, require_variants, worlds_of
@@ -34,14 +32,12 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     require_sound(params, scenario, arm)
     require_variants(params, scenario)
     clones = clones_of(params, scenario) if recipe.start == "bc" else {}
-    expert_steps = training_steps(scenario) if clones else 0
     began = time.monotonic()
     code = code_sha256([f"headstart.stages.{stage}"])
     run_dir = run_dir_of(params, scenario, arm, code)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
         jobs = [
-            SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed), expert_steps)
-            for seed in params.seeds
+            SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed)) for seed in params.seeds
         ]
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
@@ -97,12 +93,6 @@ def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
     problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every, budget=scratch)
     if errors := [f"{problem.where}: {problem.text}" for problem in problems if problem.level == "error"]:
         raise InputError(f"arms.{arm}: {'; '.join(errors)}")
-
-
-def training_steps(scenario: Scenario) -> int:
-    """Env steps that the training of a learned expert took, on all its seeds; a script takes none."""
-    expert = read_record(expert_folder(scenario) / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
-    return sum(seed.env_steps for seed in expert.seeds)
 
 
 def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
