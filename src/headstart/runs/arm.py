@@ -100,16 +100,24 @@ def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
 
 
 def training_steps(scenario: Scenario) -> int:
-    """Env steps that the training of a learned expert took, on all its seeds; a script takes none."""
-    expert = read_record(expert_folder(scenario) / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
-    return sum(seed.env_steps for seed in expert.seeds)
+    """Env steps that the training of a learned expert took; a script takes none."""
+    path = expert_folder(scenario) / "expert.json"
+    return read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}").training_steps
 
 
 def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
-    """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included."""
-    inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
-    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture", "device", "bc_train"})
-    key = sha256_json([settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code])
+    """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included.
+
+    Clones and their data decide only what starts from them.
+    """
+    recipe, inputs, decide = params.arms[arm], [], {"seeds", "network", "evaluation", "device"}
+    if recipe.start == "bc":
+        inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", expert_folder(scenario)) if path.is_dir()]
+        decide.add("bc_train")
+    settings = params.model_dump(mode="json", include=decide) | {"observation": params.capture.observation}
+    key = sha256_json(
+        [settings, recipe.model_dump(mode="json"), scenario.model_dump(mode="json", exclude={"recipe"}), inputs, code]
+    )
     return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
 
 

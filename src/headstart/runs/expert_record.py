@@ -34,6 +34,11 @@ class ExpertPolicy(Record):
     state: Literal["draft", "approved"]
     diagnostics: tuple[str, ...]  # what an expert that is not approved missed, and by how much
 
+    @property
+    def training_steps(self) -> int:
+        """Env steps that its training took, on all its seeds; a script takes none."""
+        return sum(seed.env_steps for seed in self.seeds)
+
 
 def best_seed(trained: Sequence[TrainedSeed]) -> TrainedSeed:
     """Which seed of a learned expert is recorded: the one with the most success less harm, then the highest return."""
