@@ -22,7 +22,7 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
     runs, clones, evidence = read_arms(params, scenario)
     candidate, baselines = runs[params.candidate], [runs[name] for name in params.baselines]
     alone = params.candidate in params.baselines
-    shift = None if alone or not params.evaluation.variant_worlds else find_shift(candidate, runs["scratch"], clones)
+    shift = None if alone or not params.evaluation.variant_worlds else find_shift(candidate, baselines, clones)
     limits = ComparisonLimits(**params.comparison.model_dump(exclude={"target"}))
     compared = {
         name: compare(candidate, baselines, clones, target, limits, evidence, shift) for name, target in scenario.targets.items()
