@@ -56,7 +56,7 @@ def compare(
             raise InputError(
                 f"baselines: expected a name other than {', '.join(OTHERS)}, got {baseline.arm}; rename it under arms"
             )
-        require_comparable(candidate, baseline)
+    require_comparable(candidate, baselines)
     found = find(candidate, baselines, clones, target, limits)
     checks = list(_checks(found, candidate, baselines))
     thresholds: dict[str, Value] = limits.model_dump()

@@ -21,6 +21,7 @@ from headstart.core.files import fresh_directory, read_record, sha256_tree, writ
 from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
+from headstart.runs.expert import expert_folder
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import POLICY, TELEMETRY, SeedJob
 from headstart.runs.worlds import design_of, require_variants, worlds_of
@@ -96,10 +97,18 @@ def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
 
 
 def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
-    """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included."""
-    inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
-    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture", "device", "bc_train"})
-    key = sha256_json([settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code])
+    """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included.
+
+    Clones and their data decide only what starts from them.
+    """
+    recipe, inputs, decide = params.arms[arm], [], {"seeds", "network", "evaluation", "device"}
+    if recipe.start == "bc":
+        inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", expert_folder(scenario)) if path.is_dir()]
+        decide.add("bc_train")
+    settings = params.model_dump(mode="json", include=decide) | {"observation": params.capture.observation}
+    key = sha256_json(
+        [settings, recipe.model_dump(mode="json"), scenario.model_dump(mode="json", exclude={"recipe"}), inputs, code]
+    )
     return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
 
 
