@@ -59,7 +59,17 @@ def test_the_section_names_the_arm_with_which_the_variants_were_compared() -> No
     text = shift_section(FOUND.model_copy(update={"scratch": "matched"}))
 
     assert "| matched | clone | pretrained | − matched | − clone |" in text
-    assert "those from matched are between two independent groups" in text
+
+
+def test_every_baseline_has_a_column_of_differences() -> None:
+    (dense,) = FOUND.variants
+    other = VariantDifference(n=10, mean=-0.02, bound=-0.04, bound_fail=-0.04)
+    both = {m: of.model_copy(update={"minus_others": {"matched": other}}) for m, of in dense.measures.items()}
+
+    text = shift_section(FOUND.model_copy(update={"variants": (dense.model_copy(update=both),)}))
+
+    assert "| pretrained | − scratch | − matched | − clone |" in text
+    assert "| 0.900 | +0.100 (≥ +0.070) | -0.020 (≥ -0.040) | +0.050 (no bound) |" in text
 
 
 def test_the_features_that_moved_most_are_listed_and_no_more() -> None:

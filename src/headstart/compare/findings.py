@@ -21,6 +21,7 @@ from headstart.compare.ratio import (
     probability_of_improvement,
 )
 from headstart.compare.target import Passage, passage
+from headstart.config.params import ComparisonRules
 from headstart.config.scenario import Target
 from headstart.core.arrays import MODES, Array, Mode
 from headstart.core.record import Record
@@ -29,18 +30,10 @@ from headstart.core.statistics import interquartile_mean, wilson_lower, wilson_u
 OTHERS = ("target", "clone", "expert")  # what the final policies are held to besides the baselines
 
 
-class ComparisonLimits(Record):
-    """The rules of a comparison, fixed before its runs start."""
+class ComparisonLimits(ComparisonRules):
+    """All rules of a comparison: those of params.yaml, and those that nobody changes."""
 
-    max_ratio: float = 0.70  # of the upper bound of the ratio
     min_replicates: int = 10  # fewer cannot PASS
-    max_success_loss: float = 0.05  # of the final success: below the target, a baseline, the clone or the expert, by the bound
-    max_harm_rise: float = 0.02
-    max_return_loss: float = (
-        0.02  # of the final return and of measures: share of the distance from an untrained policy to the expert
-    )
-    planned_ratio: float = 0.5  # the true ratio at which the power is computed
-    planned_log_sd: float = 0.5  # of the natural logarithm of a run's steps, for the planned power
     resamples: int = 10_000  # of the bootstrap
 
 

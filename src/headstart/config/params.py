@@ -118,16 +118,22 @@ class EvaluationParams(Record):
         return self
 
 
-class ComparisonParams(Record):
-    target: str  # one of the scenario's targets, or USUAL_TARGET
-    max_ratio: float = Field(gt=0)  # for the one-sided 95 % upper bound of pretrained ÷ scratch
-    max_success_loss: float = Field(ge=0, le=1)  # of rates, below the target, scratch, the clone or the expert
-    max_harm_rise: float = Field(ge=0, le=1)
-    max_return_loss: float = Field(
-        ge=0
-    )  # of the return and measures: share of the distance from an untrained policy to the expert
+class ComparisonRules(Record):
+    """The rules of a comparison that a person may change, fixed before its runs start."""
+
+    max_ratio: float = Field(default=0.70, gt=0)  # for the one-sided 95 % upper bound of candidate ÷ baseline
+    max_success_loss: float = Field(
+        default=0.05, ge=0, le=1
+    )  # of the final success: below target, baseline, clone or expert, by the bound
+    max_harm_rise: float = Field(default=0.02, ge=0, le=1)
+    # of the final return and of measures: share of the distance from an untrained policy to the expert
+    max_return_loss: float = Field(default=0.02, ge=0)
     planned_ratio: float = Field(default=0.5, gt=0)  # the true ratio at which the power of the comparison is computed
     planned_log_sd: float = Field(default=0.5, ge=0)  # of the natural logarithm of a run's steps to target, for the planned power
+
+
+class ComparisonParams(ComparisonRules):
+    target: str  # one of the scenario's targets, or USUAL_TARGET
 
 
 class TuningParams(Record):

@@ -252,13 +252,17 @@ def shift_section(found: ShiftFindings | None) -> str:
 def _variant_table(found: ShiftFindings) -> list[str]:
     if not found.variants:
         return ["The scenario describes no held-out variants."]
-    columns = f"held-out variant | episodes with | {found.scratch} | clone | {found.candidate} | − {found.scratch} | − clone"
+    others = "".join(f" | − {name}" for name in found.variants[0].success.minus_others)
+    columns = (
+        f"held-out variant | episodes with | {found.scratch} | clone | {found.candidate} | − {found.scratch}{others} | − clone"
+    )
     return table(columns, [_variant(one.variant, *of) for one in found.variants for of in one.measures.items()])
 
 
 def _variant(variant: str, measure: Measure, rates: VariantRates) -> Sequence[str]:
     shares = (f"{share:.3f}" for share in (rates.scratch, rates.clone, rates.candidate))
-    differences = (_difference(one, "≥" if measure == "success" else "≤") for one in (rates.minus_scratch, rates.minus_clone))
+    minus = (rates.minus_scratch, *rates.minus_others.values(), rates.minus_clone)
+    differences = (_difference(one, "≥" if measure == "success" else "≤") for one in minus)
     return variant, measure, *shares, *differences
 
 
@@ -294,7 +298,7 @@ def _shift_caption(found: ShiftFindings) -> str:
     moved = sum(one.q <= found.limits.false_discoveries and one.distance >= found.limits.min_distance for one in found.starts)
     episodes = f", {found.variants[0].episodes:,} episodes a variant and policy" if found.variants else ""
     return (
-        f"*Sampled policies{episodes}; means over replicates. Differences from the clone are paired by replicate, those from {found.scratch} "
+        f"*Sampled policies{episodes}; means over replicates. Differences from the clone are paired by replicate, those from a baseline "
         f"are between two independent groups (Welch); the one-sided 95 % bounds hold for all variants together (Holm). "
         f"At reset {moved} of {len(found.starts)} features differ between data and exam. D: Kolmogorov–Smirnov distance from the data; q: its "
         f"p-value after Benjamini–Hochberg; PSI: population stability index.*"
