@@ -12,8 +12,8 @@ from headstart.compare.shift import ShiftFindings
 from headstart.compare.target import Passage
 from headstart.compare.variants import Measure, VariantDifference, VariantRates
 from headstart.config.scenario import Target
+from headstart.view import WIDTH
 
-WIDTH = 80  # columns of a terminal
 FEATURES_SHOWN = 8
 FIRST = ("success", "harm", "return")  # of the quantities, before measures
 
@@ -51,8 +51,14 @@ def printed(found: Comparison, watched: str | None) -> str:
     lines += [f"{'':14}{'success':>9}{'harm':>8}{'IQM return':>12}{'median steps to it':>21}{'seeds there':>14}"]
     lines += [_printed_arm(arm) for arm in _arms(found)]
     lines += [f"read it: reports/{found.scenario}/report.md and the figures beside it"]
-    lines += [f"watch it: {watched}"] if watched else []
+    lines += _command_lines("watch it: ", watched) if watched else []
     return "\n".join(lines)
+
+
+def _command_lines(says: str, command: str) -> list[str]:
+    """A command that a shell takes as it stands; where it is wider than a terminal, every option has a line."""
+    line = f"{says}{command}"
+    return [line] if len(line) <= WIDTH else line.replace(" --", " \\\n    --").split("\n")
 
 
 def _printed_arm(arm: ArmSummary) -> str:
