@@ -131,3 +131,14 @@ def unfair(scenario: str, arm: str, root: Path = Path()) -> str | None:
     if scratch.trials < own.trials or scratch.steps < own.steps:
         return f"scratch got less than {arm}: {budgets_text(budgets)}"
     return None
+
+
+def tuning_text(scenario: str, candidate: str, baselines: Iterable[str], root: Path = Path()) -> str:
+    """A line for a report: what `headstart tune` spent on each arm that is compared, and why that is not fair to scratch, if it is not."""
+    arms = tuple(dict.fromkeys((candidate, *baselines)))
+    budgets = tuning_budgets(scenario, arms, root)
+    if not budgets:
+        return f"Tuning: no search by `headstart tune` is on record for {', '.join(arms)}."
+    spent = "; ".join(f"{arm}: {budgets.get(arm, 'none on record')}" for arm in arms)
+    reason = unfair(scenario, candidate, root) if candidate in budgets else None
+    return f"Tuning, searches by `headstart tune`: {spent}." + (f" Not fair to scratch: {reason}." if reason else "")

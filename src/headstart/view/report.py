@@ -24,9 +24,11 @@ from headstart.core.verdict import Verdict, decide
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReport, CloneReports, pooled
 from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.tuning import tuning_text
 from headstart.runs.wall_clock import wall_clock
 from headstart.view.beyond import beyond_section
 from headstart.view.comparison import number, printed, section, shift_section, styled, table
+from headstart.view.ends import ends_lines
 
 SHIFT = "shift.json"  # beside the comparisons
 DRAWN = {"town": "", "nav": " --gif robot.gif"}  # worlds that can be drawn: in a terminal, or as a picture only
@@ -74,11 +76,12 @@ def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
     arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
     parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
     parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
+    parts += ["\n".join(["## Final policies", "", *ends_lines(comparisons)])]
     target = _headline(root, load_scenario(scenario, root / "scenarios"))
     parts += [beyond_section(found, wall_clock(root, found), can_draw()) for found in comparisons if found.target.name == target]
     parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario)]
-    parts += [_cloning(clones, gates), _honesty(comparisons, shift)]
-    parts += [_provenance(root, scenario)]
+    parts += [_cloning(clones, gates), f"## Tuning\n\n{_tuning(root, comparisons[0])}"]
+    parts += [_honesty(comparisons, shift), _provenance(root, scenario)]
     expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
     return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clones, expert, target) if can_draw() else {}
 
@@ -199,6 +202,10 @@ def _clone_cells(clone: CloneReport) -> Sequence[str]:
     score = clone.closed_loop["sampled"]
     cells = (clone.accuracy, clone.macro_f1, score.success_rate, score.harm_rate, score.return_mean)
     return [number(value, ".3f") for value in cells]
+
+
+def _tuning(root: Path, found: Comparison) -> str:
+    return tuning_text(found.scenario, found.candidate.arm, _baselines(found), root)
 
 
 def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
