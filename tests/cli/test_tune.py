@@ -102,7 +102,11 @@ def test_the_record_of_another_search_is_replaced_only_where_that_is_asked_for(
 
     assert command("tune", "tiny", "other", "--trials", "1", "--replace")[0] == 0
     assert len(read_record(path, TuningRecord).trials) == 1
-    assert command("tune", "tiny", "other", "--trials", "1")[0] == 0  # the new search goes on
+    path.with_name("scratch.json").write_bytes(path.read_bytes().replace(b'"other"', b'"scratch"'))
+    code, out, err = command("tune", "tiny", "other", "--trials", "1")  # the new search goes on
+    assert code == 0
+    assert "warning: scratch got less than other: scratch: 1 trials, 0.0 M steps; other: 2\ntrials, 0.0 M steps\n" in err
+    assert max(map(len, (out + err).splitlines())) <= 80
     assert len(read_record(path, TuningRecord).trials) == 2
 
 

@@ -76,9 +76,11 @@ def tune(
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
     typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
     if found[0].value == 0:
-        typer.echo(f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)", err=True)
+        easy = f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)"
+        typer.echo(textwrap.fill(easy, WIDTH), err=True)
     if arm not in search.params.baselines and (reason := unfair(scenario, arm)):
-        typer.echo(f"warning: {reason}\n`headstart tune {scenario} scratch` can give it as much", err=True)
+        typer.echo(textwrap.fill(f"warning: {reason}", WIDTH), err=True)
+        typer.echo(f"`headstart tune {scenario} scratch` can give it as much", err=True)
 
 
 def planned(name: str, arm: str, target: str | None) -> "Search":
