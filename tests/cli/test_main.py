@@ -116,7 +116,7 @@ def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
         (
             ["release", "record", "queue_conflict", "--by", "Ada"],
             3,
-            "beyond_expert.json: expected a file, found none; `dvc repro evaluate`",
+            "beyond_expert.json: expected a file, found none; `dvc repro evaluate@queue_conflict`",
         ),
         (["release", "record", "queue_conflict", "--by", "Ada", "--target", "x"], 2, "expected one of the targets"),
         (

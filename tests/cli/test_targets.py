@@ -60,7 +60,7 @@ def test_it_writes_the_file_and_the_history_once(command: Command) -> None:
     again = command("targets", "walk", "--write")[1]
     assert "in the file" not in again
     assert again.endswith("nothing to write: the file and the history have these targets\n")
-    assert "written last: " in again and ", before runs of its design\n" in again
+    assert "\nthese targets were written on " in again and ", before any run of this design\n" in again
     assert len(read_history().entries) == 1
 
 
@@ -77,18 +77,39 @@ def split_targets(text: str) -> tuple[str, str]:
     return before, after[after.index("min_action_share:") :]
 
 
-def test_targets_after_runs_of_the_same_design_say_so(command: Command) -> None:
+def run_of_today() -> None:
+    """Plant a run of the design that `walk` has now."""
     scenario = load_scenario("walk")
     design = design_of(for_scenario(load_params(), scenario), scenario).model_dump()
     runs = Path("models/walk/anneal/pretrained/runs.json")
-    runs.parent.mkdir(parents=True)
+    runs.parent.mkdir(parents=True, exist_ok=True)
     runs.write_text(json.dumps({"design": design}))
+
+
+def test_targets_after_runs_of_the_same_design_say_so(command: Command) -> None:
+    run_of_today()
     code, out, _ = command("targets", "walk", "--write")
 
     assert code == 0
-    assert "note: chosen after runs of this design were seen (models/walk)\n" in out
+    assert "\nwritten now, they come after runs of this design (models/walk)\n" in out
     assert read_history().entries[0].after_runs
-    assert "after runs of its design" in command("targets", "walk")[1]
+    again = command("targets", "walk")[1]
+    assert ", when runs of this design were there\n" in again
+    assert "written now" not in again
+
+
+def test_targets_that_were_written_before_the_runs_are_not_said_to_be_chosen_after_them(command: Command) -> None:
+    command("targets", "walk", "--write")
+    run_of_today()
+    same = command("targets", "walk")[1].splitlines()
+    assert same[-1].startswith("these targets were written on ") and same[-1].endswith(", before any run of this design")
+
+    FILE.write_text(FILE.read_text().replace("{worlds: 8}", "{worlds: 8, seed: 521}"))  # another design, not yet run
+    assert "written now" not in command("targets", "walk")[1]
+    run_of_today()
+    last, now = command("targets", "walk")[1].splitlines()[-2:]
+    assert last.startswith("the last were written on ") and last.endswith(", before any run of their design")
+    assert now == "written now, they come after runs of this design (models/walk)"
 
 
 def test_other_worlds_may_be_looked_at_and_not_written(command: Command) -> None:
@@ -106,7 +127,7 @@ def test_other_worlds_may_be_looked_at_and_not_written(command: Command) -> None
         (
             ["nav_mixed"],
             3,
-            "models/nav_mixed/expert/expert.json: expected a file, found none; `dvc repro expert@nav_mixed` makes it",
+            "models/nav_mixed/expert: expected an expert, found none; `dvc exp run -S 'scenarios=[nav_mixed]'` makes it",
         ),
         (["wlak"], 2, "no scenario 'wlak' (did you mean 'walk'?)"),
         (["walk", "--worlds", "1"], 3, "evaluation.worlds: expected at least 2, for a standard error over worlds, got 1"),

@@ -275,7 +275,7 @@ def test_a_schedule_that_its_check_holds_does_not_count(project: Project) -> Non
 @pytest.mark.parametrize(
     ("missing", "words"),
     [
-        ("reports/evaluate/walk/beyond.json", "expected a file, found none; `dvc repro evaluate` makes it"),
+        ("reports/evaluate/walk/beyond.json", "expected a file, found none; `dvc repro evaluate@walk` makes it"),
         ("models/walk/baseline/scratch/runs.json", "expected a readable file"),
         ("data/walk/validated.json", "expected a readable file"),
     ],

@@ -12,7 +12,7 @@ from headstart.compare.arm_runs import CurvePoint, Score
 from headstart.config.params import Params, changed, for_scenario, load_params
 from headstart.config.scenario import Target, load_scenario
 from headstart.config.schedule import Arm
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, UsageError
 from headstart.core.files import read_record, write_record
 from headstart.runs.experiment import this_machine
 from headstart.runs.tuning import (
@@ -21,7 +21,9 @@ from headstart.runs.tuning import (
     for_tuning,
     record_path,
     require_apart,
+    require_continued,
     tuning_budgets,
+    tuning_text,
     unfair,
 )
 from headstart.runs.tuning_space import (
@@ -284,3 +286,27 @@ def test_a_scratch_with_less_tuning_than_the_candidate_is_named(tmp_path: Path, 
     if scratch:
         keep(tmp_path, scratch)
     assert says in str(unfair("walk", "pretrained", tmp_path))
+
+
+def test_a_report_names_every_arm_with_what_was_spent_on_it_and_why_that_is_not_fair(tmp_path: Path) -> None:
+    def said() -> str:
+        return tuning_text("walk", "pretrained", ("scratch", "matched"), tmp_path)
+
+    assert said() == "Tuning: no search by `headstart tune` is on record for pretrained, scratch, matched."
+    keep(tmp_path, record("scratch", 20, 1_000_000))
+    assert said().endswith(": pretrained: none on record; scratch: 20 trials, 20.0 M steps; matched: none on record.")
+    keep(tmp_path, record("pretrained", 30, 700_000))
+    assert "Not fair to scratch: scratch got less than pretrained: scratch: 20 trials" in said()
+    keep(tmp_path, record("scratch", 30, 1_000_000))
+    assert "Not fair" not in said()
+
+
+def test_a_record_is_continued_only_by_a_search_that_has_all_its_trials(tmp_path: Path) -> None:
+    path, kept = tmp_path / record_path("walk", "scratch"), record("scratch", 2, 100)
+    require_continued(path, ())  # there is none
+    keep(tmp_path, kept)
+    more = kept.trials[-1].model_copy(update={"number": 3})
+    require_continued(path, (*kept.trials, more))
+    for others in ((), kept.trials[1:], (kept.trials[0].model_copy(update={"value": 9.5}), *kept.trials[1:], more)):
+        with pytest.raises(UsageError, match=r"got 3 trials of another one .* --replace replaces it"):
+            require_continued(path, others)

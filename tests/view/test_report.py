@@ -31,8 +31,9 @@ def test_a_proven_head_start_reads_as_pass_with_both_ratios(results: Results) ->
     )
     assert "All-in, with the steps that the demonstrations cost: 0.86 (≤ 0.86)." in text
     assert "| 9 | 1,000 to 2,000 | 7,000 to 8,000 |" in text
-    assert "| pretrained | 10 of 10 | 1,000 | 0.950" in text
-    assert "| scratch | 10 of 10 | 8,000 | 0.950" in text
+    assert "| pretrained | 10 of 10 | 1,000 |" in text
+    assert "| scratch | 10 of 10 | 8,000 |" in text
+    assert [row.split(" (")[0] for row in rows_below(text, "| exam |")] == ["| pretrained | 0.950", "| scratch | 0.950"]
     assert "Open arrow" not in text
 
 
@@ -52,7 +53,7 @@ def test_the_end_stands_beside_the_target_the_clones_the_expert_and_the_baseline
 
     head, _, *rows = text[text.index("| final policies") :].split("\n\n")[0].splitlines()
     assert head == "| final policies, pretrained − | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |"
-    target = "| target (margins return 0.036, success 0.05)"
+    target = "| target beyond (margins return 0.036, success 0.05)"
     assert [row.split(" | ")[0] for row in rows] == [target, "| clone", "| expert", "| matched", "| scratch"]
     assert rows[0] == f"{target} | +0.050 (≥ +0.050) | – | +0.300 (≥ +0.299) |"  # 0.95 − 0.90, and 1.80 − 1.50
     assert "e-1" not in "".join(rows)
@@ -162,6 +163,22 @@ def test_the_dataset_is_described_by_its_quality(results: Results) -> None:
     text = report(results(FAST, SLOW), "walk")[0]
 
     assert "adds to the expert's actions: success 0.900, harm 0.100, mean return 1.500." in text
+
+
+def test_the_report_says_how_much_tuning_each_arm_got_and_whether_it_was_fair(results: Results) -> None:
+    root = results(FAST, SLOW, {"matched": [5] * 10})
+    assert (
+        "## Tuning\n\nTuning: no search by `headstart tune` is on record for pretrained, matched, scratch.\n"
+        in report(root, "walk")[0]
+    )
+
+    record = root / "reports/tuning/walk/pretrained.json"
+    record.parent.mkdir(parents=True)
+    record.write_bytes((Path(__file__).parents[2] / "reports/tuning/queue_conflict/pretrained.json").read_bytes())
+    assert (
+        "## Tuning\n\nTuning, searches by `headstart tune`: pretrained: 16 trials, 6.0 M steps; matched: none on record; scratch: none on "
+        "record. Not fair to scratch: scratch has not been tuned, pretrained has: 16 trials, 6.0 M steps.\n"
+    ) in report(root, "walk")[0]
 
 
 # --- provenance -------------------------------------------------------------------------------------------------------

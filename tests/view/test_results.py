@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.experiments import experiment_record
@@ -11,6 +12,7 @@ from headstart.core.files import read_record
 from headstart.runs.experiment import ExperimentRecord
 from headstart.view.results import figures, page
 
+ROOT = Path(__file__).parents[2]
 Results = Callable[..., Path]
 FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
 
@@ -78,3 +80,68 @@ def test_every_record_has_a_figure_that_is_the_same_bytes_again(results: Results
     assert list(drawn) == ["pictures/walk_again.png"]
     assert drawn["pictures/walk_again.png"].startswith(b"\x89PNG")
     assert drawn == figures([found])
+
+
+# --- several targets --------------------------------------------------------------------------------------------------
+
+
+def with_target(found: ExperimentRecord, name: str, **changes: Any) -> ExperimentRecord:
+    """With a second target, of which everything but its name and `changes` is that of the first."""
+    headline = found.comparisons[found.headline]
+    other = headline.model_copy(update={"target": headline.target.model_copy(update={"name": name})} | changes)
+    return found.model_copy(update={"comparisons": {found.headline: headline, name: other}})
+
+
+def test_what_two_targets_share_is_printed_once(results: Results) -> None:
+    two = with_target(record(results([1, 1], [8, 8])), "easy")
+    text = page([two], {"walk_again": True})
+
+    reason = "* HOLD: 2 runs from 2 clones; fewer than 10 replicates cannot show a ratio"
+    assert text.count(reason) == 1
+    assert text.index("Not a PASS for any target, because of:") < text.index(reason) < text.index("### walk_again, beyond: HOLD")
+    assert text.count("| exam |") == text.count("| final policies, pretrained − |") == 1
+    rows = text[text.index("| final policies") :].split("\n\n")[0].splitlines()[2:]
+    names = [row.split(" |")[0].split(" (")[0] for row in rows]
+    assert names == ["| target beyond", "| target easy", "| clone", "| expert", "| scratch"]
+
+
+def test_what_differs_between_two_targets_is_printed_for_both(results: Results) -> None:
+    one = record(results([1, 1], [8, 8]))
+    found = one.comparisons["beyond"]
+    worse = {"expert": {name: of.model_copy(update={"mean": of.mean - 1}) for name, of in found.final["expert"].items()}}
+    checks = tuple(check for check in found.verdict.checks if check.passed)
+    passed = found.verdict.model_copy(update={"checks": checks, "outcome": "PASS"})
+    text = page([with_target(one, "easy", final=found.final | worse, verdict=passed)], {"walk_again": True})
+
+    assert text.count("| final policies, pretrained − |") == 2
+    assert "Not a PASS for any target" not in text
+    beyond, easy = text.split("### walk_again, ")[1:3]
+    assert "* HOLD: 2 runs from 2 clones" in beyond
+    assert "* HOLD" not in easy
+
+
+def test_a_measure_that_one_target_names_is_a_column_of_the_common_table(results: Results) -> None:
+    one = record(results(FAST, SLOW))
+    found = one.comparisons["beyond"]
+    final = {other: of | {"speed": next(iter(of.values()))} for other, of in found.final.items()}
+    text = page([with_target(one, "quick", final=final, margins=found.margins | {"speed": 0.25})], {"walk_again": True})
+
+    head, _, beyond, quick, *_ = text[text.index("| final policies") :].splitlines()
+    assert head.endswith("| speed (margin 0.25) |")
+    assert beyond.startswith("| target beyond") and beyond.endswith("| – |")
+    assert quick.startswith("| target quick") and not quick.endswith("| – |")
+    assert text.count("| final policies, pretrained − |") == 1
+
+
+def test_a_section_says_how_much_tuning_each_arm_got(results: Results, tmp_path: Path) -> None:
+    found = record(results(FAST, SLOW))
+    assert "Tuning: no search by `headstart tune` is on record for pretrained, scratch." in page(
+        [found], {"walk_again": True}, tmp_path
+    )
+
+    for arm in ("pretrained", "scratch"):
+        kept = tmp_path / f"reports/tuning/walk/{arm}.json"
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_bytes((ROOT / f"reports/tuning/queue_conflict/{arm}.json").read_bytes())
+    said = "Tuning, searches by `headstart tune`: pretrained: 16 trials, 6.0 M steps; scratch: 16 trials, 56.5 M steps.\n"
+    assert f"env steps a seed. {said}" in page([found], {"walk_again": True}, tmp_path)

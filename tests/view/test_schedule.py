@@ -1,11 +1,19 @@
 """Schedules as text: what a table and a drawing of a small one look like."""
 
+from pathlib import Path
+
+import pytest
+
+from headstart.config.params import load_params
 from headstart.config.schedule import Arm
 from headstart.guard.guardrails import METRICS, metrics_of
+from headstart.guard.schedule_check import check_schedule
 from headstart.guard.simulation import simulate
 from headstart.guard.traces import REFERENCE, trace_named
-from headstart.view.schedule import describe, drawing, guardrail_table, phase_table, timeline
+from headstart.view import WIDTH
+from headstart.view.schedule import describe, drawing, guardrail_table, phases_text, timeline
 
+ROOT = Path(__file__).parents[2]
 ARM = Arm.model_validate(
     {
         "start": "bc",
@@ -26,14 +34,38 @@ ARM = Arm.model_validate(
 )
 
 
-def test_the_table_has_a_line_for_each_phase_and_the_budget() -> None:
-    head, clone, warm_up, tune, budget = phase_table(ARM).splitlines()
-    assert head.split()[:3] == ["cycle", "phase", "kind"]
-    assert "3 epochs" in clone
-    assert "250 env steps" in warm_up
-    assert "0.001 → 0.0001 cosine over 50 %" in tune
-    assert tune.endswith("stop")
-    assert budget == "budget: 1,000 env steps, from a clone"
+def test_a_phase_is_its_length_the_weights_that_it_uses_and_what_follows_a_breach() -> None:
+    assert phases_text(ARM).splitlines() == [
+        "clone: bc, 3 epochs, cycle 0",
+        "  learning_rate 0.001, entropy_coef 0.01",
+        "  on breach: 2 retries, learning rate × 0.5, KL × 2",
+        "warm_up: critic, 250 env steps, cycle 1",
+        "  learning_rate 0.001, entropy_coef 0.01",
+        "  on breach: 2 retries, learning rate × 0.5, KL × 2",
+        "tune: ppo, 750 env steps, cycle 2",
+        "  learning_rate 0.001 → 0.0001 cosine over 50 %, entropy_coef 0.01,",
+        "  expert_share 0.8 → 0",
+        "  on breach: stop",
+        "budget: 1,000 env steps, from a clone",
+    ]
+
+
+@pytest.mark.parametrize("name", load_params(ROOT / "params.yaml").arms)
+def test_no_line_is_wider_than_a_terminal(name: str) -> None:
+    arm = load_params(ROOT / "params.yaml").arms[name]
+    problems = check_schedule(arm, known_metrics=METRICS, evaluation_every=32768, budget=393216)
+    lines = describe(arm, METRICS, problems).splitlines()
+    for trace in ("cliff", "noisy:5", "bc-fails"):
+        lines += timeline(simulate(arm, trace_named(trace), 32768, REFERENCE, update_steps=2048)).splitlines()
+    assert [line for line in lines if len(line) > WIDTH] == []
+
+
+def test_a_guardrail_stands_below_when_it_is_checked_and_what_else_must_hold_below_the_table() -> None:
+    lines = guardrail_table(ARM, METRICS).splitlines()
+    update, evaluation = lines.index("at every update:"), lines.index("at every evaluation:")
+    assert update < next(n for n, line in enumerate(lines) if line.startswith("policy_kl ")) < evaluation
+    assert evaluation < next(n for n, line in enumerate(lines) if line.startswith("harm_rise "))
+    assert "policy_kl: a breach only where also grad_norm > 2.5" in lines
 
 
 def test_a_drawing_shows_a_ramp_over_the_env_steps_of_its_phase() -> None:
@@ -62,7 +94,7 @@ def test_metrics_that_a_world_lacks_are_not_listed() -> None:
 
 def test_a_timeline_tells_findings_and_the_end_and_leaves_out_what_was_quiet() -> None:
     lines = timeline(simulate(ARM, trace_named("nan@2"), 100, REFERENCE, update_steps=100)).splitlines()
-    assert "200  warm_up        finding      breach nonfinite: nonfinite 1 (limit > 0)" in "\n".join(lines)
+    assert "200 warm_up finding breach nonfinite: nonfinite 1 (limit > 0)" in " ".join(" ".join(lines).split())
     assert any(line.endswith("rollback     to warm_up@0") for line in lines)
     assert "warm_up#1      retry        attempt 1, learning rate × 0.5, KL × 2" in "\n".join(lines)
     assert lines[-2:] == [

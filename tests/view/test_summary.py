@@ -1,12 +1,16 @@
 """The lines at the end of a pipeline: what they say, and that a terminal of 80 columns shows each as one."""
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headstart.view.comparison import WIDTH
+from headstart.compare.comparison import Comparison
+from headstart.core.files import read_record
+from headstart.view import WIDTH
+from headstart.view.comparison import printed
 from headstart.view.report import summary
 
 Results = Callable[..., Path]
@@ -48,6 +52,19 @@ def test_a_pass_says_by_how_much_all_arms_and_what_to_type_next(said: Callable[.
 )
 def test_no_line_is_wider_than_a_terminal(said: Callable[..., str], candidate: list[int], scratch: list[int]) -> None:
     assert max(map(len, said(candidate, scratch, {"matched": scratch}).splitlines())) <= WIDTH
+
+
+def test_a_command_that_is_wider_than_a_terminal_is_broken_before_its_options_as_a_shell_reads_it(results: Results) -> None:
+    root = results(FAST, SLOW)
+    found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
+    policy = f"models/{'w' * 30}/anneal/pretrained/seed-0"
+
+    text = printed(found, f"headstart play {'w' * 30} --policy {policy} --gif robot.gif")
+
+    lines = text[text.index("watch it: ") :].splitlines()
+    assert lines == [f"watch it: headstart play {'w' * 30} \\", f"    --policy {policy} \\", "    --gif robot.gif"]
+    shell = subprocess.run(["sh", "-c", "echo " + "\n".join(lines)], capture_output=True, text=True, check=True)
+    assert shell.stdout == f"watch it: headstart play {'w' * 30} --policy {policy} --gif robot.gif\n"
 
 
 def test_what_is_no_pass_says_why(said: Callable[..., str]) -> None:

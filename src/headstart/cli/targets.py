@@ -37,11 +37,7 @@ def targets(
         params = changed(params, {"evaluation": {"worlds": worlds}}, "--worlds")
     newest = read_history().newest(scenario)  # refuses a damaged history before anything is played
     found = measure(params, described, utc_text(datetime.now(UTC)), git_state(Path())[0])
-    typer.echo("\n".join((*_level_lines(found, described), *_target_lines(found, described))))
-    if newest is not None:
-        typer.echo(f"written last: {newest.written_at[:10]}, {'after' if newest.after_runs else 'before'} runs of its design")
-    if found.after_runs:
-        typer.echo(f"note: chosen after runs of this design were seen (models/{scenario})")
+    typer.echo("\n".join((*_level_lines(found, described), *_target_lines(found, described), *_history_lines(found, newest))))
     if not write:
         return
     path = Path("scenarios") / f"{scenario}.yaml"
@@ -80,6 +76,19 @@ def _target_lines(found: "WrittenTargets", scenario: "Scenario") -> Iterator[str
             yield "    measures:"
         for key, value in target.measures.items():
             yield f"      {_line(key, value, before.measures[key])}"
+
+
+def _history_lines(found: "WrittenTargets", newest: "WrittenTargets | None") -> Iterator[str]:
+    """When the targets were written; of targets that were not, whether it is too late to fix them before a run."""
+    from headstart.runs.targets import same_targets
+
+    same = newest is not None and same_targets(newest, found)
+    if newest is not None:
+        targets, whose = ("these targets", "this") if same else ("the last", "their")
+        when = f"when runs of {whose} design were there" if newest.after_runs else f"before any run of {whose} design"
+        yield f"{targets} were written on {newest.written_at[:10]}, {when}"
+    if found.after_runs and not same:
+        yield f"written now, they come after runs of this design (models/{found.scenario})"
 
 
 def _line(quantity: str, value: float, before: float) -> str:

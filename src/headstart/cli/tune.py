@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headstart.core.errors import InputError, MissingExtra, UsageError, nearest
+from headstart.view import WIDTH
 
 if TYPE_CHECKING:
     from headstart.config.params import Params
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from headstart.runs.tuning_space import Settings, TuningTrial
 
 CLONING = ("capture", "curate", "validate", "bc_train")  # stages from the expert to the clones
-WIDTH = 80  # columns
 
 
 def tune(
@@ -34,6 +34,7 @@ def tune(
     steps: Annotated[int | None, typer.Option(min=1, help="Begin no trial after so many env steps of this run.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="Begin no trial after so many seconds.")] = None,
     target: Annotated[str | None, typer.Option(help="Of the scenario; that of `comparison`.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace the record of another search.")] = False,
 ) -> None:
     """Search an arm's settings for its steps to target: reports/tuning/SCENARIO/ARM.json. The first trial is the arm as it stands."""
     try:
@@ -43,11 +44,15 @@ def tune(
             raise
         raise MissingExtra("tune needs optuna: pip install 'headstart[tune]'") from None
     from headstart.core.files import write_record
-    from headstart.runs.tuning import record_path, unfair
+    from headstart.runs.tuning import record_path, require_continued, unfair
     from headstart.runs.tuning_space import best_of, settings_of
 
-    search, home = planned(scenario, arm, target)
+    search = planned(scenario, arm, target)
     seeds, path, root = len(search.params.seeds), record_path(scenario, arm), Path.cwd()
+    done = trials_of(search) if search.folder.is_dir() else ()
+    if not replace:
+        require_continued(path, done)
+    home = cloned(search.params, search.scenario) if search.recipe.start == "bc" else Path()  # where runs find their clones
     command = shlex.join(["headstart", *sys.argv[1:]])
 
     def finished(number: int) -> None:
@@ -56,11 +61,10 @@ def tune(
         trial = next(one for one in found if one.number == number)
         typer.echo(line(trial, settings_of(search.recipe), seeds, sum(one.steps for one in found)), err=True)
 
-    done = trials_of(search) if search.folder.is_dir() else ()
     if done:
         typer.echo(f"{len(done)} trials are there; this run adds {trials}", err=True)
     limit = None if steps is None else sum(trial.steps for trial in done) + steps
-    with contextlib.chdir(home):  # where runs find their clones
+    with contextlib.chdir(home):
         run_search(search, Limits(trials, limit, None if timeout is None else time.time() + timeout), finished)
     found = trials_of(search)
     best = best_of(found)
@@ -72,13 +76,15 @@ def tune(
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
     typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
     if found[0].value == 0:
-        typer.echo(f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)", err=True)
+        easy = f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)"
+        typer.echo(textwrap.fill(easy, WIDTH), err=True)
     if arm not in search.params.baselines and (reason := unfair(scenario, arm)):
-        typer.echo(f"warning: {reason}\n`headstart tune {scenario} scratch` can give it as much", err=True)
+        typer.echo(textwrap.fill(f"warning: {reason}", WIDTH), err=True)
+        typer.echo(f"`headstart tune {scenario} scratch` can give it as much", err=True)
 
 
-def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
-    """The search, and the project folder in which its runs find their clones. Makes the clones where they are missing."""
+def planned(name: str, arm: str, target: str | None) -> "Search":
+    """The search; nothing is played."""
     from headstart.config.params import for_scenario, headline_target, load_params
     from headstart.config.project import WORK_DIR
     from headstart.config.scenario import load_scenario
@@ -105,39 +111,50 @@ def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
     space = space_of(params, arm)
     agents = worlds_of(scenario, "training", 1, params.capture.observation).num_agents
     most = max(params.evaluation.every // agents, recipe.ppo.worlds * recipe.ppo.rollout_ticks)
-    home = cloned(params, scenario) if recipe.start == "bc" else Path()
+    home = clones_folder(params, scenario) if recipe.start == "bc" else Path()
     decides = params.model_dump(mode="json", include={"seeds", "network", "capture", "evaluation", "bc_train", "device"})
     spans = {name: values if isinstance(values, tuple) else [values.low, values.high] for name, values in space.items()}
     key = sha256_json([decides, recipe.model_dump(mode="json"), scenario.model_dump(mode="json"), wanted, spans, str(home), code])
     folder = (WORK_DIR / "tuning" / f"{name}-{arm}-{key[:16]}").resolve()
-    return Search(params, scenario, arm, scenario.targets[wanted], space, most, folder, code), home
+    return Search(params, scenario, arm, scenario.targets[wanted], space, most, folder, code)
 
 
-def cloned(params: "Params", scenario: "Scenario") -> Path:
-    """A project folder with recordings and clones of the tuning seeds, given the project's expert; kept, and used again with equal inputs."""
-    import importlib
-
+def clones_folder(params: "Params", scenario: "Scenario") -> Path:
+    """The project folder with recordings and clones of the tuning seeds: named by all that decides them. InputError without an expert."""
     from headstart.config.project import MODELS, WORK_DIR
-    from headstart.config.stage import PIPELINE, run
     from headstart.core.closure import code_sha256
-    from headstart.core.files import fresh_directory, sha256_tree, write_bytes
+    from headstart.core.files import sha256_tree
     from headstart.core.strict_json import sha256_json
+    from headstart.runs.stage_command import stage_command
 
     expert = MODELS / scenario.name / "expert"
     if not expert.is_dir():
-        raise InputError(f"{expert}: expected an expert, found none; `dvc repro expert@{scenario.name}` makes it")
-    settings = params.model_dump(mode="json", by_alias=True, exclude={"evidence"})
-    described = scenario.model_dump(mode="json", exclude={"name", "recipe"})
+        made_by = stage_command("expert", scenario.name, params)
+        raise InputError(f"{expert}: expected an expert, found none; `{made_by}` makes it")
+    sections = {"seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device"}
+    decides = params.model_dump(mode="json", by_alias=True, include=sections)
     code = code_sha256([f"headstart.stages.{stage}" for stage in CLONING])
-    decides = {
-        key: settings[key] for key in ("seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device")
-    }
-    key = sha256_json([decides, described, sha256_tree(expert), code])
-    home = WORK_DIR / "tuning" / f"{scenario.name}-clones-{key[:16]}"
+    key = sha256_json([decides, _described(scenario), sha256_tree(expert), code])
+    return WORK_DIR / "tuning" / f"{scenario.name}-clones-{key[:16]}"
+
+
+def _described(scenario: "Scenario") -> dict[str, Any]:
+    return scenario.model_dump(mode="json", exclude={"name", "recipe"})
+
+
+def cloned(params: "Params", scenario: "Scenario") -> Path:
+    """`clones_folder`, in which recordings and clones are made where they are missing, given the project's expert."""
+    import importlib
+
+    from headstart.config.project import MODELS
+    from headstart.config.stage import PIPELINE, run
+    from headstart.core.files import fresh_directory, write_bytes
+
+    home, expert = clones_folder(params, scenario), MODELS / scenario.name / "expert"
     if (home / "ready").exists():
         return home
-    write_bytes(home / "params.yaml", _yaml(settings).encode())
-    write_bytes(home / "scenarios" / f"{scenario.name}.yaml", _yaml(described).encode())
+    write_bytes(home / "params.yaml", _yaml(params.model_dump(mode="json", by_alias=True, exclude={"evidence"})).encode())
+    write_bytes(home / "scenarios" / f"{scenario.name}.yaml", _yaml(_described(scenario)).encode())
     write_bytes(home / PIPELINE, PIPELINE.read_bytes())
     with fresh_directory(home / expert) as copy:
         shutil.copytree(expert, copy, dirs_exist_ok=True)

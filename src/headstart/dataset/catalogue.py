@@ -90,7 +90,7 @@ def require_valid(catalogue: Catalogue, root: Path) -> tuple[str, ...]:
     """Check every entry whose version is checked out below `root`; returns the names of the entries that were checked.
 
     Raises IntegrityError, naming all offenders, if a manifest or a file of a dataset has other bytes than recorded, and
-    InputError if a manifest is no `dataset/2`.
+    InputError if a manifest is no `dataset/3`.
     """
     checked, problems = [], []
     for entry in catalogue.entries:

@@ -20,6 +20,7 @@ from headstart.release.history import HISTORY, Drilled, Judged, Line, open_histo
 from headstart.release.lock import Training, best_release, require_code, stage_at_hand, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import Standing, standing_of
+from headstart.runs.stage_command import stage_command
 
 LOOSER_IF_MORE = ("max_ratio", "max_success_loss", "max_harm_rise", "max_return_loss")
 LOOSER_IF_LESS = ("min_replicates",)
@@ -82,7 +83,7 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
     if name not in scenario.targets:
         raise UsageError(f"{scenario.name}: expected one of the targets {', '.join(scenario.targets)}, got {name!r}")
     path = COMPARISONS / scenario.name / f"{name}.json"
-    found = read_record(root / path, Comparison, made_by="dvc repro evaluate")
+    found = read_record(root / path, Comparison, made_by=stage_command("evaluate", scenario.name, params))
     stage_at_hand(root, path)
     wanted = scenario.targets[name]
     if found.target != wanted or found.scenario != scenario.name:

@@ -27,7 +27,8 @@ from headstart.core.errors import InputError
 from headstart.core.files import read_bytes, read_record, write_record
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.core.strict_json import MAX_BYTES, parse_json
-from headstart.runs.expert import approved_expert, expert_of
+from headstart.runs.expert import approved_expert, expert_folder, expert_of
+from headstart.runs.stage_command import stage_command
 from headstart.runs.worlds import design_of, worlds_of
 from headstart.worlds.api import Played, play
 from headstart.worlds.make import source_sha256
@@ -88,7 +89,10 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
     Raises InputError where a learned expert or a target to write is missing, and GateFailed where the expert is not approved.
     """
     _require_targets(scenario)
-    learned = scenario.expert.policy == "ppo"
+    learned, folder = scenario.expert.policy == "ppo", expert_folder(scenario)
+    if learned and not folder.is_dir():
+        made_by = stage_command("expert", scenario.name, params)
+        raise InputError(f"{folder}: expected an expert, found none; `{made_by}` makes it")
     approved = approved_expert(scenario) if learned else None
     policy = approved.policy_sha256 if approved else source_sha256(scenario.world)
     fixed = params.evaluation
@@ -256,12 +260,13 @@ def add_entry(entry: WrittenTargets, path: Path = HISTORY) -> bool:
     """Append an entry, atomically, unless the newest of its scenario says the same; returns whether it was appended."""
     history = read_history(path)
     newest = history.newest(entry.scenario)
-    if newest is not None and _measured(newest) == _measured(entry):
+    if newest is not None and same_targets(newest, entry):
         return False
     write_record(path, TargetHistory(entries=(*history.entries, entry)))
     return True
 
 
-def _measured(entry: WrittenTargets) -> Mapping[str, object]:
-    """What of an entry does not depend on when it was written."""
-    return entry.model_dump(exclude={"written_at", "git_revision", "after_runs"})
+def same_targets(one: WrittenTargets, other: WrittenTargets) -> bool:
+    """Whether two entries differ at most in when they were written."""
+    when = {"written_at", "git_revision", "after_runs"}
+    return one.model_dump(exclude=when) == other.model_dump(exclude=when)

@@ -1,13 +1,13 @@
 """The record of a search by `headstart tune` (`tuning/1`), which git keeps, and what a search must not share with a report."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from headstart.config.params import Params, changed, for_scenario, of_experiment
 from headstart.config.project import REPORTS
 from headstart.config.scenario import Scenario
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, UsageError
 from headstart.core.files import read_record
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.runs.experiment import Machine
@@ -41,6 +41,18 @@ class TuningRecord(Record):
 def record_path(scenario: str, arm: str) -> Path:
     """Where git keeps the record of a search."""
     return RECORDS / scenario / f"{arm}.json"
+
+
+def require_continued(path: Path, done: Sequence[TuningTrial]) -> None:
+    """UsageError where the record at `path` has a trial that is not one of the search's own (`done`): the search would replace it."""
+    if not path.exists():
+        return
+    kept = read_record(path, TuningRecord).trials
+    if any(trial not in done for trial in kept):
+        raise UsageError(
+            f"{path}: expected the record of this search, got {len(kept)} trials of another one (other code, settings or target, or the "
+            "study was on another machine); `git mv` keeps it under another name, --replace replaces it"
+        )
 
 
 # --- what is played -----------------------------------------------------------------------------------------------------
@@ -119,3 +131,14 @@ def unfair(scenario: str, arm: str, root: Path = Path()) -> str | None:
     if scratch.trials < own.trials or scratch.steps < own.steps:
         return f"scratch got less than {arm}: {budgets_text(budgets)}"
     return None
+
+
+def tuning_text(scenario: str, candidate: str, baselines: Iterable[str], root: Path = Path()) -> str:
+    """A line for a report: what `headstart tune` spent on each arm that is compared, and why that is not fair to scratch, if it is not."""
+    arms = tuple(dict.fromkeys((candidate, *baselines)))
+    budgets = tuning_budgets(scenario, arms, root)
+    if not budgets:
+        return f"Tuning: no search by `headstart tune` is on record for {', '.join(arms)}."
+    spent = "; ".join(f"{arm}: {budgets.get(arm, 'none on record')}" for arm in arms)
+    reason = unfair(scenario, candidate, root) if candidate in budgets else None
+    return f"Tuning, searches by `headstart tune`: {spent}." + (f" Not fair to scratch: {reason}." if reason else "")

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
 from headstart.compare.drift import FeatureDrift
-from headstart.compare.findings import OTHERS, ArmSummary
-from headstart.compare.ratio import RUNS_FOR_BOUND, Difference, RatioEstimate
+from headstart.compare.findings import ArmSummary
+from headstart.compare.ratio import RUNS_FOR_BOUND, RatioEstimate
 from headstart.compare.shift import ShiftFindings
 from headstart.compare.target import Passage
 from headstart.compare.variants import Measure, VariantDifference, VariantRates
 from headstart.config.scenario import Target
+from headstart.core.verdict import Check
+from headstart.view import WIDTH
 
-WIDTH = 80  # columns of a terminal
 FEATURES_SHOWN = 8
-FIRST = ("success", "harm", "return")  # of the quantities, before measures
 
 
 def table(columns: str, rows: Iterable[Sequence[str]]) -> list[str]:
@@ -26,12 +26,6 @@ def table(columns: str, rows: Iterable[Sequence[str]]) -> list[str]:
 def number(value: float | None, digits: str, none: str = "–") -> str:
     """A number in the format `digits`, or `none` where it is missing."""
     return none if value is None else format(value, digits)
-
-
-def verdict_sentence(found: Comparison) -> str:
-    """Without the outcome: what was shown about the steps, and what stands in the way of a PASS."""
-    reasons = "; ".join(reason.text for reason in found.verdict.reasons)
-    return f"{shown_text(found)} Not a PASS: {reasons}." if reasons and found.grid else shown_text(found)
 
 
 def shown_text(found: Comparison) -> str:
@@ -49,10 +43,16 @@ def printed(found: Comparison, watched: str | None) -> str:
     for reason in reasons:
         lines += textwrap.wrap(reason.text, WIDTH, initial_indent="* ", subsequent_indent="  ")
     lines += [f"{'':14}{'success':>9}{'harm':>8}{'IQM return':>12}{'median steps to it':>21}{'seeds there':>14}"]
-    lines += [_printed_arm(arm) for arm in _arms(found)]
+    lines += [_printed_arm(arm) for arm in arms_of(found)]
     lines += [f"read it: reports/{found.scenario}/report.md and the figures beside it"]
-    lines += [f"watch it: {watched}"] if watched else []
+    lines += _command_lines("watch it: ", watched) if watched else []
     return "\n".join(lines)
+
+
+def _command_lines(says: str, command: str) -> list[str]:
+    """A command that a shell takes as it stands; where it is wider than a terminal, every option has a line."""
+    line = f"{says}{command}"
+    return [line] if len(line) <= WIDTH else line.replace(" --", " \\\n    --").split("\n")
 
 
 def _printed_arm(arm: ArmSummary) -> str:
@@ -65,7 +65,8 @@ def _there(arm: ArmSummary) -> str:
     return f"{arm.reached.runs - arm.reached.censored} of {arm.reached.runs}"
 
 
-def _arms(found: Comparison) -> list[ArmSummary]:
+def arms_of(found: Comparison) -> list[ArmSummary]:
+    """The candidate, then the baselines, the strongest first."""
     return [found.candidate, *(one.baseline for one in found.grid)]
 
 
@@ -78,13 +79,13 @@ def styled(found: Comparison) -> list[ArmSummary]:
 def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     """One target in the report; its figures are shown where `arms`, the runs that they draw, are given."""
     name = found.target.name
-    lines = [f"## {name}: {found.verdict.outcome}", "", *target_lines(found)]
+    lines = [f"## {name}: {found.verdict.outcome}", "", *target_lines(found, found.verdict.reasons)]
     if arms:
         lines += ["", f"![Learning curves, target {name}](curves_{name}.png)", "", curves_caption(found, arms)]
     if arms and found.grid:
         lines += ["", f"![Steps to {name}, seed by seed](steps_{name}.png)", "", steps_caption(found)]
     if found.grid:
-        names = " | ".join(f"{arm.arm}, env steps" for arm in _arms(found))
+        names = " | ".join(f"{arm.arm}, env steps" for arm in arms_of(found))
         lines += ["", *table(f"seed | {names}", _seed_rows(found))]
         lines += ["", "Between the evaluation before and the first that meets the target; `>`: not reached by then (censored)."]
     if found.spread:
@@ -92,13 +93,17 @@ def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     return "\n".join(lines)
 
 
-def target_lines(found: Comparison) -> list[str]:
-    """Markdown: what the target asks for, the ratio, what stands in the way, the baselines, the arms, and the final policies."""
-    text = f"Target: {target_text(found.target)}. Online steps: {steps_text(found)}. {all_in_text(found)}".rstrip()
-    reasons = [f"* {reason.outcome}: {reason.text}" for reason in found.verdict.reasons]
-    lines = [text, *reasons, "", *_arms_table(found)]
-    lines += ["", *_grid_table(found)] if found.grid else []
-    return lines + (["", *_final_table(found)] if found.final else [])
+def target_lines(found: Comparison, reasons: Sequence[Check], steps: bool = True) -> list[str]:
+    """Markdown: what the target asks for, these reasons against a PASS, and the way of each arm to it; `steps`: what was shown about them."""
+    text = f"Target: {target_text(found.target)}."
+    text += f" Online steps: {steps_text(found)}. {all_in_text(found)}".rstrip() if steps else ""
+    lines = [text, *reason_lines(reasons), "", *_arms_table(found)]
+    return lines + (["", *_grid_table(found)] if found.grid else [])
+
+
+def reason_lines(reasons: Iterable[Check]) -> list[str]:
+    """A bullet for each."""
+    return [f"* {reason.outcome}: {reason.text}" for reason in reasons]
 
 
 def target_text(target: Target) -> str:
@@ -111,7 +116,7 @@ def target_text(target: Target) -> str:
 
 
 def _seed_rows(found: Comparison) -> Iterator[Sequence[str]]:
-    for of_seed in zip(*(arm.passages for arm in _arms(found)), strict=True):
+    for of_seed in zip(*(arm.passages for arm in arms_of(found)), strict=True):
         yield str(of_seed[0].seed), *map(_passage, of_seed)
 
 
@@ -145,40 +150,6 @@ def ratio_cells(ratio: RatioEstimate) -> Sequence[str]:
     return number(ratio.median, ".3f", "not estimable"), number(ratio.upper, ".3f", "not estimable")
 
 
-def _final_table(found: Comparison) -> list[str]:
-    """The final policies: the candidate less another, with the bound that is held to the margin."""
-    quantities = [*FIRST, *sorted(set(found.margins) - set(FIRST))]  # a file's keys are in the order of the alphabet
-    margins = " | ".join(f"{name} (margin {found.margins[name]:.3g})" for name in quantities)
-    others = [name for name in (*OTHERS, *(one.baseline.arm for one in found.grid)) if name in found.final]
-    return table(
-        f"final policies, {found.candidate.arm} − | {margins}",
-        (
-            (_margin_text(other, found), *(_final_cell(found.final[other].get(name), name) for name in quantities))
-            for other in others
-        ),
-    )
-
-
-def _margin_text(other: str, found: Comparison) -> str:
-    """The target has margins of its own."""
-    if other != "target":
-        return other
-    margins = ", ".join(f"{name} {margin:.3g}" for name, margin in found.target_margins.items())
-    return f"target (margins {margins})"
-
-
-def _final_cell(of: Difference | None, quantity: str) -> str:
-    if of is None:
-        return "–"
-    sign, bound = ("≤", of.high) if quantity == "harm" else ("≥", of.low)
-    return f"{_signed(of.mean)} ({'no bound' if bound is None else f'{sign} {_signed(bound)}'})"
-
-
-def _signed(value: float) -> str:
-    """With three digits behind the point; what rounds to zero is +0.000."""
-    return f"{round(value, 3) + 0.0:+,.3f}"
-
-
 def _spread_lines(found: Comparison) -> list[str]:
     rows = [
         (name, str(one.clones), str(one.runs), f"{one.between:.3g}", f"{one.within:.3g}") for name, one in found.spread.items()
@@ -188,19 +159,11 @@ def _spread_lines(found: Comparison) -> list[str]:
 
 
 def _arms_table(found: Comparison) -> list[str]:
-    """Lines of Markdown: what each arm reached, and the exam."""
+    """Lines of Markdown: which seeds of each arm reached the target, and when."""
     return table(
-        "arm | seeds at the target | median env steps to it | success, sampled | success, deterministic | harm, sampled | return (IQM)",
-        map(_arm, _arms(found)),
+        "arm | seeds at the target | median env steps to it",
+        ((arm.arm, _there(arm), number(arm.reached.median_steps, ",.0f", "not reached by half")) for arm in arms_of(found)),
     )
-
-
-def _arm(arm: ArmSummary) -> Sequence[str]:
-    sampled, greedy = arm.exams["sampled"], arm.exams["deterministic"]
-    median = number(arm.reached.median_steps, ",.0f", "not reached by half")
-    success = f"{sampled.success_rate:.3f} (≥ {sampled.success_low:.3f}; n = {sampled.episodes:,})"
-    harm = f"{sampled.harm_rate:.3f} (≤ {sampled.harm_high:.3f})"
-    return arm.arm, _there(arm), median, success, f"{greedy.success_rate:.3f}", harm, f"{sampled.return_iqm:.3f}"
 
 
 def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
@@ -208,7 +171,7 @@ def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     ends = "; ".join(
         f"{arm.arm} ends at success {arm.curves['success'].iqm[-1]:.2f} and return {arm.curves['return'].iqm[-1]:.2f} "
         f"after {arm.curves['success'].env_steps[-1]:,} env steps (n = {arm.reached.runs} seeds)"
-        for arm in _arms(found)
+        for arm in arms_of(found)
     )
     n = min(len(arm.runs) for arm in arms)
     band = (
@@ -226,12 +189,12 @@ def curves_caption(found: Comparison, arms: Sequence[ArmRuns]) -> str:
 def steps_caption(found: Comparison) -> str:
     """What the dots and the curves show, in numbers."""
     arrow = " Open arrow: not reached within the steps that the run was watched for (censored)." if _any_censored(found) else ""
-    against = "; ".join(arrivals(one) for one in _arms(found))
+    against = "; ".join(arrivals(one) for one in arms_of(found))
     return f"*{against}.{arrow} Right: share of seeds that have reached {found.target.name} (Kaplan–Meier).*"
 
 
 def _any_censored(found: Comparison) -> bool:
-    return any(arm.reached.censored for arm in _arms(found))
+    return any(arm.reached.censored for arm in arms_of(found))
 
 
 def shift_section(found: ShiftFindings | None) -> str:

@@ -24,9 +24,11 @@ from headstart.core.verdict import Verdict, decide
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReport, CloneReports, pooled
 from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.tuning import tuning_text
 from headstart.runs.wall_clock import wall_clock
 from headstart.view.beyond import beyond_section
 from headstart.view.comparison import number, printed, section, shift_section, styled, table
+from headstart.view.ends import ends_lines
 
 SHIFT = "shift.json"  # beside the comparisons
 DRAWN = {"town": "", "nav": " --gif robot.gif"}  # worlds that can be drawn: in a terminal, or as a picture only
@@ -74,11 +76,12 @@ def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
     arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
     parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
     parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
+    parts += ["\n".join(["## Final policies", "", *ends_lines(comparisons)])]
     target = _headline(root, load_scenario(scenario, root / "scenarios"))
     parts += [beyond_section(found, wall_clock(root, found), can_draw()) for found in comparisons if found.target.name == target]
     parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario)]
-    parts += [_cloning(clones, gates), _honesty(comparisons, shift)]
-    parts += [_provenance(root, scenario)]
+    parts += [_cloning(clones, gates), f"## Tuning\n\n{_tuning(root, comparisons[0])}"]
+    parts += [_honesty(comparisons, shift), _provenance(root, scenario)]
     expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
     return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clones, expert, target) if can_draw() else {}
 
@@ -201,11 +204,17 @@ def _clone_cells(clone: CloneReport) -> Sequence[str]:
     return [number(value, ".3f") for value in cells]
 
 
+def _tuning(root: Path, found: Comparison) -> str:
+    return tuning_text(found.scenario, found.candidate.arm, _baselines(found), root)
+
+
 def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
+    own_experts = any(found.learned_experts > 1 for found in comparisons)
     lines = [
         "* The steps of the candidate are counted to the end of their evaluation interval, those of a baseline to its beginning.",
         "* First passage is optimistic: a policy that hovers at the target passes it by luck. The exam holds the last checkpoint to it.",
-        "* The replicates share one expert, its recording's settings, and the evaluation and exam worlds: the result is about these.",
+        f"* The replicates share {'' if own_experts else 'one expert, '}the recording's settings, and the evaluation and exam worlds: the "
+        "result is about these.",
     ]
     if any(one.baseline.reached.censored for found in comparisons for one in found.grid):
         lines.append(

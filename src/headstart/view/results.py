@@ -1,15 +1,19 @@
 """docs/results.md: what the experiments of the full comparison found, from their records in git; no figure in it is typed by hand."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 
 from headstart.compare.arm_runs import Score
 from headstart.compare.comparison import Comparison
 from headstart.compare.findings import ArmSummary
 from headstart.compare.ratio import RatioEstimate
+from headstart.core.verdict import Check
 from headstart.runs.experiment import ExperimentRecord
+from headstart.runs.tuning import tuning_text
 from headstart.view.beyond import aggregate_text, areas_text, ceiling_text
-from headstart.view.comparison import number, table, target_lines, verdict_sentence
+from headstart.view.comparison import number, reason_lines, shown_text, table, target_lines
+from headstart.view.ends import ends_lines
 from headstart.view.report import accuracy_text, can_draw
 
 HEAD = """# Results
@@ -26,7 +30,7 @@ OVER_SCENARIOS = "pretrained"  # the candidate whose ratio over scenarios is sho
 CHANGED = "its code or settings have changed since"
 
 
-def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool]) -> str:
+def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool], root: Path = Path()) -> str:
     """The whole page; `current` says of each record whether it would run with the same code and settings today."""
     overview = table(
         "experiment | verdict | candidate | ratio (bound) | all-in (bound) | success | harm | return | steps (median) | baseline | success "
@@ -35,7 +39,7 @@ def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool]) -> st
     )
     over = aggregate_text(_one_for_each_scenario(records))
     return "\n".join(
-        [HEAD, *overview, "", *([over, ""] if over else []), *(section(record, current[record.name]) for record in records)]
+        [HEAD, *overview, "", *([over, ""] if over else []), *(section(record, current[record.name], root) for record in records)]
     )
 
 
@@ -95,37 +99,50 @@ def _ratio(ratio: RatioEstimate) -> str:
     return f"{ratio.median:.3f} ({'no bound' if ratio.upper is None else f'≤ {ratio.upper:.3f}'})"
 
 
-def section(record: ExperimentRecord, current: bool) -> str:
-    """One experiment: how to repeat it, its expert and clones, every target."""
+def section(record: ExperimentRecord, current: bool, root: Path = Path()) -> str:
+    """One experiment: how to repeat it, its expert and clones, every target, and the final policies once for all targets."""
     found = record.comparisons[record.headline]
-    expert, clones = record.expert.score, list(record.clones.values())
+    everywhere = [one for one in _reasons(found) if all(one in _reasons(other) for other in record.comparisons.values())]
+    lines = [f"## {record.name}", "", f"**{found.verdict.outcome}**: {shown_text(found)}", ""]
+    if everywhere and found.grid:
+        lines += ["Not a PASS for any target, because of:", "", *reason_lines(everywhere), ""]
+    lines += [_made(record, current, root), "", f"    {record.command}", "", _taught(record), ""]
+    lines += [f"![Learning curves of {record.name}]({picture(record)})"]
+    lines += [f"\n{text}" for text in (ceiling_text(found), areas_text(found)) if text]
+    for name, comparison in record.comparisons.items():
+        own = [reason for reason in _reasons(comparison) if reason not in everywhere]
+        lines += ["", f"### {record.name}, {name}: {comparison.verdict.outcome}", ""]
+        lines += target_lines(comparison, own, steps=comparison is not found)
+    return "\n".join([*lines, "", f"### {record.name}, final policies", "", *ends_lines(list(record.comparisons.values())), ""])
+
+
+def _made(record: ExperimentRecord, current: bool, root: Path) -> str:
+    """On which commit, machine and seeds, and after how much tuning."""
+    found, machine = record.comparisons[record.headline], record.machine
+    baselines = [one.baseline for one in found.grid]
+    budgets = ", ".join(f"{arm.arm} {arm.budget:,}" for arm in (found.candidate, *baselines))
+    return (
+        f"Commit `{record.commit[:12]}`{'' if current else f', {CHANGED}'}; {record.finished_at[:10]}; {machine.processor}, "
+        f"{machine.cores} cores, Python {machine.python}, torch {machine.torch}; seeds {_seeds(record.seeds)}; budgets: {budgets} env steps "
+        f"a seed. {tuning_text(record.scenario, found.candidate.arm, [arm.arm for arm in baselines], root)}"
+    )
+
+
+def _taught(record: ExperimentRecord) -> str:
+    """The expert, and its clones by themselves."""
+    clones = list(record.clones.values())
     closed = [clone.closed_loop["sampled"] for clone in clones]
     success, harm, returns = (
         fmean(of) for of in zip(*((c.success_rate, c.harm_rate, c.return_mean) for c in closed), strict=True)
     )
-    budgets = ", ".join(f"{arm.arm} {arm.budget:,}" for arm in (found.candidate, *(one.baseline for one in found.grid)))
-    machine = (
-        f"{record.machine.processor}, {record.machine.cores} cores, Python {record.machine.python}, torch {record.machine.torch}"
+    return (
+        f"Expert ({record.expert.kind}): {_score(record.expert.score)}. {len(clones)} clones: {accuracy_text(clones)}; by themselves: "
+        f"success {success:.3f}, harm {harm:.3f}, return {returns:.3f}."
     )
-    lines = [
-        f"## {record.name}",
-        "",
-        f"**{found.verdict.outcome}**: {verdict_sentence(found)}",
-        "",
-        f"    {record.command}",
-        "",
-        f"Commit `{record.commit[:12]}`{'' if current else f', {CHANGED}'}; {record.finished_at[:10]}; {machine}; "
-        f"seeds {_seeds(record.seeds)}; budgets: {budgets} env steps a seed.",
-        "",
-        f"Expert ({record.expert.kind}): {_score(expert)}. {len(clones)} clones: {accuracy_text(clones)}; by themselves: success {success:.3f}, "
-        f"harm {harm:.3f}, return {returns:.3f}.",
-        "",
-        f"![Learning curves of {record.name}]({picture(record)})",
-    ]
-    lines += [f"\n{text}" for text in (ceiling_text(found), areas_text(found)) if text]
-    for name, comparison in record.comparisons.items():
-        lines += ["", f"### {record.name}, {name}: {comparison.verdict.outcome}", "", *target_lines(comparison)]
-    return "\n".join([*lines, ""])
+
+
+def _reasons(found: Comparison) -> Sequence[Check]:
+    return found.verdict.reasons
 
 
 def _score(score: Score) -> str:

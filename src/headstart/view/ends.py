@@ -1,0 +1,90 @@
+"""The final policies of a comparison as Markdown: the exam of each arm, and the candidate less the target, the clones and the other arms.
+
+Targets of one scenario are judged on the same runs, so what two of them share is printed once.
+"""
+
+from collections.abc import Sequence
+
+from headstart.compare.comparison import Comparison
+from headstart.compare.findings import OTHERS, ArmSummary
+from headstart.compare.ratio import Difference
+from headstart.view.comparison import arms_of, table
+
+FIRST = ("success", "harm", "return")  # of the quantities, before measures
+
+
+def ends_lines(comparisons: Sequence[Comparison]) -> list[str]:
+    """Markdown on the final policies, once for all targets that give the same: the exam of each arm, and the candidate less the others."""
+    lines = _exam_table(comparisons[0])
+    for same in _with_same_ends([found for found in comparisons if found.final]):
+        lines += ["", *_final_table(same)]
+    return lines
+
+
+def _with_same_ends(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
+    """Groups in which the differences and margins that two targets share are equal. A target may judge another mode, or more measures."""
+    groups: list[list[Comparison]] = []
+    for found in comparisons:
+        group = next((group for group in groups if all(_ends_agree(one, found) for one in group)), None)
+        if group is None:
+            groups.append([found])
+        else:
+            group.append(found)
+    return groups
+
+
+def _ends_agree(one: Comparison, other: Comparison) -> bool:
+    margins = one.margins.keys() & other.margins.keys()
+    cells = [
+        (one.final[whose], other.final[whose], quantity)
+        for whose in one.final.keys() & other.final.keys() - {"target"}
+        for quantity in margins
+    ]
+    return all(one.margins[name] == other.margins[name] for name in margins) and all(
+        ours.get(name) == theirs.get(name) for ours, theirs, name in cells
+    )
+
+
+def _final_table(same: Sequence[Comparison]) -> list[str]:
+    """The final policies: the candidate less another, with the bound that is held to the margin. A row for each of the targets."""
+    margins = {name: margin for found in same for name, margin in found.margins.items()}
+    quantities = [*FIRST, *sorted(margins.keys() - set(FIRST))]  # a file's keys are in the order of the alphabet
+    rows = [(_target_cell(found), found.final["target"]) for found in same if "target" in found.final]
+    others = dict.fromkeys((*OTHERS, *(one.baseline.arm for one in same[0].grid)))
+    for other in [name for name in others if name != "target" and name in same[0].final]:
+        rows.append((other, {name: of for found in same for name, of in found.final[other].items()}))
+    columns = " | ".join(f"{name} (margin {margins[name]:.3g})" for name in quantities)
+    return table(
+        f"final policies, {same[0].candidate.arm} − | {columns}",
+        ((whose, *(_final_cell(of.get(name), name) for name in quantities)) for whose, of in rows),
+    )
+
+
+def _target_cell(found: Comparison) -> str:
+    """A target has margins of its own."""
+    margins = ", ".join(f"{name} {margin:.3g}" for name, margin in found.target_margins.items())
+    return f"target {found.target.name} (margins {margins})"
+
+
+def _final_cell(of: Difference | None, quantity: str) -> str:
+    if of is None:
+        return "–"
+    sign, bound = ("≤", of.high) if quantity == "harm" else ("≥", of.low)
+    return f"{_signed(of.mean)} ({'no bound' if bound is None else f'{sign} {_signed(bound)}'})"
+
+
+def _signed(value: float) -> str:
+    """With three digits behind the point; what rounds to zero is +0.000."""
+    return f"{round(value, 3) + 0.0:+,.3f}"
+
+
+def _exam_table(found: Comparison) -> list[str]:
+    """Lines of Markdown: the final policies of each arm in the exam."""
+    return table("exam | success, sampled | success, deterministic | harm, sampled | return (IQM)", map(_exam, arms_of(found)))
+
+
+def _exam(arm: ArmSummary) -> Sequence[str]:
+    sampled, greedy = arm.exams["sampled"], arm.exams["deterministic"]
+    success = f"{sampled.success_rate:.3f} (≥ {sampled.success_low:.3f}; n = {sampled.episodes:,})"
+    harm = f"{sampled.harm_rate:.3f} (≤ {sampled.harm_high:.3f})"
+    return arm.arm, success, f"{greedy.success_rate:.3f}", harm, f"{sampled.return_iqm:.3f}"
