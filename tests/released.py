@@ -108,7 +108,7 @@ class Project:
         evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in files]
         ours, theirs = (read_record(self.root / path, ArmRuns) for path in (CANDIDATE, SCRATCH))
         clones = read_record(self.root / CLONES_PATH, CloneRuns)
-        shifted = find_shift(ours, theirs, clones) if shift else None
+        shifted = find_shift(ours, [theirs], clones) if shift else None
         for name, section in (("beyond", SECTION), ("easy", EASY)):
             target = Target.model_validate({"name": name} | section)
             found = compare(ours, [theirs], clones, target, limits or ComparisonLimits(resamples=200), evidence, shifted)

@@ -73,6 +73,7 @@ def clone_run(seed: int, shift: ShiftFacts | None = None, data: DataStates | Non
         "outcome": "PASS",
         "demonstration_steps": 5000,
         "heldout_accuracy": 0.95,
+        "expert": score(95),
         "exam": {"sampled": score(90), "deterministic": score(90)},
         "data": data or data_states(seed),
         "shift": shift or facts(),
@@ -81,8 +82,8 @@ def clone_run(seed: int, shift: ShiftFacts | None = None, data: DataStates | Non
 
 
 def clone_runs(clones: Iterable[CloneRun], **changes: Any) -> CloneRuns:
-    """Clones of one scenario, with scores of the expert and of an untrained policy."""
-    known = {"scenario": "walk", "design": DESIGN, "expert": score(95), "untrained": score(5, return_mean=0.0)}
+    """Clones of one scenario, with the score of an untrained policy."""
+    known = {"scenario": "walk", "design": DESIGN, "untrained": score(5, return_mean=0.0)}
     return CloneRuns(**known | changes, clones=tuple(clones))
 
 

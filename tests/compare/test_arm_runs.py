@@ -66,7 +66,6 @@ RUNS = ArmRuns(
 CLONES = CloneRuns(
     scenario="queue_conflict",
     design=DESIGN,
-    expert=SCORE,
     untrained=SCORE,
     clones=(
         CloneRun(
@@ -75,6 +74,7 @@ CLONES = CloneRuns(
             outcome="PASS",
             demonstration_steps=100,
             heldout_accuracy=0.9,
+            expert=SCORE,
             exam=BOTH,
             data=DataStates(scenario_sha256="a" * 64, starts=STATES, visited=STATES, mix={}),
             shift=SHIFT,

@@ -191,6 +191,21 @@ def test_fewer_runs_that_arrive_are_said_with_their_budget(target: Target) -> No
     assert "scratch: 3 of 10 within 4,000 steps; the ratio is at most 0." in steps_text(found)
 
 
+@pytest.mark.parametrize(("experts", "said"), [(0, False), (1, True), (10, False)])
+def test_the_verdict_says_where_all_replicates_learned_from_one_trained_expert(experts: int, said: bool, target: Target) -> None:
+    candidate = arm_runs("pretrained", FAST)
+    clones = clones_of(candidate)
+    own = [
+        clone.model_copy(update={"expert_sha256": f"{i % experts:064d}" if experts else None})
+        for i, clone in enumerate(clones.clones)
+    ]
+
+    found = judged(candidate, arm_runs("scratch", SLOW), target=target, clones=clones.model_copy(update={"clones": tuple(own)}))
+
+    assert found.learned_experts == experts
+    assert steps_text(found).endswith(" given the one learned expert") == said
+
+
 # --- all-in -------------------------------------------------------------------------------------------------------------
 
 

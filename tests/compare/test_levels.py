@@ -47,12 +47,13 @@ def test_levels_go_from_scratch_at_a_tenth_of_its_steps_to_the_best_median_of_ei
 
     assert [row.level for row in rows] == [1, 4, 7, 10, 13]
     assert [(row.candidate_reached, row.scratch_reached) for row in rows] == [(5, 5), (5, 5), (5, 5), (5, 0), (5, 0)]
-    # Candidate at 0, 0, 200, 200, 300 steps; scratch after 0, 300, 600 steps; of the last level only one evaluation shows 10.
+    # Candidate at 0, 0, 200, 200, 300 steps; scratch after 0, 300, 600 steps. Of level 10 scratch shows only one evaluation, the last: it had
+    # not arrived after 900 steps.
     assert [row.ratio for row in rows] == [
         RatioEstimate(median=None, upper=None),  # scratch may have arrived at once
         RatioEstimate(median=0.0, upper=0.0),
         RatioEstimate(median=200 / 600, upper=200 / 600),
-        RatioEstimate(median=None, upper=0.2),
+        RatioEstimate(median=None, upper=200 / 900),
         RatioEstimate(median=None, upper=0.3),
     ]
 

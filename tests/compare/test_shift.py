@@ -22,7 +22,7 @@ def find(
 ) -> ShiftFindings:
     """The findings, where something differs from ten quiet seeds of both arms, each with a quiet clone."""
     candidate, scratch = arm_with("pretrained", ours, seeds), arm_with("scratch", theirs, seeds, "random")
-    return find_shift(candidate, scratch, clone_runs(map(clone, seeds)))
+    return find_shift(candidate, [scratch], clone_runs(map(clone, seeds)))
 
 
 def reasons(found: ShiftFindings) -> dict[str, Outcome]:
@@ -183,7 +183,7 @@ def test_runs_that_share_a_clone_count_as_one_replicate() -> None:
     candidate = candidate.model_copy(update={"runs": tuple(runs)})
     scratch = arm_with("scratch", lambda seed: facts(89), range(10), "random")
 
-    found = find_shift(candidate, scratch, clone_runs([clone_run(seed) for seed in range(2)]))
+    found = find_shift(candidate, [scratch], clone_runs([clone_run(seed) for seed in range(2)]))
 
     success = found.variants[0].success
     assert (success.minus_clone.n, success.minus_clone.bound, success.candidate) == (2, None, pytest.approx(0.905))
@@ -198,10 +198,27 @@ def test_a_scenario_without_variants_warns_that_no_consequence_was_measured() ->
     assert found.warnings == ("the scenario describes no held-out variants, so no consequence was measured",)
 
 
+def test_every_baseline_is_a_measure_of_what_is_kept() -> None:
+    """The second baseline is better on the variant than the candidate, the first is not."""
+    candidate = arm_with("pretrained", lambda seed: facts(80 + seed % 2, 20 + seed % 2), range(10))
+    scratch, matched = (
+        arm_with(name, lambda seed, kept=kept: facts(kept, 100 - kept), range(10), "random")  # type: ignore[misc]
+        for name, kept in (("scratch", 50), ("matched", 90))
+    )
+    clones = clone_runs(clone_run(seed, facts(80, 20)) for seed in range(10))
+
+    found = find_shift(candidate, [scratch, matched], clones)
+
+    assert reasons(found) == {"shift-dense-matched": Outcome.HOLD, "shift-dense-harm-matched": Outcome.HOLD}
+    (variant,) = found.variants
+    assert (variant.success.scratch, variant.success.minus_others["matched"].mean) == (0.5, pytest.approx(-0.095))
+    assert reasons(find_shift(candidate, [scratch], clones)) == {}
+
+
 def test_the_checks_name_the_arm_that_was_compared() -> None:
     candidate, matched = (arm_with(name, lambda seed: facts(), range(10)) for name in ("pretrained", "matched"))
 
-    found = find_shift(candidate, matched, clone_runs(map(clone_run, range(10))))
+    found = find_shift(candidate, [matched], clone_runs(map(clone_run, range(10))))
 
     names = [check.name for check in shift_checks(found)]
     assert "shift-dense-matched" in names and "shift-dense-harm-matched" in names
@@ -235,7 +252,10 @@ def test_accuracy_and_agreement_are_means_over_clones() -> None:
 
 def test_clones_of_which_no_run_started_do_not_count() -> None:
     far = clone_run(77, facts(1), data_states(77, starts=states(3, shift=3.0)))
-    arms = arm_with("pretrained", lambda seed: facts(), range(10)), arm_with("scratch", lambda seed: facts(), range(10), "random")
+    arms = (
+        arm_with("pretrained", lambda seed: facts(), range(10)),
+        [arm_with("scratch", lambda seed: facts(), range(10), "random")],
+    )
 
     found = find_shift(*arms, clone_runs([*map(clone_run, range(10)), far]))
 
@@ -248,7 +268,7 @@ def test_clones_of_which_no_run_started_do_not_count() -> None:
 def test_runs_without_facts_are_said_not_to_be_measured_and_hold() -> None:
     candidate, scratch = (arm_with(name, lambda seed: None, range(3)) for name in ("pretrained", "scratch"))
 
-    (check,) = shift_checks(find_shift(candidate, scratch, None))
+    (check,) = shift_checks(find_shift(candidate, [scratch], None))
 
     assert check.outcome == Outcome.HOLD
     assert "not measured: pretrained recorded no facts with seeds [0, 1, 2]; scratch recorded" in check.text
@@ -266,13 +286,13 @@ def test_a_clone_without_facts_is_named_and_holds(field: str) -> None:
 def test_a_candidate_from_random_weights_has_no_clone_to_be_compared_with() -> None:
     candidate, scratch = (arm_with(name, lambda seed: facts(), range(2), "random") for name in ("other", "scratch"))
 
-    found = find_shift(candidate, scratch, clone_runs(map(clone_run, range(2))))
+    found = find_shift(candidate, [scratch], clone_runs(map(clone_run, range(2))))
 
     assert found.missing[0] == "other did not start from a clone with seeds [0, 1]"
 
 
 def test_a_run_that_started_from_a_clone_that_is_not_recorded_is_refused() -> None:
-    arms = arm_with("pretrained", lambda seed: facts(), range(3)), arm_with("scratch", lambda seed: facts(), range(3), "random")
+    arms = arm_with("pretrained", lambda seed: facts(), range(3)), [arm_with("scratch", lambda seed: facts(), range(3), "random")]
 
     with pytest.raises(
         InputError, match=r"walk: expected pretrained to start from the recorded clones, got others with seeds \[2\]"

@@ -117,7 +117,9 @@ def grouped(candidate: Sequence[Sequence[int]], clones: Sequence[int]) -> list[G
 def test_harm_is_counted_and_bounded_above_and_success_below() -> None:
     groups = grouped([[12], [14], [16], [18], [20]], [7, 8, 9, 10, 11])
 
-    (found,) = find_variants(groups, [facts(harm=h) for h in (20, 22, 24, 26, 28)], {"success": MARGINS, "harm": MARGINS}, 5)
+    (found,) = find_variants(
+        groups, {"scratch": [facts(harm=h) for h in (20, 22, 24, 26, 28)]}, {"success": MARGINS, "harm": MARGINS}, 5
+    )
 
     assert (found.variant, found.episodes) == ("dense", 100)
     assert (found.harm.candidate, found.harm.scratch, found.harm.clone) == pytest.approx((0.16, 0.24, 0.09))
@@ -132,7 +134,7 @@ def test_harm_is_counted_and_bounded_above_and_success_below() -> None:
 def test_runs_of_one_clone_are_averaged_before_they_are_compared() -> None:
     shared = grouped([[10, 14], [12, 16], [14, 18], [16, 20], [18, 22]], [7, 8, 9, 10, 11])
     single = grouped([[12], [14], [16], [18], [20]], [7, 8, 9, 10, 11])
-    scratch = [facts(harm=20 + run) for run in range(5)]
+    scratch = {"scratch": [facts(harm=20 + run) for run in range(5)]}
 
     found, expected = (find_variants(groups, scratch, {"success": MARGINS, "harm": MARGINS}, 5)[0] for groups in (shared, single))
 

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from headstart.config.params import for_scenario, load_params
-from headstart.config.scenario import Scenario, load_scenario, modes_of
+from headstart.config.params import for_scenario, headline_target, load_params
+from headstart.config.scenario import Scenario, load_scenario, modes_of, variant_of
 from headstart.config.schedule import Ramp
 from headstart.core.errors import InputError, UsageError
 from headstart.core.yaml import read_yaml
-from headstart.runs.worlds import variant_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,6 +48,11 @@ def test_a_value_out_of_range_is_named_with_what_came(tmp_path: Path) -> None:
 def test_worlds_and_seeds_that_no_machine_can_play_are_refused(tmp_path: Path, section: str, key: str, value: int) -> None:
     with pytest.raises(InputError, match=rf"{section}\.{key}: .*got {value}"):
         load_params(changed(tmp_path, **{section: {key: value}}))
+
+
+def test_true_is_no_seed(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"seeds\.0: .*valid integer, got True"):
+        load_params(changed(tmp_path, seeds=[True]))
 
 
 def test_an_arm_that_nobody_described_is_refused(tmp_path: Path) -> None:
@@ -112,6 +116,49 @@ def test_a_learned_expert_shares_no_seed_with_the_comparison(tmp_path: Path) -> 
     assert for_scenario(params, scripted).expert.seeds == (3, 5, 1)  # a script has no seeds
     own_seeds = learned.model_copy(update={"recipe": {"expert": {"seeds": [100]}}})
     assert for_scenario(params, own_seeds).expert.seeds == (100,)
+
+
+def test_arms_that_would_be_the_same_runs_are_refused_before_they_train(tmp_path: Path) -> None:
+    """The names of phases do not change the weights."""
+    params, scenario = load_params(ROOT / "params.yaml"), load_scenario("queue_conflict", ROOT / "scenarios")
+    scratch = params.arms["scratch"]
+    renamed = scratch.model_copy(update={"phases": tuple(p.model_copy(update={"name": f"x-{p.name}"}) for p in scratch.phases)})
+    other = scratch.model_copy(update={"ppo": scratch.ppo.model_copy(update={"gamma": 0.5})})
+    arms = params.arms | {"twin": renamed, "other": other}
+
+    for names in ({"baselines": ("scratch", "twin")}, {"candidate": "twin"}):
+        with pytest.raises(
+            InputError, match=r"queue_conflict: expected arms that train differently, arms\.scratch and arms\.twin have"
+        ):
+            for_scenario(params.model_copy(update={"arms": arms} | names), scenario)
+    for names in ({"baselines": ("scratch", "other")}, {"candidate": "scratch"}):
+        for_scenario(params.model_copy(update={"arms": arms} | names), scenario)
+
+
+def test_a_target_that_the_scenario_does_not_have_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    params = load_params(changed(tmp_path, comparison={"target": "expert_levl"}))
+    with pytest.raises(
+        InputError,
+        match=r"comparison\.target: expected a target of queue_conflict \(expert_level, beyond_expert\) or beyond_expert, got 'expert_levl' "
+        r"\(did you mean 'expert_level'\?\)",
+    ):
+        for_scenario(params, load_scenario("queue_conflict", ROOT / "scenarios"))
+
+
+@pytest.mark.parametrize(
+    ("scenario", "target", "headline"),
+    [
+        ("queue_conflict", "beyond_expert", "beyond_expert"),
+        ("queue_conflict", "expert_level", "expert_level"),
+        ("nav_crossing", "beyond_expert", "beyond"),  # the last one, where there is none of the usual name
+        ("nav_crossing", "beyond", "beyond"),
+    ],
+)
+def test_the_usual_target_stands_for_the_last_one_of_a_scenario_that_has_none(
+    tmp_path: Path, scenario: str, target: str, headline: str
+) -> None:
+    params = load_params(changed(tmp_path, comparison={"target": target}))
+    assert headline_target(params, load_scenario(scenario, ROOT / "scenarios")) == headline
 
 
 def test_an_unknown_scenario_lists_those_that_there_are() -> None:

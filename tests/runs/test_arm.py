@@ -51,6 +51,23 @@ def test_another_arm_seed_list_code_or_clone_has_another_folder(
     assert len(set(folders)) == len(folders)
 
 
+def test_clones_and_the_expert_do_not_decide_what_a_baseline_becomes(params: Params, scenario: Scenario) -> None:
+    changes = {
+        "bc_train": params.bc_train.model_copy(update={"epochs": 99}),
+        "capture": params.capture.model_copy(update={"seed": 99}),
+    }
+    before = {arm: run_dir_of(params, scenario, arm, "code") for arm in ("scratch", "pretrained")}
+    for part in ("bc", "expert"):
+        (Path("models") / scenario.name / part).mkdir(parents=True)
+        (Path("models") / scenario.name / part / "card.json").write_text("{}")
+    after = {arm: run_dir_of(params.model_copy(update=changes), scenario, arm, "code") for arm in before}
+
+    assert after["scratch"] == before["scratch"]
+    assert after["pretrained"] != before["pretrained"]
+    seen = params.capture.model_copy(update={"observation": "hybrid"})
+    assert run_dir_of(params.model_copy(update={"capture": seen}), scenario, "scratch", "code") != before["scratch"]
+
+
 def test_a_schedule_with_an_error_trains_nothing(params: Params, scenario: Scenario) -> None:
     arm = params.arms["pretrained"].model_copy(update={"start": "random"})
     broken = params.model_copy(update={"arms": params.arms | {"pretrained": arm}})

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.released import manifest_for
 
 from headstart.config.params import BCParams, load_params
 from headstart.config.scenario import Scenario
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, IntegrityError
+from headstart.core.files import write_record
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.episodes_file import write_episodes
-from headstart.dataset.manifest import Block, Tally
+from headstart.dataset.manifest import Block, DatasetFacts, Tally, manifest_of, stored_file
 from headstart.dataset.observation import ObservationSchema
 from headstart.runs import demonstrations as dataset
 from headstart.worlds.api import FIRST_WORLD
@@ -47,7 +49,7 @@ def recorded(robot_walks: tuple[Scenario, Episodes, Header], tmp_path_factory: p
 @pytest.fixture(autouse=True)
 def validated(recorded: tuple[Path, Episodes], monkeypatch: pytest.MonkeyPatch) -> None:
     stamp = SimpleNamespace(dataset="robot_walks", version="abc")
-    monkeypatch.setattr(dataset, "require_validated", lambda scenario: (stamp, recorded[0]))
+    monkeypatch.setattr(dataset, "require_validated", lambda scenario, block: (stamp, recorded[0]))
 
 
 def using(episodes: int | None) -> BCParams:
@@ -109,3 +111,48 @@ def test_rejected_episodes_are_charged_in_proportion(
     _, used = dataset.read_used(scenario, schema, using(episodes), BLOCK)
 
     assert dataset.recorded_steps(stamp, BLOCK, used) == steps
+
+
+# --- what is read is what was validated ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenario: Scenario) -> Path:
+    """The folder of a validated dataset of two blocks, whose files are no episodes."""
+    monkeypatch.undo()  # of `validated`
+    monkeypatch.chdir(tmp_path)
+    folder = Path("data") / scenario.name / "curated"
+    names = [side.format(block) for block in range(2) for side in (dataset.TRAIN, dataset.HELDOUT)]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(name)
+    facts = DatasetFacts.model_validate(
+        manifest_for("a").model_dump(include=set(DatasetFacts.model_fields))
+        | {"files": {n: stored_file(folder / n) for n in names}}
+    )
+    write_record(folder.parent / "validated.json", manifest_of(facts, "validated"))
+    return folder
+
+
+def test_the_files_of_one_block_are_enough_for_who_reads_no_other(two_blocks: Path, scenario: Scenario) -> None:
+    (two_blocks / "block-0/train.h5").write_text("block-X/train.h5")
+
+    assert dataset.require_validated(scenario, 1)[1] == two_blocks
+    for block in (0, None):
+        with pytest.raises(IntegrityError, match=r"block-0/train\.h5: expected 16 bytes with hash"):
+            dataset.require_validated(scenario, block)
+
+
+@pytest.mark.parametrize("side", ["train", "heldout"])
+def test_a_process_refuses_its_block_where_a_file_of_it_changed(
+    side: str, two_blocks: Path, scenario: Scenario, schema: ObservationSchema
+) -> None:
+    (two_blocks / f"block-1/{side}.h5").write_text("something else")
+
+    with pytest.raises(IntegrityError, match=f"block-1/{side}"):
+        dataset.read_used(scenario, schema, using(None), 1)
+
+
+def test_a_block_that_is_not_stamped_is_refused(two_blocks: Path, scenario: Scenario) -> None:
+    with pytest.raises(InputError, match=r"expected a block 7, got 1 blocks; `dvc repro capture` records more"):
+        dataset.require_validated(scenario, 7)

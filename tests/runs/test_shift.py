@@ -10,7 +10,7 @@ import torch
 from headstart.compare.arm_runs import DataStates
 from headstart.compare.drift import drift, joined, ks_distance
 from headstart.config.params import Params, load_params
-from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.scenario import Scenario, load_scenario, variant_of
 from headstart.core.errors import InputError
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.learn.evaluation import play_episodes
@@ -20,7 +20,7 @@ from headstart.runs.expert import expert_of
 from headstart.runs.policy import new_network
 from headstart.runs.recording import record
 from headstart.runs.shift import APART, dataset_facts, shift_facts
-from headstart.runs.worlds import require_variants, schema_of, variant_of, worlds_of
+from headstart.runs.worlds import require_variants, schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD
 
 ROOT = Path(__file__).parents[2]

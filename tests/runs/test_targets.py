@@ -71,7 +71,7 @@ def test_a_standard_error_is_that_over_worlds_and_a_world_is_the_mean_of_its_age
     stats = np.array([[[9, 2], [9, 4]], [[9, 3], [9, 7]], [[9, 7], [9, 7]]])  # [W, A, S]: worlds show 3, 5 and 7
     played = Played(np.array([True, True, False]), np.array([False, True, False]), np.array([1.0, 2.0, 6.0]), stats)
 
-    found = level_of(played, ("other", "stl_bp"), scenario)
+    found = level_of([played], ("other", "stl_bp"), scenario)
 
     assert pair(found.return_mean) == pytest.approx((3, math.sqrt(7 / 3)))  # deviations −2, −1, 3: s² = 14 / 2
     assert pair(found.measures["stl_bp"]) == pytest.approx((5, 2 / math.sqrt(3)))
@@ -90,7 +90,7 @@ def test_a_rate_of_one_has_a_standard_error_above_zero() -> None:
 def test_one_world_has_no_standard_error() -> None:
     one = Played(np.ones(1, bool), np.zeros(1, bool), np.ones(1), np.ones((1, 1, 1)))
     with pytest.raises(InputError, match="at least 2, for a standard error over worlds, got 1"):
-        level_of(one, ("stl_bp",), scenario_with(expert_level={"success_rate": 0.9}))
+        level_of([one], ("stl_bp",), scenario_with(expert_level={"success_rate": 0.9}))
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------------
@@ -187,7 +187,7 @@ def test_an_expert_meets_its_own_level_and_not_what_lies_beyond(worlds: list[tup
     success[:2] = 1  # of ten worlds, nine succeed, and two at least
     played = Played(success > 0, harm.astype(bool), returns.astype(float), stl[:, None, None])
     scenario = scenario_with(expert_level=ALL, beyond_expert=ALL)
-    found = targets_from(level_of(played, ("stl_bp",), scenario), scenario)
+    found = targets_from(level_of([played], ("stl_bp",), scenario), scenario)
     score = Score(
         episodes=len(success),
         success=int((success > 0).sum()),
@@ -233,9 +233,18 @@ def test_a_learned_expert_acts_with_its_network_and_is_named_by_its_weights(
     monkeypatch.chdir(tmp_path)
     folder = expert_folder(scenario)
     about = {"kind": "expert", "scenario": "cartpole", "arm": "expert", "seed": 7, "env_steps": 0, "lineage": {}}
-    weights = save_policy(folder / "policy", network, params.network, world, about).weights_sha256
+    weights = save_policy(folder / "seed-7", network, params.network, world, about).weights_sha256
+    shown = make_score(100)
+    seed = {"seed": 7, "env_steps": 0, "stopped": "budget", "selection": shown, "score": shown, "weights_sha256": weights}
     judged = {"kind": "ppo", "world": "gym", "scenario": "cartpole", "scenario_sha256": scenario.sha256, "seed": 100}
-    approved = {"policy_sha256": weights, "score": make_score(100), "state": "approved", "diagnostics": ()}
+    approved = {
+        "policy_sha256": weights,
+        "score": shown,
+        "seeds": [seed],
+        "recorded": [7],
+        "state": "approved",
+        "diagnostics": (),
+    }
     write_record(folder / "expert.json", ExpertPolicy(**judged | approved))
 
     written = measure(params, scenario, WHEN, None)

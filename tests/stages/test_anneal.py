@@ -18,7 +18,6 @@ from headstart.config.scenario import Scenario
 from headstart.core.errors import GateFailed, InputError, UsageError
 from headstart.core.files import read_record, write_record
 from headstart.dataset.episodes import Episodes, Header
-from headstart.runs.expert_record import ExpertPolicy, TrainedSeed
 from headstart.runs.pool import Report
 from headstart.stages.anneal import anneal
 from headstart.stages.baseline import baseline
@@ -89,17 +88,12 @@ def test_with_one_clone_both_seeds_start_from_it(scenario: Scenario) -> None:
     assert {run.clone_sha256 for run in arm_runs().runs} == {clones().clones[0].weights_sha256}
 
 
-def test_demonstrations_cost_what_was_recorded_and_what_trained_the_expert(scenario: Scenario) -> None:
-    path = MODELS / "expert/expert.json"
-    expert = read_record(path, ExpertPolicy)
+def test_a_run_is_charged_what_the_demonstrations_of_its_clone_cost(scenario: Scenario) -> None:
     change_clones(demonstration_steps=77)
-    facts: dict[str, Any] = {"steps_to_gate": None, "stopped": "budget", "selection": expert.score, "score": expert.score}
-    trained = tuple(TrainedSeed(seed=n, env_steps=1000 + n, weights_sha256="f" * 64, **facts) for n in (1, 2))
-    write_record(path, expert.model_copy(update={"seeds": trained}))
 
     anneal(PARAMS, scenario, "tiny")
 
-    assert [run.demonstration_steps for run in arm_runs().runs] == [60 + 2003, 77 + 2003]
+    assert [run.demonstration_steps for run in arm_runs().runs] == [60, 77]
 
 
 def test_a_baseline_needs_neither_clones_nor_data_and_pays_for_neither(scenario: Scenario) -> None:

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 
 import headstart
-from headstart.config.params import CaptureParams, load_params
+from headstart.config.params import CaptureParams, changed, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import GateFailed
 from headstart.dataset.episodes import Episodes, Header, concatenate
+from headstart.dataset.episodes_file import read_episodes
+from headstart.runs import replay as replay_module
 from headstart.runs.expert import expert_of
 from headstart.runs.recording import record
 from headstart.runs.replay import replay
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.stages import capture as capture_stage
-from headstart.worlds.api import FIRST_WORLD
+from headstart.worlds.api import FIRST_WORLD, Act, World
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "capture.json"
@@ -143,7 +145,7 @@ def test_an_interrupted_capture_goes_on_from_its_shards_unless_its_code_was_edit
     if mended:
         monkeypatch.setattr(capture_stage, "code_sha256", lambda modules: f"edited {modules}")
     capture_stage.capture(params, scenario)
-    names = ["shard-0000.h5", "shard-0001.h5", "shard-0002.h5"]
+    names = [f"shard-000{number}.h5" for number in range(4)]  # two for each block
     assert written == (names[:2] + names if mended else names)
     resumed = [path.read_bytes() for path in sorted((tmp_path / "data/queue_conflict/raw").iterdir())]
     capture_stage.capture(params, scenario)
@@ -178,3 +180,30 @@ def approve(scenario: Scenario, folder: Path, state: str = "approved") -> None:
         diagnostics=() if state == "approved" else ("success: too low",),
     )
     write_record(folder / "models" / scenario.name / "expert" / "expert.json", artefact)
+
+
+def test_every_block_is_recorded_by_its_expert_and_replayed_with_it(
+    scenario: Scenario, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    approve(scenario, tmp_path)
+    small = {"blocks": 2, "worlds": 3, "shard_worlds": 2, "slip": 0.0}
+    params = changed(load_params(ROOT / "params.yaml"), {"seeds": [40, 41], "capture": small}, "test")
+
+    def waits(scenario: Scenario, world: World, block: int) -> Act:
+        """The expert of block 0 never does anything; that of block 1 is the script."""
+        return (lambda obs: np.zeros(world.num_envs, np.int64)) if block == 0 else expert_of(scenario, world)
+
+    for module in (capture_stage, replay_module):
+        monkeypatch.setattr(module, "expert_of", waits)
+
+    capture_stage.capture(params, scenario)
+
+    schema = schema_of(worlds_of(scenario, "capture", 1))
+    shards = [read_episodes(path, schema)[0] for path in sorted(Path("data/queue_conflict/raw").glob("*.h5"))]
+    assert [set(shard.table.world - FIRST_WORLD["capture"]) for shard in shards] == [{0, 1}, {2}, {3, 4}, {5}]
+    assert [int(shard.expert_action.max()) > 0 for shard in shards] == [False, False, True, True]
+    episodes = concatenate(shards)
+    assert replay(episodes, params, scenario) == (len(episodes.table.length), 0)
+    monkeypatch.setattr(replay_module, "expert_of", lambda scenario, world, block: waits(scenario, world, 1 - block))
+    assert replay(episodes, params, scenario)[1] == len(episodes.table.length)

@@ -1,24 +1,30 @@
 """Evaluate compares the candidate with all baselines, for every target, from records that are what params.yaml asks for."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from tests.arms import Reach, arm_runs, clones_of
 from tests.scores import score
-from tests.shifts import data_states, facts
+from tests.shifts import data_states
+from tests.shifts import facts as any_facts
 
-from headstart.compare.arm_runs import ArmRuns, CloneRuns, ShiftFacts
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, SeedRun, ShiftFacts, VariantScore, arm_folder
 from headstart.compare.comparison import Comparison
 from headstart.compare.shift import ShiftFindings
 from headstart.config.params import Params, load_params
-from headstart.config.scenario import load_scenario
-from headstart.core.errors import GateFailed, InputError
+from headstart.config.scenario import load_scenario, variant_of
+from headstart.core.errors import GateFailed, InputError, IntegrityError
 from headstart.core.files import read_record, write_record
 from headstart.core.verdict import Outcome
+from headstart.dataset.observation import ObservationSchema
+from headstart.runs.checkpoint import Card, save_checkpoint
+from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.worlds import design_of
 from headstart.stages.evaluate import evaluate
 
@@ -27,8 +33,21 @@ EVERY, POINTS, SEEDS = 1000, 9, range(10)
 HOME = Path("models/queue_conflict")
 CLONES, CANDIDATE, MATCHED = HOME / "bc/clones.json", HOME / "anneal/pretrained/runs.json", HOME / "baseline/matched/runs.json"
 GOOD, BAD = score(100, return_mean=2.0), score(10, return_mean=0.2)
-FACTS = facts(95)
+SCHEMA = ObservationSchema(world="toy", features=("x",), actions=("left", "right"), reward_terms=("goal",))
+DENSE = {"dense": {"agents": 5}}
+PPO = {"rollout_ticks": EVERY // 10 // 4}  # of four agents
 NEVER = [None] * 10
+EXPERT = ExpertPolicy(
+    kind="scripted",
+    world="town",
+    scenario="queue_conflict",
+    scenario_sha256="5" * 64,
+    policy_sha256="6" * 64,
+    seed=1,
+    score=GOOD,
+    state="approved",
+    diagnostics=(),
+)
 
 
 class Project:
@@ -42,32 +61,62 @@ class Project:
         candidate: Reach = (1,) * 10,
         scratch: Reach = (6,) * 10,
         matched: Reach = (5,) * 10,
-        shift: ShiftFacts | None = FACTS,
+        successes: int | None = 95,  # of 100 episodes on the variant; None: not measured
         **given: Any,
     ) -> Params:
-        ours = self._arm("pretrained", candidate, shift, **given)
+        write_record(HOME / "expert/expert.json", EXPERT)
+        ours = self._arm("pretrained", candidate, successes, **given)
         write_record(CANDIDATE, ours)
         for name, reach in (("scratch", scratch), ("matched", matched)):
-            write_record(HOME / f"baseline/{name}/runs.json", self._arm(name, reach, shift and facts(90)))
+            write_record(HOME / f"baseline/{name}/runs.json", self._arm(name, reach, successes and 90))
         clones = clones_of(ours)
         each = tuple(
-            one.model_copy(update={"shift": facts(90), "data": data_states(one.seed, scenario_sha256=self.scenario.sha256)})
+            one.model_copy(update={"shift": self.facts(90), "data": data_states(one.seed, scenario_sha256=self.scenario.sha256)})
             for one in clones.clones
-            if shift
+            if successes
         )
         write_record(CLONES, clones.model_copy(update={"scenario": "queue_conflict", "clones": each or clones.clones}))
         return self.params
 
-    def _arm(self, name: str, reach: Reach, shift: ShiftFacts | None, **given: Any) -> ArmRuns:
-        arm = arm_runs(name, reach, **{"every": EVERY, "points": POINTS, "good": GOOD, "bad": BAD, "exam": GOOD} | given)
-        runs = tuple(run.model_copy(update={"shift": shift}) for run in arm.runs)
+    def facts(self, successes: int) -> ShiftFacts:
+        dense = VariantScore(scenario_sha256=variant_of(self.scenario, "dense").sha256, score=score(successes, 10))
+        return any_facts(variants={"dense": dense})
+
+    def _arm(self, name: str, reach: Reach, successes: int | None, **given: Any) -> ArmRuns:
+        arm = arm_runs(
+            name, reach, **{"every": EVERY, "points": POINTS, "good": GOOD, "bad": BAD, "exam": GOOD, "ppo": PPO} | given
+        )
+        runs = tuple(self._kept(name, run).model_copy(update={"shift": successes and self.facts(successes)}) for run in arm.runs)
         return arm.model_copy(
             update={"scenario": "queue_conflict", "design": design_of(self.params, self.scenario), "runs": runs}
         )
 
+    def _kept(self, arm: str, run: SeedRun) -> SeedRun:
+        """The run with a checkpoint, and with one of the clone that it starts from."""
+        clone = saved(HOME / f"bc/seed-{run.seed}", "bc", "bc", run.seed) if run.clone_sha256 else None
+        home = arm_folder("queue_conflict", arm, self.params.baselines) / f"seed-{run.seed}"
+        last = saved(home, "policy", arm, run.seed, run.env_steps, {"bc": clone} if clone else {})
+        return run.model_copy(update={"checkpoint_sha256": last, "clone_sha256": clone})
+
+
+def saved(home: Path, kind: str, arm: str, seed: int, env_steps: int = 0, lineage: dict[str, str] | None = None) -> str:
+    """The hash of a small checkpoint's weights."""
+    about = {
+        "kind": kind,
+        "scenario": "queue_conflict",
+        "arm": arm,
+        "seed": seed,
+        "env_steps": env_steps,
+        "lineage": lineage or {},
+    }
+    weights = {"w": np.array([seed, sum(arm.encode())], np.float32)}
+    return save_checkpoint(home, weights, {**about, "observation": SCHEMA, "network": {}}).weights_sha256
+
 
 def _params(variant_worlds: int) -> Params:
-    recipes = {name: arm_runs(name, [], every=EVERY, points=POINTS).recipe for name in ("scratch", "matched", "pretrained")}
+    recipes = {
+        name: arm_runs(name, [], every=EVERY, points=POINTS, ppo=PPO).recipe for name in ("scratch", "matched", "pretrained")
+    }
     params = load_params(ROOT / "params.yaml")
     worlds = {"every": EVERY, "worlds": 100, "exam_worlds": 100, "variant_worlds": variant_worlds}
     return params.model_copy(
@@ -84,7 +133,7 @@ def _params(variant_worlds: int) -> Params:
 def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Project]:
     """In a folder whose scenario has one variant and no measures."""
     scenario = yaml.safe_load((ROOT / "scenarios/queue_conflict.yaml").read_text())
-    scenario |= {"measures": [], "variants": {"dense": {"agents": 5}}}
+    scenario |= {"measures": [], "variants": DENSE}
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios/queue_conflict.yaml").write_text(yaml.safe_dump(scenario))
     monkeypatch.chdir(tmp_path)
@@ -156,17 +205,17 @@ def test_a_target_that_the_clones_meet_has_no_ratio_in_the_metrics(project: Proj
 
 
 def test_a_head_start_that_is_lost_on_a_variant_fails(project: Project) -> None:
-    evaluate(project.train(shift=facts(60)), project.scenario)
+    evaluate(project.train(successes=60), project.scenario)
 
     for target in ("beyond_expert", "expert_level"):  # nobody goes past the loss by promoting on the easier target
         reasons = {reason.code: reason.outcome for reason in compared(target).verdict.reasons}
-        assert reasons == {"shift-dense-scratch": Outcome.FAIL, "shift-dense-clone": Outcome.FAIL}
+        assert reasons == dict.fromkeys(("shift-dense-scratch", "shift-dense-matched", "shift-dense-clone"), Outcome.FAIL)
     assert metrics()["verdict"] == "FAIL"
 
 
 def test_a_design_without_variant_worlds_does_not_ask(make_project: Callable[..., Project]) -> None:
     project = make_project(variant_worlds=0)
-    evaluate(project.train(shift=None), project.scenario)
+    evaluate(project.train(successes=None), project.scenario)
 
     assert compared("beyond_expert").verdict.outcome == Outcome.PASS
     assert not Path("reports/evaluate/queue_conflict/shift.json").exists()
@@ -186,7 +235,7 @@ def test_a_baseline_alone_is_not_asked_for_shift(name: str, project: Project) ->
 
 def test_runs_of_another_recipe_than_that_of_params_are_refused(project: Project) -> None:
     params = project.train()
-    other = arm_runs("matched", [], every=EVERY, points=POINTS + 1).recipe
+    other = arm_runs("matched", [], every=EVERY, points=POINTS + 1, ppo=PPO).recipe
     changed(MATCHED, ArmRuns, recipe=other)
 
     with pytest.raises(
@@ -214,4 +263,42 @@ def test_a_missing_record_is_named_with_the_command_that_makes_it(path: Path, co
     path.unlink()
 
     with pytest.raises(InputError, match=f"{path}: expected a file, found none; `{command}"):
+        evaluate(params, project.scenario)
+
+
+@pytest.mark.parametrize(
+    ("home", "message"),
+    [
+        (HOME / "anneal/pretrained/seed-3", "expected a checkpoint with weights_sha256"),
+        (HOME / "baseline/matched/seed-0", "expected a checkpoint with weights_sha256"),
+        (HOME / "bc/seed-9", "expected a checkpoint with weights_sha256"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_that_its_record_does_not_name_is_refused(home: Path, message: str, project: Project) -> None:
+    params = project.train()
+    card = read_record(home / "card.json", Card)
+    save_checkpoint(home, {"w": np.zeros(2, np.float32)}, card.model_dump(exclude={"weights_sha256", "shapes"}))
+
+    with pytest.raises(IntegrityError, match=f"{home}: {message}"):
+        evaluate(params, project.scenario)
+
+
+def test_weights_that_are_not_those_of_their_card_are_refused(project: Project) -> None:
+    params = project.train()
+    (HOME / "baseline/scratch/seed-1/weights.safetensors").write_bytes((HOME / "bc/seed-1/weights.safetensors").read_bytes())
+
+    with pytest.raises(IntegrityError, match=r"seed-1/weights\.safetensors: expected hash"):
+        evaluate(params, project.scenario)
+
+
+def test_a_checkpoint_of_another_run_is_refused(project: Project) -> None:
+    """The record of seed 1 claims the weights of seed 0, and their folder has them."""
+    params = project.train()
+    runs = read_record(MATCHED, ArmRuns).runs
+    other = runs[1].model_copy(update={"checkpoint_sha256": runs[0].checkpoint_sha256})
+    changed(MATCHED, ArmRuns, runs=(runs[0], other, *runs[2:]))
+    shutil.copytree(MATCHED.parent / "seed-0", MATCHED.parent / "seed-1", dirs_exist_ok=True)
+
+    with pytest.raises(IntegrityError, match=r"matched/seed-1: expected a checkpoint with seed 1, .*, found 0"):
         evaluate(params, project.scenario)

@@ -1,18 +1,27 @@
 """The learned expert: when it stops, what it leaves, and what it says when it is not good enough."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
 from headstart.compare.arm_runs import CurvePoint, Score
-from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.checked import merged
+from headstart.config.params import Params, changed, for_scenario, load_params
 from headstart.config.scenario import Scenario, Target, load_scenario
-from headstart.core.errors import GateFailed, InputError
+from headstart.core.errors import GateFailed, InputError, IntegrityError
 from headstart.core.files import read_record
-from headstart.runs.expert import approved_expert, expert_of
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.core.strict_json import sha256_json
+from headstart.learn.evaluation import Acting
+from headstart.runs.expert import approved_expert, expert_folder, expert_of
+from headstart.runs.expert_judging import judge_seeds
+from headstart.runs.expert_record import ExpertPolicy, pooled
 from headstart.runs.expert_training import has_settled
+from headstart.runs.policy import load_policy
+from headstart.runs.worlds import worlds_of
 from headstart.stages.expert import expert
 
 ROOT = Path(__file__).parents[2]
@@ -78,8 +87,6 @@ def test_a_world_that_cannot_be_made_is_named_before_any_process_starts(pole: Sc
 
 
 def test_every_seed_is_trained_and_judged_and_the_best_one_teaches(pole: Scenario) -> None:
-    from headstart.runs.worlds import worlds_of
-
     line = expert(settings(pole), pole).says
     artefact = read_record(Path("models/pole/expert/expert.json"), ExpertPolicy)
 
@@ -109,3 +116,58 @@ def test_one_that_stagnates_stays_a_draft_and_says_what_to_do(pole: Scenario) ->
     assert sum(text.startswith("next: ") for text in artefact.diagnostics) >= 3
     with pytest.raises(GateFailed, match="expected an approved expert, got a draft"):
         approved_expert(hopeless)
+
+
+def test_with_an_expert_for_each_block_every_seed_acts_in_its_own(pole: Scenario) -> None:
+    params = changed(settings(pole), {"expert": {"per_block": True}, "seeds": [40, 41], "capture": {"blocks": 2}}, "test")
+
+    expert(params, pole)
+
+    artefact, world = approved_expert(pole), worlds_of(pole, "capture", 3)
+    assert artefact.recorded == (0, 1)
+    assert artefact.score.episodes == 2 * params.expert.worlds
+    assert artefact.policy_sha256 == sha256_json([seed.weights_sha256 for seed in artefact.seeds])
+    assert [artefact.training_steps(block) for block in (0, 1)] == [seed.env_steps for seed in artefact.seeds]
+    obs, _ = world.reset(seed=0)
+    for block in (0, 1):
+        network = load_policy(expert_folder(pole) / f"seed-{block}", world)[0]
+        assert (expert_of(pole, world, block)(obs) == Acting(network, 0, "deterministic")(obs)).all()
+    one = changed(params, {"expert": {"per_block": False}}, "test")
+    assert judge_seeds(one, pole, artefact.seeds)[0].training_steps(1) == sum(seed.env_steps for seed in artefact.seeds)
+
+
+def test_weights_that_nobody_approved_do_not_act(pole: Scenario) -> None:
+    expert(settings(pole), pole)
+    (acts,), folder = approved_expert(pole).recorded, expert_folder(pole)
+    shutil.rmtree(folder / f"seed-{acts}")
+    shutil.copytree(folder / f"seed-{1 - acts}", folder / f"seed-{acts}")
+
+    with pytest.raises(IntegrityError, match=rf"seed-{acts}: expected the weights [0-9a-f]+ that were approved, got "):
+        expert_of(pole, worlds_of(pole, "capture", 1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"expert": {"policy": "scripted"}}, "expert.per_block: expected a learned expert, got a scripted one"),
+        ({}, "expert.seeds: expected one for each of 10 blocks, since expert.per_block is true, got 2"),
+    ],
+)
+def test_an_expert_for_each_block_needs_learned_ones_and_enough_seeds(changes: dict[str, Any], message: str) -> None:
+    content = merged(POLE, {"recipe": {"expert": {"per_block": True}}} | changes)
+    with pytest.raises(InputError, match=message):
+        settings(Scenario.model_validate(content | {"name": "pole"}))
+
+
+def test_scores_are_pooled_as_if_one_policy_had_played_all_episodes() -> None:
+    returns = np.random.default_rng(0).normal([[0.0], [3.0]], size=(2, 50))
+    parts = [
+        Score(episodes=50, success=40 + i, harm=i, return_mean=of.mean(), return_sd=of.std(), measures={"m": float(i)})
+        for i, of in enumerate(returns)
+    ]
+
+    found = pooled(parts)
+
+    assert (found.episodes, found.success, found.harm, found.measures) == (100, 81, 1, {"m": 0.5})
+    assert found.return_mean == pytest.approx(returns.mean())
+    assert found.return_sd == pytest.approx(returns.std())

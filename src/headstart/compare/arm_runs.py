@@ -208,19 +208,22 @@ class CloneRun(Record):
     seed: Seed
     weights_sha256: Sha256
     outcome: Literal["PASS", "HOLD", "FAIL"]  # of its gate; only a PASS is trained on
-    demonstration_steps: Count  # agent-steps of its block of the recording, rejected episodes included
+    demonstration_steps: (
+        Count  # agent-steps of its block of the recording, rejected episodes included, and of the training of its expert
+    )
     heldout_accuracy: Share
+    expert: Score  # whom it learned from, on the exam worlds
+    expert_sha256: Sha256 | None = None  # of the weights of a learned expert; None: a script
     exam: dict[Mode, Score]  # on the exam worlds, in both modes
     data: DataStates | None  # None, as `shift`: not measured
     shift: ShiftFacts | None
 
 
 class CloneRuns(Record):
-    """The clones of all seeds, and the two policies between which a loss of return is measured, all on the exam worlds."""
+    """The clones of all seeds on the exam worlds, and an untrained policy: a loss is a share of the distance from it to the expert."""
 
-    schema_id: Literal["clone-runs/1"] = "clone-runs/1"
+    schema_id: Literal["clone-runs/2"] = "clone-runs/2"
     scenario: str
     design: EvaluationDesign
-    expert: Score
     untrained: Score  # random weights, sampled
     clones: tuple[CloneRun, ...]

@@ -1,6 +1,10 @@
-"""What is compared is checked: every run against params.yaml, the clones against the runs that start from them, two arms against each other.
+"""What is compared is checked: every run against params.yaml, the clones against the runs that start from them, the arms against each other.
 
 Every check is a generator of findings, each with what was expected and what was found; the first one is raised.
+
+Records are held to the settings, to the checkpoints beside them (`runs.kept`) and to each other. What nothing repeats is believed: that a score
+is what its checkpoint would show, the scores of the expert and of an untrained policy, and the recorded steps of a block, which must be at least
+those that its clone was trained on.
 """
 
 from collections import Counter
@@ -8,39 +12,37 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from headstart.compare.arm_runs import ArmRuns, CloneRuns, EvaluationDesign, Score, SeedRun, ShiftFacts
-from headstart.config.scenario import Scenario, modes_of
+from headstart.compare.arm_runs import ArmRuns, CloneRun, CloneRuns, EvaluationDesign, Score, SeedRun, ShiftFacts
+from headstart.compare.twins import twins
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario, modes_of, variant_of
 from headstart.config.schedule import Arm
 from headstart.core.arrays import MODES
 from headstart.core.errors import GateFailed, InputError, shown
 
 
-def require_runs(
-    arm: ArmRuns, name: str, recipe: Arm, scenario: Scenario, seeds: Sequence[int], design: EvaluationDesign
-) -> None:
-    """Raise InputError, naming the first difference, unless these are the runs of the arm `name` that params.yaml asks for.
+def require_runs(arm: ArmRuns, name: str, params: Params, scenario: Scenario, design: EvaluationDesign, agents: int) -> None:
+    """Raise InputError, naming the first difference, unless these are the runs of the arm `name` that `params` ask for.
 
-    That is: its arm, scenario, recipe, seeds and design; in every run all env steps, each evaluation that the design asks for and no other, all
-    episodes, modes and measures; and no run twice.
+    That is: its arm, scenario, recipe, seeds and design; rollouts of all `agents` of a world; in every run all env steps, each evaluation that
+    the design asks for and no other, all episodes, modes and measures, and the variants of the scenario.
     """
-    for wrong in _wrong_arm(arm, name, recipe, scenario, seeds, design):
+    for wrong in _wrong_arm(arm, name, params, scenario, design, agents):
         cure = f"`dvc repro evaluate@{scenario.name}` trains anew what differs, with --force also after a change of an installed package"
         raise InputError(f"runs of {name} on {scenario.name}: {wrong}; {cure}")
 
 
-def require_comparable(candidate: ArmRuns, scratch: ArmRuns) -> None:
-    """Raise InputError, naming the first difference, unless the arms ran one design on the same seeds, and no run counts for both.
+def require_comparable(candidate: ArmRuns, baselines: Sequence[ArmRuns]) -> None:
+    """Raise InputError, naming the first difference, unless all arms ran one design on the same seeds, and no run counts twice.
 
     An arm is comparable with itself.
     """
-    for wrong in _differing_arms(candidate, scratch) if candidate != scratch else ():
-        raise InputError(f"{candidate.arm} and {scratch.arm} cannot be compared: {wrong}")
-
-
-def require_distinct(arms: Iterable[ArmRuns]) -> None:
-    """Raise InputError if two runs of any of the arms are one run under two names."""
-    for wrong in _twins((f"{arm.arm} seed {run.seed}", run) for arm in arms for run in arm.runs):
-        raise InputError(wrong)
+    for baseline in baselines:
+        for wrong in _differing_arms(candidate, baseline) if candidate != baseline else ():
+            raise InputError(f"{candidate.arm} and {baseline.arm} cannot be compared: {wrong}")
+    arms = {arm.arm: arm for arm in (candidate, *baselines)}.values()
+    for wrong in twins((f"{arm.arm} seed {run.seed}", run) for arm in arms for run in arm.runs):
+        raise InputError(f"{candidate.scenario}: {wrong}; `dvc repro --force` of its stage trains it anew")
 
 
 def require_clones(clones: CloneRuns, candidate: ArmRuns) -> None:
@@ -74,8 +76,9 @@ def full_steps(recipe: Arm, rollout_steps: int) -> int:
 
 
 def _wrong_arm(
-    arm: ArmRuns, name: str, recipe: Arm, scenario: Scenario, seeds: Sequence[int], design: EvaluationDesign
+    arm: ArmRuns, name: str, params: Params, scenario: Scenario, design: EvaluationDesign, agents: int
 ) -> Iterator[str]:
+    recipe = params.arms[name]
     yield from _differences({"arm": name, "scenario": scenario.name}, {"arm": arm.arm, "scenario": arm.scenario})
     yield from _differences({"recipe": recipe.model_dump()}, {"recipe": arm.recipe.model_dump()})
     yield from _differences({"design": design.model_dump()}, {"design": arm.design.model_dump()})
@@ -85,14 +88,14 @@ def _wrong_arm(
             f"design: expected an exam_seed other than the evaluation seed, got {design.exam_seed} for both: at the exam a policy would draw "
             "the same random numbers as when it was evaluated; change evaluation.exam_seed in params.yaml"
         )
-    yield from _wrong_seeds(seeds, [run.seed for run in arm.runs])
-    rollout = recipe.ppo.worlds * recipe.ppo.rollout_ticks
-    if arm.rollout_steps % rollout:
-        yield f"expected rollout_steps as a multiple of {rollout} (ppo.worlds · ppo.rollout_ticks), got {arm.rollout_steps}"
+    yield from _wrong_seeds(params.seeds, [run.seed for run in arm.runs])
+    rollout = recipe.ppo.worlds * recipe.ppo.rollout_ticks * agents
+    if arm.rollout_steps != rollout:
+        yield f"expected rollout_steps {rollout} (ppo.worlds · ppo.rollout_ticks · {agents} agents), got {arm.rollout_steps}"
+    variants = {name: variant_of(scenario, name).sha256 for name in scenario.variants}
     for run in arm.runs:
-        for wrong in _wrong_run(run, arm, scenario):
+        for wrong in _wrong_run(run, arm, scenario, variants):
             yield f"seed {run.seed}: {wrong}"
-    yield from _twins((f"seed {run.seed}", run) for run in arm.runs)
 
 
 def _wrong_seeds(expected: Iterable[int], got: Sequence[int]) -> Iterator[str]:
@@ -103,7 +106,7 @@ def _wrong_seeds(expected: Iterable[int], got: Sequence[int]) -> Iterator[str]:
         yield f"expected a run of each seed of params.yaml; {missing} are missing, {more} are not among them"
 
 
-def _wrong_run(run: SeedRun, arm: ArmRuns, scenario: Scenario) -> Iterator[str]:
+def _wrong_run(run: SeedRun, arm: ArmRuns, scenario: Scenario, variants: Mapping[str, str]) -> Iterator[str]:
     if run.budget != arm.recipe.budget:
         yield f"expected the budget of its recipe, {arm.recipe.budget} env steps, got {run.budget}"
     full = full_steps(arm.recipe, arm.rollout_steps)
@@ -115,7 +118,7 @@ def _wrong_run(run: SeedRun, arm: ArmRuns, scenario: Scenario) -> Iterator[str]:
     yield from _wrong_curve(run, arm, scenario)
     yield from _wrong_scores(_scores_of(run, arm.design), tuple(scenario.measures))
     yield from _missing(MODES, run.exam, "exam")
-    yield from _wrong_shift(run.shift, arm.design, scenario.variants)
+    yield from _wrong_shift(run.shift, arm.design, variants)
 
 
 def _wrong_start(run: SeedRun, start: str) -> Iterator[str]:
@@ -148,7 +151,8 @@ def _wrong_curve(run: SeedRun, arm: ArmRuns, scenario: Scenario) -> Iterator[str
         yield from _missing(modes_of(scenario), point.scores, f"evaluation at {point.env_steps} env steps")
 
 
-def _wrong_shift(shift: ShiftFacts | None, design: EvaluationDesign, variants: Iterable[str]) -> Iterator[str]:
+def _wrong_shift(shift: ShiftFacts | None, design: EvaluationDesign, variants: Mapping[str, str]) -> Iterator[str]:
+    """`variants` are the scenario's: name → SHA-256."""
     if (shift is not None) != (design.variant_worlds > 0):
         yield f"variant_worlds is {design.variant_worlds}: expected shift {'measured' if design.variant_worlds else 'not measured'}"
     elif shift is not None:
@@ -157,6 +161,9 @@ def _wrong_shift(shift: ShiftFacts | None, design: EvaluationDesign, variants: I
             yield f"shift: expected {design.variant_worlds} worlds in each part, got {', '.join(map(str, counts))}"
         if set(shift.variants) != set(variants):
             yield f"shift: expected the variants {', '.join(sorted(variants)) or 'none'}, got {', '.join(sorted(shift.variants)) or 'none'}"
+        else:
+            played = {name: one.scenario_sha256 for name, one in shift.variants.items()}
+            yield from _differences(dict(variants), played, "shift.variants")
 
 
 # --- scores -----------------------------------------------------------------------------------------------------------
@@ -211,7 +218,6 @@ def _differing_arms(candidate: ArmRuns, scratch: ArmRuns) -> Iterator[str]:
     budgets = [max((run.budget for run in arm.runs), default=0) for arm in (candidate, scratch)]
     if budgets[0] > budgets[1]:  # a smaller budget is a disadvantage of the candidate only
         yield f"expected at most the budget of {scratch.arm}, {budgets[1]} env steps, got {budgets[0]}"
-    yield from _twins((f"{arm.arm} seed {run.seed}", run) for arm in (candidate, scratch) for run in arm.runs)
 
 
 def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
@@ -219,9 +225,10 @@ def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
     ours = {"scenario": candidate.scenario, "design": design.model_dump()}
     yield from _differences(ours, {"scenario": clones.scenario, "design": clones.design.model_dump()})
     of = {clone.weights_sha256: clone for clone in clones.clones}
-    if clones.untrained.return_mean >= clones.expert.return_mean:
+    expert = min(clone.expert.return_mean for clone in clones.clones)
+    if clones.untrained.return_mean >= expert:
         yield (
-            f"expected an expert with a higher return than an untrained policy, got {clones.expert.return_mean:.4g} and "
+            f"expected an expert with a higher return than an untrained policy, got {expert:.4g} and "
             f"{clones.untrained.return_mean:.4g}: margins are shares of the distance between them"
         )
     if len(of) < len(clones.clones) or len({clone.seed for clone in clones.clones}) < len(clones.clones):
@@ -231,22 +238,32 @@ def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
         if own is None or own.clone_sha256 != clone.weights_sha256:
             got = "no such run" if own is None else f"clone {str(own.clone_sha256)[:12]}"
             yield f"seed {clone.seed}: expected a run of {candidate.arm} from clone {clone.weights_sha256[:12]}, got {got}"
-    costs = set()
     for run in candidate.runs:
-        if run.clone_sha256 not in of:
+        started = of.get(run.clone_sha256 or "")
+        if started is None:
             yield f"seed {run.seed}: expected the clone {str(run.clone_sha256)[:12]} that {candidate.arm} started from, got none"
-        else:
-            costs.add(run.demonstration_steps - of[run.clone_sha256].demonstration_steps)
-    if costs and (min(costs) < 0 or len(costs) > 1):  # the rest is the training of a learned expert, which all runs share
-        yield f"expected runs that are charged the demonstrations of their clones and one expert, got {sorted(costs)} env steps beyond"
+        elif run.demonstration_steps != (cost := started.demonstration_steps):
+            yield f"seed {run.seed}: expected the {cost:,} env steps that its demonstrations cost, got {run.demonstration_steps:,}"
     measures = {name for run in candidate.runs[:1] for score in run.exam.values() for name in score.measures}
-    references = (("expert", clones.expert, design.exam_worlds), ("untrained", clones.untrained, design.exam_worlds))
+    references = [("untrained", clones.untrained, design.exam_worlds)]
+    references += [(f"expert of seed {clone.seed}", clone.expert, design.exam_worlds) for clone in clones.clones]
     yield from _wrong_scores(references, measures)
+    played = [run.shift.variants for run in candidate.runs if run.shift]
+    variants = {name: one.scenario_sha256 for name, one in (played[0] if played else {}).items()}
     for clone in clones.clones:
-        found = [*_missing(MODES, clone.exam, "exam"), *_wrong_scores(_final_scores(clone.exam, clone.shift, design), measures)]
-        variants = {name for run in candidate.runs if run.shift for name in run.shift.variants}
-        for wrong in (*found, *_wrong_shift(clone.shift, design, variants)):
+        for wrong in _wrong_clone(clone, design, measures, variants):
             yield f"seed {clone.seed}: {wrong}"
+
+
+def _wrong_clone(
+    clone: CloneRun, design: EvaluationDesign, measures: Iterable[str], variants: Mapping[str, str]
+) -> Iterator[str]:
+    rows = clone.data.visited.rows if clone.data else 1
+    if clone.demonstration_steps < rows:
+        yield f"expected to be charged at least the {rows} steps that it was trained on, got {clone.demonstration_steps}"
+    yield from _missing(MODES, clone.exam, "exam")
+    yield from _wrong_scores(_final_scores(clone.exam, clone.shift, design), measures)
+    yield from _wrong_shift(clone.shift, design, variants)
 
 
 def _differences(expected: Any, got: Any, where: str = "") -> Iterator[str]:
@@ -259,19 +276,3 @@ def _differences(expected: Any, got: Any, where: str = "") -> Iterator[str]:
             yield from _differences(*pair, f"{where}.{index}")
     elif expected != got:
         yield f"{where}: expected {shown(expected)}, got {shown(got)}"
-
-
-def _twins(runs: Iterable[tuple[str, SeedRun]]) -> Iterator[str]:
-    """Runs that are one run under two names: equal weights, or equal curves.
-
-    Equal is no fault where a guardrail took two runs back to the clone that they share, and where the score never changes: policies
-    that always succeed may score alike.
-    """
-    seen: dict[tuple[str, str], str] = {}
-    for label, run in runs:
-        scores = [point.model_dump_json(exclude={"env_steps"}) for point in run.curve]
-        curve = "".join(scores) if len(set(scores)) > 1 else ""
-        weights = "" if run.checkpoint_sha256 == run.clone_sha256 else run.checkpoint_sha256
-        for what, content in (("weights", weights), ("learning curve", curve)):
-            if content and (other := seen.setdefault((what, content), label)) != label:
-                yield f"expected two runs, got the same {what} for {other} and {label}: a run counts once"

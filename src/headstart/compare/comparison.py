@@ -56,7 +56,7 @@ def compare(
             raise InputError(
                 f"baselines: expected a name other than {', '.join(OTHERS)}, got {baseline.arm}; rename it under arms"
             )
-        require_comparable(candidate, baseline)
+    require_comparable(candidate, baselines)
     found = find(candidate, baselines, clones, target, limits)
     checks = list(_checks(found, candidate, baselines))
     thresholds: dict[str, Value] = limits.model_dump()
@@ -197,7 +197,8 @@ def steps_text(found: Findings) -> str:
     if strongest is None:
         return "no ratio: the baseline is not compared with itself"
     ours, theirs = arrivals(found.candidate), arrivals(strongest.baseline)
-    return f"{ours}; {theirs}; {_bound_text(found, strongest)}"
+    given = " given the one learned expert" if found.learned_experts == 1 else ""
+    return f"{ours}; {theirs}; {_bound_text(found, strongest)}{given}"
 
 
 def all_in_text(found: Findings) -> str:

@@ -91,6 +91,7 @@ class Findings(Record):
     target: Target
     limits: ComparisonLimits
     candidate: ArmSummary
+    learned_experts: int = 0  # that the clones of its runs learned from; 0: a script
     # every baseline; the first is the strongest: the one with the greatest upper bound of the ratio
     grid: tuple[Against, ...] = ()
     final: dict[str, dict[str, Difference]] = Field(default={})  # target, clone, expert or a baseline → quantity → candidate − it
@@ -115,6 +116,7 @@ def find(
     grid = sorted((_against(candidate, found.candidate, baseline, target, limits) for baseline in baselines), key=_strength)
     margins = _margins(target, limits, clones) if clones else {}
     compared: dict[str, Any] = {
+        "learned_experts": len({clone.expert_sha256 for clone in clones.clones} - {None}) if clones else 0,
         "grid": tuple(grid),
         "margins": margins,
         "target_margins": _target_margins(target, margins, clones) if clones else {},
@@ -198,7 +200,7 @@ def _strength(against: Against) -> tuple[float, float, float]:
 def _margins(target: Target, limits: ComparisonLimits, clones: CloneRuns) -> dict[str, float]:
     """Success, harm and return, and the measures that the target names."""
     scaled = {
-        name: limits.max_return_loss * abs(score_value(clones.expert, name) - score_value(clones.untrained, name))
+        name: limits.max_return_loss * abs(_expert(clones, name) - score_value(clones.untrained, name))
         for name in ("return", *target.measures)
     }
     return {"success": limits.max_success_loss, "harm": limits.max_harm_rise} | scaled
@@ -210,11 +212,16 @@ def _wanted(target: Target) -> dict[str, float]:
     return {name: level for name, level in named.items() if level is not None}
 
 
+def _expert(clones: CloneRuns, quantity: str) -> float:
+    """Mean over the clones' experts."""
+    return float(np.mean([score_value(clone.expert, quantity) for clone in clones.clones]))
+
+
 def _target_margins(target: Target, margins: Mapping[str, float], clones: CloneRuns) -> dict[str, float]:
     """A policy that ends at the expert's return or measures does not keep a target beyond them; rates have their margins."""
     found = {name: margins[name] for name in _wanted(target)}
     for name in found.keys() - {"success", "harm"}:
-        beyond = _wanted(target)[name] - score_value(clones.expert, name)
+        beyond = _wanted(target)[name] - _expert(clones, name)
         found[name] = min(found[name], beyond / 2) if beyond > 0 else found[name]
     return found
 
@@ -226,7 +233,7 @@ def _final(
     if clones is None:
         return {}
     mode, runs = target.mode, candidate.runs
-    clone = {one.weights_sha256: one.exam[mode] for one in clones.clones}
+    clone = {one.weights_sha256: one for one in clones.clones}
     own = [clone[run.clone_sha256] for run in runs if run.clone_sha256 in clone]
     wanted = _wanted(target)
     found: dict[str, dict[str, Difference]] = {name: {} for name in (*OTHERS, *(arm.arm for arm in baselines))}
@@ -234,9 +241,10 @@ def _final(
         ours = _values(runs, name, mode)
         if (level := wanted.get(name)) is not None:
             found["target"][name] = difference(ours, np.array([level]))
-        if len(own) == len(runs):  # pairs: every run has its own clone
-            found["clone"][name] = difference(ours - np.array([score_value(score, name) for score in own]), np.zeros(1))
-        found["expert"][name] = difference(ours, np.array([score_value(clones.expert, name)]))
+        if len(own) == len(runs):  # pairs: every run has a clone, and this an expert
+            pairs = {"clone": [one.exam[mode] for one in own], "expert": [one.expert for one in own]}
+            for other, scores in pairs.items():
+                found[other][name] = difference(ours - np.array([score_value(score, name) for score in scores]), np.zeros(1))
         for arm in baselines:
             found[arm.arm][name] = difference(ours, _values(arm.runs, name, mode))
     return found

@@ -13,7 +13,7 @@ import numpy as np
 from headstart.compare.arm_runs import ArmRuns, SeedRun
 from headstart.compare.curves import TAIL, on_grid, points, score_value, watched_steps
 from headstart.compare.ratio import RatioEstimate, estimate_ratio
-from headstart.compare.target import first_streak
+from headstart.compare.target import interval
 from headstart.core.arrays import Array, Mode
 from headstart.core.record import Record, Share
 
@@ -102,21 +102,19 @@ def level_ratios(candidate: ArmRuns, scratch: ArmRuns, mode: Mode, levels: int =
 def _at_level(candidate: ArmRuns, scratch: ArmRuns, mode: Mode, level: float) -> LevelRatio:
     ours = np.array([_passage(run, mode, level)[1] for run in candidate.runs])
     after, by = np.array([_passage(run, mode, level) for run in scratch.runs]).T
-    theirs = np.where(np.isinf(by), np.inf, after)
-    watched = np.array([run.curve[-1].env_steps for run in scratch.runs])
     return LevelRatio(
         level=level,
         candidate_reached=int(np.isfinite(ours).sum()),
         scratch_reached=int(np.isfinite(by).sum()),
-        ratio=estimate_ratio(ours, theirs, watched),
+        ratio=estimate_ratio(ours, np.where(np.isinf(by), np.inf, after), watched=after),
     )
 
 
 def _passage(run: SeedRun, mode: Mode, level: float) -> tuple[float, float]:
-    """Env steps of the evaluation before the level was reached, and of the one that shows it; +∞: never."""
+    """Env steps by which the level was not reached yet, and of the evaluation that shows it; +∞: never."""
     steps, returns = points(run, "return", mode)
-    found = first_streak((returns >= level).tolist(), CONSECUTIVE)
-    return (float(steps[-1]), math.inf) if found is None else (float(steps[max(found - 1, 0)]), float(steps[found]))
+    before, by = interval((returns >= level).tolist(), CONSECUTIVE)
+    return float(steps[before]), math.inf if by is None else float(steps[by])
 
 
 # --- curves and exams ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ HOLD, by the thresholds of `ShiftLimits`
 * too many of the candidate's rows lie outside the scenario's feature_range, for which data are validated.
 * the mix of situations differs, or the exam asks for a situation that the data hardly show.
 * a clone agrees with the expert less often in its own states than in held-out episodes: the policy is the same, so the states differ.
-* success in a held-out variant may be lower than scratch's or the clone's by more than a margin, or harm higher; FAIL at a larger margin.
+* success in a held-out variant may be lower than a baseline's or the clone's by more than a margin, or harm higher; FAIL at a larger margin.
 * any of it was not measured.
 
 Warning
@@ -22,6 +22,7 @@ Every replicate has data and a clone of its own: the data here are the rows of a
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import Literal
 
 import numpy as np
@@ -65,7 +66,7 @@ class ShiftFindings(Record):
 
     schema_id: Literal["shift/3"] = "shift/3"
     candidate: str
-    scratch: str  # the arm from random weights with which variants are compared
+    scratch: str  # the first of the baselines with which variants are compared
     limits: ShiftLimits
     missing: tuple[str, ...]  # if not empty, everything below is empty
     starts: tuple[FeatureDrift, ...] = ()  # exam against data, at reset; the farthest first
@@ -79,18 +80,18 @@ class ShiftFindings(Record):
     warnings: tuple[str, ...] = ()
 
 
-def find_shift(candidate: ArmRuns, scratch: ArmRuns, clones: CloneRuns | None) -> ShiftFindings:
-    """The findings on shift from the records of two arms and of the clones that the candidate started from.
+def find_shift(candidate: ArmRuns, baselines: Sequence[ArmRuns], clones: CloneRuns | None) -> ShiftFindings:
+    """The findings on shift from the records of the candidate, of at least one baseline, and of the clones that the candidate started from.
 
     Raises InputError if they were measured in different worlds, or if a run started from a clone that is not recorded.
     """
-    missing = tuple(_missing(candidate, scratch, clones))
-    found = ShiftFindings(candidate=candidate.arm, scratch=scratch.arm, limits=ShiftLimits(), missing=missing)
+    missing = tuple(_missing(candidate, baselines, clones))
+    found = ShiftFindings(candidate=candidate.arm, scratch=baselines[0].arm, limits=ShiftLimits(), missing=missing)
     if clones is None or missing:
         return found
     own = _own_clones(candidate, clones)
-    ours, theirs, cloned = _facts(candidate.runs), _facts(scratch.runs), _facts(own)
-    _require_same_worlds([*ours, *theirs, *cloned], candidate.scenario)
+    ours, theirs, cloned = _facts(candidate.runs), {arm.arm: _facts(arm.runs) for arm in baselines}, _facts(own)
+    _require_same_worlds([*ours, *chain.from_iterable(theirs.values()), *cloned], candidate.scenario)
     data = _data(own, candidate)
     states_of: list[DataStates | ShiftFacts] = [*data, *ours]
     _require_same_features([part for one in states_of for part in (one.starts, one.visited)], candidate.scenario)
@@ -109,8 +110,8 @@ def find_shift(candidate: ArmRuns, scratch: ArmRuns, clones: CloneRuns | None) -
     return found.model_copy(update={"warnings": tuple(_warnings(found))})
 
 
-def _missing(candidate: ArmRuns, scratch: ArmRuns, clones: CloneRuns | None) -> Iterator[str]:
-    for arm in (candidate, scratch):
+def _missing(candidate: ArmRuns, baselines: Sequence[ArmRuns], clones: CloneRuns | None) -> Iterator[str]:
+    for arm in (candidate, *baselines):
         without = [run.seed for run in arm.runs if run.shift is None]
         if without:
             yield f"{arm.arm} recorded no facts with seeds {without}"

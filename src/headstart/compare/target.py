@@ -24,20 +24,13 @@ class Passage(Record):
 
 def passage(run: SeedRun, target: Target) -> Passage:
     """When the run reached the target."""
-    found = _first_streak(run.curve, target)
-    first = found
-    if first is None:  # evaluations at the end may have begun a streak
-        first = len(run.curve)
-        while first > 0 and meets(run.curve[first - 1].score(target.mode), target):
-            first -= 1
-    before = max(first - 1, 0)
-    by = None if found is None else run.curve[found].env_steps
-    return Passage(seed=run.seed, after=run.curve[before].env_steps, by=by)
+    before, by = interval(_met(run.curve, target), target.consecutive)
+    return Passage(seed=run.seed, after=run.curve[before].env_steps, by=None if by is None else run.curve[by].env_steps)
 
 
 def steps_to_target(curve: Sequence[CurvePoint], target: Target) -> int | None:
     """Env steps at the first point of the first `consecutive` points in a row that meet the target; None: censored."""
-    found = _first_streak(curve, target)
+    found = first_streak(_met(curve, target), target.consecutive)
     return None if found is None else curve[found].env_steps
 
 
@@ -61,11 +54,23 @@ def first_streak(met: Sequence[bool], consecutive: int) -> int | None:
     return None
 
 
-def _first_streak(curve: Sequence[CurvePoint], target: Target) -> int | None:
-    """Index of the first point of the first streak; raises InputError for a curve that is empty or runs backwards."""
+def interval(met: Sequence[bool], consecutive: int) -> tuple[int, int | None]:
+    """Indices of the evaluations between which a run arrived: the last before its first streak, and the first of the streak.
+
+    Without a streak the run never arrived (None), and had not for sure only up to the last evaluation that does not meet the target: those at
+    the end may have begun a streak.
+    """
+    found = first_streak(met, consecutive)
+    if found is None:
+        return max((index for index, one in enumerate(met) if not one), default=0), None
+    return max(found - 1, 0), found
+
+
+def _met(curve: Sequence[CurvePoint], target: Target) -> list[bool]:
+    """Which points meet the target; raises InputError for a curve that is empty or runs backwards."""
     if not curve:
         raise InputError("a learning curve needs at least the evaluation before training, got an empty one")
     for before, after in pairwise(curve):
         if after.env_steps <= before.env_steps:
             raise InputError(f"a learning curve's steps must rise, got {before.env_steps} then {after.env_steps}")
-    return first_streak([meets(point.score(target.mode), target) for point in curve], target.consecutive)
+    return [meets(point.score(target.mode), target) for point in curve]

@@ -1,6 +1,6 @@
-"""The cost of a shift: success that is lost and harm that is added in held-out variants of a scenario, against scratch and against the clone.
+"""The cost of a shift: success that is lost and harm that is added in held-out variants of a scenario, against every baseline and the clone.
 
-The unit is the replicate. Candidate and clone are paired by it, with Student's t. Candidate and scratch are two independent groups, since a
+The unit is the replicate. Candidate and clone are paired by it, with Student's t. Candidate and baseline are two independent groups, since a
 shared seed is no more than a shared number: Welch's t (1947). Runs that started from one clone are not independent of each other, so they
 count as one replicate, with their mean.
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 from scipy import stats
 
 from headstart.compare.arm_runs import ShiftFacts
@@ -50,6 +51,7 @@ class VariantRates(Record):
     clone: float
     minus_scratch: VariantDifference
     minus_clone: VariantDifference
+    minus_others: dict[str, VariantDifference] = Field(default={})  # the baselines beside scratch
 
 
 class VariantFinding(Record):
@@ -73,45 +75,58 @@ class Group(NamedTuple):
 
 
 def find_variants(
-    groups: Sequence[Group], scratch: Sequence[ShiftFacts], margins: Mapping[Measure, Margins], runs_for_bound: int
+    groups: Sequence[Group],
+    baselines: Mapping[str, Sequence[ShiftFacts]],
+    margins: Mapping[Measure, Margins],
+    runs_for_bound: int,
 ) -> tuple[VariantFinding, ...]:
-    """The findings on every variant; with fewer than `runs_for_bound` replicates on a side there are no bounds."""
-    success, harm = (_rates(groups, scratch, measure, margins[measure], runs_for_bound) for measure in LOSS)
+    """The findings on every variant; with fewer than `runs_for_bound` replicates on a side there are no bounds.
+
+    `baselines`: arm → facts of its runs; the first takes the fields that are named after scratch.
+    """
+    success, harm = (_rates(groups, baselines, measure, margins[measure], runs_for_bound) for measure in LOSS)
     return tuple(
         VariantFinding(variant=name, episodes=played.score.episodes, success=success[name], harm=harm[name])
-        for name, played in scratch[0].variants.items()
+        for name, played in groups[0].clone.variants.items()
     )
 
 
 def _rates(
-    groups: Sequence[Group], scratch: Sequence[ShiftFacts], measure: Measure, margins: Margins, runs_for_bound: int
+    groups: Sequence[Group],
+    baselines: Mapping[str, Sequence[ShiftFacts]],
+    measure: Measure,
+    margins: Margins,
+    runs_for_bound: int,
 ) -> dict[str, VariantRates]:
     def of(policies: Sequence[ShiftFacts], name: str) -> Array:
         return np.array([score_value(facts.variants[name].score, measure) for facts in policies])
 
-    names = list(scratch[0].variants)
+    names = list(groups[0].clone.variants)
     ours = {name: np.array([of(group.runs, name).mean() for group in groups]) for name in names}  # [replicates]
     clone = {name: of([group.clone for group in groups], name) for name in names}  # [replicates]
-    theirs = {name: of(scratch, name) for name in names}  # [runs of scratch]
-    minus_scratch = {name: unpaired(ours[name], theirs[name]) for name in names}
-    minus_clone = {name: paired(ours[name] - clone[name]) for name in names}
-    bounded, own = (bounds(found, LOSS[measure], margins, runs_for_bound) for found in (minus_scratch, minus_clone))
+    own = bounds({name: paired(ours[name] - clone[name]) for name in names}, LOSS[measure], margins, runs_for_bound)
+    minus = {
+        arm: bounds({name: unpaired(ours[name], of(runs, name)) for name in names}, LOSS[measure], margins, runs_for_bound)
+        for arm, runs in baselines.items()
+    }
+    scratch, *others = baselines
     return {
         name: VariantRates(
             candidate=float(ours[name].mean()),
-            scratch=float(theirs[name].mean()),
+            scratch=float(of(baselines[scratch], name).mean()),
             clone=float(clone[name].mean()),
-            minus_scratch=bounded[name],
+            minus_scratch=minus[scratch][name],
             minus_clone=own[name],
+            minus_others={arm: minus[arm][name] for arm in others},
         )
         for name in names
     }
 
 
 def variant_checks(one: VariantFinding, candidate: str, scratch: str, margins: Mapping[Measure, Margins]) -> Iterator[Check]:
-    """What was kept, for each measure and each of the arm `scratch` and the clone: HOLD beyond the first margin, FAIL beyond the second."""
+    """What was kept, for each measure and each baseline and the clone: HOLD beyond the first margin, FAIL beyond the second."""
     for measure, found in one.measures.items():
-        for other, difference in ((scratch, found.minus_scratch), ("clone", found.minus_clone)):
+        for other, difference in {scratch: found.minus_scratch, **found.minus_others, "clone": found.minus_clone}.items():
             name = f"shift-{one.variant}-{'harm-' if measure == 'harm' else ''}{other}"
             text = f"{measure} on {one.variant}, {candidate} − {other}: {difference.mean:+.3f} over {difference.n} replicates; "
             text += "too few for a bound" if difference.bound is None else f"bound {difference.bound:+.3f}"

@@ -1,5 +1,6 @@
 """params.yaml as frozen models, one section for each stage. An unknown key is an error, which suggests the most similar known key."""
 
+from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,7 +14,8 @@ from headstart.core.record import Arm as ArmName
 from headstart.core.record import Record
 from headstart.core.yaml import read_yaml
 
-Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]  # strict: `true` is no seed
+USUAL_TARGET = "beyond_expert"  # as `comparison.target` it stands for the last target of a scenario that has none of this name
 Device = Literal["auto", "cpu", "cuda"]  # auto: cuda where torch finds a GPU
 Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # for one purpose; larger ids belong to another purpose
 
@@ -23,6 +25,9 @@ class ExpertParams(Record):
     worlds: Worlds  # episodes on which the expert, or each seed of a learned one, is judged
     seeds: tuple[Seed, ...] = (0, 1, 2)  # of a learned expert: one policy is trained and judged per seed
     min_seeds: int = Field(default=3, ge=1)  # of a learned expert: with fewer seeds it is not approved
+    per_block: bool = (
+        False  # of a learned expert: seed i records block i, so that every replicate has its own; false: the best records all
+    )
     train: Arm | None = None  # how a learned expert is trained; None: as the arm `scratch`
     plateau_evaluations: int = Field(
         default=0, ge=0
@@ -114,7 +119,7 @@ class EvaluationParams(Record):
 
 
 class ComparisonParams(Record):
-    target: str  # one of the scenario's targets
+    target: str  # one of the scenario's targets, or USUAL_TARGET
     max_ratio: float = Field(gt=0)  # for the one-sided 95 % upper bound of pretrained ÷ scratch
     max_success_loss: float = Field(ge=0, le=1)  # of rates, below the target, scratch, the clone or the expert
     max_harm_rise: float = Field(ge=0, le=1)
@@ -195,9 +200,17 @@ class Params(Record):
 
 
 def headline_target(params: Params, scenario: Scenario) -> str:
-    """The target of the comparison: `comparison.target` if the scenario has it, else the last target of the scenario."""
-    wanted = params.comparison.target
-    return wanted if wanted in scenario.targets else list(scenario.targets)[-1]
+    """The target of the comparison: `comparison.target`, or the scenario's last target where that is a USUAL_TARGET that the scenario lacks.
+
+    InputError for any other name that the scenario does not have.
+    """
+    wanted, known = params.comparison.target, list(scenario.targets)
+    if wanted not in known and wanted != USUAL_TARGET:
+        raise InputError(
+            f"comparison.target: expected a target of {scenario.name} ({', '.join(known)}) or {USUAL_TARGET}, got {wanted!r}"
+            + nearest(wanted, (*known, USUAL_TARGET))
+        )
+    return wanted if wanted in known else known[-1]
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -208,13 +221,27 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 def for_scenario(params: Params, scenario: Scenario) -> Params:
     """`params`, overridden by the scenario's `recipe`.
 
-    InputError names a key that params.yaml does not have; the seeds of a learned expert that are also seeds of the comparison, since such an
-    expert would be one of the runs that it is compared with; and baselines with fewer env steps than the candidate.
+    InputError names a key that params.yaml does not have; a target that the scenario does not have; the seeds of a learned expert that are also
+    seeds of the comparison, since such an expert would be one of the runs that it is compared with; arms that are compared and train alike,
+    since their runs would be the same; and baselines with fewer env steps than the candidate.
     """
     found = changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
+    headline_target(found, scenario)
     shared = sorted(set(found.seeds) & set(found.expert.seeds))
     if scenario.expert.policy == "ppo" and shared:
         raise InputError(f"expert.seeds: expected other seeds than those of the comparison (seeds), both have {shared}")
+    if found.expert.per_block and scenario.expert.policy != "ppo":
+        raise InputError(f"{scenario.name}: expert.per_block: expected a learned expert, got a {scenario.expert.policy} one")
+    if found.expert.per_block and len(found.expert.seeds) < found.capture.blocks:
+        raise InputError(
+            f"{scenario.name}: expert.seeds: expected one for each of {found.capture.blocks} blocks, since expert.per_block is true, "
+            f"got {len(found.expert.seeds)}"
+        )
+    for one, other in combinations(dict.fromkeys((*found.baselines, found.candidate)), 2):
+        if _training(found.arms[one]) == _training(found.arms[other]):
+            raise InputError(
+                f"{scenario.name}: expected arms that train differently, arms.{one} and arms.{other} have one recipe"
+            )
     candidate = found.arms[found.candidate]
     if short := [name for name in found.baselines if candidate.start == "bc" and found.arms[name].budget < candidate.budget]:
         budgets = ", ".join(f"arms.{name} has {found.arms[name].budget:,}" for name in short)
@@ -222,6 +249,12 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
             f"{scenario.name}: expected baselines with at least the {candidate.budget:,} env steps of {found.candidate}: {budgets}"
         )
     return found
+
+
+def _training(arm: Arm) -> dict[str, Any]:
+    """What of an arm decides its weights as long as no guardrail acts."""
+    of_phases = {"name", "cycle", "guardrails", "on_breach"}
+    return arm.model_dump(exclude={"guardrails": True, "accept_loosened": True, "phases": {"__all__": of_phases}})
 
 
 def changed(params: Params, changes: dict[str, Any], where: str) -> Params:

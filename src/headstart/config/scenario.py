@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from headstart.config.checked import checked
+from headstart.config.checked import checked, merged
 from headstart.core.arrays import MODES, Mode
 from headstart.core.errors import UsageError, nearest
 from headstart.core.record import Record
@@ -76,6 +76,13 @@ class Scenario(Record):
         """Hash of the keys that decide the episodes; targets and gates may change without changing the hash."""
         content = self.model_dump(mode="json", include={"name", "world", "horizon", "setup", "success", "harm"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def variant_of(scenario: Scenario, variant: str) -> Scenario:
+    """The held-out variant of a scenario: the same task in a setup of which some keys say otherwise."""
+    setup = merged(scenario.setup, scenario.variants[variant])
+    changes = {"name": f"{scenario.name}.{variant}", "setup": setup, "variants": {}}
+    return Scenario.model_validate(scenario.model_dump() | changes)  # model_copy would keep the cached hash
 
 
 def modes_of(scenario: Scenario) -> tuple[Mode, ...]:

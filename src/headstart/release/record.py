@@ -115,8 +115,8 @@ def prove(root: Path, found: Comparison) -> tuple[Training, list[Training]]:
     candidate = trainings.pop(found.candidate.arm)
     baselines = sorted(trainings.values(), key=lambda training: (training.runs.arm != "scratch", training.runs.arm))
     runs = [training.runs for training in baselines]
-    shift = find_shift(candidate.runs, runs[0], clones) if judged_for_shift(found) else None
     in_order = [arm for name in found.verdict.subject.id.split("/")[2:] for arm in runs if arm.arm == name]
+    shift = find_shift(candidate.runs, in_order, clones) if judged_for_shift(found) else None
     again = compare(candidate.runs, in_order, clones, found.target, found.limits, found.verdict.evidence, shift)
     for what, recorded, computed in (
         ("outcome", found.verdict.outcome, again.verdict.outcome),

@@ -22,7 +22,6 @@ from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
 from headstart.runs.expert import expert_folder
-from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import POLICY, TELEMETRY, SeedJob
 from headstart.runs.worlds import design_of, require_variants, worlds_of
@@ -34,14 +33,12 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     require_sound(params, scenario, arm)
     require_variants(params, scenario)
     clones = clones_of(params, scenario) if recipe.start == "bc" else {}
-    expert_steps = training_steps(scenario) if clones else 0
     began = time.monotonic()
     code = code_sha256([f"headstart.stages.{stage}"])
     run_dir = run_dir_of(params, scenario, arm, code)
     with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
         jobs = [
-            SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed), expert_steps)
-            for seed in params.seeds
+            SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed)) for seed in params.seeds
         ]
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
@@ -99,17 +96,19 @@ def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
         raise InputError(f"arms.{arm}: {'; '.join(errors)}")
 
 
-def training_steps(scenario: Scenario) -> int:
-    """Env steps that the training of a learned expert took, on all its seeds; a script takes none."""
-    expert = read_record(expert_folder(scenario) / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
-    return sum(seed.env_steps for seed in expert.seeds)
-
-
 def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
-    """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included."""
-    inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", MODELS / scenario.name / "expert") if path.is_dir()]
-    settings = params.model_dump(mode="json", include={"seeds", "network", "evaluation", "capture", "device", "bc_train"})
-    key = sha256_json([settings, params.arms[arm].model_dump(mode="json"), scenario.model_dump(mode="json"), inputs, code])
+    """A folder named by everything that the arm's result depends on, the hash of the code that its stage imports included.
+
+    Clones and their data decide only what starts from them.
+    """
+    recipe, inputs, decide = params.arms[arm], [], {"seeds", "network", "evaluation", "device"}
+    if recipe.start == "bc":
+        inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", expert_folder(scenario)) if path.is_dir()]
+        decide.add("bc_train")
+    settings = params.model_dump(mode="json", include=decide) | {"observation": params.capture.observation}
+    key = sha256_json(
+        [settings, recipe.model_dump(mode="json"), scenario.model_dump(mode="json", exclude={"recipe"}), inputs, code]
+    )
     return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
 
 

@@ -65,12 +65,13 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         telemetry.write(
             "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
         )
-    expert_in = partial(expert_of, job.scenario) if trainer.arm.start == "bc" else None
+    block = job.params.clone_of(job.seed)
+    expert_in = partial(expert_of, job.scenario, block=block) if trainer.arm.start == "bc" else None
     result = SeedRun(
         seed=job.seed,
         budget=trainer.arm.budget,
         env_steps=trainer.at.env_steps,
-        demonstration_steps=job.clone.demonstration_steps + job.expert_steps if job.clone else 0,
+        demonstration_steps=job.clone.demonstration_steps if job.clone else 0,
         clone_sha256=lineage.get("bc"),
         curve=tuple(guarded.curve),
         exam=take_exam(job, trainer),
@@ -110,7 +111,7 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
         stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted, params.clone_of(job.seed))
         ticks = stamp.accepted.steps // stamp.accepted.episodes
-        expert = expert_of(scenario, training)
+        expert = expert_of(scenario, training, params.clone_of(job.seed))
     trainer = trainer_of(
         network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device
     )

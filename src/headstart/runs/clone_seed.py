@@ -20,12 +20,14 @@ from headstart.runs.clone_report import REFERENCE, CloneReport, Reference
 from headstart.runs.cloning import clone_gate, clone_report
 from headstart.runs.demonstrations import read_used, recorded_steps, tensors_of
 from headstart.runs.expert import expert_of
+from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.policy import new_network, save_policy
 from headstart.runs.pool import Report
 from headstart.runs.shift import dataset_facts, shift_facts
 from headstart.runs.worlds import schema_of, score_of, worlds_of
 from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
+from headstart.worlds.api import play
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class CloneJob:
     dataset: Path  # validated.json
     models: Path  # where seed-<n> goes
     reports: Path  # where telemetry/seed-<n> goes
-    expert: Score  # on the worlds of the closed loop
+    expert: ExpertPolicy
 
     @property
     def seed(self) -> int:
@@ -64,12 +66,15 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
     params, scenario = job.params, job.scenario
     settings = params.bc_train.model_copy(update={"seed": params.bc_train.seed + job.seed})
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
-    schema = schema_of(world)
+    schema, expert_in = schema_of(world), partial(expert_of, scenario, block=job.block)
     stamp, used = read_used(scenario, schema, settings, job.block)
     train, heldout = (tensors_of(side, settings.gamma) for side in used)
-    network = new_network(world, params.network, settings.seed)
     fixed = params.evaluation
     exam = worlds_of(scenario, "exam", fixed.exam_worlds, params.capture.observation)
+    expert, expert_exam = (
+        score_of(play(of, expert_in(of), seed), of, scenario) for of, seed in ((world, settings.seed), (exam, fixed.exam_seed))
+    )
+    network = new_network(world, params.network, settings.seed)
     untrained = score_of(play_episodes(network, exam, fixed.exam_seed, "sampled"), exam, scenario)
     judged_untrained = judge(network, heldout)
     whose = Envelope(
@@ -92,9 +97,9 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
     folder = job.models / f"seed-{job.seed}"
     about = {"kind": "bc", "scenario": scenario.name, "arm": "bc", "seed": job.seed, "env_steps": 0}
     card = save_policy(folder, network, params.network, world, {**about, "lineage": {"dataset": sha256_file(job.dataset)}})
-    write_record(folder / REFERENCE, Reference(untrained=untrained, expert=job.expert, clone=closed["sampled"]))
-    shift = shift_facts(params, scenario, network, partial(expert_of, scenario))
-    found = clone_report(judged, judged_untrained, epochs[-1].accuracy, schema, closed, job.expert)
+    write_record(folder / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"]))
+    shift = shift_facts(params, scenario, network, expert_in)
+    found = clone_report(judged, judged_untrained, epochs[-1].accuracy, schema, closed, expert)
     verdict = clone_gate(
         found, settings, Subject(type="bc", id=f"{scenario.name}/bc/seed-{job.seed}", sha256=card.weights_sha256)
     )
@@ -102,8 +107,10 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
         seed=job.seed,
         weights_sha256=card.weights_sha256,
         outcome=verdict.outcome.value,
-        demonstration_steps=recorded_steps(stamp, job.block, used),
+        demonstration_steps=recorded_steps(stamp, job.block, used) + job.expert.training_steps(job.block),
         heldout_accuracy=judged.accuracy,
+        expert=expert_exam,
+        expert_sha256=job.expert.acting(job.block).weights_sha256 if job.expert.recorded else None,
         exam={mode: score_of(of, exam, scenario) for mode, of in play_in_modes(network, exam, fixed.exam_seed, MODES).items()},
         data=None if shift is None else dataset_facts(scenario, used[0], stamp.scenario_sha256, schema),
         shift=shift,

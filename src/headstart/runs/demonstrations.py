@@ -20,13 +20,24 @@ if TYPE_CHECKING:
     from headstart.learn.demonstrations import Demonstrations
 
 
-def require_validated(scenario: Scenario) -> tuple[DatasetManifest, Path]:
-    """The stamp of a validated dataset and its folder, hashes checked; GateFailed for any other."""
+def require_validated(scenario: Scenario, block: int | None = None) -> tuple[DatasetManifest, Path]:
+    """The stamp of a validated dataset and its folder; GateFailed for any other.
+
+    The hashes are checked of all files, or of those of one block, which is what a process needs that reads no other.
+    Raises IntegrityError where bytes differ, and InputError for a block that the dataset does not have.
+    """
     folder = DATA / scenario.name / "curated"
     stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
     if stamp.status != "validated":
         raise GateFailed(f"{stamp.dataset}@{stamp.version}: expected a validated dataset, got a {stamp.status} one")
-    require_files(stamp, folder)
+    files = stamp.files
+    if block is not None:
+        files = {name: files[name] for side in (TRAIN, HELDOUT) if (name := side.format(block)) in files}
+        if len(files) < 2:
+            raise InputError(
+                f"{stamp.dataset}@{stamp.version}: expected a block {block}, got {len(stamp.blocks)} blocks; `dvc repro capture` records more"
+            )
+    require_files(stamp.model_copy(update={"files": files}), folder)
     return stamp, folder
 
 
@@ -43,7 +54,7 @@ def read_used(
     scenario: Scenario, schema: ObservationSchema, settings: BCParams, block: int
 ) -> tuple[DatasetManifest, tuple[Episodes, Episodes]]:
     """The stamp of the validated dataset, and the first `settings.episodes` of a block, each side of the split in its share; None: all."""
-    stamp, folder = require_validated(scenario)
+    stamp, folder = require_validated(scenario, block)
     train, heldout = (read_episodes(folder / name.format(block), schema)[0] for name in (TRAIN, HELDOUT))
     wanted, there = settings.episodes, len(train.table.length) + len(heldout.table.length)
     if wanted is None:

@@ -10,7 +10,7 @@ from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
-from headstart.core.errors import GateFailed
+from headstart.core.errors import GateFailed, IntegrityError
 from headstart.core.files import read_record
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.worlds import score_of, worlds_of
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from headstart.learn.evaluation import Acting
 
 
-def expert_of(scenario: Scenario, world: World) -> Act:
-    """What the approved expert would do in `world`; a network acts with its most likely action, within the bounds of the world."""
+def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
+    """What the approved expert of a block of the recording would do in `world`.
+
+    A network acts with its most likely action, within the bounds of the world.
+    """
     if scenario.expert.policy == "scripted":
         return script(world)
-    network = learned(scenario, world)
+    network = learned(scenario, world, block)
     if world.names.actions:
         return network
     low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
@@ -37,15 +40,23 @@ def script(world: World) -> Act:
     return lambda obs: world.expert_actions()
 
 
-def learned(scenario: Scenario, world: World) -> "Acting":
-    """The network that the expert stage trained."""
+def learned(scenario: Scenario, world: World, block: int) -> "Acting":
+    """The network that the expert stage trained and approved for a block; IntegrityError for other weights."""
     import torch  # a scripted expert needs none
 
     from headstart.learn.evaluation import Acting
     from headstart.runs.policy import load_policy
 
     torch.set_num_threads(1)
-    return Acting(load_policy(expert_folder(scenario) / "policy", world)[0], 0, "deterministic")
+    approved = approved_expert(scenario).acting(block)
+    folder = expert_folder(scenario) / f"seed-{approved.seed}"
+    network, card = load_policy(folder, world)
+    if card.weights_sha256 != approved.weights_sha256:
+        raise IntegrityError(
+            f"{folder}: expected the weights {approved.weights_sha256} that were approved, got {card.weights_sha256}; "
+            f"`dvc repro expert@{scenario.name}` trains them again"
+        )
+    return Acting(network, 0, "deterministic")
 
 
 def judged_on(params: Params, scenario: Scenario, episodes: int, expert: Callable[[World], Act]) -> Score:
@@ -60,7 +71,7 @@ def approved_expert(scenario: Scenario) -> ExpertPolicy:
     expert = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
     if expert.state != "approved":
         raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
-    now = expert.policy_sha256 if expert.kind == "ppo" else source_sha256(scenario.world)  # a checkpoint proves its own hash
+    now = expert.policy_sha256 if expert.kind == "ppo" else source_sha256(scenario.world)  # `learned` compares the weights
     if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
         raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `dvc repro expert` again")
     return expert

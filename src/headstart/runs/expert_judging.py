@@ -9,7 +9,7 @@ from headstart.core.files import read_record
 from headstart.core.statistics import wilson_lower, wilson_upper
 from headstart.core.verdict import Check, Outcome, Subject, Value, Verdict, at_least, at_most, hold_or_fail, judge
 from headstart.runs.expert import expert_folder, judged_on, script
-from headstart.runs.expert_record import ExpertPolicy, TrainedSeed, best_seed
+from headstart.runs.expert_record import ExpertPolicy, TrainedSeed, best_seed, pooled, weights_sha256
 from headstart.worlds.make import source_sha256
 
 
@@ -37,14 +37,18 @@ def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[Exp
 
 
 def judge_seeds(params: Params, scenario: Scenario, trained: Sequence[TrainedSeed]) -> tuple[ExpertPolicy, Verdict]:
-    """Every seed is held to the gate; the best of them is the expert."""
-    best, least = best_seed(trained), params.expert.min_seeds
+    """Every seed is held to the gate; the best of them is the expert, or each that of its block."""
+    least = params.expert.min_seeds
+    recorded = tuple(trained) if params.expert.per_block else (best_seed(trained),)
     seeds = ", ".join(str(seed.seed) for seed in trained)
     checks = [at_least("seeds", len(trained), least, f"seeds {seeds} were trained", len(trained))]
     for seed in trained:
         of_seed = expert_checks(seed.score, scenario.expert, params.expert.worlds)
         checks += [check.model_copy(update={"name": f"seed-{seed.seed}-{check.name}"}) for check in of_seed]
-    return _judged(params, scenario, best.weights_sha256, best.score, checks, tuple(trained))
+    expert, verdict = _judged(
+        params, scenario, weights_sha256(recorded), pooled([seed.score for seed in recorded]), checks, tuple(trained)
+    )
+    return expert.model_copy(update={"recorded": tuple(seed.seed for seed in recorded)}), verdict
 
 
 def expert_checks(score: Score, gate: ExpertGate, min_episodes: int) -> list[Check]:

@@ -3,8 +3,11 @@
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from headstart.compare.arm_runs import Score
 from headstart.core.record import Count, Name, Record, Sha256
+from headstart.core.strict_json import sha256_json
 
 
 class TrainedSeed(Record):
@@ -27,12 +30,44 @@ class ExpertPolicy(Record):
     world: str
     scenario: Name
     scenario_sha256: Sha256
-    policy_sha256: Sha256  # of the script's sources, or of the weights
+    policy_sha256: Sha256  # of the script's sources, or of the weights that are recorded
     seed: int  # of the worlds that it was judged on
-    score: Score
-    seeds: tuple[TrainedSeed, ...] = ()  # of a learned expert; `policy_sha256` is one of theirs
+    score: Score  # of all that are recorded
+    seeds: tuple[TrainedSeed, ...] = ()  # of a learned expert
+    recorded: tuple[
+        int, ...
+    ] = ()  # those of `seeds` that act: one in all blocks of the recording, or one in each; () of a script
     state: Literal["draft", "approved"]
     diagnostics: tuple[str, ...]  # what an expert that is not approved missed, and by how much
+
+    def acting(self, block: int) -> TrainedSeed:
+        """The seed of a learned expert that acts in a block of the recording."""
+        number = self.recorded[block % len(self.recorded)]
+        return next(seed for seed in self.seeds if seed.seed == number)
+
+    def training_steps(self, block: int) -> int:
+        """Env steps that the training of a block's expert took: of the one that was chosen, on all seeds. A script takes none."""
+        own = [self.acting(block)] if len(self.recorded) > 1 else self.seeds
+        return sum(seed.env_steps for seed in own)
+
+
+def weights_sha256(recorded: Sequence[TrainedSeed]) -> str:
+    """Of one policy the hash of its weights; of several that of the list of theirs."""
+    hashes = [seed.weights_sha256 for seed in recorded]
+    return hashes[0] if len(hashes) == 1 else sha256_json(hashes)
+
+
+def pooled(scores: Sequence[Score]) -> Score:
+    """The score over the episodes of several policies, each on as many."""
+    means, sds = (np.array([getattr(score, name) for score in scores]) for name in ("return_mean", "return_sd"))
+    return Score(
+        episodes=sum(score.episodes for score in scores),
+        success=sum(score.success for score in scores),
+        harm=sum(score.harm for score in scores),
+        return_mean=float(means.mean()),
+        return_sd=float(np.sqrt(means.var() + (sds**2).mean())),
+        measures={name: float(np.mean([score.measures[name] for score in scores])) for name in scores[0].measures},
+    )
 
 
 def best_seed(trained: Sequence[TrainedSeed]) -> TrainedSeed:

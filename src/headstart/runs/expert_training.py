@@ -1,6 +1,5 @@
 """Training a learned expert: the arm recipe of `expert.train`, on every seed, each judged on worlds of its own."""
 
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ from headstart.learn.anneal import Evaluated, Updated, run, trainer_of
 from headstart.learn.evaluation import Acting
 from headstart.learn.optimizer import autograd_device
 from headstart.runs.expert import judged_on
-from headstart.runs.expert_record import TrainedSeed, best_seed
+from headstart.runs.expert_record import TrainedSeed
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report, run_all
 from headstart.runs.worlds import score_of, worlds_of
@@ -29,15 +28,13 @@ MODE: Mode = "deterministic"  # how a learned expert acts, in training as at its
 
 
 def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> list[TrainedSeed]:
-    """Train every seed side by side; leaves `folder`/seed-<n> of each and `folder`/policy, the weights of the best."""
+    """Train every seed side by side; leaves `folder`/seed-<n> of each."""
     seeds, title = params.expert.seeds, f"expert {scenario.name}"
     # a world that cannot be made says so here, once, not in every process
     worlds_of(scenario, "training", 1, params.capture.observation)
     with fresh_directory(reports) as reports_now:
         function = partial(train_seed, params, scenario, folder, reports_now)
-        trained = run_all(function, seeds, title, _recipe(params).budget * len(seeds), params.processes)
-    shutil.copytree(folder / f"seed-{best_seed(trained).seed}", folder / "policy")
-    return trained
+        return run_all(function, seeds, title, _recipe(params).budget * len(seeds), params.processes)
 
 
 def _recipe(params: Params) -> Arm:

@@ -41,7 +41,6 @@ class SeedJob:
     code_sha256: str  # of the code that the stage began with
     run_dir: Path  # where the seed works until its arm is complete
     clone: CloneRun | None = None  # that it starts from
-    expert_steps: int = 0  # env steps that the training of a learned expert took
 
 
 class KeptState(Record):

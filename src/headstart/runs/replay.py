@@ -25,11 +25,13 @@ def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int,
     chosen = np.random.default_rng(params.capture.seed).permutation(whole)[: params.validate_.replay_worlds]
     compared = differing = 0
     for world_id in np.sort(chosen):
-        world = worlds_of(scenario, "capture", 1, observation, skip=int(world_id) - FIRST_WORLD["capture"])
+        number = int(world_id) - FIRST_WORLD["capture"]
+        world = worlds_of(scenario, "capture", 1, observation, skip=number)
+        expert = expert_of(scenario, world, number // params.capture.worlds)
         mine = np.flatnonzero(table.world == world_id)
         mine = mine[np.lexsort((table.episode[mine], table.agent[mine]))]
         rows = np.concatenate([np.arange(table.start[e], table.start[e] + table.length[e]) for e in mine])
-        same = _same(world, expert_of(scenario, world), episodes, rows.reshape(agents, -1), int(table.seed[mine[0]]))
+        same = _same(world, expert, episodes, rows.reshape(agents, -1), int(table.seed[mine[0]]))
         compared += len(mine)
         differing += int((~same[table.agent[mine]]).sum())
     return compared, differing

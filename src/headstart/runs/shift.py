@@ -7,14 +7,14 @@ import numpy as np
 from headstart.compare.arm_runs import Agreement, DataStates, ShiftFacts, VariantScore
 from headstart.compare.states import summarise
 from headstart.config.params import Params
-from headstart.config.scenario import Scenario
+from headstart.config.scenario import Scenario, variant_of
 from headstart.core.arrays import Array
 from headstart.dataset.episodes import Episodes
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.evaluation import play_episodes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.visits import Visits, visit
-from headstart.runs.worlds import score_of, variant_of, worlds_of
+from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import Act, World
 
 SITUATION = "family"  # the counter that says which kind of situation a world drew; a world without one has a single kind

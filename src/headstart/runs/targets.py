@@ -9,11 +9,12 @@ names already: which quantities count is a person's choice, their values are mea
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.nodes import MappingNode, ScalarNode
@@ -35,6 +36,7 @@ from headstart.worlds.make import source_sha256
 HISTORY = Path("scenarios/targets.json")
 EXPERT, BEYOND = "expert_level", "beyond_expert"
 RATES_AND_RETURN = ("success_rate", "harm_rate", "return_mean")
+PLAYED = ("success", "harm", "total_reward", "stats")  # of an expert in every world
 GAIN = 0.025  # of the magnitude of the expert's return or measure
 
 
@@ -91,10 +93,14 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
     if learned and not folder.is_dir():
         made_by = stage_command("expert", scenario.name, params)
         raise InputError(f"{folder}: expected an expert, found none; `{made_by}` makes it")
-    policy = approved_expert(scenario).policy_sha256 if learned else source_sha256(scenario.world)
+    approved = approved_expert(scenario) if learned else None
+    policy = approved.policy_sha256 if approved else source_sha256(scenario.world)
     fixed = params.evaluation
     world = worlds_of(scenario, "evaluation", fixed.worlds, params.capture.observation)
-    level = level_of(play(world, expert_of(scenario, world), fixed.seed), world.names.stats, scenario)
+    experts = range(len(approved.recorded) if approved else 1)
+    level = level_of(
+        [play(world, expert_of(scenario, world, block), fixed.seed) for block in experts], world.names.stats, scenario
+    )
     return WrittenTargets(
         scenario=scenario.name,
         written_at=when,
@@ -125,15 +131,21 @@ def _design(path: Path) -> object:
 # --- the rule -----------------------------------------------------------------------------------------------------------
 
 
-def level_of(played: Played, counters: tuple[str, ...], scenario: Scenario) -> Level:
-    """Means over W worlds and their standard errors; `counters` are the S names of `played.stats` [W, A, S]. InputError for one world."""
-    if len(played.success) < 2:
-        raise InputError(f"evaluation.worlds: expected at least 2, for a standard error over worlds, got {len(played.success)}")
+def level_of(played: Sequence[Played], counters: tuple[str, ...], scenario: Scenario) -> Level:
+    """Means over the W worlds that each expert played, and their standard errors; `counters` are the S names of `stats` [W, A, S].
+
+    InputError for one world.
+    """
+    success, harm, total, stats = (np.concatenate([getattr(of, name) for of in played]) for name in PLAYED)
+    if len(played[0].success) < 2:
+        raise InputError(
+            f"evaluation.worlds: expected at least 2, for a standard error over worlds, got {len(played[0].success)}"
+        )
     return Level(
-        success_rate=rate_of(played.success),
-        harm_rate=rate_of(played.harm),
-        return_mean=mean_of(played.total_reward),
-        measures={name: mean_of(played.stats[..., counters.index(name)].mean(axis=1)) for name in scenario.measures},
+        success_rate=rate_of(success),
+        harm_rate=rate_of(harm),
+        return_mean=mean_of(total),
+        measures={name: mean_of(stats[..., counters.index(name)].mean(axis=1)) for name in scenario.measures},
     )
 
 

@@ -3,9 +3,8 @@
 from dataclasses import asdict
 
 from headstart.compare.arm_runs import EvaluationDesign, Score
-from headstart.config.checked import merged
 from headstart.config.params import Params
-from headstart.config.scenario import Scenario
+from headstart.config.scenario import Scenario, variant_of
 from headstart.core.errors import HeadstartError, InputError
 from headstart.dataset.observation import ObservationSchema
 from headstart.worlds.api import FIRST_WORLD, Played, Task, World
@@ -20,13 +19,6 @@ def worlds_of(scenario: Scenario, purpose: str, num_worlds: int, observation: st
 def task_of(scenario: Scenario) -> Task:
     """What of a scenario its worlds are made from."""
     return Task(scenario.world, scenario.setup, scenario.horizon, scenario.success, scenario.harm, scenario.expert.script)
-
-
-def variant_of(scenario: Scenario, variant: str) -> Scenario:
-    """The held-out variant of a scenario: the same task in a setup of which some keys say otherwise."""
-    setup = merged(scenario.setup, scenario.variants[variant])
-    changes = {"name": f"{scenario.name}.{variant}", "setup": setup, "variants": {}}
-    return Scenario.model_validate(scenario.model_dump() | changes)  # model_copy would keep the cached hash
 
 
 def require_variants(params: Params, scenario: Scenario) -> None:

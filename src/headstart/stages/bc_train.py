@@ -16,28 +16,23 @@ from headstart.runs.clone_report import CloneReports
 from headstart.runs.clone_seed import Clone, CloneJob, train_clone
 from headstart.runs.cloning import decisions_table, losses_table
 from headstart.runs.demonstrations import require_validated
-from headstart.runs.expert import expert_of
+from headstart.runs.expert import approved_expert
 from headstart.runs.pool import run_all
-from headstart.runs.worlds import design_of, schema_of, score_of, worlds_of
-from headstart.worlds.api import play
+from headstart.runs.worlds import design_of, schema_of, worlds_of
 
 
 def bc_train(params: Params, scenario: Scenario) -> Done:
     """Writes models/<scenario>/bc, reports/<scenario>/bc_train, and the plots bc_losses.tsv and bc_confusion.csv beside it."""
-    settings, fixed, name = params.bc_train, params.evaluation, scenario.name
+    settings, name = params.bc_train, scenario.name
     models, reports, dataset = MODELS / name / "bc", REPORTS / name, DATA / name / "validated.json"
     require_validated(scenario)
-    worlds = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
-    exam = worlds_of(scenario, "exam", fixed.exam_worlds, params.capture.observation)
-    expert = score_of(play(worlds, expert_of(scenario, worlds), settings.seed), worlds, scenario)
-    examined = score_of(play(exam, expert_of(scenario, exam), fixed.exam_seed), exam, scenario)
+    expert = approved_expert(scenario)
     with fresh_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
         jobs = [CloneJob(params, scenario, b, dataset, models_now, report, expert) for b in range(params.num_clones)]
         clones = run_all(train_clone, jobs, f"bc_train {name}", settings.epochs * len(jobs), params.processes)
         runs = CloneRuns(
             scenario=name,
             design=design_of(params, scenario),
-            expert=examined,
             untrained=clones[0].untrained,
             clones=tuple(clone.run for clone in clones),
         )
@@ -45,8 +40,9 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
         write_record(report / "metrics.json", CloneReports(clones={clone.run.seed: clone.report for clone in clones}))
         for clone in clones:
             write_record(report / f"seed-{clone.run.seed}.json", clone.verdict)
+    schema = schema_of(worlds_of(scenario, "clone", 1, params.capture.observation))
     write_bytes(reports / "bc_losses.tsv", losses_table([clone.epochs for clone in clones]).encode())
-    write_bytes(reports / "bc_confusion.csv", decisions_table([clone.report for clone in clones], schema_of(worlds)).encode())
+    write_bytes(reports / "bc_confusion.csv", decisions_table([clone.report for clone in clones], schema).encode())
     refused = [clone for clone in clones if clone.verdict.outcome is not Outcome.PASS]
     if refused:
         reasons = "\n".join(f"seed {clone.run.seed} is {clone.verdict.outcome}\n{misses(clone.verdict)}" for clone in refused)

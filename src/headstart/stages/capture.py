@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.config.params import Params
+from headstart.config.params import CaptureParams, Params
 from headstart.config.project import DATA, WORK_DIR
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
@@ -33,26 +33,31 @@ def capture(params: Params, scenario: Scenario) -> Done:
     code = code_sha256(["headstart.stages.capture"])
     key = sha256_json([settings.model_dump(mode="json"), scenario.sha256, policy_sha256, code])
     shards = WORK_DIR / "capture" / f"{scenario.name}-{key[:16]}"
-    worlds = settings.all_worlds
-    starts = range(0, worlds, settings.shard_worlds)
+    parts = [(block, part) for block in range(settings.blocks) for part in _parts(block, settings)]
     with progress_bar(f"capture {scenario.name}") as bar:
-        task = bar.add_task("worlds", total=worlds)
-        for number, start in enumerate(starts):
-            count = min(settings.shard_worlds, worlds - start)
+        task = bar.add_task("worlds", total=settings.all_worlds)
+        for number, (block, part) in enumerate(parts):
             path = shards / f"shard-{number:04d}.h5"
             if not path.exists():
-                _write_shard(path, params, scenario, policy_sha256, range(start, start + count))
-            bar.advance(task, count)
+                _write_shard(path, params, scenario, policy_sha256, block, part)
+            bar.advance(task, len(part))
     with fresh_directory(DATA / scenario.name / "raw") as raw:
         for path in sorted(shards.glob("shard-*.h5")):
             shutil.copy2(path, raw / path.name)
     shutil.rmtree(shards)
-    says = f"capture {scenario.name}: {worlds} worlds × {scenario.horizon} ticks in {len(starts)} shards"
-    return Done(says, {"worlds": worlds, "shards": len(starts)}, seeds=(settings.seed,))
+    worlds, shards_made = settings.all_worlds, len(parts)
+    says = f"capture {scenario.name}: {worlds} worlds × {scenario.horizon} ticks in {shards_made} shards"
+    return Done(says, {"worlds": worlds, "shards": shards_made}, seeds=(settings.seed,))
 
 
-def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: str, numbers: range) -> None:
-    """Record the worlds with these numbers, counted from the first that is recorded."""
+def _parts(block: int, settings: CaptureParams) -> list[range]:
+    """The worlds of a block shard by shard, as numbers counted from the first that is recorded."""
+    worlds = range(block * settings.worlds, (block + 1) * settings.worlds)
+    return [worlds[start : start + settings.shard_worlds] for start in range(0, settings.worlds, settings.shard_worlds)]
+
+
+def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: str, block: int, numbers: range) -> None:
+    """Record some worlds of a block."""
     settings = params.capture
     world = worlds_of(scenario, "capture", len(numbers), settings.observation, skip=numbers.start)
     header = Header(
@@ -64,7 +69,7 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: 
         writer_version=WRITER,
     )
     world_ids = FIRST_WORLD["capture"] + np.array(numbers)
-    write_episodes(path, record(world, expert_of(scenario, world), world_ids, settings, header), header)
+    write_episodes(path, record(world, expert_of(scenario, world, block), world_ids, settings, header), header)
 
 
 if __name__ == "__main__":

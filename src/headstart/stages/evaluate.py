@@ -3,7 +3,7 @@
 from typing import Any
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, arm_folder
-from headstart.compare.comparability import require_clones, require_distinct, require_runs
+from headstart.compare.comparability import require_clones, require_runs
 from headstart.compare.comparison import Comparison, all_in_text, compare, steps_text
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
@@ -14,7 +14,8 @@ from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.core.strict_json import pretty_json
 from headstart.core.verdict import Evidence
-from headstart.runs.worlds import design_of
+from headstart.runs.kept import require_kept_clones, require_policies
+from headstart.runs.worlds import design_of, worlds_of
 
 
 def evaluate(params: Params, scenario: Scenario) -> Done:
@@ -22,7 +23,7 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
     runs, clones, evidence = read_arms(params, scenario)
     candidate, baselines = runs[params.candidate], [runs[name] for name in params.baselines]
     alone = params.candidate in params.baselines
-    shift = None if alone or not params.evaluation.variant_worlds else find_shift(candidate, runs["scratch"], clones)
+    shift = None if alone or not params.evaluation.variant_worlds else find_shift(candidate, baselines, clones)
     limits = ComparisonLimits(**params.comparison.model_dump(exclude={"target"}))
     compared = {
         name: compare(candidate, baselines, clones, target, limits, evidence, shift) for name, target in scenario.targets.items()
@@ -43,20 +44,22 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], CloneRuns | None, list[Evidence]]:
     """Arm → its runs, of the baselines and the candidate; the clones, if the candidate starts from some; the files that were read.
 
-    Raises InputError where a file is missing, or is not what params.yaml asks for.
+    Raises InputError where a file is missing or is not what params.yaml asks for, IntegrityError where a checkpoint is not the recorded one.
     """
-    runs, files = {}, []
+    runs, files, home = {}, [], MODELS / scenario.name
+    design, agents = design_of(params, scenario), worlds_of(scenario, "training", 1).num_agents
     for arm in dict.fromkeys((*params.baselines, params.candidate)):
         files.append(arm_folder(scenario.name, arm, params.baselines) / "runs.json")
         made_by = f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
         runs[arm] = read_record(files[-1], ArmRuns, made_by="dvc repro baseline" if arm in params.baselines else made_by)
-        require_runs(runs[arm], arm, params.arms[arm], scenario, params.seeds, design_of(params, scenario))
-    require_distinct(runs.values())
+        require_runs(runs[arm], arm, params, scenario, design, agents)
+        require_policies(runs[arm], files[-1].parent)
     clones = None
     if params.arms[params.candidate].start == "bc":
-        files.append(MODELS / scenario.name / "bc" / CLONES)
+        files.append(home / "bc" / CLONES)
         clones = read_record(files[-1], CloneRuns, made_by="dvc repro bc_train")
         require_clones(clones, runs[params.candidate])
+        require_kept_clones(clones, home / "bc")
     return runs, clones, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
 

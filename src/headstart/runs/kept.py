@@ -1,0 +1,32 @@
+"""The checkpoints that the records of a comparison name are those on disk: whose they are, and the hash of their weights."""
+
+from pathlib import Path
+
+from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.core.errors import IntegrityError
+from headstart.runs.checkpoint import load_checkpoint
+
+
+def require_policies(arm: ArmRuns, folder: Path) -> None:
+    """Raise IntegrityError, naming the checkpoint, unless `folder` has the last policy of every run; InputError where one is missing."""
+    for run in arm.runs:
+        whose = {"kind": "policy", "scenario": arm.scenario, "arm": arm.arm, "seed": run.seed, "env_steps": run.env_steps}
+        lineage = {"bc": run.clone_sha256} if run.clone_sha256 else {}
+        _require(folder / f"seed-{run.seed}", whose | {"lineage": lineage, "weights_sha256": run.checkpoint_sha256})
+
+
+def require_kept_clones(clones: CloneRuns, folder: Path) -> None:
+    """As `require_policies`, of the clones."""
+    for clone in clones.clones:
+        whose = {"kind": "bc", "scenario": clones.scenario, "seed": clone.seed, "weights_sha256": clone.weights_sha256}
+        _require(folder / f"seed-{clone.seed}", whose)
+
+
+def _require(folder: Path, expected: dict[str, object]) -> None:
+    _, card = load_checkpoint(folder)  # the weights have the hash that their card says
+    for key, value in expected.items():
+        if (found := getattr(card, key)) != value:
+            raise IntegrityError(
+                f"{folder}: expected a checkpoint with {key} {value}, as the record of the runs says, found {found}; "
+                "`dvc repro --force` of its stage makes both anew"
+            )
