@@ -302,3 +302,17 @@ def test_a_checkpoint_of_another_run_is_refused(project: Project) -> None:
 
     with pytest.raises(IntegrityError, match=r"matched/seed-1: expected a checkpoint with seed 1, .*, found 0"):
         evaluate(params, project.scenario)
+
+
+@pytest.mark.parametrize(("training", "acts"), [(5000, "5"), (700, "6")], ids=["not charged", "another expert"])
+def test_clones_are_held_to_the_expert_that_trained_them(training: int, acts: str, project: Project) -> None:
+    params = project.train()
+    trained = TrainedSeed(seed=7, env_steps=training, stopped="budget", selection=GOOD, score=GOOD, weights_sha256=acts * 64)
+    changed(HOME / "expert/expert.json", ExpertPolicy, kind="ppo", seeds=(trained,), recorded=(7,))
+    clones = read_record(CLONES, CloneRuns).clones
+    changed(CLONES, CloneRuns, clones=tuple(one.model_copy(update={"expert_sha256": "5" * 64}) for one in clones))
+
+    with pytest.raises(
+        IntegrityError, match=f"clone of seed 0 that learned from the expert {acts}+ and is charged more than its"
+    ):
+        evaluate(params, project.scenario)

@@ -225,7 +225,7 @@ def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
     ours = {"scenario": candidate.scenario, "design": design.model_dump()}
     yield from _differences(ours, {"scenario": clones.scenario, "design": clones.design.model_dump()})
     of = {clone.weights_sha256: clone for clone in clones.clones}
-    expert = min(clone.expert.return_mean for clone in clones.clones)
+    expert = min((clone.expert.return_mean for clone in clones.clones), default=float("inf"))
     if clones.untrained.return_mean >= expert:
         yield (
             f"expected an expert with a higher return than an untrained policy, got {expert:.4g} and "

@@ -5,6 +5,7 @@ from pathlib import Path
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.core.errors import IntegrityError
 from headstart.runs.checkpoint import load_checkpoint
+from headstart.runs.expert_record import ExpertPolicy
 
 
 def require_policies(arm: ArmRuns, folder: Path) -> None:
@@ -15,9 +16,15 @@ def require_policies(arm: ArmRuns, folder: Path) -> None:
         _require(folder / f"seed-{run.seed}", whose | {"lineage": lineage, "weights_sha256": run.checkpoint_sha256})
 
 
-def require_kept_clones(clones: CloneRuns, folder: Path) -> None:
-    """As `require_policies`, of the clones."""
-    for clone in clones.clones:
+def require_kept_clones(clones: CloneRuns, folder: Path, expert: ExpertPolicy) -> None:
+    """As `require_policies`, of the clones; and each learned from the `expert` of its block, whose training its demonstrations are charged."""
+    for block, clone in enumerate(clones.clones):
+        learned = expert.acting(block).weights_sha256 if expert.recorded else None
+        if clone.expert_sha256 != learned or clone.demonstration_steps <= expert.training_steps(block):
+            raise IntegrityError(
+                f"{folder}: expected a clone of seed {clone.seed} that learned from the expert {learned or 'script'} and is charged more than "
+                f"its {expert.training_steps(block):,} env steps, got {clone.expert_sha256 or 'script'} and {clone.demonstration_steps:,}"
+            )
         whose = {"kind": "bc", "scenario": clones.scenario, "seed": clone.seed, "weights_sha256": clone.weights_sha256}
         _require(folder / f"seed-{clone.seed}", whose)
 

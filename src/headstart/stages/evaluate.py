@@ -14,6 +14,7 @@ from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.core.strict_json import pretty_json
 from headstart.core.verdict import Evidence
+from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.kept import require_kept_clones, require_policies
 from headstart.runs.worlds import design_of, worlds_of
 
@@ -59,7 +60,8 @@ def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], C
         files.append(home / "bc" / CLONES)
         clones = read_record(files[-1], CloneRuns, made_by="dvc repro bc_train")
         require_clones(clones, runs[params.candidate])
-        require_kept_clones(clones, home / "bc")
+        expert = read_record(home / "expert" / "expert.json", ExpertPolicy, made_by="dvc repro expert")
+        require_kept_clones(clones, home / "bc", expert)
     return runs, clones, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
 
