@@ -24,7 +24,7 @@ from headstart.core.files import read_record, write_record
 from headstart.core.verdict import Outcome
 from headstart.dataset.observation import ObservationSchema
 from headstart.runs.checkpoint import Card, save_checkpoint
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.expert_record import ExpertPolicy, TrainedSeed
 from headstart.runs.worlds import design_of
 from headstart.stages.evaluate import evaluate
 
