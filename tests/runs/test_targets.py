@@ -28,6 +28,7 @@ from headstart.runs.targets import (
     Measured,
     WrittenTargets,
     add_entry,
+    averaged,
     level_of,
     mean_of,
     measure,
@@ -71,7 +72,7 @@ def test_a_standard_error_is_that_over_worlds_and_a_world_is_the_mean_of_its_age
     stats = np.array([[[9, 2], [9, 4]], [[9, 3], [9, 7]], [[9, 7], [9, 7]]])  # [W, A, S]: worlds show 3, 5 and 7
     played = Played(np.array([True, True, False]), np.array([False, True, False]), np.array([1.0, 2.0, 6.0]), stats)
 
-    found = level_of([played], ("other", "stl_bp"), scenario)
+    found = level_of(played, ("other", "stl_bp"), scenario)
 
     assert pair(found.return_mean) == pytest.approx((3, math.sqrt(7 / 3)))  # deviations −2, −1, 3: s² = 14 / 2
     assert pair(found.measures["stl_bp"]) == pytest.approx((5, 2 / math.sqrt(3)))
@@ -90,7 +91,7 @@ def test_a_rate_of_one_has_a_standard_error_above_zero() -> None:
 def test_one_world_has_no_standard_error() -> None:
     one = Played(np.ones(1, bool), np.zeros(1, bool), np.ones(1), np.ones((1, 1, 1)))
     with pytest.raises(InputError, match="at least 2, for a standard error over worlds, got 1"):
-        level_of([one], ("stl_bp",), scenario_with(expert_level={"success_rate": 0.9}))
+        level_of(one, ("stl_bp",), scenario_with(expert_level={"success_rate": 0.9}))
 
 
 # --- the rule -------------------------------------------------------------------------------------------------------------
@@ -187,7 +188,7 @@ def test_an_expert_meets_its_own_level_and_not_what_lies_beyond(worlds: list[tup
     success[:2] = 1  # of ten worlds, nine succeed, and two at least
     played = Played(success > 0, harm.astype(bool), returns.astype(float), stl[:, None, None])
     scenario = scenario_with(expert_level=ALL, beyond_expert=ALL)
-    found = targets_from(level_of([played], ("stl_bp",), scenario), scenario)
+    found = targets_from(level_of(played, ("stl_bp",), scenario), scenario)
     score = Score(
         episodes=len(success),
         success=int((success > 0).sum()),
@@ -220,6 +221,26 @@ def test_the_script_meets_its_expert_level_on_the_evaluation_worlds(queue: tuple
     assert meets(score, written.targets["expert_level"])
     assert not meets(score, written.targets["expert_level"].model_copy(update={"return_mean": 1.70}))  # rounded to the nearest
     assert not meets(score, written.targets["beyond_expert"])
+
+
+def test_several_experts_have_the_level_of_the_average_one_with_the_standard_errors_of_one() -> None:
+    one, other = (
+        Level(
+            success_rate=Measured(mean=rate, standard_error=0.3),
+            harm_rate=Measured(mean=1 - rate, standard_error=error),
+            return_mean=Measured(mean=2.0, standard_error=0.0),
+            measures={"stl_bp": Measured(mean=1000 * error, standard_error=error)},
+        )
+        for rate, error in ((0.9, 3.0), (0.7, 4.0))
+    )
+
+    found = averaged([one, other])
+
+    assert (found.success_rate.mean, found.success_rate.standard_error) == pytest.approx((0.8, 0.3))
+    assert (found.harm_rate.mean, found.harm_rate.standard_error) == pytest.approx((0.2, math.sqrt(12.5)))
+    assert found.return_mean == Measured(mean=2.0, standard_error=0.0)
+    assert found.measures["stl_bp"].mean == 3500
+    assert averaged([one]) == one
 
 
 def test_a_learned_expert_acts_with_its_network_and_is_named_by_its_weights(

@@ -9,7 +9,7 @@ names already: which quantities count is a person's choice, their values are mea
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Any, Literal
@@ -36,7 +36,6 @@ from headstart.worlds.make import source_sha256
 HISTORY = Path("scenarios/targets.json")
 EXPERT, BEYOND = "expert_level", "beyond_expert"
 RATES_AND_RETURN = ("success_rate", "harm_rate", "return_mean")
-PLAYED = ("success", "harm", "total_reward", "stats")  # of an expert in every world
 GAIN = 0.025  # of the magnitude of the expert's return or measure
 
 
@@ -98,9 +97,8 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
     fixed = params.evaluation
     world = worlds_of(scenario, "evaluation", fixed.worlds, params.capture.observation)
     experts = range(len(approved.recorded) if approved else 1)
-    level = level_of(
-        [play(world, expert_of(scenario, world, block), fixed.seed) for block in experts], world.names.stats, scenario
-    )
+    played = (play(world, expert_of(scenario, world, block), fixed.seed) for block in experts)
+    level = averaged([level_of(one, world.names.stats, scenario) for one in played])
     return WrittenTargets(
         scenario=scenario.name,
         written_at=when,
@@ -131,21 +129,30 @@ def _design(path: Path) -> object:
 # --- the rule -----------------------------------------------------------------------------------------------------------
 
 
-def level_of(played: Sequence[Played], counters: tuple[str, ...], scenario: Scenario) -> Level:
-    """Means over the W worlds that each expert played, and their standard errors; `counters` are the S names of `stats` [W, A, S].
-
-    InputError for one world.
-    """
-    success, harm, total, stats = (np.concatenate([getattr(of, name) for of in played]) for name in PLAYED)
-    if len(played[0].success) < 2:
-        raise InputError(
-            f"evaluation.worlds: expected at least 2, for a standard error over worlds, got {len(played[0].success)}"
-        )
+def level_of(played: Played, counters: tuple[str, ...], scenario: Scenario) -> Level:
+    """Means over W worlds and their standard errors; `counters` are the S names of `played.stats` [W, A, S]. InputError for one world."""
+    if len(played.success) < 2:
+        raise InputError(f"evaluation.worlds: expected at least 2, for a standard error over worlds, got {len(played.success)}")
     return Level(
-        success_rate=rate_of(success),
-        harm_rate=rate_of(harm),
-        return_mean=mean_of(total),
-        measures={name: mean_of(stats[..., counters.index(name)].mean(axis=1)) for name in scenario.measures},
+        success_rate=rate_of(played.success),
+        harm_rate=rate_of(played.harm),
+        return_mean=mean_of(played.total_reward),
+        measures={name: mean_of(played.stats[..., counters.index(name)].mean(axis=1)) for name in scenario.measures},
+    )
+
+
+def averaged(levels: Sequence[Level]) -> Level:
+    """The level of the average expert. Its standard errors are those of one expert on these worlds, which a policy is held to on them."""
+
+    def average(of: Callable[[Level], Measured]) -> Measured:
+        means, errors = np.array([(of(level).mean, of(level).standard_error) for level in levels]).T
+        return Measured(mean=float(means.mean()), standard_error=float(np.sqrt((errors**2).mean())))
+
+    return Level(
+        success_rate=average(lambda level: level.success_rate),
+        harm_rate=average(lambda level: level.harm_rate),
+        return_mean=average(lambda level: level.return_mean),
+        measures={name: average(lambda level, name=name: level.measures[name]) for name in levels[0].measures},  # type: ignore[misc]
     )
 
 
