@@ -4,8 +4,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
+from copy import deepcopy
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, Score, SeedRu
 from headstart.compare.comparison import compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
+from headstart.config.params import Params, load_params
 from headstart.config.scenario import Target
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Evidence
@@ -87,13 +89,14 @@ class Project:
     ) -> None:
         """What `dvc repro` leaves for these seeds, in the tree, in dvc.lock and in DVC's cache; not committed to git.
 
-        `scratch` has the fields of tests.arms.Kind with which scratch is trained.
+        `scratch` has the settings that change in its phase.
         """
-        params = yaml.safe_load((self.root / "params.yaml").read_text()) | {"seeds": list(seeds)}
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params))
+        self.set_params(
+            lambda params: (params.update(seeds=list(seeds)), params["arms"]["scratch"]["phases"][0].update(scratch or {}))
+        )
         self._dataset(dataset)
         self._arm("pretrained", CANDIDATE.parent, seeds, 2 if good else 9)
-        self._arm("scratch", SCRATCH.parent, seeds, 9, **scratch or {})
+        self._arm("scratch", SCRATCH.parent, seeds, 9)
         clones = clones_of(read_record(self.root / CANDIDATE, ArmRuns))
         own = tuple(
             one.model_copy(update={"data": data_states(i)}) for i, one in enumerate(clones.clones)
@@ -102,16 +105,26 @@ class Project:
         self.compare()
         self.dvc_commit()
 
-    def compare(self, limits: ComparisonLimits | None = None, shift: bool = True) -> None:
+    def params(self) -> Params:
+        return load_params(self.root / "params.yaml")
+
+    def set_params(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """params.yaml after `change`, which alters its content in place."""
+        params = yaml.safe_load((self.root / "params.yaml").read_text())
+        change(params)
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params))
+
+    def compare(self, shift: bool = True) -> None:
         """What the stage evaluate leaves."""
         files = (SCRATCH, CANDIDATE, CLONES_PATH)
         evidence = [Evidence(path=path.as_posix(), sha256=sha256_file(self.root / path)) for path in files]
         ours, theirs = (read_record(self.root / path, ArmRuns) for path in (CANDIDATE, SCRATCH))
         clones = read_record(self.root / CLONES_PATH, CloneRuns)
+        limits = ComparisonLimits(resamples=200, **self.params().comparison.model_dump(exclude={"target"}))
         shifted = find_shift(ours, [theirs], clones) if shift else None
         for name, section in (("beyond", SECTION), ("easy", EASY)):
             target = Target.model_validate({"name": name} | section)
-            found = compare(ours, [theirs], clones, target, limits or ComparisonLimits(resamples=200), evidence, shifted)
+            found = compare(ours, [theirs], clones, target, limits, evidence, shifted)
             write_record(self.root / f"reports/evaluate/walk/{name}.json", found)
 
     def dvc_commit(self) -> None:
@@ -127,14 +140,14 @@ class Project:
     def standing(self) -> Standing:
         return standing_of(read_history(self.root / HISTORY), "walk")
 
-    def _arm(self, arm: str, folder: Path, seeds: Sequence[int], reach: int, **given: Any) -> None:
+    def _arm(self, arm: str, folder: Path, seeds: Sequence[int], reach: int) -> None:
         home = self.root / folder
         shutil.rmtree(home, ignore_errors=True)
         good = score(95, 1.8)
         known = {"seeds": list(seeds), "every": EVERY, "points": POINTS, "good": good, "bad": score(10, 0.2), "exam": good}
-        record = arm_runs(arm, [reach + seed % 2 for seed in seeds], **known | {"design": {"variant_worlds": 100}} | given)
+        record = arm_runs(arm, [reach + seed % 2 for seed in seeds], design={"variant_worlds": 100}, **known)
         runs = tuple(self._saved(arm, home, run) for run in record.runs)
-        write_record(home / "runs.json", record.model_copy(update={"runs": runs}))
+        write_record(home / "runs.json", record.model_copy(update={"runs": runs, "recipe": self.params().arms[arm]}))
 
     def _saved(self, arm: str, home: Path, run: SeedRun) -> SeedRun:
         """The run with a checkpoint, and with what it recorded of distribution shift."""
@@ -196,6 +209,7 @@ def describe(root: Path) -> None:
     params = yaml.safe_load((REPOSITORY / "params.yaml").read_text())
     params |= {"scenarios": ["walk"], "baselines": ["scratch"]}
     params |= {"comparison": params["comparison"] | {"target": "beyond"}}
+    params["arms"]["scratch"] = deepcopy(params["arms"]["matched"])  # PPO settings of the candidate
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     scenario = {
         "world": "toy",

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headstart.config.params import Params
 from headstart.config.project import CATALOGUE
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
 from headstart.core.git import changes, committed
 from headstart.dataset.catalogue import read_catalogue
 from headstart.release.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn
 from headstart.release.lock import require_release, training_of
-from headstart.release.record import settings
+from headstart.release.record import recipes_sha256, settings
 from headstart.release.registry import next_version, open_scenario
 from headstart.release.rollback import restore
 from headstart.release.standing import Standing, require_ready
@@ -29,7 +30,7 @@ def promote(root: Path, scenario: str, actor: str, reason: str) -> Release:
         passed = ready_pass(standing)
         require_committed(root)
         try:
-            require_unchanged(root, passed)
+            require_unchanged(root, params, passed)
         except (Hold, IntegrityError) as error:
             history.append(Withdrawn(scenario=scenario), actor, str(error)[:500])
             raise type(error)(f"{error}; the candidate was withdrawn") from None
@@ -60,8 +61,11 @@ def require_committed(root: Path) -> None:
         raise Hold(f"expected a clean git tree, changed: {', '.join(changed[:5])}; commit first")
 
 
-def require_unchanged(root: Path, passed: Judged) -> None:
-    """Raise IntegrityError unless the candidate's files and schedule are those that were judged, and Hold for a newer dataset."""
+def require_unchanged(root: Path, params: Params, passed: Judged) -> None:
+    """Raise IntegrityError unless the candidate's files and schedule, and the baselines' recipes in params.yaml, are those that were judged.
+
+    Raises Hold for a newer dataset.
+    """
     release = passed.candidate
     require_release(release, root / release.checkpoint)
     training = training_of(root, Path(release.checkpoint).parent / "runs.json")
@@ -74,6 +78,11 @@ def require_unchanged(root: Path, passed: Judged) -> None:
         )
     if training.schedule_sha256 != passed.schedule_sha256:
         raise IntegrityError(f"{passed.scenario}: expected the schedule that was judged, found another")
+    if recipes_sha256({name: params.arms[name] for name in params.baselines}) != passed.baselines_sha256:
+        raise IntegrityError(
+            f"{passed.scenario}: expected the baselines and recipes that the candidate was compared with, found others in params.yaml; "
+            "train them, compare and record again"
+        )
 
 
 def require_green(root: Path) -> None:

@@ -1,16 +1,20 @@
 """Record the current comparison as a verdict in the history, after all of its evidence has been verified."""
 
+import math
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from headstart.compare.arm_runs import CLONES, CloneRuns
 from headstart.compare.comparison import Comparison, compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
-from headstart.compare.target import Passage
 from headstart.config.params import Params, for_scenario, headline_target, load_params
 from headstart.config.project import COMPARISONS
 from headstart.config.scenario import Scenario, load_scenario
-from headstart.core.errors import Hold, InputError, IntegrityError, UsageError
+from headstart.config.schedule import Arm
+from headstart.core.errors import Hold, InputError, IntegrityError, UsageError, shown
 from headstart.core.files import read_record, sha256_file, sha256_json
 from headstart.core.git import changes
 from headstart.core.verdict import Evidence
@@ -34,7 +38,7 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
     """
     params, scenario = settings(root, scenario_name)
     path, found = comparison_at_hand(root, params, scenario, target)
-    candidate, baselines = prove(root, found)
+    candidate, baselines = prove(root, params, path, found)
     if changed := changes(root, without=(HISTORY.parent.as_posix(),)):
         names = ", ".join(changed[:5])
         raise Hold(f"expected a clean git tree, so that the verdict can be made again; changed: {names}; commit, then record it")
@@ -47,9 +51,7 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
             comparison=Evidence(path=path.as_posix(), sha256=sha256_file(root / path)),
             target_sha256=sha256_json(found.target.model_dump(mode="json")),
             design_sha256=sha256_json(candidate.runs.design.model_dump(mode="json")),
-            baselines_sha256=sha256_json(
-                [[arm.runs.arm, arm.runs.recipe.model_dump(mode="json", by_alias=True)] for arm in baselines]
-            ),
+            baselines_sha256=recipes_sha256({name: training.runs.recipe for name, training in baselines.items()}),
             schedule_sha256=candidate.schedule_sha256,
             dataset=candidate.dataset,
             dataset_sha256=candidate.dataset_sha256,
@@ -57,7 +59,7 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
             checkpoints=tuple(run.checkpoint_sha256 for run in candidate.runs.runs),
             anneal_cycles=len(set(params.arms[candidate.runs.arm].cycles)),
             candidate=best_release(root, candidate, found.target.mode),
-            baseline=best_release(root, baselines[0], found.target.mode),
+            baseline=best_release(root, baselines["scratch"], found.target.mode),
             required_passes=params.promotion.required_passes,
             loosened=(*loosened(found), *held(params, scenario, candidate.runs.arm)),
         )
@@ -93,11 +95,34 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
     return path, found
 
 
-def prove(root: Path, found: Comparison) -> tuple[Training, list[Training]]:
-    """The trainings of the candidate and of the baselines, scratch first: their files have the hashes that the comparison names and give
-    its verdict again.
+def prove(root: Path, params: Params, path: Path, found: Comparison) -> tuple[Training, dict[str, Training]]:
+    """The trainings of the candidate and, by name, of the baselines: their files have the hashes that the comparison names, and give it
+    again under params.yaml, every number and every word.
+
+    Two limits are no settings and so are taken from the comparison: `resamples`, and `min_replicates`, which `loosened` judges.
     """
-    trainings, clones = {}, None
+    trainings, clones = _evidence(root, found)
+    cure = f"`{stage_command('evaluate', found.scenario, params)}`"
+    if params.candidate in params.baselines or set(trainings) != {params.candidate, *params.baselines}:
+        raise IntegrityError(
+            f"{path}: expected the candidate {params.candidate} against {', '.join(params.baselines)}, as params.yaml has them, "
+            f"found runs of {', '.join(trainings) or 'no arm'}; {cure}"
+        )
+    candidate, baselines = trainings[params.candidate], {name: trainings[name] for name in params.baselines}
+    runs = [training.runs for training in baselines.values()]
+    shift = find_shift(candidate.runs, runs, clones) if judged_for_shift(found) else None
+    limits = found.limits.model_copy(update=params.comparison.model_dump(exclude={"target"}))
+    again = compare(candidate.runs, runs, clones, found.target, limits, found.verdict.evidence, shift)
+    for where, recorded, computed in differences(found.model_dump(mode="json"), again.model_dump(mode="json")):
+        raise IntegrityError(
+            f"{path}: expected {where} {shown(computed)}, as params.yaml and the runs give it, found {shown(recorded)}; "
+            f"{cure}, with --force if DVC finds nothing to do"
+        )
+    return candidate, baselines
+
+
+def _evidence(root: Path, found: Comparison) -> tuple[dict[str, Training], CloneRuns | None]:
+    trainings, clones = dict[str, Training](), None
     for evidence in found.verdict.evidence:
         if (sha256 := sha256_file(root / evidence.path)) != evidence.sha256:
             raise IntegrityError(f"{evidence.path}: expected hash {evidence.sha256}, as it was compared, found {sha256}")
@@ -107,31 +132,34 @@ def prove(root: Path, found: Comparison) -> tuple[Training, list[Training]]:
         require_code(root, Path(evidence.path))
         training = training_of(root, Path(evidence.path))
         trainings[training.runs.arm] = training
-    against = {one.baseline.arm for one in found.grid}
-    if "scratch" not in against or against | {found.candidate.arm} != set(trainings):
-        raise InputError(
-            f"expected the runs of a candidate and of baselines as evidence, got {', '.join(trainings) or 'nothing'}"
-        )
-    candidate = trainings.pop(found.candidate.arm)
-    baselines = sorted(trainings.values(), key=lambda training: (training.runs.arm != "scratch", training.runs.arm))
-    runs = [training.runs for training in baselines]
-    in_order = [arm for name in found.verdict.subject.id.split("/")[2:] for arm in runs if arm.arm == name]
-    shift = find_shift(candidate.runs, in_order, clones) if judged_for_shift(found) else None
-    again = compare(candidate.runs, in_order, clones, found.target, found.limits, found.verdict.evidence, shift)
-    for what, recorded, computed in (
-        ("outcome", found.verdict.outcome, again.verdict.outcome),
-        ("reasons", [r.code for r in found.verdict.reasons], [r.code for r in again.verdict.reasons]),
-        ("steps", _passages(found), _passages(again)),
-    ):
-        if recorded != computed:
-            raise IntegrityError(
-                f"{found.scenario}, {found.target.name}: expected the {what} that its evidence gives, found others"
-            )
-    return candidate, baselines
+    return trainings, clones
 
 
-def _passages(found: Comparison) -> list[tuple[Passage, ...]]:
-    return [found.candidate.passages, *(one.baseline.passages for one in found.grid)]
+def differences(recorded: Any, computed: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ, in the order of the first, with both values.
+
+    Floats may differ by 1e-9: one machine computes the same bits again, but another processor may round log, exp and sums otherwise in
+    their last bits (2e-16); nothing that is printed shows as many digits.
+    """
+    match recorded, computed:
+        case dict(), dict():
+            parts = [(f"{where}.{key}".lstrip("."), recorded.get(key), computed.get(key)) for key in recorded | computed]
+        case list(), list():
+            parts = [(f"{where}[{i}]", *pair) for i, pair in enumerate(zip_longest(recorded, computed))]
+        case float(), float() if math.isclose(recorded, computed, rel_tol=1e-9, abs_tol=1e-12):
+            return
+        case _:
+            parts = []
+            if recorded != computed:
+                yield where, recorded, computed
+    for name, one, other in parts:
+        yield from differences(one, other, name)
+
+
+def recipes_sha256(recipes: Mapping[str, Arm]) -> str:
+    """Of the baselines, in whatever order `baselines` lists them."""
+    names = sorted(recipes, key=lambda name: (name != "scratch", name))
+    return sha256_json([[name, recipes[name].model_dump(mode="json", by_alias=True)] for name in names])
 
 
 def loosened(found: Comparison) -> tuple[str, ...]:
