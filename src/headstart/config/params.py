@@ -91,6 +91,9 @@ class BCParams(Record):
     action_std: float = Field(default=0.5, ge=0.3, le=0.5)
     min_accuracy: float = Field(ge=0, le=1)
     min_macro_f1: float = Field(ge=0, le=1)
+    max_value_error: float = Field(
+        default=0.75, gt=0, le=1
+    )  # squared, of the value head on held-out returns, over the untrained network's
     success_margin: float = Field(ge=0, le=1)  # closed-loop success may be this much below the expert's
     closed_loop_worlds: Worlds
 

@@ -16,7 +16,6 @@ from headstart.runs.clone_report import CloneReport, pooled
 
 MIN_ABOVE_MAJORITY = 0.10  # held-out accuracy above that of always choosing the most frequent action
 MIN_RECALL = 0.50  # held-out, of every action that is frequent enough to tell
-MAX_VALUE_ERROR = 0.75  # squared error of the value head on held-out returns, as a share of the untrained network's
 MIN_VALUE_STEPS = 1000  # held-out ones: the returns of fewer are those of a handful of episodes
 
 
@@ -65,8 +64,8 @@ def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Ver
     if report.heldout_steps >= MIN_VALUE_STEPS:
         share = report.value_error / report.untrained_value_error if report.value_error is not None else None
         text = f"squared error of the value head on held-out returns, as a share of the untrained network's {report.untrained_value_error}"
-        checks.append(at_most("value-head", share, MAX_VALUE_ERROR, text))
-        thresholds["max_value_error"] = MAX_VALUE_ERROR
+        checks.append(at_most("value-head", share, settings.max_value_error, text))
+        thresholds["max_value_error"] = settings.max_value_error
     return judge(subject, checks + _closed_loop(report, settings.success_margin), thresholds)
 
 
