@@ -82,3 +82,11 @@ def test_a_clone_with_continuous_actions_is_asked_for_no_score_of_single_actions
 
     assert verdict.outcome == PASS
     assert verdict.thresholds.keys() == {"min_accuracy", "success_margin", "max_value_error"}
+
+
+def test_how_much_the_value_head_may_miss_is_a_setting(subject: Subject) -> None:
+    lenient = SETTINGS.model_copy(update={"max_value_error": 0.95})
+
+    outcomes = [clone_gate(clone(value_error=error), lenient, subject).outcome for error in (1.9, 1.91)]
+
+    assert outcomes == [PASS, FAIL]
