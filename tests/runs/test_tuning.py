@@ -12,16 +12,16 @@ from headstart.compare.arm_runs import CurvePoint, Score
 from headstart.config.params import Params, changed, for_scenario, load_params
 from headstart.config.scenario import Target, load_scenario
 from headstart.config.schedule import Arm
-from headstart.core.errors import InputError, UsageError
+from headstart.core.errors import InputError
 from headstart.core.files import read_record, write_record
 from headstart.runs.experiment import this_machine
 from headstart.runs.tuning import (
     TuningRecord,
     budgets_text,
     for_tuning,
+    path_of_search,
     record_path,
     require_apart,
-    require_continued,
     tuning_budgets,
     tuning_text,
     unfair,
@@ -301,12 +301,12 @@ def test_a_report_names_every_arm_with_what_was_spent_on_it_and_why_that_is_not_
     assert "Not fair" not in said()
 
 
-def test_a_record_is_continued_only_by_a_search_that_has_all_its_trials(tmp_path: Path) -> None:
-    path, kept = tmp_path / record_path("walk", "scratch"), record("scratch", 2, 100)
-    require_continued(path, ())  # there is none
+def test_a_record_is_continued_only_by_a_search_that_has_all_its_trials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path, kept = record_path("walk", "scratch"), record("scratch", 2, 100)
+    assert path_of_search("walk", "scratch", (), "key") == path  # there is none
     keep(tmp_path, kept)
     more = kept.trials[-1].model_copy(update={"number": 3})
-    require_continued(path, (*kept.trials, more))
+    assert path_of_search("walk", "scratch", (*kept.trials, more), "key") == path
     for others in ((), kept.trials[1:], (kept.trials[0].model_copy(update={"value": 9.5}), *kept.trials[1:], more)):
-        with pytest.raises(UsageError, match=r"got 3 trials of another one .* --replace replaces it"):
-            require_continued(path, others)
+        assert path_of_search("walk", "scratch", others, "key") == path.with_name("scratch-key.json")

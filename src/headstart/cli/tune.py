@@ -34,7 +34,6 @@ def tune(
     steps: Annotated[int | None, typer.Option(min=1, help="Begin no trial after so many env steps of this run.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="Begin no trial after so many seconds.")] = None,
     target: Annotated[str | None, typer.Option(help="Of the scenario; that of `comparison`.")] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the record of another search.")] = False,
 ) -> None:
     """Search an arm's settings for its steps to target: reports/tuning/SCENARIO/ARM.json. The first trial is the arm as it stands."""
     try:
@@ -44,14 +43,13 @@ def tune(
             raise
         raise MissingExtra("tune needs optuna: pip install 'headstart[tune]'") from None
     from headstart.core.files import write_record
-    from headstart.runs.tuning import record_path, require_continued, unfair
+    from headstart.runs.tuning import path_of_search, record_path, unfair
     from headstart.runs.tuning_space import best_of, settings_of
 
     search = planned(scenario, arm, target)
-    seeds, path, root = len(search.params.seeds), record_path(scenario, arm), Path.cwd()
     done = trials_of(search) if search.folder.is_dir() else ()
-    if not replace:
-        require_continued(path, done)
+    path = path_of_search(scenario, arm, done, search.folder.name[-8:])
+    seeds, root = len(search.params.seeds), Path.cwd()
     home = cloned(search.params, search.scenario) if search.recipe.start == "bc" else Path()  # where runs find their clones
     command = shlex.join(["headstart", *sys.argv[1:]])
 
@@ -75,6 +73,8 @@ def tune(
     typer.echo(f"# {said(best, seeds)}\n# the arm as it stands: {said(found[0], seeds)}")
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
     typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
+    if path != (shown := record_path(scenario, arm)):
+        typer.echo(f"# reports show another search; for this one: mv {path} \\\n#   {shown}")
     if found[0].value == 0:
         easy = f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)"
         typer.echo(textwrap.fill(easy, WIDTH), err=True)

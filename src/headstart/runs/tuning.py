@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from headstart.config.params import Params, changed, for_scenario, of_experiment
 from headstart.config.project import REPORTS
 from headstart.config.scenario import Scenario
-from headstart.core.errors import InputError, UsageError
+from headstart.core.errors import InputError
 from headstart.core.files import read_record
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.runs.experiment import Machine
@@ -39,20 +39,15 @@ class TuningRecord(Record):
 
 
 def record_path(scenario: str, arm: str) -> Path:
-    """Where git keeps the record of a search."""
+    """Where git keeps the record of the search that reports show."""
     return RECORDS / scenario / f"{arm}.json"
 
 
-def require_continued(path: Path, done: Sequence[TuningTrial]) -> None:
-    """UsageError where the record at `path` has a trial that is not one of the search's own (`done`): the search would replace it."""
-    if not path.exists():
-        return
-    kept = read_record(path, TuningRecord).trials
-    if any(trial not in done for trial in kept):
-        raise UsageError(
-            f"{path}: expected the record of this search, got {len(kept)} trials of another one (other code, settings or target, or the "
-            "study was on another machine); `git mv` keeps it under another name, --replace replaces it"
-        )
+def path_of_search(scenario: str, arm: str, done: Sequence[TuningTrial], key: str) -> Path:
+    """`record_path`, or a file named by `key` beside it where that has trials other than the search's own (`done`): none is lost."""
+    path = record_path(scenario, arm)
+    others = path.exists() and any(trial not in done for trial in read_record(path, TuningRecord).trials)
+    return path.with_name(f"{arm}-{key}.json") if others else path
 
 
 # --- what is played -----------------------------------------------------------------------------------------------------
