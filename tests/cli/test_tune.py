@@ -96,7 +96,8 @@ def test_another_search_leaves_the_record_that_is_there_and_has_one_of_its_own(
         code, out, err = command("tune", "tiny", "other", "--trials", "1")
         (own,) = path.parent.glob("other-*.json")
         assert (code, path.read_bytes()) == (0, kept), err
-        assert f"# record: {own}\n# reports show another search; for this one: mv {own}" in out
+        assert f"# record: {own}\n# reports show the search of {path};\n" in out
+        assert max(map(len, out.splitlines())) <= 80
         assert len(read_record(own, TuningRecord).trials) == trials
 
     own.rename(path)

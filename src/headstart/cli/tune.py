@@ -74,7 +74,7 @@ def tune(
     typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
     typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
     if path != (shown := record_path(scenario, arm)):
-        typer.echo(f"# reports show another search; for this one: mv {path} \\\n#   {shown}")
+        typer.echo(f"# reports show the search of {shown};\n# `git mv` that and move this one there to show it instead")
     if found[0].value == 0:
         easy = f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)"
         typer.echo(textwrap.fill(easy, WIDTH), err=True)
