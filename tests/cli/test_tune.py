@@ -13,9 +13,9 @@ from typer.main import get_command
 pytest.importorskip("optuna", reason="needs the extra `tune`")
 
 from headstart.cli.main import app
-from headstart.cli.tune import cloned, recipe_text
+from headstart.cli.tune import clones_folder, make_clones, recipe_text
 from headstart.config import stage
-from headstart.config.params import changed, for_scenario, load_params
+from headstart.config.params import Params, changed, for_scenario, load_params
 from headstart.config.scenario import load_scenario
 from headstart.core.files import read_record
 from headstart.core.yaml import read_yaml
@@ -153,14 +153,20 @@ def test_clones_of_the_tuning_seeds_are_made_once_in_a_project_of_their_own(tiny
     (tiny / "models/tiny/expert/expert.json").write_text('{"of": "the project"}')
     scenario = load_scenario("tiny")
     params = for_tuning(for_scenario(load_params(), scenario))
-    home = cloned(params, scenario)
+
+    def cloned(params: Params) -> Path:
+        home = clones_folder(params, scenario)
+        make_clones(home, params, scenario)
+        return home
+
+    home = cloned(params)
     assert home.is_relative_to(".headstart/tuning")
     assert ran == [(name, 1200, (1000,)) for name in ("capture", "curate", "validate", "bc_train")]
     assert load_scenario("tiny", home / "scenarios").sha256 == scenario.sha256
-    assert cloned(params, scenario) == home
+    assert cloned(params) == home
     assert len(ran) == 4
     changed_seed = changed(params, {"capture": {"seed": 1201}}, "test")
-    assert cloned(changed_seed, scenario) != home
+    assert cloned(changed_seed) != home
     assert len(ran) == 8
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from tests.arms import Reach, arm_runs, clones_of
+from tests.experiments import expert_policy
 from tests.scores import score
 from tests.shifts import data_states
 from tests.shifts import facts as any_facts
@@ -37,17 +38,6 @@ SCHEMA = ObservationSchema(world="toy", features=("x",), actions=("left", "right
 DENSE = {"dense": {"agents": 5}}
 PPO = {"rollout_ticks": EVERY // 10 // 4}  # of four agents
 NEVER = [None] * 10
-EXPERT = ExpertPolicy(
-    kind="scripted",
-    world="town",
-    scenario="queue_conflict",
-    scenario_sha256="5" * 64,
-    policy_sha256="6" * 64,
-    seed=1,
-    score=GOOD,
-    state="approved",
-    diagnostics=(),
-)
 
 
 class Project:
@@ -64,7 +54,7 @@ class Project:
         successes: int | None = 95,  # of 100 episodes on the variant; None: not measured
         **given: Any,
     ) -> Params:
-        write_record(HOME / "expert/expert.json", EXPERT)
+        write_record(HOME / "expert/expert.json", expert_policy())
         ours = self._arm("pretrained", candidate, successes, **given)
         write_record(CANDIDATE, ours)
         for name, reach in (("scratch", scratch), ("matched", matched)):

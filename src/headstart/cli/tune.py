@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headstart.core.errors import InputError, MissingExtra, UsageError, nearest
+from headstart.core.errors import MissingExtra, UsageError, nearest
 from headstart.view import WIDTH
 
 if TYPE_CHECKING:
@@ -46,11 +46,12 @@ def tune(
     from headstart.runs.tuning import path_of_search, record_path, unfair
     from headstart.runs.tuning_space import best_of, settings_of
 
-    search = planned(scenario, arm, target)
+    search, home = planned(scenario, arm, target)
     done = trials_of(search) if search.folder.is_dir() else ()
     path = path_of_search(scenario, arm, done, search.folder.name[-8:])
     seeds, root = len(search.params.seeds), Path.cwd()
-    home = cloned(search.params, search.scenario) if search.recipe.start == "bc" else Path()  # where runs find their clones
+    if search.recipe.start == "bc":
+        make_clones(home, search.params, search.scenario)
     command = shlex.join(["headstart", *sys.argv[1:]])
 
     def finished(number: int) -> None:
@@ -83,8 +84,8 @@ def tune(
         typer.echo(f"`headstart tune {scenario} scratch` can give it as much", err=True)
 
 
-def planned(name: str, arm: str, target: str | None) -> "Search":
-    """The search; nothing is played."""
+def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
+    """The search, and the project folder in which its runs find their clones; nothing is played."""
     from headstart.config.params import for_scenario, headline_target, load_params
     from headstart.config.project import WORK_DIR
     from headstart.config.scenario import load_scenario
@@ -116,21 +117,18 @@ def planned(name: str, arm: str, target: str | None) -> "Search":
     spans = {name: values if isinstance(values, tuple) else [values.low, values.high] for name, values in space.items()}
     key = sha256_json([decides, recipe.model_dump(mode="json"), scenario.model_dump(mode="json"), wanted, spans, str(home), code])
     folder = (WORK_DIR / "tuning" / f"{name}-{arm}-{key[:16]}").resolve()
-    return Search(params, scenario, arm, scenario.targets[wanted], space, most, folder, code)
+    return Search(params, scenario, arm, scenario.targets[wanted], space, most, folder, code), home
 
 
 def clones_folder(params: "Params", scenario: "Scenario") -> Path:
     """The project folder with recordings and clones of the tuning seeds: named by all that decides them. InputError without an expert."""
-    from headstart.config.project import MODELS, WORK_DIR
+    from headstart.config.project import WORK_DIR
     from headstart.core.closure import code_sha256
     from headstart.core.files import sha256_tree
     from headstart.core.strict_json import sha256_json
-    from headstart.runs.stage_command import stage_command
+    from headstart.runs.stage_command import trained_expert
 
-    expert = MODELS / scenario.name / "expert"
-    if not expert.is_dir():
-        made_by = stage_command("expert", scenario.name, params)
-        raise InputError(f"{expert}: expected an expert, found none; `{made_by}` makes it")
+    expert = trained_expert(params, scenario)
     sections = {"seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device"}
     decides = params.model_dump(mode="json", by_alias=True, include=sections)
     code = code_sha256([f"headstart.stages.{stage}" for stage in CLONING])
@@ -142,17 +140,17 @@ def _described(scenario: "Scenario") -> dict[str, Any]:
     return scenario.model_dump(mode="json", exclude={"name", "recipe"})
 
 
-def cloned(params: "Params", scenario: "Scenario") -> Path:
-    """`clones_folder`, in which recordings and clones are made where they are missing, given the project's expert."""
+def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
+    """Make the recordings and clones of the tuning seeds in `clones_folder` where they are missing, given the project's expert."""
     import importlib
 
-    from headstart.config.project import MODELS
     from headstart.config.stage import PIPELINE, run
     from headstart.core.files import fresh_directory, write_bytes
+    from headstart.runs.expert import expert_folder
 
-    home, expert = clones_folder(params, scenario), MODELS / scenario.name / "expert"
     if (home / "ready").exists():
-        return home
+        return
+    expert = expert_folder(scenario)
     write_bytes(home / "params.yaml", _yaml(params.model_dump(mode="json", by_alias=True, exclude={"evidence"})).encode())
     write_bytes(home / "scenarios" / f"{scenario.name}.yaml", _yaml(_described(scenario)).encode())
     write_bytes(home / PIPELINE, PIPELINE.read_bytes())
@@ -162,7 +160,6 @@ def cloned(params: "Params", scenario: "Scenario") -> Path:
         for stage in CLONING:
             typer.echo(run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), scenario.name), err=True)
         write_bytes(Path("ready"), b"")
-    return home
 
 
 def record_of(search: "Search", trials: "tuple[TuningTrial, ...]", command: str) -> "TuningRecord":

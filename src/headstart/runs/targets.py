@@ -27,8 +27,8 @@ from headstart.core.errors import InputError
 from headstart.core.files import read_bytes, read_record, write_record
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.core.strict_json import MAX_BYTES, parse_json
-from headstart.runs.expert import approved_expert, expert_folder, expert_of
-from headstart.runs.stage_command import stage_command
+from headstart.runs.expert import approved_expert, expert_of
+from headstart.runs.stage_command import trained_expert
 from headstart.runs.worlds import design_of, worlds_of
 from headstart.worlds.api import Played, play
 from headstart.worlds.make import source_sha256
@@ -88,11 +88,10 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
     Raises InputError where a learned expert or a target to write is missing, and GateFailed where the expert is not approved.
     """
     _require_targets(scenario)
-    learned, folder = scenario.expert.policy == "ppo", expert_folder(scenario)
-    if learned and not folder.is_dir():
-        made_by = stage_command("expert", scenario.name, params)
-        raise InputError(f"{folder}: expected an expert, found none; `{made_by}` makes it")
-    approved = approved_expert(scenario) if learned else None
+    approved = None
+    if scenario.expert.policy == "ppo":
+        trained_expert(params, scenario)
+        approved = approved_expert(scenario)
     policy = approved.policy_sha256 if approved else source_sha256(scenario.world)
     fixed = params.evaluation
     world = worlds_of(scenario, "evaluation", fixed.worlds, params.capture.observation)
