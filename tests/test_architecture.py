@@ -171,3 +171,14 @@ def test_the_hash_of_code_follows_every_file_of_the_closure(tmp_path: Path) -> N
     assert code_sha256(["headstart.stages.show"], source) == before
     (source / "headstart/core/used.py").write_text("x = 1  # a comment\n")
     assert code_sha256(["headstart.stages.show"], source) != before
+
+
+def test_no_entry_of_dvc_lock_is_left_of_a_stage_that_was_renamed() -> None:
+    """DVC keeps such an entry, and `headstart verify` would miss its outputs in every fresh clone."""
+    lock = ROOT / "dvc.lock"
+    stages = parse_yaml(lock.read_bytes(), lock)["stages"]
+    outputs = [(name, Path(out["path"])) for name, stage in stages.items() for out in stage.get("outs", ())]
+
+    assert {name.partition("@")[0] for name in stages} <= STAGES.keys()
+    within = [(name, other) for name, path in outputs for other, above in outputs if name != other and path.is_relative_to(above)]
+    assert within == []
