@@ -1,29 +1,42 @@
 """Any Gymnasium environment behind the world contract."""
 
+import gc
 import sys
+from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium import spaces
+from tests.worlds.toys import CHOICE, ROW
 
 from headstart.core.errors import InputError, MissingExtra, UsageError
-from headstart.worlds.api import Task, World
+from headstart.worlds.api import Task
+from headstart.worlds.gym import GymWorld
+from headstart.worlds.gym_info import SILENT_EPISODES
 from headstart.worlds.make import make
 
+TOYS = "tests.worlds.toys:"
+PICTURE = spaces.Box(0, 255, (7, 7, 3), np.uint8)
 SUCCESS, HARM = ("every return >= 20",), ("any terminated > 0",)
 
 
-def cartpole(num_worlds: int, first_world: int = 0, horizon: int = 30) -> World:
-    return make(Task("gym", {"id": "CartPole-v1"}, horizon, SUCCESS, HARM), num_worlds, first_world)
+def cartpole(num_worlds: int, first_world: int = 0, horizon: int = 30) -> GymWorld:
+    return GymWorld(Task("gym", {"id": "CartPole-v1"}, horizon, SUCCESS, HARM), num_worlds, first_world)
+
+
+def toy(name: str, num_worlds: int = 1, horizon: int = 10, **setup: Any) -> GymWorld:
+    return GymWorld(Task("gym", {"id": f"{TOYS}{name}-v0", **setup}, horizon, SUCCESS, HARM), num_worlds)
 
 
 def seed_of(seed: int, world: int, episode: int = 0) -> int:
     return int(np.random.SeedSequence([seed, world, episode]).generate_state(1)[0])
 
 
-def pendulum(num_worlds: int) -> World:
-    return make(Task("gym", {"id": "Pendulum-v1"}, 10, SUCCESS, HARM), num_worlds=num_worlds)
+def pendulum(num_worlds: int) -> GymWorld:
+    return GymWorld(Task("gym", {"id": "Pendulum-v1"}, 10, SUCCESS, HARM), num_worlds)
 
 
 def test_a_world_is_the_same_whatever_runs_beside_it() -> None:
@@ -135,11 +148,13 @@ def test_a_discrete_observation_becomes_one_hot() -> None:
     assert world.reset(seed=0)[0]["features"].tolist() == [[1.0] + [0.0] * 15] * 2
 
 
-def test_what_was_made_to_read_its_spaces_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_a_world_closes_every_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[object] = []
     monkeypatch.setattr("gymnasium.envs.classic_control.PendulumEnv.close", lambda env: closed.append(env))
-    pendulum(2)
-    assert len(closed) == 1
+    world = pendulum(2)
+    assert not closed
+    world.close()
+    assert len(set(map(id, closed))) == 2
 
 
 def test_an_id_may_name_the_module_that_registers_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +170,10 @@ def test_an_id_may_name_the_module_that_registers_it(tmp_path: Path, monkeypatch
     ("setup", "message"),
     [
         ({"id": "CartPole-v99"}, "CartPole-v99"),
-        ({"id": "NoSuchThing-v0"}, "NoSuchThing"),
+        ({"id": "NoSuchThing-v0"}, "NoSuchThing.* names its module"),
+        ({"id": "no_such_module:Thing-v0"}, "no module 'no_such_module' in the repository's root"),
+        ({"id": "CartPole-v1", "info": {"cost": "mean"}}, "setup.info.cost.gather"),
+        ({"id": "CartPole-v1", "vectorization": "threads"}, "setup.vectorization"),
         ({"id": "CartPole-v1", "kwargs": {"colour": 1}}, "colour"),
         ({"id": "CartPole-v1", "seed": 1}, "setup.seed"),
         ({}, "setup.id"),
@@ -166,56 +184,166 @@ def test_a_bad_setup_is_named(setup: dict[str, object], message: str) -> None:
         make(Task("gym", setup, 10, SUCCESS, HARM), num_worlds=1)
 
 
-def test_the_numbers_of_the_last_info_are_counters() -> None:
-    class Told(gym.Env):  # type: ignore[type-arg]
-        observation_space, action_space = gym.spaces.Box(-1, 1, (1,)), gym.spaces.Discrete(3, start=5)
-
-        def reset(self, *, seed=None, options=None):  # type: ignore[no-untyped-def]
-            return np.zeros(1, np.float32), {}
-
-        def step(self, action):  # type: ignore[no-untyped-def]
-            return np.zeros(1, np.float32), 0.5, False, False, {"chosen": action}
-
-    gym.register("Told-v0", Told)
-    try:
-        setup = {"id": "Told-v0", "info": ["chosen"]}
-        world = make(Task("gym", setup, 2, ["every chosen >= 7"], HARM), num_worlds=2)
-        world.reset(seed=0)
-        world.step(np.array([0, 0]))
-        info = world.step(np.array([2, 1]))[4]
-    finally:
-        gym.registry.pop("Told-v0")
-    assert info["stats"][:, 0].tolist() == [[1.0, 2.0, 0.0, 7.0], [1.0, 2.0, 0.0, 6.0]]
-    assert world.success(info["stats"]).tolist() == [True, False]
-
-
-ROW, CHOICE = gym.spaces.Box(-1, 1, (3,)), gym.spaces.Discrete(2)
-
-
 @pytest.mark.parametrize(
     ("observed", "acting", "message"),
     [
-        (ROW, gym.spaces.MultiDiscrete([2, 3]), "actions from Discrete or a bounded .* Box, got MultiDiscrete"),
-        (ROW, gym.spaces.Tuple([CHOICE, CHOICE]), "actions from Discrete or a bounded .* Box, got Tuple"),
-        (ROW, gym.spaces.Box(-np.inf, np.inf, (1,)), "actions from Discrete or a bounded .* Box, got Box"),
-        (gym.spaces.Tuple([ROW, CHOICE]), CHOICE, "observations from Discrete or a one-dimensional Box, got Tuple"),
-        (gym.spaces.Dict(place=ROW), CHOICE, "observations from Discrete or a one-dimensional Box, got Dict"),
-        (gym.spaces.Box(0, 255, (96, 96, 3), np.uint8), CHOICE, r"observations from .*, got Box\(0, 255, \(96, 96, 3\)"),
-        (gym.spaces.Box(-1, 1, (5000,)), CHOICE, "observations of at most 4096 numbers, got 5000"),
+        (ROW, spaces.MultiDiscrete([40, 40]), "at most 1024 joint actions, got 1600"),
+        (ROW, spaces.Tuple([CHOICE, CHOICE]), "actions from Discrete, MultiDiscrete, MultiBinary or a bounded Box .*, got Tuple"),
+        (ROW, spaces.Box(-np.inf, np.inf, (1,)), r"actions with bounds, got Box\(-inf.*gymnasium.ActionWrapper of your own"),
+        (ROW, spaces.Box(-1, 1, (300,)), "actions from .* bounded Box of at most 256 numbers"),
+        (spaces.Text(5), CHOICE, "observations of numbers .*, the observation is Text; leave it out with a wrapper"),
+        (spaces.Dict(word=spaces.Text(5), place=ROW), CHOICE, "observations of numbers .*, word is Text"),
+        (spaces.Box(0, 255, (96, 96, 4)), CHOICE, "observations of at most 4096 numbers, got 36864"),
+        (spaces.Tuple([PICTURE, PICTURE]), CHOICE, "observations with one picture at most, got 0, 1"),
     ],
 )
-def test_spaces_that_are_not_supported_are_refused_by_name(
+def test_spaces_that_are_not_supported_are_refused_with_a_cure(
     observed: gym.Space[object], acting: gym.Space[object], message: str
 ) -> None:
-    class Odd(gym.Env):  # type: ignore[type-arg]
-        observation_space, action_space = observed, acting
+    with pytest.raises(InputError, match=f"setup.id: {TOYS}Shown-v0: expected {message}"):
+        toy("Shown", kwargs={"observed": observed, "acting": acting})
 
-    gym.register("Odd-v0", Odd)
+
+def test_a_wrapper_can_set_the_bounds_that_the_environment_lacks() -> None:
+    kwargs = {"acting": spaces.Box(-np.inf, np.inf, (1,))}
+    world = toy("Shown", kwargs=kwargs, wrappers=[{"tests.worlds.toys:Narrow": {"bound": 3.0}}])
+    world.reset(seed=0)
+    assert world.step(np.array([[1.0]], np.float32))[1].tolist() == [3.0]
+
+
+@pytest.mark.parametrize(
+    ("wrappers", "message"),
+    [
+        (["gymnasium.wrappers:Flatten"], "setup.wrappers: gymnasium.wrappers:Flatten: expected a class that can be imported"),
+        (["no_such_module:Thing"], "expected a class that can be imported from the repository's root"),
+        (["FlattenObservation"], "expected module:Class"),
+        ([{"gymnasium.wrappers:TimeLimit": {"colour": 1}}], "cannot wrap .*colour"),
+        (["tests.worlds.toys:not_a_wrapper"], "expected a wrapper that returns an environment, got int"),
+        ([{"a:B": {}, "c:D": {}}], "setup.wrappers.0"),
+    ],
+)
+def test_a_bad_wrapper_is_named(wrappers: list[object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        toy("Shown", wrappers=wrappers)
+
+
+def test_numbers_of_info_are_gathered_as_the_setup_says() -> None:
+    info = {"goal": {"gather": "any", "absent": 0}}
+    for how, wanted in (("last", 0.0), ("sum", 2.0), ("max", 2.0), ("min", -1.0), ("any", 1.0)):
+        world = toy("Telling", horizon=5, info={"cost": how} | info)
+        world.reset(seed=0)
+        for _ in range(4):
+            world.step(np.zeros(1, np.int64))
+        running = world.running_stats[0, 0]
+        stats = world.step(np.zeros(1, np.int64))[4]["stats"][0, 0]
+        assert stats.tolist() == [0.0, 5.0, 1.0, wanted, 1.0]
+        assert running[4] == 1.0
+        assert (world.running_stats == 0).all()
+
+
+def test_a_step_without_the_key_counts_as_what_the_setup_says() -> None:
+    world = toy("Telling", horizon=3, info={"goal": {"gather": "min", "absent": 0}})
+    world.reset(seed=0)
+    stats = [world.step(np.zeros(1, np.int64))[4]["stats"][0, 0, 3] for _ in range(3)]
+    assert stats == [0.0, 0.0, 0.0]
+    world = toy("Telling", horizon=3, info={"goal": "min"})
+    world.reset(seed=0)
+    assert [world.step(np.zeros(1, np.int64))[4]["stats"][0, 0, 3] for _ in range(3)] == [0.0, 1.0, 1.0]
+
+
+def test_a_key_that_no_step_tells_is_refused_with_those_that_there_are() -> None:
+    world = toy("Telling", horizon=2, info={"costs": "sum"})
+    world.reset(seed=0)
+    with pytest.raises(InputError, match=r"told 'costs' \(did you mean 'cost'\?\); the last steps told cost, goal, nested"):
+        for _ in range(2 * SILENT_EPISODES):
+            world.step(np.zeros(1, np.int64))
+
+
+def test_masks_come_from_info_and_need_not_allow_anything_at_an_end() -> None:
+    world = toy("Masked", num_worlds=2, horizon=10)
+    masks = [world.reset(seed=0)[0]["mask"]]
+    for t in range(7):
+        masks.append(world.step(np.full(2, t % 5 % 2))[0]["mask"])
+    assert [of[0].tolist() for of in masks] == [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0], [1, 0], [0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_masks_of_the_parts_of_an_action_are_joined(vectorization: str) -> None:
+    world = toy("Asked", vectorization=vectorization)
     try:
-        with pytest.raises(InputError, match=f"setup.id: Odd-v0: expected {message}"):
-            make(Task("gym", {"id": "Odd-v0"}, 10, SUCCESS, HARM), num_worlds=1)
+        assert world.names.actions == ("action_0_0", "action_0_1", "action_0_2", "action_1_0", "action_1_1", "action_1_2")
+        assert world.reset(seed=0)[0]["mask"].tolist() == [[0, 1, 1, 0, 0, 0]]
+        assert world.step(np.array([2]))[0]["mask"].tolist() == [[0, 1, 1, 0, 1, 1]]
     finally:
-        gym.registry.pop("Odd-v0")
+        world.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("nan", "world 0, episode 0, step 3: expected finite observations, observation_1 is nan"),
+        ("shape", r"step 3: observation: observation: expected the shape \[3\] of its space, got \[4\]"),
+        ("reward", "world 0, episode 0, step 3: reward: expected a finite number, got inf"),
+        ("word", "step 3: reward: expected a number, got 'much'"),
+        ("flag", r"step 3: terminated: expected one value, got the shape \[1\]"),
+        ("none", "step 3: info\\['action_mask'\\]: expected an action that is allowed, the mask forbids all 2"),
+        ("text", "step 3: info\\['cost'\\]: expected one finite number, got 'much'"),
+    ],
+)
+def test_a_fault_of_the_environment_is_named_with_its_place(fault: str, message: str) -> None:
+    world = toy("Faulty", kwargs={"fault": fault}, info={"cost": {"gather": "sum", "absent": 0}}, horizon=40)
+    world.reset(seed=0)
+    with pytest.raises(InputError, match=message):
+        for _ in range(3):
+            world.step(np.zeros(1, np.int64))
+
+
+def test_copies_in_processes_have_the_same_bits_and_the_same_future() -> None:
+    info = {"cost": "sum", "goal": {"gather": "any", "absent": 0}}
+    beside, apart = (toy("Telling", num_worlds=3, horizon=4, info=info, vectorization=how) for how in ("sync", "async"))
+    try:
+        same = [np.testing.assert_array_equal(beside.reset(seed=5)[0][key], of) for key, of in apart.reset(seed=5)[0].items()]
+        assert len(same) == 2
+        draw, kept = np.random.default_rng(0), {}
+        for t in range(30):
+            if t == 17:
+                kept = apart.snapshot()
+            if t == 23:  # back to step 17 of both
+                np.testing.assert_array_equal(beside.restore(kept)["features"], apart.restore(kept)["features"])
+            acts = draw.integers(0, 2, 3)
+            (seen, *rest, info), (others, *their_rest, their_info) = beside.step(acts), apart.step(acts)
+            np.testing.assert_array_equal(seen["features"], others["features"])
+            np.testing.assert_array_equal(rest, their_rest)
+            np.testing.assert_array_equal(info["stats"], their_info["stats"])
+            np.testing.assert_array_equal(info["final_obs"]["features"], their_info["final_obs"]["features"])
+            assert list(beside.infos) == list(apart.infos)
+    finally:
+        apart.close()
+
+
+@pytest.mark.parametrize("how", ["closed", "collected"])
+def test_processes_end_with_their_world(how: str) -> None:
+    before = set(active_children())
+    world: GymWorld | None = toy("Shown", num_worlds=2, vectorization="async")
+    started = set(active_children()) - before
+    assert len(started) == 2
+    if how == "closed":
+        assert world is not None
+        world.close()
+    world = None
+    gc.collect()
+    assert not any(process.is_alive() for process in started)
+
+
+def test_a_snapshot_holds_what_was_gathered() -> None:
+    world = toy("Telling", num_worlds=2, horizon=5, info={"cost": "max"})
+    world.reset(seed=1)
+    world.step(np.array([0, 1]))
+    kept = world.snapshot()
+    future = [world.step(np.array([1, 0]))[4]["stats"] for _ in range(6)]
+    world.restore(kept)
+    assert world.running_stats[:, 0, 3].tolist() == [-1.0, -1.0]
+    np.testing.assert_array_equal([world.step(np.array([1, 0]))[4]["stats"] for _ in range(6)], future)
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

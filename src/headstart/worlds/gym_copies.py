@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from typing import Any, Literal, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -10,16 +9,14 @@ import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import iterate
-from gymnasium.wrappers import OrderEnforcing
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError
+from headstart.worlds.gym_setup import Env, Recipe
 
-Env = gym.Env[Any, Any]
 Row = Sequence[Any] | Array  # W observations
 Step = tuple[Row, Row, Row, Row, Sequence[dict[str, Any]]]
-UNWATCHED: dict[str, Any] = {"max_episode_steps": -1, "disable_env_checker": True}  # `GymWorld` limits the steps itself
 ENDLESS = np.iinfo(np.int32).max  # where -1 is not supported
+WHOLE = "whole"  # the info of a copy in another process
 MASK = "action_mask"  # in info: the actions that are allowed, as Gymnasium's own environments tell it
 
 
@@ -28,21 +25,6 @@ class Start(NamedTuple):
 
     seed: int
     acts: Array  # taken at once, of an episode that goes on: [t, …]
-
-
-class Recipe(NamedTuple):
-    """What every copy is made from."""
-
-    id: str
-    kwargs: Mapping[str, Any]
-    wrappers: tuple[tuple[str, Mapping[str, Any]], ...]  # "module:Class" and its arguments, innermost first
-
-    def make(self) -> Env:
-        """One environment, which has no time limit of its own. Raises what `gymnasium.make` raises, and InputError for a bad wrapper."""
-        env = gym.make(self.id, **UNWATCHED, **self.kwargs)
-        for name, kwargs in self.wrappers:
-            env = _wrapped(env, name, kwargs)
-        return env
 
 
 class Copies(Protocol):
@@ -56,12 +38,16 @@ class Copies(Protocol):
         """One action in every copy: observations, reward, terminated, truncated, info."""
         ...
 
+    def close(self) -> None:
+        """Close the environments."""
+        ...
+
 
 class OneByOne:
     """Any environment: W copies, stepped one after the other."""
 
     def __init__(self, envs: Sequence[Env]) -> None:
-        self._envs = [_without_watchers(env) for env in envs]
+        self._envs = envs
         self._masks = [_masks_of(env) for env in self._envs]
 
     def begin(self, starts: Mapping[int, Start]) -> dict[int, tuple[Any, dict[str, Any]]]:
@@ -73,6 +59,10 @@ class OneByOne:
         if self._masks[0] is not None:
             infos = tuple(info | {MASK: mask()} for info, mask in zip(infos, self._masks, strict=True) if mask is not None)
         return seen, rewards, terminations, truncations, infos
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()
 
 
 class Beginning(gym.Wrapper[Any, Any, Any, Any]):
@@ -88,7 +78,8 @@ class Beginning(gym.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         seen, reward, terminated, truncated, info = self.env.step(action)
-        return seen, reward, terminated, truncated, info if self._masks is None else info | {MASK: self._masks()}
+        told = info if self._masks is None else info | {MASK: self._masks()}
+        return seen, reward, terminated, truncated, {WHOLE: (told,)}  # in a tuple, which Gymnasium does not take apart
 
 
 class InProcesses:
@@ -106,8 +97,10 @@ class InProcesses:
     def step(self, acts: Array) -> Step:
         seen, rewards, terminations, truncations, infos = self._envs.step(acts)
         rows = list(iterate(self._envs.observation_space, seen))
-        each = [{key: infos[key][w] for key in infos if _told(infos, key, w)} for w in range(len(rows))]
-        return rows, rewards, terminations, truncations, each
+        return rows, rewards, terminations, truncations, [info for (info,) in infos[WHOLE]]
+
+    def close(self) -> None:
+        self._envs.close()
 
 
 class CartPoles:
@@ -118,7 +111,7 @@ class CartPoles:
     """
 
     def __init__(self, envs: CartPoleVectorEnv, one: Env) -> None:
-        self._envs, self._one = envs, _without_watchers(one)
+        self._envs, self._one = envs, one
         self._infos: list[dict[str, Any]] = [{}] * envs.num_envs
         envs.reset(seed=0)
 
@@ -134,11 +127,15 @@ class CartPoles:
     def step(self, acts: Array) -> Step:
         return (*self._envs.step(acts)[:4], self._infos)
 
+    def close(self) -> None:
+        self._one.close()
+        self._envs.close()
+
 
 def make_copies(one: Env, recipe: Recipe, num: int, vectorization: Literal["sync", "async"]) -> Copies:
     """W copies of the environment `one`, which was made from the same recipe and is kept or closed. Raises what `Recipe.make` raises."""
     poles = f"{CartPoleVectorEnv.__module__}:{CartPoleVectorEnv.__name__}"
-    if one.spec and one.spec.vector_entry_point == poles and not recipe.wrappers:
+    if not recipe.wrappers and one.spec and one.spec.vector_entry_point == poles:
         at_once = gym.make_vec(
             recipe.id, num, vectorization_mode="vector_entry_point", max_episode_steps=ENDLESS, **recipe.kwargs
         )
@@ -159,12 +156,7 @@ def begun(env: Env, start: Start, masks: Callable[[], Array] | None) -> tuple[An
 
 
 def _numbered(recipe: Recipe, number: int) -> Env:
-    return Beginning(_without_watchers(recipe.make()), number)
-
-
-def _told(infos: Mapping[str, Any], key: str, w: int) -> bool:
-    """Whether copy w has told this key; `_key` says so in Gymnasium's dict of arrays."""
-    return not key.startswith("_") and bool(infos[f"_{key}"][w])
+    return Beginning(recipe.make(), number)
 
 
 def _masks_of(env: Env) -> Callable[[], Array] | None:
@@ -175,31 +167,6 @@ def _masks_of(env: Env) -> Callable[[], Array] | None:
     return found
 
 
-def _wrapped(env: Env, name: str, kwargs: Mapping[str, Any]) -> Env:
-    module, _, attribute = name.partition(":")
-    where = f"setup.wrappers: {name}"
-    if not attribute:
-        raise InputError(f"{where}: expected module:Class, as gymnasium.wrappers:FlattenObservation")
-    try:
-        wrapper = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise InputError(f"{where}: expected a class that can be imported from the repository's root: {error}") from error
-    try:
-        made = wrapper(env, **kwargs)
-    except (TypeError, ValueError, AssertionError, gym.error.Error) as error:
-        raise InputError(f"{where}: cannot wrap {env} with {dict(kwargs)}: {error}") from error
-    if not isinstance(made, gym.Env):
-        raise InputError(f"{where}: expected a wrapper that returns an environment, got {type(made).__name__}")
-    return made
-
-
 def _each(acts: Array) -> Sequence[Any] | Array:
     """Discrete actions as Python numbers, which Gymnasium checks faster; rows of other actions unchanged."""
-    return acts if acts.ndim > 1 else acts.tolist()
-
-
-def _without_watchers(env: Env) -> Env:
-    """The environment without its outermost wrappers that only check the order of calls, which this file respects."""
-    while isinstance(env, OrderEnforcing):
-        env = env.env
-    return env
+    return acts.tolist() if acts.dtype == np.int64 and acts.ndim == 1 else acts

@@ -48,7 +48,8 @@ def environment_sha256(world: str, setup: Mapping[str, Any]) -> str:
     from headstart.worlds.gym import GymWorld
     from headstart.worlds.gym_sources import sources_of
 
-    one = GymWorld(Task(world, setup, 1, (), ()), 1)
+    one = GymWorld(Task(world, {**setup, "vectorization": "sync"}, 1, (), ()), 1)
+    one.close()
     return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes))
 
 

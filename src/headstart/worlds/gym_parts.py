@@ -1,0 +1,136 @@
+"""Parts of Gymnasium spaces: the spaces of numbers that make up an observation or an action, and their values as arrays."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError
+
+Path = tuple[str | int, ...]  # keys of Dict and Tuple spaces, outermost first
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A space within an observation that holds no other space."""
+
+    path: Path
+    space: Space[Any]
+
+    @property
+    def name(self) -> str:
+        return ".".join(map(str, self.path)) or "observation"
+
+
+def is_picture(space: Space[Any]) -> bool:
+    """Whether a space is a picture by Gymnasium's convention: a Box of uint8 and rank 3, and not a single cell."""
+    return (
+        isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3 and min(sorted(space.shape)[1:]) >= 3
+    )
+
+
+def channels_first(shape: Sequence[int]) -> bool:
+    """Whether a picture's shape has its channels first: its first number is smaller than the last."""
+    return shape[0] < shape[-1]
+
+
+def leaves_of(space: Space[Any], path: Path, where: str) -> Iterator[Leaf]:
+    """The parts of an observation space in order. InputError that begins with `where`: a part that is not made of numbers."""
+    match space:
+        case spaces.Dict():
+            for key, part in space.spaces.items():
+                yield from leaves_of(part, (*path, key), where)
+        case spaces.Tuple():
+            for index, part in enumerate(space.spaces):
+                yield from leaves_of(part, (*path, index), where)
+        case spaces.Box() | spaces.Discrete() | spaces.MultiBinary() | spaces.MultiDiscrete():
+            yield Leaf(path, space)
+        case _:
+            name = ".".join(map(str, path)) or "the observation"
+            raise InputError(
+                f"{where}: expected observations of numbers (Box, Discrete, MultiBinary, MultiDiscrete, Dict, Tuple), "
+                f"{name} is {type(space).__name__}; leave it out with a wrapper (setup.wrappers)"
+            )
+
+
+def choices(space: Space[Any]) -> tuple[int, ...]:
+    """How many values each part of a discrete space has."""
+    match space:
+        case spaces.Discrete():
+            return (int(space.n),)
+        case spaces.MultiDiscrete():
+            return tuple(int(n) for n in np.asarray(space.nvec).ravel())
+        case _:
+            return (2,) * math.prod(shape_of(space))
+
+
+def size_of(space: Space[Any]) -> int:
+    """Features of a space."""
+    match space:
+        case spaces.Discrete() | spaces.MultiDiscrete():
+            return sum(choices(space))
+        case _:
+            return math.prod(shape_of(space))
+
+
+def names_of(leaf: Leaf) -> list[str]:
+    """Of its features."""
+    match leaf.space:
+        case spaces.Discrete():
+            return [f"{leaf.name}_{i}" for i in range(int(leaf.space.n))]
+        case spaces.MultiDiscrete():
+            return [f"{leaf.name}_{part}_{i}" for part, n in enumerate(choices(leaf.space)) for i in range(n)]
+        case _ if not leaf.space.shape:
+            return [leaf.name]
+        case _:
+            return ["_".join((leaf.name, *map(str, index))) for index in np.ndindex(*shape_of(leaf.space))]
+
+
+def bounds_of(space: Space[Any]) -> tuple[Array, Array]:
+    """Least and greatest value of every feature [size] f64; infinite where the space has no bound."""
+    if isinstance(space, spaces.Box):
+        return space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
+    return np.zeros(size_of(space)), np.ones(size_of(space))
+
+
+def numbers_of(leaf: Leaf, values: list[Any]) -> Array:
+    """[N, size] f32, one-hot for a Discrete and for every part of a MultiDiscrete. InputError for a value that is none of these."""
+    space = leaf.space
+    if not isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+        return np.asarray(values, np.float32).reshape(len(values), -1)
+    sizes = np.array(choices(space))
+    parts = np.asarray(values, np.int64).reshape(len(values), -1) - np.asarray(space.start, np.int64).ravel()
+    bad = ((parts < 0) | (parts >= sizes)).any(axis=1)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(f"{leaf.name}: expected a value of {space}, copy {row} shows {values[row]}")
+    rows = np.zeros((len(values), int(sizes.sum())), np.float32)
+    rows[np.arange(len(values))[:, None], parts + np.cumsum(sizes) - sizes] = 1.0
+    return rows
+
+
+def part_at(row: Any, path: Path) -> Any:
+    """The value of a part within an observation."""
+    for key in path:
+        row = row[key]
+    return row
+
+
+def shape_of(space: Space[Any]) -> tuple[int, ...]:
+    """() where a space has none."""
+    return tuple(space.shape or ())
+
+
+def within(ids: Array, sizes: tuple[int, ...], space: Space[Any]) -> Array:
+    """[N] or [N, parts] i64 ids, each whole and below its size. InputError names the first row in which one is not."""
+    whole = np.rint(ids).astype(np.int64)
+    below = whole < np.array(sizes if ids.ndim > 1 else sizes[0])
+    bad = ((whole != ids) | (whole < 0) | ~below).reshape(len(ids), -1).any(axis=1)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(f"actions: {int(bad.sum())} of {len(ids)} are none of {space}, first in row {row}")
+    return whole

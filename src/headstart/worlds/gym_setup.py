@@ -1,0 +1,83 @@
+"""The `setup` section of a Gymnasium scenario, and one environment made from it."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Annotated, Any, Literal, NamedTuple, TypeAlias
+
+import gymnasium as gym
+from gymnasium.wrappers import OrderEnforcing
+from pydantic import Field, field_validator
+
+from headstart.core.errors import InputError
+from headstart.core.record import Record
+from headstart.worlds.gym_info import Told
+
+Env = gym.Env[Any, Any]
+Wrapping: TypeAlias = str | Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=1)]  # "module:Class"
+UNWATCHED: dict[str, Any] = {"max_episode_steps": -1, "disable_env_checker": True}  # `GymWorld` limits the steps itself
+
+
+class Recipe(NamedTuple):
+    """What every copy is made from."""
+
+    id: str
+    kwargs: Mapping[str, Any]
+    wrappers: tuple[tuple[str, Mapping[str, Any]], ...]  # "module:Class" and its arguments, innermost first
+
+    def make(self) -> Env:
+        """One environment, which has no time limit of its own. Raises what `gymnasium.make` raises, and InputError for a bad wrapper."""
+        env = _without_watchers(gym.make(self.id, **UNWATCHED, **self.kwargs))
+        for name, kwargs in self.wrappers:
+            env = _wrapped(env, name, kwargs)
+        return env
+
+
+class GymSetup(Record):
+    """The `setup` section of a Gymnasium scenario."""
+
+    id: str
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    wrappers: tuple[Wrapping, ...] = ()  # innermost first
+    info: dict[str, Told] = Field(default_factory=dict)  # numbers of info that predicates may name
+    vectorization: Literal["sync", "async"] = "sync"  # async: every copy in a process of its own
+
+    @field_validator("info", mode="before")
+    @classmethod
+    def _short_forms(cls, info: Any) -> Any:
+        """`[cost]` gathers the last value, `{cost: sum}` as it says."""
+        if isinstance(info, list | tuple):
+            info = dict.fromkeys(info, "last")
+        if not isinstance(info, dict):
+            return info
+        return {key: {"gather": how} if isinstance(how, str) else how for key, how in info.items()}
+
+    @property
+    def recipe(self) -> Recipe:
+        """What every copy is made from."""
+        pairs = [(one, {}) if isinstance(one, str) else next(iter(one.items())) for one in self.wrappers]
+        return Recipe(self.id, self.kwargs, tuple(pairs))
+
+
+def _wrapped(env: Env, name: str, kwargs: Mapping[str, Any]) -> Env:
+    module, _, attribute = name.partition(":")
+    where = f"setup.wrappers: {name}"
+    if not attribute:
+        raise InputError(f"{where}: expected module:Class, as gymnasium.wrappers:FlattenObservation")
+    try:
+        wrapper = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{where}: expected a class that can be imported from the repository's root: {error}") from error
+    try:
+        made = wrapper(env, **kwargs)
+    except (TypeError, ValueError, AssertionError, gym.error.Error) as error:
+        raise InputError(f"{where}: cannot wrap {env} with {dict(kwargs)}: {error}") from error
+    if not isinstance(made, gym.Env):
+        raise InputError(f"{where}: expected a wrapper that returns an environment, got {type(made).__name__}")
+    return made
+
+
+def _without_watchers(env: Env) -> Env:
+    """The environment without its outermost wrappers that only check the order of calls, which this file respects."""
+    while isinstance(env, OrderEnforcing):
+        env = env.env
+    return env
