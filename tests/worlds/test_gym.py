@@ -171,7 +171,6 @@ def test_an_id_may_name_the_module_that_registers_it(tmp_path: Path, monkeypatch
     [
         ({"id": "CartPole-v99"}, "CartPole-v99"),
         ({"id": "NoSuchThing-v0"}, "NoSuchThing.* names its module"),
-        ({"id": "no_such_module:Thing-v0"}, "no module 'no_such_module' in the repository's root"),
         ({"id": "CartPole-v1", "info": {"cost": "mean"}}, "setup.info.cost.gather"),
         ({"id": "CartPole-v1", "vectorization": "threads"}, "setup.vectorization"),
         ({"id": "CartPole-v1", "kwargs": {"colour": 1}}, "colour"),
@@ -353,6 +352,11 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(MissingExtra, match=r"LunarLander-v3 .*pip install --editable .\[box2d\]") as caught:
         make(Task("gym", {"id": "LunarLander-v3"}, 10, SUCCESS, HARM), num_worlds=1)
     assert caught.value.exit_code == 9
+
+
+def test_a_module_that_is_missing_is_named_with_where_it_is_looked_for() -> None:
+    with pytest.raises(MissingExtra, match="no module 'no_such_module' in the repository's root or among the installed packages"):
+        GymWorld(Task("gym", {"id": "no_such_module:Thing-v0"}, 10, SUCCESS, HARM), 1)
 
 
 def test_there_is_no_script_to_follow() -> None:

@@ -41,7 +41,7 @@ class Telling(Shown):
     """info of step t: `cost` −1, 2, 0, 1, 0; `goal` only in step 2; `nested` a dict."""
 
     def info(self) -> dict[str, Any]:
-        told = {"cost": [-1, 2, 0, 1, 0][self.t - 1], "nested": {"a": self.t}} if self.t else {}
+        told = {"cost": [-1, 2, 0, 1, 0][(self.t - 1) % 5], "nested": {"a": self.t}} if self.t else {}
         return told | ({"goal": True} if self.t == 2 else {})
 
 
@@ -84,6 +84,8 @@ class Faulty(Shown):
                 terminated = np.zeros(1, bool)
             case "none":
                 info = {"action_mask": np.zeros(2)}
+            case "crash":
+                reward = 1 / (self.t - 3)
             case "text":
                 info = {"cost": "much"}
         return seen, reward, terminated, truncated, info
@@ -106,6 +108,28 @@ class Drifting(Shown):
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         _, *rest = super().step(action)
         return np.random.default_rng().random(3, np.float32), *rest  # type: ignore[return-value]
+
+
+class Salted(Shown):
+    """Depends on the salt of hashes, which every process has of its own."""
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        _, info = super().reset(seed=seed)
+        return np.full(3, hash("salt") / 2**63, np.float32), info
+
+
+class Still(Shown):
+    """Pays nothing, and one of its features is the same for ever."""
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        seen, _, *rest = super().step(action)
+        seen[1] = 0.5
+        return seen, 0.0, *rest  # type: ignore[return-value]
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        seen, info = super().reset(seed=seed)
+        seen[1] = 0.5
+        return seen, info
 
 
 class Endless(Shown):
@@ -148,5 +172,5 @@ def not_a_wrapper(env: gym.Env[Any, Any]) -> int:
     return 3
 
 
-for _one in (Shown, Telling, Masked, Asked, Faulty, Counting, Drifting, Endless, Arcade):
+for _one in (Shown, Telling, Masked, Asked, Faulty, Counting, Drifting, Salted, Still, Endless, Arcade):
     gym.register(f"{_one.__name__}-v0", _one)

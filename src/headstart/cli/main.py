@@ -12,6 +12,7 @@ import typer
 
 import headstart
 from headstart.cli import release as cli_release
+from headstart.cli.check import check as check_scenario
 from headstart.cli.compile import compile_rules
 from headstart.cli.deps import deps
 from headstart.cli.drill import drill_app
@@ -117,6 +118,7 @@ def report() -> None:
 
 
 app.command()(play)
+app.command("check")(check_scenario)
 app.command()(tune)
 app.command()(evidence)
 app.command()(results)

@@ -16,6 +16,7 @@ from headstart.core.yaml import read_yaml
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]  # strict: `true` is no seed
 USUAL_TARGET = "beyond_expert"  # as `comparison.target` it stands for the last target of a scenario that has none of this name
+MIN_REPLAYED = 20  # episodes that `validate` must have simulated again
 Device = Literal["auto", "cpu", "cuda"]  # auto: cuda where torch finds a GPU
 Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # for one purpose; larger ids belong to another purpose
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headstart.config.params import ValidateParams
+from headstart.config.params import MIN_REPLAYED, ValidateParams
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
@@ -21,7 +21,6 @@ from headstart.dataset.episodes import Episodes
 from headstart.dataset.manifest import Block
 from headstart.dataset.observation import ObservationSchema
 
-MIN_REPLAYED = 20  # episodes
 CURES = {  # gate → what a user can change
     "feature-range": "`feature_range` in the scenario file, if the world really shows such values",
     "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",

@@ -213,12 +213,10 @@ def _made(setup: GymSetup, num_worlds: int) -> tuple[Env, Observing, Acting, Cop
         return one, observing, acting, make_copies(one, setup.recipe, num_worlds, setup.vectorization)
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         package = setup.id.partition(":")[0].partition(".")[0]
+        cure = "; run `pip install --editable .[box2d]`" if "box2d" in str(error).lower() else ""
         if ":" in setup.id and find_spec(package) is None:
-            raise InputError(
-                f"{where}: no module {package!r} in the repository's root or among the installed packages"
-            ) from error
-        extra = "; run `pip install --editable .[box2d]`" if "box2d" in str(error).lower() else ""
-        raise MissingExtra(f"{where} needs a package that is not installed{extra} ({error})") from error
+            cure = f": no module {package!r} in the repository's root or among the installed packages"
+        raise MissingExtra(f"{where} needs a package that is not installed{cure} ({error})") from error
     except gym.error.NameNotFound as error:
         cure = "" if ":" in setup.id else "; the id of a package's environment names its module: minigrid:MiniGrid-Empty-5x5-v0"
         raise InputError(f"setup: gymnasium cannot make {setup.id!r}: {error}{cure}") from error

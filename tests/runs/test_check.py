@@ -1,0 +1,161 @@
+"""What is found wrong with a scenario before anything is trained on it, each fault planted in a toy environment."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from headstart.config.params import Params, changed, load_params
+from headstart.config.scenario import Scenario
+from headstart.core.errors import GateFailed, HeadstartError, InputError, MissingExtra
+from headstart.core.statistics import wilson_lower
+from headstart.runs.check import Found, examine, require_sound
+from headstart.runs.plan import estimates, no_pass
+
+ROOT = Path(__file__).parents[2]
+SHOWN = {
+    "name": "mine",
+    "world": "gym",
+    "horizon": 20,
+    "success": ["every return >= 1"],
+    "harm": ["any terminated > 0"],
+    "expert": {"policy": "ppo", "success_rate": 0.8, "harm_rate": 0.2},
+    "targets": {"solved": {"success_rate": 0.9}},
+}
+
+
+def scenario(toy: str = "Shown", **changes: Any) -> Scenario:
+    setup = {"id": f"tests.worlds.toys:{toy}-v0"} | changes.pop("setup", {})
+    return Scenario.model_validate(SHOWN | {"setup": setup} | changes)
+
+
+def params(**changes: Any) -> Params:
+    return changed(load_params(ROOT / "params.yaml"), changes, "test")
+
+
+def found(of: Scenario, **changes: Any) -> dict[str, Found]:
+    return {one.name: one for one in examine(params(**changes), of)}
+
+
+def test_a_sound_environment_has_nothing_to_cure() -> None:
+    seen = found(scenario())
+    assert {name for name, one in seen.items() if one.cure} == set()
+    assert seen["shows"].says == "3 features: observation_0, observation_1, observation_2"
+    assert seen["repeats"].says.startswith("1,024 steps again")
+    assert seen["process"].says.startswith("1,024 steps in a second process")
+    assert seen["ends"].says.startswith("204 of 204 episodes")  # 1,024 steps in episodes of 5
+    require_sound(params(), scenario())
+
+
+@pytest.mark.parametrize(
+    ("toy", "says", "cure"),
+    [
+        ("Drifting", "give another episode: observation_0 after 1 steps", "self.np_random"),
+        ("Counting", "an episode depends on those before it: observation_0 after 0 steps", "reset"),
+    ],
+)
+def test_an_environment_that_does_not_repeat_is_refused(toy: str, says: str, cure: str) -> None:
+    one = found(scenario(toy))["repeats"]
+    assert says in one.says
+    assert cure in one.cure
+    with pytest.raises(InputError, match=says):
+        require_sound(params(), scenario(toy))
+
+
+def test_what_depends_on_the_process_is_found_in_a_second_one() -> None:
+    assert "another process plays another episode, from step 0 on" in found(scenario("Salted"))["process"].says
+
+
+@pytest.mark.parametrize(
+    ("of", "message", "code"),
+    [
+        (scenario(setup={"id": "CartPole-v99"}), "CartPole-v99", 3),
+        (scenario(setup={"id": "no_such_module:E-v0"}), "no module 'no_such_module'", 9),
+        (scenario(setup={"seed": 1}), "setup.seed", 3),
+        (scenario(setup={"wrappers": ["tests.worlds.toys:Missing"]}), "setup.wrappers", 3),
+        (scenario(harm=["any crashes > 0"]), "no counter 'crashes'; there are return, steps, terminated", 3),
+        (scenario("Faulty", setup={"kwargs": {"fault": "nan"}}), "step 3: expected finite observations, observation_1 is nan", 3),
+        (scenario("Faulty", setup={"kwargs": {"fault": "crash"}}), r"fails in step 2: ZeroDivisionError: .*toys.py, line \d+", 3),
+        (scenario(variants={"other": {"id": "CartPole-v1"}}), "variants.other: expected what its scenario shows", 3),
+    ],
+)
+def test_what_cannot_be_played_is_named(of: Scenario, message: str, code: int) -> None:
+    for function in (lambda: list(examine(params(), of)), lambda: require_sound(params(), of)):
+        with pytest.raises(HeadstartError, match=message) as caught:
+            function()
+        assert caught.value.exit_code == code
+        assert isinstance(caught.value, InputError | MissingExtra)
+
+
+def test_a_key_of_info_that_nobody_tells_is_found_with_those_that_there_are() -> None:
+    wrong = {"info": {"cots": "sum"}}
+    with pytest.raises(InputError, match=r"no step of 20 episodes told 'cots' \(did you mean 'cost'\?\)"):
+        found(scenario("Telling", setup=wrong))
+    one = found(scenario("Telling", setup=wrong | {"kwargs": {"length": 100}}, horizon=200))["info"]  # ten episodes
+    assert "told 'cots' (did you mean 'cost'?)" in one.says
+    assert "`cots: {gather: sum, absent: 0}`" in one.cure
+
+
+def test_features_that_never_change_and_equal_rewards_are_named() -> None:
+    seen = found(scenario("Still"))
+    assert seen["constant"].says == "1 of 3 features: observation_1"
+    assert "set constant_reward: true" in seen["reward"].says
+    assert "constant_reward" not in found(scenario("Still", constant_reward=True))["reward"].says
+
+
+def test_episodes_that_only_the_horizon_ends_are_counted() -> None:
+    assert found(scenario("Endless"))["ends"].says == "0 of 51 episodes end by themselves, the others at the horizon of 20"
+    assert found(scenario("Endless", horizon=5000))["ends"].says.startswith("no episode ends within 1,024 steps")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"validate": {"replay_worlds": 19}}, "validate.replay_worlds 19: 19 episodes can be replayed, the gate wants 20"),
+        ({"validate": {"min_episodes": 257}}, r"validate.min_episodes 257: a block has 256 \(capture.worlds\)"),
+        ({"validate": {"min_success_rate": 1.0}}, "validate.min_success_rate 1.0: the lower bound of 2560 successes is 0.99"),
+        ({"curate": {"min_steps": 21}}, "curate.min_steps 21: an episode has at most 20 steps"),
+        (
+            {"expert": {"worlds": 10}},
+            f"expert.success_rate 0.8: the lower bound of 10 successes in 10 episodes is {wilson_lower(10, 10):.3f}",
+        ),
+        ({"expert": {"seeds": [0, 1]}}, "expert.min_seeds 3: expert.seeds has 2"),
+    ],
+)
+def test_a_gate_that_the_numbers_cannot_meet_stops_before_training(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(GateFailed, match=says):
+        require_sound(params(**changes), scenario())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"validate": {"replay_worlds": 20, "min_episodes": 256}}, {"curate": {"min_steps": 20}}, {"expert": {"worlds": 11}}],
+)
+def test_a_gate_that_can_just_be_met_does_not(changes: dict[str, Any]) -> None:
+    require_sound(params(**changes), scenario())
+
+
+def test_an_action_without_a_choice_is_refused() -> None:
+    from gymnasium.spaces import Discrete
+
+    with pytest.raises(GateFailed, match="the only action is chosen in every step"):
+        require_sound(params(), scenario(setup={"kwargs": {"acting": Discrete(1)}}))
+
+
+def test_what_keeps_a_verdict_from_a_pass_is_said() -> None:
+    few = params(seeds=[40, 41, 42], evaluation={"every": 1_000_000})
+    says = [one.says for one in no_pass(few, scenario())]
+    assert says[0] == "seeds: 3; with fewer than 10 the verdict is no PASS"
+    assert says[1] == "arms.scratch: 1 evaluations, a target must be met in 2 in a row"
+    assert len(says) == 4
+    assert not list(no_pass(params(), scenario()))
+
+
+def test_the_time_of_training_follows_from_budgets_and_processes() -> None:
+    asked = {"processes": 4, "anneal": {"arms": ["pretrained"]}}
+    of = {one.name: one for one in estimates(params(**asked), scenario())}
+    assert list(of) == ["expert", "scratch", "matched", "pretrained"]
+    assert (of["expert"].runs, of["scratch"].runs, of["scratch"].env_steps) == (3, 10, 393216)
+    assert of["expert"].seconds == pytest.approx(393216 / of["expert"].rate)
+    assert of["scratch"].seconds == pytest.approx(3 * 393216 / of["scratch"].rate)  # ten runs on four processes
+    assert of["matched"].rate == of["pretrained"].rate  # one kind of PPO, measured once
