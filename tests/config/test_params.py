@@ -250,3 +250,14 @@ def test_a_target_may_not_take_the_name_of_the_report_on_shift(tmp_path: Path) -
 
     with pytest.raises(InputError, match=r"targets\.shift: this name is reserved"):
         load_scenario("x", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("world", "said", "wanted"), [("gym", None, True), ("gym", False, False), ("town", None, False), ("nav", True, True)]
+)
+def test_features_are_normalised_in_gymnasium_worlds_unless_the_recipe_says_otherwise(
+    world: str, said: bool | None, wanted: bool
+) -> None:
+    recipe = {} if said is None else {"network": {"normalise": said}}
+    scenario = load_scenario("queue_conflict", ROOT / "scenarios").model_copy(update={"world": world, "recipe": recipe})
+    assert for_scenario(load_params(ROOT / "params.yaml"), scenario).network.normalise is wanted

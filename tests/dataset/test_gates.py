@@ -266,3 +266,43 @@ def test_continuous_actions_are_held_to_their_bounds_and_may_not_be_one_and_the_
     assert broken(gates(episodes, **setting)) == set()
     assert broken(gates(edited(episodes, "action", (9, 1), 1.5), **setting)) == {"action-range"}
     assert broken(gates(replace(episodes, action=still, expert_action=still), **setting)) == {"majority-action"}
+
+
+UNLIMITED = {"feature_range": None}  # of a world that is neither town nor nav
+BOX = np.array([[0.0] * 6, [1.0] * 5 + [np.inf]])  # the last feature has no upper bound
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "passes"),
+    [
+        (1.0, BOX, True),
+        (1.01, BOX, False),  # beyond the bound of its space
+        (1.01, None, True),  # a space without bounds: far from the median is what lies beyond 1,000 interquartile ranges
+        (1e5, None, False),
+        (-1e5, None, False),
+    ],
+)
+def test_without_a_range_in_the_scenario_features_keep_to_their_space_and_to_the_rest_of_the_recording(
+    walks: Episodes, value: float, bounds: Any, passes: bool
+) -> None:
+    (check,) = [
+        check
+        for check in gates_of(edited_features(walks, (50, 2), value), scenario=UNLIMITED, bounds=bounds)
+        if check.name == "feature-range"
+    ]
+    assert check.passed is passes
+    assert passes or check.text.endswith("or, without, of the recording: goal_y 1")
+
+
+def test_a_feature_that_is_mostly_at_rest_may_move(walks: Episodes) -> None:
+    rare = replace(walks, observation=walks.observation | {"features": walks.observation["features"].copy()})
+    rare.observation["features"][:, 5] = 0.0
+    rare.observation["features"][::9, 5] = 300.0
+    (check,) = [check for check in gates_of(rare, scenario=UNLIMITED) if check.name == "feature-range"]
+    assert check.passed
+
+
+def test_town_and_nav_keep_their_own_range() -> None:
+    for world, limits in (("town", (-2.0, 2.0)), ("nav", (-2.0, 2.0)), ("gym", (-np.inf, np.inf))):
+        assert WALK.model_copy(update=UNLIMITED | {"world": world}).feature_limits == limits
+    assert WALK.feature_limits == (0.0, 1.0)

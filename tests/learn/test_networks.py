@@ -71,6 +71,13 @@ def test_a_deviation_at_its_bound_does_not_learn_beyond_it() -> None:
     torch.testing.assert_close(network.log_std.grad, torch.tensor([0.0, 1.0]))
 
 
+def test_a_small_change_of_a_feature_that_never_varied_stays_small() -> None:
+    network = ActorCritic(2, 2, None, NetworkParams(hidden=(8,), normalise=True))
+    network.observe({"features": torch.tensor([[0.1, 0.0], [0.1, 2.0]]).repeat(50, 1)})
+    seen = network.normalised({"features": torch.tensor([[0.101, 1.0], [0.1, 2.0]])})["features"]
+    torch.testing.assert_close(seen, torch.tensor([[0.001, 0.0], [0.0, 1.0]]), atol=1e-6, rtol=1e-6)
+
+
 def test_the_normaliser_merges_moments_and_travels_with_the_weights() -> None:
     rows = torch.randn(1000, 3, generator=torch.Generator().manual_seed(0)) * torch.tensor([1.0, 5.0, 0.0]) + 2.0
     network = ActorCritic(3, 2, None, NetworkParams(hidden=(8,), normalise=True))

@@ -91,7 +91,7 @@ def test_a_key_of_info_that_nobody_tells_is_found_with_those_that_there_are() ->
     wrong = {"info": {"cots": "sum"}}
     with pytest.raises(InputError, match=r"no step of 20 episodes told 'cots' \(did you mean 'cost'\?\)"):
         found(scenario("Telling", setup=wrong))
-    one = found(scenario("Telling", setup=wrong | {"kwargs": {"length": 100}}, horizon=200))["info"]  # ten episodes
+    one = found(scenario("Telling", setup=wrong | {"kwargs": {"length": 500}}, horizon=600))["info"]
     assert "told 'cots' (did you mean 'cost'?)" in one.says
     assert "`cots: {gather: sum, absent: 0}`" in one.cure
 
@@ -101,6 +101,15 @@ def test_features_that_never_change_and_equal_rewards_are_named() -> None:
     assert seen["constant"].says == "1 of 3 features: observation_1"
     assert "set constant_reward: true" in seen["reward"].says
     assert "constant_reward" not in found(scenario("Still", constant_reward=True))["reward"].says
+
+
+def test_features_that_leave_their_space_are_named_unless_the_scenario_allows_them() -> None:
+    setup = {"wrappers": ["tests.worlds.toys:Doubled"]}
+    assert (
+        "3 features leave their bounds, which `validate` refuses: observation_0 shows -1.99"
+        in found(scenario(setup=setup))["range"].says
+    )
+    assert "range" not in found(scenario(setup=setup, feature_range=[-2, 2]))
 
 
 def test_episodes_that_only_the_horizon_ends_are_counted() -> None:

@@ -139,6 +139,6 @@ def test_a_dataset_that_fails_goes_to_quarantine_with_what_can_cure_it(
     assert not (raw.parent / "validated.json").exists()
     verdict = read_record(tmp_path / "reports" / scenario.name / "validate" / "verdict.json", Verdict)
     assert verdict.thresholds.items() >= PARAMS.validate_.model_dump().items()  # under the names of params.yaml
-    assert verdict.thresholds["feature_range.high"] == scenario.feature_range[1]
+    assert verdict.thresholds["feature_range.high"] == scenario.feature_limits[1]
     kept = next((tmp_path / "data" / "quarantine").glob(f"{scenario.name}@*"))
     assert {path.name for path in kept.iterdir()} == {"block-0", "block-1", "episodes.tsv", "manifest.json", "verdict.json"}

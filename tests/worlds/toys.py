@@ -168,6 +168,13 @@ class Narrow(gym.ActionWrapper):  # type: ignore[type-arg]
         return action
 
 
+class Doubled(gym.ObservationWrapper):  # type: ignore[type-arg]
+    """Shows twice what its space says."""
+
+    def observation(self, observation: Any) -> Any:
+        return 2 * observation
+
+
 def not_a_wrapper(env: gym.Env[Any, Any]) -> int:
     return 3
 

@@ -73,7 +73,8 @@ class ValidateParams(Record):
 class NetworkParams(Record):
     hidden: tuple[int, ...] = (128, 128)
     activation: Literal["tanh", "relu"] = "tanh"
-    normalise: bool = False  # features by their running mean and deviation; part of the weights
+    # features by their running mean and deviation, which are part of the weights; None: in Gymnasium worlds, `for_scenario` decides
+    normalise: bool | None = None
     initial_std: float = Field(default=0.5, gt=0)  # of a Gaussian policy, for continuous actions
 
 
@@ -236,6 +237,9 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
     since their runs would be the same; and baselines with fewer env steps than the candidate.
     """
     found = changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
+    if found.network.normalise is None:
+        network = found.network.model_copy(update={"normalise": scenario.world not in ("town", "nav")})
+        found = found.model_copy(update={"network": network})
     headline_target(found, scenario)
     shared = sorted(set(found.seeds) & set(found.expert.seeds))
     if scenario.expert.policy == "ppo" and shared:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -49,7 +50,9 @@ class Scenario(Record):
     measures: tuple[str, ...] = ()  # counters of the world for which more is better; every score contains their means
     min_action_share: dict[str, float] = Field(default={})  # action → least share of the expert's decisions in a dataset
     constant_reward: bool = False  # true: the world gives the same reward in every step
-    feature_range: tuple[float, float] = (-2.0, 2.0)  # the range within which `validate` requires all features
+    feature_range: tuple[float, float] | None = (
+        None  # the range within which `validate` requires all features; None: `feature_limits`
+    )
     recipe: dict[str, Any] = Field(default={})  # keys of params.yaml that this scenario overrides
 
     @field_validator("targets", mode="before")
@@ -70,6 +73,12 @@ class Scenario(Record):
         if taken := self.targets.keys() & {"shift", "run"}:
             raise ValueError(f"targets.{min(taken)}: this name is reserved for a report of `evaluate`; expected another one")
         return self
+
+    @property
+    def feature_limits(self) -> tuple[float, float]:
+        """Limits of all features: those of the file, else −2 … 2 in town and nav, else none; `validate` then goes by space and recording."""
+        ours, unlimited = (-2.0, 2.0), (-math.inf, math.inf)
+        return self.feature_range or (ours if self.world in ("town", "nav") else unlimited)
 
     @cached_property
     def sha256(self) -> str:

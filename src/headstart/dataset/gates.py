@@ -21,8 +21,10 @@ from headstart.dataset.episodes import Episodes
 from headstart.dataset.manifest import Block
 from headstart.dataset.observation import ObservationSchema
 
+FAR = 1e3  # interquartile ranges from the median: a value beyond is a fault of the recording or of the environment
+UNBOUNDED = 1e30  # a space that says more, as the greatest float, says nothing
 CURES = {  # gate → what a user can change
-    "feature-range": "`feature_range` in the scenario file, if the world really shows such values",
+    "feature-range": "`feature_range` in the scenario file, or the space of a Gymnasium environment, if the world really shows such values",
     "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
     "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
     "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
@@ -45,6 +47,7 @@ class Dataset(NamedTuple):
     scenario: Scenario
     limits: ValidateParams
     blocks: tuple[Block, ...]  # each is the demonstrations of one clone
+    bounds: Array | None = None  # [2, F] of the world's features, infinite where it has none; None: it has none at all
 
 
 class Provenance(NamedTuple):
@@ -65,7 +68,7 @@ def dataset_gates(data: Dataset, provenance: Provenance) -> list[Check]:
 
 def thresholds(data: Dataset) -> dict[str, Value]:
     """All limits that `dataset_gates` applies, under the names that they have in params.yaml and the scenario file."""
-    low, high = data.scenario.feature_range
+    low, high = (limit if np.isfinite(limit) else None for limit in data.scenario.feature_limits)
     shares = {f"min_action_share.{action}": share for action, share in data.scenario.min_action_share.items()}
     rules: dict[str, Value] = {"feature_range.low": low, "feature_range.high": high, "min_replayed": MIN_REPLAYED}
     return data.limits.model_dump() | rules | shares | {"constant_reward": data.scenario.constant_reward}
@@ -94,13 +97,27 @@ def _values(data: Dataset) -> Iterator[Check]:
 
 
 def _feature_range(data: Dataset) -> Check:
-    """Every feature within the scenario's range, at every step and at the end."""
-    low, high = np.array(data.scenario.feature_range, np.float32)
+    """Every feature within its limits, at every step and at the end."""
+    said = np.array(data.scenario.feature_limits, np.float32)
     seen = [observation["features"] for observation in (data.episodes.observation, data.episodes.final_observation)]
-    outside = sum(np.sum((features < low) | (features > high), axis=0) for features in seen)
+    limits = np.tile(said[:, None], (1, seen[0].shape[1])) if np.isfinite(said).all() else _measured_limits(data, seen[0])
+    outside = sum(np.sum((features < limits[0]) | (features > limits[1]), axis=0) for features in seen)
     bad = dict(zip(data.schema.features, np.asarray(outside).tolist(), strict=True))
-    least, most = min(float(np.min(part)) for part in seen), max(float(np.max(part)) for part in seen)
-    return _counted("feature-range", bad, f"all lie in {least:.4g} to {most:.4g}; out of {low} to {high}")
+    least, most = (
+        min(float(np.min(part, initial=np.inf)) for part in seen),
+        max(float(np.max(part, initial=-np.inf)) for part in seen),
+    )
+    where = f"{said[0]} to {said[1]}" if np.isfinite(said).all() else "the bounds of their space or, without, of the recording"
+    return _counted("feature-range", bad, f"all lie in {least:.4g} to {most:.4g}; out of {where}")
+
+
+def _measured_limits(data: Dataset, features: Array) -> Array:
+    """[2, F]: the bounds of the world where it has some, else FAR interquartile ranges to both sides of the median of features [N, F]."""
+    with np.errstate(invalid="ignore"):  # values that are not finite have a gate of their own
+        low, middle, high = np.quantile(features, [0.25, 0.5, 0.75], axis=0)
+        reach = FAR * np.where(high > low, high - low, 1.0)  # a feature that is mostly at rest has no range
+    bounds = np.stack([np.full(features.shape[1], side) for side in (-np.inf, np.inf)]) if data.bounds is None else data.bounds
+    return np.where(np.abs(bounds) < UNBOUNDED, bounds, np.stack([middle - reach, middle + reach])).astype(np.float32)
 
 
 def _action_range(data: Dataset) -> Check:

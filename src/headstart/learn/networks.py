@@ -18,6 +18,7 @@ from headstart.learn.compiled.layers import FORBIDDEN, LOG_STD_RANGE, RELU, TANH
 from headstart.learn.policies import Categorical, Gaussian, Policy
 
 MAP_EMBEDDING = 64
+STILL = 1e-12  # variance below which a feature has not varied
 ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), "relu": (nn.ReLU, RELU)}
 
 
@@ -121,7 +122,10 @@ class ActorCritic(nn.Module):
 
 
 class Normaliser(nn.Module):
-    """(x − mean) / deviation of every feature seen so far, clipped to ±6. Mean and deviation are part of the weights."""
+    """(x − mean) / deviation of every feature seen so far, clipped to ±6. Mean and deviation are part of the weights.
+
+    A feature that has not varied counts as deviation 1: its first small change would be ten thousand deviations.
+    """
 
     mean: Tensor  # [F] f64
     variance: Tensor  # [F] f64
@@ -135,7 +139,7 @@ class Normaliser(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[B, F] → [B, F]."""
-        scale = (self.variance + 1e-8).rsqrt()
+        scale = torch.where(self.variance < STILL, 1.0, (self.variance + 1e-8).rsqrt())
         return torch.addcmul((-self.mean * scale).float(), features, scale.float()).clamp_(-6.0, 6.0)
 
     @torch.no_grad()

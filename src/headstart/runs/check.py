@@ -208,6 +208,15 @@ def _numbers(scenario: Scenario, world: World, played: Playing) -> Iterator[Foun
     constant = [name for name, still in zip(world.names.features, np.ptp(values, axis=0) == 0, strict=True) if still]
     if constant:
         yield Found("constant", f"{len(constant)} of {values.shape[1]} features: {_few(constant)}")
+    limits = np.array(scenario.feature_limits)[:, None] if np.isfinite(scenario.feature_limits).all() else world.feature_bounds
+    beyond = ((values < limits[0].astype(np.float32)) | (values > limits[1].astype(np.float32))).any(axis=0)
+    if beyond.any():
+        column = int(np.flatnonzero(beyond)[0])
+        shown = f"{world.names.features[column]} shows {values[:, column].min():.4g} to {values[:, column].max():.4g}"
+        cure = "correct the observation space of the environment, or set feature_range in the scenario file"
+        yield Found(
+            "range", f"{int(beyond.sum())} features leave their bounds, which `validate` refuses: {shown}", cure, gate=True
+        )
     bad = int((~np.isfinite(values)).sum() + (~np.isfinite(played.reward)).sum())
     if bad:
         yield Found("finite", f"{bad} numbers are not finite", "show and pay finite numbers only")

@@ -36,7 +36,7 @@ def shift_facts(
         return None
     exam = worlds_of(scenario, "exam", fixed.variant_worlds, observation)
     visits = visit(network, exam, fixed.exam_seed, expert_in(exam) if expert_in else None)
-    names, bounds = exam.names.features, scenario.feature_range
+    names, bounds = exam.names.features, scenario.feature_limits
     scores = {}
     for number, name in enumerate(scenario.variants, start=1):
         variant = variant_of(scenario, name)
@@ -61,8 +61,8 @@ def dataset_facts(scenario: Scenario, episodes: Episodes, scenario_sha256: str, 
     situation = table.behaviour.get(SITUATION)
     return DataStates(
         scenario_sha256=scenario_sha256,
-        starts=summarise(features[table.start[begins]], table.world[begins], schema.features, scenario.feature_range),
-        visited=summarise(features, np.repeat(table.world, table.length), schema.features, scenario.feature_range),
+        starts=summarise(features[table.start[begins]], table.world[begins], schema.features, scenario.feature_limits),
+        visited=summarise(features, np.repeat(table.world, table.length), schema.features, scenario.feature_limits),
         mix={} if situation is None else _mix(situation[of_world]),
     )
 

@@ -27,14 +27,15 @@ def validate(params: Params, scenario: Scenario) -> Done:
     validated.unlink(missing_ok=True)  # until this run has passed, nothing may learn from the dataset
     manifest = read_record(folder / "manifest.json", DatasetManifest, made_by="dvc repro curate")
     require_files(manifest, folder)
-    schema = schema_of(worlds_of(scenario, "capture", 1, params.capture.observation))
+    world = worlds_of(scenario, "capture", 1, params.capture.observation)
+    schema = schema_of(world)
     blocks = range(len(manifest.blocks))
     parts = [read_episodes(folder / side.format(number), schema) for number in blocks for side in (TRAIN, HELDOUT)]
     episodes, header = concatenate([part for part, _ in parts]), parts[0][1]
     sides = np.concatenate([np.full(len(part.table.start), bool(index % 2)) for index, (part, _) in enumerate(parts)])
     replayed, differing = replay(episodes, params, scenario)
 
-    data = Dataset(episodes, sides, schema, scenario, params.validate_, manifest.blocks)
+    data = Dataset(episodes, sides, schema, scenario, params.validate_, manifest.blocks, world.feature_bounds)
     provenance = Provenance(
         seed=params.capture.seed,
         expert_sha256=approved_expert(scenario).policy_sha256,

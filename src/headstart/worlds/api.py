@@ -122,6 +122,11 @@ class World(VectorEnv):
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(self.render_modes)}
 
+    @property
+    def feature_bounds(self) -> Array:
+        """[2, F] least and greatest value of each feature, infinite where it has none."""
+        return np.stack([np.full(len(self.names.features), side * self.feature_bound) for side in (-1.0, 1.0)])
+
     @abstractmethod
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         """Begin episode 0 of every world. options={"stagger": True} starts each world's first episode at a random tick."""

@@ -98,6 +98,10 @@ class GymWorld(World):
         }
         return self._observations(), reward.astype(np.float32), terminated, truncated, info
 
+    @property
+    def feature_bounds(self) -> Array:
+        return np.stack([self.observing.low, self.observing.high])
+
     def expert_actions(self) -> Array:
         raise UsageError("a Gymnasium environment has no scripted expert; say `expert: {policy: ppo}` in the scenario")
 
