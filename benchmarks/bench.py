@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from multiprocessing import get_context
 from statistics import median
+from typing import Any
 
+import gymnasium
 import numba
+import numpy as np
 import torch
+from gymnasium.wrappers import RecordEpisodeStatistics
 
 from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.scenario import load_scenario
@@ -26,7 +30,8 @@ from headstart.learn.ppo import Weights, update
 from headstart.learn.rollout import Player
 from headstart.runs.policy import new_network
 from headstart.runs.worlds import worlds_of
-from headstart.worlds.api import World
+from headstart.worlds.api import Task, World
+from headstart.worlds.gym import GymWorld
 
 LEARNERS = (
     "queue_conflict",
@@ -34,6 +39,11 @@ LEARNERS = (
 )  # masked actions with the network of params.yaml; continuous actions with a recipe of its own
 WORLDS = {"queue_conflict": ("compact", "hybrid"), "employment_punctuality": ("compact", "hybrid"), "nav_mixed": ("compact",)}
 PASSES = 5
+ADAPTED: dict[str, list[Any]] = {
+    "CartPole-v1": [RecordEpisodeStatistics],
+    "Pendulum-v1": [],
+    "FrozenLake-v1": [],
+}  # id → wrappers
 
 
 def main() -> None:
@@ -42,6 +52,7 @@ def main() -> None:
     print(f"headstart bench: {os.cpu_count()} cores, torch {torch.__version__}, numba {numba.__version__}")
     print(f"load average at the start: {os.getloadavg()[0]:.2f}")
     simulators()
+    adapter()
     for scenario in LEARNERS:
         print(f"learner: {scenario}")
         learner(scenario)
@@ -64,6 +75,36 @@ def simulators() -> None:
                     if observation == "compact":
                         show(f"  its expert W={num_worlds}, {threads} thread(s)", "decisions/s", decisions)
     numba.set_num_threads(1)
+
+
+def adapter(num_worlds: int = 32, ticks: int = 300) -> None:
+    """Gymnasium environments, one after the other, through `GymWorld` and through `gymnasium.make_vec`, under the same random actions.
+
+    Both begin new episodes; ours seeds each of them, so that it depends on nothing else, and short episodes show what that costs.
+    """
+    for name, wrapped in ADAPTED.items():
+        wrappers = [f"{wrapper.__module__}:{wrapper.__name__}" for wrapper in wrapped]
+        world = GymWorld(
+            Task("gym", {"id": name, "wrappers": wrappers}, 200, ("every return >= 1",), ("any terminated > 0",)), num_worlds
+        )
+        plain = gymnasium.make_vec(name, num_worlds, vectorization_mode="sync", wrappers=wrapped or None, max_episode_steps=200)
+        draw = np.random.default_rng(0)
+        shape = (ticks, num_worlds, *(world.single_action_space.shape or ()))
+        named = len(world.names.actions)
+        actions = draw.integers(0, named, shape) if named else draw.uniform(-1, 1, shape).astype(np.float32)
+        rates: dict[str, list[float]] = {"make_vec": [], "GymWorld": []}
+        world.reset(seed=0)
+        plain.reset(seed=0)
+        for _ in range(PASSES):
+            for side, step, acts in (
+                ("make_vec", plain.step, [world.acting.own(act) for act in actions]),
+                ("GymWorld", world.step, actions),
+            ):
+                rates[side].append(ticks * num_worlds / _seconds(lambda step=step, acts=acts: [step(act) for act in acts]))
+        shares = [theirs / ours - 1 for theirs, ours in zip(rates["make_vec"], rates["GymWorld"], strict=True)]
+        show(f"{name} W={num_worlds}, make_vec", "env steps/s", rates["make_vec"])
+        show("  through the adapter", "env steps/s", rates["GymWorld"])
+        print(f"{'  over make_vec':45s} {median(shares):12.0%}  ({min(shares):.0%} … {max(shares):.0%})")
 
 
 def _drive(world: World, ticks: int = 64) -> tuple[float, float]:

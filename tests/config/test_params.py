@@ -261,3 +261,10 @@ def test_features_are_normalised_in_gymnasium_worlds_unless_the_recipe_says_othe
     recipe = {} if said is None else {"network": {"normalise": said}}
     scenario = load_scenario("queue_conflict", ROOT / "scenarios").model_copy(update={"world": world, "recipe": recipe})
     assert for_scenario(load_params(ROOT / "params.yaml"), scenario).network.normalise is wanted
+
+
+def test_town_and_nav_keep_their_own_range_of_features() -> None:
+    scenario = load_scenario("queue_conflict", ROOT / "scenarios")
+    assert scenario.feature_limits == scenario.model_copy(update={"world": "nav"}).feature_limits == (-2.0, 2.0)
+    assert scenario.model_copy(update={"world": "gym"}).feature_limits == (-float("inf"), float("inf"))
+    assert load_scenario("nav_mixed", ROOT / "scenarios").feature_limits == (-4.0, 4.0)

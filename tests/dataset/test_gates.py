@@ -283,26 +283,20 @@ BOX = np.array([[0.0] * 6, [1.0] * 5 + [np.inf]])  # the last feature has no upp
     ],
 )
 def test_without_a_range_in_the_scenario_features_keep_to_their_space_and_to_the_rest_of_the_recording(
-    walks: Episodes, value: float, bounds: Any, passes: bool
+    walks: Episodes, gates: Gates, value: float, bounds: Any, passes: bool
 ) -> None:
     (check,) = [
         check
-        for check in gates_of(edited_features(walks, (50, 2), value), scenario=UNLIMITED, bounds=bounds)
+        for check in gates(edited_features(walks, (50, 2), value), scenario=UNLIMITED, bounds=bounds)
         if check.name == "feature-range"
     ]
     assert check.passed is passes
     assert passes or check.text.endswith("or, without, of the recording: goal_y 1")
 
 
-def test_a_feature_that_is_mostly_at_rest_may_move(walks: Episodes) -> None:
+def test_a_feature_that_is_mostly_at_rest_may_move(walks: Episodes, gates: Gates) -> None:
     rare = replace(walks, observation=walks.observation | {"features": walks.observation["features"].copy()})
     rare.observation["features"][:, 5] = 0.0
     rare.observation["features"][::9, 5] = 300.0
-    (check,) = [check for check in gates_of(rare, scenario=UNLIMITED) if check.name == "feature-range"]
+    (check,) = [check for check in gates(rare, scenario=UNLIMITED) if check.name == "feature-range"]
     assert check.passed
-
-
-def test_town_and_nav_keep_their_own_range() -> None:
-    for world, limits in (("town", (-2.0, 2.0)), ("nav", (-2.0, 2.0)), ("gym", (-np.inf, np.inf))):
-        assert WALK.model_copy(update=UNLIMITED | {"world": world}).feature_limits == limits
-    assert WALK.feature_limits == (0.0, 1.0)

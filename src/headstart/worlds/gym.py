@@ -85,7 +85,8 @@ class GymWorld(World):
         ended = terminated | truncated
         self._own[:, 0] += reward
         self._own[:, 1], self._own[:, 2] = self._tick, terminated
-        self._counters.add(self.infos, self._place)
+        if self._counters.values.shape[1]:
+            self._counters.add(self.infos, self._place)
         stats, final = self.running_stats, self._look(self.seen, self._all)
         self._rows = final
         if ended.any():
@@ -186,7 +187,7 @@ class GymWorld(World):
 
     def _masks(self) -> Array:
         """[W, K] u8; all ones where the environment tells none."""
-        if not self._masked and not any(MASK in info for info in self.infos):
+        if not self._masked and MASK not in self.infos[0]:
             return np.ones((self.num_worlds, len(self.names.actions)), np.uint8)
         self._masked = True
         return np.stack([self.acting.mask(of.get(MASK), f"{self._place(w)}: info[{MASK!r}]") for w, of in enumerate(self.infos)])

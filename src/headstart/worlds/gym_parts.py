@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,16 @@ class Leaf:
     @property
     def name(self) -> str:
         return ".".join(map(str, self.path)) or "observation"
+
+    def of(self, rows: Sequence[Any] | Array) -> Sequence[Any] | Array:
+        """Its values in N observations."""
+        return [part_at(row, self.path) for row in rows] if self.path else rows
+
+    @cached_property
+    def one_hot(self) -> tuple[Array, Array, Array]:
+        """Of a Discrete or MultiDiscrete, by part: values, the first of them, and the column of the first."""
+        sizes = np.array(choices(self.space))
+        return sizes, np.asarray(getattr(self.space, "start", 0), np.int64).ravel(), np.cumsum(sizes) - sizes
 
 
 def is_picture(space: Space[Any]) -> bool:
@@ -97,19 +108,18 @@ def bounds_of(space: Space[Any]) -> tuple[Array, Array]:
     return np.zeros(size_of(space)), np.ones(size_of(space))
 
 
-def numbers_of(leaf: Leaf, values: list[Any]) -> Array:
+def numbers_of(leaf: Leaf, values: Sequence[Any] | Array) -> Array:
     """[N, size] f32, one-hot for a Discrete and for every part of a MultiDiscrete. InputError for a value that is none of these."""
-    space = leaf.space
-    if not isinstance(space, spaces.Discrete | spaces.MultiDiscrete):
+    if not isinstance(leaf.space, spaces.Discrete | spaces.MultiDiscrete):
         return np.asarray(values, np.float32).reshape(len(values), -1)
-    sizes = np.array(choices(space))
-    parts = np.asarray(values, np.int64).reshape(len(values), -1) - np.asarray(space.start, np.int64).ravel()
-    bad = ((parts < 0) | (parts >= sizes)).any(axis=1)
+    sizes, first, columns = leaf.one_hot
+    parts = np.array(values, np.int64).reshape(len(values), -1) - first
+    bad = (parts < 0) | (parts >= sizes)
     if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise InputError(f"{leaf.name}: expected a value of {space}, copy {row} shows {values[row]}")
+        row = int(np.argwhere(bad)[0, 0])
+        raise InputError(f"{leaf.name}: expected a value of {leaf.space}, copy {row} shows {values[row]}")
     rows = np.zeros((len(values), int(sizes.sum())), np.float32)
-    rows[np.arange(len(values))[:, None], parts + np.cumsum(sizes) - sizes] = 1.0
+    rows[np.arange(len(values))[:, None], parts + columns] = 1.0
     return rows
 
 

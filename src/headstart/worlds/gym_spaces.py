@@ -91,10 +91,11 @@ class Observing:
         """
         if self._plain:
             return {"features": np.ascontiguousarray(seen, np.float32).reshape(len(seen), len(self.features))}
-        columns = [numbers_of(leaf, [part_at(row, leaf.path) for row in seen]) for leaf in self._leaves]
-        found = {"features": np.concatenate(columns, axis=1) if columns else np.zeros((len(seen), 0), np.float32)}
+        columns = [numbers_of(leaf, leaf.of(seen)) for leaf in self._leaves]
+        joined = columns[0] if len(columns) == 1 else np.concatenate(columns or [np.zeros((len(seen), 0), np.float32)], axis=1)
+        found = {"features": joined}
         if self.picture is not None:
-            picture = np.array([part_at(row, self.picture.path) for row in seen], np.uint8)
+            picture = np.array(self.picture.of(seen), np.uint8)
             picture = picture if channels_first(picture.shape[1:]) else picture.transpose(0, 3, 1, 2)
             channels, height, width = picture.shape[1:]
             found["map"] = np.zeros((len(seen), channels, *[max(height, width)] * 2), np.uint8)
