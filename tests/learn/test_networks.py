@@ -91,3 +91,17 @@ def test_the_normaliser_merges_moments_and_travels_with_the_weights() -> None:
     torch.testing.assert_close(normalised[:, :2].std(dim=0, correction=0), torch.ones(2), atol=1e-3, rtol=0)
     assert normalised[:, 2].abs().max() < 1e-2  # a feature that never varies says nothing
     assert "normaliser.mean" in tensors(network)
+
+
+@pytest.mark.parametrize(("size", "layers"), [(7, 1), (35, 1), (36, 3), (84, 3), (97, 3)])
+def test_a_map_of_any_size_is_encoded_and_every_weight_learns(size: int, layers: int) -> None:
+    network = ActorCritic(2, 3, (4, size, size), NetworkParams(hidden=(8,)))
+    obs = {"features": torch.zeros(2, 2), "mask": torch.ones(2, 3, dtype=torch.uint8)}
+    obs["map"] = torch.randint(0, 256, (2, 4, size, size), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    policy, value = network(obs, 2)
+    assert isinstance(policy, Categorical)
+    (policy.output[:, 0].sum() + value.sum()).backward()
+    assert network.encoder is not None
+    assert sum(isinstance(layer, torch.nn.Conv2d) for layer in network.encoder) == layers
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.encoder.parameters())
+    torch.testing.assert_close(network.policy(obs).output, policy.output.detach(), atol=1e-5, rtol=1e-4)

@@ -6,7 +6,7 @@ Calling it runs in torch on any device, with gradients. `policy` and `value` run
 import math
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -18,7 +18,9 @@ from headstart.learn.compiled.layers import FORBIDDEN, LOG_STD_RANGE, RELU, TANH
 from headstart.learn.policies import Categorical, Gaussian, Policy
 
 MAP_EMBEDDING = 64
+PICTURE_EMBEDDING, PICTURE_SIZE = 512, 36  # from this side on a map is encoded as a picture
 STILL = 1e-12  # variance below which a feature has not varied
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), "relu": (nn.ReLU, RELU)}
 
 
@@ -63,10 +65,10 @@ class ActorCritic(nn.Module):
         self, features: int, actions: int, map_shape: tuple[int, int, int] | None, params: NetworkParams, continuous: bool = False
     ) -> None:
         super().__init__()
-        self.normaliser = Normaliser(features) if params.normalise else None
+        self.normaliser = Normaliser(features) if params.normalise and features else None
         self.log_std = nn.Parameter(torch.full((actions,), math.log(params.initial_std))) if continuous else None
         self.encoder = _map_encoder(map_shape) if map_shape else None
-        inputs = features + (MAP_EMBEDDING if map_shape else 0)
+        inputs = features + (_embedding(map_shape) if map_shape else 0)
         self.actor = _mlp(inputs, params, actions, last_gain=0.01)
         self.critic = _mlp(inputs, params, 1, last_gain=1.0)
 
@@ -163,17 +165,30 @@ def _mlp(inputs: int, params: NetworkParams, outputs: int, last_gain: float) -> 
     return MLP(*layers, _orthogonal(nn.Linear(inputs, outputs), last_gain))
 
 
+def _embedding(shape: tuple[int, int, int]) -> int:
+    return PICTURE_EMBEDDING if shape[1] >= PICTURE_SIZE else MAP_EMBEDDING
+
+
 def _map_encoder(shape: tuple[int, int, int]) -> nn.Sequential:
+    """Small maps: one layer of cells. Pictures of 36 × 36 and more: the three layers of Mnih et al. 2015, orthogonally initialised."""
     channels, size, _ = shape
+    if size >= PICTURE_SIZE:
+        side = ((size - 8) // 4 + 1 - 4) // 2 - 1  # after 8 × 8 cells by 4, 4 × 4 by 2, and 3 × 3
+        layers = [nn.Conv2d(channels, 32, 8, stride=4), nn.Conv2d(32, 64, 4, stride=2), nn.Conv2d(64, 64, 3)]
+        parts = [part for layer in layers for part in (_orthogonal(layer, math.sqrt(2)), nn.ReLU())]
+        return nn.Sequential(
+            *parts, nn.Flatten(), _orthogonal(nn.Linear(64 * side**2, PICTURE_EMBEDDING), math.sqrt(2)), nn.ReLU()
+        )
     cells = ((size - 3) // 2 + 1) ** 2
     return nn.Sequential(
         nn.Conv2d(channels, 16, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(16 * cells, MAP_EMBEDDING), nn.ReLU()
     )
 
 
-def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
+def _orthogonal(layer: Layer, gain: float) -> Layer:
     nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
 
 
