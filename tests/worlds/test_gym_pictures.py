@@ -36,9 +36,9 @@ def learn(world: GymWorld, updates: int) -> list[float]:
 def test_ppo_learns_which_side_of_a_frame_is_bright() -> None:
     world = world_of("tests.worlds.toys:Arcade-v0", 8)
     assert (world.names.features, len(world.names.map_channels), world.names.map_size) == ((), 4, 84)
-    rewards = learn(world, 8)
+    rewards = learn(world, 6)
     assert 0.3 < rewards[0] < 0.7
-    assert rewards[-1] > 0.9
+    assert rewards[-1] > 0.8
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
