@@ -47,6 +47,12 @@ def test_a_sound_environment_has_nothing_to_cure() -> None:
     require_sound(params(), scenario())
 
 
+def test_a_picture_without_features_can_be_checked() -> None:
+    seen = found(scenario("Arcade", horizon=100))
+    assert {name for name, one in seen.items() if one.cure} == set()
+    assert seen["shows"].says == "a picture of 4 channels, 84 × 84"
+
+
 @pytest.mark.parametrize(
     ("toy", "says", "cure"),
     [

@@ -179,7 +179,8 @@ def _digests(scenario: Scenario, observation: str, steps: int) -> Array:
 
 def _spaces(world: World) -> Iterator[Found]:
     names = world.names
-    yield Found("shows", f"{len(names.features)} features: {_few(names.features)}")
+    if names.features:
+        yield Found("shows", f"{len(names.features)} features: {_few(names.features)}")
     if names.map_channels:
         yield Found("shows", f"a picture of {len(names.map_channels)} channels, {names.map_size} × {names.map_size}")
     yield Found(
@@ -204,7 +205,7 @@ def _numbers(scenario: Scenario, world: World, played: Playing) -> Iterator[Foun
         except InputError as error:
             text, _, cure = str(error).rpartition("; ")
             yield Found("info", text, cure)
-    values = played.features.reshape(-1, played.features.shape[-1])
+    values = np.concatenate(played.features)  # [(T + 1)·N, F]
     constant = [name for name, still in zip(world.names.features, np.ptp(values, axis=0) == 0, strict=True) if still]
     if constant:
         yield Found("constant", f"{len(constant)} of {values.shape[1]} features: {_few(constant)}")
