@@ -76,8 +76,12 @@ def expert(
     if worlds is not None:
         params = changed(params, {"expert": {"worlds": worlds}}, "--worlds")
     artefact, verdict = judge_at_hand(params, described, params.expert.worlds)
-    typer.echo(f"{scenario}: {verdict.outcome}; return {artefact.score.return_mean:.3f}")
+    shown = f"; return {artefact.score.return_mean:.3f}" if artefact.score else ""
+    typer.echo(f"{scenario}: {verdict.outcome}{shown}")
     for check in verdict.checks:
+        if not check.applies:
+            typer.echo(f"  --   {check.name}: {check.text}")
+            continue
         mark = "ok  " if check.passed else "MISS"
         typer.echo(f"  {mark} {check.name}: {check.text}: {check.measured} {check.direction} {check.threshold}")
 

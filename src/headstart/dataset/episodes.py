@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from pydantic import SerializerFunctionWrapHandler, model_serializer
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.record import Name, Record, Sha256
 from headstart.core.strict_json import canonical_json
 from headstart.dataset.observation import ObservationSchema
+
+# What a recording of another program may lack. The column then holds a filling: rewards 0, ends truncated, the last observation again, success
+# without harm.
+Absent = Literal["rewards", "ends", "final_observations", "seeds", "success", "harm"]
 
 
 class Header(Record):
@@ -24,6 +29,12 @@ class Header(Record):
     seed: int
     observation: ObservationSchema
     writer_version: str
+    absent: tuple[Absent, ...] = ()  # of a recording of another program; the columns hold a filling
+
+    @model_serializer(mode="wrap")
+    def _whole_recordings_name_no_gaps(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the key where nothing is absent, so that the bytes of a file do not depend on it."""
+        return {key: value for key, value in handler(self).items() if key != "absent" or value}
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.statistics import wilson_lower
-from headstart.core.verdict import Check, Value, Verdict, at_least, at_most, equal, hold_or_fail, unmeasured
+from headstart.core.verdict import Check, Value, Verdict, at_least, at_most, equal, hold_or_fail, not_applicable, unmeasured
 from headstart.dataset.alignment import observation_repeats
 from headstart.dataset.curation import forbidden, repeats_earlier
-from headstart.dataset.episodes import Episodes
+from headstart.dataset.episodes import Absent, Episodes
+from headstart.dataset.lags import MAX_ADVANTAGE, lag_agreement
 from headstart.dataset.manifest import Block
 from headstart.dataset.observation import ObservationSchema
 
@@ -34,6 +35,19 @@ CURES = {  # gate → what a user can change
     "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
     "split-sides": "more `capture.worlds`, or another `curate.heldout_share`",
 }
+MORE = "more recorded episodes, milder rules under `curate`, or fewer seeds and `capture.blocks` in the recipe"
+RECORDED_CURES = {  # the same of recorded demonstrations
+    "enough-episodes": MORE,
+    "success-rate": MORE,
+    "action-coverage": MORE,
+    "split-sides": MORE,
+    "expert-hash": "`dvc repro capture`, which imports the recording as it is now",
+    "replay-sample": "seeds that belong to the episodes, or none: then the recording is held to statistics alone",
+    "replay-mismatches": "the environment (version, `setup`) with which the recording was made, or a recording without seeds",
+    "lag-agreement": "a recording that stores the observation from which an action was chosen, not the one before or after, beside it",
+    "observation-repeats": "a recording that stores the observation from which an action was chosen, not the one before or after, beside it",
+    "one-end": "`terminated` and `truncated` that are true in the last step of an episode only",
+}
 NO_CURE = "no setting: the world, its expert or the recorder has a fault"
 
 
@@ -46,6 +60,13 @@ class Dataset(NamedTuple):
     scenario: Scenario
     limits: ValidateParams
     blocks: tuple[Block, ...]  # each is the demonstrations of one clone
+    absent: tuple[Absent, ...] = ()  # what a recording of another program does not have
+    random: Episodes | None = None  # episodes of the environment under random actions, beside such a recording
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the demonstrations were recorded by another program, and not by the stage capture."""
+        return self.scenario.demonstrations is not None
 
 
 class Provenance(NamedTuple):
@@ -56,12 +77,12 @@ class Provenance(NamedTuple):
     recorded_sha256: str  # of the policy that the capture recorded
     replayed: int  # episodes that were simulated again from seed and recorded actions
     differing: int  # of these, how many differ anywhere in observation, reward or end
+    no_replay: str | None = None  # why none could be
 
 
 def dataset_gates(data: Dataset, provenance: Provenance) -> list[Check]:
     """Every gate of a dataset. Raises InputError if the scenario names an action that the world does not have."""
-    episodes = data.episodes
-    return [*_values(data), *_structure(episodes), *_learnable(data), *_provenance(episodes, provenance), *_split(data)]
+    return [*_values(data), *_structure(data), *_learnable(data), *_provenance(data, provenance), *_split(data)]
 
 
 def thresholds(data: Dataset) -> dict[str, Value]:
@@ -69,12 +90,15 @@ def thresholds(data: Dataset) -> dict[str, Value]:
     low, high = data.scenario.feature_range
     shares = {f"min_action_share.{action}": share for action, share in data.scenario.min_action_share.items()}
     rules: dict[str, Value] = {"feature_range.low": low, "feature_range.high": high, "min_replayed": MIN_REPLAYED}
+    if data.recorded:
+        rules["max_lag_advantage"] = MAX_ADVANTAGE
     return data.limits.model_dump() | rules | shares | {"constant_reward": data.scenario.constant_reward}
 
 
-def cures(verdict: Verdict) -> str:
-    """One line for each gate that did not pass: what a user can change."""
-    return "\n".join(f"  {reason.name}: {CURES.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
+def cures(verdict: Verdict, recorded: bool = False) -> str:
+    """One line for each gate that did not pass: what a user can change; `recorded`: of demonstrations that another program recorded."""
+    known = CURES | RECORDED_CURES if recorded else CURES
+    return "\n".join(f"  {reason.name}: {known.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
 
 
 # --- rows and episodes ------------------------------------------------------------------------------------------------
@@ -91,7 +115,10 @@ def _values(data: Dataset) -> Iterator[Check]:
     yield _counted("finite-values", bad, "values that are not finite")
     yield _feature_range(data)
     yield _action_range(data)
-    yield _reward_sums(episodes)
+    if "rewards" in data.absent:
+        yield not_applicable("reward-sums", "<=", 0, "rewards are not recorded")
+    else:
+        yield _reward_sums(episodes)
 
 
 def _feature_range(data: Dataset) -> Check:
@@ -131,8 +158,9 @@ def _reward_sums(episodes: Episodes) -> Check:
     return _counted("reward-sums", bad, "that do not add up")
 
 
-def _structure(episodes: Episodes) -> Iterator[Check]:
+def _structure(data: Dataset) -> Iterator[Check]:
     """Actions were allowed; an episode ends once, at its last step, by termination or truncation; no two have one id or one content."""
+    episodes = data.episodes
     table, terminated, truncated = episodes.table, episodes.terminated, episodes.truncated
     last = np.zeros(len(terminated), bool)
     last[table.start + table.length - 1] = True
@@ -140,11 +168,16 @@ def _structure(episodes: Episodes) -> Iterator[Check]:
     repeated[np.unique(table.episode_id, return_index=True)[1]] = False
     if episodes.action_mask is not None:
         yield _placed("action-mask", forbidden(episodes), "steps with a forbidden action, first at row")
-    yield _placed("one-end", (terminated | truncated) != last, "ends missing or misplaced, first at row")
-    yield _placed("one-kind-of-end", terminated & truncated, "steps both terminated and truncated, first at row")
+    if "ends" in data.absent:
+        yield from (not_applicable(name, "<=", 0, "how episodes end is not recorded") for name in ("one-end", "one-kind-of-end"))
+    else:
+        yield _placed("one-end", (terminated | truncated) != last, "ends missing or misplaced, first at row")
+        yield _placed("one-kind-of-end", terminated & truncated, "steps both terminated and truncated, first at row")
     yield _placed("unique-ids", repeated, "episodes with the id of an earlier one, first is episode")
     yield _placed("unique-content", repeats_earlier(episodes), "episodes that repeat an earlier one, first is episode")
-    yield observation_repeats(episodes)
+    yield observation_repeats(episodes, "final_observations" not in data.absent)
+    if data.recorded:
+        yield lag_agreement(episodes, len(data.schema.actions), data.random)
 
 
 # --- enough to learn --------------------------------------------------------------------------------------------------
@@ -156,11 +189,16 @@ def _learnable(data: Dataset) -> Iterator[Check]:
     labels = data.episodes.expert_action[_decisions(data.episodes)]
     text = f"{least} episodes in the smallest of {len(data.blocks)} blocks"
     yield at_least("enough-episodes", least, data.limits.min_episodes, text, len(data.episodes.table.length))
-    yield _success_rate(data)
+    if "success" in data.absent:
+        yield not_applicable("success-rate", ">=", data.limits.min_success_rate, "success is not recorded")
+    else:
+        yield _success_rate(data)
     if data.scenario.min_action_share:
         yield _action_coverage(data, labels)
     yield _majority_action(labels, data.limits.max_majority_share)
-    if not data.scenario.constant_reward:
+    if "rewards" in data.absent:
+        yield not_applicable("reward-varies", ">=", 2, "rewards are not recorded")
+    elif not data.scenario.constant_reward:
         values = len(np.unique(rewards))
         yield at_least("reward-varies", values, 2, f"{values} distinct rewards", len(rewards))
 
@@ -203,12 +241,20 @@ def _majority_action(labels: Array, limit: float) -> Check:
 # --- where it is from -------------------------------------------------------------------------------------------------
 
 
-def _provenance(episodes: Episodes, found: Provenance) -> Iterator[Check]:
+def _provenance(data: Dataset, found: Provenance) -> Iterator[Check]:
     """The approved expert was recorded, with the seed that was asked for, and the recording can be reproduced."""
-    yield equal("expert-hash", found.recorded_sha256, found.expert_sha256, "the recorded policy is the expert")
-    n = found.replayed
+    episodes, n = data.episodes, found.replayed
+    text = "the episodes are from the files at hand" if data.recorded else "the recorded policy is the expert"
+    yield equal("expert-hash", found.recorded_sha256, found.expert_sha256, text)
+    if found.no_replay is not None:
+        yield not_applicable("replay-sample", ">=", MIN_REPLAYED, found.no_replay)
+        yield not_applicable("replay-mismatches", "<=", 0, found.no_replay)
+        yield not_applicable("seeds", "<=", 0, found.no_replay)
+        return
     yield at_least("replay-sample", n, MIN_REPLAYED, f"{n} episodes simulated again", n)
     yield at_most("replay-mismatches", found.differing, 0, f"{found.differing} of {n} differ from the recording", n)
+    if data.recorded:
+        return
     others = sorted(set(np.unique(episodes.table.seed).tolist()) - {found.seed})
     yield at_most("seeds", len(others), 0, f"seeds other than {found.seed}: {others or 'none'}")
 

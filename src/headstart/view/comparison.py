@@ -236,6 +236,8 @@ def _difference(one: VariantDifference, sign: str) -> str:
 def _agreement(found: ShiftFindings) -> list[str]:
     shares = {"the clones": found.clone_agreement, found.candidate: found.candidate_agreement}
     known = [f"{who} {share:.3f} of their own" for who, share in shares.items() if share is not None]
+    if found.no_expert:
+        return ["* Agreement with an expert: not applicable, the demonstrations were recorded before."]
     if not known or found.heldout_accuracy is None:
         return ["* Agreement with the expert was not measured."]
     return [
