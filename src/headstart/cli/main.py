@@ -16,6 +16,7 @@ from headstart.cli.compile import compile_rules
 from headstart.cli.deps import deps
 from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
+from headstart.cli.formats import export, formats
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.schedule import schedule_app
@@ -32,6 +33,7 @@ app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
 STAGES = {
+    "demonstrations": "Import the recording that a scenario names in place of an expert: data/<scenario>/demonstrations.",
     "capture": "Record the approved expert: data/<scenario>/raw.",
     "curate": "Accept, reject and split episodes: data/<scenario>/curated.",
     "validate": "Hold a dataset to its gates; a failure quarantines it and exits with 6.",
@@ -128,6 +130,8 @@ app.command("compile")(compile_rules)
 app.command()(deps)
 app.command()(schema)
 app.command()(targets)
+app.command()(formats)
+app.command()(export)
 
 
 @catalogue_app.command("list")

@@ -168,11 +168,10 @@ def _fitted(tree: Tree, space: Any, count: int, where: str) -> Tree:
         names = (", ".join(sorted(map(repr, keys))) for keys in (wanted, got))
         raise InputError(f"{where}: expected the parts {next(names)} of {space}, got {next(names)}")
     for name, column in got.items():
-        shape = tuple(wanted[name])
-        if column.shape[1:] != shape and (column.size != count * int(np.prod(shape)) or column.ndim > 2):
-            raise InputError(
-                f"{where}: expected rows of the shape {list(shape)} of {space}, {name or 'got'} {list(column.shape[1:])}".rstrip()
-            )
+        shape, own = tuple(wanted[name].tolist()), column.shape[1:]
+        if own != shape and (column.size != count * int(np.prod(shape)) or column.ndim > 2):
+            part = f" in {name}" if name else ""
+            raise InputError(f"{where}: expected rows of the shape {list(shape)} of {space}{part}, got {list(own)}")
 
     def shaped(column: Array, shape: Array) -> Array:
         return column.reshape(count, *shape.tolist())

@@ -9,6 +9,7 @@ import numpy as np
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, MissingExtra
+from headstart.core.files import fresh_directory
 from headstart.dataset.formats.recording import Recording, Tree, leaves, mapped
 
 METADATA = "metadata.json"
@@ -55,12 +56,11 @@ def write(path: Path, recording: Recording, spaces: tuple[Any, Any], name: str) 
         raise InputError(
             f"{path}: Minari keeps rewards, ends and final observations, which this dataset does not have; use --format npz"
         )
-    path.mkdir(parents=True)
-    storage = MinariStorage.new(path, observation_space=spaces[0], action_space=spaces[1], jpeg_encoding=False)
-    storage.update_metadata({"dataset_id": name, "minari_version": minari.__version__, "total_episodes": 0, "total_steps": 0})
-    storage.update_episodes(
-        [_buffer(EpisodeBuffer, recording, e, int(start)) for e, start in enumerate(recording.start)],
-    )
+    about = {"dataset_id": name, "minari_version": minari.__version__, "total_episodes": 0, "total_steps": 0}
+    with fresh_directory(path.absolute()) as folder:  # the package joins a relative path twice
+        storage = MinariStorage.new(folder, observation_space=spaces[0], action_space=spaces[1], jpeg_encoding=False)
+        storage.update_metadata(about)
+        storage.update_episodes(_buffer(EpisodeBuffer, recording, e, int(start)) for e, start in enumerate(recording.start))
 
 
 def folder_of(path: Path) -> Path:

@@ -93,7 +93,7 @@ def write(path: Path, recording: Recording) -> None:
 
 def _arrays(path: Path) -> dict[str, Array]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, KeyError, TypeError, zipfile.BadZipFile) as error:
         cure = "; pickled objects are not read: concatenate the episodes" if "pickle" in str(error) else ""
