@@ -14,6 +14,7 @@ from tests.poles import POLE, ROOT, TUNE, pole_project, record_poles
 from typer.testing import CliRunner
 
 from headstart.cli.main import app
+from headstart.cli.tune import clones_folder
 from headstart.compare.arm_runs import CloneRuns
 from headstart.compare.comparison import Comparison
 from headstart.config.checked import merged
@@ -27,6 +28,7 @@ from headstart.dataset.formats.recording import Recording
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReports
 from headstart.runs.recorded import RECORDING, FoundRecording, recording_folder
+from headstart.runs.targets import Measured, measure
 from headstart.stages.anneal import anneal
 from headstart.stages.baseline import baseline
 from headstart.stages.bc_train import bc_train
@@ -234,6 +236,30 @@ def test_a_version_that_is_not_here_is_named(poles: Recording) -> None:
         InputError, match=r"pole@000000000000: the version that is checked out is [0-9a-f]{12}; `headstart catalogue list`"
     ):
         CliRunner().invoke(app, ["export", "pole@000000000000", "--format", "npz", "--out", "x.npz"], catch_exceptions=False)
+
+
+def test_targets_come_from_the_recorded_episodes_themselves(poles: Recording) -> None:
+    targets = {
+        "expert_level": {"success_rate": 0.5, "return_mean": 1.0},
+        "beyond_expert": {"success_rate": 0.5, "return_mean": 1.0},
+    }
+    params, scenario = pole_project(poles, {"targets": targets})
+    demonstrations(params, scenario)
+    found = measure(params, scenario, "2030-01-01T00:00:00Z", None)
+    assert found.expert.return_mean == Measured(mean=60.0, standard_error=0.0)
+    # 60 of 60 episodes: p = 61/62, √(p (1 − p) / 60) = 0.01626
+    assert found.expert.success_rate.standard_error == pytest.approx(0.01626, abs=1e-5)
+    assert (found.targets["expert_level"].success_rate, found.targets["beyond_expert"].return_mean) == (0.98, 61.5)
+    params, scenario = pole_project(replace(poles, rewards=None), {"targets": targets})
+    demonstrations(params, scenario)
+    with pytest.raises(InputError, match="it lacks rewards; write the targets by hand"):
+        measure(params, scenario, "2030-01-01T00:00:00Z", None)
+
+
+def test_tuning_of_an_arm_that_starts_from_clones_is_refused(poles: Recording) -> None:
+    params, scenario = pole_project(poles)
+    with pytest.raises(InputError, match="clones of them would be those of the report"):
+        clones_folder(params, scenario)
 
 
 def test_formats_are_listed_and_the_layout_of_one_is_printed() -> None:

@@ -37,8 +37,8 @@ CURES = {  # gate → what a user can change
 }
 MORE = "more recorded episodes, milder rules under `curate`, or fewer seeds and `capture.blocks` in the recipe"
 RECORDED_CURES = {  # the same of recorded demonstrations
-    "enough-episodes": MORE,
-    "success-rate": MORE,
+    "enough-episodes": f"{MORE}; or a lower `validate.min_episodes`",
+    "success-rate": f"{MORE}; or a lower `validate.min_success_rate`",
     "action-coverage": MORE,
     "split-sides": MORE,
     "expert-hash": "`dvc repro capture`, which imports the recording as it is now",
