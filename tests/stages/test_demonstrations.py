@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from tests.cloned import in_this_process
@@ -84,8 +85,9 @@ def test_a_recording_becomes_clones_and_is_compared_without_an_expert(poles: Rec
 
     baseline(params, scenario, "scratch")
     anneal(params, scenario, "tiny")
-    evaluate(params, scenario)
+    said = evaluate(params, scenario).says
 
+    assert "left out: final-expert, not applicable (demonstrations are recorded, and no expert plays on the exam worlds)" in said
     found = read_record(Path("reports/evaluate/pole/held.json"), Comparison)
     assert found.final["expert"] == {}
     assert found.final["clone"].keys() == {"success", "harm", "return"}
@@ -138,6 +140,44 @@ def test_a_recording_that_is_shifted_by_one_is_refused_by_statistics(poles: Reco
         run(project, *TO_DATA)
     checks = checks_of(project[1])
     assert [name for name, outcome in checks.items() if outcome not in ("PASS", "n/a")] == ["lag-agreement"]
+
+
+def swing(episodes: int = 30, steps: int = 60) -> Recording:
+    """Pendulums that are swung up and held: continuous actions within −2 … 2, of which the environment takes more than it sees."""
+    env = gym.make("Pendulum-v1")
+    rows, actions, rewards, finals = [], [], [], []
+    for seed in range(episodes):
+        seen, _ = env.reset(seed=seed)
+        for _ in range(steps):
+            angle = np.arctan2(seen[1], seen[0])
+            push = -10 * angle - 2 * seen[2] if abs(angle) < 1 else 2 * np.sign(seen[2])
+            rows.append(seen)
+            actions.append(np.clip([push], -2, 2).astype(np.float32))
+            seen, reward, _, _, _ = env.step(actions[-1])
+            rewards.append(float(reward))
+        finals.append(seen)
+    length, no = np.full(episodes, steps), np.zeros(episodes, bool)
+    columns = {"rewards": np.array(rewards), "final_observations": np.array(finals), "seeds": np.arange(episodes)}
+    return Recording(np.array(rows), np.array(actions), length, terminated=no, truncated=~no, **columns)
+
+
+def test_continuous_actions_replay_up_to_their_rounding_and_a_shift_of_them_is_found() -> None:
+    changes = {
+        "setup": {"id": "Pendulum-v1"},
+        "success": ["every steps >= 60"],
+        "harm": ["any steps < 1"],
+        "feature_range": [-10, 10],
+        "constant_reward": False,
+    }
+    right = swing()
+    project = pole_project(right, changes)
+    run(project, *TO_DATA)
+    assert set(checks_of(project[1]).values()) == {"PASS"}
+    for by in (-1, 1):
+        wrong = np.roll(right.actions.reshape(30, 60, 1), by, axis=1).reshape(-1, 1)
+        project = pole_project(replace(right, actions=wrong, seeds=None), changes)
+        with pytest.raises(GateFailed, match=r"1 of 1[0-9] gates\n.*lag-agreement"):
+            run(project, *TO_DATA)
 
 
 def test_actions_of_another_recording_do_not_replay(poles: Recording) -> None:

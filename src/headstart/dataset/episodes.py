@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
@@ -29,12 +29,8 @@ class Header(Record):
     seed: int
     observation: ObservationSchema
     writer_version: str
-    absent: tuple[Absent, ...] = ()  # of a recording of another program; the columns hold a filling
-
-    @model_serializer(mode="wrap")
-    def _whole_recordings_name_no_gaps(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without the key where nothing is absent, so that the bytes of a file do not depend on it."""
-        return {key: value for key, value in handler(self).items() if key != "absent" or value}
+    # of a recording of another program; left out where nothing is absent, so that the bytes of other files do not depend on it
+    absent: tuple[Absent, ...] = Field(default=(), exclude_if=lambda absent: not absent)
 
 
 @dataclass(frozen=True)

@@ -54,20 +54,20 @@ def validate(params: Params, scenario: Scenario) -> Done:
     subject = Subject(type="dataset", id=f"{manifest.dataset}@{manifest.version}", sha256=sha256_file(folder / "manifest.json"))
     verdict = judge(subject, checks, thresholds(data))
     write_record(REPORTS / scenario.name / "validate" / "verdict.json", verdict)
+    asked, left_out = (sum(check.applies is applies for check in checks) for applies in (True, False))
     if verdict.outcome is not Outcome.PASS:
         quarantine = DATA / "quarantine" / subject.id
         shutil.copytree(folder, quarantine, dirs_exist_ok=True)
         write_record(quarantine / "verdict.json", verdict)
         raise GateFailed(
-            f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {len(checks)} gates\n{misses(verdict)}\n"
+            f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {asked} gates\n{misses(verdict)}\n"
             f"possible remedies, before `dvc repro` runs again:\n{cures(verdict, data.recorded)}\nkept in {quarantine}"
         )
     write_record(validated, manifest.model_copy(update={"status": "validated"}))
-    passed, left_out = (sum(check.applies is applies for check in checks) for applies in (True, False))
-    says = f"validate {scenario.name}: {subject.id} passes {passed} gates; {replayed} episodes replayed exactly"
+    says = f"validate {scenario.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"
     if left_out:
         says += f"; {left_out} gates do not apply: " + ", ".join(check.name for check in checks if not check.applies)
-    return Done(says, {"gates": passed, "replayed": replayed})
+    return Done(says, {"gates": asked, "replayed": replayed})
 
 
 if __name__ == "__main__":

@@ -80,6 +80,8 @@ def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     """One target in the report; its figures are shown where `arms`, the runs that they draw, are given."""
     name = found.target.name
     lines = [f"## {name}: {found.verdict.outcome}", "", *target_lines(found, found.verdict.reasons)]
+    if left_out := [f"* left out: {check.name}, {check.text}" for check in found.verdict.checks if not check.applies]:
+        lines += ["", *left_out]
     if arms:
         lines += ["", f"![Learning curves, target {name}](curves_{name}.png)", "", curves_caption(found, arms)]
     if arms and found.grid:

@@ -219,7 +219,7 @@ def _tuning(root: Path, found: Comparison) -> str:
 
 
 def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
-    own_experts = any(found.learned_experts > 1 for found in comparisons)
+    own_experts = any(found.learned_experts > 1 for found in comparisons) or (shift is not None and shift.no_expert)
     lines = [
         "* The steps of the candidate are counted to the end of their evaluation interval, those of a baseline to its beginning.",
         "* First passage is optimistic: a policy that hovers at the target passes it by luck. The exam holds the last checkpoint to it.",
