@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from headstart.core.errors import InputError, UsageError
+from headstart.core.errors import InputError, MissingExtra, UsageError
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.formats import lerobot, minari, npz
@@ -353,3 +354,15 @@ def test_our_own_episodes_are_a_recording_with_labels_beside_what_was_executed(
     with pytest.raises(InputError, match=re.escape("expected files *.h5, found none")):
         (tmp_path / "none").mkdir()
         read_recording("hdf5", tmp_path / "none")
+
+
+@pytest.mark.parametrize(("kind", "module", "extra"), [("minari", "minari", "minari"), ("lerobot", "pyarrow", "lerobot")])
+def test_a_package_that_is_not_installed_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / "meta").mkdir()
+    info = {"codebase_version": "v3.0", "features": {"observation.state": {"dtype": "float32"}, "action": {"dtype": "float32"}}}
+    (tmp_path / "meta/info.json").write_text(json.dumps(info))
+    with pytest.raises(MissingExtra, match=re.escape(f"pip install 'headstart[{extra}]'")):
+        read_recording(kind, tmp_path)
