@@ -11,9 +11,10 @@ from headstart.config.stage import Done, main
 from headstart.core.errors import GateFailed
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
+from headstart.dataset.cures import cures
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
-from headstart.dataset.gates import Dataset, Provenance, cures, dataset_gates, thresholds
+from headstart.dataset.gates import Dataset, Provenance, dataset_gates, thresholds
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
 from headstart.runs.expert import approved_expert
 from headstart.runs.recording import record_random
