@@ -14,6 +14,7 @@ import headstart
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
+    "demonstrations",
     "expert",
     "capture",
     "curate",
@@ -33,6 +34,8 @@ COMMANDS = [
     "promote",
     "release",
     "verify",
+    "formats",
+    "export",
 ]
 
 

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 
 import pytest
 from tests.arms import arm_runs, clones_of, with_exams
 from tests.scores import score
 
+from headstart.compare.arm_runs import Score
 from headstart.compare.findings import ComparisonLimits, Findings, find
 from headstart.config.scenario import Target
 
@@ -81,6 +83,28 @@ def test_margins_are_shares_of_the_distance_from_an_untrained_policy_to_the_expe
     assert set(found.final) == {"target", "clone", "expert", "scratch"}
     assert set(found.final["target"]) == {"success", "stl"}
     assert found.final["target"]["stl"].mean == pytest.approx(0.1)
+
+
+def test_without_an_expert_margins_are_scaled_by_the_recorded_episodes_or_else_by_the_clones() -> None:
+    target = Target(name="good", success_rate=0.9, measures={"stl": 0.7})
+    exam = score(95, return_mean=1.5).model_copy(update={"measures": {"stl": 0.8}})
+    untrained = score(2, return_mean=-0.5).model_copy(update={"measures": {"stl": 0.3}})
+    candidate = arm_runs("pretrained", [1] * 5, exam=exam, good=exam, bad=untrained)
+    scratch = arm_runs("scratch", [9] * 5, exam=exam, good=exam, bad=untrained)
+    clones = clones_of(candidate, untrained=untrained)
+
+    def margins(recorded: Score | None) -> dict[str, float]:
+        own = [one.model_copy(update={"expert": None, "recorded": recorded}) for one in clones.clones]
+        found = find(candidate, [scratch], clones.model_copy(update={"clones": tuple(own)}), target, LIMITS)
+        assert found.final["expert"] == {}
+        assert found.final["clone"]
+        return found.margins
+
+    exams = [one.exam["sampled"] for one in clones.clones]
+    reached, of_measure = fmean(one.return_mean for one in exams), 0.02 * (fmean(one.measures["stl"] for one in exams) - 0.3)
+    assert margins(score(90, return_mean=3.5))["return"] == pytest.approx(0.02 * 4.0)
+    assert margins(score(90, return_mean=3.5))["stl"] == pytest.approx(of_measure)  # the recording has none
+    assert margins(None)["return"] == pytest.approx(0.02 * (reached + 0.5))
 
 
 def test_each_run_is_paired_with_the_clone_that_it_started_from(target: Target) -> None:

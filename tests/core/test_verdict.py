@@ -16,6 +16,7 @@ from headstart.core.verdict import (
     equal,
     finite,
     judge,
+    not_applicable,
     unmeasured,
 )
 
@@ -109,3 +110,14 @@ def test_a_verdict_survives_json(subject: Subject) -> None:
 def test_counts_stay_counts() -> None:
     assert repr(finite(3)) == "3"
     assert repr(finite(3.0)) == "3.0"
+
+
+def test_a_check_that_does_not_apply_neither_passes_nor_fails(subject: Subject) -> None:
+    absent = not_applicable("rewards", ">=", 2, "rewards are not recorded")
+    assert (absent.outcome, absent.passed, absent.text) == (None, False, "not applicable (rewards are not recorded)")
+    good, bad = at_least("height", 2.0, 1.0, "tall"), failed(FAIL)
+    assert [decide([absent, *others]) for others in ([good], [bad], [failed(HOLD)])] == [PASS, FAIL, HOLD]
+    assert judge(subject, [absent, good], {}).reasons == ()
+    assert judge(subject, [absent], {}).outcome is HOLD  # nothing was measured
+    with pytest.raises(ValidationError, match="does not apply has no measurement"):
+        Check(**(absent.model_dump() | {"passed": True}))

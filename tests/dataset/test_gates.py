@@ -9,8 +9,8 @@ import pytest
 
 from headstart.core.errors import InputError
 from headstart.core.verdict import Check, Outcome, Subject, judge
+from headstart.dataset.cures import CURES, NO_CURE, cures
 from headstart.dataset.episodes import Episodes
-from headstart.dataset.gates import CURES, NO_CURE, cures
 from headstart.dataset.observation import ObservationSchema
 
 PASS, HOLD, FAIL = Outcome.PASS, Outcome.HOLD, Outcome.FAIL

@@ -48,7 +48,7 @@ def recorded(robot_walks: tuple[Scenario, Episodes, Header], tmp_path_factory: p
 
 @pytest.fixture(autouse=True)
 def validated(recorded: tuple[Path, Episodes], monkeypatch: pytest.MonkeyPatch) -> None:
-    stamp = SimpleNamespace(dataset="robot_walks", version="abc")
+    stamp = SimpleNamespace(dataset="robot_walks", version="abc", has_rewards=True)
     monkeypatch.setattr(dataset, "require_validated", lambda scenario, block: (stamp, recorded[0]))
 
 

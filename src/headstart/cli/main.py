@@ -17,6 +17,7 @@ from headstart.cli.compile import compile_rules
 from headstart.cli.deps import deps
 from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
+from headstart.cli.formats import export, formats
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.schedule import schedule_app
@@ -33,6 +34,7 @@ app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
 STAGES = {
+    "demonstrations": "Import the recording that a scenario names in place of an expert: data/<scenario>/demonstrations.",
     "capture": "Record the approved expert: data/<scenario>/raw.",
     "curate": "Accept, reject and split episodes: data/<scenario>/curated.",
     "validate": "Hold a dataset to its gates; a failure quarantines it and exits with 6.",
@@ -77,8 +79,12 @@ def expert(
     if worlds is not None:
         params = changed(params, {"expert": {"worlds": worlds}}, "--worlds")
     artefact, verdict = judge_at_hand(params, described, params.expert.worlds)
-    typer.echo(f"{scenario}: {verdict.outcome}; return {artefact.score.return_mean:.3f}")
+    shown = f"; return {artefact.score.return_mean:.3f}" if artefact.score else ""
+    typer.echo(f"{scenario}: {verdict.outcome}{shown}")
     for check in verdict.checks:
+        if not check.applies:
+            typer.echo(f"  --   {check.name}: {check.text}")
+            continue
         mark = "ok  " if check.passed else "MISS"
         typer.echo(f"  {mark} {check.name}: {check.text}: {check.measured} {check.direction} {check.threshold}")
 
@@ -126,6 +132,8 @@ app.command("compile")(compile_rules)
 app.command()(deps)
 app.command()(schema)
 app.command()(targets)
+app.command()(formats)
+app.command()(export)
 
 
 @catalogue_app.command("list")

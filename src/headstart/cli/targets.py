@@ -53,8 +53,11 @@ def targets(
 
 def _level_lines(found: "WrittenTargets", scenario: "Scenario") -> Iterator[str]:
     level = found.expert
-    kind = "scripted" if scenario.expert.policy == "scripted" else "learned"
-    yield f"{scenario.name}: {kind} expert, {found.evaluation_worlds:,} evaluation worlds, seed {found.evaluation_seed}"
+    kind = {"scripted": "scripted expert", "demonstrations": "recorded demonstrations"}.get(
+        scenario.expert.policy, "learned expert"
+    )
+    where = f"{found.evaluation_worlds:,} evaluation worlds, seed {found.evaluation_seed}"
+    yield f"{scenario.name}: {kind}, {'by themselves' if scenario.demonstrations else where}"
     yield f"  {'':<16}{'mean':>12}{'standard error':>18}"
     rates = {name: getattr(level, name) for name in ("success_rate", "harm_rate", "return_mean")}
     for name, of in (rates | level.measures).items():

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headstart.core.errors import MissingExtra, UsageError, nearest
+from headstart.core.errors import InputError, MissingExtra, UsageError, nearest
 from headstart.view import WIDTH
 
 if TYPE_CHECKING:
@@ -128,6 +128,11 @@ def clones_folder(params: "Params", scenario: "Scenario") -> Path:
     from headstart.core.strict_json import sha256_json
     from headstart.runs.stage_command import trained_expert
 
+    if scenario.demonstrations is not None:
+        raise InputError(
+            f"{scenario.name}: expected an expert, which records demonstrations for the tuning seeds, got recorded demonstrations: clones of "
+            "them would be those of the report; tune an arm with start: random, or settings of a scenario with an expert"
+        )
     expert = trained_expert(params, scenario)
     sections = {"seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device"}
     decides = params.model_dump(mode="json", by_alias=True, include=sections)

@@ -212,7 +212,8 @@ class CloneRun(Record):
         Count  # agent-steps of its block of the recording, rejected episodes included, and of the training of its expert
     )
     heldout_accuracy: Share
-    expert: Score  # whom it learned from, on the exam worlds
+    expert: Score | None  # whom it learned from, on the exam worlds; None: recorded demonstrations
+    recorded: Score | None = None  # of recorded demonstrations: their own episodes; None also where these do not tell it
     expert_sha256: Sha256 | None = None  # of the weights of a learned expert; None: a script
     exam: dict[Mode, Score]  # on the exam worlds, in both modes
     data: DataStates | None  # None, as `shift`: not measured

@@ -225,7 +225,8 @@ def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
     ours = {"scenario": candidate.scenario, "design": design.model_dump()}
     yield from _differences(ours, {"scenario": clones.scenario, "design": clones.design.model_dump()})
     of = {clone.weights_sha256: clone for clone in clones.clones}
-    expert = min((clone.expert.return_mean for clone in clones.clones), default=float("inf"))
+    experts = (clone.expert or clone.recorded for clone in clones.clones)
+    expert = min((score.return_mean for score in experts if score is not None), default=float("inf"))
     if clones.untrained.return_mean >= expert:
         yield (
             f"expected an expert with a higher return than an untrained policy, got {expert:.4g} and "
@@ -246,7 +247,7 @@ def _wrong_clones(clones: CloneRuns, candidate: ArmRuns) -> Iterator[str]:
             yield f"seed {run.seed}: expected the {cost:,} env steps that its demonstrations cost, got {run.demonstration_steps:,}"
     measures = {name for run in candidate.runs[:1] for score in run.exam.values() for name in score.measures}
     references = [("untrained", clones.untrained, design.exam_worlds)]
-    references += [(f"expert of seed {clone.seed}", clone.expert, design.exam_worlds) for clone in clones.clones]
+    references += [(f"expert of seed {clone.seed}", clone.expert, design.exam_worlds) for clone in clones.clones if clone.expert]
     yield from _wrong_scores(references, measures)
     played = [run.shift.variants for run in candidate.runs if run.shift]
     variants = {name: one.scenario_sha256 for name, one in (played[0] if played else {}).items()}

@@ -27,6 +27,7 @@ from headstart.core.verdict import (
     at_most,
     hold_or_fail,
     judge,
+    not_applicable,
     unmeasured,
 )
 
@@ -169,6 +170,10 @@ def _final_policies(found: Findings) -> Iterator[Check]:
     seen = f"{exam.success} of {exam.episodes} final {found.target.mode} exam episodes succeed"
     yield at_least("final-success", exam.success, 1, seen, exam.episodes)
     for other, differences in found.final.items():
+        if not differences and other == "expert" and found.final["clone"]:
+            yield not_applicable(
+                "final-expert", ">=", None, "demonstrations are recorded, and no expert plays on the exam worlds"
+            )
         if not differences and other == "clone":
             yield unmeasured("final-clone", "==", "measured", "a run starts from a clone of which there is no record")
         for quantity, of in differences.items():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from headstart.compare.arm_runs import ArmRuns, CloneRuns, Outcomes, SeedRun
+from headstart.compare.arm_runs import ArmRuns, CloneRun, CloneRuns, Outcomes, Score, SeedRun
 from headstart.compare.beyond import Beyond, find_beyond
 from headstart.compare.curves import CurveBand, curve_bands, score_value
 from headstart.compare.levels import Steps
@@ -84,7 +84,7 @@ class Findings(Record):
     target: Target
     limits: ComparisonLimits
     candidate: ArmSummary
-    learned_experts: int = 0  # that the clones of its runs learned from; 0: a script
+    learned_experts: int = 0  # that the clones of its runs learned from; 0: a script, or recorded demonstrations
     # every baseline; the first is the strongest: the one with the greatest upper bound of the ratio
     grid: tuple[Against, ...] = ()
     final: dict[str, dict[str, Difference]] = Field(default={})  # target, clone, expert or a baseline → quantity → candidate − it
@@ -206,8 +206,16 @@ def _wanted(target: Target) -> dict[str, float]:
 
 
 def _expert(clones: CloneRuns, quantity: str) -> float:
-    """Mean over the clones' experts."""
-    return float(np.mean([score_value(clone.expert, quantity) for clone in clones.clones]))
+    """Mean over the clones' experts. Recorded demonstrations have none: their own episodes, or the clones' where these do not tell it."""
+    return float(np.mean([score_value(_level(clone, quantity), quantity) for clone in clones.clones]))
+
+
+def _level(clone: CloneRun, quantity: str) -> Score:
+    if clone.expert is not None:
+        return clone.expert
+    rates_and_return = ("success", "harm", "return")
+    known = clone.recorded is not None and (quantity in rates_and_return or quantity in clone.recorded.measures)
+    return clone.recorded if known and clone.recorded is not None else clone.exam["sampled"]
 
 
 def _target_margins(target: Target, margins: Mapping[str, float], clones: CloneRuns) -> dict[str, float]:
@@ -235,9 +243,16 @@ def _final(
         if (level := wanted.get(name)) is not None:
             found["target"][name] = difference(ours, np.array([level]))
         if len(own) == len(runs):  # pairs: every run has a clone, and this an expert
-            pairs = {"clone": [one.exam[mode] for one in own], "expert": [one.expert for one in own]}
+            pairs: dict[str, list[Score | None]] = {
+                "clone": [one.exam[mode] for one in own],
+                "expert": [one.expert for one in own],
+            }
             for other, scores in pairs.items():
-                found[other][name] = difference(ours - np.array([score_value(score, name) for score in scores]), np.zeros(1))
+                if None in scores:  # recorded demonstrations: no expert plays on the exam worlds
+                    continue
+                found[other][name] = difference(
+                    ours - np.array([score_value(score, name) for score in scores if score]), np.zeros(1)
+                )
         for arm in baselines:
             found[arm.arm][name] = difference(ours, _values(arm.runs, name, mode))
     return found

@@ -34,7 +34,7 @@ from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.compare.variants import Group, Margins, Measure, VariantFinding, find_variants, variant_checks
 from headstart.core.errors import InputError
 from headstart.core.record import Record
-from headstart.core.verdict import Check, Outcome, at_least, at_most, unmeasured
+from headstart.core.verdict import Check, Outcome, at_least, at_most, not_applicable, unmeasured
 
 
 class ShiftLimits(Record):
@@ -76,6 +76,7 @@ class ShiftFindings(Record):
     heldout_accuracy: float | None = None  # mean over clones
     clone_agreement: float | None = None  # in their own states, mean over clones; None: no expert was available
     candidate_agreement: float | None = None  # mean over seeds
+    no_expert: bool = False  # demonstrations are recorded, and nobody can be asked
     variants: tuple[VariantFinding, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -104,6 +105,7 @@ def find_shift(candidate: ArmRuns, baselines: Sequence[ArmRuns], clones: CloneRu
         "heldout_accuracy": float(np.mean([clone.heldout_accuracy for clone in own])),
         "clone_agreement": _agreement(cloned),
         "candidate_agreement": _agreement(ours),
+        "no_expert": all(clone.expert is None for clone in own),
         "variants": find_variants(_groups(candidate, own), theirs, found.limits.margins, found.limits.runs_for_bound),
     }
     found = found.model_copy(update=measured)
@@ -215,6 +217,8 @@ def _mix_checks(mix: MixDrift, limits: ShiftLimits) -> Iterator[Check]:
 
 def _agreement_check(found: ShiftFindings) -> Check:
     limit = found.limits.max_agreement_drop
+    if found.no_expert:
+        return not_applicable("shift-agreement", "<=", limit, "demonstrations are recorded, and no expert can be asked")
     if found.clone_agreement is None or found.heldout_accuracy is None:
         text = "the clones' agreement with the expert in their own states was not measured"
         return unmeasured("shift-agreement", "<=", limit, text)

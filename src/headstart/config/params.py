@@ -251,6 +251,7 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
             f"{scenario.name}: expert.seeds: expected one for each of {found.capture.blocks} blocks, since expert.per_block is true, "
             f"got {len(found.expert.seeds)}"
         )
+    _require_no_expert_asked(found, scenario)
     for one, other in combinations(dict.fromkeys((*found.baselines, found.candidate)), 2):
         if _training(found.arms[one]) == _training(found.arms[other]):
             raise InputError(
@@ -263,6 +264,20 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
             f"{scenario.name}: expected baselines with at least the {candidate.budget:,} env steps of {found.candidate}: {budgets}"
         )
     return found
+
+
+def _require_no_expert_asked(params: Params, scenario: Scenario) -> None:
+    """Recorded demonstrations cannot be asked what they would do. InputError names the arm and the key, before anything is trained."""
+    if scenario.demonstrations is None:
+        return
+    for name in dict.fromkeys((*params.baselines, params.candidate, *params.anneal.arms)):
+        for number, phase in enumerate(params.arms[name].phases):
+            asked = {"expert_share": phase.expert_share.highest > 0, "labels: all": phase.labels == "all"}
+            for key in (key for key, is_asked in asked.items() if is_asked):
+                raise InputError(
+                    f"{scenario.name}: arms.{name}.phases.{number} ({phase.name}): {key} asks an expert, and the scenario has recorded "
+                    "demonstrations only; use bc_weight with `labels: driven`, which imitates the recorded episodes, or name an `expert`"
+                )
 
 
 def _training(arm: Arm) -> dict[str, Any]:

@@ -15,9 +15,28 @@ from headstart.core.errors import UsageError, nearest
 from headstart.core.record import Record
 from headstart.core.yaml import read_yaml
 
+RECORDINGS = "demonstrations"  # the folder of users' recordings, on which DVC keeps an eye
+
+
+class Recorded(Record):
+    """Demonstrations that exist already, in place of an expert."""
+
+    format: Literal["npz", "minari", "lerobot", "hdf5"]
+    path: str  # below RECORDINGS
+
+    @field_validator("path")
+    @classmethod
+    def _lies_in_the_folder(cls, path: str) -> str:
+        parts = Path(path).parts
+        if len(parts) < 2 or parts[0] != RECORDINGS or ".." in parts:
+            raise ValueError(
+                f"expected a path below {RECORDINGS}/, where DVC sees changes of it, got {path!r}; move or copy the recording there"
+            )
+        return path
+
 
 class ExpertGate(Record):
-    policy: Literal["scripted", "ppo"]
+    policy: Literal["scripted", "ppo", "demonstrations"]  # demonstrations: none acts, the scenario names a recording
     script: str | None = None  # name of the scripted expert, if the world has several
     success_rate: float = Field(ge=0, le=1)  # the lower bound must reach it
     harm_rate: float = Field(ge=0, le=1)  # the upper bound must not exceed it
@@ -46,6 +65,7 @@ class Scenario(Record):
     success: tuple[str, ...] = Field(min_length=1)
     harm: tuple[str, ...] = Field(min_length=1)
     expert: ExpertGate
+    demonstrations: Recorded | None = None  # in place of `expert`
     targets: dict[str, Target] = Field(min_length=1)
     measures: tuple[str, ...] = ()  # counters of the world for which more is better; every score contains their means
     min_action_share: dict[str, float] = Field(default={})  # action → least share of the expert's decisions in a dataset
@@ -54,6 +74,20 @@ class Scenario(Record):
         None  # the range within which `validate` requires all features; None: `feature_limits`
     )
     recipe: dict[str, Any] = Field(default={})  # keys of params.yaml that this scenario overrides
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expert_or_demonstrations(cls, content: Any) -> Any:
+        """With `demonstrations`, `expert` says that none acts."""
+        if not isinstance(content, dict):
+            return content
+        none = {"policy": "demonstrations", "success_rate": 0.0, "harm_rate": 1.0}
+        recorded, expert = content.get("demonstrations") is not None, content.get("expert")
+        said = expert.model_dump(exclude_unset=True) if isinstance(expert, ExpertGate) else expert
+        if isinstance(said, dict) and (said.get("policy") == "demonstrations") != recorded:
+            got = "demonstrations and an expert" if recorded else "an expert of the kind demonstrations without `demonstrations`"
+            raise ValueError(f"expected `expert` or `demonstrations: {{format: npz, path: {RECORDINGS}/mine.npz}}`, got {got}")
+        return content | {"expert": none} if recorded and expert is None else content
 
     @field_validator("targets", mode="before")
     @classmethod

@@ -1,7 +1,7 @@
 """A verdict (`verdict/2`): checks of measurements against thresholds, and the outcome that follows from them: PASS, HOLD or FAIL.
 
 PASS: every check passes. HOLD: not proven, a user must decide. FAIL: a limit is exceeded. A measurement that is missing
-or not a number never passes, and a verdict without checks is a HOLD.
+or not a number never passes, and a verdict without checks is a HOLD. A check that does not apply to its subject counts for nothing.
 """
 
 import math
@@ -53,10 +53,19 @@ class Check(Record):
     text: str  # what was measured; on a failure also what was found and where
     n: int | None = None  # number of episodes, steps or pairs from which `measured` was computed
     on_miss: Outcome = Outcome.FAIL  # the outcome if the check does not pass
+    applies: bool = True  # false: the subject has nothing that could be measured, for the reason that `text` gives
+
+    @model_validator(mode="after")
+    def _measured_where_it_applies(self) -> Self:
+        if not self.applies and (self.passed or self.measured is not None):
+            raise ValueError(f"{self.name}: a check that does not apply has no measurement and does not pass")
+        return self
 
     @property
-    def outcome(self) -> Outcome:
-        """The outcome of this check alone. A missing measurement is a HOLD, whatever `on_miss` is."""
+    def outcome(self) -> Outcome | None:
+        """The outcome of this check alone; None where it does not apply. A missing measurement is a HOLD, whatever `on_miss` is."""
+        if not self.applies:
+            return None
         if self.passed:
             return Outcome.PASS
         return Outcome.HOLD if self.measured is None else self.on_miss
@@ -80,15 +89,15 @@ class Verdict(Record):
 
     @property
     def reasons(self) -> tuple[Check, ...]:
-        """Every check that did not pass; empty for a PASS."""
-        return tuple(check for check in self.checks if not check.passed)
+        """Every check that applies and did not pass; empty for a PASS."""
+        return tuple(check for check in self.checks if check.applies and not check.passed)
 
     @model_validator(mode="after")
     def _outcome_follows(self) -> Self:
         expected = decide(self.checks)
         if self.outcome != expected:
             raise ValueError(f"outcome is {self.outcome}, but its checks give {expected}")
-        if self.outcome == Outcome.PASS and (self.synthetic or not self.checks):
+        if self.outcome == Outcome.PASS and (self.synthetic or not any(check.applies for check in self.checks)):
             raise ValueError("a PASS needs checks, on data that is not synthetic")
         return self
 
@@ -102,7 +111,7 @@ def judge(
 ) -> Verdict:
     """The verdict that follows from `checks`."""
     lines = list(checks)
-    if not lines:
+    if not any(line.applies for line in lines):
         lines.append(unmeasured("evidence", ">", 0, "nothing was measured"))
     if synthetic:
         lines.append(unmeasured("synthetic", "==", False, "computed from synthetic data, so it proves nothing"))
@@ -150,6 +159,19 @@ def equal(name: str, measured: Value, threshold: Value, text: str) -> Check:
 def unmeasured(name: str, direction: Direction, threshold: Value, text: str) -> Check:
     """A check whose measurement is missing: it never passes and is a HOLD."""
     return _check(name, None, direction, threshold, text=text, on_miss=Outcome.HOLD)
+
+
+def not_applicable(name: str, direction: Direction, threshold: Value, why: str) -> Check:
+    """A check that neither passes nor fails, because its subject has nothing to measure."""
+    return Check(
+        name=name,
+        measured=None,
+        direction=direction,
+        threshold=threshold,
+        passed=False,
+        applies=False,
+        text=f"not applicable ({why})",
+    )
 
 
 def _check(name: str, measured: Value, direction: Direction, threshold: Value, **rest: Any) -> Check:

@@ -7,17 +7,19 @@ hand; this also shows a world that is a step off itself.
 
 import numpy as np
 
-from headstart.core.verdict import Check, at_most, unmeasured
+from headstart.core.verdict import Check, at_most, not_applicable, unmeasured
 from headstart.dataset.episodes import Episodes
 
 HALF = 0.5  # of the episodes; an aligned recorder has about 0, one that is a step off about 1
 
 
-def observation_repeats(episodes: Episodes) -> Check:
+def observation_repeats(episodes: Episodes, has_final: bool = True) -> Check:
     """Share of episodes that repeat an observation at an edge, less the share of inner steps in which nothing changes anyway.
 
     The episodes tile the steps; those of fewer than four steps are left out.
     """
+    if not has_final:
+        return not_applicable("observation-repeats", "<=", HALF, "final observations are not recorded")
     table, features = episodes.table, episodes.observation["features"]
     long = table.length >= 4
     if not long.any():

@@ -6,12 +6,17 @@ from hashlib import sha256
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.record import Name, Record, Sha256
 from headstart.core.strict_json import canonical_json
 from headstart.dataset.observation import ObservationSchema
+
+# What a recording of another program may lack. The column then holds a filling: rewards 0, ends truncated, the last observation again, success
+# without harm.
+Absent = Literal["rewards", "ends", "final_observations", "seeds", "success", "harm"]
 
 
 class Header(Record):
@@ -24,6 +29,8 @@ class Header(Record):
     seed: int
     observation: ObservationSchema
     writer_version: str
+    # of a recording of another program; left out where nothing is absent, so that the bytes of other files do not depend on it
+    absent: tuple[Absent, ...] = Field(default=(), exclude_if=lambda absent: not absent)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Every gate of a dataset: valid rows, complete and unique episodes, enough data, a proven origin. `curation` rejects single episodes.
 
-A gate gives one Check that names the first offenders; one that does not apply to this world gives none. Dtypes and shapes need no gate:
-`read_episodes` refuses a file in which one is wrong.
+A gate gives one Check that names the first offenders; one that does not apply to this world gives none, and one that needs what a recording of
+another program lacks says so. Dtypes and shapes need no gate: `read_episodes` refuses a file in which one is wrong.
 """
 
 from collections.abc import Iterator
@@ -14,28 +14,16 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.statistics import wilson_lower
-from headstart.core.verdict import Check, Value, Verdict, at_least, at_most, equal, hold_or_fail, unmeasured
+from headstart.core.verdict import Check, Value, at_least, at_most, equal, hold_or_fail, not_applicable, unmeasured
 from headstart.dataset.alignment import observation_repeats
 from headstart.dataset.curation import forbidden, repeats_earlier
-from headstart.dataset.episodes import Episodes
+from headstart.dataset.episodes import Absent, Episodes
+from headstart.dataset.lags import MAX_ADVANTAGE, lag_agreement
 from headstart.dataset.manifest import Block
 from headstart.dataset.observation import ObservationSchema
 
 FAR = 1e3  # interquartile ranges from the median: a value beyond is a fault of the recording or of the environment
 UNBOUNDED = 1e30  # a space that says more, as the greatest float, says nothing
-CURES = {  # gate → what a user can change
-    "feature-range": "`feature_range` in the scenario file, or the space of a Gymnasium environment, if the world really shows such values",
-    "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
-    "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
-    "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
-    "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
-    "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
-    "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
-    "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
-    "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
-    "split-sides": "more `capture.worlds`, or another `curate.heldout_share`",
-}
-NO_CURE = "no setting: the world, its expert or the recorder has a fault"
 
 
 class Dataset(NamedTuple):
@@ -48,6 +36,13 @@ class Dataset(NamedTuple):
     limits: ValidateParams
     blocks: tuple[Block, ...]  # each is the demonstrations of one clone
     bounds: Array | None = None  # [2, F] of the world's features, infinite where it has none; None: it has none at all
+    absent: tuple[Absent, ...] = ()  # what a recording of another program does not have
+    random: Episodes | None = None  # episodes of the environment under random actions, beside such a recording
+
+    @property
+    def recorded(self) -> bool:
+        """Whether the demonstrations were recorded by another program, and not by the stage capture."""
+        return self.scenario.demonstrations is not None
 
 
 class Provenance(NamedTuple):
@@ -58,12 +53,12 @@ class Provenance(NamedTuple):
     recorded_sha256: str  # of the policy that the capture recorded
     replayed: int  # episodes that were simulated again from seed and recorded actions
     differing: int  # of these, how many differ anywhere in observation, reward or end
+    no_replay: str | None = None  # why none could be
 
 
 def dataset_gates(data: Dataset, provenance: Provenance) -> list[Check]:
     """Every gate of a dataset. Raises InputError if the scenario names an action that the world does not have."""
-    episodes = data.episodes
-    return [*_values(data), *_structure(episodes), *_learnable(data), *_provenance(episodes, provenance), *_split(data)]
+    return [*_values(data), *_structure(data), *_learnable(data), *_provenance(data, provenance), *_split(data)]
 
 
 def thresholds(data: Dataset) -> dict[str, Value]:
@@ -71,12 +66,9 @@ def thresholds(data: Dataset) -> dict[str, Value]:
     low, high = (limit if np.isfinite(limit) else None for limit in data.scenario.feature_limits)
     shares = {f"min_action_share.{action}": share for action, share in data.scenario.min_action_share.items()}
     rules: dict[str, Value] = {"feature_range.low": low, "feature_range.high": high, "min_replayed": MIN_REPLAYED}
+    if data.recorded:
+        rules["max_lag_advantage"] = MAX_ADVANTAGE
     return data.limits.model_dump() | rules | shares | {"constant_reward": data.scenario.constant_reward}
-
-
-def cures(verdict: Verdict) -> str:
-    """One line for each gate that did not pass: what a user can change."""
-    return "\n".join(f"  {reason.name}: {CURES.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
 
 
 # --- rows and episodes ------------------------------------------------------------------------------------------------
@@ -93,7 +85,10 @@ def _values(data: Dataset) -> Iterator[Check]:
     yield _counted("finite-values", bad, "values that are not finite")
     yield _feature_range(data)
     yield _action_range(data)
-    yield _reward_sums(episodes)
+    if "rewards" in data.absent:
+        yield not_applicable("reward-sums", "<=", 0, "rewards are not recorded")
+    else:
+        yield _reward_sums(episodes)
 
 
 def _feature_range(data: Dataset) -> Check:
@@ -147,8 +142,9 @@ def _reward_sums(episodes: Episodes) -> Check:
     return _counted("reward-sums", bad, "that do not add up")
 
 
-def _structure(episodes: Episodes) -> Iterator[Check]:
+def _structure(data: Dataset) -> Iterator[Check]:
     """Actions were allowed; an episode ends once, at its last step, by termination or truncation; no two have one id or one content."""
+    episodes = data.episodes
     table, terminated, truncated = episodes.table, episodes.terminated, episodes.truncated
     last = np.zeros(len(terminated), bool)
     last[table.start + table.length - 1] = True
@@ -156,11 +152,16 @@ def _structure(episodes: Episodes) -> Iterator[Check]:
     repeated[np.unique(table.episode_id, return_index=True)[1]] = False
     if episodes.action_mask is not None:
         yield _placed("action-mask", forbidden(episodes), "steps with a forbidden action, first at row")
-    yield _placed("one-end", (terminated | truncated) != last, "ends missing or misplaced, first at row")
-    yield _placed("one-kind-of-end", terminated & truncated, "steps both terminated and truncated, first at row")
+    if "ends" in data.absent:
+        yield from (not_applicable(name, "<=", 0, "how episodes end is not recorded") for name in ("one-end", "one-kind-of-end"))
+    else:
+        yield _placed("one-end", (terminated | truncated) != last, "ends missing or misplaced, first at row")
+        yield _placed("one-kind-of-end", terminated & truncated, "steps both terminated and truncated, first at row")
     yield _placed("unique-ids", repeated, "episodes with the id of an earlier one, first is episode")
     yield _placed("unique-content", repeats_earlier(episodes), "episodes that repeat an earlier one, first is episode")
-    yield observation_repeats(episodes)
+    yield observation_repeats(episodes, "final_observations" not in data.absent)
+    if data.recorded:
+        yield lag_agreement(episodes, len(data.schema.actions), data.random)
 
 
 # --- enough to learn --------------------------------------------------------------------------------------------------
@@ -172,11 +173,16 @@ def _learnable(data: Dataset) -> Iterator[Check]:
     labels = data.episodes.expert_action[_decisions(data.episodes)]
     text = f"{least} episodes in the smallest of {len(data.blocks)} blocks"
     yield at_least("enough-episodes", least, data.limits.min_episodes, text, len(data.episodes.table.length))
-    yield _success_rate(data)
+    if "success" in data.absent:
+        yield not_applicable("success-rate", ">=", data.limits.min_success_rate, "success is not recorded")
+    else:
+        yield _success_rate(data)
     if data.scenario.min_action_share:
         yield _action_coverage(data, labels)
     yield _majority_action(labels, data.limits.max_majority_share)
-    if not data.scenario.constant_reward:
+    if "rewards" in data.absent:
+        yield not_applicable("reward-varies", ">=", 2, "rewards are not recorded")
+    elif not data.scenario.constant_reward:
         values = len(np.unique(rewards))
         yield at_least("reward-varies", values, 2, f"{values} distinct rewards", len(rewards))
 
@@ -219,12 +225,20 @@ def _majority_action(labels: Array, limit: float) -> Check:
 # --- where it is from -------------------------------------------------------------------------------------------------
 
 
-def _provenance(episodes: Episodes, found: Provenance) -> Iterator[Check]:
+def _provenance(data: Dataset, found: Provenance) -> Iterator[Check]:
     """The approved expert was recorded, with the seed that was asked for, and the recording can be reproduced."""
-    yield equal("expert-hash", found.recorded_sha256, found.expert_sha256, "the recorded policy is the expert")
-    n = found.replayed
+    episodes, n = data.episodes, found.replayed
+    text = "the episodes are from the files at hand" if data.recorded else "the recorded policy is the expert"
+    yield equal("expert-hash", found.recorded_sha256, found.expert_sha256, text)
+    if found.no_replay is not None:
+        yield not_applicable("replay-sample", ">=", MIN_REPLAYED, found.no_replay)
+        yield not_applicable("replay-mismatches", "<=", 0, found.no_replay)
+        yield not_applicable("seeds", "<=", 0, found.no_replay)
+        return
     yield at_least("replay-sample", n, MIN_REPLAYED, f"{n} episodes simulated again", n)
     yield at_most("replay-mismatches", found.differing, 0, f"{found.differing} of {n} differ from the recording", n)
+    if data.recorded:
+        return
     others = sorted(set(np.unique(episodes.table.seed).tolist()) - {found.seed})
     yield at_most("seeds", len(others), 0, f"seeds other than {found.seed}: {others or 'none'}")
 

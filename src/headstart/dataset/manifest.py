@@ -44,9 +44,9 @@ class Block(Record):
 class Quality(Record):
     """Means over the accepted episodes."""
 
-    success_rate: Share
-    harm_rate: Share
-    return_mean: float  # undiscounted sum of an episode's rewards
+    success_rate: Share | None  # None, as below: the recording does not have it
+    harm_rate: Share | None
+    return_mean: float | None  # undiscounted sum of an episode's rewards
     steps_mean: float
 
 
@@ -84,6 +84,11 @@ class DatasetManifest(DatasetFacts):
     schema_id: Literal["dataset/3"] = "dataset/3"
     version: str
     status: Status
+
+    @property
+    def has_rewards(self) -> bool:
+        """False for a recording of another program without rewards, whose reward columns hold a filling."""
+        return self.quality.return_mean is not None
 
     @model_validator(mode="after")
     def _version_is_that_of_the_content(self) -> Self:

@@ -36,7 +36,7 @@ class Judgement:
     loss: float  # cross-entropy, nats; of continuous actions: squared distance
     accuracy: float  # share of actions equal to the expert's; if continuous: with every component within NEAR of it
     constant_accuracy: float  # of always choosing the expert's most frequent action; if continuous: its median
-    value_mse: float
+    value_mse: float  # NaN, as below: without recorded rewards
     value_explained_variance: float
     scores: "ActionScores | None"  # None for continuous actions
 
@@ -139,7 +139,7 @@ def clone_epoch(
         label=train.label,
         imitated=train.has_choice,
     )
-    plan = Plan(size=batch_size, coef=Coefficients(bc_weight=1.0, value_coef=value_coef))
+    plan = Plan(size=batch_size, coef=Coefficients(bc_weight=1.0, value_coef=value_coef if train.has_returns else 0.0))
     log = learn(network, optimizer, batch, None, plan, 1, learning_rate, generator)
     if not log["finite"].all():
         return math.nan, 0.0
@@ -167,8 +167,8 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
         loss / decisions,
         right / decisions,
         _constant_accuracy(data),
-        float(np.mean((predicted - returns) ** 2)),
-        explained_variance(predicted, returns),
+        float(np.mean((predicted - returns) ** 2)) if data.has_returns else math.nan,
+        explained_variance(predicted, returns) if data.has_returns else math.nan,
         ActionScores(np.sum(pairs, axis=0)) if pairs else None,
     )
 

@@ -18,6 +18,7 @@ class Demonstrations:
     label: Tensor  # [B] i64 or [B, D] f32, the expert's choice
     returns: Tensor  # [B] f32, discounted, to the end of the episode
     has_choice: Tensor  # [B] f32, 1 where more than one action is allowed
+    has_returns: bool = True  # false: rewards are not recorded, and no critic learns from `returns`
 
     def rows(self, index: Tensor) -> "Demonstrations":
         """The rows of a minibatch."""
@@ -26,6 +27,7 @@ class Demonstrations:
             self.label.index_select(0, index),
             self.returns.index_select(0, index),
             self.has_choice.index_select(0, index),
+            self.has_returns,
         )
 
 

@@ -66,7 +66,8 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
             "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
         )
     block = job.params.clone_of(job.seed)
-    expert_in = partial(expert_of, job.scenario, block=block) if trainer.arm.start == "bc" else None
+    acts = trainer.arm.start == "bc" and job.scenario.demonstrations is None
+    expert_in = partial(expert_of, job.scenario, block=block) if acts else None
     result = SeedRun(
         seed=job.seed,
         budget=trainer.arm.budget,
@@ -106,12 +107,15 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
         if arm.value_start == "fresh":
             network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
         reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
-        lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, reference.expert.return_mean)
+        aim = (
+            reference.expert or reference.clone
+        )  # of recorded demonstrations that do not tell their return, what the clone reaches
+        lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, aim.return_mean)
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
         stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted, params.clone_of(job.seed))
         ticks = stamp.accepted.steps // stamp.accepted.episodes
-        expert = expert_of(scenario, training, params.clone_of(job.seed))
+        expert = expert_of(scenario, training, params.clone_of(job.seed)) if scenario.demonstrations is None else None
     trainer = trainer_of(
         network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device
     )

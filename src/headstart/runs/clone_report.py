@@ -23,11 +23,12 @@ class CloneReport(Record):
     train_accuracy: float
     heldout_steps: int
     value_error: float | None  # mean squared, of the value head on held-out returns; None: not a number
-    untrained_value_error: float  # of the same network before it learned
+    untrained_value_error: float | None  # None: rewards are not recorded; of the same network before it learned
     value_explained_variance: float | None
     confusion: dict[str, dict[str, int]]  # expert's action → clone's most likely action → held-out decisions
     closed_loop: dict[Mode, Score]
-    expert: Score  # on the same worlds
+    expert: Score | None  # on the same worlds; of recorded demonstrations: their own episodes; None: these do not tell it
+    recorded: bool = False  # whether `expert` stands for recorded demonstrations
 
 
 class CloneReports(Record):
@@ -51,5 +52,5 @@ class Reference(Record):
 
     schema_id: Literal["reference/1"] = "reference/1"
     untrained: Score  # the clone's network before it learned anything, on the exam worlds
-    expert: Score
+    expert: Score | None  # of recorded demonstrations: their own episodes; None: these do not tell it
     clone: Score  # sampled

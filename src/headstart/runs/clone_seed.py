@@ -66,14 +66,18 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
     params, scenario = job.params, job.scenario
     settings = params.bc_train.model_copy(update={"seed": params.bc_train.seed + job.seed})
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
-    schema, expert_in = schema_of(world), partial(expert_of, scenario, block=job.block)
+    schema, acts = schema_of(world), scenario.demonstrations is None
+    expert_in = partial(expert_of, scenario, block=job.block) if acts else None
     stamp, used = read_used(scenario, schema, settings, job.block)
-    train, heldout = (tensors_of(side, settings.gamma) for side in used)
+    train, heldout = (tensors_of(side, settings.gamma, stamp.has_rewards) for side in used)
     fixed = params.evaluation
     exam = worlds_of(scenario, "exam", fixed.exam_worlds, params.capture.observation)
-    expert, expert_exam = (
-        score_of(play(of, expert_in(of), seed), of, scenario) for of, seed in ((world, settings.seed), (exam, fixed.exam_seed))
-    )
+    expert, expert_exam = job.expert.score, None
+    if expert_in is not None:
+        expert, expert_exam = (
+            score_of(play(of, expert_in(of), seed), of, scenario)
+            for of, seed in ((world, settings.seed), (exam, fixed.exam_seed))
+        )
     network = new_network(world, params.network, settings.seed)
     untrained = score_of(play_episodes(network, exam, fixed.exam_seed, "sampled"), exam, scenario)
     judged_untrained = judge(network, heldout)
@@ -99,7 +103,7 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
     card = save_policy(folder, network, params.network, world, {**about, "lineage": {"dataset": sha256_file(job.dataset)}})
     write_record(folder / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"]))
     shift = shift_facts(params, scenario, network, expert_in)
-    found = clone_report(judged, judged_untrained, epochs[-1].accuracy, schema, closed, expert)
+    found = clone_report(judged, judged_untrained, epochs[-1].accuracy, schema, closed, expert, recorded=not acts)
     verdict = clone_gate(
         found, settings, Subject(type="bc", id=f"{scenario.name}/bc/seed-{job.seed}", sha256=card.weights_sha256)
     )
@@ -110,6 +114,7 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
         demonstration_steps=recorded_steps(stamp, job.block, used) + job.expert.training_steps(job.block),
         heldout_accuracy=judged.accuracy,
         expert=expert_exam,
+        recorded=None if acts else expert,
         expert_sha256=job.expert.acting(job.block).weights_sha256 if job.expert.recorded else None,
         exam={mode: score_of(of, exam, scenario) for mode, of in play_in_modes(network, exam, fixed.exam_seed, MODES).items()},
         data=None if shift is None else dataset_facts(scenario, used[0], stamp.scenario_sha256, schema),

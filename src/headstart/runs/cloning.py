@@ -9,7 +9,7 @@ import numpy as np
 from headstart.compare.arm_runs import Score
 from headstart.config.params import BCParams
 from headstart.core.arrays import Mode
-from headstart.core.verdict import Check, Subject, Verdict, at_least, at_most, judge
+from headstart.core.verdict import Check, Subject, Verdict, at_least, at_most, judge, not_applicable
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, Epoch, Judgement
 from headstart.runs.clone_report import CloneReport, pooled
@@ -25,9 +25,13 @@ def clone_report(
     train_accuracy: float,
     schema: ObservationSchema,
     closed: Mapping[Mode, Score],
-    expert: Score,
+    expert: Score | None,
+    recorded: bool = False,
 ) -> CloneReport:
-    """The clone and the network before it learned, both on the held-out steps; `closed` and `expert` on the same worlds."""
+    """The clone and the network before it learned, both on the held-out steps; `closed` and `expert` on the same worlds.
+
+    `recorded`: `expert` is the score of recorded demonstrations, which nobody plays.
+    """
     scores = judged.scores
     return CloneReport(
         accuracy=_or_none(judged.accuracy),
@@ -37,11 +41,12 @@ def clone_report(
         train_accuracy=train_accuracy,
         heldout_steps=judged.steps,
         value_error=_or_none(judged.value_mse),
-        untrained_value_error=untrained.value_mse,
+        untrained_value_error=_or_none(untrained.value_mse),
         value_explained_variance=_or_none(judged.value_explained_variance),
         confusion=_confusion(scores, schema) if scores else {},
         closed_loop=dict(closed),
         expert=expert,
+        recorded=recorded,
     )
 
 
@@ -61,7 +66,13 @@ def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Ver
     if report.least_recall is not None:
         checks.append(at_least("recall", report.least_recall, MIN_RECALL, "held-out recall of the worst frequent action"))
         thresholds["min_recall"] = MIN_RECALL
-    if report.heldout_steps >= MIN_VALUE_STEPS:
+    if report.untrained_value_error is None and report.recorded:
+        checks.append(
+            not_applicable(
+                "value-head", "<=", settings.max_value_error, "rewards are not recorded; a critic phase fits the critic"
+            )
+        )
+    elif report.heldout_steps >= MIN_VALUE_STEPS and report.untrained_value_error is not None:
         share = report.value_error / report.untrained_value_error if report.value_error is not None else None
         text = f"squared error of the value head on held-out returns, as a share of the untrained network's {report.untrained_value_error}"
         checks.append(at_most("value-head", share, settings.max_value_error, text))
@@ -71,10 +82,17 @@ def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Ver
 
 def _closed_loop(report: CloneReport, margin: float) -> list[Check]:
     clone, expert = report.closed_loop["sampled"], report.expert
-    rate, theirs = clone.success_rate, expert.success_rate
-    text = (
-        f"the clone succeeds in {clone.success} of {clone.episodes} episodes, its expert in {expert.success} of {expert.episodes}"
+    text = f"the clone succeeds in {clone.success} of {clone.episodes} episodes"
+    if expert is None:
+        why = "the recording does not tell success and return"
+        some = at_least("some-success", clone.success, 1, text, clone.episodes)
+        return [some, not_applicable("closed-loop-success", ">=", None, why)]
+    rate, theirs, whose = (
+        clone.success_rate,
+        expert.success_rate,
+        "the recorded demonstrations" if report.recorded else "its expert",
     )
+    text += f", {whose} in {expert.success} of {expert.episodes}"
     return [
         at_least("some-success", clone.success, 1, text, clone.episodes),
         at_least("closed-loop-success", rate, round(theirs - margin, 12), text, clone.episodes),

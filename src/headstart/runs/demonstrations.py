@@ -1,6 +1,7 @@
 """The validated dataset of a scenario: its stamp, the episodes of it that are used, and these as tensors."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ def read_demonstrations(
 ) -> "tuple[DatasetManifest, tuple[Demonstrations, Demonstrations]]":
     """The stamp of the validated dataset, and both sides of one block of it as tensors: train, held out."""
     stamp, sides = read_used(scenario, schema, settings, block)
-    train, heldout = (tensors_of(side, settings.gamma) for side in sides)
+    train, heldout = (tensors_of(side, settings.gamma, stamp.has_rewards) for side in sides)
     return stamp, (train, heldout)
 
 
@@ -77,10 +78,11 @@ def _first(episodes: Episodes, count: int) -> Episodes:
     return select(episodes, np.arange(len(episodes.table.length)) < count)
 
 
-def tensors_of(episodes: Episodes, gamma: float) -> "Demonstrations":
-    """What the expert chose, in every recorded state."""
+def tensors_of(episodes: Episodes, gamma: float, has_rewards: bool = True) -> "Demonstrations":
+    """What the expert chose, in every recorded state; without rewards no returns are learned from."""
     from headstart.learn.demonstrations import demonstrations  # torch: whoever only counts steps needs none
 
     mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
     obs = episodes.observation | mask
-    return demonstrations(obs, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
+    found = demonstrations(obs, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
+    return replace(found, has_returns=has_rewards)

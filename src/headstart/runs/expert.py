@@ -10,7 +10,7 @@ from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
-from headstart.core.errors import GateFailed, IntegrityError
+from headstart.core.errors import GateFailed, IntegrityError, UsageError
 from headstart.core.files import read_record
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.worlds import score_of, worlds_of
@@ -26,6 +26,8 @@ def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
 
     A network acts with its most likely action, within the bounds of the world.
     """
+    if scenario.expert.policy == "demonstrations":
+        raise UsageError(f"{scenario.name}: expected an expert that can act, the scenario has recorded demonstrations only")
     if scenario.expert.policy == "scripted":
         return script(world)
     network = learned(scenario, world, block)
@@ -71,7 +73,7 @@ def approved_expert(scenario: Scenario) -> ExpertPolicy:
     expert = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
     if expert.state != "approved":
         raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
-    now = expert.policy_sha256 if expert.kind == "ppo" else source_sha256(scenario.world)  # `learned` compares the weights
+    now = source_sha256(scenario.world) if expert.kind == "scripted" else expert.policy_sha256  # `learned` compares the weights
     if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
         raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `dvc repro expert` again")
     return expert

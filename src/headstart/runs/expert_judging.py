@@ -10,11 +10,14 @@ from headstart.core.statistics import wilson_lower, wilson_upper
 from headstart.core.verdict import Check, Outcome, Subject, Value, Verdict, at_least, at_most, hold_or_fail, judge
 from headstart.runs.expert import expert_folder, judged_on, script
 from headstart.runs.expert_record import ExpertPolicy, TrainedSeed, best_seed, pooled, weights_sha256
+from headstart.runs.recorded import judge_recorded
 from headstart.worlds.make import source_sha256
 
 
 def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
     """Judge the script, or the policies that the stage `expert` trained, on so many worlds; writes nothing."""
+    if scenario.expert.policy == "demonstrations":
+        return judge_recorded(params, scenario)
     if scenario.expert.policy == "scripted":
         return judge_script(params, scenario, episodes)
     folder = expert_folder(scenario)

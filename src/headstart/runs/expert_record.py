@@ -26,13 +26,13 @@ class ExpertPolicy(Record):
     """`approved` follows from a PASS; a draft is never recorded."""
 
     schema_id: Literal["expert-policy/1"] = "expert-policy/1"
-    kind: Literal["scripted", "ppo"]
+    kind: Literal["scripted", "ppo", "demonstrations"]
     world: str
     scenario: Name
     scenario_sha256: Sha256
-    policy_sha256: Sha256  # of the script's sources, or of the weights that are recorded
+    policy_sha256: Sha256  # of the script's sources, of the weights that are recorded, or of the files of demonstrations
     seed: int  # of the worlds that it was judged on
-    score: Score  # of all that are recorded
+    score: Score | None  # of all that are recorded; None: demonstrations that do not tell it
     seeds: tuple[TrainedSeed, ...] = ()  # of a learned expert
     recorded: tuple[
         int, ...

@@ -6,14 +6,19 @@ from collections.abc import Callable
 
 import numpy as np
 
-from headstart.config.params import CaptureParams
+from headstart.config.params import CaptureParams, Params
+from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids
-from headstart.worlds.api import Act, Observations, World
+from headstart.runs.worlds import worlds_of
+from headstart.worlds.api import FIRST_WORLD, Act, Observations, World
 
 # Counters of the town and the robot that stand beside every episode, where a world has them. runs/shift.py compares `family`, the kind of
 # situation; the others are for people who look into a file. Another list makes other bytes: raise WRITER in stages/capture.py with it.
 BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited", "family")
+
+
+RANDOM_STEPS = 16_000  # at most, under random actions
 
 
 def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
@@ -56,6 +61,22 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
         final_observation={name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]},
         table=_table(world, world_ids, header, np.nonzero(recorded)[0], steps, stats),
     )
+
+
+def record_random(params: Params, scenario: Scenario, header: Header) -> Episodes:
+    """A few episodes of the environment under random actions: how it behaves, whoever acts."""
+    count = min(64, max(8, RANDOM_STEPS // scenario.horizon))
+    world = worlds_of(scenario, "capture", count, params.capture.observation)
+    names, random = world.names, np.random.default_rng(params.capture.seed)
+
+    def act(obs: Observations) -> Array:
+        if names.actions:
+            return np.asarray(np.where(obs["mask"] > 0, random.random(obs["mask"].shape), -1.0).argmax(axis=1))
+        drawn = random.uniform(names.action_low, names.action_high, (world.num_envs, len(names.action_low)))
+        return np.asarray(drawn, np.float32)
+
+    settings = params.capture.model_copy(update={"slip": 0.0, "noise": 0.0})
+    return record(world, act, FIRST_WORLD["capture"] + np.arange(count), settings, header)
 
 
 def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Callable[[int, Observations, Array], Array]:

@@ -9,8 +9,57 @@ from headstart.dataset.episodes import Episodes, EpisodeTable
 from headstart.runs.expert import expert_of
 from headstart.runs.worlds import worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, World
+from headstart.worlds.gym import GymSetup, GymWorld
+from headstart.worlds.gym_copies import Env
 
+ROUNDED_STEPS = (
+    20  # of an episode with continuous actions: these are kept as float32, and an environment may blow up its rounding
+)
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
+
+
+def replay_recorded(episodes: Episodes, params: Params, scenario: Scenario, absent: tuple[str, ...]) -> tuple[int, int] | str:
+    """Reset the environment to recorded seeds and take the recorded actions: as `replay`, or why nothing can be replayed.
+
+    A sample of the episodes that have a seed (≥ 0). Observations must be the same up to the rounding of float32, as must
+    rewards and ends where they are recorded.
+    """
+    table = episodes.table
+    world = worlds_of(scenario, "capture", 1, params.capture.observation)
+    seeded = np.zeros(0, np.int64) if "seeds" in absent else np.flatnonzero(table.seed >= 0)
+    if not isinstance(world, GymWorld):
+        return f"a recording of another program cannot be played again in a {scenario.world}"
+    if not len(seeded):
+        return "seeds are not recorded"
+    chosen = np.random.default_rng(params.capture.seed).permutation(seeded)[: params.validate_.replay_worlds]
+    env = GymSetup.model_validate(dict(scenario.setup)).recipe.make()
+    try:
+        return len(chosen), sum(not _recurs(env, world, episodes, e, absent) for e in np.sort(chosen))
+    finally:
+        env.close()
+
+
+def _recurs(env: Env, world: GymWorld, episodes: Episodes, e: int, absent: tuple[str, ...]) -> bool:
+    """Whether an episode comes out the same; with continuous actions, its first ROUNDED_STEPS."""
+    start, whole = int(episodes.table.start[e]), int(episodes.table.length[e])
+    length = whole if world.names.actions else min(whole, ROUNDED_STEPS)
+    seen, _ = env.reset(seed=int(episodes.table.seed[e]))
+    rows, rewards = [seen], []
+    acts = world.acting.own(episodes.action[start : start + length])
+    for t, act in enumerate(acts if acts.ndim > 1 else acts.tolist()):
+        seen, reward, terminated, _, _ = env.step(act)
+        rewards.append(float(reward))
+        rows.append(seen)
+        if "ends" not in absent and bool(terminated) != bool(episodes.terminated[start + t]):
+            return False
+    now = world.observing.rows(rows)
+    for name, column in now.items():
+        recorded = [episodes.observation[name][start : start + length]]
+        recorded += [] if "final_observations" in absent or length < whole else [episodes.final_observation[name][e : e + 1]]
+        recorded_rows = np.concatenate(recorded)
+        if not np.allclose(column[: len(recorded_rows)], recorded_rows, rtol=1e-4, atol=1e-5):
+            return False
+    return "rewards" in absent or np.allclose(rewards, episodes.reward[start : start + length], rtol=1e-4, atol=1e-5)
 
 
 def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int, int]:

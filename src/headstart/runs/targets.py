@@ -28,6 +28,7 @@ from headstart.core.files import read_bytes, read_record, write_record
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.core.strict_json import MAX_BYTES, parse_json
 from headstart.runs.expert import approved_expert, expert_of
+from headstart.runs.recorded import found_recording
 from headstart.runs.stage_command import trained_expert
 from headstart.runs.worlds import design_of, worlds_of
 from headstart.worlds.api import Played, play
@@ -88,6 +89,9 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
     Raises InputError where a learned expert or a target to write is missing, and GateFailed where the expert is not approved.
     """
     _require_targets(scenario)
+    if scenario.demonstrations is not None:
+        level, policy = recorded_level(scenario)
+        return _written(params, scenario, level, policy, when, revision)
     approved = None
     if scenario.expert.policy == "ppo":
         trained_expert(params, scenario)
@@ -98,6 +102,13 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
     experts = range(len(approved.recorded) if approved else 1)
     played = (play(world, expert_of(scenario, world, block), fixed.seed) for block in experts)
     level = averaged([level_of(one, world.names.stats, scenario) for one in played])
+    return _written(params, scenario, level, policy, when, revision)
+
+
+def _written(
+    params: Params, scenario: Scenario, level: Level, policy: str, when: UtcTime, revision: str | None
+) -> WrittenTargets:
+    fixed = params.evaluation
     return WrittenTargets(
         scenario=scenario.name,
         written_at=when,
@@ -111,6 +122,27 @@ def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | N
         targets=targets_from(level, scenario),
         after_runs=bool(runs_seen(params, scenario)),
     )
+
+
+def recorded_level(scenario: Scenario) -> tuple[Level, Sha256]:
+    """What recorded demonstrations show by themselves, episodes in place of worlds, and the hash of their files.
+
+    Nobody can play the evaluation worlds. InputError for a recording that does not tell its success, harm and return, and for measures.
+    """
+    found = found_recording(scenario)
+    score, n, assumed = found.score, found.episodes, scenario.measures
+    if score is None or found.sha256 is None or assumed or n < 2:
+        why = f"measures ({', '.join(assumed)})" if assumed else f"{', '.join(found.absent) or 'one episode'}"
+        raise InputError(
+            f"{scenario.name}: expected a recording that tells what to aim at, it lacks {why}; write the targets by hand"
+        )
+    level = Level(
+        success_rate=rate_of(np.arange(n) < score.success),
+        harm_rate=rate_of(np.arange(n) < score.harm),
+        return_mean=Measured(mean=score.return_mean, standard_error=score.return_sd / math.sqrt(n - 1)),
+        measures={},
+    )
+    return level, found.sha256
 
 
 def runs_seen(params: Params, scenario: Scenario) -> list[Path]:

@@ -73,9 +73,11 @@ def sentence(clones: Sequence[Clone]) -> str:
     ranges = {key: f"{min(of):.3f} to {max(of):.3f}" for key, of in values.items()}
     f1 = f", macro-F1 {ranges['macro_f1']}" if "macro_f1" in ranges else ""
     accuracy = f"held-out accuracy {ranges.get('accuracy', 'not a number')} (constant action {first.constant_accuracy:.3f}){f1}"
+    whose, level = "recorded" if first.recorded else "expert", first.expert
+    theirs = ("", "") if level is None else (f" ({whose} {level.success_rate:.3f})", f" ({whose} {level.return_mean:.3f})")
     return (
-        f"{len(clones)} clones; {accuracy}; success {ranges['success_rate']} (expert {first.expert.success_rate:.3f}), "
-        f"return {ranges['return_mean']} (expert {first.expert.return_mean:.3f})"
+        f"{len(clones)} clones; {accuracy}; success {ranges['success_rate']}{theirs[0]}, "
+        f"return {ranges['return_mean']}{theirs[1]}"
     )
 
 

@@ -14,12 +14,14 @@ from headstart.config.project import DATA, WORK_DIR
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.closure import code_sha256
+from headstart.core.errors import IntegrityError
 from headstart.core.files import fresh_directory
 from headstart.core.strict_json import sha256_json
 from headstart.dataset.episodes import Header
 from headstart.dataset.episodes_file import write_episodes
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.pool import progress_bar
+from headstart.runs.recorded import found_recording, recording_folder
 from headstart.runs.recording import record
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD
@@ -30,6 +32,8 @@ WRITER = "0.2.0"  # of the recorder: increase it when the recorder writes other 
 def capture(params: Params, scenario: Scenario) -> Done:
     """Writes data/<scenario>/raw/shard-0000.h5 …; refuses an expert that is not approved (exit 6)."""
     settings, policy_sha256 = params.capture, approved_expert(scenario).policy_sha256
+    if scenario.demonstrations is not None:
+        return _imported(scenario, policy_sha256)
     code = code_sha256(["headstart.stages.capture"])
     key = sha256_json([settings.model_dump(mode="json"), scenario.sha256, policy_sha256, code])
     shards = WORK_DIR / "capture" / f"{scenario.name}-{key[:16]}"
@@ -48,6 +52,20 @@ def capture(params: Params, scenario: Scenario) -> Done:
     worlds, shards_made = settings.all_worlds, len(parts)
     says = f"capture {scenario.name}: {worlds} worlds × {scenario.horizon} ticks in {shards_made} shards"
     return Done(says, {"worlds": worlds, "shards": shards_made}, seeds=(settings.seed,))
+
+
+def _imported(scenario: Scenario, sha256: str) -> Done:
+    """The episodes that the stage `demonstrations` read; the artefact of the expert stage says from which files."""
+    found = found_recording(scenario)
+    if found.sha256 != sha256:
+        raise IntegrityError(
+            f"{recording_folder(scenario)}: expected the recording of which the stage expert took note, got another; "
+            f"`dvc repro expert@{scenario.name}`"
+        )
+    with fresh_directory(DATA / scenario.name / "raw") as raw:
+        shutil.copy2(recording_folder(scenario) / "episodes.h5", raw / "shard-0000.h5")
+    says = f"capture {scenario.name}: {found.episodes} recorded episodes, {found.steps:,} steps"
+    return Done(says, {"worlds": found.episodes, "shards": 1})
 
 
 def _parts(block: int, settings: CaptureParams) -> list[range]:

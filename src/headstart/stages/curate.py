@@ -13,7 +13,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.files import fresh_directory, write_record
 from headstart.dataset.curation import reject_reasons, split_by_world, write_index
-from headstart.dataset.episodes import Episodes, Header, concatenate, select
+from headstart.dataset.episodes import Absent, Episodes, Header, concatenate, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, Block, DatasetFacts, Quality, Splits, Tally, manifest_of, stored_file
 
@@ -22,7 +22,11 @@ def curate(params: Params, scenario: Scenario) -> Done:
     """Writes data/<scenario>/curated: train.h5 and heldout.h5 of every block, episodes.tsv (all, with reasons) and manifest.json."""
     settings = params.curate
     episodes, header = _read_raw(DATA / scenario.name / "raw")
-    block = block_of(episodes.table.world, params.capture)
+    if settings.min_return is not None and "rewards" in header.absent:
+        raise InputError(
+            f"curate.min_return: expected null, since the recording of {scenario.name} has no rewards, got {settings.min_return}"
+        )
+    block = block_of(episodes.table.world, params.capture, dealt=scenario.demonstrations is not None)
     reasons = reject_reasons(episodes, settings)
     accepted = np.array([not why for why in reasons])
     counts = dict(sorted(Counter(code for why in reasons for code in why).items()))
@@ -50,7 +54,7 @@ def curate(params: Params, scenario: Scenario) -> Done:
             accepted=_tally(episodes, accepted),
             rejected=_tally(episodes, ~accepted),
             rejection_reasons=counts,
-            quality=_quality(episodes, accepted),
+            quality=_quality(episodes, accepted, header),
             blocks=tuple(_block(episodes, block == number, accepted) for number in range(params.capture.blocks)),
             files={
                 path.relative_to(folder).as_posix(): stored_file(path) for path in sorted(folder.rglob("*")) if path.is_file()
@@ -70,7 +74,8 @@ def curate(params: Params, scenario: Scenario) -> Done:
         f"({facts.splits.train.episodes} train, {facts.splits.heldout.episodes} held out), "
         f"{facts.rejected.episodes} rejected {counts or ''}".rstrip()
     )
-    return Done(says, {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes} | facts.quality.model_dump())
+    metrics: dict[str, float | None] = {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes}
+    return Done(says, metrics | facts.quality.model_dump())
 
 
 def _read_raw(folder: Path) -> tuple[Episodes, Header]:
@@ -86,20 +91,27 @@ def _read_raw(folder: Path) -> tuple[Episodes, Header]:
     return concatenate([episodes for episodes, _ in parts]), header
 
 
-def _quality(episodes: Episodes, keep: Array) -> Quality:
+def _quality(episodes: Episodes, keep: Array, header: Header) -> Quality:
     table = episodes.table
-    columns = {
-        "success_rate": table.success,
-        "harm_rate": table.harm,
-        "return_mean": table.total_reward,
-        "steps_mean": table.length,
+    columns: dict[str, tuple[Absent | None, Array]] = {
+        "success_rate": ("success", table.success),
+        "harm_rate": ("harm", table.harm),
+        "return_mean": ("rewards", table.total_reward),
+        "steps_mean": (None, table.length),
     }
-    return Quality(**{name: float(np.mean(column[keep], dtype=np.float64)) for name, column in columns.items()})
+    known = {name: column for name, (of, column) in columns.items() if of not in header.absent}
+    means = {name: float(np.mean(column[keep], dtype=np.float64)) for name, column in known.items()}
+    return Quality(**dict.fromkeys(columns) | means)  # type: ignore[arg-type]
 
 
-def block_of(world: Array, settings: CaptureParams) -> Array:
-    """[E] world ids → [E] the block of each: the recorded worlds in order, `capture.worlds` to a block. InputError where worlds are missing."""
+def block_of(world: Array, settings: CaptureParams, dealt: bool = False) -> Array:
+    """[E] world ids → [E] the block of each: the recorded worlds in order, `capture.worlds` to a block. InputError where worlds are missing.
+
+    Worlds that were `dealt`, of recorded demonstrations, are as many as there are: the first blocks have one more where they do not divide.
+    """
     distinct, index = np.unique(world, return_inverse=True)
+    if dealt:
+        return np.concatenate([np.full(len(part), b) for b, part in enumerate(np.array_split(distinct, settings.blocks))])[index]
     if len(distinct) != settings.all_worlds:
         raise InputError(
             f"data: expected {settings.blocks} blocks of {settings.worlds} recorded worlds, got {len(distinct)} worlds; `dvc repro capture`"

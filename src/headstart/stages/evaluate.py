@@ -104,7 +104,8 @@ def sentence(found: Comparison) -> str:
     shown = " ".join(text for text in (f"{steps_text(found)}.", all_in_text(found)) if text)
     text = f"evaluate {found.scenario}: {found.verdict.outcome} for {found.target.name}. Online steps: {shown} "
     text += f"Exam of {arm}: success {exam.success_rate:.3f}, harm {exam.harm_rate:.3f}, return {exam.return_iqm:.3f}"
-    return text + "".join(f"\n  {reason.outcome}: {reason.text}" for reason in found.verdict.reasons)
+    left_out = (f"\n  left out: {check.name}, {check.text}" for check in found.verdict.checks if not check.applies)
+    return text + "".join(f"\n  {reason.outcome}: {reason.text}" for reason in found.verdict.reasons) + "".join(left_out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""Stage `expert`: judge the scripted expert of the scenario, or train one policy per seed and judge each; recording requires a PASS."""
+"""Stage `expert`: judge the scripted expert of the scenario, or train one policy per seed and judge each; recording requires a PASS.
+
+Recorded demonstrations have no expert: their artefact says what was found in them.
+"""
 
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
@@ -8,6 +11,7 @@ from headstart.core.files import fresh_directory, write_record
 from headstart.runs.check import require_sound
 from headstart.runs.expert_judging import judge_script, judge_seeds
 from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.recorded import judge_recorded
 
 
 def expert(params: Params, scenario: Scenario) -> Done:
@@ -20,19 +24,21 @@ def expert(params: Params, scenario: Scenario) -> Done:
 
             trained = train_seeds(params, scenario, folder, reports)
             artefact, verdict = judge_seeds(params, scenario, trained)
+        elif scenario.expert.policy == "demonstrations":
+            artefact, verdict = judge_recorded(params, scenario)
         else:
             artefact, verdict = judge_script(params, scenario, params.expert.worlds)
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
-    says = (
-        f"expert {scenario.name}: {artefact.state}{seeds}; success {result.success}/{result.episodes}, harm {result.harm}, "
-        f"return {result.return_mean:.3f}" + "".join(f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics))
+    shown = "success, harm and return are not recorded"
+    if result is not None:
+        shown = f"success {result.success}/{result.episodes}, harm {result.harm}, return {result.return_mean:.3f}"
+    says = f"expert {scenario.name}: {artefact.state}{seeds}; {shown}" + "".join(
+        f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics)
     )
-    metrics = {
-        "success_rate": result.success_rate,
-        "harm_rate": result.harm_rate,
-        "return_mean": result.return_mean,
+    metrics: dict[str, float | None] = {
+        name: getattr(result, name, None) for name in ("success_rate", "harm_rate", "return_mean")
     }
     return Done(says, metrics, tuple(seed.seed for seed in artefact.seeds) or (params.expert.seed,))
 

@@ -11,12 +11,14 @@ from headstart.config.stage import Done, main
 from headstart.core.errors import GateFailed
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
+from headstart.dataset.cures import cures
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
-from headstart.dataset.gates import Dataset, Provenance, cures, dataset_gates, thresholds
+from headstart.dataset.gates import Dataset, Provenance, dataset_gates, thresholds
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
 from headstart.runs.expert import approved_expert
-from headstart.runs.replay import replay
+from headstart.runs.recording import record_random
+from headstart.runs.replay import replay, replay_recorded
 from headstart.runs.worlds import schema_of, worlds_of
 
 
@@ -33,31 +35,43 @@ def validate(params: Params, scenario: Scenario) -> Done:
     parts = [read_episodes(folder / side.format(number), schema) for number in blocks for side in (TRAIN, HELDOUT)]
     episodes, header = concatenate([part for part, _ in parts]), parts[0][1]
     sides = np.concatenate([np.full(len(part.table.start), bool(index % 2)) for index, (part, _) in enumerate(parts)])
-    replayed, differing = replay(episodes, params, scenario)
+    found = (
+        replay(episodes, params, scenario)
+        if scenario.demonstrations is None
+        else replay_recorded(episodes, params, scenario, header.absent)
+    )
+    random = None if scenario.demonstrations is None else record_random(params, scenario, header)
+    replayed, differing = (0, 0) if isinstance(found, str) else found
 
-    data = Dataset(episodes, sides, schema, scenario, params.validate_, manifest.blocks, world.feature_bounds)
+    data = Dataset(
+        episodes, sides, schema, scenario, params.validate_, manifest.blocks, world.feature_bounds, header.absent, random
+    )
     provenance = Provenance(
         seed=params.capture.seed,
         expert_sha256=approved_expert(scenario).policy_sha256,
         recorded_sha256=header.policy_sha256,
         replayed=replayed,
         differing=differing,
+        no_replay=found if isinstance(found, str) else None,
     )
     checks = dataset_gates(data, provenance)
     subject = Subject(type="dataset", id=f"{manifest.dataset}@{manifest.version}", sha256=sha256_file(folder / "manifest.json"))
     verdict = judge(subject, checks, thresholds(data))
     write_record(REPORTS / scenario.name / "validate" / "verdict.json", verdict)
+    asked, left_out = (sum(check.applies is applies for check in checks) for applies in (True, False))
     if verdict.outcome is not Outcome.PASS:
         quarantine = DATA / "quarantine" / subject.id
         shutil.copytree(folder, quarantine, dirs_exist_ok=True)
         write_record(quarantine / "verdict.json", verdict)
         raise GateFailed(
-            f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {len(checks)} gates\n{misses(verdict)}\n"
-            f"possible remedies, before `dvc repro` runs again:\n{cures(verdict)}\nkept in {quarantine}"
+            f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {asked} gates\n{misses(verdict)}\n"
+            f"possible remedies, before `dvc repro` runs again:\n{cures(verdict, data.recorded)}\nkept in {quarantine}"
         )
     write_record(validated, manifest.model_copy(update={"status": "validated"}))
-    says = f"validate {scenario.name}: {subject.id} passes {len(checks)} gates; {replayed} episodes replayed exactly"
-    return Done(says, {"gates": len(checks), "replayed": replayed})
+    says = f"validate {scenario.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"
+    if left_out:
+        says += f"; {left_out} gates do not apply: " + ", ".join(check.name for check in checks if not check.applies)
+    return Done(says, {"gates": asked, "replayed": replayed})
 
 
 if __name__ == "__main__":

@@ -80,6 +80,8 @@ def section(found: Comparison, arms: Sequence[ArmRuns]) -> str:
     """One target in the report; its figures are shown where `arms`, the runs that they draw, are given."""
     name = found.target.name
     lines = [f"## {name}: {found.verdict.outcome}", "", *target_lines(found, found.verdict.reasons)]
+    if left_out := [f"* left out: {check.name}, {check.text}" for check in found.verdict.checks if not check.applies]:
+        lines += ["", *left_out]
     if arms:
         lines += ["", f"![Learning curves, target {name}](curves_{name}.png)", "", curves_caption(found, arms)]
     if arms and found.grid:
@@ -236,6 +238,8 @@ def _difference(one: VariantDifference, sign: str) -> str:
 def _agreement(found: ShiftFindings) -> list[str]:
     shares = {"the clones": found.clone_agreement, found.candidate: found.candidate_agreement}
     known = [f"{who} {share:.3f} of their own" for who, share in shares.items() if share is not None]
+    if found.no_expert:
+        return ["* Agreement with an expert: not applicable, the demonstrations were recorded before."]
     if not known or found.heldout_accuracy is None:
         return ["* Agreement with the expert was not measured."]
     return [

@@ -51,7 +51,8 @@ def _final_table(same: Sequence[Comparison]) -> list[str]:
     quantities = [*FIRST, *sorted(margins.keys() - set(FIRST))]  # a file's keys are in the order of the alphabet
     rows = [(_target_cell(found), found.final["target"]) for found in same if "target" in found.final]
     others = dict.fromkeys((*OTHERS, *(one.baseline.arm for one in same[0].grid)))
-    for other in [name for name in others if name != "target" and name in same[0].final]:
+    there = [name for name in others if name in same[0].final and name != "target"]
+    for other in [name for name in there if same[0].final[name] or name != "expert"]:  # recorded demonstrations have no expert
         rows.append((other, {name: of for found in same for name, of in found.final[other].items()}))
     columns = " | ".join(f"{name} (margin {margins[name]:.3g})" for name in quantities)
     return table(

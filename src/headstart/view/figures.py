@@ -40,7 +40,7 @@ INK, FAINT = "#222222", "#8a8a8a"
 DPI = 144
 
 
-def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = ()) -> Figure:
+def learning_curves(found: Comparison, expert: Score | None, arms: Sequence[ArmRuns] = ()) -> Figure:
     """Return and success against env steps: bands of the arms that were compared and, where `arms` begins with the runs of these in the
     order of `styled`, a line for every seed, and bands of other arms behind them.
     """
@@ -55,7 +55,7 @@ def learning_curves(found: Comparison, expert: Score, arms: Sequence[ArmRuns] = 
             _seeds(axes, arm, measure, target, style)
         for (name, bands), style in zip(curves.items(), ARM_STYLES, strict=False):
             _band(axes, bands[measure], style, wide=seeds[name] >= RUNS_FOR_BOUND)
-        _levels(axes, wanted, score_value(expert, measure))
+        _levels(axes, wanted, None if expert is None else score_value(expert, measure))
         _frame(axes, "env steps", label)
         axes.set_xlim(left=0)
     axes.set_ylim(-0.03, 1.03)  # of the success rate
@@ -175,10 +175,11 @@ def _band(axes: Axes, band: CurveBand, style: Style, wide: bool) -> None:
     axes.plot(band.env_steps, band.iqm, color=style[0], linestyle=style[1], linewidth=2.2, zorder=3)
 
 
-def _levels(axes: Axes, wanted: float | None, expert: float) -> None:
+def _levels(axes: Axes, wanted: float | None, expert: float | None) -> None:
     """The target and the expert as lines, named in the right margin; the higher one above its line."""
-    found = [("expert", expert, ":")] + ([] if wanted is None else [("target", wanted, "--")])
-    highest = max(value for _, value, _ in found)
+    levels = (("expert", expert, ":"), ("target", wanted, "--"))
+    found = [(name, value, dash) for name, value, dash in levels if value is not None]
+    highest = max((value for _, value, _ in found), default=0.0)
     for name, value, dash in found:
         axes.axhline(value, color=INK, linestyle=dash, linewidth=1)
         side = "bottom" if value == highest else "top"

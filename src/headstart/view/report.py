@@ -87,7 +87,7 @@ def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
 
 
 def _figures(
-    comparisons: list[Comparison], arms: list[list[ArmRuns]], clones: dict[int, CloneReport], expert: Score, headline: str
+    comparisons: list[Comparison], arms: list[list[ArmRuns]], clones: dict[int, CloneReport], expert: Score | None, headline: str
 ) -> dict[str, bytes]:
     from headstart.view.figures import confusion, learning_curves, performance, png, steps_to_target
 
@@ -158,6 +158,8 @@ def _expert(root: Path, scenario: str) -> str:
     verdict = _verdict(root, scenario, "expert")
     lines = [
         f"* {'ok' if c.passed else 'MISSED'}: {c.text}: {json.dumps(c.measured)} {c.direction} {c.threshold}"
+        if c.applies
+        else f"* {c.name}: {c.text}"
         for c in verdict.checks
     ]
     return "\n".join([f"## Expert: {verdict.outcome}", "", *lines])
@@ -168,13 +170,18 @@ def _dataset(root: Path, scenario: str) -> str:
     verdict = _verdict(root, scenario, "validate")
     why = ", ".join(f"{n} {reason}" for reason, n in manifest.rejection_reasons.items()) or "none"
     train, heldout, quality = manifest.splits.train, manifest.splits.heldout, manifest.quality
+    named = {"success": quality.success_rate, "harm": quality.harm_rate, "mean return": quality.return_mean}
+    shown = ", ".join(f"{name} {'not recorded' if value is None else f'{value:.3f}'}" for name, value in named.items())
+    made = (
+        "" if manifest.expert == "demonstrations" else ", with the slips or the noise that `capture` adds to the expert's actions"
+    )
+    passed = sum(check.applies for check in verdict.checks)
+    left_out = [f"{check.name} {check.text}" for check in verdict.checks if not check.applies]
     return (
-        f"## Dataset {manifest.dataset}@{manifest.version}: {verdict.outcome}, {len(verdict.checks)} gates\n\n"
+        f"## Dataset {manifest.dataset}@{manifest.version}: {verdict.outcome}, {passed} gates\n\n"
         f"{manifest.accepted.episodes:,} episodes ({manifest.accepted.steps:,} steps) accepted, {manifest.rejected.episodes:,} rejected "
         f"({why}) in {len(manifest.blocks)} blocks; {train.worlds} worlds to train, {heldout.worlds} held out, none on both sides. Accepted "
-        "episodes, with the slips or "
-        f"the noise that `capture` adds to the expert's actions: success {quality.success_rate:.3f}, "
-        f"harm {quality.harm_rate:.3f}, mean return {quality.return_mean:.3f}."
+        f"episodes{made}: {shown}." + (f" Gates that do not apply: {'; '.join(left_out)}." if left_out else "")
     )
 
 
@@ -184,12 +191,15 @@ def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
 
 def _cloning(clones: dict[int, CloneReport], gates: dict[int, Verdict]) -> str:
     expert = next(iter(clones.values())).expert
+    theirs = "The recording does not tell success, harm and return."
+    if expert is not None:
+        whose = "Recorded demonstrations" if next(iter(clones.values())).recorded else "Expert in the same closed loop"
+        theirs = f"{whose}: success {expert.success_rate:.3f}, harm {expert.harm_rate:.3f}, return {expert.return_mean:.3f}."
     outcome = decide(check for gate in gates.values() for check in gate.checks)
     lines = [
         f"## Clones: {outcome}",
         "",
-        f"{len(clones)} clones, each of its own block of the recording. Imitation, means: {accuracy_text(list(clones.values()))}. "
-        f"Expert in the same closed loop: success {expert.success_rate:.3f}, harm {expert.harm_rate:.3f}, return {expert.return_mean:.3f}.",
+        f"{len(clones)} clones, each of its own block of the recording. Imitation, means: {accuracy_text(list(clones.values()))}. {theirs}",
     ]
     if (decisions := pooled(clones.values())) and can_draw():
         lines += ["", "![What the clones do where the expert acts](confusion.png)", "", confusion_caption(decisions)]
@@ -209,7 +219,7 @@ def _tuning(root: Path, found: Comparison) -> str:
 
 
 def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
-    own_experts = any(found.learned_experts > 1 for found in comparisons)
+    own_experts = any(found.learned_experts > 1 for found in comparisons) or (shift is not None and shift.no_expert)
     lines = [
         "* The steps of the candidate are counted to the end of their evaluation interval, those of a baseline to its beginning.",
         "* First passage is optimistic: a policy that hovers at the target passes it by luck. The exam holds the last checkpoint to it.",

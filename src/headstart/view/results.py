@@ -145,7 +145,9 @@ def _reasons(found: Comparison) -> Sequence[Check]:
     return found.verdict.reasons
 
 
-def _score(score: Score) -> str:
+def _score(score: Score | None) -> str:
+    if score is None:
+        return "success, harm and return are not recorded"
     return (
         f"success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} (n = {score.episodes:,})"
     )

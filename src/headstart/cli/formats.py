@@ -1,0 +1,58 @@
+"""`headstart formats` and `headstart export`: which recordings can be imported, and a dataset for other programs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def formats(name: Annotated[str | None, typer.Argument(help="One of them, for its layout")] = None) -> None:
+    """List the formats of recorded demonstrations, or print the layout of one."""
+    from headstart.core.errors import UsageError, nearest
+    from headstart.dataset.formats.reading import ABOUT, FORMATS
+
+    if name is None:
+        for one, about in ABOUT.items():
+            typer.echo(f"{one:8} {about}")
+        return
+    if name not in FORMATS:
+        raise UsageError(f"expected a format among {', '.join(FORMATS)}, got {name!r}{nearest(name, FORMATS)}")
+    typer.echo(str(getattr(FORMATS[name], "LAYOUT", FORMATS[name].__doc__)).strip())
+
+
+def export(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="As `headstart catalogue list` shows it")],
+    kind: Annotated[str, typer.Option("--format", help="npz, minari, lerobot or hdf5")],
+    out: Annotated[Path, typer.Option(help="A file, or a new folder of minari and lerobot")],
+) -> None:
+    """Write a validated dataset for other programs: its accepted episodes, in the environment's own observations and actions."""
+    from headstart.config.params import for_scenario, load_params
+    from headstart.config.project import CATALOGUE
+    from headstart.config.scenario import load_scenario
+    from headstart.core.errors import InputError, UsageError, nearest
+    from headstart.dataset.catalogue import read_catalogue
+    from headstart.dataset.episodes_file import write_episodes
+    from headstart.dataset.formats import lerobot, minari, npz
+    from headstart.dataset.formats.reading import FORMATS
+    from headstart.runs.exporting import dataset_at_hand, exported
+
+    if kind not in FORMATS:
+        raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {kind!r}{nearest(kind, FORMATS)}")
+    if out.exists():
+        raise InputError(f"{out}: expected a path where nothing is yet")
+    episodes, header, manifest = dataset_at_hand(dataset, read_catalogue(CATALOGUE))
+    scenario = load_scenario(manifest.scenario)
+    found = exported(episodes, header, for_scenario(load_params(), scenario), scenario)
+    match kind:
+        case "hdf5":
+            write_episodes(out, episodes, header)
+        case "npz":
+            npz.write(out, found.recording)
+        case "lerobot":
+            lerobot.write(out, found.recording, task=scenario.name)
+        case _:
+            minari.write(out, found.recording, (found.observations, found.actions), f"headstart/{manifest.dataset}-v0")
+    absent = f"; absent: {', '.join(header.absent)}" if header.absent else ""
+    typer.echo(
+        f"{out}: {manifest.dataset}@{manifest.version}, {len(episodes.table.length)} episodes, {len(episodes.reward):,} steps{absent}"
+    )

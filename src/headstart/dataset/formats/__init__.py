@@ -1,0 +1,1 @@
+"""Formats of demonstrations that other programs write, each read into a `Recording`."""

@@ -1,0 +1,121 @@
+"""A dataset as a recording in the environment's own observations and actions: the way back from features and ids, for other programs."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from headstart.config.params import Params
+from headstart.config.project import DATA
+from headstart.config.scenario import Scenario
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError, UsageError
+from headstart.core.files import read_record
+from headstart.dataset.catalogue import Catalogue
+from headstart.dataset.episodes import Episodes, Header, concatenate
+from headstart.dataset.episodes_file import read_episodes
+from headstart.dataset.formats.hdf5 import recording_of
+from headstart.dataset.formats.recording import EXPERT_ACTION, Recording, Tree
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
+from headstart.runs.worlds import worlds_of
+from headstart.worlds.gym import GymWorld
+from headstart.worlds.gym_spaces import Observing, channels_first
+
+
+class Exported(NamedTuple):
+    """A recording, and the Gymnasium spaces of its observations and actions."""
+
+    recording: Recording
+    observations: Space[Any]
+    actions: Space[Any]
+
+
+def dataset_at_hand(name: str, catalogue: Catalogue) -> tuple[Episodes, Header, DatasetManifest]:
+    """The accepted episodes of "<dataset>" or "<dataset>@<version>", in the order of their worlds.
+
+    InputError where it is not checked out, with the command that brings it back; IntegrityError where its bytes differ.
+    """
+    dataset, at, version = name.partition("@")
+    if not dataset or (at and not version) or "/" in dataset:
+        raise UsageError(f"expected <dataset> or <dataset>@<version>, as `headstart catalogue list` shows them, got {name!r}")
+    manifest = read_record(DATA / dataset / "validated.json", DatasetManifest, made_by=f"dvc repro validate@{dataset}")
+    if version and version != manifest.version:
+        entry = next((one for one in catalogue.entries if one.name == name), None)
+        cure = "`headstart catalogue list` shows those that there are"
+        if entry is not None and entry.git_revision:
+            cure = f"`git checkout {entry.git_revision[:12]} && dvc checkout` brings it back"
+        raise InputError(f"{name}: the version that is checked out is {manifest.version}; {cure}")
+    folder = DATA / dataset / "curated"
+    require_files(manifest, folder)
+    parts = [read_episodes(folder / side.format(b)) for b in range(len(manifest.blocks)) for side in (TRAIN, HELDOUT)]
+    return concatenate([episodes for episodes, _ in parts]), parts[0][1], manifest
+
+
+def exported(episodes: Episodes, header: Header, params: Params, scenario: Scenario) -> Exported:
+    """Observations and actions as the environment has them; those of a town or a robot stay features and ids."""
+    found = recording_of(episodes, header)
+    world = worlds_of(scenario, "capture", 1, params.capture.observation)
+    seeds = None if scenario.demonstrations is None or "seeds" in header.absent else episodes.table.seed
+    if not isinstance(world, GymWorld):
+        own = {name: space for name, space in world.single_observation_space.items() if name != "mask"}
+        observed = spaces.Dict(own) if len(own) > 1 else own["features"]
+        return Exported(_with(found, seeds=seeds), observed, world.single_action_space)
+    infos = dict(found.infos)
+    if EXPERT_ACTION in infos:
+        infos[EXPERT_ACTION] = world.acting.own(infos[EXPERT_ACTION])
+    final = None if found.final_observations is None else raw(world.observing, episodes.final_observation)
+    recording = _with(
+        found,
+        observations=raw(world.observing, episodes.observation),
+        actions=world.acting.own(found.actions),
+        final_observations=final,
+        infos=infos,
+        seeds=seeds,
+    )
+    return Exported(recording, world.observing.space, world.acting.space)
+
+
+def _with(recording: Recording, **changes: Any) -> Recording:
+    return Recording(**(vars(recording) | changes))
+
+
+def raw(observing: Observing, observation: dict[str, Array]) -> Tree:
+    """The inverse of `Observing.rows`, for all rows at once: a tree of arrays [N, …] in the dtypes of the space."""
+    features = iter(observation["features"].T)
+
+    def built(space: Space[Any], path: tuple[Any, ...]) -> Tree:
+        match space:
+            case spaces.Dict():
+                return {key: built(part, (*path, key)) for key, part in space.spaces.items()}
+            case spaces.Tuple():
+                return tuple(built(part, (*path, index)) for index, part in enumerate(space.spaces))
+            case _ if observing.picture is not None and path == observing.picture.path:
+                return _picture(observing, observation["map"])
+            case _:
+                return _numbers(space, features)
+
+    return built(observing.space, ())
+
+
+def _picture(observing: Observing, padded: Array) -> Array:
+    """[N, H, W, C], or [N, C, H, W] where the space has channels first."""
+    assert observing.map_shape is not None and observing.picture is not None
+    _, height, width = observing.map_shape
+    picture = padded[:, :, :height, :width]
+    return picture if channels_first(observing.picture.space.shape or ()) else picture.transpose(0, 2, 3, 1)
+
+
+def _numbers(space: Space[Any], features: Iterator[Array]) -> Array:
+    columns = np.stack([next(features) for _ in range(spaces.flatdim(space))], axis=1)
+    shape = (len(columns), *(space.shape or ()))
+    match space:
+        case spaces.Discrete():
+            return np.asarray(columns.argmax(axis=1) + int(space.start), np.int64)
+        case spaces.MultiDiscrete():
+            parts = np.split(columns, np.cumsum(space.nvec.ravel())[:-1], axis=1)
+            chosen = np.stack([part.argmax(axis=1) for part in parts], axis=1).reshape(shape)
+            return np.asarray(chosen + space.start, space.dtype)
+        case _:
+            whole = space.dtype is not None and space.dtype.kind in "iu"
+            return np.asarray(np.rint(columns) if whole else columns, space.dtype).reshape(shape)

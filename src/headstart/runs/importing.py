@@ -1,0 +1,165 @@
+"""A user's recording as episodes: held to the spaces of the environment, judged by the scenario's predicates, and dealt to blocks."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from headstart.config.params import Params
+from headstart.config.scenario import Recorded, Scenario
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError
+from headstart.core.strict_json import sha256_json
+from headstart.dataset.episodes import Absent, Episodes, EpisodeTable, Header, episode_ids
+from headstart.dataset.formats.reading import files_of, read_recording
+from headstart.dataset.formats.recording import Recording
+from headstart.runs.recorded_steps import steps_of
+from headstart.runs.worlds import schema_of, worlds_of
+from headstart.worlds.api import FIRST_WORLD, World
+from headstart.worlds.gym import FIRST, GATHER, OWN_STATS, GymSetup, GymWorld
+
+WRITER = "import-1"  # increase it when other bytes are written for the same recording
+
+
+def import_recording(params: Params, scenario: Scenario, source: Recorded) -> tuple[Episodes, Header, dict[str, str]]:
+    """The recording that a scenario names: its episodes, their header, and path → SHA-256 of its files.
+
+    InputError names episode and row of what is damaged or does not fit the environment.
+    """
+    files = files_of(Path(source.path))
+    recording = read_recording(source.format, Path(source.path))
+    episodes, header = converted(recording, params, scenario, sha256_json(files), source.format == "hdf5")
+    return episodes, header, files
+
+
+def converted(
+    recording: Recording, params: Params, scenario: Scenario, sha256: str, ours: bool = False
+) -> tuple[Episodes, Header]:
+    """A sound recording as episodes; `ours`: its observations and actions are those of the contract of worlds already.
+
+    Episodes are dealt to `capture.blocks` in turn, as cards are, so that a recording that changes on the way gives all blocks the same mix.
+    Ids of worlds count the dealt episodes; the counter `recorded_episode` is the number of an episode in the file.
+    """
+    where = f"{scenario.demonstrations.path if scenario.demonstrations else 'recording'}"
+    blocks, count = params.capture.blocks, len(recording.length)
+    if count < 2 * blocks:
+        raise InputError(
+            f"{where}: expected at least two episodes for each of {blocks} blocks (capture.blocks), got {count}; record more, or set fewer "
+            "seeds and blocks in the scenario's recipe"
+        )
+    world = worlds_of(scenario, "capture", 1, params.capture.observation)
+    if (longest := int(recording.length.max())) > scenario.horizon:
+        episode = int(recording.length.argmax())
+        raise InputError(
+            f"{where}: expected episodes of at most {scenario.horizon} steps (horizon), episode {episode} has {longest}; "
+            f"set `horizon: {longest}` in the scenario file"
+        )
+    absent = _absent(recording)
+    success, harm = (
+        _outcome(recording, world, scenario, getattr(scenario, name), getattr(world, name), getattr(recording, name))
+        for name in ("success", "harm")
+    )
+    absent += tuple(name for name, known in (("success", success), ("harm", harm)) if known is None)  # type: ignore[misc]
+    order = np.argsort(np.arange(count) % blocks, kind="stable")
+    header = Header(
+        scenario=scenario.name,
+        scenario_sha256=scenario.sha256,
+        policy_sha256=sha256,
+        seed=params.capture.seed,
+        observation=schema_of(world),
+        writer_version=WRITER,
+        absent=absent,
+    )
+    steps = steps_of(recording, world, where, ours)
+    table = _table(recording, header, order, steps["reward"], success, harm)
+    rows = np.concatenate(
+        [np.arange(start, start + n) for start, n in zip(recording.start[order], recording.length[order], strict=True)]
+    )
+    observation, final = steps.pop("observation"), steps.pop("final")
+    return Episodes(
+        observation={name: column[rows] for name, column in observation.items()},
+        final_observation={name: column[order] for name, column in final.items()},
+        action_mask=None if (mask := steps.pop("mask")) is None else mask[rows],
+        table=table,
+        **{name: column[rows] for name, column in steps.items()},
+    ), header
+
+
+def _absent(recording: Recording) -> tuple[Absent, ...]:
+    there: dict[Absent, Any] = {
+        "rewards": recording.rewards,
+        "ends": recording.terminated,
+        "final_observations": recording.final_observations,
+        "seeds": recording.seeds,
+    }
+    return tuple(name for name, value in there.items() if value is None)
+
+
+# --- episodes -----------------------------------------------------------------------------------------------------------
+
+
+def _outcome(
+    recording: Recording, world: World, scenario: Scenario, sentences: tuple[str, ...], predicate: Any, said: Array | None
+) -> Array | None:
+    """[E] bool of a predicate: by its counters, else as the recording says; None where neither is there."""
+    counters = counters_of(recording, scenario) if isinstance(world, GymWorld) else {}
+    if all(sentence.split()[1] in counters for sentence in sentences):
+        stats = np.zeros((len(recording.length), 1, len(world.names.stats)))
+        for name, values in counters.items():
+            stats[:, 0, world.names.stats.index(name)] = values
+        return np.asarray(predicate(stats), bool)
+    return said
+
+
+def counters_of(recording: Recording, scenario: Scenario) -> dict[str, Array]:
+    """Counter of a Gymnasium scenario → its value at the end of each episode [E], of those that the recording tells."""
+    start = recording.start
+    found: dict[str, Array | None] = {
+        "return": None if recording.rewards is None else np.add.reduceat(np.asarray(recording.rewards, np.float64), start),
+        "steps": recording.length,
+        "terminated": recording.terminated,
+    }
+    assert set(found) == set(OWN_STATS)
+    for key, how in GymSetup.model_validate(dict(scenario.setup)).info.items():
+        column = recording.infos.get(key)
+        found[key] = (
+            None
+            if column is None
+            else _gathered(np.asarray(column, np.float64).reshape(recording.steps), start, recording.length, how.gather)
+        )
+    return {name: values for name, values in found.items() if values is not None}
+
+
+def _gathered(column: Array, start: Array, length: Array, how: str) -> Array:
+    """[E] from one value a step, as `GATHER` does it step by step."""
+    assert how in GATHER and set(FIRST) == {"any", "sum"}
+    match how:
+        case "last":
+            return np.asarray(column[start + length - 1])
+        case "any":
+            return np.logical_or.reduceat(column != 0, start).astype(np.float64)
+        case _:
+            ufunc: np.ufunc = {"sum": np.add, "max": np.maximum, "min": np.minimum}[how]
+            return np.asarray(ufunc.reduceat(column, start))
+
+
+def _table(
+    recording: Recording, header: Header, order: Array, reward: Array, success: Array | None, harm: Array | None
+) -> EpisodeTable:
+    length, count = recording.length[order], len(order)
+    worlds = FIRST_WORLD["capture"] + np.arange(count)
+    seeds = np.full(count, header.seed) if recording.seeds is None else recording.seeds[order]
+    zero = np.zeros(count, np.int64)
+    return EpisodeTable(
+        episode_id=episode_ids(header.scenario_sha256, header.policy_sha256, seeds, worlds, zero, zero),
+        start=np.cumsum(length) - length,
+        length=length,
+        seed=seeds,
+        world=worlds,
+        episode=zero,
+        agent=zero,
+        total_reward=np.add.reduceat(reward, recording.start, dtype=np.float32)[order],
+        success=np.ones(count, bool) if success is None else success[order],
+        harm=np.zeros(count, bool) if harm is None else harm[order],
+        behaviour={"recorded_episode": order.astype(np.int32)},
+    )
