@@ -53,7 +53,7 @@ def targets(
 
 def _level_lines(found: "WrittenTargets", scenario: "Scenario") -> Iterator[str]:
     level = found.expert
-    kind = "scripted" if scenario.expert.policy == "scripted" else "learned"
+    kind = {"scripted": "scripted", "ppo": "learned"}.get(scenario.expert.policy, "own")
     yield f"{scenario.name}: {kind} expert, {found.evaluation_worlds:,} evaluation worlds, seed {found.evaluation_seed}"
     yield f"  {'':<16}{'mean':>12}{'standard error':>18}"
     rates = {name: getattr(level, name) for name in ("success_rate", "harm_rate", "return_mean")}

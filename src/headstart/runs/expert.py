@@ -1,4 +1,4 @@
-"""The expert that is recorded: a world's own script, or a network that the expert stage trained."""
+"""The expert that is recorded: a world's own script, a network that the expert stage trained, or the user's own expert."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +10,12 @@ from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
-from headstart.core.errors import GateFailed, IntegrityError
+from headstart.config.stage_command import pipeline_command, stage_command
+from headstart.core.errors import GateFailed, InputError, IntegrityError
 from headstart.core.files import read_record
 from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.own_expert import own_act
+from headstart.runs.own_source import is_watched, own_sha256
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import Act, World, play
 from headstart.worlds.make import source_sha256
@@ -28,6 +31,9 @@ def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
     """
     if scenario.expert.policy == "scripted":
         return script(world)
+    if scenario.expert.is_own:
+        approved_expert(scenario)
+        return own_act(scenario, world)
     network = learned(scenario, world, block)
     if world.names.actions:
         return network
@@ -54,7 +60,7 @@ def learned(scenario: Scenario, world: World, block: int) -> "Acting":
     if card.weights_sha256 != approved.weights_sha256:
         raise IntegrityError(
             f"{folder}: expected the weights {approved.weights_sha256} that were approved, got {card.weights_sha256}; "
-            f"`dvc repro expert@{scenario.name}` trains them again"
+            f"`{stage_command('expert', scenario.name)}` trains them again"
         )
     return Acting(network, 0, "deterministic")
 
@@ -68,15 +74,31 @@ def judged_on(params: Params, scenario: Scenario, episodes: int, expert: Callabl
 def approved_expert(scenario: Scenario) -> ExpertPolicy:
     """The scenario's expert; GateFailed unless it is approved and is still the one that was judged."""
     path = expert_folder(scenario) / "expert.json"
-    expert = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    expert = read_record(path, ExpertPolicy, made_by=stage_command("expert", scenario.name))
     if expert.state != "approved":
         raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
-    now = expert.policy_sha256 if expert.kind == "ppo" else source_sha256(scenario.world)  # `learned` compares the weights
+    now = expert.policy_sha256 if expert.kind == "ppo" else source_of(scenario)  # `learned` compares the weights
     if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
-        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `dvc repro expert` again")
+        # DVC does not watch code outside of EXPERTS: --force judges it again
+        force = " --force" if scenario.expert.is_own and not is_watched(scenario.expert) else ""
+        cure = stage_command("expert", scenario.name) if force else pipeline_command(scenario.name)
+        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `{cure}{force}` again")
     return expert
+
+
+def source_of(scenario: Scenario) -> str:
+    """Hash of what acts where the expert is not a learned one: the script's sources, or the user's code or file."""
+    return own_sha256(scenario) if scenario.expert.is_own else source_sha256(scenario.world)
 
 
 def expert_folder(scenario: Scenario) -> Path:
     """Where the expert stage leaves its artefact and, of a learned expert, the checkpoint."""
     return MODELS / scenario.name / "expert"
+
+
+def require_judged(scenario: Scenario) -> Path:
+    """The folder of the scenario's expert; InputError, with the command that makes it, where the expert stage has left none."""
+    folder = expert_folder(scenario)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected an expert, found none; `{stage_command('expert', scenario.name)}` makes it")
+    return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.core.errors import IntegrityError
 from headstart.runs.checkpoint import load_checkpoint
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.expert_record import ExpertPolicy, learned_sha256
 
 
 def require_policies(arm: ArmRuns, folder: Path) -> None:
@@ -19,7 +19,7 @@ def require_policies(arm: ArmRuns, folder: Path) -> None:
 def require_kept_clones(clones: CloneRuns, folder: Path, expert: ExpertPolicy) -> None:
     """As `require_policies`, of the clones; and each learned from the `expert` of its block, whose training its demonstrations are charged."""
     for block, clone in enumerate(clones.clones):
-        learned = expert.acting(block).weights_sha256 if expert.recorded else None
+        learned = learned_sha256(expert, block)
         if clone.expert_sha256 != learned or clone.demonstration_steps <= expert.training_steps(block):
             raise IntegrityError(
                 f"{folder}: expected a clone of seed {clone.seed} that learned from the expert {learned or 'script'} and is charged more than "

@@ -1,11 +1,11 @@
-"""Stage `expert`: judge the scripted expert of the scenario, or train one policy per seed and judge each; recording requires a PASS."""
+"""Stage `expert`: judge the scenario's scripted or own expert, or train one policy per seed and judge each; recording requires a PASS."""
 
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, write_record
-from headstart.runs.expert_judging import judge_script, judge_seeds
+from headstart.runs.expert_judging import judge_one, judge_seeds
 from headstart.runs.expert_record import ExpertPolicy
 
 
@@ -19,7 +19,7 @@ def expert(params: Params, scenario: Scenario) -> Done:
             trained = train_seeds(params, scenario, folder, reports)
             artefact, verdict = judge_seeds(params, scenario, trained)
         else:
-            artefact, verdict = judge_script(params, scenario, params.expert.worlds)
+            artefact, verdict = judge_one(params, scenario, params.expert.worlds)
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""

@@ -1,0 +1,50 @@
+"""A small project on CartPole whose expert is the user's own, and its stages up to `validate`."""
+
+from pathlib import Path
+from typing import Any
+
+from headstart.config.checked import merged
+from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.scenario import Scenario
+from headstart.stages.capture import capture
+from headstart.stages.curate import curate
+from headstart.stages.expert import expert
+from headstart.stages.validate import validate
+
+ROOT = Path(__file__).parents[1]
+POLE: dict[str, Any] = {
+    "name": "pole",
+    "world": "gym",
+    "horizon": 60,
+    "setup": {"id": "CartPole-v1"},
+    "success": ["every return >= 40"],
+    "harm": ["any return < 10"],
+    "targets": {"held": {"success_rate": 0.9}},
+    "constant_reward": True,
+    "feature_range": [-10.0, 10.0],
+    "recipe": {
+        "seeds": [10, 11],
+        "expert": {"worlds": 64},
+        "capture": {"worlds": 24, "blocks": 2, "shard_worlds": 16, "slip": 0.02},
+        "curate": {"require_success": False, "reject_harm": False},
+        "validate": {"min_episodes": 10, "replay_worlds": 24, "min_success_rate": 0.1},
+        "network": {"hidden": [8]},
+        "evaluation": {"worlds": 8, "every": 32, "exam_worlds": 8, "variant_worlds": 0},
+    },
+}
+
+
+def pole(expert: dict[str, Any], **changes: Any) -> Scenario:
+    """The scenario with this expert; its gate is low."""
+    gate = {"success_rate": 0.2, "harm_rate": 0.9}
+    return Scenario.model_validate(merged(POLE, {"expert": gate | expert} | changes))
+
+
+def settings(scenario: Scenario) -> Params:
+    return for_scenario(load_params(ROOT / "params.yaml"), scenario)
+
+
+def run_to_validate(scenario: Scenario) -> list[str]:
+    """What the stages expert, capture, curate and validate say, run in the working directory."""
+    params = settings(scenario)
+    return [stage(params, scenario).says for stage in (expert, capture, curate, validate)]
