@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+
 from headstart.config.checked import merged
 from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.scenario import Scenario
@@ -48,3 +50,19 @@ def run_to_validate(scenario: Scenario) -> list[str]:
     """What the stages expert, capture, curate and validate say, run in the working directory."""
     params = settings(scenario)
     return [stage(params, scenario).says for stage in (expert, capture, curate, validate)]
+
+
+class TwoParts(gym.ActionWrapper):  # type: ignore[type-arg]
+    """Pushes of two parts, of which the second counts."""
+
+    def __init__(self, env: Any) -> None:
+        super().__init__(env)
+        self.action_space = gym.spaces.MultiDiscrete([3, 2])
+
+    def action(self, action: Any) -> int:
+        return int(action[1])
+
+
+def squared(env: Any) -> Any:
+    """CartPole's four numbers as [2, 2]."""
+    return gym.wrappers.ReshapeObservation(env, (2, 2))

@@ -13,6 +13,7 @@ import typer
 import headstart
 from headstart.cli import release as cli_release
 from headstart.cli.compile import compile_rules
+from headstart.cli.convert_sb3 import convert_sb3
 from headstart.cli.deps import deps
 from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
@@ -121,6 +122,7 @@ app.command()(tune)
 app.command()(evidence)
 app.command()(results)
 app.command("compile")(compile_rules)
+app.command()(convert_sb3)
 app.command()(deps)
 app.command()(schema)
 app.command()(targets)
