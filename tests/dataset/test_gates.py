@@ -190,7 +190,7 @@ def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_ca
     verdict = judge(subject, gates(same_reward(walks), differing=1), {})
 
     assert CURES.keys() <= names
-    assert cures(verdict).splitlines() == [f"  reward-varies: {CURES['reward-varies']}", f"  replay-mismatches: {NO_CURE}"]
+    assert cures(verdict, "walk").splitlines() == [f"  reward-varies: {CURES['reward-varies']}", f"  replay-mismatches: {NO_CURE}"]
     assert "constant_reward: true" in CURES["reward-varies"]
 
 

@@ -236,6 +236,15 @@ def test_an_expert_that_changed_after_it_was_judged_is_refused_with_the_cure(wri
     assert module.startswith("experts.")
 
 
+def test_the_cure_of_a_change_that_dvc_does_not_watch_says_force(write: Write) -> None:
+    Path("root_rules.py").write_text("LIMIT = 0\n")
+    scenario = calling(write("from root_rules import LIMIT\n" + BALANCE))
+    expert(settings(scenario), scenario)
+    Path("root_rules.py").write_text("LIMIT = 1\n")
+    with pytest.raises(GateFailed, match=r"run `dvc repro expert@pole --force` again"):
+        approved_expert(scenario)
+
+
 def run_to_validate_from_capture(scenario: Scenario) -> None:
     from headstart.stages.capture import capture
 

@@ -21,14 +21,21 @@ def pipeline_command(scenario: str) -> str:
     return _known(scenario, None, "dvc repro")
 
 
-def _known(scenario: str, scenarios: Sequence[str] | None, command: str) -> str:
+def arm_command(scenario: str, arm: str) -> str:
+    """The experiment that trains an arm which is not in `anneal.arms`, as the candidate."""
+    settings = f"-S candidate={arm} -S 'anneal.arms=[{arm}]'"
+    return _known(scenario, None, f"dvc exp run {settings}", f"dvc exp run {settings} -S 'scenarios=[{scenario}]'")
+
+
+def _known(scenario: str, scenarios: Sequence[str] | None, command: str, unknown: str | None = None) -> str:
+    """`command` for a scenario that DVC knows, else `unknown`; None: the experiment that runs its pipeline."""
     if scenarios is None:
         try:
             path = Path("params.yaml").resolve()
             scenarios = _scenarios_in(path, path.stat().st_mtime_ns)
         except (HeadstartError, OSError, TypeError):  # an error is being told already
             return command
-    return command if scenario in scenarios else f"dvc exp run -S 'scenarios=[{scenario}]'"
+    return command if scenario in scenarios else unknown or f"dvc exp run -S 'scenarios=[{scenario}]'"
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ import numpy as np
 
 from headstart.config.params import ValidateParams
 from headstart.config.scenario import Scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.statistics import wilson_lower
@@ -22,16 +23,16 @@ from headstart.dataset.manifest import Block
 from headstart.dataset.observation import ObservationSchema
 
 MIN_REPLAYED = 20  # episodes
-CURES = {  # gate → what a user can change
+CURES = {  # gate → what a user can change; {capture} is the command that records again
     "feature-range": "`feature_range` in the scenario file, if the world really shows such values",
     "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
     "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
     "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
-    "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
+    "expert-hash": "`{capture}`, which records the expert that is approved now",
     "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
-    "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
+    "seeds": "`{capture}`, which records with `capture.seed` as it is now",
     "split-sides": "more `capture.worlds`, or another `curate.heldout_share`",
 }
 NO_CURE = "no setting: the world, its expert or the recorder has a fault"
@@ -72,9 +73,10 @@ def thresholds(data: Dataset) -> dict[str, Value]:
     return data.limits.model_dump() | rules | shares | {"constant_reward": data.scenario.constant_reward}
 
 
-def cures(verdict: Verdict) -> str:
+def cures(verdict: Verdict, scenario: str) -> str:
     """One line for each gate that did not pass: what a user can change."""
-    return "\n".join(f"  {reason.name}: {CURES.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
+    capture = stage_command("capture", scenario)
+    return "\n".join(f"  {reason.name}: {CURES.get(reason.name, NO_CURE).format(capture=capture)}" for reason in verdict.reasons)
 
 
 # --- rows and episodes ------------------------------------------------------------------------------------------------

@@ -87,10 +87,10 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
     path = COMPARISONS / scenario.name / f"{name}.json"
     found = read_record(root / path, Comparison, made_by=stage_command("evaluate", scenario.name, scenarios=params.scenarios))
     stage_at_hand(root, path)
-    wanted = scenario.targets[name]
+    wanted, cure = scenario.targets[name], stage_command("evaluate", scenario.name, scenarios=params.scenarios)
     if found.target != wanted or found.scenario != scenario.name:
         raise IntegrityError(
-            f"{path}: expected target {name} of {scenario.name} as the scenario file has it, found another; `dvc repro`"
+            f"{path}: expected target {name} of {scenario.name} as the scenario file has it, found another; `{cure}`"
         )
     return path, found
 

@@ -22,7 +22,7 @@ from headstart.learn.optimizer import autograd_device
 from headstart.runs.arm_telemetry import hardest_target, started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
-from headstart.runs.expert import expert_of
+from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.own_expert import require_stateless
 from headstart.runs.policy import load_policy, new_network, save_policy
@@ -108,6 +108,8 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
         if arm.value_start == "fresh":
             network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
         reference = read_record(folder / REFERENCE, Reference, made_by=stage_command("bc_train", scenario.name))
+        if scenario.expert.is_own:  # before anything is trained
+            approved_expert(scenario)
         lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, reference.expert.return_mean)
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to

@@ -10,12 +10,12 @@ from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
-from headstart.config.stage_command import pipeline_command, stage_command
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError, IntegrityError
 from headstart.core.files import read_record
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.own_expert import own_act
-from headstart.runs.own_source import is_watched, own_sha256
+from headstart.runs.own_source import cure_of_change, own_sha256
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import Act, World, play
 from headstart.worlds.make import source_sha256
@@ -79,10 +79,7 @@ def approved_expert(scenario: Scenario) -> ExpertPolicy:
         raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
     now = expert.policy_sha256 if expert.kind == "ppo" else source_of(scenario)  # `learned` compares the weights
     if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
-        # DVC does not watch code outside of EXPERTS: --force judges it again
-        force = " --force" if scenario.expert.is_own and not is_watched(scenario.expert) else ""
-        cure = stage_command("expert", scenario.name) if force else pipeline_command(scenario.name)
-        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `{cure}{force}` again")
+        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `{cure_of_change(scenario)}` again")
     return expert
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import IntegrityError
 from headstart.runs.checkpoint import load_checkpoint
 from headstart.runs.expert_record import ExpertPolicy, learned_sha256
@@ -35,5 +36,5 @@ def _require(folder: Path, expected: dict[str, object]) -> None:
         if (found := getattr(card, key)) != value:
             raise IntegrityError(
                 f"{folder}: expected a checkpoint with {key} {value}, as the record of the runs says, found {found}; "
-                "`dvc repro --force` of its stage makes both anew"
+                f"`{stage_command('evaluate', card.scenario)} --force` makes both anew"
             )

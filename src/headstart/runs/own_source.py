@@ -11,7 +11,8 @@ from pathlib import Path
 
 from headstart.config.project import EXPERTS
 from headstart.config.scenario import ExpertGate, Scenario
-from headstart.core.errors import InputError
+from headstart.config.stage_command import pipeline_command, stage_command
+from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import inside, sha256_file, sha256_json
 from headstart.core.provenance import package_version
 
@@ -45,8 +46,23 @@ def where(scenario: Scenario) -> str:
 
 
 def is_watched(gate: ExpertGate) -> bool:
-    """Whether DVC sees a change of the policy: its file, or its module, lies in EXPERTS."""
-    return gate.call is None or gate.call.startswith((f"{EXPERTS}.", f"{EXPERTS}:"))
+    """Whether DVC sees every change of the policy: its file, or its module and what that imports, lie in EXPERTS."""
+    return gate.call is None or all(name.split(".")[0] == str(EXPERTS) for name in code_of(gate.call.partition(":")[0]))
+
+
+def cure_of_change(scenario: Scenario) -> str:
+    """The command that judges and records an expert again after a change; --force where DVC does not watch what changed."""
+    if not scenario.expert.is_own or is_watched(scenario.expert):
+        return pipeline_command(scenario.name)
+    return f"{stage_command('expert', scenario.name)} --force"
+
+
+def require_unchanged(scenario: Scenario, judged_sha256: str) -> None:
+    """GateFailed unless the user's own expert is still the one that was judged; nothing for other kinds."""
+    if scenario.expert.is_own and (now := own_sha256(scenario)) != judged_sha256:
+        raise GateFailed(
+            f"{where(scenario)}: expected the policy {judged_sha256} that was judged, got {now}; run `{cure_of_change(scenario)}` again"
+        )
 
 
 def code_of(module: str) -> dict[str, str]:
