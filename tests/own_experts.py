@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 
 from headstart.config.checked import merged
 from headstart.config.params import Params, for_scenario, load_params
@@ -14,6 +15,8 @@ from headstart.stages.expert import expert
 from headstart.stages.validate import validate
 
 ROOT = Path(__file__).parents[1]
+FILE = Path("experts/balance.onnx")
+BALANCE = np.array([[0, 0], [0, 0], [-1, 1], [-0.5, 0.5]], np.float32)  # logits: falls to the right → push right
 POLE: dict[str, Any] = {
     "name": "pole",
     "world": "gym",
@@ -66,3 +69,27 @@ class TwoParts(gym.ActionWrapper):  # type: ignore[type-arg]
 def squared(env: Any) -> Any:
     """CartPole's four numbers as [2, 2]."""
     return gym.wrappers.ReshapeObservation(env, (2, 2))
+
+
+class Masked(gym.Wrapper):  # type: ignore[type-arg]
+    """CartPole in which only the push to the left is allowed."""
+
+    def action_masks(self) -> Any:
+        return np.array([True, False])
+
+
+def linear(weights: np.ndarray, path: Path = FILE, rows: int | str = "rows", shape: tuple[int, ...] | None = None) -> Path:
+    """An ONNX file with obs [rows, F] → flatten → obs @ weights [rows, K]."""
+    import onnx
+
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["obs"], ["flat"]), helper.make_node("MatMul", ["flat", "weights"], ["out"])],
+        "policy",
+        [helper.make_tensor_value_info("obs", number, [rows, *(shape or (len(weights),))])],
+        [helper.make_tensor_value_info("out", number, [rows, weights.shape[1]])],
+        [onnx.numpy_helper.from_array(weights.astype(np.float32), "weights")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+    return path

@@ -3,6 +3,7 @@
 import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,29 @@ def test_an_expert_of_a_town_sees_features_and_mask_and_answers_with_an_id(write
     world = worlds_of(scenario := Scenario.model_validate(town | {"expert": gate}), "capture", 2)
     obs, _ = world.reset(seed=0)
     assert (own_act(scenario, world)(obs) == obs["mask"].argmax(axis=1)).all()
+
+
+def test_the_observation_is_the_environments_own_and_so_is_its_info(write: Write) -> None:
+    text = "def act(obs, info):\n    assert obs.shape == (2, 2) and info['action_mask'].tolist() == [True, False]\n    return 0\n"
+    wrappers = {"setup": {"wrappers": ["tests.own_experts:squared", "tests.own_experts:Masked"]}}
+    scenario = pole({"policy": "callable", "call": f"{write(text)}:act"}, **wrappers)
+    world = worlds_of(scenario, "capture", 2)
+    obs, _ = world.reset(seed=0)
+    assert own_act(scenario, world)(obs).tolist() == [0, 0]
+
+
+def test_an_expert_of_the_robot_answers_with_numbers_within_its_bounds(write: Write) -> None:
+    robot = load_scenario("nav_gap_seeker", ROOT / "scenarios").model_dump()
+    acts = []
+    for name, answer in (("good", "[0.5, -1]"), ("bad", "[0.5, -1.5]")):
+        module = write(f"def act(obs, info):\n    return {answer}\n", name)
+        gate = {"policy": "callable", "call": f"{module}:act", "success_rate": 0, "harm_rate": 1}
+        scenario = Scenario.model_validate(robot | {"expert": gate})
+        world = worlds_of(scenario, "capture", 2)
+        acts.append(partial(own_act(scenario, world), world.reset(seed=0)[0]))
+    assert acts[0]().tolist() == [[0.5, -1.0], [0.5, -1.0]]
+    with pytest.raises(InputError, match=r"row 0: expected numbers from −1 to 1, got \[0\.5, -1\.5\]"):
+        acts[1]()
 
 
 def test_the_gate_is_held_against_an_own_expert_too(write: Write) -> None:

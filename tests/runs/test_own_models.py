@@ -5,9 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 import pytest
-from tests.own_experts import pole, run_to_validate
+from tests.own_experts import BALANCE, Masked, linear, pole, run_to_validate
 
 from headstart.config.checked import checked
 from headstart.config.scenario import ExpertGate, Scenario
@@ -18,10 +19,9 @@ from headstart.runs.expert_record import learned_sha256
 from headstart.runs.own_expert import own_act
 from headstart.runs.worlds import worlds_of
 
-onnx = pytest.importorskip("onnx", reason="needs the extra `test`: files are made with onnx")
+pytest.importorskip("onnx", reason="needs the extra `test`: files are made with onnx")
 pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
 
-BALANCE = np.array([[0, 0], [0, 0], [-1, 1], [-0.5, 0.5]], np.float32)  # logits: falls to the right → push right
 FILE = Path("experts/balance.onnx")
 PENDULUM: dict[str, Any] = {"horizon": 30, "setup": {"id": "Pendulum-v1"}, "success": ["every steps >= 30"]}
 
@@ -30,21 +30,6 @@ PENDULUM: dict[str, Any] = {"horizon": 30, "setup": {"id": "Pendulum-v1"}, "succ
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("experts").mkdir()
-
-
-def linear(weights: np.ndarray, path: Path = FILE, rows: int | str = "rows", shape: tuple[int, ...] | None = None) -> Path:
-    """An ONNX file with obs [rows, F] → flatten → obs @ weights [rows, K]."""
-    helper, number = onnx.helper, onnx.TensorProto.FLOAT
-    graph = helper.make_graph(
-        [helper.make_node("Flatten", ["obs"], ["flat"]), helper.make_node("MatMul", ["flat", "weights"], ["out"])],
-        "policy",
-        [helper.make_tensor_value_info("obs", number, [rows, *(shape or (len(weights),))])],
-        [helper.make_tensor_value_info("out", number, [rows, weights.shape[1]])],
-        [onnx.numpy_helper.from_array(weights.astype(np.float32), "weights")],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
-    path.write_bytes(model.SerializeToString())
-    return path
 
 
 def of_file(path: Path = FILE, scenario: dict[str, Any] | None = None, **keys: Any) -> Scenario:
@@ -220,6 +205,21 @@ def test_a_converted_model_acts_as_the_model_itself(algorithm: str, env: str, ke
     for _ in range(10):
         np.testing.assert_allclose(one(obs), other(obs), atol=1e-5)
         obs, *_ = world.step(one(obs))
+
+
+def test_a_model_that_learned_with_masks_is_asked_with_the_masks_of_the_environment() -> None:
+    contrib = pytest.importorskip("sb3_contrib", reason="needs the extra `sb3`")
+    model = contrib.MaskablePPO(
+        "MlpPolicy", Masked(gym.make("CartPole-v1")), seed=0, device="cpu", policy_kwargs={"net_arch": [8]}
+    )
+    model.save("experts/model.zip")
+    free, masked = (of_zip("MaskablePPO", {"setup": {"wrappers": wrappers}}) for wrappers in ([], ["tests.own_experts:Masked"]))
+    acts = []
+    for scenario in (free, masked):
+        world = worlds_of(scenario, "capture", 64)
+        obs, _ = world.reset(seed=0)
+        acts.append(set(own_act(scenario, world)(obs).tolist()))
+    assert acts == [{0, 1}, {0}] or acts == [{1}, {0}]
 
 
 def test_a_model_for_another_space_a_wrong_algorithm_and_another_file_are_refused() -> None:
