@@ -19,8 +19,6 @@ from headstart.runs.own_source import is_installed, where
 from headstart.worlds.api import Act, Observations, World
 
 SLACK = 1e-6  # by which a number may lie outside of −1 … 1
-
-
 Rows = Callable[[Observations], Sequence[Any] | Array]  # what the user's expert answers for the N rows of a world
 
 
@@ -46,7 +44,7 @@ def own_act(scenario: Scenario, world: World) -> Act:
 
 def require_stateless(scenario: Scenario) -> None:
     """InputError for an expert with state, which training cannot ask: not in every step, and no checkpoint holds the state."""
-    if scenario.expert.policy == "callable" and hasattr(_named(scenario), "reset"):
+    if scenario.expert.policy == "callable" and inspect.isclass(found := _named(scenario)) and hasattr(found, "reset"):
         raise InputError(
             f"{where(scenario)}.call: expected an expert without `reset`, since expert_share and labels: all ask it in some steps only and its "
             "state is in no checkpoint; use an arm without them, or an expert that needs no state"
@@ -84,26 +82,29 @@ class Beginnings:
 
 
 def _callable(scenario: Scenario, world: World) -> Rows:
-    """act(obs, info), row by row or for all rows at once; the instances of a class may have a state, which `reset` begins anew."""
+    """A function (obs, info), or the method `act` of instances, whose state `reset` begins anew; row by row, or for all rows at once."""
     gate, target = scenario.expert, _named(scenario)
-    actors = [target] * world.num_envs
-    if inspect.isclass(target):
-        actors = [guarded(scenario, target) for _ in range(1 if gate.batched else world.num_envs)]
-    if not callable(actors[0]):
-        raise InputError(f"{where(scenario)}.call: expected a function, or a class with __call__(obs, info), got {shown(target)}")
-    begins = Beginnings(world) if inspect.isclass(target) and hasattr(target, "reset") else None
+    is_class, instances = inspect.isclass(target), list[Any]()
+    if is_class:
+        instances = [guarded(scenario, target) for _ in range(1 if gate.batched else world.num_envs)]
+    acts: list[Any] = [getattr(one, "act", None) for one in instances] if is_class else [target] * world.num_envs
+    if not callable(acts[0]):
+        raise InputError(
+            f"{where(scenario)}.call: expected a function, or a class with the method act(obs, info), got {shown(target)}"
+        )
+    begins = Beginnings(world) if is_class and hasattr(target, "reset") else None
 
     def batched(obs: Observations) -> Any:
         if begins is not None and len(begun := begins.taken()):
-            guarded(scenario, actors[0].reset, begun)
+            guarded(scenario, instances[0].reset, begun)
         seen, infos = _seen(world, obs, at_once=True)
-        return guarded(scenario, actors[0], seen, infos)
+        return guarded(scenario, acts[0], seen, infos)
 
     def by_row(obs: Observations) -> Any:
         for row in begins.taken() if begins is not None else ():
-            guarded(scenario, actors[row].reset)
+            guarded(scenario, instances[row].reset)
         seen, infos = _seen(world, obs, at_once=False)
-        return [guarded(scenario, actor, *one) for actor, *one in zip(actors, seen, infos, strict=True)]
+        return [guarded(scenario, act, *one) for act, *one in zip(acts, seen, infos, strict=True)]
 
     return batched if gate.batched else by_row
 
