@@ -58,9 +58,9 @@ def run_to_validate(scenario: Scenario) -> list[str]:
 class TwoParts(gym.ActionWrapper):  # type: ignore[type-arg]
     """Pushes of two parts, of which the second counts."""
 
-    def __init__(self, env: Any) -> None:
+    def __init__(self, env: Any, first: int = 3) -> None:
         super().__init__(env)
-        self.action_space = gym.spaces.MultiDiscrete([3, 2])
+        self.action_space = gym.spaces.MultiDiscrete([first, 2])
 
     def action(self, action: Any) -> int:
         return int(action[1])

@@ -75,13 +75,16 @@ def test_a_mean_is_in_the_environments_units_and_clipped_to_its_bounds() -> None
     np.testing.assert_allclose(act(obs)[:, 0], mean.clip(-2, 2) / 2, atol=1e-6)  # torque of ±2 is ±1 of the contract
 
 
-def test_logits_of_the_parts_of_a_multi_discrete_choose_the_best_joint_action() -> None:
-    weights = np.concatenate([np.array([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]], np.float32), BALANCE], axis=1)
-    scenario = of_file(linear(weights), {"setup": {"wrappers": ["tests.own_experts:TwoParts"]}})
-    world = worlds_of(scenario, "capture", 6)
+@pytest.mark.parametrize("first", [3, 2])  # 2: as many joint actions as logits of parts
+def test_logits_of_the_parts_of_a_multi_discrete_choose_the_best_joint_action(first: int) -> None:
+    weights = np.concatenate([np.eye(4, first, dtype=np.float32), BALANCE], axis=1)
+    scenario = of_file(linear(weights), {"setup": {"wrappers": [{"tests.own_experts:TwoParts": {"first": first}}]}})
+    world = worlds_of(scenario, "capture", 32)
     obs, _ = world.reset(seed=0)
     logits = obs["features"] @ weights
-    assert (own_act(scenario, world)(obs) == logits[:, :3].argmax(axis=1) * 2 + logits[:, 3:].argmax(axis=1)).all()
+    best = logits[:, :first].argmax(axis=1) * 2 + logits[:, first:].argmax(axis=1)
+    assert len(set(best)) >= 4
+    assert (own_act(scenario, world)(obs) == best).all()
 
 
 def test_a_file_whose_input_has_the_rank_of_the_observation_gets_the_observation_itself() -> None:

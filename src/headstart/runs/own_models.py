@@ -1,7 +1,7 @@
 """Policies of other frameworks: an ONNX file, which onnxruntime computes on one thread, and a model of Stable-Baselines3.
 
 An ONNX file has the inputs [N, F] f32, the flattened features, or [N, *shape], the environment's own Box observation; and the outputs [N, K],
-the logits of the named actions (of a MultiDiscrete those of its parts in a row), or [N, D] or [N, *shape], the mean of a continuous action
+the logits of the named actions (of a MultiDiscrete or MultiBinary those of its parts in a row, or of the joint actions), or [N, D] or [N, *shape], the mean of a continuous action
 in the environment's own units. It answers with the best allowed action, or with the mean within the bounds.
 """
 
@@ -50,7 +50,7 @@ def onnx_rows(scenario: Scenario, world: World) -> Callable[[Observations], Arra
     taken = _chosen(session.get_inputs(), gate.input, f"{said}: input")
     given = _chosen(session.get_outputs(), gate.output, f"{said}: output")
     own_shape = _own_box(world)
-    own = own_shape is not None and len(taken.shape) == len(own_shape) + 1 != 2
+    own = own_shape is not None and len(taken.shape) != 2 and len(taken.shape) == len(own_shape) + 1
     shape = own_shape if own and own_shape is not None else (len(world.names.features),)
     batch = _require_input(taken, shape, f"{said}: input {taken.name}")
 
@@ -123,7 +123,7 @@ def _best(output: Array, world: World, obs: Observations, said: str) -> Array:
         return np.asarray(output.reshape(n, *space.shape).clip(space.low, space.high))
     logits, k = output.reshape(n, -1) if len(output) == n else np.zeros((n, 0)), len(world.names.actions)
     sizes = _parts(acting.space) if acting is not None else ()
-    if sizes and logits.shape[1] == sum(sizes) != k:
+    if sizes and logits.shape[1] == sum(sizes):  # also where the joint actions are as many, as of two parts of two
         parts = np.split(logits, np.cumsum(sizes)[:-1], axis=1)
         joint = parts[0]
         for part in parts[1:]:
