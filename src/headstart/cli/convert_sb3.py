@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from headstart.cli.project import typed_path
-from headstart.core.errors import HeadstartError, InputError, MissingExtra
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra
 
 
 def convert_sb3(
@@ -28,7 +28,7 @@ def convert_sb3(
     command = [sys.executable, "-m", "headstart.runs.convert_sb3", str(model), algorithm, str(out)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        kinds: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (InputError, MissingExtra)}
+        kinds: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (InputError, IntegrityError, MissingExtra)}
         said = (done.stderr.strip().splitlines() or ["no reason was given"])[-1].removeprefix("error: ")
         raise kinds.get(done.returncode, InputError)(said)
     steps = int(done.stdout.split()[-1])

@@ -1,8 +1,9 @@
 """Policies of other frameworks: an ONNX file, which onnxruntime computes on one thread, and a model of Stable-Baselines3.
 
-An ONNX file has the inputs [N, F] f32, the flattened features, or [N, *shape], the environment's own Box observation. Its outputs are [N, K], the
-logits of the named actions (of a MultiDiscrete or MultiBinary those of its parts in a row, or of the joint actions), or [N, D] or [N, *shape],
-the mean of a continuous action in the environment's own units. It answers with the best allowed action, or with the mean within the bounds.
+An ONNX file has the inputs [N, F] f32, the flattened features, or [N, *shape], the environment's own Box observation. Its outputs are
+[N, K], the logits of the named actions (of a MultiDiscrete or MultiBinary those of its parts in a row, or of the joint actions), or [N, D] or
+[N, *shape], the mean of a continuous action in the environment's own units. It answers with the best allowed action, or with the mean
+within the bounds.
 """
 
 import copy
