@@ -216,7 +216,9 @@ FAULTS: dict[str, tuple[ArmRuns, str]] = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_runs_that_params_do_not_ask_for_are_refused_with_the_difference_and_the_cure(fault: str) -> None:
     runs, message = FAULTS[fault]
-    with pytest.raises(InputError, match=rf"^runs of scratch on walk: .*{message}.*; `dvc repro evaluate@walk` trains anew"):
+    with pytest.raises(
+        InputError, match=rf"^runs of scratch on walk: .*{message}.*; `dvc exp run -S .scenarios=\[walk\].` trains anew"
+    ):
         require(runs)
 
 
@@ -331,7 +333,7 @@ def test_one_clone_may_serve_all_seeds() -> None:
     ],
 )
 def test_clones_of_other_runs_are_refused(record: CloneRuns, message: str) -> None:
-    with pytest.raises(InputError, match=rf"^clones of \w+: .*{message}.*; `dvc repro evaluate@walk` makes anew"):
+    with pytest.raises(InputError, match=rf"^clones of \w+: .*{message}.*; `dvc exp run -S .scenarios=\[walk\].` makes anew"):
         require_clones(record, CLONED)
 
 

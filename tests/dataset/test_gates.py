@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from headstart.config.scenario import Recorded, Scenario
 from headstart.core.errors import InputError
 from headstart.core.verdict import Check, Outcome, Subject, judge
 from headstart.dataset.cures import CURES, NO_CURE, cures
@@ -190,8 +191,23 @@ def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_ca
     verdict = judge(subject, gates(same_reward(walks), differing=1), {})
 
     assert CURES.keys() <= names
-    assert cures(verdict).splitlines() == [f"  reward-varies: {CURES['reward-varies']}", f"  replay-mismatches: {NO_CURE}"]
+    assert cures(verdict, Scenario.model_construct(name="walk")).splitlines() == [
+        f"  reward-varies: {CURES['reward-varies']}",
+        f"  replay-mismatches: {NO_CURE}",
+    ]
     assert "constant_reward: true" in CURES["reward-varies"]
+
+
+def test_cures_of_a_recording_that_a_user_brings_ask_for_another_recording(
+    walks: Episodes, gates: Gates, subject: Subject
+) -> None:
+    verdict = judge(subject, gates(walks, recorded_sha256="f" * 64, differing=1), {})
+    brought = Scenario.model_construct(name="walk", demonstrations=Recorded(format="npz", path="demonstrations/walk.npz"))
+
+    first, second = cures(verdict, brought).splitlines()
+
+    assert first == "  expert-hash: `dvc exp run -S 'scenarios=[walk]'`, which imports the recording as it is now"
+    assert "a recording without seeds" in second
 
 
 def test_a_world_on_both_sides_of_the_split_is_caught(walks: Episodes, gates: Gates) -> None:

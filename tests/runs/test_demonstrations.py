@@ -154,5 +154,5 @@ def test_a_process_refuses_its_block_where_a_file_of_it_changed(
 
 
 def test_a_block_that_is_not_stamped_is_refused(two_blocks: Path, scenario: Scenario) -> None:
-    with pytest.raises(InputError, match=r"expected a block 7, got 1 blocks; `dvc repro capture` records more"):
+    with pytest.raises(InputError, match=r"expected a block 7, got 1 blocks; `dvc repro capture@nav_gap_seeker` records more"):
         dataset.require_validated(scenario, 7)

@@ -93,7 +93,9 @@ def test_a_block_counts_its_rejected_episodes_too(robot_walks: tuple[Scenario, E
 def test_a_recording_without_one_of_its_shards_is_refused(robot_walks: tuple[Scenario, Episodes, Header], raw: Path) -> None:
     (raw / "shard-0001.h5").unlink()
 
-    with pytest.raises(InputError, match=r"expected 2 blocks of 5 recorded worlds, got 7 worlds; `dvc repro capture`"):
+    with pytest.raises(
+        InputError, match=r"expected 2 blocks of 5 recorded worlds, got 7 worlds; `dvc repro capture@nav_gap_seeker`"
+    ):
         curate(in_blocks(5, 2), robot_walks[0])
     assert not (raw.parent / "curated").exists()
 
@@ -135,7 +137,7 @@ def test_a_dataset_that_fails_goes_to_quarantine_with_what_can_cure_it(
     message = str(failed.value)
     assert "enough-episodes: 5 episodes in the smallest of 2 blocks: 5 >= 200 does not hold" in message
     assert "enough-episodes: more `capture.worlds`" in message
-    assert "expert-hash: `dvc repro capture`" in message
+    assert "expert-hash: `dvc repro capture@nav_gap_seeker`, which" in message
     assert not (raw.parent / "validated.json").exists()
     verdict = read_record(tmp_path / "reports" / scenario.name / "validate" / "verdict.json", Verdict)
     assert verdict.thresholds.items() >= PARAMS.validate_.model_dump().items()  # under the names of params.yaml

@@ -17,6 +17,8 @@ def test_an_earlier_stamp_is_gone_before_the_gates_are_asked(tmp_path: Path, mon
     stamp = Path("data/queue_conflict/validated.json")
     stamp.parent.mkdir(parents=True)
     stamp.write_text("{}")
-    with pytest.raises(InputError, match=r"manifest\.json: expected a file, found none; `dvc repro curate` makes it"):
+    with pytest.raises(
+        InputError, match=r"manifest\.json: expected a file, found none; `dvc repro curate@queue_conflict` makes it"
+    ):
         validate(load_params(ROOT / "params.yaml"), load_scenario("queue_conflict", ROOT / "scenarios"))
     assert not stamp.exists()

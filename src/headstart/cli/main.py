@@ -14,6 +14,7 @@ import headstart
 from headstart.cli import release as cli_release
 from headstart.cli.check import check as check_scenario
 from headstart.cli.compile import compile_rules
+from headstart.cli.convert_sb3 import convert_sb3
 from headstart.cli.deps import deps
 from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
@@ -129,6 +130,7 @@ app.command()(tune)
 app.command()(evidence)
 app.command()(results)
 app.command("compile")(compile_rules)
+app.command()(convert_sb3)
 app.command()(deps)
 app.command()(schema)
 app.command()(targets)

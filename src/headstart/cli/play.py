@@ -18,7 +18,9 @@ MAX_SEED = 2**31 - 1
 UNTRAINED = "untrained"
 Policy = Annotated[
     str | None,
-    typer.Option(metavar="FOLDER", help=f"A checkpoint, or `{UNTRAINED}`: a new network. Without it the scripted expert acts."),
+    typer.Option(
+        metavar="FOLDER", help=f"A checkpoint, or `{UNTRAINED}`: a new network. Without it the scripted expert acts, or your own."
+    ),
 ]
 Picture = Annotated[
     Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a picture of the last moment instead.")
@@ -41,7 +43,7 @@ def play(
     png: Picture = None,
     gif: Movie = None,
 ) -> None:
-    """Watch one world: the scripted expert or a policy, in the terminal or as a picture."""
+    """Watch one world: the expert or a policy, in the terminal or as a picture."""
     from headstart.config.scenario import load_scenario
     from headstart.view.play import frames, show
 
@@ -87,7 +89,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str) -> "tuple[World, Act]":
-    """One world, and who acts in it: a checkpoint, a new network, or the scripted expert."""
+    """One world, and who acts in it: a checkpoint, a new network, or the scripted expert or the user's own."""
     from headstart.runs.worlds import task_of
     from headstart.worlds.make import make
 
@@ -95,7 +97,10 @@ def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mod
     hybrid = folder is not None and _sees_map(folder)
     watched = make(task_of(scenario), num_worlds=1, first_world=world, hybrid=hybrid, render_mode=mode)
     if policy is None:
-        return watched, lambda obs: watched.expert_actions()
+        from headstart.runs.expert import script
+        from headstart.runs.own_expert import own_act
+
+        return watched, own_act(scenario, watched) if scenario.expert.is_own else script(watched)
     from headstart.config.params import for_scenario, load_params
     from headstart.learn.evaluation import Acting
     from headstart.runs.policy import load_policy, new_network

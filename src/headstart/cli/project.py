@@ -20,6 +20,8 @@ def enter_project() -> None:
     root = next((folder for folder in (_typed_in, *_typed_in.parents) if (folder / MARK).is_file()), None)
     if root is not None:
         os.chdir(root)
+        if str(root) not in sys.path:
+            sys.path.insert(0, str(root))  # where the modules of the user lie
     if not set(sys.argv[1:]) or set(sys.argv) & set(NEED_NO_PROJECT) or "_HEADSTART_COMPLETE" in os.environ:
         return
     if root is not None:

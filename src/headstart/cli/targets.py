@@ -53,8 +53,8 @@ def targets(
 
 def _level_lines(found: "WrittenTargets", scenario: "Scenario") -> Iterator[str]:
     level = found.expert
-    kind = {"scripted": "scripted expert", "demonstrations": "recorded demonstrations"}.get(
-        scenario.expert.policy, "learned expert"
+    kind = {"scripted": "scripted expert", "ppo": "learned expert", "demonstrations": "recorded demonstrations"}.get(
+        scenario.expert.policy, "own expert"
     )
     where = f"{found.evaluation_worlds:,} evaluation worlds, seed {found.evaluation_seed}"
     yield f"{scenario.name}: {kind}, {'by themselves' if scenario.demonstrations else where}"

@@ -126,14 +126,14 @@ def clones_folder(params: "Params", scenario: "Scenario") -> Path:
     from headstart.core.closure import code_sha256
     from headstart.core.files import sha256_tree
     from headstart.core.strict_json import sha256_json
-    from headstart.runs.stage_command import trained_expert
+    from headstart.runs.expert import require_judged
 
     if scenario.demonstrations is not None:
         raise InputError(
             f"{scenario.name}: expected an expert, which records demonstrations for the tuning seeds, got recorded demonstrations: clones of "
             "them would be those of the report; tune an arm with start: random, or settings of a scenario with an expert"
         )
-    expert = trained_expert(params, scenario)
+    expert = require_judged(scenario)
     sections = {"seeds", "capture", "curate", "validate", "bc_train", "network", "evaluation", "device"}
     decides = params.model_dump(mode="json", by_alias=True, include=sections)
     code = code_sha256([f"headstart.stages.{stage}" for stage in CLONING])
@@ -152,6 +152,7 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     from headstart.config.stage import PIPELINE, run
     from headstart.core.files import fresh_directory, write_bytes
     from headstart.runs.expert import expert_folder
+    from headstart.runs.own_source import own_file
 
     if (home / "ready").exists():
         return
@@ -161,6 +162,9 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     write_bytes(home / PIPELINE, PIPELINE.read_bytes())
     with fresh_directory(home / expert) as copy:
         shutil.copytree(expert, copy, dirs_exist_ok=True)
+    if scenario.expert.path is not None:  # a module is found in the project, whose root is on sys.path
+        own = own_file(scenario)
+        write_bytes(home / own, own.read_bytes())
     with contextlib.chdir(home):
         for stage in CLONING:
             typer.echo(run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), scenario.name), err=True)

@@ -17,6 +17,7 @@ from headstart.compare.twins import twins
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario, modes_of, variant_of
 from headstart.config.schedule import Arm
+from headstart.config.stage_command import stage_command
 from headstart.core.arrays import MODES
 from headstart.core.errors import GateFailed, InputError, shown
 
@@ -28,7 +29,8 @@ def require_runs(arm: ArmRuns, name: str, params: Params, scenario: Scenario, de
     the design asks for and no other, all episodes, modes and measures, and the variants of the scenario.
     """
     for wrong in _wrong_arm(arm, name, params, scenario, design, agents):
-        cure = f"`dvc repro evaluate@{scenario.name}` trains anew what differs, with --force also after a change of an installed package"
+        made = stage_command("evaluate", scenario.name)
+        cure = f"`{made}` trains anew what differs, with --force also after a change of an installed package"
         raise InputError(f"runs of {name} on {scenario.name}: {wrong}; {cure}")
 
 
@@ -42,14 +44,16 @@ def require_comparable(candidate: ArmRuns, baselines: Sequence[ArmRuns]) -> None
             raise InputError(f"{candidate.arm} and {baseline.arm} cannot be compared: {wrong}")
     arms = {arm.arm: arm for arm in (candidate, *baselines)}.values()
     for wrong in twins((f"{arm.arm} seed {run.seed}", run) for arm in arms for run in arm.runs):
-        raise InputError(f"{candidate.scenario}: {wrong}; `dvc repro --force` of its stage trains it anew")
+        raise InputError(
+            f"{candidate.scenario}: {wrong}; `{stage_command('evaluate', candidate.scenario)} --force` trains it anew"
+        )
 
 
 def require_clones(clones: CloneRuns, candidate: ArmRuns) -> None:
     """Raise InputError unless these are the clones that the candidate's runs start from, in one design; GateFailed if one missed its gate."""
     where = f"clones of {clones.scenario}"
     for wrong in _wrong_clones(clones, candidate):
-        raise InputError(f"{where}: {wrong}; `dvc repro evaluate@{candidate.scenario}` makes anew what differs")
+        raise InputError(f"{where}: {wrong}; `{stage_command('evaluate', candidate.scenario)}` makes anew what differs")
     if refused := [f"seed {clone.seed} is {clone.outcome}" for clone in clones.clones if clone.outcome != "PASS"]:
         raise GateFailed(f"{where}: expected clones that pass their gate, got {', '.join(refused)}; nothing may start from them")
 

@@ -32,6 +32,7 @@ from headstart.compare.arm_runs import ArmRuns, CloneRun, CloneRuns, DataStates,
 from headstart.compare.drift import FeatureDrift, MixDrift, drift, joined, mix_drift, pooled
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.compare.variants import Group, Margins, Measure, VariantFinding, find_variants, variant_checks
+from headstart.config.stage_command import pipeline_command
 from headstart.core.errors import InputError
 from headstart.core.record import Record
 from headstart.core.verdict import Check, Outcome, at_least, at_most, not_applicable, unmeasured
@@ -134,7 +135,8 @@ def _own_clones(candidate: ArmRuns, clones: CloneRuns) -> list[CloneRun]:
     known = {clone.weights_sha256: clone for clone in clones.clones}
     if unknown := [run.seed for run in candidate.runs if run.clone_sha256 and run.clone_sha256 not in known]:
         raise InputError(
-            f"{candidate.scenario}: expected {candidate.arm} to start from the recorded clones, got others with seeds {unknown}; run `dvc repro`"
+            f"{candidate.scenario}: expected {candidate.arm} to start from the recorded clones, got others with seeds {unknown}; "
+            f"run `{pipeline_command(candidate.scenario)}`"
         )
     used = {run.clone_sha256 for run in candidate.runs}
     return sorted((clone for weights, clone in known.items() if weights in used), key=lambda clone: clone.seed)
@@ -149,7 +151,8 @@ def _data(clones: Sequence[CloneRun], candidate: ArmRuns) -> list[DataStates]:
     data = [clone.data for clone in clones if clone.data is not None]
     if any(one.scenario_sha256 != candidate.design.scenario_sha256 for one in data):
         raise InputError(
-            f"{candidate.scenario}: the clones' data and {candidate.arm} are of different scenarios; run `dvc repro`"
+            f"{candidate.scenario}: the clones' data and {candidate.arm} are of different scenarios; "
+            f"run `{pipeline_command(candidate.scenario)}`"
         )
     return data
 
@@ -166,7 +169,9 @@ def _groups(candidate: ArmRuns, clones: Sequence[CloneRun]) -> list[Group]:
 def _require_same_worlds(all_facts: Sequence[ShiftFacts], scenario: str) -> None:
     designs = [(facts.worlds, {name: one.scenario_sha256 for name, one in facts.variants.items()}) for facts in all_facts]
     if other := next((design for design in designs if design != designs[0]), None):
-        raise InputError(f"{scenario}: expected one set of held-out variants, got {designs[0]} and {other}; run `dvc repro`")
+        raise InputError(
+            f"{scenario}: expected one set of held-out variants, got {designs[0]} and {other}; run `{pipeline_command(scenario)}`"
+        )
 
 
 def _require_same_features(summaries: Sequence[StateSummary], scenario: str) -> None:
@@ -174,7 +179,8 @@ def _require_same_features(summaries: Sequence[StateSummary], scenario: str) -> 
     for one in summaries:
         if differ := sorted(first ^ set(one.features)):
             raise InputError(
-                f"{scenario}: expected the same features in every record of states, {', '.join(differ[:3])} differ; `dvc repro`"
+                f"{scenario}: expected the same features in every record of states, {', '.join(differ[:3])} differ; "
+                f"`{pipeline_command(scenario)}`"
             )
 
 

@@ -10,36 +10,76 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from headstart.config.checked import checked, merged
+from headstart.config.project import DEMONSTRATIONS, EXPERTS
 from headstart.core.arrays import MODES, Mode
 from headstart.core.errors import UsageError, nearest
-from headstart.core.record import Record
+from headstart.core.record import Count, Record, RelativePath
 from headstart.core.yaml import read_yaml
 
-RECORDINGS = "demonstrations"  # the folder of users' recordings, on which DVC keeps an eye
+KEYS = {  # policy → the keys of `expert` that it may have beside the gate; those of NEEDED it must have
+    "scripted": {"script"},
+    "ppo": set[str](),
+    "callable": {"call", "batched", "training_steps"},
+    "onnx": {"path", "input", "output", "training_steps"},
+    "sb3": {"path", "algorithm", "trusted", "training_steps"},
+    "demonstrations": set[str](),
+}
+NEEDED = {"callable": ("call",), "onnx": ("path",), "sb3": ("path", "algorithm")}
+PICKLED = (  # why a file of Stable-Baselines3 is not loaded without a word
+    "loading a file of Stable-Baselines3 runs the code that is pickled in it: say `trusted: true` if you know who made it"
+)
 
 
 class Recorded(Record):
     """Demonstrations that exist already, in place of an expert."""
 
     format: Literal["npz", "minari", "lerobot", "hdf5"]
-    path: str  # below RECORDINGS
+    path: str  # in the folder DEMONSTRATIONS, which DVC watches
 
     @field_validator("path")
     @classmethod
     def _lies_in_the_folder(cls, path: str) -> str:
         parts = Path(path).parts
-        if len(parts) < 2 or parts[0] != RECORDINGS or ".." in parts:
+        if len(parts) < 2 or parts[0] != str(DEMONSTRATIONS) or ".." in parts:
             raise ValueError(
-                f"expected a path below {RECORDINGS}/, where DVC sees changes of it, got {path!r}; move or copy the recording there"
+                f"expected a path below {DEMONSTRATIONS}/, where DVC sees changes of it, got {path!r}; move or copy the recording there"
             )
         return path
 
 
 class ExpertGate(Record):
-    policy: Literal["scripted", "ppo", "demonstrations"]  # demonstrations: none acts, the scenario names a recording
+    """Who demonstrates, and what it must show. `callable`, `onnx` and `sb3` are the user's own experts; with `demonstrations` none acts."""
+
+    policy: Literal["scripted", "ppo", "callable", "onnx", "sb3", "demonstrations"]
     script: str | None = None  # name of the scripted expert, if the world has several
+    call: str | None = Field(default=None, pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")  # module:name of a function or a class
+    batched: bool = False  # whether it is called with all rows at once
+    path: RelativePath | None = None  # of the file with the policy, in the folder EXPERTS, which DVC watches
+    input: str | None = None  # of the ONNX file; None: its only one
+    output: str | None = None
+    algorithm: str | None = None  # of Stable-Baselines3 or sb3-contrib: PPO, SAC, MaskablePPO …
+    trusted: bool = False  # that the pickled code of the file may run
+    training_steps: Count = 0  # env steps that training the policy cost; the all-in ratio charges them
     success_rate: float = Field(ge=0, le=1)  # the lower bound must reach it
     harm_rate: float = Field(ge=0, le=1)  # the upper bound must not exceed it
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the user brings the policy."""
+        return self.policy in NEEDED
+
+    @model_validator(mode="after")
+    def _keys_fit_the_policy(self) -> "ExpertGate":
+        allowed = KEYS[self.policy] | {"policy", "success_rate", "harm_rate"}
+        if wrong := sorted(key for key, value in self if key not in allowed and value != type(self).model_fields[key].default):
+            raise ValueError(f"{wrong[0]}: policy {self.policy} has no such key; it has {', '.join(sorted(allowed))}")
+        if missing := [key for key in NEEDED.get(self.policy, ()) if getattr(self, key) is None]:
+            raise ValueError(f"policy {self.policy} needs the key {missing[0]}")
+        if self.path is not None and not Path(self.path).is_relative_to(EXPERTS):
+            raise ValueError(f"path: expected a file in the folder {EXPERTS}, which DVC watches, got {self.path}")
+        if self.policy == "sb3" and not self.trusted:
+            raise ValueError(f"{PICKLED}, or make an ONNX file of it with `headstart convert-sb3`")
+        return self
 
 
 class Target(Record):
@@ -86,7 +126,9 @@ class Scenario(Record):
         said = expert.model_dump(exclude_unset=True) if isinstance(expert, ExpertGate) else expert
         if isinstance(said, dict) and (said.get("policy") == "demonstrations") != recorded:
             got = "demonstrations and an expert" if recorded else "an expert of the kind demonstrations without `demonstrations`"
-            raise ValueError(f"expected `expert` or `demonstrations: {{format: npz, path: {RECORDINGS}/mine.npz}}`, got {got}")
+            raise ValueError(
+                f"expected `expert` or `demonstrations: {{format: npz, path: {DEMONSTRATIONS}/mine.npz}}`, got {got}"
+            )
         return content | {"expert": none} if recorded and expert is None else content
 
     @field_validator("targets", mode="before")

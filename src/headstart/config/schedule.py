@@ -161,6 +161,11 @@ class Arm(Record):
         return tuple(index if phase.cycle is None else phase.cycle for index, phase in enumerate(self.phases))
 
     @property
+    def asks_expert(self) -> bool:
+        """Whether the expert acts or labels in some steps of training."""
+        return any(phase.expert_share.highest > 0 or phase.labels == "all" for phase in self.phases)
+
+    @property
     def needs_demonstrations(self) -> bool:
         """Whether any phase clones, imitates demonstrations, or has steps in which the expert acts."""
         return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.expert_share.highest > 0 for phase in self.phases)

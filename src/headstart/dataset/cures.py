@@ -1,17 +1,19 @@
 """What a user can change where a gate of a dataset does not pass."""
 
+from headstart.config.scenario import Scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.verdict import Verdict
 
-CURES = {  # gate → what a user can change
+CURES = {  # gate → what a user can change; {capture} is the command that records again
     "feature-range": "`feature_range` in the scenario file, or the space of a Gymnasium environment, if the world really shows such values",
     "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
     "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
     "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
-    "expert-hash": "`dvc repro capture`, which records the expert that is approved now",
+    "expert-hash": "`{capture}`, which records the expert that is approved now",
     "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
-    "seeds": "`dvc repro capture`, which records with `capture.seed` as it is now",
+    "seeds": "`{capture}`, which records with `capture.seed` as it is now",
     "split-sides": "more `capture.worlds`, or another `curate.heldout_share`",
 }
 MORE = "more recorded episodes, milder rules under `curate`, or fewer seeds and `capture.blocks` in the recipe"
@@ -20,7 +22,7 @@ RECORDED_CURES = {  # the same of recorded demonstrations
     "success-rate": f"{MORE}; or a lower `validate.min_success_rate`",
     "action-coverage": MORE,
     "split-sides": MORE,
-    "expert-hash": "`dvc repro capture`, which imports the recording as it is now",
+    "expert-hash": "`{capture}`, which imports the recording as it is now",
     "replay-sample": "seeds that belong to the episodes, or none: then the recording is held to statistics alone",
     "replay-mismatches": "the environment (version, `setup`) with which the recording was made, or a recording without seeds",
     "lag-agreement": "a recording that stores the observation from which an action was chosen, not the one before or after, beside it",
@@ -30,7 +32,8 @@ RECORDED_CURES = {  # the same of recorded demonstrations
 NO_CURE = "no setting: the world, its expert or the recorder has a fault"
 
 
-def cures(verdict: Verdict, recorded: bool = False) -> str:
-    """One line for each gate that did not pass: what a user can change; `recorded`: of demonstrations that another program recorded."""
-    known = CURES | RECORDED_CURES if recorded else CURES
-    return "\n".join(f"  {reason.name}: {known.get(reason.name, NO_CURE)}" for reason in verdict.reasons)
+def cures(verdict: Verdict, scenario: Scenario) -> str:
+    """One line for each gate that did not pass: what a user can change."""
+    known = CURES | RECORDED_CURES if scenario.demonstrations is not None else CURES
+    capture = stage_command("capture", scenario.name)
+    return "\n".join(f"  {reason.name}: {known.get(reason.name, NO_CURE).format(capture=capture)}" for reason in verdict.reasons)

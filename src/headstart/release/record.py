@@ -14,6 +14,7 @@ from headstart.config.params import Params, for_scenario, headline_target, load_
 from headstart.config.project import COMPARISONS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.schedule import Arm
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import Hold, InputError, IntegrityError, UsageError, shown
 from headstart.core.files import read_record, sha256_file, sha256_json
 from headstart.core.git import changes
@@ -24,7 +25,6 @@ from headstart.release.history import HISTORY, Drilled, Judged, Line, open_histo
 from headstart.release.lock import Training, best_release, require_code, stage_at_hand, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import Standing, standing_of
-from headstart.runs.stage_command import stage_command
 
 LOOSER_IF_MORE = ("max_ratio", "max_success_loss", "max_harm_rise", "max_return_loss")
 LOOSER_IF_LESS = ("min_replicates",)
@@ -85,12 +85,12 @@ def comparison_at_hand(root: Path, params: Params, scenario: Scenario, target: s
     if name not in scenario.targets:
         raise UsageError(f"{scenario.name}: expected one of the targets {', '.join(scenario.targets)}, got {name!r}")
     path = COMPARISONS / scenario.name / f"{name}.json"
-    found = read_record(root / path, Comparison, made_by=stage_command("evaluate", scenario.name, params))
+    found = read_record(root / path, Comparison, made_by=stage_command("evaluate", scenario.name, scenarios=params.scenarios))
     stage_at_hand(root, path)
-    wanted = scenario.targets[name]
+    wanted, cure = scenario.targets[name], stage_command("evaluate", scenario.name, scenarios=params.scenarios)
     if found.target != wanted or found.scenario != scenario.name:
         raise IntegrityError(
-            f"{path}: expected target {name} of {scenario.name} as the scenario file has it, found another; `dvc repro`"
+            f"{path}: expected target {name} of {scenario.name} as the scenario file has it, found another; `{cure}`"
         )
     return path, found
 
@@ -102,7 +102,7 @@ def prove(root: Path, params: Params, path: Path, found: Comparison) -> tuple[Tr
     Two limits are no settings and so are taken from the comparison: `resamples`, and `min_replicates`, which `loosened` judges.
     """
     trainings, clones = _evidence(root, found)
-    cure = f"`{stage_command('evaluate', found.scenario, params)}`"
+    cure = f"`{stage_command('evaluate', found.scenario, scenarios=params.scenarios)}`"
     if params.candidate in params.baselines or set(trainings) != {params.candidate, *params.baselines}:
         raise IntegrityError(
             f"{path}: expected the candidate {params.candidate} against {', '.join(params.baselines)}, as params.yaml has them, "

@@ -15,6 +15,7 @@ from headstart.config.params import Params
 from headstart.config.project import MODELS, WORK_DIR
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done
+from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
@@ -78,7 +79,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
 def clones_of(params: Params, scenario: Scenario) -> dict[int, CloneRun]:
     """Seed → the clone that it starts from. GateFailed where one missed its gate, InputError where one is missing."""
     path = MODELS / scenario.name / "bc" / CLONES
-    made = f"dvc repro bc_train@{scenario.name}"
+    made = stage_command("bc_train", scenario.name)
     clones = {clone.seed: clone for clone in read_record(path, CloneRuns, made_by=made).clones}
     wanted = {seed: params.seeds[params.clone_of(seed)] for seed in params.seeds}
     if missing := sorted(set(wanted.values()) - clones.keys()):

@@ -10,6 +10,7 @@ from headstart.compare.arm_runs import Score, SeedRun
 from headstart.compare.target import steps_to_target
 from headstart.config.project import MODELS
 from headstart.config.scenario import modes_of
+from headstart.config.stage_command import stage_command
 from headstart.core.arrays import MODES, Mode
 from headstart.core.closure import code_sha256
 from headstart.core.errors import IntegrityError
@@ -21,8 +22,9 @@ from headstart.learn.optimizer import autograd_device
 from headstart.runs.arm_telemetry import hardest_target, started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
-from headstart.runs.expert import expert_of
+from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
+from headstart.runs.own_expert import require_stateless
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report
 from headstart.runs.progress import POLICY, RESULT, TELEMETRY, SeedJob, load_progress
@@ -106,15 +108,17 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
             )
         if arm.value_start == "fresh":
             network.critic.load_state_dict(new_network(training, params.network, job.seed).critic.state_dict())
-        reference = read_record(folder / REFERENCE, Reference, made_by=f"dvc repro bc_train@{scenario.name}")
-        aim = (
-            reference.expert or reference.clone
-        )  # of recorded demonstrations that do not tell their return, what the clone reaches
+        reference = read_record(folder / REFERENCE, Reference, made_by=stage_command("bc_train", scenario.name))
+        if scenario.expert.is_own:  # before anything is trained
+            approved_expert(scenario)
+        aim = reference.expert or reference.clone  # of recorded demonstrations without a score, what the clone reaches
         lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, aim.return_mean)
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
         stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted, params.clone_of(job.seed))
         ticks = stamp.accepted.steps // stamp.accepted.episodes
+        if arm.asks_expert:
+            require_stateless(scenario)
         expert = expert_of(scenario, training, params.clone_of(job.seed)) if scenario.demonstrations is None else None
     trainer = trainer_of(
         network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device

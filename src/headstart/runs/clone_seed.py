@@ -20,7 +20,7 @@ from headstart.runs.clone_report import REFERENCE, CloneReport, Reference
 from headstart.runs.cloning import clone_gate, clone_report
 from headstart.runs.demonstrations import read_used, recorded_steps, tensors_of
 from headstart.runs.expert import expert_of
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.expert_record import ExpertPolicy, learned_sha256
 from headstart.runs.policy import new_network, save_policy
 from headstart.runs.pool import Report
 from headstart.runs.shift import dataset_facts, shift_facts
@@ -115,7 +115,7 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
         heldout_accuracy=judged.accuracy,
         expert=expert_exam,
         recorded=None if acts else expert,
-        expert_sha256=job.expert.acting(job.block).weights_sha256 if job.expert.recorded else None,
+        expert_sha256=learned_sha256(job.expert, job.block),
         exam={mode: score_of(of, exam, scenario) for mode, of in play_in_modes(network, exam, fixed.exam_seed, MODES).items()},
         data=None if shift is None else dataset_facts(scenario, used[0], stamp.scenario_sha256, schema),
         shift=shift,

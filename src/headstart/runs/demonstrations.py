@@ -10,6 +10,7 @@ import numpy as np
 from headstart.config.params import BCParams
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
 from headstart.dataset.episodes import Episodes, select
@@ -28,7 +29,9 @@ def require_validated(scenario: Scenario, block: int | None = None) -> tuple[Dat
     Raises IntegrityError where bytes differ, and InputError for a block that the dataset does not have.
     """
     folder = DATA / scenario.name / "curated"
-    stamp = read_record(DATA / scenario.name / "validated.json", DatasetManifest, made_by="dvc repro validate")
+    stamp = read_record(
+        DATA / scenario.name / "validated.json", DatasetManifest, made_by=stage_command("validate", scenario.name)
+    )
     if stamp.status != "validated":
         raise GateFailed(f"{stamp.dataset}@{stamp.version}: expected a validated dataset, got a {stamp.status} one")
     files = stamp.files
@@ -36,7 +39,8 @@ def require_validated(scenario: Scenario, block: int | None = None) -> tuple[Dat
         files = {name: files[name] for side in (TRAIN, HELDOUT) if (name := side.format(block)) in files}
         if len(files) < 2:
             raise InputError(
-                f"{stamp.dataset}@{stamp.version}: expected a block {block}, got {len(stamp.blocks)} blocks; `dvc repro capture` records more"
+                f"{stamp.dataset}@{stamp.version}: expected a block {block}, got {len(stamp.blocks)} blocks; "
+                f"`{stage_command('capture', scenario.name)}` records more"
             )
     require_files(stamp.model_copy(update={"files": files}), folder)
     return stamp, folder

@@ -1,4 +1,4 @@
-"""The expert that is recorded: a world's own script, or a network that the expert stage trained."""
+"""The expert that is recorded: a world's own script, a network that the expert stage trained, or the user's own expert."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +10,12 @@ from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
-from headstart.core.errors import GateFailed, IntegrityError, UsageError
+from headstart.config.stage_command import stage_command
+from headstart.core.errors import GateFailed, InputError, IntegrityError, UsageError
 from headstart.core.files import read_record
 from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.own_expert import own_act
+from headstart.runs.own_source import cure_of_change, own_sha256
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import Act, World, play
 from headstart.worlds.make import source_sha256
@@ -30,6 +33,9 @@ def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
         raise UsageError(f"{scenario.name}: expected an expert that can act, the scenario has recorded demonstrations only")
     if scenario.expert.policy == "scripted":
         return script(world)
+    if scenario.expert.is_own:
+        approved_expert(scenario)
+        return own_act(scenario, world)
     network = learned(scenario, world, block)
     if world.names.actions:
         return network
@@ -56,7 +62,7 @@ def learned(scenario: Scenario, world: World, block: int) -> "Acting":
     if card.weights_sha256 != approved.weights_sha256:
         raise IntegrityError(
             f"{folder}: expected the weights {approved.weights_sha256} that were approved, got {card.weights_sha256}; "
-            f"`dvc repro expert@{scenario.name}` trains them again"
+            f"`{stage_command('expert', scenario.name)}` trains them again"
         )
     return Acting(network, 0, "deterministic")
 
@@ -70,15 +76,30 @@ def judged_on(params: Params, scenario: Scenario, episodes: int, expert: Callabl
 def approved_expert(scenario: Scenario) -> ExpertPolicy:
     """The scenario's expert; GateFailed unless it is approved and is still the one that was judged."""
     path = expert_folder(scenario) / "expert.json"
-    expert = read_record(path, ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    expert = read_record(path, ExpertPolicy, made_by=stage_command("expert", scenario.name))
     if expert.state != "approved":
         raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
-    now = source_sha256(scenario.world) if expert.kind == "scripted" else expert.policy_sha256  # `learned` compares the weights
+    now = source_of(scenario) or expert.policy_sha256  # `learned` compares the weights
     if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
-        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `dvc repro expert` again")
+        raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `{cure_of_change(scenario)}` again")
     return expert
+
+
+def source_of(scenario: Scenario) -> str | None:
+    """Hash of the script's sources, or of the user's code or file; None of a learned expert and of recorded demonstrations."""
+    if scenario.expert.policy == "scripted":
+        return source_sha256(scenario.world)
+    return own_sha256(scenario) if scenario.expert.is_own else None
 
 
 def expert_folder(scenario: Scenario) -> Path:
     """Where the expert stage leaves its artefact and, of a learned expert, the checkpoint."""
     return MODELS / scenario.name / "expert"
+
+
+def require_judged(scenario: Scenario) -> Path:
+    """The folder of the scenario's expert; InputError, with the command that makes it, where the expert stage has left none."""
+    folder = expert_folder(scenario)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: expected an expert, found none; `{stage_command('expert', scenario.name)}` makes it")
+    return folder

@@ -1,27 +1,30 @@
-"""Is an expert worth recording: the scripted one, or every seed of a learned one, held to the gate of its scenario."""
+"""Is an expert worth recording: the scripted one, the user's own, or every seed of a learned one, held to the gate of its scenario."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.scenario import ExpertGate, Scenario
+from headstart.config.stage_command import stage_command
+from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record
 from headstart.core.statistics import wilson_lower, wilson_upper
 from headstart.core.verdict import Check, Outcome, Subject, Value, Verdict, at_least, at_most, hold_or_fail, judge
-from headstart.runs.expert import expert_folder, judged_on, script
+from headstart.runs.expert import expert_folder, judged_on, script, source_of
 from headstart.runs.expert_record import ExpertPolicy, TrainedSeed, best_seed, pooled, weights_sha256
+from headstart.runs.own_expert import own_act
 from headstart.runs.recorded import judge_recorded
-from headstart.worlds.make import source_sha256
 
 
 def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
-    """Judge the script, or the policies that the stage `expert` trained, on so many worlds; writes nothing."""
-    if scenario.expert.policy == "demonstrations":
+    """Judge the script, the user's own expert, or the policies that the stage `expert` trained, on so many worlds; writes nothing."""
+    if scenario.demonstrations is not None:
         return judge_recorded(params, scenario)
-    if scenario.expert.policy == "scripted":
-        return judge_script(params, scenario, episodes)
+    if scenario.expert.policy != "ppo":
+        return judge_one(params, scenario, episodes)
     folder = expert_folder(scenario)
-    expert = read_record(folder / "expert.json", ExpertPolicy, made_by=f"dvc repro expert@{scenario.name}")
+    expert = read_record(folder / "expert.json", ExpertPolicy, made_by=stage_command("expert", scenario.name))
     if episodes == params.expert.worlds:
         return judge_seeds(params, scenario, expert.seeds)
     from headstart.runs.expert_training import judge_seed
@@ -32,11 +35,17 @@ def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[Ex
     )
 
 
-def judge_script(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
-    """One episode of the script in each of `episodes` worlds that nothing else uses."""
-    score = judged_on(params, scenario, episodes, script)
-    checks = expert_checks(score, scenario.expert, params.expert.worlds)
-    return _judged(params, scenario, source_sha256(scenario.world), score, checks)
+def judge_one(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
+    """One episode of the script, or of the user's own expert, in each of `episodes` worlds that nothing else uses.
+
+    IntegrityError where the user's files change meanwhile.
+    """
+    source = source_of(scenario)
+    assert source is not None
+    score = judged_on(params, scenario, episodes, partial(own_act, scenario) if scenario.expert.is_own else script)
+    if source_of(scenario) != source:
+        raise IntegrityError(f"expert {scenario.name}: its files changed while it was judged; run it again")
+    return _judged(params, scenario, source, score, expert_checks(score, scenario.expert, params.expert.worlds))
 
 
 def judge_seeds(params: Params, scenario: Scenario, trained: Sequence[TrainedSeed]) -> tuple[ExpertPolicy, Verdict]:
@@ -79,7 +88,7 @@ def _judged(
     checks: list[Check],
     trained: tuple[TrainedSeed, ...] = (),
 ) -> tuple[ExpertPolicy, Verdict]:
-    """The artefact and the verdict; `trained` is empty for a script."""
+    """The artefact and the verdict; `trained` is empty except for a learned expert."""
     gate = scenario.expert
     thresholds: dict[str, Value] = {
         "success_rate": gate.success_rate,
@@ -100,6 +109,7 @@ def _judged(
         seed=params.expert.seed,
         score=score,
         seeds=trained,
+        own_steps=gate.training_steps,
         state="approved" if verdict.outcome is Outcome.PASS else "draft",
         diagnostics=missed + (_advice(verdict, trained) if trained else ()),
     )

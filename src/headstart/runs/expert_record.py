@@ -26,17 +26,20 @@ class ExpertPolicy(Record):
     """`approved` follows from a PASS; a draft is never recorded."""
 
     schema_id: Literal["expert-policy/1"] = "expert-policy/1"
-    kind: Literal["scripted", "ppo", "demonstrations"]
+    kind: Literal["scripted", "ppo", "callable", "onnx", "sb3", "demonstrations"]
     world: str
     scenario: Name
     scenario_sha256: Sha256
-    policy_sha256: Sha256  # of the script's sources, of the weights that are recorded, or of the files of demonstrations
+    policy_sha256: (
+        Sha256  # of the script's sources, the weights that are recorded, the user's code or file, or the files of demonstrations
+    )
     seed: int  # of the worlds that it was judged on
     score: Score | None  # of all that are recorded; None: demonstrations that do not tell it
     seeds: tuple[TrainedSeed, ...] = ()  # of a learned expert
     recorded: tuple[
         int, ...
     ] = ()  # those of `seeds` that act: one in all blocks of the recording, or one in each; () of a script
+    own_steps: Count = 0  # env steps that training a user's own expert cost, as the scenario says
     state: Literal["draft", "approved"]
     diagnostics: tuple[str, ...]  # what an expert that is not approved missed, and by how much
 
@@ -46,9 +49,20 @@ class ExpertPolicy(Record):
         return next(seed for seed in self.seeds if seed.seed == number)
 
     def training_steps(self, block: int) -> int:
-        """Env steps that the training of a block's expert took: of the one that was chosen, on all seeds. A script takes none."""
+        """Env steps that the training of a block's expert took: of the one that was chosen, on all seeds. A script takes none,
+        and a user's own expert those that the scenario names.
+        """
+        if not self.seeds:
+            return self.own_steps
         own = [self.acting(block)] if len(self.recorded) > 1 else self.seeds
         return sum(seed.env_steps for seed in own)
+
+
+def learned_sha256(expert: ExpertPolicy, block: int) -> str | None:
+    """Of the weights that act in a block of the recording; None: a script, or a callable."""
+    if expert.recorded:
+        return expert.acting(block).weights_sha256
+    return expert.policy_sha256 if expert.kind in ("onnx", "sb3") else None
 
 
 def weights_sha256(recorded: Sequence[TrainedSeed]) -> str:

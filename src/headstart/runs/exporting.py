@@ -20,7 +20,8 @@ from headstart.dataset.formats.recording import EXPERT_ACTION, Recording, Tree
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
 from headstart.runs.worlds import worlds_of
 from headstart.worlds.gym import GymWorld
-from headstart.worlds.gym_spaces import Observing, channels_first
+from headstart.worlds.gym_parts import channels_first
+from headstart.worlds.gym_spaces import Observing
 
 
 class Exported(NamedTuple):

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import IntegrityError
 from headstart.runs.checkpoint import load_checkpoint
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.expert_record import ExpertPolicy, learned_sha256
 
 
 def require_policies(arm: ArmRuns, folder: Path) -> None:
@@ -19,7 +20,7 @@ def require_policies(arm: ArmRuns, folder: Path) -> None:
 def require_kept_clones(clones: CloneRuns, folder: Path, expert: ExpertPolicy) -> None:
     """As `require_policies`, of the clones; and each learned from the `expert` of its block, whose training its demonstrations are charged."""
     for block, clone in enumerate(clones.clones):
-        learned = expert.acting(block).weights_sha256 if expert.recorded else None
+        learned = learned_sha256(expert, block)
         if clone.expert_sha256 != learned or clone.demonstration_steps <= expert.training_steps(block):
             raise IntegrityError(
                 f"{folder}: expected a clone of seed {clone.seed} that learned from the expert {learned or 'script'} and is charged more than "
@@ -35,5 +36,5 @@ def _require(folder: Path, expected: dict[str, object]) -> None:
         if (found := getattr(card, key)) != value:
             raise IntegrityError(
                 f"{folder}: expected a checkpoint with {key} {value}, as the record of the runs says, found {found}; "
-                "`dvc repro --force` of its stage makes both anew"
+                f"`{stage_command('evaluate', card.scenario)} --force` makes both anew"
             )

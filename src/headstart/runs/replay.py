@@ -9,8 +9,8 @@ from headstart.dataset.episodes import Episodes, EpisodeTable
 from headstart.runs.expert import expert_of
 from headstart.runs.worlds import worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, World
-from headstart.worlds.gym import GymSetup, GymWorld
-from headstart.worlds.gym_copies import Env
+from headstart.worlds.gym import GymWorld
+from headstart.worlds.gym_setup import Env, GymSetup
 
 ROUNDED_STEPS = (
     20  # of an episode with continuous actions: these are kept as float32, and an environment may blow up its rounding

@@ -27,9 +27,8 @@ from headstart.core.errors import InputError
 from headstart.core.files import read_bytes, read_record, write_record
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.core.strict_json import MAX_BYTES, parse_json
-from headstart.runs.expert import approved_expert, expert_of
+from headstart.runs.expert import approved_expert, expert_of, require_judged
 from headstart.runs.recorded import found_recording
-from headstart.runs.stage_command import trained_expert
 from headstart.runs.worlds import design_of, worlds_of
 from headstart.worlds.api import Played, play
 from headstart.worlds.make import source_sha256
@@ -62,7 +61,7 @@ class WrittenTargets(Record):
     scenario: Name
     written_at: UtcTime
     git_revision: str | None  # that was checked out; None: outside of a repository
-    policy_sha256: Sha256  # of the expert: of a script's sources, or of the weights
+    policy_sha256: Sha256  # of the expert: of a script's sources, of the weights, or of the user's code or file
     scenario_sha256: Sha256
     environment_sha256: Sha256
     evaluation_seed: int
@@ -86,20 +85,20 @@ class TargetHistory(Record):
 def measure(params: Params, scenario: Scenario, when: UtcTime, revision: str | None) -> WrittenTargets:
     """Play the expert on the evaluation worlds; the targets that follow, not written yet.
 
-    Raises InputError where a learned expert or a target to write is missing, and GateFailed where the expert is not approved.
+    Raises InputError where a learned or own expert or a target to write is missing, and GateFailed where the expert is not approved.
     """
     _require_targets(scenario)
     if scenario.demonstrations is not None:
         level, policy = recorded_level(scenario)
         return _written(params, scenario, level, policy, when, revision)
     approved = None
-    if scenario.expert.policy == "ppo":
-        trained_expert(params, scenario)
+    if scenario.expert.policy != "scripted":
+        require_judged(scenario)
         approved = approved_expert(scenario)
     policy = approved.policy_sha256 if approved else source_sha256(scenario.world)
     fixed = params.evaluation
     world = worlds_of(scenario, "evaluation", fixed.worlds, params.capture.observation)
-    experts = range(len(approved.recorded) if approved else 1)
+    experts = range(max(1, len(approved.recorded)) if approved else 1)
     played = (play(world, expert_of(scenario, world, block), fixed.seed) for block in experts)
     level = averaged([level_of(one, world.names.stats, scenario) for one in played])
     return _written(params, scenario, level, policy, when, revision)

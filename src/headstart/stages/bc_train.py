@@ -9,6 +9,7 @@ from headstart.config.params import Params
 from headstart.config.project import DATA, MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.config.stage_command import pipeline_command
 from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, write_bytes, write_record
 from headstart.core.verdict import Outcome, misses
@@ -48,7 +49,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
         reasons = "\n".join(f"seed {clone.run.seed} is {clone.verdict.outcome}\n{misses(clone.verdict)}" for clone in refused)
         raise GateFailed(
             f"{len(refused)} of {len(clones)} clones of {name} miss their gate\n{reasons}\n"
-            "no schedule starts from them; change bc_train or its data, and run `dvc repro` again"
+            f"no schedule starts from them; change bc_train or its data, and run `{pipeline_command(name)}` again"
         )
     metrics = {key: float(np.mean(values)) for key, values in _values(clones).items()}
     return Done(f"bc_train {name}: PASS; {sentence(clones)}", metrics, seeds=tuple(clone.run.seed for clone in clones))

@@ -10,6 +10,7 @@ from headstart.config.params import Params
 from headstart.config.project import CATALOGUE, DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.config.stage_command import stage_command
 from headstart.core.files import read_record, sha256_file
 from headstart.core.git import git_state
 from headstart.core.provenance import utc_text
@@ -20,7 +21,7 @@ from headstart.dataset.manifest import DatasetManifest
 def catalogue(params: Params, scenario: Scenario) -> Done:
     """Appends to data/catalogue.json unless it contains this dataset version already."""
     path = DATA / scenario.name / "validated.json"
-    manifest = read_record(path, DatasetManifest, made_by="dvc repro validate")
+    manifest = read_record(path, DatasetManifest, made_by=stage_command("validate", scenario.name))
     revision, _ = git_state(Path())
     entry = Entry(
         dataset=manifest.dataset,

@@ -9,6 +9,7 @@ from headstart.config.params import CaptureParams, Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.files import fresh_directory, write_record
@@ -20,13 +21,14 @@ from headstart.dataset.manifest import HELDOUT, TRAIN, Block, DatasetFacts, Qual
 
 def curate(params: Params, scenario: Scenario) -> Done:
     """Writes data/<scenario>/curated: train.h5 and heldout.h5 of every block, episodes.tsv (all, with reasons) and manifest.json."""
-    settings = params.curate
-    episodes, header = _read_raw(DATA / scenario.name / "raw")
+    settings, capture = params.curate, stage_command("capture", scenario.name)
+    episodes, header = _read_raw(DATA / scenario.name / "raw", capture)
     if settings.min_return is not None and "rewards" in header.absent:
         raise InputError(
             f"curate.min_return: expected null, since the recording of {scenario.name} has no rewards, got {settings.min_return}"
         )
-    block = block_of(episodes.table.world, params.capture, dealt=scenario.demonstrations is not None)
+    dealt = scenario.demonstrations is not None
+    block = block_of(episodes.table.world, params.capture, capture, dealt)
     reasons = reject_reasons(episodes, settings)
     accepted = np.array([not why for why in reasons])
     counts = dict(sorted(Counter(code for why in reasons for code in why).items()))
@@ -78,11 +80,11 @@ def curate(params: Params, scenario: Scenario) -> Done:
     return Done(says, metrics | facts.quality.model_dump())
 
 
-def _read_raw(folder: Path) -> tuple[Episodes, Header]:
+def _read_raw(folder: Path, made_by: str) -> tuple[Episodes, Header]:
     """All shards of a capture, in order; they must share one header."""
     paths = sorted(folder.glob("shard-*.h5"))
     if not paths:
-        raise InputError(f"{folder}: expected shard-*.h5, found none; `dvc repro capture` makes them")
+        raise InputError(f"{folder}: expected shard-*.h5, found none; `{made_by}` makes them")
     parts = [read_episodes(path) for path in paths]
     header = parts[0][1]
     for path, (_, other) in zip(paths, parts, strict=True):
@@ -104,7 +106,7 @@ def _quality(episodes: Episodes, keep: Array, header: Header) -> Quality:
     return Quality(**dict.fromkeys(columns) | means)  # type: ignore[arg-type]
 
 
-def block_of(world: Array, settings: CaptureParams, dealt: bool = False) -> Array:
+def block_of(world: Array, settings: CaptureParams, made_by: str, dealt: bool = False) -> Array:
     """[E] world ids → [E] the block of each: the recorded worlds in order, `capture.worlds` to a block. InputError where worlds are missing.
 
     Worlds that were `dealt`, of recorded demonstrations, are as many as there are: the first blocks have one more where they do not divide.
@@ -114,7 +116,7 @@ def block_of(world: Array, settings: CaptureParams, dealt: bool = False) -> Arra
         return np.concatenate([np.full(len(part), b) for b, part in enumerate(np.array_split(distinct, settings.blocks))])[index]
     if len(distinct) != settings.all_worlds:
         raise InputError(
-            f"data: expected {settings.blocks} blocks of {settings.worlds} recorded worlds, got {len(distinct)} worlds; `dvc repro capture`"
+            f"data: expected {settings.blocks} blocks of {settings.worlds} recorded worlds, got {len(distinct)} worlds; `{made_by}` records them"
         )
     return np.asarray(index // settings.worlds)
 

@@ -11,11 +11,13 @@ from headstart.config.params import Params, headline_target
 from headstart.config.project import COMPARISONS, MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.config.stage_command import arm_command, stage_command
 from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes, write_record
 from headstart.core.strict_json import pretty_json
 from headstart.core.verdict import Evidence
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.kept import require_kept_clones, require_policies
+from headstart.runs.own_source import require_unchanged
 from headstart.runs.worlds import design_of, worlds_of
 
 
@@ -45,23 +47,25 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], CloneRuns | None, list[Evidence]]:
     """Arm → its runs, of the baselines and the candidate; the clones, if the candidate starts from some; the files that were read.
 
-    Raises InputError where a file is missing or is not what params.yaml asks for, IntegrityError where a checkpoint is not the recorded one.
+    Raises InputError where a file is missing or is not what params.yaml asks for, IntegrityError where a checkpoint is not the recorded one,
+    GateFailed where the user's own expert changed.
     """
     runs, files, home = {}, [], MODELS / scenario.name
     design, agents = design_of(params, scenario), worlds_of(scenario, "training", 1).num_agents
     for arm in dict.fromkeys((*params.baselines, params.candidate)):
         files.append(arm_folder(scenario.name, arm, params.baselines) / "runs.json")
-        made_by = f"dvc exp run -S candidate={arm} -S 'anneal.arms=[{arm}]'"
-        runs[arm] = read_record(files[-1], ArmRuns, made_by="dvc repro baseline" if arm in params.baselines else made_by)
+        made_by = stage_command("baseline", scenario.name, arm) if arm in params.baselines else arm_command(scenario.name, arm)
+        runs[arm] = read_record(files[-1], ArmRuns, made_by=made_by)
         require_runs(runs[arm], arm, params, scenario, design, agents)
         require_policies(runs[arm], files[-1].parent)
     clones = None
     if params.arms[params.candidate].start == "bc":
         files.append(home / "bc" / CLONES)
-        clones = read_record(files[-1], CloneRuns, made_by="dvc repro bc_train")
+        clones = read_record(files[-1], CloneRuns, made_by=stage_command("bc_train", scenario.name))
         require_clones(clones, runs[params.candidate])
-        expert = read_record(home / "expert" / "expert.json", ExpertPolicy, made_by="dvc repro expert")
+        expert = read_record(home / "expert" / "expert.json", ExpertPolicy, made_by=stage_command("expert", scenario.name))
         require_kept_clones(clones, home / "bc", expert)
+        require_unchanged(scenario, expert.policy_sha256)
     return runs, clones, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
 

@@ -1,4 +1,4 @@
-"""Stage `expert`: judge the scripted expert of the scenario, or train one policy per seed and judge each; recording requires a PASS.
+"""Stage `expert`: judge the scenario's scripted or own expert, or train one policy per seed and judge each; recording requires a PASS.
 
 Recorded demonstrations have no expert: their artefact says what was found in them.
 """
@@ -9,7 +9,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, write_record
 from headstart.runs.check import require_sound
-from headstart.runs.expert_judging import judge_script, judge_seeds
+from headstart.runs.expert_judging import judge_one, judge_seeds
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.recorded import judge_recorded
 
@@ -27,7 +27,7 @@ def expert(params: Params, scenario: Scenario) -> Done:
         elif scenario.expert.policy == "demonstrations":
             artefact, verdict = judge_recorded(params, scenario)
         else:
-            artefact, verdict = judge_script(params, scenario, params.expert.worlds)
+            artefact, verdict = judge_one(params, scenario, params.expert.worlds)
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""

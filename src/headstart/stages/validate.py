@@ -8,6 +8,7 @@ from headstart.config.params import Params
 from headstart.config.project import DATA, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.config.stage_command import pipeline_command, stage_command
 from headstart.core.errors import GateFailed
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
@@ -27,7 +28,7 @@ def validate(params: Params, scenario: Scenario) -> Done:
     folder = DATA / scenario.name / "curated"
     validated = DATA / scenario.name / "validated.json"
     validated.unlink(missing_ok=True)  # until this run has passed, nothing may learn from the dataset
-    manifest = read_record(folder / "manifest.json", DatasetManifest, made_by="dvc repro curate")
+    manifest = read_record(folder / "manifest.json", DatasetManifest, made_by=stage_command("curate", scenario.name))
     require_files(manifest, folder)
     world = worlds_of(scenario, "capture", 1, params.capture.observation)
     schema = schema_of(world)
@@ -65,7 +66,7 @@ def validate(params: Params, scenario: Scenario) -> Done:
         write_record(quarantine / "verdict.json", verdict)
         raise GateFailed(
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {asked} gates\n{misses(verdict)}\n"
-            f"possible remedies, before `dvc repro` runs again:\n{cures(verdict, data.recorded)}\nkept in {quarantine}"
+            f"possible remedies, before `{pipeline_command(scenario.name)}` runs again:\n{cures(verdict, scenario)}\nkept in {quarantine}"
         )
     write_record(validated, manifest.model_copy(update={"status": "validated"}))
     says = f"validate {scenario.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"

@@ -1,0 +1,138 @@
+"""A model of Stable-Baselines3 as an ONNX file, in a process of its own: loading it runs the code that is pickled in it.
+
+`python -m headstart.runs.convert_sb3 MODEL ALGORITHM OUT` prints the env steps that trained the model.
+"""
+
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+
+from headstart.core.arrays import Array
+from headstart.core.errors import HeadstartError, InputError, IntegrityError
+from headstart.core.files import fresh_file
+from headstart.runs.own_models import load_sb3, require_extra
+
+OBSERVATIONS, TOLERANCE = 256, 1e-5  # of the round trip
+FAR = 10.0  # of a bound that an observation space does not have
+
+
+class Actor(torch.nn.Module):
+    """obs [N, F] f32 → logits [N, K], or the mean [N, D] in the environment's own units."""
+
+    def __init__(self, model: Any, where: str) -> None:
+        """InputError for a policy without an actor or values of actions, and for observations that are no Box of numbers."""
+        super().__init__()
+        self.policy, space = model.policy.eval(), model.observation_space
+        if not isinstance(space, spaces.Box) or space.dtype == np.uint8:
+            raise InputError(
+                f"{where}: expected a model whose observations are a Box of numbers, got {space}; use `policy: sb3` itself"
+            )
+        self.binary = isinstance(model.action_space, spaces.MultiBinary)
+        acts = model.action_space
+        self.bounds = (torch.from_numpy(acts.low), torch.from_numpy(acts.high)) if isinstance(acts, spaces.Box) else None
+        if self._kind() is None:
+            raise InputError(
+                f"{where}: expected a policy with an actor or with values of actions, got {type(self.policy).__name__}"
+            )
+
+    def _kind(self) -> str | None:
+        return next((kind for kind in ("action_net", "q_net", "quantile_net", "actor") if hasattr(self.policy, kind)), None)
+
+    def forward(self, obs: torch.Tensor) -> torch.Tensor:
+        policy: Any = self.policy
+        match self._kind():
+            case "q_net":
+                found = policy.q_net(obs)
+            case "quantile_net":
+                found = policy.quantile_net(obs).mean(dim=1)
+            case "actor" if hasattr(policy.actor, "latent_pi"):  # SAC, TQC
+                found = torch.tanh(
+                    policy.actor.mu(policy.actor.latent_pi(policy.actor.extract_features(obs, policy.actor.features_extractor)))
+                )
+            case "actor":  # TD3, DDPG: ends in tanh
+                found = policy.actor(obs)
+            case _:
+                seen = policy.extract_features(obs)
+                seen = seen if isinstance(seen, torch.Tensor) else seen[0]  # the actor's, where the critic has its own
+                found = policy.action_net(policy.mlp_extractor.forward_actor(seen))
+                found = torch.tanh(found) if policy.squash_output else found
+        if self.binary:  # the logits of 0 and of 1 for every part
+            return torch.stack([torch.zeros_like(found), found], dim=-1).flatten(1)
+        if self.bounds is not None and policy.squash_output:
+            low, high = self.bounds
+            found = low + 0.5 * (found + 1.0) * (high - low)
+        return found  # type: ignore[no-any-return]
+
+
+def convert(path: Path, algorithm: str, out: Path) -> int:
+    """Write the actor of a model as an ONNX file that computes the same; returns the env steps that trained it.
+
+    Raises InputError for a model that cannot be converted, MissingExtra, and IntegrityError where the file computes something else.
+    """
+    for package in ("onnxruntime", "onnxscript"):
+        require_extra(package, "sb3")
+    model = load_sb3(path, algorithm, str(path))
+    actor = Actor(model, str(path))
+    rows = observations(model.observation_space)
+    with fresh_file(out) as temporary, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, about itself
+        torch.onnx.export(
+            actor,
+            (torch.from_numpy(rows[:2]),),
+            str(temporary),
+            input_names=["obs"],
+            output_names=["mean" if actor.bounds else "logits"],
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("rows")},),
+            external_data=False,
+            verbose=False,
+        )
+        require_same(actor, model, rows, temporary, out)
+    return int(model.num_timesteps)
+
+
+def require_same(actor: Actor, model: Any, rows: Array, written: Path, out: Path) -> None:
+    """Raise IntegrityError unless the file computes what the network does, and that is what the model does."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(written.read_bytes(), options, providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"obs": rows})
+    with torch.no_grad():
+        expected = actor(torch.from_numpy(rows)).numpy()
+    apart = float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
+    if not apart <= TOLERANCE:
+        raise IntegrityError(
+            f"{out}: expected what the model computes within {TOLERANCE:g} on {OBSERVATIONS} observations, got {apart:g} apart"
+        )
+    acts, space = model.predict(rows, deterministic=True)[0], model.action_space
+    if isinstance(space, spaces.Box):
+        alike = np.isclose(found.reshape(acts.shape).clip(space.low, space.high), acts, rtol=TOLERANCE, atol=TOLERANCE)
+    else:
+        sizes = [space.n] if isinstance(space, spaces.Discrete) else [2] * space.n if actor.binary else space.nvec.tolist()
+        best = [part.argmax(axis=1) for part in np.split(found, np.cumsum(sizes)[:-1], axis=1)]
+        alike = np.stack(best, axis=1) == acts.reshape(len(acts), -1)
+    if alike.mean() < 0.99:  # two actions that are nearly as good may change places by rounding
+        raise IntegrityError(
+            f"{out}: expected the actions of the model, {np.mean(~alike):.1%} of {OBSERVATIONS} observations lead to others"
+        )
+
+
+def observations(space: spaces.Box) -> Array:
+    """[OBSERVATIONS, *shape] f32 within the bounds of a space, or within ±FAR where it has none."""
+    low, high = (np.where(np.abs(bound) < 1e6, bound, far) for bound, far in ((space.low, -FAR), (space.high, FAR)))
+    return np.random.default_rng(0).uniform(low, np.maximum(low, high), (OBSERVATIONS, *space.shape)).astype(np.float32)
+
+
+if __name__ == "__main__":
+    try:
+        print(convert(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+    except HeadstartError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,66 @@
+"""DVC judges a user's own expert again when its code changed, and leaves the other experts alone."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.own_experts import POLE
+
+from headstart.core.yaml import parse_yaml
+
+ROOT = Path(__file__).parents[2]
+ACT = "def act(obs, info):\n    return int(obs[2] + 0.5 * obs[3] > 0)\n"
+
+
+def run(folder: Path, *command: str) -> str:
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, env=os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
+    )
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two scenarios with experts of their own, judged by DVC: the stages up to `expert`."""
+    root = tmp_path_factory.mktemp("own")
+    shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("stage", ".dvcignore", "params.yaml"):
+        shutil.copy2(ROOT / name, root / name)
+    params = yaml.safe_load((root / "params.yaml").read_text()) | {"scenarios": ["one", "two"]}
+    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    pipeline = parse_yaml((ROOT / "dvc.yaml").read_bytes(), Path("dvc.yaml"))
+    stages = {name: pipeline["stages"][name] for name in ("expert_source", "expert")}
+    (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    for folder in ("scenarios", "experts"):
+        (root / folder).mkdir()
+    for name in ("one", "two"):
+        expert = {"policy": "callable", "call": f"experts.{name}:act", "success_rate": 0.2, "harm_rate": 0.9}
+        content = {key: value for key, value in POLE.items() if key != "name"} | {"expert": expert}
+        (root / f"scenarios/{name}.yaml").write_text(yaml.safe_dump(content))
+        (root / f"experts/{name}.py").write_text(ACT)
+    run(root, "git", "init", "-q")
+    run(root, "dvc", "init", "-q")
+    run(root, "dvc", "repro")
+    return root
+
+
+def test_an_edit_of_an_expert_is_seen_and_judges_that_expert_alone(project: Path) -> None:
+    assert json.loads(run(project, "dvc", "status", "--json")) == {}
+    before = (project / "models/one/expert/expert.json").read_bytes()
+    (project / "experts/one.py").write_text(ACT + "# edited\n")
+
+    changed = json.loads(run(project, "dvc", "status", "--json"))
+    assert set(changed) == {"expert_source@one", "expert_source@two"}
+    said = run(project, "dvc", "repro")
+
+    assert "Running stage 'expert@one'" in said and "approved" in said
+    assert "Stage 'expert@two' didn't change, skipping" in said
+    assert (project / "models/one/expert/expert.json").read_bytes() != before
+    assert json.loads(run(project, "dvc", "status", "--json")) == {}
