@@ -11,7 +11,7 @@ from headstart.config.params import changed, load_params
 from headstart.config.scenario import Scenario
 from headstart.dataset.formats.npz import write
 from headstart.dataset.formats.recording import Recording
-from headstart.stages.demonstrations import demonstrations
+from headstart.stages.source import source
 
 STEPS, LENGTH = 1_000_000, 200
 SCENARIO = {
@@ -43,7 +43,7 @@ def main() -> None:
         os.chdir(folder)
         write(Path("demonstrations/large.npz"), recording)
         began = time.monotonic()
-        print(demonstrations(params, Scenario.model_validate(SCENARIO)).says)
+        print(source(params, Scenario.model_validate(SCENARIO)).says)
         print(f"{time.monotonic() - began:.1f} s for {STEPS:,} steps")
         os.chdir("/")
 

@@ -127,11 +127,11 @@ def test_the_closure_is_what_an_interpreter_can_load() -> None:
     [
         ("learn/ppo.py", {"expert", "baseline", "anneal"}),
         ("compare/ratio.py", {"evaluate"}),
-        ("dataset/formats/npz.py", {"demonstrations"}),
-        ("dataset/hdf5_guard.py", {"demonstrations", "capture", "curate", "validate", "bc_train", "baseline", "anneal"}),
+        ("dataset/formats/npz.py", {"source"}),
+        ("dataset/hdf5_guard.py", {"source", "capture", "curate", "validate", "bc_train", "baseline", "anneal"}),
         (
             "worlds/town/rules.py",
-            {"demonstrations", "expert", "capture", "validate", "bc_train", "baseline", "anneal", "evaluate"},
+            {"source", "expert", "capture", "validate", "bc_train", "baseline", "anneal", "evaluate"},
         ),  # evaluate asks for its hash
         ("release/promote.py", set()),
         ("view/report.py", set()),

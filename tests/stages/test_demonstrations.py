@@ -29,7 +29,7 @@ from headstart.dataset.formats.reading import FORMATS, read_recording
 from headstart.dataset.formats.recording import Recording
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReports
-from headstart.runs.recorded import RECORDING, FoundRecording, recording_folder
+from headstart.runs.recorded import SOURCE, Source, source_folder
 from headstart.runs.targets import Measured, measure
 from headstart.stages.anneal import anneal
 from headstart.stages.baseline import baseline
@@ -37,12 +37,12 @@ from headstart.stages.bc_train import bc_train
 from headstart.stages.capture import capture
 from headstart.stages.catalogue import catalogue
 from headstart.stages.curate import curate
-from headstart.stages.demonstrations import demonstrations
 from headstart.stages.evaluate import evaluate
 from headstart.stages.expert import expert
+from headstart.stages.source import source
 from headstart.stages.validate import validate
 
-TO_DATA = (demonstrations, expert, capture, curate, validate)
+TO_DATA = (source, expert, capture, curate, validate)
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +72,7 @@ def test_a_recording_becomes_clones_and_is_compared_without_an_expert(poles: Rec
 
     says = run(project, *TO_DATA, catalogue, bc_train)
 
-    assert says[0] == "demonstrations pole: 60 episodes, 3,600 steps of demonstrations/mine.npz; success 1.000, return 60.000"
+    assert says[0] == "source pole: 60 episodes, 3,600 steps of demonstrations/mine.npz; success 1.000, return 60.000"
     assert "30 episodes replayed exactly" in says[4]
     assert "success 1.000 to 1.000 (recorded 1.000)" in says[6]
     manifest = read_record(Path("data/pole/validated.json"), DatasetManifest)
@@ -209,14 +209,14 @@ def test_duplicates_are_rejected_and_nan_is_not_imported(poles: Recording) -> No
     broken = poles.observations.copy()
     broken[61, 2] = np.nan
     with pytest.raises(InputError, match="expected finite numbers, got nan in episode 1, row 1"):
-        demonstrations(*pole_project(replace(poles, observations=broken)))
+        source(*pole_project(replace(poles, observations=broken)))
 
 
 def test_a_floor_under_returns_needs_rewards(poles: Recording) -> None:
     recipe = merged(POLE["recipe"], {"curate": {"min_return": 1.0}})
     project = pole_project(replace(poles, rewards=None), {"recipe": recipe})
     with pytest.raises(InputError, match=r"curate.min_return: expected null, since the recording of pole has no rewards"):
-        run(project, demonstrations, expert, capture, curate)
+        run(project, source, expert, capture, curate)
 
 
 def test_a_scenario_with_an_expert_leaves_a_record_that_depends_on_nothing(poles: Recording) -> None:
@@ -225,8 +225,8 @@ def test_a_scenario_with_an_expert_leaves_a_record_that_depends_on_nothing(poles
     for seed in (1, 2):
         recipe = merged(POLE["recipe"], {"capture": {"seed": seed}})
         params, scenario = pole_project(record_poles(4, seed=seed), {"demonstrations": None, "expert": gate, "recipe": recipe})
-        demonstrations(params, scenario)
-        (path,) = recording_folder(scenario).iterdir()
+        source(params, scenario)
+        (path,) = source_folder(scenario).iterdir()
         records.append(path.read_bytes())
     assert records[0] == records[1]
     assert json.loads(records[0])["files"] == {}
@@ -234,14 +234,14 @@ def test_a_scenario_with_an_expert_leaves_a_record_that_depends_on_nothing(poles
 
 def test_capture_refuses_another_recording_than_the_one_of_the_expert_stage(poles: Recording) -> None:
     project = pole_project(poles)
-    run(project, demonstrations, expert)
+    run(project, source, expert)
     Path("demonstrations/mine.npz").unlink()
     project = pole_project(record_poles(8))
-    demonstrations(*project)
+    source(*project)
     with pytest.raises(IntegrityError, match="expected the recording of which the stage expert took note, got another"):
         capture(*project)
-    shutil.rmtree(recording_folder(project[1]))
-    with pytest.raises(HeadstartError, match="dvc repro demonstrations@pole"):
+    shutil.rmtree(source_folder(project[1]))
+    with pytest.raises(HeadstartError, match="dvc repro source@pole"):
         expert(*project)
 
 
@@ -259,7 +259,7 @@ def test_a_dataset_is_exported_and_imported_again(poles: Recording, kind: str, m
     assert found.steps == 3600
     again = pole_project(poles, {"demonstrations": {"format": kind, "path": str(out)}})
     run(again, *TO_DATA)
-    before = FoundRecording.model_validate_json((recording_folder(project[1]) / RECORDING).read_bytes())
+    before = Source.model_validate_json((source_folder(project[1]) / SOURCE).read_bytes())
     assert before.score is not None
     assert before.score.return_mean == 60
     lost = {"lerobot": ("final_observations", "seeds"), "hdf5": ("seeds",)}.get(kind, ())
@@ -286,14 +286,14 @@ def test_targets_come_from_the_recorded_episodes_themselves(poles: Recording) ->
         "beyond_expert": {"success_rate": 0.5, "return_mean": 1.0},
     }
     params, scenario = pole_project(poles, {"targets": targets})
-    demonstrations(params, scenario)
+    source(params, scenario)
     found = measure(params, scenario, "2030-01-01T00:00:00Z", None)
     assert found.expert.return_mean == Measured(mean=60.0, standard_error=0.0)
     # 60 of 60 episodes: p = 61/62, √(p (1 − p) / 60) = 0.01626
     assert found.expert.success_rate.standard_error == pytest.approx(0.01626, abs=1e-5)
     assert (found.targets["expert_level"].success_rate, found.targets["beyond_expert"].return_mean) == (0.98, 61.5)
     params, scenario = pole_project(replace(poles, rewards=None), {"targets": targets})
-    demonstrations(params, scenario)
+    source(params, scenario)
     with pytest.raises(InputError, match="it lacks rewards; write the targets by hand"):
         measure(params, scenario, "2030-01-01T00:00:00Z", None)
 

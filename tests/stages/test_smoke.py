@@ -114,7 +114,7 @@ def test_every_stage_leaves_its_outputs(clone: Path) -> None:
         (("learn/ppo.py",), ("expert", "baseline", "anneal")),
         (("compare/comparison.py",), ("evaluate",)),
         (("dataset/curation.py",), ("curate", "validate")),
-        (("dataset/formats/npz.py",), ("demonstrations",)),
+        (("dataset/formats/npz.py",), ("source",)),
         (("dataset/catalogue.py",), ("catalogue",)),
         (("stages/capture.py",), ("capture",)),
         (("stages/bc_train.py",), ("bc_train",)),
@@ -136,16 +136,17 @@ def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(
     assert {name.split("@")[0] for name in found} == set(changed)
 
 
-def test_a_new_recording_concerns_no_stage_of_a_scenario_with_an_expert_but_the_one_that_looks_for_it(clone: Path) -> None:
-    new = clone / "demonstrations/new.npz"
+@pytest.mark.parametrize("folder", ["demonstrations", "experts"])
+def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_for_it(clone: Path, folder: str) -> None:
+    new = clone / folder / "new.py"
     try:
         new.write_bytes(b"anything")
         found = json.loads(run(clone, "dvc", "status", "--json"))
         out = run(clone, "dvc", "repro", "expert@queue_conflict")
     finally:
         new.unlink(missing_ok=True)
-        run(clone, "dvc", "repro", "demonstrations@queue_conflict")
-    assert {name.split("@")[0] for name in found} == {"demonstrations"}
+        run(clone, "dvc", "repro", "source@queue_conflict")
+    assert {name.split("@")[0] for name in found} == {"source"}
     assert "Stage 'expert@queue_conflict' didn't change, skipping" in out
 
 
@@ -153,7 +154,7 @@ def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
     head = run(clone, "git", "rev-parse", "HEAD").strip()
     reports = clone / "reports"
     for stage in (
-        "demonstrations",
+        "source",
         "expert",
         "capture",
         "curate",

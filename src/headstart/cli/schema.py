@@ -34,7 +34,7 @@ def models() -> dict[str, Any]:
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
     from headstart.runs.progress import Progress
-    from headstart.runs.recorded import FoundRecording
+    from headstart.runs.recorded import Source
     from headstart.runs.targets import TargetHistory
     from headstart.runs.tuning import TuningRecord
     from headstart.telemetry.kinds import ANY_LINE
@@ -55,10 +55,10 @@ def models() -> dict[str, Any]:
         "history": Line,  # a line
         "observation": ObservationSchema,
         "progress": Progress,
-        "recording": FoundRecording,
         "reference": Reference,
         "run": RunRecord,
         "shift": ShiftFindings,
+        "source": Source,
         "targets": TargetHistory,
         "telemetry-index": SegmentIndex,
         "telemetry": ANY_LINE,  # a line

@@ -9,6 +9,7 @@ from gymnasium import Space, spaces
 from headstart.config.params import Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
 from headstart.core.files import read_record
@@ -40,7 +41,7 @@ def dataset_at_hand(name: str, catalogue: Catalogue) -> tuple[Episodes, Header, 
     dataset, at, version = name.partition("@")
     if not dataset or (at and not version) or "/" in dataset:
         raise UsageError(f"expected <dataset> or <dataset>@<version>, as `headstart catalogue list` shows them, got {name!r}")
-    manifest = read_record(DATA / dataset / "validated.json", DatasetManifest, made_by=f"dvc repro validate@{dataset}")
+    manifest = read_record(DATA / dataset / "validated.json", DatasetManifest, made_by=stage_command("validate", dataset))
     if version and version != manifest.version:
         entry = next((one for one in catalogue.entries if one.name == name), None)
         cure = "`headstart catalogue list` shows those that there are"

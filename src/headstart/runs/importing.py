@@ -1,18 +1,22 @@
 """A user's recording as episodes: held to the spaces of the environment, judged by the scenario's predicates, and dealt to blocks."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.scenario import Recorded, Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.strict_json import sha256_json
 from headstart.dataset.episodes import Absent, Episodes, EpisodeTable, Header, episode_ids
+from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.formats.reading import files_of, read_recording
 from headstart.dataset.formats.recording import Recording
+from headstart.runs.recorded import Source
 from headstart.runs.recorded_steps import steps_of
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD, World
@@ -23,15 +27,25 @@ from headstart.worlds.gym_setup import GymSetup
 WRITER = "import-1"  # increase it when other bytes are written for the same recording
 
 
-def import_recording(params: Params, scenario: Scenario, source: Recorded) -> tuple[Episodes, Header, dict[str, str]]:
-    """The recording that a scenario names: its episodes, their header, and path → SHA-256 of its files.
+def import_recording(params: Params, scenario: Scenario, source: Recorded, to: Path) -> Source:
+    """Write the episodes of the recording that a scenario names to `to`, and say what was found.
 
     InputError names episode and row of what is damaged or does not fit the environment.
     """
     files = files_of(Path(source.path))
     recording = read_recording(source.format, Path(source.path))
     episodes, header = converted(recording, params, scenario, sha256_json(files), source.format == "hdf5")
-    return episodes, header, files
+    write_episodes(to, episodes, header)
+    return Source(
+        sha256=header.policy_sha256,
+        format=source.format,
+        files=files,
+        seed=header.seed,
+        episodes=len(episodes.table.length),
+        steps=len(episodes.reward),
+        absent=header.absent,
+        score=_score(episodes, header, scenario.measures),
+    )
 
 
 def converted(
@@ -164,4 +178,19 @@ def _table(
         success=np.ones(count, bool) if success is None else success[order],
         harm=np.zeros(count, bool) if harm is None else harm[order],
         behaviour={"recorded_episode": order.astype(np.int32)},
+    )
+
+
+def _score(episodes: Episodes, header: Header, measures: Iterable[str]) -> Score | None:
+    """Of the recorded episodes; None where the recording does not have all of it."""
+    table, own = episodes.table, {"return": episodes.table.total_reward, "steps": episodes.table.length}
+    if {"rewards", "success", "harm"} & set(header.absent):
+        return None
+    return Score(
+        episodes=len(table.length),
+        success=int(table.success.sum()),
+        harm=int(table.harm.sum()),
+        return_mean=float(table.total_reward.mean(dtype=np.float64)),
+        return_sd=float(table.total_reward.std(dtype=np.float64)),
+        measures={name: float(own[name].mean()) for name in measures if name in own},
     )

@@ -1,4 +1,4 @@
-"""What the stage `demonstrations` found in the recording that a scenario names (`recording/1`), and the artefact that stands for its expert."""
+"""What the stage `source` found of what a user brings to a scenario (`source/1`), and the artefact that stands for the expert of a recording."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import InputError
 from headstart.core.files import read_record
 from headstart.core.record import Count, Record, RelativePath, Sha256
@@ -16,16 +17,16 @@ from headstart.core.verdict import Subject, Verdict, at_least, judge, not_applic
 from headstart.dataset.episodes import Absent
 from headstart.runs.expert_record import ExpertPolicy
 
-RECORDING = "recording.json"  # beside the episodes
+SOURCE = "source.json"  # beside the episodes of a recording
 
 
-class FoundRecording(Record):
-    """Of a scenario with an expert all is empty, and the same in every project."""
+class Source(Record):
+    """A recording, or the hash of the user's own expert; of a scenario that brings nothing all is empty, and the same in every project."""
 
-    schema_id: Literal["recording/1"] = "recording/1"
-    format: str | None = None
+    schema_id: Literal["source/1"] = "source/1"
+    sha256: Sha256 | None = None  # of the user's own expert, or of `files`
+    format: str | None = None  # of the recording, as all that follows
     files: dict[RelativePath, Sha256] = Field(default={})
-    sha256: Sha256 | None = None  # of `files`
     seed: int = 0
     episodes: Count = 0
     steps: Count = 0
@@ -33,17 +34,17 @@ class FoundRecording(Record):
     score: Score | None = None  # of the recorded episodes themselves; None: their rewards, success or harm are absent
 
 
-def recording_folder(scenario: Scenario) -> Path:
-    """Where the stage `demonstrations` leaves its record and the episodes."""
-    return DATA / scenario.name / "demonstrations"
+def source_folder(scenario: Scenario) -> Path:
+    """Where the stage `source` leaves its record, and the episodes of a recording."""
+    return DATA / scenario.name / "source"
 
 
-def found_recording(scenario: Scenario) -> FoundRecording:
-    """InputError where the stage `demonstrations` has not found the recording of the scenario."""
-    path, made_by = recording_folder(scenario) / RECORDING, f"dvc repro demonstrations@{scenario.name}"
-    found = read_record(path, FoundRecording, made_by=made_by)
-    if found.sha256 is None:
-        raise InputError(f"{path}: expected the recording that the scenario names, got none; `{made_by}`")
+def found_recording(scenario: Scenario) -> Source:
+    """InputError where the stage `source` has not found the recording of the scenario."""
+    path, made_by = source_folder(scenario) / SOURCE, stage_command("source", scenario.name)
+    found = read_record(path, Source, made_by=made_by)
+    if found.format is None:
+        raise InputError(f"{path}: expected the recording that the scenario names, got none; `{made_by}` reads it")
     return found
 
 

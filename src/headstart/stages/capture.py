@@ -13,6 +13,7 @@ from headstart.config.params import CaptureParams, Params
 from headstart.config.project import DATA, WORK_DIR
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
 from headstart.core.errors import IntegrityError
 from headstart.core.files import fresh_directory
@@ -21,7 +22,7 @@ from headstart.dataset.episodes import Header
 from headstart.dataset.episodes_file import write_episodes
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.pool import progress_bar
-from headstart.runs.recorded import found_recording, recording_folder
+from headstart.runs.recorded import found_recording, source_folder
 from headstart.runs.recording import record
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD
@@ -55,15 +56,15 @@ def capture(params: Params, scenario: Scenario) -> Done:
 
 
 def _imported(scenario: Scenario, sha256: str) -> Done:
-    """The episodes that the stage `demonstrations` read; the artefact of the expert stage says from which files."""
-    found = found_recording(scenario)
+    """The episodes that the stage `source` read; the artefact of the expert stage says from which files."""
+    found, folder = found_recording(scenario), source_folder(scenario)
     if found.sha256 != sha256:
         raise IntegrityError(
-            f"{recording_folder(scenario)}: expected the recording of which the stage expert took note, got another; "
-            f"`dvc repro expert@{scenario.name}`"
+            f"{folder}: expected the recording of which the stage expert took note, got another; "
+            f"`{stage_command('expert', scenario.name)}` takes note of it"
         )
     with fresh_directory(DATA / scenario.name / "raw") as raw:
-        shutil.copy2(recording_folder(scenario) / "episodes.h5", raw / "shard-0000.h5")
+        shutil.copy2(folder / "episodes.h5", raw / "shard-0000.h5")
     says = f"capture {scenario.name}: {found.episodes} recorded episodes, {found.steps:,} steps"
     return Done(says, {"worlds": found.episodes, "shards": 1})
 

@@ -1,4 +1,4 @@
-"""DVC judges a user's own expert again when its code changed, and leaves the other experts alone."""
+"""What a user brings: DVC sees a change of it, judges again the experts that it concerns, and leaves all others alone."""
 
 import json
 import os
@@ -28,18 +28,20 @@ def run(folder: Path, *command: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two scenarios with experts of their own, judged by DVC: the stages up to `expert`."""
+    """Two scenarios with experts of their own and one with a script, judged by DVC: the stages up to `expert`."""
     root = tmp_path_factory.mktemp("own")
     shutil.copytree(ROOT / "src", root / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("stage", ".dvcignore", "params.yaml"):
         shutil.copy2(ROOT / name, root / name)
-    params = yaml.safe_load((root / "params.yaml").read_text()) | {"scenarios": ["one", "two"]}
+    params = yaml.safe_load((root / "params.yaml").read_text()) | {"scenarios": ["one", "two", "nav_gap_seeker"]}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     pipeline = parse_yaml((ROOT / "dvc.yaml").read_bytes(), Path("dvc.yaml"))
-    stages = {name: pipeline["stages"][name] for name in ("expert_source", "expert")}
+    stages = {name: pipeline["stages"][name] for name in ("source", "expert")}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
-    for folder in ("scenarios", "experts"):
+    for folder in ("scenarios", "experts", "demonstrations"):
         (root / folder).mkdir()
+    shutil.copy2(ROOT / "scenarios/nav_gap_seeker.yaml", root / "scenarios")
+    (root / "demonstrations/README.md").write_text("Recordings.\n")
     for name in ("one", "two"):
         expert = {"policy": "callable", "call": f"experts.{name}:act", "success_rate": 0.2, "harm_rate": 0.9}
         content = {key: value for key, value in POLE.items() if key != "name"} | {"expert": expert}
@@ -57,10 +59,24 @@ def test_an_edit_of_an_expert_is_seen_and_judges_that_expert_alone(project: Path
     (project / "experts/one.py").write_text(ACT + "# edited\n")
 
     changed = json.loads(run(project, "dvc", "status", "--json"))
-    assert set(changed) == {"expert_source@one", "expert_source@two"}
+    assert set(changed) == {f"source@{name}" for name in ("one", "two", "nav_gap_seeker")}
     said = run(project, "dvc", "repro")
 
     assert "Running stage 'expert@one'" in said and "approved" in said
     assert "Stage 'expert@two' didn't change, skipping" in said
+    assert "Stage 'expert@nav_gap_seeker' didn't change, skipping" in said
     assert (project / "models/one/expert/expert.json").read_bytes() != before
     assert json.loads(run(project, "dvc", "status", "--json")) == {}
+
+
+def test_a_scenario_that_brings_nothing_loads_neither_torch_nor_a_simulator(project: Path) -> None:
+    source = project / "data/nav_gap_seeker/source"
+    assert [path.name for path in source.iterdir()] == ["source.json"]
+    assert json.loads((source / "source.json").read_bytes())["sha256"] is None
+    code = (
+        "import sys; from headstart.config.stage import run; from headstart.stages.source import source\n"
+        "print(run(source, 'nav_gap_seeker')); print(sorted({'torch', 'numba', 'gymnasium', 'h5py'} & sys.modules.keys()))"
+    )
+    says, loaded = run(project, sys.executable, "-c", code).splitlines()
+    assert says == "source nav_gap_seeker: none, its expert is scripted"
+    assert loaded == "[]"

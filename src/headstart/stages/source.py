@@ -1,0 +1,37 @@
+"""Stage `source`: what a user brings to a scenario: the recording that stands for an expert, or the hash of the user's own expert.
+
+All scenarios share the folders `demonstrations/` and `experts/`, and DVC watches each as a whole. What this stage writes changes only with what
+its own scenario brings; of a scenario that brings nothing it never changes. So an edit runs the later stages of the scenarios that it
+concerns, and of no others.
+"""
+
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
+from headstart.config.stage import Done, main
+from headstart.core.files import fresh_directory, write_record
+from headstart.runs.own_source import own_sha256
+from headstart.runs.recorded import SOURCE, Source, source_folder
+
+
+def source(params: Params, scenario: Scenario) -> Done:
+    """Writes data/<scenario>/source: source.json, and episodes.h5 where the scenario names a recording."""
+    name, brought = scenario.name, scenario.demonstrations
+    with fresh_directory(source_folder(scenario)) as folder:
+        if brought is not None:
+            from headstart.runs.importing import import_recording  # simulators, which others do not need here
+
+            found = import_recording(params, scenario, brought, folder / "episodes.h5")
+            missing = f"; absent: {', '.join(found.absent)}" if found.absent else ""
+            shown = f"; success {found.score.success_rate:.3f}, return {found.score.return_mean:.3f}" if found.score else ""
+            says = f"{found.episodes} episodes, {found.steps:,} steps of {brought.path}{shown}{missing}"
+        elif scenario.expert.is_own:
+            found = Source(sha256=own_sha256(scenario))
+            says = f"{scenario.expert.policy} {found.sha256}"
+        else:
+            found, says = Source(), f"none, its expert is {scenario.expert.policy}"
+        write_record(folder / SOURCE, found)
+    return Done(f"source {name}: {says}", {"episodes": found.episodes, "steps": found.steps})
+
+
+if __name__ == "__main__":
+    main(source)
