@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from headstart.config import stage as running
-from headstart.config.params import Params
+from headstart.config.params import Params, load_params
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main, run
 from headstart.core.errors import GateFailed, InputError, IntegrityError
@@ -114,6 +114,31 @@ def test_a_stage_that_the_pipeline_does_not_have_does_not_run(project: Path) -> 
 
     with pytest.raises(InputError, match=r"dvc\.yaml: expected a stage other"):
         run(other, "queue_conflict")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "says"),
+    [
+        (
+            "{candidate: mine, anneal: {arms: [mine]}, arms: {mine: *arm}}",
+            r"recipe.anneal.arms: DVC trains those of params.yaml \(pretrained\), got mine; take anneal.arms out of the recipe, and override "
+            "arms.pretrained",
+        ),
+        (
+            "{baselines: [scratch]}",
+            r"recipe.baselines: DVC trains those of params.yaml \(scratch, matched\), got scratch; .*override arms",
+        ),
+        ("{candidate: mine, arms: {mine: *arm}}", "recipe.candidate: DVC trains scratch, matched, pretrained .*got mine"),
+    ],
+)
+def test_arms_of_a_recipe_that_dvc_does_not_train_are_refused_by_the_first_stage(project: Path, recipe: str, says: str) -> None:
+    arm = load_params(project / "params.yaml").arms["pretrained"].model_dump_json(by_alias=True)
+    with (project / "scenarios/queue_conflict.yaml").open("a") as file:
+        file.write(f"recipe: {recipe.replace('*arm', arm)}\n")
+
+    with pytest.raises(InputError, match=says):
+        run(capture, "queue_conflict")
+    assert not (project / "data/queue_conflict.txt").exists()
 
 
 def test_a_failed_run_without_diagnostics_is_no_record(project: Path) -> None:

@@ -150,6 +150,13 @@ def test_a_gate_that_can_just_be_met_does_not(changes: dict[str, Any]) -> None:
     require_sound(params(**changes), scenario())
 
 
+def test_a_recording_that_a_user_brings_is_not_held_to_what_capture_would_record() -> None:
+    brought = {"expert": None, "demonstrations": {"format": "npz", "path": "demonstrations/mine.npz"}}
+    require_sound(params(capture={"worlds": 1}, validate={"min_episodes": 20}), scenario(**brought))
+    with pytest.raises(GateFailed, match=r"curate\.min_steps 21"):
+        require_sound(params(curate={"min_steps": 21}), scenario(**brought))
+
+
 def test_an_action_without_a_choice_is_refused() -> None:
     from gymnasium.spaces import Discrete
 

@@ -11,14 +11,16 @@ WIDTH = 80
 
 def check(scenario: Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")]) -> None:
     """Play a scenario for half a minute, and say what is wrong with it: exit 3 for its environment, 6 for a gate that cannot be met."""
-    from headstart.config.params import for_scenario, load_params
+    from headstart.config.params import for_scenario, load_params, require_arms_that_dvc_trains
     from headstart.config.scenario import load_scenario
     from headstart.core.errors import GateFailed, InputError
     from headstart.runs.check import Found, examine, of_gate
     from headstart.runs.plan import estimates, no_pass
 
     described = load_scenario(scenario)
-    params = for_scenario(load_params(), described)
+    settings = load_params()
+    params = for_scenario(settings, described)
+    require_arms_that_dvc_trains(settings, params, described)
     typer.echo(f"check {scenario}: {described.world}, horizon {described.horizon}")
     found: list[Found] = []
     for one in chain(examine(params, described), map(of_gate, no_pass(params, described))):

@@ -266,6 +266,28 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
     return found
 
 
+def require_arms_that_dvc_trains(settings: Params, params: Params, scenario: Scenario) -> None:
+    """InputError if the recipe of a scenario names other arms than params.yaml (`settings`): dvc.yaml takes its matrix from there alone."""
+    pairs = (
+        ("baselines", settings.baselines, params.baselines),
+        ("anneal.arms", settings.anneal.arms, params.anneal.arms),
+    )
+    where = f"scenarios/{scenario.name}.yaml: recipe"
+    for key, ours, theirs in pairs:
+        if set(ours) != set(theirs):
+            named = ",".join(theirs)
+            raise InputError(
+                f"{where}.{key}: DVC trains those of params.yaml ({', '.join(ours)}), got {', '.join(theirs)}; take {key} out of the recipe, "
+                f"and override arms.{ours[-1]} there; or describe the arms in params.yaml, and add -S '{key}=[{named}]' to `dvc exp run`"
+            )
+    trained = (*params.baselines, *params.anneal.arms)
+    if params.candidate not in (*trained, settings.candidate):
+        raise InputError(
+            f"{where}.candidate: DVC trains {', '.join(trained)} (baselines and anneal.arms of params.yaml), got {params.candidate}; take "
+            f"candidate out of the recipe, and override arms.{settings.candidate} there"
+        )
+
+
 def _require_no_expert_asked(params: Params, scenario: Scenario) -> None:
     """Recorded demonstrations cannot be asked what they would do. InputError names the arm and the key, before anything is trained."""
     if scenario.demonstrations is None:

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.params import Params, for_scenario, load_params, require_arms_that_dvc_trains
 from headstart.config.project import REPORTS
 from headstart.config.scenario import load_scenario
 from headstart.core.closure import code_sha256, require_own_code
@@ -70,6 +70,7 @@ def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
     settings = load_params()
     scenario = load_scenario(name)
     params = for_scenario(settings, scenario)
+    require_arms_that_dvc_trains(settings, params, scenario)
     entry = entry_of(stage.__name__, {"scenario": name, "arm": "".join(arm)})
     modules = [f"headstart.stages.{stage.__name__}"]
     start = Start(datetime.now(UTC), code_sha256(modules), _hashes(entry.deps), *git_state(Path()))

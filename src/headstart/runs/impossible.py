@@ -18,7 +18,7 @@ class Impossible(NamedTuple):
 
 def impossible_gates(params: Params, scenario: Scenario, world: World) -> list[Impossible]:
     """Every gate that cannot be met in worlds like `world`."""
-    return [*_expert(params, scenario), *_dataset(params, world)]
+    return [*_expert(params, scenario), *_recording(params, scenario, world), *_dataset(params, world)]
 
 
 def _expert(params: Params, scenario: Scenario) -> Iterator[Impossible]:
@@ -40,7 +40,10 @@ def _expert(params: Params, scenario: Scenario) -> Iterator[Impossible]:
         )
 
 
-def _dataset(params: Params, world: World) -> Iterator[Impossible]:
+def _recording(params: Params, scenario: Scenario, world: World) -> Iterator[Impossible]:
+    """What depends on how much `capture` records; a recording that a user brings has as many episodes as it has."""
+    if scenario.demonstrations is not None:
+        return
     capture, limits = params.capture, params.validate_
     one_life = world.names.world != "town"  # elsewhere a world has one episode of each agent
     replayed = min(limits.replay_worlds, capture.all_worlds) * world.num_agents
@@ -59,12 +62,15 @@ def _dataset(params: Params, world: World) -> Iterator[Impossible]:
             f"validate.min_success_rate {limits.min_success_rate}: the lower bound of {capture.all_worlds} successes is {best:.3f}",
             "raise capture.worlds, or lower validate.min_success_rate",
         )
+    if capture.worlds < 2:
+        yield Impossible("capture.worlds 1: a block has no world to hold out", "set capture.worlds to 2 or more")
+
+
+def _dataset(params: Params, world: World) -> Iterator[Impossible]:
     if params.curate.min_steps > world.horizon:
         yield Impossible(
             f"curate.min_steps {params.curate.min_steps}: an episode has at most {world.horizon} steps (horizon)",
             "lower curate.min_steps",
         )
-    if capture.worlds < 2:
-        yield Impossible("capture.worlds 1: a block has no world to hold out", "set capture.worlds to 2 or more")
     if len(world.names.actions) == 1:
         yield Impossible("the only action is chosen in every step: nothing can be learned", "offer more than one action")
