@@ -334,8 +334,9 @@ def test_without_matplotlib_the_report_is_written_and_says_how_to_get_figures(
 # --- bad input --------------------------------------------------------------------------------------------------------
 
 
-def test_without_comparisons_the_command_that_makes_them_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected comparisons; `dvc repro` makes them"):
+def test_without_comparisons_the_command_that_makes_them_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"expected comparisons; `dvc repro evaluate@walk` makes them"):
         write_report(tmp_path, "walk")
 
 
@@ -344,13 +345,16 @@ def test_without_comparisons_the_command_that_makes_them_is_named(tmp_path: Path
     [
         ("models/walk/baseline/scratch/runs.json", "dvc pull"),
         ("models/walk/expert/expert.json", "dvc pull"),
-        ("reports/walk/bc_train/metrics.json", "dvc repro bc_train"),
-        ("reports/walk/bc_train/seed-1.json", "dvc repro bc_train"),
-        ("data/walk/validated.json", "dvc repro validate"),
+        ("reports/walk/bc_train/metrics.json", "dvc repro bc_train@walk"),
+        ("reports/walk/bc_train/seed-1.json", "dvc repro bc_train@walk"),
+        ("data/walk/validated.json", "dvc repro validate@walk"),
     ],
 )
-def test_a_missing_record_is_named_with_the_command_that_makes_it(results: Results, path: str, command: str) -> None:
+def test_a_missing_record_is_named_with_the_command_that_makes_it(
+    results: Results, path: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root = results(FAST, SLOW)
+    monkeypatch.chdir(root.parent)  # where no params.yaml says that DVC does not know the scenario
     (root / path).unlink()
 
     with pytest.raises(InputError, match=f"{re.escape(path)}: expected a file, found none; `{command}` makes it"):

@@ -297,6 +297,42 @@ def test_a_fault_of_the_environment_is_named_with_its_place(fault: str, message:
             world.step(np.zeros(1, np.int64))
 
 
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_an_error_in_the_code_of_the_environment_is_one_line_with_its_place(vectorization: str) -> None:
+    world = toy("Faulty", num_worlds=2, kwargs={"fault": "crash"}, vectorization=vectorization)
+    world.reset(seed=0)
+    line = next(
+        n for n, text in enumerate(Path(__file__).with_name("toys.py").read_text().split("\n"), 1) if "1 / (self.t - 3)" in text
+    )
+    with pytest.raises(InputError, match=rf"^setup.id: {TOYS}Faulty-v0: \S*toys.py:{line}: ZeroDivisionError: division by zero$"):
+        for _ in range(3):
+            world.step(np.zeros(2, np.int64))
+    world.close()
+
+
+def test_an_error_while_the_environment_is_made_is_one_line_with_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = "import gymnasium\ngymnasium.register('Torn-v0', lambda: {}['key'])\n"
+    (tmp_path / "torn_worlds.py").write_text(module)
+    (tmp_path / "broken_worlds.py").write_text("gymnasium.register('Torn-v0')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for of, said in (
+        ("torn", "torn_worlds.py:2: KeyError: 'key'"),
+        ("broken", "broken_worlds.py:1: NameError: name 'gymnasium'"),
+    ):
+        with pytest.raises(InputError, match=f"gymnasium cannot make '{of}_worlds:Torn-v0' with {{}}: {said}"):
+            make(Task("gym", {"id": f"{of}_worlds:Torn-v0"}, 10, SUCCESS, HARM), num_worlds=1)
+
+
+def test_a_wrapper_that_wants_a_tuple_gets_the_list_of_the_file_as_one() -> None:
+    world = toy("Shown", wrappers=[{"gymnasium.wrappers:ReshapeObservation": {"shape": [3, 1]}}])
+    assert world.names.features == ("observation_0_0", "observation_1_0", "observation_2_0")
+    with pytest.raises(InputError, match=r"cannot wrap .* with {'shape': \[2, 1\]}"):
+        toy("Shown", wrappers=[{"gymnasium.wrappers:ReshapeObservation": {"shape": [2, 1]}}])
+
+
 def test_copies_in_processes_have_the_same_bits_and_the_same_future() -> None:
     info = {"cost": "sum", "goal": {"gather": "any", "absent": 0}}
     beside, apart = (toy("Telling", num_worlds=3, horizon=4, info=info, vectorization=how) for how in ("sync", "async"))

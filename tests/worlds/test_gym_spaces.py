@@ -164,10 +164,10 @@ def test_a_box_of_any_rank_keeps_its_shape() -> None:
 @pytest.mark.parametrize(
     ("space", "own", "message"),
     [
-        (spaces.Discrete(3), [0, 3], "1 of 2 are none of Discrete"),
-        (spaces.Discrete(3, start=5), np.array([3], np.uint8), "none of Discrete"),
-        (spaces.Discrete(3), [0.5], "none of Discrete"),
-        (spaces.MultiDiscrete([2, 2]), [[0, 0], [0, 2]], "first in row 1"),
+        (spaces.Discrete(3), [0, 3], r"1 of 2 are none of Discrete\(3\), first 3 in row 1"),
+        (spaces.Discrete(3, start=5), np.array([3], np.uint8), r"none of Discrete\(3, start=5\), first 3 in row 0"),
+        (spaces.Discrete(3), [0.5], r"none of Discrete\(3\), first 0.5 in row 0"),
+        (spaces.MultiDiscrete([2, 2]), [[0, 0], [0, 2]], r"first \[0, 2\] in row 1"),
         (spaces.MultiBinary(2), [[0, 1, 1]], r"expected the shape \[1, 2\]"),
         (spaces.Box(-1, 1, (1,)), [[0.0], [1.5]], r"1 of 2 lie outside Box.*first \[1.5\] in row 1"),
         (spaces.Box(-1, 1, (1,)), [[np.nan]], "expected finite numbers"),

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.curves import best_run
+from headstart.config.stage_command import pipeline_command
 from headstart.core.arrays import Mode
 from headstart.core.closure import DRAWING
 from headstart.core.errors import InputError, IntegrityError
@@ -168,7 +169,7 @@ def _require_deps(root: Path, stage: LockedStage, deps: list[str], ignored: froz
     for dep in deps:
         if (found := content_md5(root / dep, ignored)) != (expected := stage.deps[dep]):
             raise IntegrityError(
-                f"{root / dep}: expected MD5 {expected}, with which {stage.name} ran, found {found}; `dvc repro`"
+                f"{root / dep}: expected MD5 {expected}, with which {stage.name} ran, found {found}; `{_again(stage)}`"
             )
 
 
@@ -181,5 +182,10 @@ def _require_inputs(root: Path, stage: LockedStage) -> None:
             now = now.get(part) if isinstance(now, dict) else None
         if now != value:
             raise IntegrityError(
-                f"{root / 'params.yaml'}: expected {key} as {stage.name} ran with it, found another; `dvc repro`"
+                f"{root / 'params.yaml'}: expected {key} as {stage.name} ran with it, found another; `{_again(stage)}`"
             )
+
+
+def _again(stage: LockedStage) -> str:
+    """The command that runs a stage again, with those before it."""
+    return pipeline_command(Path(next(iter(stage.outs))).parts[1])  # models/<scenario>/…

@@ -4,18 +4,17 @@ It sees what the environment shows and answers in the environment's own actions,
 """
 
 import inspect
-import traceback
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
-from headstart.core.errors import HeadstartError, InputError, shown
-from headstart.runs.own_source import is_installed, where
+from headstart.core.errors import InputError, shown
+from headstart.core.user_code import called
+from headstart.runs.own_source import where
 from headstart.worlds.api import Act, Observations, World
 
 SLACK = 1e-6  # by which a number may lie outside of −1 … 1
@@ -128,27 +127,7 @@ def _named(scenario: Scenario) -> Any:
 
 def guarded(scenario: Scenario, function: Callable[..., Any], *args: Any) -> Any:
     """`function(*args)`; any error of the user's code becomes an InputError of one line with its file and line."""
-    try:
-        return function(*args)
-    except HeadstartError:
-        raise
-    except Exception as error:
-        raise InputError(f"{where(scenario)}: {_place(error)}{type(error).__name__}: {' '.join(str(error).split())}") from None
-
-
-def _place(error: Exception) -> str:
-    """`file:line: ` in the user's code: the innermost frame that is not installed; of a syntax error its own."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{_short(error.filename)}:{error.lineno}: "
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename[0] != "<"]
-    ours = Path(__file__).parents[1]
-    frames = [frame for frame in frames if not Path(frame.filename).is_relative_to(ours)]
-    own = [frame for frame in frames if not is_installed(Path(frame.filename))] or frames
-    return f"{_short(own[-1].filename)}:{own[-1].lineno}: " if own else ""
-
-
-def _short(path: str) -> str:
-    return str(Path(path).relative_to(Path.cwd())) if Path(path).is_relative_to(Path.cwd()) else path
+    return called(where(scenario), function, *args)
 
 
 # --- answers --------------------------------------------------------------------------------------------------------------

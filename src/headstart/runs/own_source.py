@@ -15,9 +15,7 @@ from headstart.config.stage_command import pipeline_command, stage_command
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import inside, sha256_file, sha256_json
 from headstart.core.provenance import package_version
-
-STANDARD = Path(ast.__file__).parent  # Python's library
-INSTALLED = {"site-packages", "dist-packages"}  # names of the folders of installed distributions
+from headstart.core.user_code import is_installed
 
 
 def own_sha256(scenario: Scenario) -> str:
@@ -124,8 +122,3 @@ def _file_of(module: str) -> Path | None:
         name = f"{name}.{part}"
         spec = PathFinder.find_spec(name, list(folders)) if folders else None
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
-
-
-def is_installed(path: Path) -> bool:
-    """Whether a file is Python's own or belongs to an installed distribution."""
-    return not INSTALLED.isdisjoint(path.parts) or path.is_relative_to(STANDARD)

@@ -5,6 +5,7 @@ import numpy as np
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
+from headstart.core.user_code import called
 from headstart.dataset.episodes import Episodes, EpisodeTable
 from headstart.runs.expert import expert_of
 from headstart.runs.worlds import worlds_of
@@ -32,9 +33,14 @@ def replay_recorded(episodes: Episodes, params: Params, scenario: Scenario, abse
     if not len(seeded):
         return "seeds are not recorded"
     chosen = np.random.default_rng(params.capture.seed).permutation(seeded)[: params.validate_.replay_worlds]
-    env = GymSetup.model_validate(dict(scenario.setup)).recipe.make()
+    recipe = GymSetup.model_validate(dict(scenario.setup)).recipe
+    env = recipe.make()
+
+    def differing() -> int:
+        return sum(not _recurs(env, world, episodes, e, absent) for e in np.sort(chosen))
+
     try:
-        return len(chosen), sum(not _recurs(env, world, episodes, e, absent) for e in np.sort(chosen))
+        return len(chosen), called(f"setup.id: {recipe.id}", differing)
     finally:
         env.close()
 

@@ -17,6 +17,7 @@ from headstart.compare.shift import ShiftFindings
 from headstart.config.params import headline_target, load_params
 from headstart.config.project import COMPARISONS, REPORTS
 from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, sha256_file, write_bytes
 from headstart.core.run_record import RUN, RunRecord
@@ -49,7 +50,7 @@ def summary(root: Path, scenario: str) -> str:
     """What `evaluate` found for the scenario's headline target, for a terminal."""
     described = load_scenario(scenario, root / "scenarios")
     target = _headline(root, described)
-    found = read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by="dvc repro evaluate")
+    found = read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by=stage_command("evaluate", scenario))
     folder = arm_folder(scenario, found.candidate.arm, _baselines(found))
     best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
     watch = f"headstart play {scenario} --policy {folder}/seed-{best.seed}{DRAWN.get(described.world, '')}"
@@ -68,11 +69,12 @@ def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
     folder = root / COMPARISONS / scenario
     comparisons = [read_record(path, Comparison) for path in sorted(folder.glob("*.json")) if path.name not in (SHIFT, RUN)]
     if not comparisons:
-        raise InputError(f"{folder}: expected comparisons; `dvc repro` makes them")
+        raise InputError(f"{folder}: expected comparisons; `{stage_command('evaluate', scenario)}` makes them")
     shift = read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None
     reports = root / REPORTS / scenario / "bc_train"
-    clones = read_record(reports / "metrics.json", CloneReports, made_by="dvc repro bc_train").clones
-    gates = {seed: read_record(reports / f"seed-{seed}.json", Verdict, made_by="dvc repro bc_train") for seed in clones}
+    made = stage_command("bc_train", scenario)
+    clones = read_record(reports / "metrics.json", CloneReports, made_by=made).clones
+    gates = {seed: read_record(reports / f"seed-{seed}.json", Verdict, made_by=made) for seed in clones}
     arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
     parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
     parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
@@ -120,9 +122,8 @@ def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
     runs = {arm: read_record(path, ArmRuns, made_by="dvc pull") for arm, path in paths.items()}
     for evidence in found.verdict.evidence:
         if sha256_file(root / evidence.path) != evidence.sha256:
-            raise InputError(
-                f"{root / evidence.path}: expected the runs that were compared, found others; `dvc repro evaluate` compares"
-            )
+            again = stage_command("evaluate", found.scenario)
+            raise InputError(f"{root / evidence.path}: expected the runs that were compared, found others; `{again}` compares")
     return [arm for arm in runs.values() if arm.design == runs[found.candidate.arm].design]
 
 
@@ -166,7 +167,9 @@ def _expert(root: Path, scenario: str) -> str:
 
 
 def _dataset(root: Path, scenario: str) -> str:
-    manifest = read_record(root / "data" / scenario / "validated.json", DatasetManifest, made_by="dvc repro validate")
+    manifest = read_record(
+        root / "data" / scenario / "validated.json", DatasetManifest, made_by=stage_command("validate", scenario)
+    )
     verdict = _verdict(root, scenario, "validate")
     why = ", ".join(f"{n} {reason}" for reason, n in manifest.rejection_reasons.items()) or "none"
     train, heldout, quality = manifest.splits.train, manifest.splits.heldout, manifest.quality
@@ -186,7 +189,7 @@ def _dataset(root: Path, scenario: str) -> str:
 
 
 def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
-    return read_record(root / REPORTS / scenario / stage / "verdict.json", Verdict, made_by=f"dvc repro {stage}")
+    return read_record(root / REPORTS / scenario / stage / "verdict.json", Verdict, made_by=stage_command(stage, scenario))
 
 
 def _cloning(clones: dict[int, CloneReport], gates: dict[int, Verdict]) -> str:

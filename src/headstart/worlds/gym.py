@@ -6,10 +6,10 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.error import Error as GymnasiumError
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, MissingExtra, UsageError
+from headstart.core.errors import HeadstartError, InputError, MissingExtra, UsageError
+from headstart.core.user_code import called, said
 from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.gym_copies import MASK, Copies, Start, make_copies
 from headstart.worlds.gym_info import Counters, one_each
@@ -33,8 +33,9 @@ class GymWorld(World):
     There is no scripted expert. Episodes cannot start in the middle (`stagger` is ignored). Gymnasium cannot save a state, so a snapshot
     holds the episode's seed and actions, and `restore` plays them again: exact if seed and actions determine the environment.
 
-    InputError from `reset` and `step`: an observation of another shape than its space, a number that is not finite, flags that are no single
-    values, a mask that allows nothing, and a key of `setup.info` that no step of SILENT_EPISODES episodes told.
+    InputError from `reset` and `step`: an error in the environment's code, with its file and line; an observation of another shape than its
+    space, a number that is not finite, flags that are no single values, a mask that allows nothing, and a key of `setup.info` that no step of
+    SILENT_EPISODES episodes told.
     """
 
     seen: Sequence[Any] | Array  # [W] observations as the environment gives them
@@ -43,6 +44,7 @@ class GymWorld(World):
     def __init__(self, task: Task, num_worlds: int, first_world: int = 0) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
         setup = task.checked_setup(GymSetup)
+        self._where = f"setup.id: {setup.id}"
         one, self.observing, self.acting, self._copies = _made(setup, num_worlds)
         self.classes = _classes(one)
         picture = self.observing.map_shape
@@ -77,7 +79,7 @@ class GymWorld(World):
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
         acts = self._acts(np.asarray(actions))
         self._taken[self._all, self._tick] = acts
-        self.seen, *told, self.infos = self._copies.step(acts)
+        self.seen, *told, self.infos = called(self._where, self._copies.step, acts)
         self._tick += 1
         reward, ends, cuts = (one_each(*of, self.num_worlds, self._place) for of in zip(FLAGS, told, strict=True))
         terminated = ends != 0
@@ -104,7 +106,10 @@ class GymWorld(World):
         return np.stack([self.observing.low, self.observing.high])
 
     def expert_actions(self) -> Array:
-        raise UsageError("a Gymnasium environment has no scripted expert; say `expert: {policy: ppo}` in the scenario")
+        raise UsageError(
+            "a Gymnasium environment has no scripted expert; say `policy: ppo` under `expert` in the scenario, or callable, onnx or sb3 with an "
+            "expert of your own"
+        )
 
     @property
     def running_stats(self) -> Array:
@@ -124,7 +129,7 @@ class GymWorld(World):
 
     def close_extras(self) -> None:
         """Close the environments, and end their processes."""
-        self._copies.close()
+        called(self._where, self._copies.close)
 
     def require_told(self) -> None:
         """InputError that names a key of `setup.info` which no step has told yet."""
@@ -140,7 +145,8 @@ class GymWorld(World):
 
     def _begun(self, worlds: Iterable[int]) -> list[tuple[Any, dict[str, Any]]]:
         """Reset these copies to their current episodes and repeat their actions; returns their observations and infos."""
-        found = self._copies.begin({w: Start(self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in worlds})
+        starts = {w: Start(self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in worlds}
+        found = called(self._where, self._copies.begin, starts)
         return list(found.values())
 
     def _episode_seed(self, w: int) -> int:
@@ -225,8 +231,12 @@ def _made(setup: GymSetup, num_worlds: int) -> tuple[Env, Observing, Acting, Cop
     except gym.error.NameNotFound as error:
         cure = "" if ":" in setup.id else "; the id of a package's environment names its module: minigrid:MiniGrid-Empty-5x5-v0"
         raise InputError(f"setup: gymnasium cannot make {setup.id!r}: {error}{cure}") from error
-    except (GymnasiumError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise InputError(f"setup: gymnasium cannot make {setup.id!r} with {setup.kwargs}: {error}") from error
+    except HeadstartError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"setup: gymnasium cannot make {setup.id!r} with {setup.kwargs}: {said(error, installed=False)}"
+        ) from error
 
 
 def _classes(env: Env) -> tuple[type, ...]:

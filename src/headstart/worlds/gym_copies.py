@@ -11,6 +11,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import iterate
 
 from headstart.core.arrays import Array
+from headstart.core.user_code import called
 from headstart.worlds.gym_setup import Env, Recipe
 
 Row = Sequence[Any] | Array  # W observations
@@ -66,17 +67,23 @@ class OneByOne:
 
 
 class Beginning(gym.Wrapper[Any, Any, Any, Any]):
-    """A copy in a process of its own: it begins when its number is called, and tells its mask in info."""
+    """A copy in a process of its own: it begins when its number is called, and tells its mask in info. It says where its code fails."""
 
-    def __init__(self, env: Env, number: int) -> None:
+    def __init__(self, env: Env, number: int, where: str) -> None:
         super().__init__(env)
-        self._number, self._masks = number, _masks_of(env)
+        self._number, self._masks, self._where = number, _masks_of(env), where
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        return called(self._where, partial(self.env.reset, seed=seed, options=options))
 
     def begin(self, starts: Mapping[int, Start]) -> tuple[Any, dict[str, Any]] | None:
         """The first observation and info if this copy is among those that begin."""
-        return begun(self.env, starts[self._number], self._masks) if self._number in starts else None
+        return called(self._where, begun, self.env, starts[self._number], self._masks) if self._number in starts else None
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        return called(self._where, self._step, action)
+
+    def _step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         seen, reward, terminated, truncated, info = self.env.step(action)
         told = info if self._masks is None else info | {MASK: self._masks()}
         return seen, reward, terminated, truncated, {WHOLE: (told,)}  # in a tuple, which Gymnasium does not take apart
@@ -88,14 +95,14 @@ class InProcesses:
     def __init__(self, recipe: Recipe, num: int) -> None:
         makers = [partial(_numbered, recipe, w) for w in range(num)]
         self._envs = AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED, context="spawn")
-        self._envs.reset(seed=0)
+        _quietly(partial(self._envs.reset, seed=0))
 
     def begin(self, starts: Mapping[int, Start]) -> dict[int, tuple[Any, dict[str, Any]]]:
-        told = self._envs.call("begin", dict(starts))
+        told = _quietly(self._envs.call, "begin", dict(starts))
         return {w: told[w] for w in starts}
 
     def step(self, acts: Array) -> Step:
-        seen, rewards, terminations, truncations, infos = self._envs.step(acts)
+        seen, rewards, terminations, truncations, infos = _quietly(self._envs.step, acts)
         rows = list(iterate(self._envs.observation_space, seen))
         return rows, rewards, terminations, truncations, [info for (info,) in infos[WHOLE]]
 
@@ -156,7 +163,16 @@ def begun(env: Env, start: Start, masks: Callable[[], Array] | None) -> tuple[An
 
 
 def _numbered(recipe: Recipe, number: int) -> Env:
-    return Beginning(recipe.make(), number)
+    return Beginning(recipe.make(), number, f"setup.id: {recipe.id}")
+
+
+def _quietly(function: Callable[..., Any], *args: Any) -> Any:
+    """`function(*args)` without the traceback that Gymnasium prints for an error in another process, which is raised here as well."""
+    level, gym.logger.min_level = gym.logger.min_level, gym.logger.ERROR + 1
+    try:
+        return function(*args)
+    finally:
+        gym.logger.min_level = level
 
 
 def _masks_of(env: Env) -> Callable[[], Array] | None:

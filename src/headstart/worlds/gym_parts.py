@@ -135,12 +135,13 @@ def shape_of(space: Space[Any]) -> tuple[int, ...]:
     return tuple(space.shape or ())
 
 
-def within(ids: Array, sizes: tuple[int, ...], space: Space[Any]) -> Array:
-    """[N] or [N, parts] i64 ids, each whole and below its size. InputError names the first row in which one is not."""
+def within(acts: Array, starts: int | Array, sizes: tuple[int, ...], space: Space[Any]) -> Array:
+    """[N] or [N, parts] actions that begin at `starts` → i64 ids from 0 on. InputError names the first that is not whole or has no id."""
+    ids = acts - starts
     whole = np.rint(ids).astype(np.int64)
     below = whole < np.array(sizes if ids.ndim > 1 else sizes[0])
     bad = ((whole != ids) | (whole < 0) | ~below).reshape(len(ids), -1).any(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise InputError(f"actions: {int(bad.sum())} of {len(ids)} are none of {space}, first in row {row}")
+        raise InputError(f"actions: {int(bad.sum())} of {len(ids)} are none of {space}, first {acts[row].tolist()} in row {row}")
     return whole

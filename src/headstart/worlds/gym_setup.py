@@ -10,6 +10,7 @@ from pydantic import Field, field_validator
 
 from headstart.core.errors import InputError
 from headstart.core.record import Record
+from headstart.core.user_code import said
 from headstart.worlds.gym_info import Told
 
 Env = gym.Env[Any, Any]
@@ -68,12 +69,27 @@ def _wrapped(env: Env, name: str, kwargs: Mapping[str, Any]) -> Env:
     except (ImportError, AttributeError) as error:
         raise InputError(f"{where}: expected a class that can be imported from the repository's root: {error}") from error
     try:
-        made = wrapper(env, **kwargs)
-    except (TypeError, ValueError, AssertionError, gym.error.Error) as error:
-        raise InputError(f"{where}: cannot wrap {env} with {dict(kwargs)}: {error}") from error
+        made = _made_of(wrapper, env, kwargs)
+    except Exception as error:
+        raise InputError(f"{where}: cannot wrap {env} with {dict(kwargs)}: {said(error, installed=False)}") from error
     if not isinstance(made, gym.Env):
         raise InputError(f"{where}: expected a wrapper that returns an environment, got {type(made).__name__}")
     return made
+
+
+def _made_of(wrapper: Any, env: Env, kwargs: Mapping[str, Any]) -> Any:
+    """The wrapped environment. YAML has no tuples: a wrapper that refuses lists gets tuples in their place."""
+    try:
+        return wrapper(env, **kwargs)
+    except (TypeError, ValueError, AssertionError):
+        tuples = {name: _as_tuples(value) for name, value in kwargs.items()}
+        if tuples == kwargs:
+            raise
+        return wrapper(env, **tuples)
+
+
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
 def _without_watchers(env: Env) -> Env:

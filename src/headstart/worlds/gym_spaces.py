@@ -184,9 +184,9 @@ class Acting:
         if acts.dtype.kind not in "biuf" or not np.isfinite(acts).all():
             raise InputError(f"actions: expected finite numbers of {space}, got {acts.dtype}")
         if isinstance(space, spaces.Discrete):
-            return within((acts if acts.dtype.kind == "f" else acts.astype(np.int64)) - int(space.start), (int(space.n),), space)
+            return within(acts if acts.dtype.kind == "f" else acts.astype(np.int64), int(space.start), (int(space.n),), space)
         if self.names:
-            parts = within(acts.reshape(len(acts), -1) - self._starts, self._sizes, space)
+            parts = within(acts.reshape(len(acts), -1), self._starts, self._sizes, space)
             return np.asarray(np.ravel_multi_index(tuple(parts.T), self._sizes), np.int64)
         assert isinstance(space, spaces.Box)
         low, high = space.low.astype(np.float64).ravel(), space.high.astype(np.float64).ravel()
