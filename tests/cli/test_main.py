@@ -14,7 +14,7 @@ import headstart
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
-    "demonstrations",
+    "source",
     "expert",
     "capture",
     "curate",

@@ -35,7 +35,7 @@ app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
 STAGES = {
-    "demonstrations": "Import the recording that a scenario names in place of an expert: data/<scenario>/demonstrations.",
+    "source": "Read what a scenario brings, a recording or an expert of its own: data/<scenario>/source.",
     "capture": "Record the approved expert: data/<scenario>/raw.",
     "curate": "Accept, reject and split episodes: data/<scenario>/curated.",
     "validate": "Hold a dataset to its gates; a failure quarantines it and exits with 6.",
