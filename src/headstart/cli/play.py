@@ -96,6 +96,8 @@ def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mod
     folder = None if policy in (None, UNTRAINED) else typed_path(str(policy))
     hybrid = folder is not None and _sees_map(folder)
     watched = make(task_of(scenario), num_worlds=1, first_world=world, hybrid=hybrid, render_mode=mode)
+    if policy is None and scenario.demonstrations is not None:
+        raise UsageError(f"{scenario.name}: expected --policy FOLDER: recorded demonstrations have no expert that could act")
     if policy is None:
         from headstart.runs.expert import script
         from headstart.runs.own_expert import own_act
