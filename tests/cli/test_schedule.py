@@ -94,7 +94,7 @@ def test_check_names_every_problem(command: Command) -> None:
 
 def test_a_scenario_brings_its_recipe_and_its_metrics(command: Command) -> None:
     _, town, _ = command("check", "pretrained", "--scenario", "employment_punctuality")
-    assert "2,949,120 env steps" in town
+    assert "1,474,560 env steps" in town
     assert "queue_events" in town
     _, nav, _ = command("check", "pretrained", "--scenario", "nav_mixed")
     assert "queue_events" not in nav
