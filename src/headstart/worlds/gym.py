@@ -12,7 +12,7 @@ from headstart.core.errors import HeadstartError, InputError, MissingExtra, Usag
 from headstart.core.user_code import called, said
 from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.gym_copies import MASK, Copies, Start, make_copies
-from headstart.worlds.gym_info import Counters, one_each
+from headstart.worlds.gym_info import Counters, mappings, one_each
 from headstart.worlds.gym_setup import Env, GymSetup
 from headstart.worlds.gym_spaces import Acting, Observing
 
@@ -79,8 +79,9 @@ class GymWorld(World):
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
         acts = self._acts(np.asarray(actions))
         self._taken[self._all, self._tick] = acts
-        self.seen, *told, self.infos = called(self._where, self._copies.step, acts)
+        self.seen, *told, infos = called(self._where, self._copies.step, acts)
         self._tick += 1
+        self.infos = mappings(infos, self._place)
         reward, ends, cuts = (one_each(*of, self.num_worlds, self._place) for of in zip(FLAGS, told, strict=True))
         terminated = ends != 0
         truncated = ((cuts != 0) | (self._tick == self.horizon)) & ~terminated
@@ -147,6 +148,7 @@ class GymWorld(World):
         """Reset these copies to their current episodes and repeat their actions; returns their observations and infos."""
         starts = {w: Start(self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in worlds}
         found = called(self._where, self._copies.begin, starts)
+        mappings([info for _, info in found.values()], lambda nth: self._place(list(found)[nth]))
         return list(found.values())
 
     def _episode_seed(self, w: int) -> int:

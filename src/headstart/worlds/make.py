@@ -50,7 +50,7 @@ def environment_sha256(world: str, setup: Mapping[str, Any]) -> str:
 
     one = GymWorld(Task(world, {**setup, "vectorization": "sync"}, 1, (), ()), 1)
     one.close()
-    return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes))
+    return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes, setup["id"]))
 
 
 def source_sha256(world: str) -> str:
