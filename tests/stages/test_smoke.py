@@ -169,7 +169,8 @@ def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
         assert record.circumstances.git_dirty is False, stage
     judged = read_record(reports / "evaluate/queue_conflict/run.json", RunRecord)
     assert judged.seeds == (0, 1)
-    assert judged.inputs.keys() == {"scenarios/queue_conflict.yaml", "models/queue_conflict"}
+    assert judged.inputs.keys() == {"models/queue_conflict"}
+    assert {"arms", "comparison", "scenario.targets"} < judged.parameters.keys()
 
 
 def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
