@@ -14,6 +14,7 @@ import headstart
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = [
+    "settings",
     "source",
     "expert",
     "capture",

@@ -9,12 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from headstart.config import stage as running
-from headstart.config.params import Params, load_params
-from headstart.config.scenario import Scenario
+from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.settings import resolved
 from headstart.config.stage import Done, main, run
 from headstart.core.errors import GateFailed, InputError, IntegrityError
-from headstart.core.files import read_record, sha256_file
+from headstart.core.files import read_record, sha256_file, write_bytes
 from headstart.core.run_record import RunRecord
+from headstart.core.strict_json import pretty_json
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """
@@ -98,6 +100,41 @@ def test_edits_while_a_stage_runs_are_not_recorded_as_what_ran(project: Path, mo
     record = read_record(project / "reports/queue_conflict/capture/run.json", RunRecord)
     assert (record.status, record.code_sha256, record.inputs["data/in.txt"]) == ("failed", "a" * 64, before)
     assert record.circumstances.git_dirty is False
+
+
+def test_a_stage_that_reads_a_setting_which_its_entry_does_not_name_fails(project: Path) -> None:
+    """Then an edit of the setting would not run the stage again."""
+
+    def capture(params: Params, scenario: Scenario) -> Done:
+        assert (params.capture.worlds, scenario.name, list(params.arms)) == (256, "queue_conflict", ["scratch"])
+        return Done(f"noise {params.capture.noise}")
+
+    with pytest.raises(InputError, match=r"dvc\.yaml: .* all settings that capture reads .*, CaptureParams\.noise is not"):
+        run(capture, "queue_conflict")
+    (project / "dvc.yaml").write_text(PIPELINE.replace("[capture.worlds,", "[capture.worlds, capture.noise,"))
+    assert run(capture, "queue_conflict") == "noise 0.3"
+
+
+def test_a_stage_that_dvc_runs_refuses_settings_which_dvc_did_not_compare(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = load_scenario("queue_conflict")
+    stored = resolved(for_scenario(load_params(), scenario), scenario)
+    write_bytes(project / "data/queue_conflict/settings.json", pretty_json({"settings": stored}))
+    monkeypatch.setattr("sys.argv", ["stage", "queue_conflict"])
+    main(capture)
+    assert capsys.readouterr().out == "captured\n"
+
+    edited = (project / "params.yaml").read_text().replace("worlds: 256  # of each block", "worlds: 255")
+    (project / "params.yaml").write_text(edited.replace("slip: 0.1", "slip: 0.2"))
+    with pytest.raises(SystemExit):
+        main(capture)
+    assert (
+        "settings.json: expected capture.worlds as params.yaml and scenarios/queue_conflict.yaml have it"
+        in capsys.readouterr().err
+    )
+    (project / "params.yaml").write_text((ROOT / "params.yaml").read_text().replace("slip: 0.1", "slip: 0.2"))
+    main(capture)  # it does not read this one
 
 
 def test_a_stage_without_reports_keeps_no_record(project: Path) -> None:

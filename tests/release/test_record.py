@@ -10,6 +10,9 @@ import yaml
 from tests.released import Project
 
 from headstart.compare.findings import ComparisonLimits
+from headstart.config.params import for_scenario
+from headstart.config.scenario import load_scenario
+from headstart.config.settings import TOP, resolved
 from headstart.core.errors import Hold, InputError, IntegrityError
 from headstart.core.strict_json import pretty_json
 from headstart.release.record import LOOSER_IF_LESS, LOOSER_IF_MORE, differences, record_verdict
@@ -48,6 +51,40 @@ def test_a_small_number_is_the_same_in_params_and_in_the_lock_of_dvc(project: Pr
     assert "5e-05" in (project.root / "dvc.lock").read_text()
     line, _ = project.record()
     assert line.record.kind == "verdict"
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "words"),
+    [
+        ("params.yaml", lambda content: content["arms"]["pretrained"].update(value_start="fresh"), "arms.pretrained"),
+        ("scenarios/walk.yaml", lambda content: content.update(horizon=11), "scenario.task"),
+        ("scenarios/walk.yaml", lambda content: content.update(recipe={"network": {"hidden": [8]}}), "network"),
+        ("params.yaml", lambda content: content["curate"].update(seed=7), None),  # no setting of this stage
+    ],
+)
+def test_settings_that_the_stage_settings_has_not_read_yet_are_found(
+    project: Project, file: str, change: Callable[[dict[str, Any]], None], words: str | None
+) -> None:
+    scenario = load_scenario("walk", project.root / "scenarios")
+    settings = project.root / "data/walk/settings.json"
+    settings.write_bytes(pretty_json({TOP: resolved(for_scenario(project.params(), scenario), scenario)}))
+    pipeline = yaml.safe_load((project.root / "dvc.yaml").read_text())
+    keys = [f"{TOP}.{key}" for key in ("arms.pretrained", "network", "seeds", "scenario.task")]
+    for stage in pipeline["stages"].values():
+        stage["deps"] = [dep for dep in stage["deps"] if dep != "scenarios/walk.yaml"]
+    pipeline["stages"]["anneal_walk-pretrained"]["params"] = [{"data/walk/settings.json": keys}]
+    (project.root / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
+    project.dvc_commit()
+    content = yaml.safe_load((project.root / file).read_text())
+    change(content)
+    (project.root / file).write_text(yaml.safe_dump(content))
+    project.commit()
+
+    if words is None:
+        project.record()
+        return
+    with pytest.raises(IntegrityError, match=rf"{file}: expected {words} as anneal_walk-pretrained ran with it, found another"):
+        project.record()
 
 
 def _stricter(params: dict[str, Any]) -> None:

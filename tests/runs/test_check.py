@@ -9,7 +9,7 @@ from headstart.config.params import Params, changed, load_params
 from headstart.config.scenario import Scenario
 from headstart.core.errors import GateFailed, HeadstartError, InputError, MissingExtra
 from headstart.core.statistics import wilson_lower
-from headstart.runs.check import Found, examine, require_sound
+from headstart.runs.check import Found, examine, require_possible, require_sound
 from headstart.runs.plan import estimates, no_pass
 
 ROOT = Path(__file__).parents[2]
@@ -143,7 +143,7 @@ def test_episodes_that_only_the_horizon_ends_are_counted() -> None:
 )
 def test_a_gate_that_the_numbers_cannot_meet_stops_before_training(changes: dict[str, Any], says: str) -> None:
     with pytest.raises(GateFailed, match=says):
-        require_sound(params(**changes), scenario())
+        require_possible(params(**changes), scenario())
 
 
 @pytest.mark.parametrize(
@@ -151,21 +151,26 @@ def test_a_gate_that_the_numbers_cannot_meet_stops_before_training(changes: dict
     [{"validate": {"replay_worlds": 20, "min_episodes": 256}}, {"curate": {"min_steps": 20}}, {"expert": {"worlds": 11}}],
 )
 def test_a_gate_that_can_just_be_met_does_not(changes: dict[str, Any]) -> None:
-    require_sound(params(**changes), scenario())
+    require_possible(params(**changes), scenario())
+
+
+def test_an_expert_is_not_trained_for_a_gate_that_it_cannot_meet() -> None:
+    with pytest.raises(GateFailed, match=r"expert\.min_seeds 3"):
+        require_sound(params(expert={"seeds": [0, 1]}), scenario())
 
 
 def test_a_recording_that_a_user_brings_is_not_held_to_what_capture_would_record() -> None:
     brought = {"expert": None, "demonstrations": {"format": "npz", "path": "demonstrations/mine.npz"}}
-    require_sound(params(capture={"worlds": 1}, validate={"min_episodes": 20}), scenario(**brought))
+    require_possible(params(capture={"worlds": 1}, validate={"min_episodes": 20}), scenario(**brought))
     with pytest.raises(GateFailed, match=r"curate\.min_steps 21"):
-        require_sound(params(curate={"min_steps": 21}), scenario(**brought))
+        require_possible(params(curate={"min_steps": 21}), scenario(**brought))
 
 
 def test_an_action_without_a_choice_is_refused() -> None:
     from gymnasium.spaces import Discrete
 
     with pytest.raises(GateFailed, match="the only action is chosen in every step"):
-        require_sound(params(), scenario(setup={"kwargs": {"acting": Discrete(1)}}))
+        require_possible(params(), scenario(setup={"kwargs": {"acting": Discrete(1)}}))
 
 
 def test_what_keeps_a_verdict_from_a_pass_is_said() -> None:

@@ -15,8 +15,10 @@ from headstart.cli import main as cli
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
+from headstart.config.stage import run
 from headstart.core.errors import GateFailed, InputError, UsageError
 from headstart.core.files import read_record, write_record
+from headstart.core.run_record import RunRecord
 from headstart.dataset.episodes import Episodes, Header
 from headstart.runs.pool import Report
 from headstart.stages.anneal import anneal
@@ -110,7 +112,21 @@ def test_a_baseline_needs_neither_clones_nor_data_and_pays_for_neither(scenario:
 @pytest.mark.parametrize(("stage", "arm"), [(anneal, "scratch"), (baseline, "tiny")])
 def test_an_arm_is_trained_by_its_own_stage_only(scenario: Scenario, stage: Callable[..., Any], arm: str) -> None:
     with pytest.raises(UsageError, match=f"no arm '{arm}' under "):
-        stage(PARAMS, scenario, arm)
+        run(stage, scenario.name, arm)
+
+
+def test_a_stage_reads_only_what_the_pipeline_names_for_it(scenario: Scenario, project: Path) -> None:
+    """A fault in dvc.yaml, after which an edit of the network would train nothing anew."""
+    pipeline = (project / "dvc.yaml").read_text()
+    before, entry = pipeline[: pipeline.index("  anneal:\n")], pipeline[pipeline.index("  anneal:\n") :]
+    (project / "dvc.yaml").write_text(before + entry.replace("          - settings.network\n", "", 1))
+    with pytest.raises(InputError, match=r"expected all settings that anneal reads .*, Params\.network is not"):
+        run(anneal, scenario.name, "tiny")
+
+    (project / "dvc.yaml").write_text(pipeline)
+    run(anneal, scenario.name, "tiny")
+    record = read_record(REPORTS / "anneal/tiny/run.json", RunRecord)
+    assert list(record.parameters["arms.tiny"]) and record.parameters["scenario.targets"]
 
 
 def test_a_clone_that_missed_its_gate_is_not_trained_on_by_a_command_that_is_typed(

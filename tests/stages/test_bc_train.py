@@ -123,7 +123,7 @@ def test_a_clone_that_misses_its_gate_ends_the_stage_and_is_named(
     assert accuracy[worse] < accuracy[better]
     wanted = tiny_params(bc_train={"min_accuracy": (accuracy[worse] + accuracy[better]) / 2})
 
-    monkeypatch.setattr("headstart.config.stage.run", lambda *given: bc_train(wanted, scenario).says)
+    monkeypatch.setattr("headstart.config.stage.run", lambda *given, **how: bc_train(wanted, scenario).says)
     monkeypatch.setattr(sys, "argv", ["stage", scenario.name])
     with pytest.raises(SystemExit) as ended:
         main(bc_train)

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,63 @@ def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(
     assert {name.split("@")[0] for name in found} == set(changed)
 
 
+def add_recipe(scenario: dict[str, Any]) -> None:
+    scenario["recipe"] = {"arms": {"pretrained": {"ppo": {"num_epochs": 3}}}}
+
+
+ALL = ("source", "expert", "capture", "curate", "validate", "bc_train", "baseline", "anneal", "evaluate")
+
+
+@pytest.mark.parametrize(
+    ("file", "edit", "changed"),
+    [
+        ("scenarios/queue_conflict.yaml", lambda content: None, ()),  # written anew: comments are gone
+        ("scenarios/queue_conflict.yaml", add_recipe, ("anneal", "evaluate")),
+        ("scenarios/queue_conflict.yaml", lambda content: content["success"].append("sum eats >= 0"), ALL),
+        (
+            "scenarios/queue_conflict.yaml",
+            lambda content: content["targets"]["beyond_expert"].update(success_rate=0.5),
+            ("baseline", "anneal", "evaluate"),  # telemetry counts the steps to the target
+        ),
+        ("scenarios/queue_conflict.yaml", lambda content: content.update(constant_reward=True), ("validate",)),
+        ("params.yaml", lambda content: content.update(processes=1), ()),
+        ("params.yaml", lambda content: content["arms"]["quick"]["ppo"].update(num_epochs=3), ()),  # no experiment trains it
+        ("params.yaml", lambda content: content["comparison"].update(max_ratio=0.5), ("evaluate",)),
+        ("params.yaml", lambda content: content["curate"].update(seed=7), ("curate", "catalogue")),
+    ],
+)
+def test_dvc_runs_again_what_reads_an_edited_setting_and_nothing_else(
+    clone: Path, file: str, edit: Callable[[dict[str, Any]], None], changed: tuple[str, ...]
+) -> None:
+    before = (clone / file).read_text()
+    try:
+        content = yaml.safe_load(before)
+        edit(content)
+        (clone / file).write_text(yaml.safe_dump(content, sort_keys=False))
+        run(clone, "dvc", "repro", "settings@queue_conflict")
+        found = json.loads(run(clone, "dvc", "status", "--json"))
+    finally:
+        (clone / file).write_text(before)
+        run(clone, "dvc", "repro", "settings@queue_conflict")
+    assert {name.split("@")[0] for name in found} == set(changed)
+    assert json.loads(run(clone, "dvc", "status", "--json")) == {}
+
+
+def test_an_arm_of_the_recipe_is_trained_and_judged_anew_alone(clone: Path) -> None:
+    file = clone / "scenarios/queue_conflict.yaml"
+    before = file.read_text()
+    try:
+        content = yaml.safe_load(before)
+        add_recipe(content)
+        file.write_text(yaml.safe_dump(content, sort_keys=False))
+        out = run(clone, "dvc", "repro")
+    finally:
+        file.write_text(before)
+        run(clone, "dvc", "repro")
+    ran = {"settings@queue_conflict", "anneal@queue_conflict-pretrained", "evaluate@queue_conflict"}
+    assert set(re.findall(r"tage '(\S*)'(?::| is cached)", out)) == ran
+
+
 @pytest.mark.parametrize("folder", ["demonstrations", "experts"])
 def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_for_it(clone: Path, folder: str) -> None:
     new = clone / folder / "new.py"
@@ -169,7 +227,8 @@ def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
         assert record.circumstances.git_dirty is False, stage
     judged = read_record(reports / "evaluate/queue_conflict/run.json", RunRecord)
     assert judged.seeds == (0, 1)
-    assert judged.inputs.keys() == {"scenarios/queue_conflict.yaml", "models/queue_conflict"}
+    assert judged.inputs.keys() == {"models/queue_conflict"}
+    assert {"arms", "comparison", "scenario.targets"} < judged.parameters.keys()
 
 
 def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
@@ -184,6 +243,10 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
         out = run(clone, "dvc", "exp", "run", "-n", f"as-{name}", "-S", f"candidate={name}")
         assert "Running stage 'anneal" not in out
         assert "Running stage 'baseline" not in out
+    out = run(clone, "dvc", "exp", "run", "-n", "gentler", "-S", "arms.pretrained.ppo.num_epochs=3")
+    assert "Stage 'anneal@queue_conflict-pretrained' is cached" in out  # the arm of the recipe above, from the run cache
+    assert "Stage 'baseline@queue_conflict-matched' didn't change, skipping" in out
+    assert "arms.pretrained.ppo.num_epochs" in run(clone, "dvc", "params", "diff", "as-pretrained", "gentler")
     rows = json.loads(run(clone, "dvc", "exp", "show", "--json"))
     found = json.dumps(rows)
     assert "as-scratch" in found
@@ -191,7 +254,9 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
     (shown,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    dvc exp show")]
     table = run(clone, *shlex.split(shown), "--no-pager")
     assert max(len(line.strip()) for line in table.splitlines()) <= 120
-    assert table.count("['queue_conflict']") == 4  # by name, in every row: the workspace, main and both experiments
+    assert table.count("['queue_conflict']") == 5  # by name, in every row: the workspace, main and the experiments
+    run(clone, "git", "checkout", "--", ".")
+    run(clone, "dvc", "checkout")
     diff = json.loads(run(clone, "dvc", "plots", "diff", "as-scratch", "as-pretrained", "--json"))
     assert sorted(diff["data"]) == [
         "reports/plots/queue_conflict.tsv",
@@ -229,6 +294,9 @@ def test_everything_comes_back_from_the_remote(clone: Path) -> None:
     shutil.rmtree(clone / ".dvc/cache")
     for folder in ("data/queue_conflict/raw", "data/queue_conflict/curated", "models/queue_conflict"):
         shutil.rmtree(clone / folder)
+    (clone / "data/queue_conflict/settings.json").unlink()
+    assert "not in cache" in run(clone, "dvc", "status")  # as in a fresh clone
+    assert "main" in run(clone, "dvc", "exp", "show", "--no-pager")
     run(clone, "dvc", "pull")
     assert "up to date" in run(clone, "dvc", "status")
 

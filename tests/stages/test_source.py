@@ -48,7 +48,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     params = yaml.safe_load((root / "params.yaml").read_text()) | {"scenarios": ["one", "two", "nav_gap_seeker"]}
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     pipeline = parse_yaml((ROOT / "dvc.yaml").read_bytes(), Path("dvc.yaml"))
-    stages = {name: pipeline["stages"][name] for name in ("source", "expert")}
+    stages = {name: pipeline["stages"][name] for name in ("settings", "source", "expert")}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
     for folder in ("scenarios", "experts", "demonstrations", "environments"):
         (root / folder).mkdir()

@@ -35,6 +35,7 @@ app.add_typer(drill_app, name="drill")
 cli_release.add_to(app)
 
 STAGES = {
+    "settings": "Write what params.yaml and the scenario say, for DVC to compare: data/<scenario>/settings.json.",
     "source": "Read what a scenario brings, a recording or an expert of its own: data/<scenario>/source.",
     "capture": "Record the approved expert: data/<scenario>/raw.",
     "curate": "Accept, reject and split episodes: data/<scenario>/curated.",

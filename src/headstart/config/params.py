@@ -288,6 +288,13 @@ def require_arms_that_dvc_trains(settings: Params, params: Params, scenario: Sce
         )
 
 
+def require_arm(params: Params, stage: str, arm: str) -> None:
+    """UsageError unless `stage` trains the arm."""
+    key, names = ("baselines", params.baselines) if stage == "baseline" else ("anneal.arms", params.anneal.arms)
+    if arm not in names:
+        raise UsageError(f"no arm {arm!r} under {key} in params.yaml ({', '.join(names)})")
+
+
 def _require_no_expert_asked(params: Params, scenario: Scenario) -> None:
     """Recorded demonstrations cannot be asked what they would do. InputError names the arm and the key, before anything is trained."""
     if scenario.demonstrations is None:

@@ -25,6 +25,7 @@ KEYS = {  # policy → the keys of `expert` that it may have beside the gate; th
     "demonstrations": set[str](),
 }
 NEEDED = {"callable": ("call",), "onnx": ("path",), "sb3": ("path", "algorithm")}
+TASK = ("name", "world", "horizon", "setup", "success", "harm")  # the keys that decide the episodes
 PICKLED = (  # why a file of Stable-Baselines3 is not loaded without a word
     "loading a file of Stable-Baselines3 runs the code that is pickled in it: say `trusted: true` if you know who made it"
 )
@@ -168,15 +169,18 @@ class Scenario(Record):
     @cached_property
     def sha256(self) -> str:
         """Hash of the keys that decide the episodes; targets and gates may change without changing the hash."""
-        content = self.model_dump(mode="json", include={"name", "world", "horizon", "setup", "success", "harm"})
+        if missing := [key for key in TASK if key not in self.__dict__]:  # of a scenario of which a stage sees a part
+            raise AttributeError(f"scenario.sha256: expected the keys {', '.join(TASK)}, {', '.join(missing)} are missing")
+        content = self.model_dump(mode="json", include=set(TASK))
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def variant_of(scenario: Scenario, variant: str) -> Scenario:
     """The held-out variant of a scenario: the same task in a setup of which some keys say otherwise."""
     setup = merged(scenario.setup, scenario.variants[variant])
-    changes = {"name": f"{scenario.name}.{variant}", "setup": setup, "variants": {}}
-    return Scenario.model_validate(scenario.model_dump() | changes)  # model_copy would keep the cached hash
+    found = scenario.model_copy(update={"name": f"{scenario.name}.{variant}", "setup": setup, "variants": {}})
+    found.__dict__.pop("sha256", None)  # the cached hash of the scenario
+    return found
 
 
 def modes_of(scenario: Scenario) -> tuple[Mode, ...]:

@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.curves import best_run
+from headstart.config.params import for_scenario, load_params
+from headstart.config.scenario import load_scenario
+from headstart.config.settings import TOP, resolved, value_at
 from headstart.config.stage_command import pipeline_command
 from headstart.core.arrays import Mode
 from headstart.core.closure import DRAWING
@@ -41,7 +44,7 @@ class LockedStage(NamedTuple):
 
     name: str
     deps: dict[str, str]  # path → MD5, of a directory with ".dir" behind it
-    params: dict[str, Any]  # key → value, of all parameter files
+    params: dict[str, Any]  # key → value, of all parameter files; those of settings.json begin with TOP
     outs: dict[str, str]  # path → MD5
 
 
@@ -58,7 +61,10 @@ def training_of(root: Path, runs_path: Path) -> Training:
     if validated and validated.status != "validated":
         raise InputError(f"{manifest}: expected a validated dataset, it is {validated.status}")
     scenario = {dep: md5 for dep, md5 in stage.deps.items() if Path(dep).parts[0] == "scenarios"}
-    shaped_by = {"params": {key: value for key, value in stage.params.items() if key != "seeds"}, "scenario": scenario}
+    shaped_by = {
+        "params": {key: value for key, value in stage.params.items() if key not in ("seeds", f"{TOP}.seeds")},
+        "scenario": scenario,
+    }
     return Training(
         runs=read_record(root / runs_path, ArmRuns),
         path=runs_path,
@@ -175,17 +181,27 @@ def _require_deps(root: Path, stage: LockedStage, deps: list[str], ignored: froz
 
 def _require_inputs(root: Path, stage: LockedStage) -> None:
     _require_deps(root, stage, [dep for dep in stage.deps if Path(dep).parts[0] != SOURCES])
-    params = read_yaml(root / "params.yaml")
+    now = _settings(root, stage)
     for key, value in stage.params.items():
-        now: Any = params
-        for part in key.split("."):
-            now = now.get(part) if isinstance(now, dict) else None
-        if now != value:
-            raise IntegrityError(
-                f"{root / 'params.yaml'}: expected {key} as {stage.name} ran with it, found another; `{_again(stage)}`"
-            )
+        if value_at(now, key) != value:
+            name = key.removeprefix(f"{TOP}.")
+            where = f"scenarios/{_scenario(stage)}.yaml" if name.startswith("scenario.") else "params.yaml"
+            raise IntegrityError(f"{root / where}: expected {name} as {stage.name} ran with it, found another; `{_again(stage)}`")
+
+
+def _settings(root: Path, stage: LockedStage) -> dict[str, Any]:
+    """What params.yaml says now, and what settings.json would say, if the stage has keys of it."""
+    now = read_yaml(root / "params.yaml")
+    if not any(key.startswith(f"{TOP}.") for key in stage.params):
+        return now
+    scenario = load_scenario(_scenario(stage), root / "scenarios")
+    return now | {TOP: resolved(for_scenario(load_params(root / "params.yaml"), scenario), scenario)}
+
+
+def _scenario(stage: LockedStage) -> str:
+    return Path(next(iter(stage.outs))).parts[1]  # models/<scenario>/…
 
 
 def _again(stage: LockedStage) -> str:
     """The command that runs a stage again, with those before it."""
-    return pipeline_command(Path(next(iter(stage.outs))).parts[1])  # models/<scenario>/…
+    return pipeline_command(_scenario(stage))

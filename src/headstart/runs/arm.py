@@ -91,8 +91,8 @@ def clones_of(params: Params, scenario: Scenario) -> dict[int, CloneRun]:
 
 def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
     """InputError with every error that `headstart schedule check` finds in the arm; what it holds is for `headstart release`."""
-    every, scratch = params.evaluation.every, params.arms["scratch"].budget
-    problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every, budget=scratch)
+    every = params.evaluation.every
+    problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every)
     if errors := [f"{problem.where}: {problem.text}" for problem in problems if problem.level == "error"]:
         raise InputError(f"arms.{arm}: {'; '.join(errors)}")
 

@@ -67,9 +67,8 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         telemetry.write(
             "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
         )
-    block = job.params.clone_of(job.seed)
     acts = trainer.arm.start == "bc" and job.scenario.demonstrations is None
-    expert_in = partial(expert_of, job.scenario, block=block) if acts else None
+    expert_in = partial(expert_of, job.scenario, block=job.params.clone_of(job.seed)) if acts else None
     result = SeedRun(
         seed=job.seed,
         budget=trainer.arm.budget,

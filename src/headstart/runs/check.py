@@ -13,7 +13,7 @@ from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import GateFailed, InputError
-from headstart.runs.impossible import Impossible, impossible_gates
+from headstart.runs.impossible import Impossible, expert_gates, impossible_gates
 from headstart.runs.worlds import require_variants, worlds_of
 from headstart.worlds.api import Observations, World
 
@@ -44,16 +44,23 @@ class Found(NamedTuple):
 
 
 def require_sound(params: Params, scenario: Scenario) -> None:
-    """The cheap part, before an expert is trained.
+    """The cheap part, before an expert is trained; `require_possible` looks at the gates of later stages.
 
     InputError for an environment that cannot be trusted, GateFailed for a gate that cannot be met.
     """
     require_variants(params, scenario)
     world = worlds_of(scenario, "training", 1, params.capture.observation)
-    found = [of_gate(gate) for gate in impossible_gates(params, scenario, world)]
+    found = [of_gate(gate) for gate in expert_gates(params, scenario)]
     found += _repeated(params, scenario, world, SHORT)[1]
     world.close()
     raise_for(scenario, found)
+
+
+def require_possible(params: Params, scenario: Scenario) -> None:
+    """GateFailed for gates that the settings cannot meet, whatever is trained."""
+    world = worlds_of(scenario, "training", 1, params.capture.observation)
+    raise_for(scenario, [of_gate(gate) for gate in impossible_gates(params, scenario, world)])
+    world.close()
 
 
 def raise_for(scenario: Scenario, found: list[Found]) -> None:

@@ -18,10 +18,11 @@ class Impossible(NamedTuple):
 
 def impossible_gates(params: Params, scenario: Scenario, world: World) -> list[Impossible]:
     """Every gate that cannot be met in worlds like `world`."""
-    return [*_expert(params, scenario), *_recording(params, scenario, world), *_dataset(params, world)]
+    return [*expert_gates(params, scenario), *_recording(params, scenario, world), *_dataset(params, world)]
 
 
-def _expert(params: Params, scenario: Scenario) -> Iterator[Impossible]:
+def expert_gates(params: Params, scenario: Scenario) -> Iterator[Impossible]:
+    """What the expert cannot show in the episodes on which it is judged."""
     n, gate = params.expert.worlds, scenario.expert
     if (best := wilson_lower(n, n)) < gate.success_rate:
         yield Impossible(

@@ -4,14 +4,11 @@ from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
-from headstart.core.errors import UsageError
 from headstart.runs.arm import run_arm
 
 
 def baseline(params: Params, scenario: Scenario, arm: str) -> Done:
     """Writes models/<scenario>/baseline/<arm> and reports/<scenario>/baseline/<arm>."""
-    if arm not in params.baselines:
-        raise UsageError(f"no arm {arm!r} under baselines in params.yaml ({', '.join(params.baselines)})")
     name = scenario.name
     return run_arm(params, scenario, arm, "baseline", MODELS / name / "baseline" / arm, REPORTS / name / "baseline" / arm)
 
