@@ -34,7 +34,7 @@ def models() -> dict[str, Any]:
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
     from headstart.runs.progress import Progress
-    from headstart.runs.recorded import Source
+    from headstart.runs.recorded import Environment, Source
     from headstart.runs.targets import TargetHistory
     from headstart.runs.tuning import TuningRecord
     from headstart.telemetry.kinds import ANY_LINE
@@ -58,6 +58,7 @@ def models() -> dict[str, Any]:
         "reference": Reference,
         "run": RunRecord,
         "shift": ShiftFindings,
+        "environment": Environment,
         "source": Source,
         "targets": TargetHistory,
         "telemetry-index": SegmentIndex,

@@ -17,16 +17,14 @@ from headstart.core.verdict import Subject, Verdict, at_least, judge, not_applic
 from headstart.dataset.episodes import Absent
 from headstart.runs.expert_record import ExpertPolicy
 
-SOURCE = "source.json"  # beside the episodes of a recording
+SOURCE, ENVIRONMENT = "source.json", "environment.json"  # beside the episodes of a recording
 
 
 class Source(Record):
-    """A recording, the hash of the user's own expert, that of an environment; of a scenario that brings nothing all is empty, and the same in
-    every project."""
+    """A recording, or the hash of the user's own expert; of a scenario that brings nothing all is empty, and the same in every project."""
 
     schema_id: Literal["source/1"] = "source/1"
     sha256: Sha256 | None = None  # of the user's own expert, or of `files`
-    environment_sha256: Sha256 | None = None  # of the code of an environment that is none of this package
     format: str | None = None  # of the recording, as all that follows
     files: dict[RelativePath, Sha256] = Field(default={})
     seed: int = 0
@@ -34,6 +32,13 @@ class Source(Record):
     steps: Count = 0
     absent: tuple[Absent, ...] = ()
     score: Score | None = None  # of the recorded episodes themselves; None: their rewards, success or harm are absent
+
+
+class Environment(Record):
+    """The code of an environment: a file of its own, so that arms from random weights do not depend on an expert or a recording."""
+
+    schema_id: Literal["environment/1"] = "environment/1"
+    sha256: Sha256 | None  # None: of a world of this package, whose code is among the deps of the stages
 
 
 def source_folder(scenario: Scenario) -> Path:

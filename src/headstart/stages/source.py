@@ -11,11 +11,11 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.files import fresh_directory, write_record
 from headstart.runs.own_source import own_sha256
-from headstart.runs.recorded import SOURCE, Source, source_folder
+from headstart.runs.recorded import ENVIRONMENT, SOURCE, Environment, Source, source_folder
 
 
 def source(params: Params, scenario: Scenario) -> Done:
-    """Writes data/<scenario>/source: source.json, and episodes.h5 where the scenario names a recording."""
+    """Writes data/<scenario>/source: source.json, environment.json, and episodes.h5 where the scenario names a recording."""
     name, brought = scenario.name, scenario.demonstrations
     with fresh_directory(source_folder(scenario)) as folder:
         if brought is not None:
@@ -30,10 +30,12 @@ def source(params: Params, scenario: Scenario) -> Done:
             says = f"{scenario.expert.policy} {found.sha256}"
         else:
             found, says = Source(), f"none, its expert is {scenario.expert.policy}"
-        if scenario.is_foreign:  # the code of other worlds is among the deps of the stages
+        environment = Environment(sha256=None)
+        if scenario.is_foreign:
             from headstart.worlds.make import environment_sha256
 
-            found = found.model_copy(update={"environment_sha256": environment_sha256(scenario.world, scenario.setup)})
+            environment = Environment(sha256=environment_sha256(scenario.world, scenario.setup))
+        write_record(folder / ENVIRONMENT, environment)
         write_record(folder / SOURCE, found)
     return Done(f"source {name}: {says}", {"episodes": found.episodes, "steps": found.steps})
 
