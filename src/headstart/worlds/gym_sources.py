@@ -15,15 +15,15 @@ from headstart.core.provenance import package_version
 INSTALLED = {"site-packages", "dist-packages"}  # names of the folders of installed distributions
 
 
-def sources_of(classes: Iterable[type]) -> dict[str, str]:
-    """File → SHA-256, and distribution → version, of an environment and its wrappers, given as their classes.
+def sources_of(classes: Iterable[type], modules: Iterable[str] = ()) -> dict[str, str]:
+    """File → SHA-256, and distribution → version, of an environment and its wrappers, given as their classes, and of further modules.
 
     Of code outside the folders of installed distributions (the user's own, also if installed as editable): all .py files of its top-level
     package, and of those that it imports. Of an installed distribution: its version, and the modules of the classes and their bases.
     """
-    modules = {base.__module__ for cls in classes for base in cls.__mro__ if _is_foreign(base.__module__)}
-    files = {module: path for module in modules if (path := _file_of(module)) and _is_installed(path)}
-    files |= _own_files({module.split(".")[0] for module in modules - files.keys()})
+    foreign = {name for name in (*modules, *(base.__module__ for cls in classes for base in cls.__mro__)) if _is_foreign(name)}
+    files = {module: path for module in foreign if (path := _file_of(module)) and _is_installed(path)}
+    files |= _own_files({module.split(".")[0] for module in foreign - files.keys()})
     provided = packages_distributions()
     names = {"gymnasium", *(name for file in files for name in provided.get(re.split(r"[./]", file)[0], ()))}
     versions = {f"{name} {package_version(name)}": "" for name in names}
