@@ -14,10 +14,11 @@ class Walk(ParallelEnv):  # type: ignore[type-arg,misc]
     """Each of A agents walks on its own line from −2, 0 or 2 by −1, 0 or 1 (action 0, 1, 2).
 
     An agent ends at the goal (reward 1) or at the cliff (reward −1), and is cut after `patience` steps. It sees its place, the number of the
-    step, and whether a coin that the seed throws in every step shows heads. `info`: steps, and `fell` at the cliff only.
+    step, and a number that the seed draws for all in every step. `info`: steps, and `fell` at the cliff only.
     """
 
     metadata = {"name": "walk"}  # noqa: RUF012
+    render_mode = None
 
     def __init__(
         self, agents: int = 3, patience: int = 1 << 30, continuous: bool = False, masks: str = "", fault: str = ""
@@ -70,8 +71,8 @@ class Walk(ParallelEnv):  # type: ignore[type-arg,misc]
         return seen, rewards, ends, cuts, infos
 
     def _look(self) -> dict[str, Any]:
-        coin = float(self.random.integers(2))
-        rows = {agent: np.array([self.place[agent], self.t + 1, coin], np.float32) for agent in self.agents}
+        drawn = self.random.random()
+        rows = {agent: np.array([self.place[agent], self.t + 1, drawn], np.float32) for agent in self.agents}
         if self.masks != "observation":
             return rows
         return {agent: {"observation": row, "action_mask": self._mask(agent)} for agent, row in rows.items()}

@@ -71,7 +71,7 @@ class GymWorld(World):
         self._episode, self._tick = np.zeros(num_worlds, np.int64), np.zeros(num_worlds, np.int64)
         self.idle = self.acting.own(np.zeros((1, *(self.single_action_space.shape or ())), np.int64))[
             0
-        ]  # of an agent that is gone
+        ]  # in a row without an agent
         self._shape = (*([self.num_agents] if self._agents else []), *self.idle.shape)  # of the actions of one copy
         # what every copy did in its episode, for snapshots
         self._taken = np.zeros((num_worlds, task.horizon, *self._shape), self.idle.dtype)

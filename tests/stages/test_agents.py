@@ -1,0 +1,120 @@
+"""A PettingZoo environment whose agents leave one after the other, from an own expert to a comparison."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.cloned import in_this_process
+from tests.poles import POLE, ROOT
+
+from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.compare.comparison import Comparison
+from headstart.config.checked import merged
+from headstart.config.params import Params, changed, for_scenario, load_params
+from headstart.config.scenario import Scenario
+from headstart.core.files import read_record
+from headstart.dataset.episodes_file import read_episodes
+from headstart.runs.check import examine
+from headstart.stages.anneal import anneal
+from headstart.stages.baseline import baseline
+from headstart.stages.bc_train import bc_train
+from headstart.stages.capture import capture
+from headstart.stages.curate import curate
+from headstart.stages.evaluate import evaluate
+from headstart.stages.expert import expert
+from headstart.stages.source import source
+from headstart.stages.validate import validate
+
+TO_DATA = (source, expert, capture, curate, validate)
+EXPERT = "def act(obs, info):\n    assert abs(obs[0]) < 4, 'it acts where it has left'\n    return 2 if obs[2] > 0.3 else 1\n"
+STEERING = "def act(obs, info):\n    return obs[2:]  # rounded by the walk\n"
+WALK = {key: value for key, value in POLE.items() if key not in ("demonstrations", "feature_range")} | {
+    "name": "walk",
+    "world": "pettingzoo",
+    "horizon": 30,
+    "setup": {"id": "tests.worlds.parallel_toys", "kwargs": {"agents": 3}, "info": {"fell": {"gather": "any", "absent": 0}}},
+    "success": ["every return > 0"],
+    "harm": ["any fell > 0"],
+    "constant_reward": False,
+    "expert": {"policy": "callable", "call": "experts.walk:act", "success_rate": 0.9, "harm_rate": 0.1},
+    "targets": {"goal": {"success_rate": 0.9}},
+}
+MORE: dict[str, Any] = {
+    "recipe": {
+        "expert": {"worlds": 64},
+        "capture": {"worlds": 30, "shard_worlds": 16, "slip": 0.1},
+        "curate": {"min_steps": 2},
+        "evaluation": {"variant_worlds": 0},
+    }
+}
+
+
+@pytest.fixture(autouse=True)
+def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("headstart.stages.bc_train", "headstart.runs.arm", "headstart.runs.expert_training"):
+        monkeypatch.setattr(f"{module}.run_all", in_this_process)
+
+
+def project(text: str, **kwargs: Any) -> tuple[Params, Scenario]:
+    Path("experts").mkdir()
+    name = "_".join(["walk", *kwargs])  # a module is imported once
+    Path(f"experts/{name}.py").write_text(text)
+    mine = {"setup": {"kwargs": kwargs}, "expert": {"call": f"experts.{name}:act"}}
+    scenario = Scenario.model_validate(merged(WALK, MORE | mine))
+    return for_scenario(load_params(ROOT / "params.yaml"), scenario), scenario
+
+
+@pytest.mark.parametrize(
+    ("text", "kwargs"), [(EXPERT, {"masks": "info"}), (STEERING, {"continuous": True})], ids=["named", "continuous"]
+)
+def test_agents_that_leave_are_recorded_replayed_cloned_and_compared(text: str, kwargs: dict[str, Any]) -> None:
+    params, scenario = project(text, **kwargs)
+
+    says = [stage(params, scenario).says for stage in (*TO_DATA, bc_train)]
+
+    assert "90 episodes replayed exactly" in says[4]
+    episodes = [read_episodes(path)[0] for path in sorted(Path("data/walk/raw").glob("shard-*.h5"))]
+    for shard in episodes:
+        rows, table = shard.observation["features"], shard.table
+        assert len(set(table.length.tolist())) > 3  # agents leave at different times
+        assert rows[:, 1].tolist() == [t + 1 for n in table.length for t in range(n)]  # every step of an agent, and no empty row
+        ends = table.start + table.length - 1
+        at_goal = shard.final_observation["features"][:, 0] == 4
+        assert (shard.terminated[ends] == at_goal).all()
+        assert (shard.truncated[ends] == ~at_goal).all()
+        np.testing.assert_array_equal(table.length[~at_goal], scenario.horizon)
+    clones = read_record(Path("models/walk/bc/clones.json"), CloneRuns).clones
+    assert [clone.outcome for clone in clones] == ["PASS", "PASS"]
+
+    baseline(params, scenario, "scratch")
+    anneal(params, scenario, "tiny")
+    evaluate(params, scenario)
+
+    found = read_record(Path("reports/evaluate/walk/goal.json"), Comparison)
+    assert found.final["clone"].keys() == {"success", "harm", "return"}
+    runs = read_record(Path("models/walk/anneal/tiny/runs.json"), ArmRuns).runs
+    assert [run.clone_sha256 for run in runs] == [clone.weights_sha256 for clone in clones]
+
+
+def test_a_learned_expert_acts_for_every_agent_and_the_scenario_is_sound() -> None:
+    params, scenario = project("", masks="observation")
+    learned = {"policy": "ppo", "success_rate": 0.9, "harm_rate": 0.1}
+    train = {
+        "start": "random",
+        "ppo": {"worlds": 8, "rollout_ticks": 32, "num_epochs": 4, "mini_batch_size": 128},
+        "phases": [{"name": "learn", "kind": "ppo", "env_steps": 12288, "learning_rate": 0.01}],
+    }
+    scenario = Scenario.model_validate(scenario.model_dump() | {"expert": learned})
+    changes = {"expert": {"seeds": [0], "min_seeds": 1, "train": train}, "evaluation": {"every": 6144}}
+    params = changed(params, changes | {"validate": {"max_majority_share": 1.0}}, "test")  # it always goes right
+
+    says = [stage(params, scenario).says for stage in (expert, capture, curate, validate)]
+    found = {one.name: one for one in examine(params, scenario)}
+
+    assert "approved" in says[0]
+    assert "replayed exactly" in says[3]
+    assert not [one for one in found.values() if one.cure]
+    assert found["process"].says.endswith("the same bits")
