@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.cloned import in_this_process
+from tests.own_experts import linear
 from tests.poles import POLE, ROOT
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
@@ -14,8 +15,12 @@ from headstart.config.checked import merged
 from headstart.config.params import Params, changed, for_scenario, load_params
 from headstart.config.scenario import Scenario
 from headstart.core.files import read_record
+from headstart.core.verdict import Verdict
+from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
+from headstart.dataset.formats.npz import write
 from headstart.runs.check import examine
+from headstart.runs.exporting import exported
 from headstart.stages.anneal import anneal
 from headstart.stages.baseline import baseline
 from headstart.stages.bc_train import bc_train
@@ -118,3 +123,41 @@ def test_a_learned_expert_acts_for_every_agent_and_the_scenario_is_sound() -> No
     assert "replayed exactly" in says[3]
     assert not [one for one in found.values() if one.cure]
     assert found["process"].says.endswith("the same bits")
+
+
+def test_episodes_of_single_agents_can_be_exported_and_brought_as_demonstrations() -> None:
+    params, scenario = project(EXPERT, agents=3)
+    for stage in (source, expert, capture):
+        stage(params, scenario)
+    parts = [read_episodes(path) for path in sorted(Path("data/walk/raw").glob("shard-*.h5"))]
+    episodes, header = concatenate([part for part, _ in parts]), parts[0][1]
+    write(Path("demonstrations/walks.npz"), exported(episodes, header, params, scenario).recording)
+    Path("data/walk/raw/shard-0000.h5").unlink()
+    content = scenario.model_dump(exclude={"expert"}) | {"demonstrations": {"format": "npz", "path": "demonstrations/walks.npz"}}
+    scenario = Scenario.model_validate(content)
+
+    says = [stage(params, scenario).says for stage in (*TO_DATA, bc_train)]
+
+    assert says[0].startswith(f"source walk: 180 episodes, {len(episodes.reward):,} steps")
+    assert says[-1].startswith("bc_train walk: PASS; 2 clones")
+    verdict = read_record(Path("reports/walk/validate/verdict.json"), Verdict)
+    left_out = {check.name: check.text for check in verdict.checks if not check.applies}
+    assert "cannot be played again in a pettingzoo" in left_out["replay-sample"]
+
+
+@pytest.mark.parametrize("policy", ["callable", "onnx"])
+def test_what_an_expert_answers_for_an_agent_that_left_does_not_matter(policy: str) -> None:
+    params, scenario = project(
+        "import numpy as np\ndef act(obs, infos):\n    return np.full(len(obs), 2)\n", masks="info", agents=4
+    )
+    expert_of = {"callable": {"call": scenario.expert.call, "batched": True}, "onnx": {"path": "experts/walk.onnx"}}
+    if policy == "onnx":
+        pytest.importorskip("onnxruntime", reason="needs onnxruntime, which the extra `test` has")
+        weights = np.array([[0, 0, 0], [0, 0, 1], [0, 0, 0]])  # the number of the step is the logit of the action to the right
+        linear(weights, Path("experts/walk.onnx"))
+    gate = {"policy": policy, "success_rate": 0.9, "harm_rate": 0.1}
+    scenario = Scenario.model_validate(scenario.model_dump() | {"expert": gate | expert_of[policy]})
+
+    says = [stage(params, scenario).says for stage in (expert, capture)]
+
+    assert "success 64/64" in says[0]
