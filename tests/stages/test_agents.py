@@ -21,6 +21,7 @@ from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.formats.npz import write
 from headstart.runs.check import examine
 from headstart.runs.exporting import exported
+from headstart.runs.replay import replay
 from headstart.stages.anneal import anneal
 from headstart.stages.baseline import baseline
 from headstart.stages.bc_train import bc_train
@@ -161,3 +162,18 @@ def test_what_an_expert_answers_for_an_agent_that_left_does_not_matter(policy: s
     says = [stage(params, scenario).says for stage in (expert, capture)]
 
     assert "success 64/64" in says[0]
+
+
+def test_a_step_that_differs_is_found_also_when_other_agents_have_left() -> None:
+    params, scenario = project(EXPERT, agents=2, masks="info", patience=30)
+    for stage in (source, expert, capture):
+        stage(params, scenario)
+    episodes, _ = read_episodes(Path("data/walk/raw/shard-0000.h5"))
+    table = episodes.table
+    longest = int(table.length.argmax())
+    beside = (table.world == table.world[longest]) & (table.agent != table.agent[longest])
+    assert table.length[beside].item() < table.length[longest]
+
+    assert replay(episodes, params, scenario) == (32, 0)
+    episodes.reward[table.start[longest] + table.length[longest] - 1] += 1
+    assert replay(episodes, params, scenario) == (32, 1)

@@ -18,7 +18,7 @@ from headstart.worlds.make import environment_sha256, make
 
 TOYS = "tests.worlds.parallel_toys"
 SPREAD = "mpe2.simple_spread_v3"
-FELL = {"t": "last", "fell": {"gather": "any", "absent": 0}}
+FELL = {"t": {"gather": "last", "absent": -1}, "fell": {"gather": "any", "absent": 0}}
 
 
 def walk(num_worlds: int = 2, first: int = 0, horizon: int = 8, name: str = "", info: Any = FELL, **kwargs: Any) -> GymWorld:
