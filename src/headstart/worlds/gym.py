@@ -52,7 +52,7 @@ class GymWorld(World):
         setup = task.checked_setup(EnvironmentSetup if task.world == "pettingzoo" else GymSetup)
         self._where = f"setup.id: {setup.id}"
         made = _made(setup, num_worlds) if isinstance(setup, GymSetup) else made_groups(setup, num_worlds)
-        self.classes, self.observing, self.acting, self._copies, self._agents, self.modules = made
+        self.classes, self.observing, self.acting, self._copies, self._agents = made
         picture = self.observing.map_shape
         names = WorldSpec(
             world=task.world,

@@ -117,8 +117,7 @@ def made_groups(setup: EnvironmentSetup, num_worlds: int) -> Made:
         raise InputError(
             str(error).replace("(setup.wrappers)", "(`id: module:function` can return the wrapped environment)")
         ) from None
-    modules = (setup.id.partition(":")[0],)
-    return Made(_classes(env), observing, acting_space, Groups(groups), tuple(map(str, agents)), modules)
+    return Made(_classes(env), observing, acting_space, Groups(groups), tuple(map(str, agents)))
 
 
 def _environment(setup: EnvironmentSetup, where: str) -> Any:

@@ -53,7 +53,6 @@ class Made(NamedTuple):
     acting: Acting
     copies: Copies
     agents: tuple[str, ...] = ()  # A names; empty: the environment has one agent, and knows nothing of others
-    modules: tuple[str, ...] = ()  # beside those of the classes, whose code decides the episodes
 
 
 class OneByOne:

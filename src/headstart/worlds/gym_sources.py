@@ -15,13 +15,15 @@ from headstart.core.provenance import package_version
 INSTALLED = {"site-packages", "dist-packages"}  # names of the folders of installed distributions
 
 
-def sources_of(classes: Iterable[type], modules: Iterable[str] = ()) -> dict[str, str]:
-    """File → SHA-256, and distribution → version, of an environment and its wrappers, given as their classes, and of further modules.
+def sources_of(classes: Iterable[type], id_: str) -> dict[str, str]:
+    """File → SHA-256, and distribution → version, of an environment and its wrappers, given as their classes, and of what makes it.
 
     Of code outside the folders of installed distributions (the user's own, also if installed as editable): all .py files of its top-level
     package, and of those that it imports. Of an installed distribution: its version, and the modules of the classes and their bases.
     """
-    foreign = {name for name in (*modules, *(base.__module__ for cls in classes for base in cls.__mro__)) if _is_foreign(name)}
+    module, colon, _ = id_.partition(":")
+    names = {base.__module__ for cls in classes for base in cls.__mro__} | ({module} if colon else set())
+    foreign = {name for name in names if _is_foreign(name)}
     files = {module: path for module in foreign if (path := _file_of(module)) and _is_installed(path)}
     files |= _own_files({module.split(".")[0] for module in foreign - files.keys()})
     provided = packages_distributions()

@@ -53,7 +53,8 @@ def environment_sha256(world: str, setup: Mapping[str, Any]) -> str:
     here = {"vectorization": "sync"} if world == "gym" else {}  # processes would not change what happens
     one = GymWorld(Task(world, {**setup, **here}, 1, (), ()), 1)
     one.close()
-    return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes, one.modules))
+    made_by = setup["id"] if world == "gym" or ":" in setup["id"] else f"{setup['id']}:parallel_env"
+    return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes, made_by))
 
 
 def source_sha256(world: str) -> str:
