@@ -156,9 +156,10 @@ SPACES = [
     spaces.Discrete(4, start=3),
     spaces.MultiBinary((2, 2)),
     spaces.MultiDiscrete([2, 3], start=[1, 0]),
+    spaces.Box(0, 255, (40, 30, 3), np.uint8),
     spaces.Box(0, 255, (5, 4, 3), np.uint8),
     spaces.Dict({"b": spaces.Discrete(3), "a": spaces.Tuple([spaces.Box(-1, 1, (2,), np.float32), spaces.MultiBinary(3)])}),
-    spaces.Dict({"picture": spaces.Box(0, 255, (4, 5, 3), np.uint8), "speed": spaces.Box(-1, 1, (1,), np.float32)}),
+    spaces.Dict({"picture": spaces.Box(0, 255, (30, 40, 3), np.uint8), "speed": spaces.Box(-1, 1, (1,), np.float32)}),
 ]
 
 

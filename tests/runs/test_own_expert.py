@@ -14,11 +14,11 @@ from tests.own_experts import pole, run_to_validate, settings
 from headstart.config.scenario import ExpertGate, Scenario, load_scenario
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
+from headstart.core.own_code import code_of
 from headstart.core.yaml import parse_yaml
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.own_expert import own_act, require_stateless
-from headstart.runs.own_source import code_of
 from headstart.runs.worlds import worlds_of
 from headstart.stages.expert import expert
 

@@ -17,6 +17,7 @@ from headstart.core.files import sha256_file
 from headstart.runs.expert import approved_expert
 from headstart.runs.expert_record import learned_sha256
 from headstart.runs.own_expert import own_act
+from headstart.runs.own_source import own_sha256
 from headstart.runs.worlds import worlds_of
 
 pytest.importorskip("onnx", reason="needs the extra `test`: files are made with onnx")
@@ -208,6 +209,45 @@ def test_a_converted_model_acts_as_the_model_itself(algorithm: str, env: str, ke
     for _ in range(10):
         np.testing.assert_allclose(one(obs), other(obs), atol=1e-5)
         obs, *_ = world.step(one(obs))
+
+
+def test_what_a_model_learned_with_a_vec_normalize_is_shown_so_again_and_its_file_is_pinned() -> None:
+    pytest.importorskip("onnxscript", reason="needs the extra `sb3`")
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.env_util import make_vec_env
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    from headstart.runs.convert_sb3 import convert
+
+    envs = VecNormalize(make_vec_env("Pendulum-v1", 2, seed=0), clip_obs=1.5)
+    model = PPO("MlpPolicy", envs, n_steps=64, batch_size=32, seed=0, device="cpu", policy_kwargs={"net_arch": [8]})
+    model.learn(128)
+    model.save("experts/model.zip")
+    envs.save("experts/seen.pkl")
+    plain = of_zip("PPO", PENDULUM)
+    told = plain.model_copy(update={"expert": plain.expert.model_copy(update={"normaliser": "experts/seen.pkl"})})
+    convert(Path("experts/model.zip"), "PPO", FILE, Path("experts/seen.pkl"))
+
+    world = worlds_of(told, "capture", 16)
+    act, without, written = (own_act(one, world) for one in (told, plain, of_file(scenario=PENDULUM)))
+    world.reset(seed=0)
+    obs, *_ = world.step(np.ones((16, 1), np.float32))
+    wanted = model.predict(envs.normalize_obs(obs["features"]), deterministic=True)[0] / 2
+    np.testing.assert_allclose(act(obs), wanted, atol=1e-6)
+    np.testing.assert_allclose(written(obs), wanted, atol=1e-5)
+    assert np.abs(without(obs) - wanted).max() > 0.003
+    assert (np.abs(envs.obs_rms.mean) > 0.01).any() and envs.clip_obs == 1.5
+
+    before = own_sha256(told)
+    envs.obs_rms.mean += 1.0
+    envs.save("experts/seen.pkl")
+    assert own_sha256(told) != before
+    Path("experts/seen.pkl").write_bytes(b"nothing")
+    with pytest.raises(InputError, match=r"model\.zip: normaliser: expected what VecNormalize.save wrote: "):
+        own_act(told, world)
+    Path("experts/seen.pkl").unlink()
+    with pytest.raises(InputError, match=r"expert\.normaliser: expected a file .*seen\.pkl, found none"):
+        own_act(told, world)
 
 
 def test_a_model_that_learned_with_masks_is_asked_with_the_masks_of_the_environment() -> None:

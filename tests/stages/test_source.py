@@ -14,6 +14,18 @@ from tests.own_experts import POLE
 from headstart.core.yaml import parse_yaml
 
 ROOT = Path(__file__).parents[2]
+OWN = """
+import gymnasium as gym
+from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from environments.rules import FORCE
+
+class Pole(CartPoleEnv):
+    def __init__(self):
+        super().__init__()
+        self.force_mag = FORCE
+
+gym.register("Pole-v0", Pole)
+"""
 ACT = "def act(obs, info):\n    return int(obs[2] + 0.5 * obs[3] > 0)\n"
 
 
@@ -38,13 +50,17 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     pipeline = parse_yaml((ROOT / "dvc.yaml").read_bytes(), Path("dvc.yaml"))
     stages = {name: pipeline["stages"][name] for name in ("source", "expert")}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
-    for folder in ("scenarios", "experts", "demonstrations"):
+    for folder in ("scenarios", "experts", "demonstrations", "environments"):
         (root / folder).mkdir()
+    (root / "constraints.txt").write_text("gymnasium==1.0\n")
+    (root / "environments/own.py").write_text(OWN)
+    (root / "environments/rules.py").write_text("FORCE = 10.0\n")
     shutil.copy2(ROOT / "scenarios/nav_gap_seeker.yaml", root / "scenarios")
     (root / "demonstrations/README.md").write_text("Recordings.\n")
     for name in ("one", "two"):
         expert = {"policy": "callable", "call": f"experts.{name}:act", "success_rate": 0.2, "harm_rate": 0.9}
         content = {key: value for key, value in POLE.items() if key != "name"} | {"expert": expert}
+        content |= {"setup": {"id": "environments.own:Pole-v0"}} if name == "two" else {}
         (root / f"scenarios/{name}.yaml").write_text(yaml.safe_dump(content))
         (root / f"experts/{name}.py").write_text(ACT)
     run(root, "git", "init", "-q")
@@ -67,6 +83,20 @@ def test_an_edit_of_an_expert_is_seen_and_judges_that_expert_alone(project: Path
     assert "Stage 'expert@nav_gap_seeker' didn't change, skipping" in said
     assert (project / "models/one/expert/expert.json").read_bytes() != before
     assert json.loads(run(project, "dvc", "status", "--json")) == {}
+
+
+def test_an_edit_of_an_environment_is_seen_and_judges_in_that_environment_alone(project: Path) -> None:
+    (project / "environments/rules.py").write_text("FORCE = 9.5\n")
+    changed = json.loads(run(project, "dvc", "status", "--json"))
+    assert set(changed) == {f"source@{name}" for name in ("one", "two", "nav_gap_seeker")}
+
+    said = run(project, "dvc", "repro")
+
+    assert "Running stage 'expert@two'" in said
+    assert "Stage 'expert@one' didn't change, skipping" in said
+    assert "Stage 'expert@nav_gap_seeker' didn't change, skipping" in said
+    (project / "constraints.txt").write_text("gymnasium==1.1\n")  # asked for, not installed
+    assert all(f"Stage 'expert@{name}' didn't change, skipping" in run(project, "dvc", "repro") for name in ("one", "two"))
 
 
 def test_a_scenario_that_brings_nothing_loads_neither_torch_nor_a_simulator(project: Path) -> None:

@@ -47,6 +47,18 @@ def clocked(candidate: Sequence[float], scratch: Sequence[float], interrupted: i
 # --- the section of the report ----------------------------------------------------------------------------------------
 
 
+def test_the_headline_is_the_target_that_the_recipe_of_the_scenario_names(results: Results) -> None:
+    root = results(FAST, SLOW)
+    found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
+    easier = found.model_copy(update={"target": found.target.model_copy(update={"name": "easier"})})
+    (root / "reports/evaluate/walk/easier.json").write_text(easier.model_dump_json())
+    scenario = root / "scenarios/walk.yaml"
+    easy = scenario.read_text().replace("targets: {", "targets: {easier: {success_rate: 0.5}, ")
+    scenario.write_text(easy + "recipe: {comparison: {target: easier}}\n")
+
+    assert "the strongest baseline for easier. These figures" in report(root, "walk")[0]
+
+
 def test_the_report_has_the_section_once_for_the_headline_and_says_that_the_logs_are_not_there(results: Results) -> None:
     root = results(FAST, SLOW)
     found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)

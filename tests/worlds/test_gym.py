@@ -19,7 +19,7 @@ from headstart.worlds.gym_info import SILENT_EPISODES
 from headstart.worlds.make import make
 
 TOYS = "tests.worlds.toys:"
-PICTURE = spaces.Box(0, 255, (7, 7, 3), np.uint8)
+PICTURE = spaces.Box(0, 255, (40, 40, 3), np.uint8)
 SUCCESS, HARM = ("every return >= 20",), ("any terminated > 0",)
 
 
@@ -286,6 +286,7 @@ def test_masks_of_the_parts_of_an_action_are_joined(vectorization: str) -> None:
         ("word", "step 3: reward: expected a number, got 'much'"),
         ("flag", r"step 3: terminated: expected one value, got the shape \[1\]"),
         ("none", "step 3: info\\['action_mask'\\]: expected an action that is allowed, the mask forbids all 2"),
+        ("silent", "world 0, episode 0, step 3: info: expected a dict, got None"),
         ("text", "step 3: info\\['cost'\\]: expected one finite number, got 'much'"),
     ],
 )

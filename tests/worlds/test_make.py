@@ -87,7 +87,7 @@ def test_the_version_of_the_distribution_that_provides_an_environment_is_in_its_
 
 def test_the_version_of_gymnasium_is_in_the_hash_of_its_environments(monkeypatch: pytest.MonkeyPatch) -> None:
     before = environment_sha256("gym", {"id": "CartPole-v1"})
-    monkeypatch.setattr("headstart.worlds.gym_sources.package_version", lambda name: "9.9" if name == "gymnasium" else None)
+    monkeypatch.setattr("headstart.core.own_code.package_version", lambda name: "9.9" if name == "gymnasium" else None)
 
     assert environment_sha256("gym", {"id": "CartPole-v1"}) != before
     assert environment_sha256("gym", {"id": "CartPole-v1"}) != environment_sha256("gym", {"id": "Pendulum-v1"})

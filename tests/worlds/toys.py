@@ -88,6 +88,8 @@ class Faulty(Shown):
                 reward = 1 / (self.t - 3)
             case "text":
                 info = {"cost": "much"}
+            case "silent":
+                info = None  # type: ignore[assignment]
         return seen, reward, terminated, truncated, info
 
 

@@ -15,17 +15,30 @@ def convert_sb3(
     model: Annotated[Path, typer.Argument(parser=typed_path, metavar="FILE", help="The zip file of a model.")],
     algorithm: Annotated[str, typer.Option(help="PPO, A2C, DQN, SAC, TD3, DDPG, or one of sb3-contrib.")],
     out: Annotated[Path, typer.Option(parser=typed_path, metavar="FILE", help="The ONNX file to write, in experts/.")],
+    normaliser: Annotated[
+        Path | None, typer.Option(parser=typed_path, metavar="FILE", help="What VecNormalize.save wrote, if it learned with one.")
+    ] = None,
     trusted: Annotated[bool, typer.Option("--trusted", help="You know who made the file, so its pickled code may run.")] = False,
 ) -> None:
     """Convert the policy of a Stable-Baselines3 model to ONNX, check it, and print the scenario's lines."""
     from headstart.config.project import EXPERTS
     from headstart.config.scenario import PICKLED
 
-    if not model.is_file():
-        raise InputError(f"{model}: expected the file of a model, found none")
+    files = {"a model": model} | ({"a VecNormalize": normaliser} if normaliser else {})
+    for kind, path in files.items():
+        if not path.is_file():
+            raise InputError(f"{path}: expected the file of {kind}, found none")
     if not trusted:
         raise InputError(f"{model}: {PICKLED.replace('`trusted: true`', '--trusted')}")
-    command = [sys.executable, "-m", "headstart.runs.convert_sb3", str(model), algorithm, str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "headstart.runs.convert_sb3",
+        str(model),
+        algorithm,
+        str(out),
+        *map(str, filter(None, [normaliser])),
+    ]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         kinds: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (InputError, IntegrityError, MissingExtra)}

@@ -152,7 +152,7 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     from headstart.config.stage import PIPELINE, run
     from headstart.core.files import fresh_directory, write_bytes
     from headstart.runs.expert import expert_folder
-    from headstart.runs.own_source import own_file
+    from headstart.runs.own_source import own_files
 
     if (home / "ready").exists():
         return
@@ -162,8 +162,7 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     write_bytes(home / PIPELINE, PIPELINE.read_bytes())
     with fresh_directory(home / expert) as copy:
         shutil.copytree(expert, copy, dirs_exist_ok=True)
-    if scenario.expert.path is not None:  # a module is found in the project, whose root is on sys.path
-        own = own_file(scenario)
+    for own in own_files(scenario):  # a module is found in the project, whose root is on sys.path
         write_bytes(home / own, own.read_bytes())
     with contextlib.chdir(home):
         for stage in CLONING:

@@ -238,7 +238,7 @@ def for_scenario(params: Params, scenario: Scenario) -> Params:
     """
     found = changed(params, scenario.recipe, f"{scenario.name}.yaml, recipe") if scenario.recipe else params
     if found.network.normalise is None:
-        network = found.network.model_copy(update={"normalise": scenario.world not in ("town", "nav")})
+        network = found.network.model_copy(update={"normalise": scenario.is_foreign})
         found = found.model_copy(update={"network": network})
     headline_target(found, scenario)
     shared = sorted(set(found.seeds) & set(found.expert.seeds))

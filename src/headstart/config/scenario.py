@@ -21,7 +21,7 @@ KEYS = {  # policy → the keys of `expert` that it may have beside the gate; th
     "ppo": set[str](),
     "callable": {"call", "batched", "training_steps"},
     "onnx": {"path", "input", "output", "training_steps"},
-    "sb3": {"path", "algorithm", "trusted", "training_steps"},
+    "sb3": {"path", "algorithm", "normaliser", "trusted", "training_steps"},
     "demonstrations": set[str](),
 }
 NEEDED = {"callable": ("call",), "onnx": ("path",), "sb3": ("path", "algorithm")}
@@ -58,6 +58,9 @@ class ExpertGate(Record):
     input: str | None = None  # of the ONNX file; None: its only one
     output: str | None = None
     algorithm: str | None = None  # of Stable-Baselines3 or sb3-contrib: PPO, SAC, MaskablePPO …
+    normaliser: RelativePath | None = (
+        None  # of SB3: what VecNormalize.save wrote, whose statistics observations are normalised with
+    )
     trusted: bool = False  # that the pickled code of the file may run
     training_steps: Count = 0  # env steps that training the policy cost; the all-in ratio charges them
     success_rate: float = Field(ge=0, le=1)  # the lower bound must reach it
@@ -75,8 +78,9 @@ class ExpertGate(Record):
             raise ValueError(f"{wrong[0]}: policy {self.policy} has no such key; it has {', '.join(sorted(allowed))}")
         if missing := [key for key in NEEDED.get(self.policy, ()) if getattr(self, key) is None]:
             raise ValueError(f"policy {self.policy} needs the key {missing[0]}")
-        if self.path is not None and not Path(self.path).is_relative_to(EXPERTS):
-            raise ValueError(f"path: expected a file in the folder {EXPERTS}, which DVC watches, got {self.path}")
+        for key, path in (("path", self.path), ("normaliser", self.normaliser)):
+            if path is not None and not Path(path).is_relative_to(EXPERTS):
+                raise ValueError(f"{key}: expected a file in the folder {EXPERTS}, which DVC watches, got {path}")
         if self.policy == "sb3" and not self.trusted:
             raise ValueError(f"{PICKLED}, or make an ONNX file of it with `headstart convert-sb3`")
         return self
@@ -154,7 +158,12 @@ class Scenario(Record):
     def feature_limits(self) -> tuple[float, float]:
         """Limits of all features: those of the file, else −2 … 2 in town and nav, else none; `validate` then goes by space and recording."""
         ours, unlimited = (-2.0, 2.0), (-math.inf, math.inf)
-        return self.feature_range or (ours if self.world in ("town", "nav") else unlimited)
+        return self.feature_range or (unlimited if self.is_foreign else ours)
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the code of its world is none of this package."""
+        return self.world not in ("town", "nav")
 
     @cached_property
     def sha256(self) -> str:

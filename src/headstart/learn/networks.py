@@ -16,9 +16,9 @@ from headstart.config.params import NetworkParams
 from headstart.core.arrays import Array
 from headstart.learn.compiled.layers import FORBIDDEN, LOG_STD_RANGE, RELU, TANH, masked_log_softmax, outputs
 from headstart.learn.policies import Categorical, Gaussian, Policy
+from headstart.worlds.api import PICTURE_SIZE
 
-MAP_EMBEDDING = 64
-PICTURE_EMBEDDING, PICTURE_SIZE = 512, 36  # from this side on a map is encoded as a picture
+MAP_EMBEDDING, PICTURE_EMBEDDING = 64, 512
 STILL = 1e-12  # variance below which a feature has not varied
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 ACTIVATIONS: dict[str, tuple[type[nn.Module], int]] = {"tanh": (nn.Tanh, TANH), "relu": (nn.ReLU, RELU)}

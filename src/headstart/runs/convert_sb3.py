@@ -1,6 +1,6 @@
 """A model of Stable-Baselines3 as an ONNX file, in a process of its own: loading it runs the code that is pickled in it.
 
-`python -m headstart.runs.convert_sb3 MODEL ALGORITHM OUT` prints the env steps that trained the model.
+`python -m headstart.runs.convert_sb3 MODEL ALGORITHM OUT [NORMALISER]` prints the env steps that trained the model.
 """
 
 import sys
@@ -15,7 +15,7 @@ from gymnasium import spaces
 from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
 from headstart.core.files import fresh_file
-from headstart.runs.own_models import load_sb3, require_extra
+from headstart.runs.own_models import load_normaliser, load_sb3, require_extra
 
 OBSERVATIONS, TOLERANCE = 256, 1e-5  # of the round trip
 FAR = 10.0  # of a bound that an observation space does not have
@@ -24,14 +24,23 @@ FAR = 10.0  # of a bound that an observation space does not have
 class Actor(torch.nn.Module):
     """obs [N, F] f32 → logits [N, K], or the mean [N, D] in the environment's own units."""
 
-    def __init__(self, model: Any, where: str) -> None:
-        """InputError for a policy without an actor or values of actions, and for observations that are no Box of numbers."""
+    def __init__(self, model: Any, where: str, normaliser: Any = None) -> None:
+        """`normaliser`: the VecNormalize that the model learned with, if any.
+
+        InputError for a policy without an actor or values of actions, and for observations that are no Box of numbers.
+        """
         super().__init__()
         self.policy, space = model.policy.eval(), model.observation_space
         if not isinstance(space, spaces.Box) or space.dtype == np.uint8:
             raise InputError(
                 f"{where}: expected a model whose observations are a Box of numbers, got {space}; use `policy: sb3` itself"
             )
+        normalised = normaliser is not None and normaliser.norm_obs
+        self.centre, self.spread = torch.zeros(space.shape), torch.ones(space.shape)
+        if normalised:
+            self.centre = torch.from_numpy(normaliser.obs_rms.mean).float()
+            self.spread = torch.from_numpy(np.sqrt(normaliser.obs_rms.var + normaliser.epsilon)).float()
+        self.clip = normaliser.clip_obs if normalised else None
         self.binary = isinstance(model.action_space, spaces.MultiBinary)
         acts = model.action_space
         self.bounds = (torch.from_numpy(acts.low), torch.from_numpy(acts.high)) if isinstance(acts, spaces.Box) else None
@@ -45,6 +54,8 @@ class Actor(torch.nn.Module):
 
     def forward(self, obs: torch.Tensor) -> torch.Tensor:
         policy: Any = self.policy
+        if self.clip is not None:
+            obs = ((obs - self.centre) / self.spread).clamp(-self.clip, self.clip)
         match self._kind():
             case "q_net":
                 found = policy.q_net(obs)
@@ -69,15 +80,18 @@ class Actor(torch.nn.Module):
         return found  # type: ignore[no-any-return]
 
 
-def convert(path: Path, algorithm: str, out: Path) -> int:
+def convert(path: Path, algorithm: str, out: Path, normaliser: Path | None = None) -> int:
     """Write the actor of a model as an ONNX file that computes the same; returns the env steps that trained it.
+
+    `normaliser` is the file of its VecNormalize, whose statistics of observations become part of the ONNX file.
 
     Raises InputError for a model that cannot be converted, MissingExtra, and IntegrityError where the file computes something else.
     """
     for package in ("onnxruntime", "onnxscript"):
         require_extra(package, "sb3")
     model = load_sb3(path, algorithm, str(path))
-    actor = Actor(model, str(path))
+    statistics = load_normaliser(normaliser, model.observation_space, str(path)) if normaliser is not None else None
+    actor = Actor(model, str(path), statistics)
     rows = observations(model.observation_space)
     with fresh_file(out) as temporary, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch, about itself
@@ -92,11 +106,11 @@ def convert(path: Path, algorithm: str, out: Path) -> int:
             external_data=False,
             verbose=False,
         )
-        require_same(actor, model, rows, temporary, out)
+        require_same(actor, model, rows, temporary, out, statistics)
     return int(model.num_timesteps)
 
 
-def require_same(actor: Actor, model: Any, rows: Array, written: Path, out: Path) -> None:
+def require_same(actor: Actor, model: Any, rows: Array, written: Path, out: Path, normaliser: Any = None) -> None:
     """Raise IntegrityError unless the file computes what the network does, and that is what the model does."""
     import onnxruntime
 
@@ -111,7 +125,8 @@ def require_same(actor: Actor, model: Any, rows: Array, written: Path, out: Path
         raise IntegrityError(
             f"{out}: expected what the model computes within {TOLERANCE:g} on {OBSERVATIONS} observations, got {apart:g} apart"
         )
-    acts, space = model.predict(rows, deterministic=True)[0], model.action_space
+    seen = rows if normaliser is None else normaliser.normalize_obs(rows)
+    acts, space = model.predict(seen, deterministic=True)[0], model.action_space
     if isinstance(space, spaces.Box):
         alike = np.isclose(found.reshape(acts.shape).clip(space.low, space.high), acts, rtol=TOLERANCE, atol=TOLERANCE)
     else:
@@ -132,7 +147,8 @@ def observations(space: spaces.Box) -> Array:
 
 if __name__ == "__main__":
     try:
-        print(convert(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])))
+        model, algorithm, out, *more = sys.argv[1:]
+        print(convert(Path(model), algorithm, Path(out), *map(Path, more)))
     except HeadstartError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

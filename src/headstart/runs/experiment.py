@@ -119,6 +119,7 @@ def _left(name: str, params: Params, planned: dict[str, Any]) -> ExperimentRecor
 
     changed = of_experiment(params, name)
     scenario = load_scenario(changed.scenarios[0])
+    ran = for_scenario(changed, scenario)
     files = DVCFileSystem(".", rev=experiment(name, planned["commit"]))
     evaluate, clone = f"reports/evaluate/{scenario.name}", f"reports/{scenario.name}/bc_train"
     expert = f"models/{scenario.name}/expert"
@@ -129,12 +130,12 @@ def _left(name: str, params: Params, planned: dict[str, Any]) -> ExperimentRecor
         return ExperimentRecord(
             name=name,
             scenario=scenario.name,
-            seeds=for_scenario(changed, scenario).seeds,
+            seeds=ran.seeds,
             machine=this_machine(),
             finished_at=utc_text(datetime.now(UTC)),
             expert=read_record(left / expert / "expert.json", ExpertPolicy),
             clones=read_record(left / clone / "metrics.json", CloneReports).clones,
-            headline=headline_target(changed, scenario),
+            headline=headline_target(ran, scenario),
             comparisons={target: read_record(left / evaluate / f"{target}.json", Comparison) for target in scenario.targets},
             **planned,
         )

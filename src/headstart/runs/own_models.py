@@ -7,6 +7,7 @@ within the bounds.
 """
 
 import copy
+import pickle
 from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, MissingExtra, nearest
 from headstart.core.files import read_bytes
-from headstart.runs.own_source import own_file, where
+from headstart.runs.own_source import own_files, where
 from headstart.worlds.api import Observations, World
 
 MAX_BYTES = 1 << 31
@@ -79,7 +80,7 @@ def session_of(scenario: Scenario) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
-    path = own_file(scenario)
+    (path,) = own_files(scenario)
     try:
         return onnxruntime.InferenceSession(read_bytes(path, MAX_BYTES), options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -157,17 +158,20 @@ def _own_box(world: World) -> tuple[int, ...] | None:
 def sb3_rows(scenario: Scenario, world: World) -> Callable[[Observations], Array]:
     """A model of Stable-Baselines3, acting deterministically; InputError before anything is played where it does not fit the world."""
     gate, said = scenario.expert, f"{where(scenario)}: {scenario.expert.path}"
-    model = load_sb3(own_file(scenario), str(gate.algorithm), said)
-    masked = str(gate.algorithm).startswith("Maskable")
     acting, observing = getattr(world, "acting", None), getattr(world, "observing", None)
+    path, *more = own_files(scenario)
+    model = load_sb3(path, str(gate.algorithm), said)
+    seen_space = model.observation_space if observing is None else observing.space
+    normalised = load_normaliser(more[0], seen_space, said).normalize_obs if more else None
+    masked = str(gate.algorithm).startswith("Maskable")
     wanted, own = model.action_space, acting.space if acting is not None else world.single_action_space
     if type(wanted) is not type(own) or wanted != own:
         raise InputError(f"{said}: expected a model that acts in {own}, got one for {wanted}")
 
     def answer(seen: Any, infos: Any, mask: Array | None) -> Array:
-        more = {"action_masks": _masks(infos, mask)} if masked else {}
+        masks = {"action_masks": _masks(infos, mask)} if masked else {}
         try:
-            return np.asarray(model.predict(seen, deterministic=True, **more)[0])
+            return np.asarray(model.predict(normalised(seen) if normalised else seen, deterministic=True, **masks)[0])
         except Exception as error:
             raise InputError(f"{said}: {type(error).__name__}: {' '.join(str(error).split())}") from None
 
@@ -210,3 +214,23 @@ def load_sb3(path: Any, algorithm: str, said: str) -> Any:
         return found.load(path, device="cpu")
     except Exception as error:
         raise InputError(f"{said}: expected a model that {algorithm}.load reads: {' '.join(str(error).split())[:200]}") from None
+
+
+def load_normaliser(path: Any, space: Any, said: str) -> Any:
+    """The VecNormalize of a file that its `save` wrote, which normalises observations of `space`: this runs the code that is pickled in it.
+
+    InputError for another file, or for one of other observations.
+    """
+    from stable_baselines3.common.vec_env import VecNormalize
+
+    try:
+        with open(path, "rb") as file:
+            found = pickle.load(file)
+    except Exception as error:
+        raise InputError(
+            f"{said}: normaliser: expected what VecNormalize.save wrote: {' '.join(str(error).split())[:200]}"
+        ) from None
+    if not isinstance(found, VecNormalize) or found.observation_space != space:
+        got = f"one of {found.observation_space}" if isinstance(found, VecNormalize) else type(found).__name__
+        raise InputError(f"{said}: normaliser: expected a VecNormalize of {space}, got {got}")
+    return found

@@ -1,12 +1,5 @@
 """What a user's own expert is made of: the hash that says whether it is still the one that was judged. Nothing of it is run."""
 
-import ast
-import sys
-from collections.abc import Iterator
-from importlib import invalidate_caches
-from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import packages_distributions
-from importlib.util import find_spec
 from pathlib import Path
 
 from headstart.config.project import EXPERTS
@@ -14,15 +7,18 @@ from headstart.config.scenario import ExpertGate, Scenario
 from headstart.config.stage_command import pipeline_command, stage_command
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import inside, sha256_file, sha256_json
-from headstart.core.provenance import package_version
-from headstart.core.user_code import is_installed
+from headstart.core.own_code import code_of
 
 
 def own_sha256(scenario: Scenario) -> str:
-    """Of an ONNX or SB3 file the hash of its bytes; of a callable that of `code_of` its module. InputError where it is missing."""
+    """Of one file the hash of its bytes, of several that of their hashes; of a callable that of `code_of` its module.
+
+    InputError where it is missing.
+    """
     gate = scenario.expert
     if gate.call is None:
-        return sha256_file(own_file(scenario))
+        files = {path.as_posix(): sha256_file(path) for path in own_files(scenario)}
+        return next(iter(files.values())) if len(files) == 1 else sha256_json(files)
     module = gate.call.partition(":")[0]
     code = code_of(module)
     if not code:
@@ -30,12 +26,14 @@ def own_sha256(scenario: Scenario) -> str:
     return sha256_json(code)
 
 
-def own_file(scenario: Scenario) -> Path:
-    """The file with the policy; InputError where there is none."""
-    path = inside(Path(), str(scenario.expert.path))
-    if not path.is_file():
-        raise InputError(f"{where(scenario)}.path: expected a file {path}, found none")
-    return path
+def own_files(scenario: Scenario) -> list[Path]:
+    """The file with the policy and, where the scenario names it, that with its normaliser; none of a callable. InputError for a missing one."""
+    named = {"path": scenario.expert.path, "normaliser": scenario.expert.normaliser}
+    files = {key: inside(Path(), path) for key, path in named.items() if path is not None}
+    for key, path in files.items():
+        if not path.is_file():
+            raise InputError(f"{where(scenario)}.{key}: expected a file {path}, found none")
+    return list(files.values())
 
 
 def where(scenario: Scenario) -> str:
@@ -61,64 +59,3 @@ def require_unchanged(scenario: Scenario, judged_sha256: str) -> None:
         raise GateFailed(
             f"{where(scenario)}: expected the policy {judged_sha256} that was judged, got {now}; run `{cure_of_change(scenario)}` again"
         )
-
-
-def code_of(module: str) -> dict[str, str]:
-    """Module → SHA-256 of its file, of a module and of all that it imports, module by module, as far as it is not installed.
-
-    Of a module that is installed: its own file and the version of its distribution. Empty if there is no such module with a file.
-    """
-    invalidate_caches()
-    found, waiting = dict[str, Path](), [module]
-    while waiting:
-        name = waiting.pop()
-        path = None if name in found else _file_of(name)
-        if path is not None and (name == module or not is_installed(path)):
-            found[name] = path
-            waiting += _with_packages(name)
-            if not is_installed(path):
-                waiting += [part for one in _imports(name, path) for part in _with_packages(one)]
-    code = {name: sha256_file(path) for name, path in found.items()}
-    if module in found and is_installed(found[module]):
-        names = packages_distributions().get(module.split(".")[0], ())
-        code |= {f"{name} {package_version(name)}": "" for name in names}
-    return code
-
-
-def _with_packages(module: str) -> list[str]:
-    """a.b.c → a, a.b, a.b.c: importing a module runs the __init__.py files of its packages."""
-    parts = module.split(".")
-    return [".".join(parts[: n + 1]) for n in range(len(parts))]
-
-
-def _imports(module: str, path: Path) -> Iterator[str]:
-    """The full names that a file imports anywhere: modules, and names in them that may be modules. None if it cannot be parsed."""
-    try:
-        nodes = list(ast.walk(ast.parse(path.read_bytes(), str(path))))
-    except (SyntaxError, ValueError):
-        return
-    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in nodes:
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package[: len(package) - node.level + 1] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield from filter(None, (base, *(f"{base}.{alias.name}" for alias in node.names if base)))
-
-
-def _file_of(module: str) -> Path | None:
-    """The .py file of a module of the user; None of Python's own, of this package's, and where there is none. Packages are not imported."""
-    top, *parts = module.split(".")
-    if top in {*sys.stdlib_module_names, *sys.builtin_module_names, "__main__", "headstart"}:
-        return None
-    try:
-        spec: ModuleSpec | None = find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    name = top
-    for part in parts:
-        folders = spec.submodule_search_locations if spec else None
-        name = f"{name}.{part}"
-        spec = PathFinder.find_spec(name, list(folders)) if folders else None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None

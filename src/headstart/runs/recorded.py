@@ -21,10 +21,12 @@ SOURCE = "source.json"  # beside the episodes of a recording
 
 
 class Source(Record):
-    """A recording, or the hash of the user's own expert; of a scenario that brings nothing all is empty, and the same in every project."""
+    """A recording, the hash of the user's own expert, that of an environment; of a scenario that brings nothing all is empty, and the same in
+    every project."""
 
     schema_id: Literal["source/1"] = "source/1"
     sha256: Sha256 | None = None  # of the user's own expert, or of `files`
+    environment_sha256: Sha256 | None = None  # of the code of an environment that is none of this package
     format: str | None = None  # of the recording, as all that follows
     files: dict[RelativePath, Sha256] = Field(default={})
     seed: int = 0

@@ -1,8 +1,9 @@
-"""Stage `source`: what a user brings to a scenario: the recording that stands for an expert, or the hash of the user's own expert.
+"""Stage `source`: what a user brings to a scenario: the recording that stands for an expert, or the hash of the user's own expert; and the hash
+of the environment.
 
-All scenarios share the folders `demonstrations/` and `experts/`, and DVC watches each as a whole. What this stage writes changes only with what
-its own scenario brings; of a scenario that brings nothing it never changes. So an edit runs the later stages of the scenarios that it
-concerns, and of no others.
+All scenarios share the folders `demonstrations/`, `experts/` and `environments/`, and DVC watches each as a whole. What this stage writes
+changes only with what its own scenario brings; of a scenario that brings nothing it never changes. So an edit runs the later stages of the
+scenarios that it concerns, and of no others.
 """
 
 from headstart.config.params import Params
@@ -29,6 +30,10 @@ def source(params: Params, scenario: Scenario) -> Done:
             says = f"{scenario.expert.policy} {found.sha256}"
         else:
             found, says = Source(), f"none, its expert is {scenario.expert.policy}"
+        if scenario.is_foreign:  # the code of other worlds is among the deps of the stages
+            from headstart.worlds.make import environment_sha256
+
+            found = found.model_copy(update={"environment_sha256": environment_sha256(scenario.world, scenario.setup)})
         write_record(folder / SOURCE, found)
     return Done(f"source {name}: {says}", {"episodes": found.episodes, "steps": found.steps})
 

@@ -14,7 +14,7 @@ from headstart.compare.arm_runs import ArmRuns, Score, arm_folder
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import best_run
 from headstart.compare.shift import ShiftFindings
-from headstart.config.params import headline_target, load_params
+from headstart.config.params import for_scenario, headline_target, load_params
 from headstart.config.project import COMPARISONS, REPORTS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.stage_command import stage_command
@@ -58,7 +58,7 @@ def summary(root: Path, scenario: str) -> str:
 
 
 def _headline(root: Path, scenario: Scenario) -> str:
-    return headline_target(load_params(root / "params.yaml"), scenario)
+    return headline_target(for_scenario(load_params(root / "params.yaml"), scenario), scenario)
 
 
 def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:

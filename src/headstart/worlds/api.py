@@ -32,6 +32,7 @@ from headstart.core.errors import InputError, UsageError, shown
 from headstart.core.record import Record
 from headstart.worlds.predicate import Predicate, all_hold, any_holds
 
+PICTURE_SIZE = 36  # cells a side from which on a map is encoded as a picture
 Setup = TypeVar("Setup", bound=Record)
 Observations = dict[str, Array]
 Act = Callable[[Observations], Array]  # observations [N, …] → actions [N] i64 or [N, D] f32

@@ -13,7 +13,7 @@ from headstart.core.user_code import called, said
 from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.gym_agents import made_groups
 from headstart.worlds.gym_copies import MASK, Made, Start, make_copies
-from headstart.worlds.gym_info import Counters, one_each
+from headstart.worlds.gym_info import Counters, mappings, one_each
 from headstart.worlds.gym_setup import Env, EnvironmentSetup, GymSetup
 from headstart.worlds.gym_spaces import Acting, Observing
 
@@ -89,8 +89,9 @@ class GymWorld(World):
     def step(self, actions: Array) -> tuple[Observations, Array, Array, Array, dict[str, Any]]:
         acts = self._acts(np.asarray(actions)).reshape(self.num_worlds, *self._shape)
         self._taken[self._all, self._tick] = acts
-        self.seen, *told, self.infos = called(self._where, self._copies.step, acts)
+        self.seen, *told, infos = called(self._where, self._copies.step, acts)
         self._tick += 1
+        self.infos = mappings(infos, self._place)
         reward, ends, cuts = (one_each(*of, self.num_envs, self._place) for of in zip(FLAGS, told, strict=True))
         left = (ends != 0) | (cuts != 0)  # also of agents that left in earlier steps
         over = left.reshape(self.num_worlds, -1).all(axis=1) | (self._tick == self.horizon)  # [W]
@@ -164,6 +165,7 @@ class GymWorld(World):
         """Reset these copies to their current episodes and repeat their actions; returns observations and infos of their rows."""
         starts = {w: Start(self._episode_seed(w), self._taken[w, : self._tick[w]]) for w in worlds}
         found = called(self._where, self._copies.begin, starts)
+        mappings([info for _, info in found.values()], lambda nth: self._place(list(found)[nth]))
         return list(found.values())
 
     def _episode_seed(self, w: int) -> int:

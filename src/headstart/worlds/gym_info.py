@@ -91,6 +91,13 @@ def one_each(name: str, values: Any, num: int, place: Place) -> Array:
     return array
 
 
+def mappings(infos: Sequence[Any], place: Place) -> Sequence[dict[str, Any]]:
+    """The infos of W copies. InputError for one that is no dict."""
+    if bad := [w for w, info in enumerate(infos) if not isinstance(info, dict)]:
+        raise InputError(f"{place(bad[0])}: info: expected a dict, got {infos[bad[0]]!r:.60}")
+    return infos
+
+
 def _number(value: Any, key: str, w: int, place: Place) -> float:
     try:
         number = float(value) if np.ndim(value) == 0 and not isinstance(value, str) else None

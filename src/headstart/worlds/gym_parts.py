@@ -11,6 +11,7 @@ from gymnasium import Space, spaces
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
+from headstart.worlds.api import PICTURE_SIZE
 
 Path = tuple[str | int, ...]  # keys of Dict and Tuple spaces, outermost first
 
@@ -38,10 +39,11 @@ class Leaf:
 
 
 def is_picture(space: Space[Any]) -> bool:
-    """Whether a space is a picture by Gymnasium's convention: a Box of uint8 and rank 3, and not a single cell."""
-    return (
-        isinstance(space, spaces.Box) and space.dtype == np.uint8 and len(space.shape) == 3 and min(sorted(space.shape)[1:]) >= 3
-    )
+    """Whether a space is a picture: a Box of uint8 and rank 3 with a side of PICTURE_SIZE or more; smaller ones hold codes, as MiniGrid's."""
+    if not isinstance(space, spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
+        return False
+    _, shorter, longer = sorted(space.shape)
+    return longer >= PICTURE_SIZE and shorter >= 3
 
 
 def channels_first(shape: Sequence[int]) -> bool:

@@ -36,7 +36,7 @@ class Observing:
     """An observation space: its rows as features [N, F] f32 and, where it has a picture, that as a map [N, C, G, G] u8.
 
     Boxes of any rank are flattened; Discrete and MultiDiscrete become one-hot, MultiBinary 0 or 1, Dict and Tuple their parts in order. A
-    picture is a Box of uint8 and rank 3, channels last (the smaller end where they are first, as of stacked Atari frames).
+    picture (`is_picture`) has its channels last (the smaller end where they are first, as of stacked Atari frames).
     """
 
     def __init__(self, space: Space[Any], where: str) -> None:
