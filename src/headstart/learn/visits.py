@@ -37,7 +37,7 @@ def visit(network: ActorCritic, world: World, seed: int, expert: Act | None = No
 
     def watch(obs: Observations, playing: Array) -> None:
         nonlocal decisions, agreed
-        rows = np.repeat(playing, world.num_agents)
+        rows = np.repeat(playing, world.num_agents) & ~world.gone
         features.append(obs["features"][rows])
         worlds.append(np.flatnonzero(rows) // world.num_agents)
         counts = decision_rows({key: torch.from_numpy(value) for key, value in obs.items()}) * torch.from_numpy(rows)

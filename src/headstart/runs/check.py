@@ -108,7 +108,7 @@ def play_at_random(world: World, steps: int, seconds: float = SECONDS) -> Playin
         digests.append(_digest(obs | {"reward": reward, "ends": np.stack([terminated, truncated])}))
         features.append(obs["features"].copy())
         rewards.append(reward.copy())
-        ends += int(terminated.sum())
+        ends += int((info["episode_end"] & ~truncated.reshape(world.num_worlds, -1).any(axis=1)).sum())
         episodes += int(info["episode_end"].sum())
     return Playing(np.array(digests), np.array(features), np.array(rewards), ends, episodes)
 

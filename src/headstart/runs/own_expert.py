@@ -103,7 +103,8 @@ def _callable(scenario: Scenario, world: World) -> Rows:
         for row in begins.taken() if begins is not None else ():
             guarded(scenario, instances[row].reset)
         seen, infos = _seen(world, obs, at_once=False)
-        return [guarded(scenario, act, *one) for act, *one in zip(acts, seen, infos, strict=True)]
+        rows = zip(acts, world.gone, seen, infos, strict=True)
+        return [world.idle if gone else guarded(scenario, act, *one) for act, gone, *one in rows]  # type: ignore[attr-defined]
 
     return batched if gate.batched else by_row
 
@@ -138,6 +139,9 @@ def _actions(scenario: Scenario, world: World, obs: Observations, answers: Any) 
     said, acting = where(scenario), getattr(world, "acting", None)
     space = acting.space if acting is not None else world.single_action_space
     acts = _stacked(said, answers, world.num_envs, space)
+    if world.gone.any():  # what is answered for a row without an agent is ignored
+        acts = acts.copy()
+        acts[world.gone] = world.idle  # type: ignore[attr-defined]
     if acting is not None:
         acts = _ids(acting, acts, said)
     elif not world.names.actions and (out := (np.abs(acts) > 1 + SLACK).any(axis=1)).any():

@@ -24,7 +24,7 @@ RANDOM_STEPS = 16_000  # at most, under random actions
 def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
     """One episode of every world, as whole lives, one after the other: an episode of the recording is one agent from spawn to end.
 
-    `world_ids` [W] i64 are global. Rows [N, T] that come after the end of a world's episode are cut off.
+    `world_ids` [W] i64 are global. Rows [N, T] that come after the end of a world's episode, or after their agent left, are cut off.
     """
     ticks, agents = world.horizon, world.num_agents
     deviate = deviations(world, world_ids, settings)
@@ -32,6 +32,7 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
     steps: dict[str, Array] = {}  # [N, T, …]
     # of the lives that ended in each tick: their order, row · T + t, and their last observations
     final: list[tuple[Array, Observations]] = []
+    there = np.zeros((world.num_envs, ticks), bool)
     stats, length = np.zeros(0), np.zeros(world.num_worlds, np.int64)  # ticks of each world's episode; 0: it goes on
     obs, _ = world.reset(seed=settings.seed)
     for t in range(ticks):
@@ -39,19 +40,19 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
         action = deviate(t, obs, choice)
         _put(observation, ticks, t, obs)  # before the step: a world may use its arrays again
         _put(steps, ticks, t, {"action": action, "expert_action": choice})
+        there[:, t] = np.repeat(length == 0, agents) & ~world.gone
         obs, reward, terminated, truncated, info = world.step(action)
         outcome = {"reward": reward, "reward_terms": info["reward_terms"], "terminated": terminated, "truncated": truncated}
         _put(steps, ticks, t, outcome)
-        ended = np.flatnonzero((terminated | truncated) & np.repeat(length == 0, agents))
+        ended = np.flatnonzero((terminated | truncated) & there[:, t])
         final.append((ended * ticks + t, {name: value[ended] for name, value in info["final_obs"].items()}))
         ending = (length == 0) & info["episode_end"]
         stats = stats if len(stats) else np.zeros_like(info["stats"])
         stats[ending], length[ending] = info["stats"][ending], t + 1
         if length.all():
             break
-    recorded = np.arange(ticks) < np.repeat(length, agents)[:, None]  # [N, T]
-    steps = {name: column[recorded] for name, column in steps.items()}
-    observation = {name: column[recorded] for name, column in observation.items()}
+    steps = {name: column[there] for name, column in steps.items()}
+    observation = {name: column[there] for name, column in observation.items()}
     mask = observation.pop("mask", None)
     in_order = np.argsort(np.concatenate([at for at, _ in final]))
     return Episodes(
@@ -59,7 +60,7 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
         action_mask=None if mask is None else mask.astype(bool),
         observation=observation,
         final_observation={name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]},
-        table=_table(world, world_ids, header, np.nonzero(recorded)[0], steps, stats),
+        table=_table(world, world_ids, header, np.nonzero(there)[0], steps, stats),
     )
 
 

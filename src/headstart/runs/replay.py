@@ -12,10 +12,12 @@ from headstart.runs.worlds import worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, World
 from headstart.worlds.gym import GymWorld
 from headstart.worlds.gym_setup import Env, GymSetup
+from headstart.worlds.make import ENVIRONMENTS
 
 ROUNDED_STEPS = (
     20  # of an episode with continuous actions: these are kept as float32, and an environment may blow up its rounding
 )
+NONE = -1  # no row: the agent has left, and its actions are ignored
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
 
 
@@ -28,7 +30,7 @@ def replay_recorded(episodes: Episodes, params: Params, scenario: Scenario, abse
     table = episodes.table
     world = worlds_of(scenario, "capture", 1, params.capture.observation)
     seeded = np.zeros(0, np.int64) if "seeds" in absent else np.flatnonzero(table.seed >= 0)
-    if not isinstance(world, GymWorld):
+    if not isinstance(world, GymWorld) or scenario.world != "gym":
         return f"a recording of another program cannot be played again in a {scenario.world}"
     if not len(seeded):
         return "seeds are not recorded"
@@ -76,7 +78,7 @@ def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int,
     table, observation = episodes.table, params.capture.observation
     agents = worlds_of(scenario, "capture", 1, observation).num_agents
     ids = np.unique(table.world)
-    whole = ids[[_is_whole(table, world, agents) for world in ids]]
+    whole = ids[[_is_whole(table, world, agents, leave=scenario.world in ENVIRONMENTS) for world in ids]]
     chosen = np.random.default_rng(params.capture.seed).permutation(whole)[: params.validate_.replay_worlds]
     compared = differing = 0
     for world_id in np.sort(chosen):
@@ -85,34 +87,44 @@ def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int,
         expert = expert_of(scenario, world, number // params.capture.worlds)
         mine = np.flatnonzero(table.world == world_id)
         mine = mine[np.lexsort((table.episode[mine], table.agent[mine]))]
-        rows = np.concatenate([np.arange(table.start[e], table.start[e] + table.length[e]) for e in mine])
-        same = _same(world, expert, episodes, rows.reshape(agents, -1), int(table.seed[mine[0]]))
+        lives = [np.arange(table.start[e], table.start[e] + table.length[e]) for e in mine]
+        steps = [
+            np.concatenate([life for life, e in zip(lives, mine, strict=True) if table.agent[e] == a]) for a in range(agents)
+        ]
+        rows = np.full((agents, max(map(len, steps))), NONE)
+        for a, of in enumerate(steps):
+            rows[a, : len(of)] = of
+        same = _same(world, expert, episodes, rows, int(table.seed[mine[0]]))
         compared += len(mine)
         differing += int((~same[table.agent[mine]]).sum())
     return compared, differing
 
 
-def _is_whole(table: EpisodeTable, world: int, agents: int) -> bool:
-    """Whether the recording of a world has no gap: of every agent all lives from the first on, over the same ticks."""
+def _is_whole(table: EpisodeTable, world: int, agents: int, leave: bool) -> bool:
+    """Whether the recording of a world has no gap: of every agent all lives from the first on, over the same ticks.
+
+    Agents that `leave` have one life, which may end before those of others.
+    """
     mine = table.world == world
     lives = [np.sort(table.episode[mine & (table.agent == a)]) for a in range(agents)]
     ticks = {int(table.length[mine & (table.agent == a)].sum()) for a in range(agents)}
-    return len(ticks) == 1 and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
+    return (leave or len(ticks) == 1) and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
 
 
 def _same(world: World, expert: Act, episodes: Episodes, rows: Array, seed: int) -> Array:
-    """[A] bool: every recorded step of each agent is what the world does again; rows [A, T] index the step columns."""
+    """[A] bool: every recorded step of each agent is what the world does again; rows [A, T] index the step columns, NONE after an agent left."""
     same = np.ones(len(rows), bool)
     obs, _ = world.reset(seed=seed)
     for now in rows.T:
+        left = now == NONE
         for name, column in episodes.observation.items():
-            same &= (obs[name] == column[now]).reshape(len(now), -1).all(axis=1)
+            same &= left | (obs[name] == column[now]).reshape(len(now), -1).all(axis=1)
         if episodes.action_mask is not None:
-            same &= (obs["mask"] == episodes.action_mask[now]).all(axis=1)
+            same &= left | (obs["mask"] == episodes.action_mask[now]).all(axis=1)
         choice, recorded = expert(obs), episodes.expert_action[now]
         alike = choice == recorded if choice.dtype.kind == "i" else np.abs(choice - recorded) <= ROUNDING
-        same &= alike.reshape(len(now), -1).all(axis=1)
+        same &= left | alike.reshape(len(now), -1).all(axis=1)
         obs, reward, terminated, truncated, _ = world.step(episodes.action[now])
-        same &= (reward == episodes.reward[now]) & (terminated == episodes.terminated[now])
-        same &= truncated == episodes.truncated[now]
+        same &= left | (reward == episodes.reward[now]) & (terminated == episodes.terminated[now])
+        same &= left | (truncated == episodes.truncated[now])
     return same

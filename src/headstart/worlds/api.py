@@ -9,6 +9,8 @@ Shape letters: W worlds, A agents, N = W·A rows (row = w·A + a), F features, K
 * A world's episode runs from reset to its horizon or, in worlds without respawn, to the end of its last agent; the next one
   begins in the same step. In the step that ends it, info["episode_end"] [W] bool marks the world,
   info["stats"] [W, A, S] holds the counters of its agents; `success(stats)` and `harm(stats)` are the scenario's predicates, [W] bool.
+* An agent may leave before the episode of its world ends: its row ends, and is empty (`gone`) until the world's episode ends, when it
+  terminates once more. An empty row shows zeros, allows action 0 only, is paid 0, and ignores its actions.
 * The same seed and world id give the same episode, whatever W is: world w has the id `first_world + w`.
 * After `restore(snapshot())`, the same actions give exactly the same future.
 * The arrays that a world returns may be its own, which the next call overwrites: copy what is kept.
@@ -51,7 +53,7 @@ FIRST_WORLD = {
 class Task:
     """What is played: of a scenario, that which makes its episodes what they are."""
 
-    world: str  # town, nav or gym
+    world: str  # town, nav, gym or pettingzoo
     setup: Mapping[str, Any]  # the own section of that world in the scenario file
     horizon: int  # ticks
     success: Sequence[str]  # predicates over the counters of an episode
@@ -96,6 +98,7 @@ class World(VectorEnv):
     horizon: int
     success: Predicate
     harm: Predicate
+    gone: Array  # [N] bool: rows without an agent until the episode of their world ends
     single_observation_space: gym.spaces.Dict
     feature_bound: float = np.inf  # every feature lies within −feature_bound … feature_bound
     render_modes: tuple[str, ...] = ()
@@ -119,6 +122,7 @@ class World(VectorEnv):
             shape = len(names.map_channels), names.map_size, names.map_size
             spaces["map"] = gym.spaces.Box(0, 255, shape, np.uint8)
         self.single_observation_space = gym.spaces.Dict(spaces)
+        self.gone = np.zeros(self.num_envs, bool)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(self.render_modes)}

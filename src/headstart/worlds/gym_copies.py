@@ -13,6 +13,7 @@ from gymnasium.vector.utils import iterate
 from headstart.core.arrays import Array
 from headstart.core.user_code import called
 from headstart.worlds.gym_setup import Env, Recipe
+from headstart.worlds.gym_spaces import Acting, Observing
 
 Row = Sequence[Any] | Array  # W observations
 Step = tuple[Row, Row, Row, Row, Sequence[dict[str, Any]]]
@@ -29,19 +30,29 @@ class Start(NamedTuple):
 
 
 class Copies(Protocol):
-    """W copies of one environment, each in its own episode."""
+    """W copies of one environment, each in its own episode, with N = W rows, or N = W·A where it has A agents."""
 
     def begin(self, starts: Mapping[int, Start]) -> dict[int, tuple[Any, dict[str, Any]]]:
-        """Reset these copies and take their actions; returns the observation and the info of each."""
+        """Reset these copies and take their actions; returns the observation and the info of each of their rows."""
         ...
 
     def step(self, acts: Array) -> Step:
-        """One action in every copy: observations, reward, terminated, truncated, info."""
+        """Actions [W, …], or [W, A, …]: observations, reward, terminated, truncated, info of N rows."""
         ...
 
     def close(self) -> None:
         """Close the environments."""
         ...
+
+
+class Made(NamedTuple):
+    """What a `GymWorld` is made of."""
+
+    classes: tuple[type, ...]  # of the environment and of its wrappers, outermost first
+    observing: Observing
+    acting: Acting
+    copies: Copies
+    agents: tuple[str, ...] = ()  # A names; empty: the environment has one agent, and knows nothing of others
 
 
 class OneByOne:
@@ -55,7 +66,7 @@ class OneByOne:
         return {w: begun(self._envs[w], start, self._masks[w]) for w, start in starts.items()}
 
     def step(self, acts: Array) -> Step:
-        steps = [env.step(act) for env, act in zip(self._envs, _each(acts), strict=True)]
+        steps = [env.step(act) for env, act in zip(self._envs, each_of(acts), strict=True)]
         seen, rewards, terminations, truncations, infos = zip(*steps, strict=True)
         if self._masks[0] is not None:
             infos = tuple(info | {MASK: mask()} for info, mask in zip(infos, self._masks, strict=True) if mask is not None)
@@ -154,10 +165,10 @@ def make_copies(one: Env, recipe: Recipe, num: int, vectorization: Literal["sync
     return OneByOne([one, *(recipe.make() for _ in range(num - 1))])
 
 
-def begun(env: Env, start: Start, masks: Callable[[], Array] | None) -> tuple[Any, dict[str, Any]]:
+def begun(env: Any, start: Start, masks: Callable[[], Array] | None) -> tuple[Any, Any]:
     """The observation and info of an environment after `reset(seed)` and the actions that follow."""
     seen, info = env.reset(seed=start.seed)
-    for act in _each(start.acts):
+    for act in each_of(start.acts):
         seen, _, _, _, info = env.step(act)
     return seen, info if masks is None else info | {MASK: masks()}
 
@@ -183,6 +194,6 @@ def _masks_of(env: Env) -> Callable[[], Array] | None:
     return found
 
 
-def _each(acts: Array) -> Sequence[Any] | Array:
+def each_of(acts: Array) -> Sequence[Any] | Array:
     """Discrete actions as Python numbers, which Gymnasium checks faster; rows of other actions unchanged."""
     return acts.tolist() if acts.dtype == np.int64 and acts.ndim == 1 else acts

@@ -1,4 +1,4 @@
-"""What a Gymnasium environment tells beside its observation: reward and flags, and numbers of info that become counters of the episode."""
+"""What an environment tells beside its observation: reward and flags, and numbers of info that become counters of the episode."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from headstart.core.record import Record
 
 SILENT_EPISODES = 20  # after so many, a key of info that no step told is taken for a misspelling
 Gather = Literal["last", "any", "sum", "max", "min"]
-Place = Callable[[int], str]  # copy → where it is, for errors
+Place = Callable[[int], str]  # row → where it is, for errors
 GATHER: dict[Gather, Callable[[float, float], float]] = {
     "last": lambda so_far, value: value,
     "any": lambda so_far, value: float(bool(so_far) or bool(value)),
@@ -32,21 +32,22 @@ class Told(Record):
 
 
 class Counters:
-    """The gathered numbers of W episodes: `values` [W, keys] f64, and `told` [W, keys] bool, which of them a step of the episode told."""
+    """The gathered numbers of N rows' episodes: `values` [N, keys] f64, and `told` [N, keys] bool, which of them a step of the episode told."""
 
     def __init__(self, keys: Mapping[str, Told], num: int) -> None:
         self._keys = keys
         self.values, self.told = np.zeros((num, len(keys))), np.zeros((num, len(keys)), bool)
         self._episodes, self._ever = 0, set[str]()
 
-    def clear(self, worlds: Any = slice(None)) -> None:
-        """New episodes begin in these worlds."""
-        self.values[worlds], self.told[worlds] = 0.0, False
+    def clear(self, rows: Any = slice(None)) -> None:
+        """New episodes begin in these rows."""
+        self.values[rows], self.told[rows] = 0.0, False
 
-    def add(self, infos: Sequence[Mapping[str, Any]], place: Place) -> None:
-        """The infos of one step. InputError, which begins with the place, for a value that is not one finite number."""
+    def add(self, infos: Sequence[Mapping[str, Any]], place: Place, rows: Sequence[int]) -> None:
+        """The infos of one step in these rows. InputError, which begins with the place, for a value that is not one finite number."""
         for column, (key, how) in enumerate(self._keys.items()):
-            for w, info in enumerate(infos):
+            for w in rows:
+                info = infos[w]
                 if key in info:
                     self._ever.add(key)
                     value = _number(info[key], key, w, place)
@@ -77,7 +78,7 @@ class Counters:
 
 
 def one_each(name: str, values: Any, num: int, place: Place) -> Array:
-    """[W] f64 from a reward or a flag of each of W copies. InputError unless each is one finite number."""
+    """[N] f64 from a reward or a flag of each of N rows. InputError unless each is one finite number."""
     try:
         array = np.array(values, np.float64)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""The `setup` section of a Gymnasium scenario, and one environment made from it."""
+"""The `setup` sections of Gymnasium and PettingZoo scenarios, and one Gymnasium environment made from its own."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -33,14 +33,12 @@ class Recipe(NamedTuple):
         return env
 
 
-class GymSetup(Record):
-    """The `setup` section of a Gymnasium scenario."""
+class EnvironmentSetup(Record):
+    """The `setup` section of a PettingZoo scenario, and what a Gymnasium scenario has of it."""
 
     id: str
     kwargs: dict[str, Any] = Field(default_factory=dict)
-    wrappers: tuple[Wrapping, ...] = ()  # innermost first
     info: dict[str, Told] = Field(default_factory=dict)  # numbers of info that predicates may name
-    vectorization: Literal["sync", "async"] = "sync"  # async: every copy in a process of its own
 
     @field_validator("info", mode="before")
     @classmethod
@@ -51,6 +49,13 @@ class GymSetup(Record):
         if not isinstance(info, dict):
             return info
         return {key: {"gather": how} if isinstance(how, str) else how for key, how in info.items()}
+
+
+class GymSetup(EnvironmentSetup):
+    """The `setup` section of a Gymnasium scenario."""
+
+    wrappers: tuple[Wrapping, ...] = ()  # innermost first
+    vectorization: Literal["sync", "async"] = "sync"  # async: every copy in a process of its own
 
     @property
     def recipe(self) -> Recipe:

@@ -9,6 +9,8 @@ from headstart.core.errors import InputError, UsageError
 from headstart.core.strict_json import sha256_json
 from headstart.worlds.api import Task, World
 
+ENVIRONMENTS = ("gym", "pettingzoo")  # worlds that a user brings
+
 
 def make(task: Task, num_worlds: int, first_world: int = 0, hybrid: bool = False, render_mode: str | None = None) -> World:
     """W = `num_worlds` worlds of one task, with ids from `first_world`; `hybrid` observations have a map beside the features.
@@ -28,35 +30,37 @@ def make(task: Task, num_worlds: int, first_world: int = 0, hybrid: bool = False
         from headstart.worlds.nav.env import Nav
 
         return Nav(task, num_worlds, first_world, render_mode)
-    if task.world == "gym":
+    if task.world in ENVIRONMENTS:
         from headstart.worlds.gym import GymWorld
 
         if render_mode is not None:
-            raise UsageError(f"render_mode: a Gymnasium world cannot be drawn, expected None, got {render_mode!r}")
+            raise UsageError(f"render_mode: a {task.world} world cannot be drawn, expected None, got {render_mode!r}")
         return GymWorld(task, num_worlds, first_world)
-    raise InputError(f"world: expected town, nav or gym, got {task.world!r}")
+    raise InputError(f"world: expected town, nav, gym or pettingzoo, got {task.world!r}")
 
 
 def environment_sha256(world: str, setup: Mapping[str, Any]) -> str:
     """Hash of the code that decides what happens in the worlds of a scenario; `setup` is its own section.
 
-    Town and nav: their sources. A Gymnasium environment: the adapter, the code of the environment and the versions of the distributions
-    that it comes from. Raises as `make`.
+    Town and nav: their sources. An environment of Gymnasium or PettingZoo: the adapter, the code of the environment and the versions of
+    the distributions that it comes from. Raises as `make`.
     """
-    if world != "gym":
+    if world not in ENVIRONMENTS:
         return source_sha256(world)
     from headstart.worlds.gym import GymWorld
     from headstart.worlds.gym_sources import sources_of
 
-    one = GymWorld(Task(world, {**setup, "vectorization": "sync"}, 1, (), ()), 1)
+    here = {"vectorization": "sync"} if world == "gym" else {}  # processes would not change what happens
+    one = GymWorld(Task(world, {**setup, **here}, 1, (), ()), 1)
     one.close()
-    return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes, setup["id"]))
+    made_by = setup["id"] if world == "gym" or ":" in setup["id"] else f"{setup['id']}:parallel_env"
+    return sha256_json({"adapter": source_sha256(world)} | sources_of(one.classes, made_by))
 
 
 def source_sha256(world: str) -> str:
     """Hash of the sources that decide what happens in a world, its scripted expert included; `draw/` does not affect it."""
     folder = Path(__file__).parent
-    paths = sorted((folder / world).glob("*.py")) or sorted(folder.glob(f"{world}*.py"))
+    paths = sorted((folder / world).glob("*.py")) or sorted(folder.glob("gym*.py"))  # one adapter for ENVIRONMENTS
     digest = hashlib.sha256()
     for path in (folder / "rng.py", folder / "simulator.py", *paths):
         digest.update(path.name.encode() + path.read_bytes())
