@@ -386,7 +386,7 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
     for module in [name for name in sys.modules if name.startswith(("gymnasium.envs.box2d", "Box2D"))]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, "Box2D", None)  # as where it is not installed
-    with pytest.raises(MissingExtra, match=r"LunarLander-v3 .*pip install --editable .\[box2d\]") as caught:
+    with pytest.raises(MissingExtra, match=r"LunarLander-v3 .*pip install --editable '.\[box2d\]'") as caught:
         make(Task("gym", {"id": "LunarLander-v3"}, 10, SUCCESS, HARM), num_worlds=1)
     assert caught.value.exit_code == 9
 

@@ -1,21 +1,18 @@
 """Gymnasium environments as worlds of one agent, PettingZoo's as worlds of several. The docstring of `GymWorld` is the specification."""
 
 from collections.abc import Iterable, Sequence
-from importlib.util import find_spec
 from typing import Any
 
-import gymnasium as gym
 import numpy as np
 
 from headstart.core.arrays import Array
-from headstart.core.errors import HeadstartError, InputError, MissingExtra, UsageError
-from headstart.core.user_code import called, said
+from headstart.core.errors import InputError, UsageError
+from headstart.core.user_code import called
 from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.gym_agents import made_groups
-from headstart.worlds.gym_copies import MASK, Made, Start, make_copies
+from headstart.worlds.gym_copies import MASK, Start, made_copies
 from headstart.worlds.gym_info import Counters, mappings, one_each
-from headstart.worlds.gym_setup import Env, EnvironmentSetup, GymSetup
-from headstart.worlds.gym_spaces import Acting, Observing
+from headstart.worlds.gym_setup import EnvironmentSetup, GymSetup
 
 OWN_STATS = ("return", "steps", "terminated")
 OWN = len(OWN_STATS)
@@ -51,7 +48,7 @@ class GymWorld(World):
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
         setup = task.checked_setup(EnvironmentSetup if task.world == "pettingzoo" else GymSetup)
         self._where = f"setup.id: {setup.id}"
-        made = _made(setup, num_worlds) if isinstance(setup, GymSetup) else made_groups(setup, num_worlds)
+        made = made_copies(setup, num_worlds) if isinstance(setup, GymSetup) else made_groups(setup, num_worlds)
         self.classes, self.observing, self.acting, self._copies, self._agents = made
         picture = self.observing.map_shape
         names = WorldSpec(
@@ -244,33 +241,3 @@ class GymWorld(World):
 
 
 FLAGS = ("reward", "terminated", "truncated")
-
-
-def _made(setup: GymSetup, num_worlds: int) -> Made:
-    """W copies of a Gymnasium environment."""
-    where = f"setup.id: {setup.id}"
-    try:
-        one = setup.recipe.make()
-        observing, acting = Observing(one.observation_space, where), Acting(one.action_space, where)
-        return Made(_classes(one), observing, acting, make_copies(one, setup.recipe, num_worlds, setup.vectorization))
-    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
-        package = setup.id.partition(":")[0].partition(".")[0]
-        cure = "; run `pip install --editable .[box2d]`" if "box2d" in str(error).lower() else ""
-        if ":" in setup.id and find_spec(package) is None:
-            cure = f": no module {package!r} in the repository's root or among the installed packages"
-        raise MissingExtra(f"{where} needs a package that is not installed{cure} ({error})") from error
-    except gym.error.NameNotFound as error:
-        cure = "" if ":" in setup.id else "; the id of a package's environment names its module: minigrid:MiniGrid-Empty-5x5-v0"
-        raise InputError(f"setup: gymnasium cannot make {setup.id!r}: {error}{cure}") from error
-    except HeadstartError:
-        raise
-    except Exception as error:
-        raise InputError(
-            f"setup: gymnasium cannot make {setup.id!r} with {setup.kwargs}: {said(error, installed=False)}"
-        ) from error
-
-
-def _classes(env: Env) -> tuple[type, ...]:
-    """The classes of an environment and of its wrappers, outermost first."""
-    own = (type(env),)
-    return (*own, *_classes(env.env)) if isinstance(env, gym.Wrapper) else own

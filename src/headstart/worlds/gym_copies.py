@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -11,8 +12,9 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode
 from gymnasium.vector.utils import iterate
 
 from headstart.core.arrays import Array
-from headstart.core.user_code import called
-from headstart.worlds.gym_setup import Env, Recipe
+from headstart.core.errors import HeadstartError, InputError, MissingExtra
+from headstart.core.user_code import called, said
+from headstart.worlds.gym_setup import Env, GymSetup, Recipe
 from headstart.worlds.gym_spaces import Acting, Observing
 
 Row = Sequence[Any] | Array  # W observations
@@ -20,6 +22,7 @@ Step = tuple[Row, Row, Row, Row, Sequence[dict[str, Any]]]
 ENDLESS = np.iinfo(np.int32).max  # where -1 is not supported
 WHOLE = "whole"  # the info of a copy in another process
 MASK = "action_mask"  # in info: the actions that are allowed, as Gymnasium's own environments tell it
+EXTRAS = ("box2d", "mujoco", "minigrid")  # of this package, by what an error of a missing package says
 
 
 class Start(NamedTuple):
@@ -150,7 +153,7 @@ class CartPoles:
         self._envs.close()
 
 
-def make_copies(one: Env, recipe: Recipe, num: int, vectorization: Literal["sync", "async"]) -> Copies:
+def _copies_of(one: Env, recipe: Recipe, num: int, vectorization: Literal["sync", "async"]) -> Copies:
     """W copies of the environment `one`, which was made from the same recipe and is kept or closed. Raises what `Recipe.make` raises."""
     poles = f"{CartPoleVectorEnv.__module__}:{CartPoleVectorEnv.__name__}"
     if not recipe.wrappers and one.spec and one.spec.vector_entry_point == poles:
@@ -197,3 +200,34 @@ def _masks_of(env: Env) -> Callable[[], Array] | None:
 def each_of(acts: Array) -> Sequence[Any] | Array:
     """Discrete actions as Python numbers, which Gymnasium checks faster; rows of other actions unchanged."""
     return acts.tolist() if acts.dtype == np.int64 and acts.ndim == 1 else acts
+
+
+def made_copies(setup: GymSetup, num_worlds: int) -> Made:
+    """W copies of a Gymnasium environment. InputError for one that cannot be made, MissingExtra without its package."""
+    where = f"setup.id: {setup.id}"
+    try:
+        one = setup.recipe.make()
+        observing, acting = Observing(one.observation_space, where), Acting(one.action_space, where)
+        return Made(_classes(one), observing, acting, _copies_of(one, setup.recipe, num_worlds, setup.vectorization))
+    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        package = setup.id.partition(":")[0].partition(".")[0]
+        extra = next((name for name in EXTRAS if name in f"{setup.id} {error}".lower()), None)
+        cure = f"; run `pip install --editable '.[{extra}]'`" if extra else ""
+        if not extra and ":" in setup.id and find_spec(package) is None:
+            cure = f": no module {package!r} in the repository's root or among the installed packages"
+        raise MissingExtra(f"{where} needs a package that is not installed{cure} ({error})") from error
+    except gym.error.NameNotFound as error:
+        cure = "" if ":" in setup.id else "; the id of a package's environment names its module: minigrid:MiniGrid-Empty-5x5-v0"
+        raise InputError(f"setup: gymnasium cannot make {setup.id!r}: {error}{cure}") from error
+    except HeadstartError:
+        raise
+    except Exception as error:
+        raise InputError(
+            f"setup: gymnasium cannot make {setup.id!r} with {setup.kwargs}: {said(error, installed=False)}"
+        ) from error
+
+
+def _classes(env: Env) -> tuple[type, ...]:
+    """The classes of an environment and of its wrappers, outermost first."""
+    own = (type(env),)
+    return (*own, *_classes(env.env)) if isinstance(env, gym.Wrapper) else own
