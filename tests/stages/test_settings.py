@@ -33,9 +33,7 @@ def test_the_file_says_what_params_and_scenario_say() -> None:
 
 def test_a_gate_that_cannot_be_met_is_refused(project: Path) -> None:
     scenario = project / "scenarios/nav_gap_seeker.yaml"
-    before = scenario.read_text()
-    assert "  capture:" not in before
-    scenario.write_text(before.replace("recipe:\n", "recipe:\n  capture: {worlds: 1, blocks: 10}\n"))
+    scenario.write_text(scenario.read_text().replace("capture: {worlds: 4000,", "capture: {worlds: 1,"))
     with pytest.raises(
         GateFailed, match=r"capture\.worlds 1: a block has no world to hold out\n    cure: set capture\.worlds to 2 or more"
     ):
@@ -46,5 +44,5 @@ def test_a_gate_that_cannot_be_met_is_refused(project: Path) -> None:
 def test_a_key_that_a_scenario_does_not_have_is_named_with_its_neighbour(project: Path) -> None:
     with (project / "scenarios/nav_gap_seeker.yaml").open("a") as file:
         file.write("measure: [stl_bp]\n")
-    with pytest.raises(InputError, match=r"unknown key 'measure' \(did you mean 'measures'\?\)|unknown key 'measure'.*measures"):
+    with pytest.raises(InputError, match=r"unknown key 'measure'.*measures"):
         run(settings, "nav_gap_seeker")
