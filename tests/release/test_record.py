@@ -83,7 +83,10 @@ def test_settings_that_the_stage_settings_has_not_read_yet_are_found(
     if words is None:
         project.record()
         return
-    with pytest.raises(IntegrityError, match=rf"{file}: expected {words} as anneal_walk-pretrained ran with it, found another"):
+    with pytest.raises(
+        IntegrityError,
+        match=rf"params\.yaml, scenarios/walk\.yaml: expected {words} as anneal_walk-pretrained ran with it, found another",
+    ):
         project.record()
 
 

@@ -185,8 +185,8 @@ def _require_inputs(root: Path, stage: LockedStage) -> None:
     for key, value in stage.params.items():
         if value_at(now, key) != value:
             name = key.removeprefix(f"{TOP}.")
-            where = f"scenarios/{_scenario(stage)}.yaml" if name.startswith("scenario.") else "params.yaml"
-            raise IntegrityError(f"{root / where}: expected {name} as {stage.name} ran with it, found another; `{_again(stage)}`")
+            where = f"{root / 'params.yaml'}" if name == key else f"{root / 'params.yaml'}, scenarios/{_scenario(stage)}.yaml"
+            raise IntegrityError(f"{where}: expected {name} as {stage.name} ran with it, found another; `{_again(stage)}`")
 
 
 def _settings(root: Path, stage: LockedStage) -> dict[str, Any]:
