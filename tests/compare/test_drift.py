@@ -76,11 +76,28 @@ def test_the_distance_of_two_flags_is_the_difference_of_their_shares() -> None:
 def test_the_stability_index_is_the_sum_over_the_bins() -> None:
     first, second = (summarise(np.repeat([[0.0], [1.0]], n, axis=0), np.arange(10), ["x"], WIDE) for n in ([5, 5], [8, 2]))
 
-    index, bins = stability_index(first.features["x"], second.features["x"])
+    index, bins = stability_index(first.features["x"], second.features["x"], (1e9, 1e9))
 
-    # bins: up to 0, up to 1, and beyond, where both have the least share
+    # bins: up to 0, up to 1, and beyond, where both have nearly nothing
     assert index == pytest.approx(0.3 * np.log(0.8 / 0.5) + (-0.3) * np.log(0.2 / 0.5))
     assert bins == 3
+
+
+def test_an_empty_bin_counts_as_half_a_draw() -> None:
+    first, second = (summarise(np.repeat([[0.0], [1.0]], n, axis=0), np.arange(10), ["x"], WIDE) for n in ([5, 5], [10, 0]))
+
+    index, _ = stability_index(first.features["x"], second.features["x"], (10, 10))
+
+    beyond = 0.0  # 0.05 and 0.05
+    assert index == pytest.approx(0.5 * np.log(1.0 / 0.5) + (0.05 - 0.5) * np.log(0.05 / 0.5) + beyond)
+
+
+def test_small_sets_from_one_distribution_are_seldom_flagged() -> None:
+    rng, flags = np.random.default_rng(5), 0
+    for _ in range(60):
+        first, second = (summarise(rng.random((n, 4)), np.arange(n), list("abcd"), WIDE) for n in (200, 32))
+        flags += bool(flagged(drift(first, second)))
+    assert flags <= 3
 
 
 def test_values_beyond_all_that_the_first_set_has_are_counted_at_both_ends() -> None:

@@ -57,6 +57,11 @@ def test_a_picture_without_features_can_be_checked() -> None:
     ("toy", "says", "cure"),
     [
         ("Drifting", "give another episode: observation_0 after 1 steps", "self.np_random"),
+        (
+            "Sharing",
+            "an episode depends on copies that are played beside it: observation_0 after 5 steps",
+            "new one",
+        ),
         ("Counting", "an episode depends on those before it: observation_0 after 0 steps", "reset"),
     ],
 )
@@ -68,6 +73,12 @@ def test_an_environment_that_does_not_repeat_is_refused(toy: str, says: str, cur
         require_sound(params(), scenario(toy))
 
 
+def test_a_number_of_info_that_does_not_repeat_is_refused_where_it_is_counted() -> None:
+    assert found(scenario("Gambling"))["repeats"].cure == ""
+    counted = found(scenario("Gambling", setup={"info": {"cost": "sum"}}))["repeats"]
+    assert "the same seed and actions give another episode: reward, end, counter, mask or picture after 1 steps" in counted.says
+
+
 def test_what_depends_on_the_process_is_found_in_a_second_one() -> None:
     assert "another process plays another episode, from step 0 on" in found(scenario("Salted"))["process"].says
 
@@ -77,7 +88,14 @@ def test_what_depends_on_the_process_is_found_in_a_second_one() -> None:
     [
         (scenario(setup={"id": "CartPole-v99"}), "CartPole-v99", 3),
         (scenario(setup={"id": "no_such_module:E-v0"}), "no module 'no_such_module'", 9),
-        (scenario(setup={"seed": 1}), "setup.seed", 3),
+        (scenario(setup={"id": "tests.worlds.toes:Shown-v0"}), "no module 'tests.worlds.toes': expected one that registers", 3),
+        (
+            scenario(setup={"wraper": []}),
+            r"setup.wraper: unknown key \(did you mean 'wrappers'\?\); there are id, kwargs, info, w",
+            3,
+        ),
+        (scenario(setup={"info": ["steps"]}), "return, steps, terminated are counted anyway, got 'steps'", 3),
+        (scenario(setup={"kwargs": {"max_episode_steps": 9}}), "max_episode_steps is set already: the scenario's `horizon`", 3),
         (scenario(setup={"wrappers": ["tests.worlds.toys:Missing"]}), "setup.wrappers", 3),
         (scenario(harm=["any crashes > 0"]), "no counter 'crashes'; there are return, steps, terminated", 3),
         (scenario("Faulty", setup={"kwargs": {"fault": "nan"}}), "step 3: expected finite observations, observation_1 is nan", 3),

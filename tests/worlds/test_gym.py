@@ -193,6 +193,9 @@ def test_a_bad_setup_is_named(setup: dict[str, object], message: str) -> None:
         (spaces.Text(5), CHOICE, "observations of numbers .*, the observation is Text; leave it out with a wrapper"),
         (spaces.Dict(word=spaces.Text(5), place=ROW), CHOICE, "observations of numbers .*, word is Text"),
         (spaces.Box(0, 255, (96, 96, 4)), CHOICE, "observations of at most 4096 numbers, got 36864"),
+        (spaces.Box(-1, 1, (0,)), CHOICE, "observations of one number at least"),
+        (ROW, spaces.Box(1, 1, (2,)), "actions among which to choose"),
+        (ROW, spaces.Box(-1, 1, (0,)), "actions among which to choose"),
         (spaces.Tuple([PICTURE, PICTURE]), CHOICE, "observations with one picture at most, got 0, 1"),
     ],
 )
@@ -281,9 +284,19 @@ def test_masks_of_the_parts_of_an_action_are_joined(vectorization: str) -> None:
     ("fault", "message"),
     [
         ("nan", "world 0, episode 0, step 3: expected finite observations, observation_1 is nan"),
-        ("shape", r"step 3: observation: observation: expected the shape \[3\] of its space, got \[4\]"),
+        ("shape", r"step 3: observation: expected the shape \[3\] of its space, got \[4\]"),
         ("reward", "world 0, episode 0, step 3: reward: expected a finite number, got inf"),
         ("word", "step 3: reward: expected a number, got 'much'"),
+        ("numeral", "world 0, episode 0, step 3: reward: expected a number, got '1.0'"),
+        ("nothing", "world 0, episode 0, step 3: reward: expected a number, got None"),
+        ("huge", r"world 0, episode 0, step 3: reward: expected a finite number, got 1e\+39"),
+        ("half", "world 0, episode 0, step 3: terminated: expected true or false, got 0.5"),
+        ("letters", r"world 0, episode 0, step 3: observation: expected float32 as of its space, got <U1"),
+        (
+            "additive",
+            r"step 3: info\['action_mask'\]: expected 1 for an action that is allowed and 0 for others, got \[0.0, -inf\]",
+        ),
+        ("exit", r"toys:Faulty-v0: \S*toys.py:\d+: SystemExit: 0"),
         ("flag", r"step 3: terminated: expected one value, got the shape \[1\]"),
         ("none", "step 3: info\\['action_mask'\\]: expected an action that is allowed, the mask forbids all 2"),
         ("silent", "world 0, episode 0, step 3: info: expected a dict, got None"),
@@ -399,3 +412,17 @@ def test_a_module_that_is_missing_is_named_with_where_it_is_looked_for() -> None
 def test_there_is_no_script_to_follow() -> None:
     with pytest.raises(UsageError, match="policy: ppo"):
         cartpole(1).expert_actions()
+
+
+def test_a_mask_that_only_some_copies_tell_is_refused() -> None:
+    world = toy("Halved", num_worlds=2)
+    with pytest.raises(InputError, match=r"info\['action_mask'\]: expected a mask in every step"):
+        world.reset(seed=0)
+
+
+def test_a_process_that_ends_is_named() -> None:
+    world = toy("Faulty", kwargs={"fault": "end"}, vectorization="async", horizon=40)
+    world.reset(seed=0)
+    with pytest.raises(InputError, match=r"toys:Faulty-v0: the process of a copy ended before it answered"):
+        for _ in range(3):
+            world.step(np.zeros(1, np.int64))

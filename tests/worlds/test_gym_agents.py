@@ -198,7 +198,7 @@ def test_a_fault_of_the_environment_is_named_with_its_place(fault: str, message:
         ({"id": "tests.worlds.nowhere"}, "expected a module that can be imported: No module named 'tests.worlds.nowhere'"),
         ({"id": TOYS, "kwargs": {"agents": 0}}, "expected possible_agents, got none"),
         ({"id": TOYS, "kwargs": {"height": 3}}, r"cannot be made with \{'height': 3\}: .*unexpected keyword argument 'height'"),
-        ({"id": TOYS, "wrappers": []}, "setup.wrappers: Extra inputs are not permitted"),
+        ({"id": TOYS, "wrappers": []}, "setup.wrappers: unknown key; there are id, kwargs, info"),
     ],
 )
 def test_a_bad_setup_is_named(setup: dict[str, Any], message: str) -> None:

@@ -12,6 +12,7 @@ from headstart.core.errors import InputError
 from headstart.worlds.gym_spaces import Acting, Observing
 
 F32 = np.float32
+ROW = spaces.Box(-1, 1, (3,))
 
 
 def observing(space: Space[Any]) -> Observing:
@@ -83,6 +84,33 @@ def test_a_picture_becomes_a_square_map_with_channels_first(shape: tuple[int, ..
     np.testing.assert_array_equal(rows["map"][0, :, :height, :width], cell)
     assert rows["map"].sum() == cell.sum()
     np.testing.assert_array_equal(rows["features"][0], value["place"])
+
+
+@pytest.mark.parametrize("value", [np.full((40, 40, 3), 0.5, np.float32), np.full((40, 40, 3), 300), np.full((40, 40, 3), -1)])
+def test_a_picture_of_other_numbers_than_0_to_255_is_refused(value: Any) -> None:
+    observed = observing(spaces.Box(0, 255, (40, 40, 3), np.uint8))
+    with pytest.raises(InputError, match=r"observation: expected whole numbers from 0 to 255, got (float32|int64) from "):
+        observed.rows([value])
+
+
+@pytest.mark.parametrize(
+    ("space", "value", "message"),
+    [
+        (spaces.Box(0, 9, (2,), np.int64), np.array([1.5, 2]), "expected int64 as of its space, got float64"),
+        (spaces.Discrete(4), 1.5, "expected int64 as of its space, got float64"),
+        (spaces.Dict(a=ROW), {"a": np.array(["x", "y", "z"])}, "here: a: expected float32 as of its space, got <U1"),
+    ],
+)
+def test_an_observation_of_another_type_is_refused_in_words(space: Space[Any], value: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        observing(space).require(value, "here")
+
+
+def test_a_box_that_shows_another_shape_of_as_many_numbers_is_refused() -> None:
+    for space in (spaces.Box(-1, 1, (2, 3)), spaces.Tuple([spaces.Box(-1, 1, (2, 3))])):
+        shown = np.zeros((3, 2), F32)
+        with pytest.raises(ValueError, match=r"expected the shape \[2, 3\], got \[3, 2\]"):
+            observing(space).rows([shown if isinstance(space, spaces.Box) else (shown,)])
 
 
 def test_bounds_follow_the_features() -> None:

@@ -1,7 +1,9 @@
 """Small Gymnasium environments with one property each, as a user's module would register them: `tests.worlds.toys:Name-v0`."""
 
+import os
+import sys
 from copy import deepcopy
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -78,6 +80,22 @@ class Faulty(Shown):
                 seen = np.zeros(4, np.float32)
             case "reward":
                 reward = float("inf")
+            case "numeral":
+                reward = "1.0"
+            case "nothing":
+                reward = None
+            case "huge":
+                reward = 1e39
+            case "half":
+                terminated = 0.5
+            case "letters":
+                seen = np.array(["a", "b", "c"])
+            case "additive":
+                info = {"action_mask": np.array([0.0, -np.inf])}
+            case "exit":
+                sys.exit(0)
+            case "end":
+                os._exit(0)
             case "word":
                 reward = "much"
             case "flag":
@@ -110,6 +128,42 @@ class Drifting(Shown):
     def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
         _, *rest = super().step(action)
         return np.random.default_rng().random(3, np.float32), *rest  # type: ignore[return-value]
+
+
+class Gambling(Shown):
+    """Tells a number of info that no seed sets."""
+
+    def info(self) -> dict[str, Any]:
+        return {"cost": np.random.default_rng().random()}
+
+
+class Sharing(Shown):
+    """All copies count their steps together."""
+
+    clock: ClassVar = [0]
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self.clock[0] = 0
+        return super().reset(seed=seed)
+
+    def step(self, action: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        self.clock[0] += 1
+        seen, reward, _, truncated, info = super().step(action)
+        return seen, reward, self.clock[0] >= self.length, truncated, info
+
+
+class Halved(Shown):
+    """Tells a mask in every second copy only, and from the first step on."""
+
+    made: ClassVar = [0]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made[0] += 1
+        self.tells = self.made[0] % 2 == 0
+
+    def info(self) -> dict[str, Any]:
+        return {"action_mask": np.array([1, 0])} if self.tells else {}
 
 
 class Salted(Shown):
@@ -181,5 +235,20 @@ def not_a_wrapper(env: gym.Env[Any, Any]) -> int:
     return 3
 
 
-for _one in (Shown, Telling, Masked, Asked, Faulty, Counting, Drifting, Salted, Still, Endless, Arcade):
+for _one in (
+    Shown,
+    Telling,
+    Masked,
+    Asked,
+    Faulty,
+    Counting,
+    Drifting,
+    Gambling,
+    Sharing,
+    Halved,
+    Salted,
+    Still,
+    Endless,
+    Arcade,
+):
     gym.register(f"{_one.__name__}-v0", _one)

@@ -16,7 +16,7 @@ from headstart.core.arrays import Array
 from headstart.core.record import Record
 
 DECILES = np.linspace(0.1, 0.9, 9)
-LEAST_SHARE = 1e-4  # of a bin, because log 0 is not finite
+LEAST_COUNT = 0.5  # independent draws in a bin that has none, because log 0 is not finite
 
 
 class FeatureDrift(Record):
@@ -45,7 +45,7 @@ def drift(first: StateSummary, second: StateSummary) -> tuple[FeatureDrift, ...]
     names = list(first.features)
     pairs = [(first.features[name], second.features[name]) for name in names]
     distances = np.array([ks_distance(*pair) for pair in pairs])
-    indices = [stability_index(*pair) for pair in pairs]
+    indices = [stability_index(*pair, (first.effective, second.effective)) for pair in pairs]
     psi, bins = np.array([index for index, _ in indices]), np.array([n for _, n in indices])
     p = stats.kstwo.sf(distances, max(1, round(size)))  # as scipy.stats.ks_2samp(method="asymp")
     psi_p = np.where(bins > 1, stats.chi2.sf(size * psi, np.maximum(bins - 1, 1)), 1.0)
@@ -65,15 +65,16 @@ def ks_distance(first: FeatureSummary, second: FeatureSummary) -> float:
     return float(np.abs(share_up_to(first, at) - share_up_to(second, at)).max())
 
 
-def stability_index(first: FeatureSummary, second: FeatureSummary) -> tuple[float, int]:
-    """Σ (b − a)·ln(b / a) over bins between the deciles of `first`, and how many bins there are."""
+def stability_index(first: FeatureSummary, second: FeatureSummary, effective: tuple[float, float]) -> tuple[float, int]:
+    """Σ (b − a)·ln(b / a) over bins between the deciles of `first`, and how many bins there are. An empty bin counts as half a draw: with a
+    fixed small share, one empty bin of a few dozen draws would be a shift."""
     cuts = np.unique(quantile(first, DECILES))
-    a, b = (_bins(feature, cuts) for feature in (first, second))
+    a, b = (_bins(feature, cuts, size) for feature, size in zip((first, second), effective, strict=True))
     return float(np.sum((b - a) * np.log(b / a))), len(a)
 
 
-def _bins(feature: FeatureSummary, cuts: Array) -> Array:
-    return np.maximum(np.diff(share_up_to(feature, cuts), prepend=0.0, append=1.0), LEAST_SHARE)
+def _bins(feature: FeatureSummary, cuts: Array, effective: float) -> Array:
+    return np.maximum(np.diff(share_up_to(feature, cuts), prepend=0.0, append=1.0), LEAST_COUNT / effective)
 
 
 def _unseen(first: FeatureSummary, second: FeatureSummary) -> float:

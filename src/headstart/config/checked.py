@@ -16,8 +16,16 @@ def checked(model: type[R], content: dict[str, Any], where: Path | str) -> R:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        lines = [_problem(model, item) for item in error.errors()]
+        found = error.errors()
+        # pydantic says of a list with a wrong item also that it is too short
+        short = [item for item in found if item["type"] == "too_short" and any(_is_within(other, item) for other in found)]
+        lines = [_problem(model, item) for item in found if item not in short]
         raise InputError(f"{where}: " + "; ".join(lines)) from error
+
+
+def _is_within(item: Any, other: Any) -> bool:
+    """Whether one problem lies within the place of another."""
+    return len(item["loc"]) > len(other["loc"]) and item["loc"][: len(other["loc"])] == other["loc"]
 
 
 def _problem(model: type[Record], item: Any) -> str:

@@ -104,7 +104,7 @@ class Scenario(Record):
 
     name: str
     world: str
-    horizon: int = Field(ge=1)
+    horizon: int = Field(ge=1, le=1_000_000)
     setup: dict[str, Any]
     variants: dict[str, dict[str, Any]] = Field(default={})  # held-out variants: name → the keys of `setup` that it overrides
     success: tuple[str, ...] = Field(min_length=1)

@@ -20,16 +20,16 @@ def called(where: str, function: Callable[..., Answer], *args: object) -> Answer
         return function(*args)
     except HeadstartError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"{where}: {said(error)}") from None
 
 
-def said(error: Exception, installed: bool = True) -> str:
+def said(error: Exception | SystemExit, installed: bool = True) -> str:
     """`file:line: kind: message` on one line; `installed`: also of a file that is not the user's own, if no other is there."""
     return f"{place_of(error, installed)}{type(error).__name__}: {' '.join(str(error).split())}"
 
 
-def place_of(error: Exception, installed: bool) -> str:
+def place_of(error: Exception | SystemExit, installed: bool) -> str:
     """`file:line: ` in the user's code: the innermost frame that is not installed; of a syntax error its own. Empty where there is none."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{_short(error.filename)}:{error.lineno}: "

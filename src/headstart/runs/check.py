@@ -19,17 +19,18 @@ from headstart.worlds.api import Observations, World
 
 SEED = 1
 STEPS = 1024  # of the play that is repeated
-SHORT = 64  # before an expert is trained
+SHORT = 64  # before an expert is trained, and beside other copies
+COPIES = 3
 SECONDS = 4.0  # of one play of an environment that is slow
-SEEDED = "draw every random number from self.np_random, which reset(seed=…) sets"
+SEEDED = "draw every random number from a generator that reset(seed=…) seeds, as self.np_random, and look at no clock"
 
 
 class Playing(NamedTuple):
-    """T steps of one world under random actions that SEED fixes."""
+    """T steps of one world with A agents under random actions that SEED fixes."""
 
-    digests: Array  # [T + 1] u32, of all that the world shows after reset and after each step
-    features: Array  # [T + 1, N, F] f32
-    reward: Array  # [T, N] f32
+    digests: Array  # [T + 1] u32, of all that the world shows and counts after reset and after each step
+    features: Array  # [T + 1, A, F] f32
+    reward: Array  # [T, A] f32
     ends: int  # episodes that ended before the horizon
     episodes: int  # that ended
 
@@ -96,27 +97,42 @@ def of_gate(gate: Impossible) -> Found:
 
 
 def play_at_random(world: World, steps: int, seconds: float = SECONDS) -> Playing:
-    """Allowed actions at random, for so many steps, or fewer where the time is over. InputError for a failure of the environment's code."""
-    began, draw = 0.0, np.random.default_rng(SEED)
+    """Allowed actions at random, for so many steps, or fewer where the time is over; what the first world shows is kept.
+
+    InputError for a failure of the environment's code.
+    """
+    began, rows = 0.0, world.num_agents
+    draws = [np.random.default_rng(SEED + w) for w in range(world.num_worlds)]
     rewards: list[Array] = []
     obs, _ = world.reset(seed=SEED)
-    digests, features, ends, episodes = [_digest(obs)], [obs["features"].copy()], 0, 0
+    digests, features, ends, episodes = [_digest(_of_first(obs, rows))], [obs["features"][:rows].copy()], 0, 0
     while len(rewards) < steps and (len(rewards) < 2 or time.perf_counter() - began < seconds):
         if len(rewards) == 1:
             began = time.perf_counter()  # the first step may compile
-        obs, reward, terminated, truncated, info = world.step(_random_actions(world, obs, draw))
-        digests.append(_digest(obs | {"reward": reward, "ends": np.stack([terminated, truncated])}))
-        features.append(obs["features"].copy())
-        rewards.append(reward.copy())
-        ends += int((info["episode_end"] & ~truncated.reshape(world.num_worlds, -1).any(axis=1)).sum())
-        episodes += int(info["episode_end"].sum())
+        obs, reward, terminated, truncated, info = world.step(_random_actions(world, obs, draws))
+        counters = info["stats"] if info["episode_end"][0] else world.running_stats
+        told = {"counters": counters[:1], "reward": reward[:rows], "ends": np.stack([terminated, truncated])[:, :rows]}
+        digests.append(_digest(_of_first(obs, rows) | told))
+        features.append(obs["features"][:rows].copy())
+        rewards.append(reward[:rows].copy())
+        ends += int(info["episode_end"][0] & ~truncated[:rows].any())
+        episodes += int(info["episode_end"][0])
     return Playing(np.array(digests), np.array(features), np.array(rewards), ends, episodes)
 
 
-def _random_actions(world: World, obs: Observations, draw: np.random.Generator) -> Array:
+def _random_actions(world: World, obs: Observations, draws: list[np.random.Generator]) -> Array:
+    """The first world's do not depend on how many there are."""
+    size = world.num_agents, len(world.names.actions or world.names.action_low)
+    drawn = np.concatenate([draw.random(size) for draw in draws])
     if not world.names.actions:
-        return draw.uniform(world.names.action_low, world.names.action_high, (world.num_envs, len(world.names.action_low)))
-    return np.asarray(np.where(obs["mask"] != 0, draw.random(obs["mask"].shape), -1.0).argmax(axis=1))
+        low, high = np.array(world.names.action_low), np.array(world.names.action_high)
+        return np.asarray(low + drawn * (high - low))
+    return np.asarray(np.where(obs["mask"] != 0, drawn, -1.0).argmax(axis=1))
+
+
+def _of_first(obs: Observations, rows: int) -> Observations:
+    """What the first world shows."""
+    return {name: column[:rows] for name, column in obs.items()}
 
 
 def _digest(arrays: Observations) -> int:
@@ -137,20 +153,28 @@ def _repeated(params: Params, scenario: Scenario, world: World, steps: int) -> t
     again = play_at_random(world, steps, np.inf)
     if at := _differ(first, again):
         where = _where(world, first, again, at)
-        cure = "reset(seed=…) must set everything that an episode depends on"
+        cure = "reset(seed=…) must set everything that an episode depends on; a wrapper with a running mean does not"
         return first, [Found("repeats", f"an episode depends on those before it: {where}", cure)]
+    several = worlds_of(scenario, "training", COPIES, observation)
+    beside = play_at_random(several, min(steps, SHORT), np.inf)
+    several.close()
+    if at := _differ(first, beside):
+        where = _where(world, first, beside, at)
+        cure = "every call that makes the environment must make a new one, and nothing may be kept by the class or the module"
+        return first, [Found("repeats", f"an episode depends on copies that are played beside it: {where}", cure)]
     return first, []
 
 
 def _differ(one: Playing, other: Playing) -> int:
     """1 + the first step after which two plays differ; 0: nowhere."""
-    differing = np.flatnonzero(one.digests != other.digests)
+    both = min(len(one.digests), len(other.digests))
+    differing = np.flatnonzero(one.digests[:both] != other.digests[:both])
     return int(differing[0]) + 1 if len(differing) else 0
 
 
 def _where(world: World, one: Playing, other: Playing, at: int) -> str:
     features = np.flatnonzero((one.features[at - 1] != other.features[at - 1]).any(axis=0))
-    what = world.names.features[features[0]] if len(features) else "reward, end, mask or picture"
+    what = world.names.features[features[0]] if len(features) else "reward, end, counter, mask or picture"
     return f"{what} after {at - 1} steps"
 
 

@@ -20,8 +20,8 @@ from headstart.runs.recorded import Source
 from headstart.runs.recorded_steps import steps_of
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD, World
-from headstart.worlds.gym import OWN_STATS, GymWorld
-from headstart.worlds.gym_info import FIRST, GATHER
+from headstart.worlds.gym import GymWorld
+from headstart.worlds.gym_info import FIRST, GATHER, OWN_STATS
 from headstart.worlds.gym_setup import GymSetup
 
 WRITER = "import-1"  # increase it when other bytes are written for the same recording

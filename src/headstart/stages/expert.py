@@ -31,7 +31,7 @@ def expert(params: Params, scenario: Scenario) -> Done:
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
-    shown = "success, harm and return are not recorded"
+    shown = "success, harm and return are not all recorded"
     if result is not None:
         shown = f"success {result.success}/{result.episodes}, harm {result.harm}, return {result.return_mean:.3f}"
     says = f"expert {scenario.name}: {artefact.state}{seeds}; {shown}" + "".join(

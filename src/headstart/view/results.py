@@ -147,7 +147,7 @@ def _reasons(found: Comparison) -> Sequence[Check]:
 
 def _score(score: Score | None) -> str:
     if score is None:
-        return "success, harm and return are not recorded"
+        return "success, harm and return are not all recorded"
     return (
         f"success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} (n = {score.episodes:,})"
     )

@@ -28,7 +28,7 @@ from gymnasium.vector.utils import batch_space
 from pydantic import ValidationError
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, UsageError, shown
+from headstart.core.errors import InputError, UsageError, nearest, shown
 from headstart.core.record import Record
 from headstart.worlds.predicate import Predicate, all_hold, any_holds
 
@@ -65,11 +65,14 @@ class Task:
         try:
             return model.model_validate(dict(self.setup))
         except ValidationError as error:
-            raise InputError("; ".join(_problem(item) for item in error.errors())) from error
+            raise InputError("; ".join(_problem(item, model) for item in error.errors())) from error
 
 
-def _problem(item: Any) -> str:
+def _problem(item: Any, model: type[Record]) -> str:
     where = ".".join(("setup", *map(str, item["loc"])))
+    if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
+        keys = list(model.model_fields)
+        return f"{where}: unknown key{nearest(str(item['loc'][0]), keys)}; there are {', '.join(keys)}"
     return f"{where}: {item['msg']}" + (f", got {shown(item['input'])}" if item["loc"] else "")
 
 

@@ -11,10 +11,9 @@ from headstart.core.user_code import called
 from headstart.worlds.api import Observations, Task, World, WorldSpec
 from headstart.worlds.gym_agents import made_groups
 from headstart.worlds.gym_copies import MASK, Start, made_copies
-from headstart.worlds.gym_info import Counters, mappings, one_each
+from headstart.worlds.gym_info import FLAGS, OWN_STATS, Counters, mappings, one_each
 from headstart.worlds.gym_setup import EnvironmentSetup, GymSetup
 
-OWN_STATS = ("return", "steps", "terminated")
 OWN = len(OWN_STATS)
 
 
@@ -89,7 +88,7 @@ class GymWorld(World):
         self.seen, *told, infos = called(self._where, self._copies.step, acts)
         self._tick += 1
         self.infos = mappings(infos, self._place)
-        reward, ends, cuts = (one_each(*of, self.num_envs, self._place) for of in zip(FLAGS, told, strict=True))
+        reward, ends, cuts = (one_each(*of, self.num_envs, self._place) for of in zip(("reward", *FLAGS), told, strict=True))
         left = (ends != 0) | (cuts != 0)  # also of agents that left in earlier steps
         over = left.reshape(self.num_worlds, -1).all(axis=1) | (self._tick == self.horizon)  # [W]
         ended = over.repeat(self.num_agents)
@@ -195,9 +194,9 @@ class GymWorld(World):
             self._require(seen, rows)
         try:
             shown = self.observing.rows(seen)
-        except (ValueError, TypeError, KeyError, IndexError):
+        except (ValueError, TypeError, KeyError, IndexError) as error:
             self._require(seen, rows)
-            raise
+            raise InputError(f"{self._place(rows[0])}: expected an observation of {self.observing.space}: {error}") from None
         if not np.isfinite(shown["features"]).all():
             row, f = np.argwhere(~np.isfinite(shown["features"]))[0]
             place = self._place(rows[row])
@@ -206,7 +205,7 @@ class GymWorld(World):
 
     def _require(self, seen: Sequence[Any] | Array, rows: Array) -> None:
         for n, row in zip(rows, seen, strict=True):
-            self.observing.require(row, f"{self._place(n)}: observation")
+            self.observing.require(row, self._place(n))
 
     def _emptied(self, shown: Observations) -> Observations:
         """Zeros in the rows of agents that are gone."""
@@ -217,7 +216,7 @@ class GymWorld(World):
     def _masks(self) -> Array:
         """[N, K] u8; all ones where the environment tells none, and action 0 alone in the row of an agent that is gone."""
         masks = np.ones((self.num_envs, len(self.names.actions)), np.uint8)
-        self._masked = self._masked or MASK in self.infos[0]
+        self._masked = self._masked or any(MASK in info for info in self.infos)
         if self._masked:
             for n in np.flatnonzero(~self.gone).tolist():
                 masks[n] = self.acting.mask(self.infos[n].get(MASK), f"{self._place(n)}: info[{MASK!r}]")
@@ -238,6 +237,3 @@ class GymWorld(World):
         if actions.shape != wanted:
             raise UsageError(f"actions: expected {list(wanted)}, got {list(actions.shape)}")
         return self.acting.own(actions)
-
-
-FLAGS = ("reward", "terminated", "truncated")

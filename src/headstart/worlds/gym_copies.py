@@ -9,6 +9,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode
+from gymnasium.vector.async_vector_env import AsyncState
 from gymnasium.vector.utils import iterate
 
 from headstart.core.arrays import Array
@@ -108,20 +109,29 @@ class InProcesses:
 
     def __init__(self, recipe: Recipe, num: int) -> None:
         makers = [partial(_numbered, recipe, w) for w in range(num)]
+        self._where = f"setup.id: {recipe.id}"
         self._envs = AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.DISABLED, context="spawn")
-        _quietly(partial(self._envs.reset, seed=0))
+        self._ask(partial(self._envs.reset, seed=0))
 
     def begin(self, starts: Mapping[int, Start]) -> dict[int, tuple[Any, dict[str, Any]]]:
-        told = _quietly(self._envs.call, "begin", dict(starts))
+        told = self._ask(self._envs.call, "begin", dict(starts))
         return {w: told[w] for w in starts}
 
     def step(self, acts: Array) -> Step:
-        seen, rewards, terminations, truncations, infos = _quietly(self._envs.step, acts)
+        seen, rewards, terminations, truncations, infos = self._ask(self._envs.step, acts)
         rows = list(iterate(self._envs.observation_space, seen))
         return rows, rewards, terminations, truncations, [info for (info,) in infos[WHOLE]]
 
     def close(self) -> None:
         self._envs.close()
+
+    def _ask(self, function: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return _quietly(function, *args)
+        except (EOFError, ConnectionError):
+            self._envs._state = AsyncState.DEFAULT  # else closing waits for the answer
+            self._envs.close(terminate=True)
+            raise InputError(f"{self._where}: the process of a copy ended before it answered") from None
 
 
 class CartPoles:
@@ -210,7 +220,11 @@ def made_copies(setup: GymSetup, num_worlds: int) -> Made:
         observing, acting = Observing(one.observation_space, where), Acting(one.action_space, where)
         return Made(_classes(one), observing, acting, _copies_of(one, setup.recipe, num_worlds, setup.vectorization))
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
-        package = setup.id.partition(":")[0].partition(".")[0]
+        module = setup.id.partition(":")[0]
+        package = module.partition(".")[0]
+        missing = getattr(error.__cause__ or error, "name", None)  # gymnasium raises its own from that of the import
+        if missing and missing != package and f"{module}.".startswith(f"{missing}."):
+            raise InputError(f"{where}: no module {missing!r}: expected one that registers the environment") from None
         extra = next((name for name in EXTRAS if name in f"{setup.id} {error}".lower()), None)
         cure = f"; run `pip install --editable '.[{extra}]'`" if extra else ""
         if not extra and ":" in setup.id and find_spec(package) is None:

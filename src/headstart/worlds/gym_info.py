@@ -9,6 +9,8 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError, nearest
 from headstart.core.record import Record
 
+OWN_STATS = ("return", "steps", "terminated")  # counters of every environment
+FLAGS = ("terminated", "truncated")
 SILENT_EPISODES = 20  # after so many, a key of info that no step told is taken for a misspelling
 Gather = Literal["last", "any", "sum", "max", "min"]
 Place = Callable[[int], str]  # row → where it is, for errors
@@ -80,15 +82,23 @@ class Counters:
 def one_each(name: str, values: Any, num: int, place: Place) -> Array:
     """[N] f64 from a reward or a flag of each of N rows. InputError unless each is one finite number."""
     try:
-        array = np.array(values, np.float64)
-    except (TypeError, ValueError):
-        raise InputError(f"{place(0)}: {name}: expected a number, got {values[0]!r:.60}") from None
+        array = np.asarray(values)
+    except ValueError:  # of several shapes
+        array = np.zeros(0, object)
+    if array.dtype.kind not in "biuf":
+        w = next((w for w, value in enumerate(values) if np.asarray(value).dtype.kind not in "biuf"), 0)
+        raise InputError(f"{place(w)}: {name}: expected a number, got {values[w]!r:.60}")
     if array.shape != (num,):
         raise InputError(f"{place(0)}: {name}: expected one value, got the shape {list(array.shape[1:])}")
-    if not np.isfinite(array).all():
-        w = int(np.flatnonzero(~np.isfinite(array))[0])
+    with np.errstate(over="ignore"):
+        kept = array.astype(np.float32)  # as which it is learned from
+    if not np.isfinite(kept).all():
+        w = int(np.flatnonzero(~np.isfinite(kept))[0])
         raise InputError(f"{place(w)}: {name}: expected a finite number, got {array[w]}")
-    return array
+    if name in FLAGS and not np.isin(array, (0, 1)).all():
+        w = int(np.flatnonzero(~np.isin(array, (0, 1)))[0])
+        raise InputError(f"{place(w)}: {name}: expected true or false, got {array[w]}")
+    return array.astype(np.float64)
 
 
 def mappings(infos: Sequence[Any], place: Place) -> Sequence[dict[str, Any]]:

@@ -64,9 +64,10 @@ def leaves_of(space: Space[Any], path: Path, where: str) -> Iterator[Leaf]:
             yield Leaf(path, space)
         case _:
             name = ".".join(map(str, path)) or "the observation"
+            cure = "setup.wrappers: [minigrid.wrappers:ImgObsWrapper]" if "minigrid" in where.lower() else "setup.wrappers"
             raise InputError(
                 f"{where}: expected observations of numbers (Box, Discrete, MultiBinary, MultiDiscrete, Dict, Tuple), "
-                f"{name} is {type(space).__name__}; leave it out with a wrapper (setup.wrappers)"
+                f"{name} is {type(space).__name__}; leave it out with a wrapper ({cure})"
             )
 
 
@@ -113,7 +114,7 @@ def bounds_of(space: Space[Any]) -> tuple[Array, Array]:
 def numbers_of(leaf: Leaf, values: Sequence[Any] | Array) -> Array:
     """[N, size] f32, one-hot for a Discrete and for every part of a MultiDiscrete. InputError for a value that is none of these."""
     if not isinstance(leaf.space, spaces.Discrete | spaces.MultiDiscrete):
-        return np.asarray(values, np.float32).reshape(len(values), -1)
+        return in_shape(np.asarray(values, np.float32), leaf.space)
     sizes, first, columns = leaf.one_hot
     parts = np.array(values, np.int64).reshape(len(values), -1) - first
     bad = (parts < 0) | (parts >= sizes)
@@ -123,6 +124,13 @@ def numbers_of(leaf: Leaf, values: Sequence[Any] | Array) -> Array:
     rows = np.zeros((len(values), int(sizes.sum())), np.float32)
     rows[np.arange(len(values))[:, None], parts + columns] = 1.0
     return rows
+
+
+def in_shape(values: Array, space: Space[Any]) -> Array:
+    """[N, *shape] → [N, size]; ValueError for another shape than that of the space."""
+    if values.shape[1:] != shape_of(space):
+        raise ValueError(f"expected the shape {list(shape_of(space))}, got {list(values.shape[1:])}")
+    return values.reshape(len(values), -1)
 
 
 def part_at(row: Any, path: Path) -> Any:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from headstart.core.errors import InputError
 from headstart.core.record import Record
 from headstart.core.user_code import said
-from headstart.worlds.gym_info import Told
+from headstart.worlds.gym_info import OWN_STATS, Told
 
 Env = gym.Env[Any, Any]
 Wrapping: TypeAlias = str | Annotated[dict[str, dict[str, Any]], Field(min_length=1, max_length=1)]  # "module:Class"
@@ -48,6 +48,10 @@ class EnvironmentSetup(Record):
             info = dict.fromkeys(info, "last")
         if not isinstance(info, dict):
             return info
+        if taken := [key for key in info if key in OWN_STATS]:
+            raise ValueError(
+                f"{', '.join(OWN_STATS)} are counted anyway, got {taken[0]!r}; tell it under another name, by a wrapper"
+            )
         return {key: {"gather": how} if isinstance(how, str) else how for key, how in info.items()}
 
 
@@ -56,6 +60,13 @@ class GymSetup(EnvironmentSetup):
 
     wrappers: tuple[Wrapping, ...] = ()  # innermost first
     vectorization: Literal["sync", "async"] = "sync"  # async: every copy in a process of its own
+
+    @field_validator("kwargs")
+    @classmethod
+    def _without_a_limit(cls, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if wrong := sorted(kwargs.keys() & UNWATCHED.keys()):
+            raise ValueError(f"{wrong[0]} is set already: the scenario's `horizon` limits episodes")
+        return kwargs
 
     @property
     def recipe(self) -> Recipe:

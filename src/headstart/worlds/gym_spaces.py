@@ -12,11 +12,12 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
 from headstart.worlds.gym_parts import (
     bounds_of,
     channels_first,
     choices,
+    in_shape,
     is_picture,
     leaves_of,
     names_of,
@@ -57,6 +58,8 @@ class Observing:
                 f"{where}: expected observations of at most {MAX_FEATURES} numbers, got {sum(sizes)} of {space}; "
                 "pictures of uint8 and rank 3 are encoded, others need a wrapper (setup.wrappers)"
             )
+        if not sum(sizes) and not pictures:
+            raise InputError(f"{where}: expected observations of one number at least, got {space}")
         self.features = tuple(name for leaf in self._leaves for name in names_of(leaf))
         bounds = [bounds_of(leaf.space) for leaf in self._leaves]
         self.low = np.concatenate([low for low, _ in bounds] or [np.zeros(0)])  # [F] f64, −∞ where the space has no bound
@@ -75,13 +78,16 @@ class Observing:
         """Raise InputError unless an observation has the parts and shapes that its space says."""
         for leaf in leaves_of(self.space, (), where):
             try:
-                got = np.shape(part_at(row, leaf.path))
+                value = np.asarray(part_at(row, leaf.path))
+                got = value.shape
             except (KeyError, IndexError, TypeError, ValueError) as error:
                 raise InputError(f"{where}: expected {leaf.name} as in {self.space}: {error!r}") from None
             if got != shape_of(leaf.space):
                 raise InputError(
                     f"{where}: {leaf.name}: expected the shape {list(shape_of(leaf.space))} of its space, got {list(got)}"
                 )
+            if not np.can_cast(value.dtype, leaf.space.dtype or np.float64, "same_kind"):
+                raise InputError(f"{where}: {leaf.name}: expected {leaf.space.dtype} as of its space, got {value.dtype}")
 
     def rows(self, seen: Sequence[Any] | Array) -> dict[str, Array]:
         """N observations of the environment: "features" [N, F] f32, and "map" [N, C, G, G] u8 where there is a picture.
@@ -90,12 +96,18 @@ class Observing:
         what is wrong.
         """
         if self._plain:
-            return {"features": np.ascontiguousarray(seen, np.float32).reshape(len(seen), len(self.features))}
+            return {"features": in_shape(np.ascontiguousarray(seen, np.float32), self.space)}
         columns = [numbers_of(leaf, leaf.of(seen)) for leaf in self._leaves]
         joined = columns[0] if len(columns) == 1 else np.concatenate(columns or [np.zeros((len(seen), 0), np.float32)], axis=1)
         found = {"features": joined}
         if self.picture is not None:
-            picture = np.array(self.picture.of(seen), np.uint8)
+            picture = np.asarray(self.picture.of(seen))
+            if picture.dtype != np.uint8 and (picture.dtype.kind not in "iu" or picture.min() < 0 or picture.max() > 255):
+                low, high = picture.min(), picture.max()
+                raise InputError(
+                    f"{self.picture.name}: expected whole numbers from 0 to 255, got {picture.dtype} from {low:g} to {high:g}"
+                )
+            picture = picture.astype(np.uint8)
             picture = picture if channels_first(picture.shape[1:]) else picture.transpose(0, 3, 1, 2)
             channels, height, width = picture.shape[1:]
             found["map"] = np.zeros((len(seen), channels, *[max(height, width)] * 2), np.uint8)
@@ -128,6 +140,8 @@ class Acting:
                         "reduce them with a wrapper (setup.wrappers)"
                     )
                 self.names = tuple("_".join(("action", *map(str, one))) for one in product(*map(range, self._sizes)))
+            case spaces.Box() if space.is_bounded("both") and (space.low == space.high).all():
+                raise InputError(f"{where}: expected actions among which to choose, got {space}")
             case spaces.Box() if space.is_bounded("both") and math.prod(space.shape) <= MAX_ACTION_DIMENSIONS:
                 self.dimensions = math.prod(space.shape)
             case spaces.Box() if not space.is_bounded("both"):
@@ -170,6 +184,8 @@ class Acting:
             mask = np.logical_and.reduce(np.meshgrid(*parts, indexing="ij")).ravel()
         if len(mask) != len(self.names):
             raise InputError(f"{where}: expected a mask over {len(self.names)} actions, got {len(mask)} values")
+        if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
+            raise InputError(f"{where}: expected 1 for an action that is allowed and 0 for others, got {shown(mask.tolist())}")
         if not mask.any():
             raise InputError(f"{where}: expected an action that is allowed, the mask forbids all {len(mask)}")
         return np.asarray(mask != 0, np.uint8)

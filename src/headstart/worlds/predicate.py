@@ -26,7 +26,7 @@ _OVER_AGENTS: dict[str, Callable[[Array, Callable[[Array], Array]], Array]] = {
     "max": lambda counts, holds: holds(counts.max(axis=1)),
     "min": lambda counts, holds: holds(counts.min(axis=1)),
 }
-_SENTENCE = re.compile(r"(\w+) (\w+) (>=|<=|==|!=|>|<) (-?\d+(?:\.\d+)?)")
+_SENTENCE = re.compile(r"(\w+) ([\w.-]+) (>=|<=|==|!=|>|<) (-?\d+(?:\.\d+)?)")
 
 
 def compile_predicate(sentence: str, stats: Sequence[str]) -> Predicate:
