@@ -176,10 +176,11 @@ def test_an_arm_that_starts_from_a_clone_is_tuned_on_recordings_of_its_own(
 ) -> None:
     from headstart.stages.expert import expert
 
-    for name in ("params.yaml", "dvc.yaml", "scenarios/cartpole.yaml"):
+    for name in ("params.yaml", "dvc.yaml", "scenarios/cartpole.yaml", "experts/pole.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     stage.run(expert, "cartpole")
     code, _, err = command("tune", "cartpole", "pretrained", "--trials", "1")
     assert code == 0, err

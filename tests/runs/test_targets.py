@@ -247,7 +247,12 @@ def test_a_learned_expert_acts_with_its_network_and_is_named_by_its_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_score: Callable[..., Score]
 ) -> None:
     scenario = load_scenario("cartpole", ROOT / "scenarios")
-    scenario = Scenario.model_validate(scenario.model_dump() | {"success": ["every return >= 9"]})  # what random weights may show
+    learned = {"policy": "ppo", "success_rate": 0.7, "harm_rate": 0.05}
+    shown_by_random_weights = {
+        "success": ["every return >= 9"],
+        "targets": {"expert_level": {"success_rate": 0.9, "return_mean": 9}},
+    }
+    scenario = Scenario.model_validate(scenario.model_dump() | {"expert": learned} | shown_by_random_weights)
     params = changed(for_scenario(load_params(ROOT / "params.yaml"), scenario), {"evaluation": {"worlds": 16}}, "test")
     world = worlds_of(scenario, "evaluation", 16)
     network = new_network(world, params.network, 7)

@@ -144,7 +144,7 @@ def clone_epoch(
     if not log["finite"].all():
         return math.nan, 0.0
     accuracy = float(log["accuracy"] @ log["labels"]) / max(1.0, float(log["labels"].sum()))
-    return float(np.average(log["loss_bc"], weights=log["rows"])), min(accuracy, 1.0)  # weights of f32 may sum to more than 1
+    return float(np.average(log["loss_bc"], weights=log["rows"])), min(accuracy, 1.0)  # sums of f32 round beyond 1
 
 
 @torch.no_grad()
