@@ -98,6 +98,15 @@ def test_a_recording_becomes_clones_and_is_compared_without_an_expert(poles: Rec
     assert "no expert plays on the exam worlds" in left_out["final-expert"]
 
 
+def test_a_recording_that_is_too_short_for_its_blocks_is_refused_by_the_first_stage_that_reads_it(poles: Recording) -> None:
+    project = pole_project(poles, {"recipe": merged(POLE["recipe"], {"validate": {"min_episodes": 31}})})
+    with pytest.raises(
+        GateFailed, match=r"expected 31 episodes in each of 2 blocks .* 60 episodes make 30; set `validate: \{min_episodes: 27\}`"
+    ):
+        run(project, source)
+    assert not source_folder(project[1]).exists()
+
+
 def test_what_a_recording_lacks_is_not_applicable_and_nothing_learns_from_it(poles: Recording) -> None:
     bare = replace(poles, rewards=None, terminated=None, truncated=None, final_observations=None, seeds=None)
     params, scenario = project = pole_project(bare, {"success": ["every return >= 60"]})

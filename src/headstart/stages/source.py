@@ -9,6 +9,7 @@ scenarios that it concerns, and of no others.
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, write_record
 from headstart.runs.own_source import own_sha256
 from headstart.runs.recorded import ENVIRONMENT, SOURCE, Environment, Source, source_folder
@@ -22,6 +23,7 @@ def source(params: Params, scenario: Scenario) -> Done:
             from headstart.runs.importing import import_recording  # simulators, which others do not need here
 
             found = import_recording(params, scenario, brought, folder / "episodes.h5")
+            require_enough(params, scenario, found.episodes)
             missing = f"; absent: {', '.join(found.absent)}" if found.absent else ""
             shown = f"; success {found.score.success_rate:.3f}, return {found.score.return_mean:.3f}" if found.score else ""
             says = f"{found.episodes} episodes, {found.steps:,} steps of {brought.path}{shown}{missing}"
@@ -38,6 +40,17 @@ def source(params: Params, scenario: Scenario) -> Done:
         write_record(folder / ENVIRONMENT, environment)
         write_record(folder / SOURCE, found)
     return Done(f"source {name}: {says}", {"episodes": found.episodes, "steps": found.steps})
+
+
+def require_enough(params: Params, scenario: Scenario, episodes: int) -> None:
+    """GateFailed for a recording of which no block can have the episodes that `validate` wants."""
+    blocks, wanted = params.capture.blocks, params.validate_.min_episodes
+    if episodes // blocks < wanted:
+        raise GateFailed(
+            f"{scenario.name}: expected {wanted} episodes in each of {blocks} blocks (validate.min_episodes, capture.blocks), "
+            f"{episodes} episodes make {episodes // blocks}; set `validate: {{min_episodes: {max(1, episodes // blocks * 9 // 10)}}}` in the "
+            "scenario's recipe, or fewer seeds and blocks"
+        )
 
 
 if __name__ == "__main__":
