@@ -235,10 +235,10 @@ def test_a_scenario_with_an_expert_leaves_a_record_that_depends_on_nothing(poles
         recipe = merged(POLE["recipe"], {"capture": {"seed": seed}})
         params, scenario = pole_project(record_poles(4, seed=seed), {"demonstrations": None, "expert": gate, "recipe": recipe})
         source(params, scenario)
-        (path,) = source_folder(scenario).iterdir()
-        records.append(path.read_bytes())
+        records.append({path.name: path.read_bytes() for path in source_folder(scenario).iterdir()})
     assert records[0] == records[1]
-    assert json.loads(records[0])["files"] == {}
+    assert records[0].keys() == {"source.json", "environment.json"}
+    assert json.loads(records[0]["source.json"])["files"] == {}
 
 
 def test_capture_refuses_another_recording_than_the_one_of_the_expert_stage(poles: Recording) -> None:
