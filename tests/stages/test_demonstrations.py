@@ -245,7 +245,7 @@ def test_capture_refuses_another_recording_than_the_one_of_the_expert_stage(pole
     project = pole_project(poles)
     run(project, source, expert)
     Path("demonstrations/mine.npz").unlink()
-    project = pole_project(record_poles(8))
+    project = pole_project(record_poles(50))
     source(*project)
     with pytest.raises(IntegrityError, match="expected the recording of which the stage expert took note, got another"):
         capture(*project)
