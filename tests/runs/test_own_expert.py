@@ -209,6 +209,10 @@ def test_the_examples_of_the_page_are_experts(write: Write) -> None:
         ),
         ("def act(obs, info): return None\n", r"row 0: expected an action of Discrete\(2\), got None"),
         ("def act(obs, info): return 0.5\n", r"row 0: expected an action of Discrete\(2\), got 0.5"),
+        (
+            "import torch\ndef act(obs, info): return torch.ones((), requires_grad=True)\n",
+            r"row 0: expected an action of Discrete\(2\), got tensor\(1\., requires_grad=True\) \(Can't call numpy\(\)",
+        ),
     ],
 )
 def test_a_fault_of_the_users_code_is_one_line(write: Write, text: str, message: str) -> None:
@@ -232,6 +236,15 @@ def test_a_batched_answer_of_too_few_rows_and_a_forbidden_action_are_refused(wri
     obs["mask"][1, 1] = 0
     with pytest.raises(InputError, match=r"row 1: expected an action that is allowed, got 1"):
         own_act(other, world)(obs)
+
+
+@pytest.mark.parametrize("answer", ["{0: 1, 1: 0}", "{0, 1}"])
+def test_keys_and_sets_are_no_answers_for_the_rows(write: Write, answer: str) -> None:
+    scenario = calling(write(f"def act(obs, infos): return {answer}"), batched=True)
+    world = worlds_of(scenario, "capture", 2)
+    obs, _ = world.reset(seed=0)
+    with pytest.raises(InputError, match=re.escape(f"expected an action for each of 2 rows, got {answer}")):
+        own_act(scenario, world)(obs)
 
 
 def test_a_module_that_is_not_there_is_named_before_anything_is_played(write: Write) -> None:
