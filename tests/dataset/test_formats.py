@@ -315,6 +315,11 @@ def _rows(change: Callable[[Any], Any]) -> Callable[[Path, Any], None]:
             _info(lambda info: info["features"].update({"observation.images.top": {"dtype": "video", "shape": [4, 4, 3]}})),
             "observation.images.top are pictures, which are not read",
         ),
+        (
+            _info(lambda info: info.update(total_episodes=500)),
+            r"expected 500 episodes \(meta/info.json\), found 3; files are missing",
+        ),
+        (_info(lambda info: info.update(total_frames=8)), r"expected 8 frames \(meta/info.json\), found 9; files of another"),
         (_info(lambda info: info["features"].pop("action")), "expected the features observation.* and action"),
         (
             _rows(lambda table: table.filter([True] * 3 + [False] + [True] * 5)),
@@ -335,6 +340,12 @@ def test_a_lerobot_dataset_that_cannot_be_imported_says_why(
     lerobot.write(tmp_path / "set", recording())
     edit(tmp_path / "set", parquet)
     with pytest.raises(InputError, match=message):
+        read_recording("lerobot", tmp_path / "set")
+
+
+def test_a_file_is_no_lerobot_dataset(tmp_path: Path) -> None:
+    (tmp_path / "set").write_bytes(b"")
+    with pytest.raises(InputError, match=r"expected the folder of a LeRobot dataset, with meta/info\.json in it, got a file"):
         read_recording("lerobot", tmp_path / "set")
 
 
