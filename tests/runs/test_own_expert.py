@@ -19,6 +19,7 @@ from headstart.core.yaml import parse_yaml
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.own_expert import own_act, require_stateless
+from headstart.runs.own_source import own_sha256
 from headstart.runs.worlds import worlds_of
 from headstart.stages.expert import expert
 
@@ -250,9 +251,11 @@ def test_keys_and_sets_are_no_answers_for_the_rows(write: Write, answer: str) ->
 def test_a_module_that_is_not_there_is_named_before_anything_is_played(write: Write) -> None:
     write(BALANCE)
     with pytest.raises(
-        InputError, match=r"call: expected a module in the repository's root or installed, found no nowhere\.at_all"
+        InputError, match=r"expected a module of yours, in experts/, the repository's root or installed, found no nowhere\.at_all"
     ):
         expert(settings(pole({"policy": "callable", "call": "a.b:act"})), calling("nowhere.at_all"))
+    with pytest.raises(InputError, match="the repository's root or installed, json is Python's own"):
+        own_sha256(calling("json", "dumps"))
 
 
 def test_an_expert_with_state_is_not_asked_by_training(write: Write) -> None:
