@@ -66,13 +66,27 @@ def test_success_follows_from_counters_and_only_else_from_the_file(poles: Record
     assert header.absent == ("rewards",)
 
 
-def test_success_of_the_file_that_the_predicates_contradict_is_told_or_refused(poles: Recording) -> None:
-    held = {"success": ["every steps >= 20"]}  # as all ten do
+def remarks(recording: Recording, changes: dict[str, Any]) -> str:
+    """What the stage `source` says beside the figures."""
+    params, scenario = pole_project(recording, changes)
+    assert scenario.demonstrations is not None
+    return import_recording(params, scenario, scenario.demonstrations, Path("episodes.h5"))[1]
 
+
+def test_episodes_that_are_terminated_at_the_horizon_are_told(poles: Recording) -> None:
+    ended = np.ones(10, bool)
+    fallen = replace(poles, terminated=ended, truncated=~ended)
+    assert remarks(fallen, {"horizon": 20}) == (
+        "; 10 episodes of 20 steps (horizon) are terminated: if the time limit ended them, they are truncated"
+    )
+    assert remarks(fallen, {"horizon": 21}) == ""
+    ended[3] = False
+    assert remarks(replace(poles, terminated=ended, truncated=~ended), {"horizon": 20}) == ""
+
+
+def test_success_of_the_file_that_the_predicates_contradict_is_told_or_refused(poles: Recording) -> None:
     def brought(told: list[bool]) -> str:
-        params, scenario = pole_project(replace(poles, success=np.array(told)), held)
-        assert scenario.demonstrations is not None
-        return import_recording(params, scenario, scenario.demonstrations, Path("episodes.h5"))[1]
+        return remarks(replace(poles, success=np.array(told)), {"success": ["every steps >= 20"]})  # as all ten do
 
     assert brought([True] * 10) == ""
     few = "; success of the file differs from the scenario's predicates in 2 of 10 episodes, first 7: the predicates count"

@@ -35,7 +35,7 @@ def import_recording(params: Params, scenario: Scenario, source: Recorded, to: P
     files = files_of(Path(source.path))
     recording = read_recording(source.format, Path(source.path))
     episodes, header = converted(recording, params, scenario, sha256_json(files), source.format == "hdf5")
-    contradicted = _contradicted(recording, episodes.table, source)
+    remarks = _contradicted(recording, episodes.table, source) + _ends_at_horizon(recording, scenario.horizon)
     write_episodes(to, episodes, header)
     found = Source(
         sha256=header.policy_sha256,
@@ -47,7 +47,7 @@ def import_recording(params: Params, scenario: Scenario, source: Recorded, to: P
         absent=header.absent,
         score=_score(episodes, header, scenario.measures),
     )
-    return found, contradicted
+    return found, remarks
 
 
 def converted(
@@ -145,6 +145,16 @@ def _contradicted(recording: Recording, table: EpisodeTable, source: Recorded) -
             raise InputError(f"{source.path}: {line}, first {wrong[0]}: {cure}")
         lines += f"; {line}, first {wrong[0]}: the predicates count" if len(wrong) else ""
     return lines
+
+
+def _ends_at_horizon(recording: Recording, horizon: int) -> str:
+    """A remark where every episode of `horizon` steps is said to be terminated: recorders confuse that with the time limit."""
+    whole = recording.length == horizon
+    if recording.terminated is None or not whole.any() or not recording.terminated[whole].all():
+        return ""
+    return (
+        f"; {whole.sum()} episodes of {horizon} steps (horizon) are terminated: if the time limit ended them, they are truncated"
+    )
 
 
 def counters_of(recording: Recording, scenario: Scenario) -> dict[str, Array]:
