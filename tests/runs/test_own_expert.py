@@ -239,9 +239,9 @@ def test_a_batched_answer_of_too_few_rows_and_a_forbidden_action_are_refused(wri
         own_act(other, world)(obs)
 
 
-@pytest.mark.parametrize("answer", ["{0: 1, 1: 0}", "{0, 1}"])
-def test_keys_and_sets_are_no_answers_for_the_rows(write: Write, answer: str) -> None:
-    scenario = calling(write(f"def act(obs, infos): return {answer}"), batched=True)
+@pytest.mark.parametrize("answer", ["{0: 1, 1: 0}", "{0, 1}", "array(1)", "1"])
+def test_what_has_no_rows_is_no_answer_for_them(write: Write, answer: str) -> None:
+    scenario = calling(write(f"from numpy import array\ndef act(obs, infos): return {answer}"), batched=True)
     world = worlds_of(scenario, "capture", 2)
     obs, _ = world.reset(seed=0)
     with pytest.raises(InputError, match=re.escape(f"expected an action for each of 2 rows, got {answer}")):

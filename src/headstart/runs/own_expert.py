@@ -173,7 +173,11 @@ def _ids(acting: Any, acts: Array, said: str) -> Array:
 
 def _stacked(said: str, answers: Any, num: int, space: Any) -> Array:
     """[N, *shape] finite numbers from N answers."""
-    if isinstance(answers, Mapping | Set) or not hasattr(answers, "__len__") or len(answers) != num:
+    try:
+        rows = len(answers)
+    except TypeError:  # also of an array without a dimension, which has `__len__`
+        rows = -1
+    if isinstance(answers, Mapping | Set) or rows != num:
         raise InputError(f"{said}: expected an action for each of {num} rows, got {shown(answers)}")
     shape = tuple(space.shape or ())
     try:
