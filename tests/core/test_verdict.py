@@ -16,11 +16,26 @@ from headstart.core.verdict import (
     equal,
     finite,
     judge,
+    missed,
     not_applicable,
     unmeasured,
 )
 
 PASS, HOLD, FAIL = Outcome.PASS, Outcome.HOLD, Outcome.FAIL
+
+
+@pytest.mark.parametrize(
+    ("measured", "threshold", "text"),
+    [
+        (0.625842548347252, 0.03, "0.626 <= 0.03"),
+        (0.030004, 0.03, "0.030004 <= 0.03"),  # with three digits the two would be the same
+        (12345.678, 500.0, "12346 <= 500"),
+        (7, 0, "7 <= 0"),
+        (None, 0.1, "None <= 0.1"),
+    ],
+)
+def test_a_missed_bound_is_told_with_as_many_digits_as_are_needed(measured: float | None, threshold: float, text: str) -> None:
+    assert missed(at_most("drift", measured, threshold, "share")) == f"drift: share: {text} does not hold"
 
 
 def failed(on_miss: Outcome) -> Check:

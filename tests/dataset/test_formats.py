@@ -149,9 +149,19 @@ def test_flags_may_stand_in_every_step_and_one_of_them_is_enough(tmp_path: Path)
 
 def test_bytes_that_are_no_arrays_are_named(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    for content in (b"", b"no zip", b"PK\x03\x04 and then nothing"):
+    np.savez_compressed(path, observations=np.arange(900.0), actions=np.zeros(900), lengths=np.array([900]))
+    sound = path.read_bytes()
+    contents = {
+        b"": "got another kind of file",
+        b"no zip": "got another kind of file",
+        b"\x93NUMPY\x01": r"got one array \(\.npy\)",
+        b"PK\x03\x04 and then nothing": "damaged or truncated",
+        sound[: len(sound) // 2]: "damaged or truncated",
+        sound[:60] + b"\xff" * 90 + sound[150:]: "damaged or truncated",  # zlib's own error
+    }
+    for content, message in contents.items():
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"expected arrays that np\.savez wrote"):
+        with pytest.raises(InputError, match=rf"expected arrays that np\.savez wrote.*{message}"):
             read_recording("npz", path)
     with pytest.raises(InputError, match="found nothing there"):
         read_recording("npz", tmp_path / "b.npz")
@@ -174,6 +184,22 @@ def test_every_file_of_a_recording_is_hashed(tmp_path: Path) -> None:
     assert [key for key in before if files_of(tmp_path / "a")[key] != before[key]] == [(tmp_path / "a/b/c").as_posix()]
     with pytest.raises(InputError, match="found nothing"):
         files_of(tmp_path / "none")
+
+
+def test_a_link_that_dvc_does_not_follow_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in ("demonstrations", "elsewhere"):
+        Path(folder).mkdir()
+    Path("elsewhere/a.npz").write_bytes(b"")
+    Path("demonstrations/file.npz").symlink_to(tmp_path / "elsewhere/a.npz")  # DVC hashes what is in it
+    assert files_of(Path("demonstrations/file.npz"))
+    Path("demonstrations/folder").symlink_to(tmp_path / "elsewhere")
+    Path("demonstrations/nothing.npz").symlink_to("none.npz")
+    for path in ("folder", "folder/a.npz", "nothing.npz"):
+        with pytest.raises(
+            InputError, match=f"demonstrations/{path.split('/')[0]}: expected files, got a link .*; copy the files there"
+        ):
+            files_of(Path("demonstrations") / path)
 
 
 # --- minari -------------------------------------------------------------------------------------------------------------
@@ -245,6 +271,14 @@ def test_a_damaged_minari_dataset_is_named(tmp_path: Path, package: Any) -> None
         file["episode_1/rewards"] = rewards[:1]
     with pytest.raises(InputError, match="episode 1: actions: expected 1 rows for 1 rewards, got 2"):
         read_recording("minari", tmp_path / "data")
+    with h5py.File(tmp_path / "data/main_data.hdf5", "a") as file:
+        del file["episode_1/rewards"]
+    with pytest.raises(InputError, match=r"data: episode 1: expected a dataset that Minari .* reads: .*rewards"):
+        read_recording("minari", tmp_path / "data")
+    with h5py.File(tmp_path / "data/main_data.hdf5", "a") as file:
+        file["episode_1/rewards"] = np.zeros(0)
+    with pytest.raises(InputError, match="expected episodes of at least one step, episode 1 has none"):
+        read_recording("minari", tmp_path / "data")
     (tmp_path / "data/main_data.hdf5").write_bytes(b"not one")
     with pytest.raises(InputError, match="expected a dataset that Minari"):
         read_recording("minari", tmp_path / "data")
@@ -315,6 +349,11 @@ def _rows(change: Callable[[Any], Any]) -> Callable[[Path, Any], None]:
             _info(lambda info: info["features"].update({"observation.images.top": {"dtype": "video", "shape": [4, 4, 3]}})),
             "observation.images.top are pictures, which are not read",
         ),
+        (
+            _info(lambda info: info.update(total_episodes=500)),
+            r"expected 500 episodes \(meta/info.json\), found 3; files are missing",
+        ),
+        (_info(lambda info: info.update(total_frames=8)), r"expected 8 frames \(meta/info.json\), found 9; files of another"),
         (_info(lambda info: info["features"].pop("action")), "expected the features observation.* and action"),
         (
             _rows(lambda table: table.filter([True] * 3 + [False] + [True] * 5)),
@@ -335,6 +374,12 @@ def test_a_lerobot_dataset_that_cannot_be_imported_says_why(
     lerobot.write(tmp_path / "set", recording())
     edit(tmp_path / "set", parquet)
     with pytest.raises(InputError, match=message):
+        read_recording("lerobot", tmp_path / "set")
+
+
+def test_a_file_is_no_lerobot_dataset(tmp_path: Path) -> None:
+    (tmp_path / "set").write_bytes(b"")
+    with pytest.raises(InputError, match=r"expected the folder of a LeRobot dataset, with meta/info\.json in it, got a file"):
         read_recording("lerobot", tmp_path / "set")
 
 

@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from headstart.config.scenario import Recorded, Scenario
+from headstart.config.scenario import ExpertGate, Recorded, Scenario
 from headstart.core.errors import InputError
 from headstart.core.verdict import Check, Outcome, Subject, judge
-from headstart.dataset.cures import CURES, NO_CURE, cures
+from headstart.dataset.cures import CURES, NO_CURE, ONE_CHOICE, REPEATABLE, cures
 from headstart.dataset.episodes import Episodes
 from headstart.dataset.observation import ObservationSchema
 
 PASS, HOLD, FAIL = Outcome.PASS, Outcome.HOLD, Outcome.FAIL
 Gates = Callable[..., list[Check]]
+SCRIPTED = ExpertGate(policy="scripted", success_rate=0.5, harm_rate=0.5)
 
 
 def broken(checks: list[Check]) -> set[str]:
@@ -191,7 +192,7 @@ def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_ca
     verdict = judge(subject, gates(same_reward(walks), differing=1), {})
 
     assert CURES.keys() <= names
-    assert cures(verdict, Scenario.model_construct(name="walk")).splitlines() == [
+    assert cures(verdict, Scenario.model_construct(name="walk", expert=SCRIPTED)).splitlines() == [
         f"  reward-varies: {CURES['reward-varies']}",
         f"  replay-mismatches: {NO_CURE}",
     ]
@@ -202,12 +203,24 @@ def test_cures_of_a_recording_that_a_user_brings_ask_for_another_recording(
     walks: Episodes, gates: Gates, subject: Subject
 ) -> None:
     verdict = judge(subject, gates(walks, recorded_sha256="f" * 64, differing=1), {})
-    brought = Scenario.model_construct(name="walk", demonstrations=Recorded(format="npz", path="demonstrations/walk.npz"))
+    recorded = Recorded(format="npz", path="demonstrations/walk.npz")
+    brought = Scenario.model_construct(name="walk", expert=SCRIPTED, demonstrations=recorded)
 
     first, second = cures(verdict, brought).splitlines()
 
     assert first == "  expert-hash: `dvc exp run -S 'scenarios=[walk]'`, which imports the recording as it is now"
-    assert "a recording without seeds" in second
+    assert "some of these belong to another" in second
+
+
+def test_cures_of_a_callable_and_of_one_choice_do_not_offer_what_cannot_help(
+    walks: Episodes, gates: Gates, subject: Subject
+) -> None:
+    own = ExpertGate(policy="callable", call="experts.walk:act", success_rate=0.5, harm_rate=0.5)
+    still = Scenario.model_construct(name="walk", expert=own)
+    lines = cures(judge(subject, gates(constant_action(walks), differing=1), {}), still).splitlines()
+
+    assert f"  majority-action: {ONE_CHOICE}" in lines  # no limit can be higher than 1
+    assert f"  replay-mismatches: {REPEATABLE}" in lines
 
 
 def test_a_world_on_both_sides_of_the_split_is_caught(walks: Episodes, gates: Gates) -> None:

@@ -10,8 +10,9 @@ from tests.released import manifest_for
 
 from headstart.config.params import BCParams, load_params
 from headstart.config.scenario import Scenario
-from headstart.core.errors import InputError, IntegrityError
+from headstart.core.errors import GateFailed, InputError, IntegrityError
 from headstart.core.files import write_record
+from headstart.core.verdict import Subject, at_least, judge
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.manifest import Block, DatasetFacts, Tally, manifest_of, stored_file
@@ -132,6 +133,17 @@ def two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenario: Scenar
     )
     write_record(folder.parent / "validated.json", manifest_of(facts, "validated"))
     return folder
+
+
+def test_a_dataset_that_did_not_pass_is_not_told_as_one_that_nobody_judged(two_blocks: Path, scenario: Scenario) -> None:
+    (two_blocks.parent / "validated.json").unlink()
+    with pytest.raises(InputError, match=r"validated\.json: expected a file, found none; `dvc .* makes it"):
+        dataset.require_validated(scenario)
+    subject = Subject(type="dataset", id="walk@abc", sha256="a" * 64)
+    verdict = judge(subject, [at_least("enough-episodes", 3, 10, "3 episodes", 3)], {})
+    write_record(Path(f"reports/{scenario.name}/validate/verdict.json"), verdict)
+    with pytest.raises(GateFailed, match=r"its verdict is FAIL: enough-episodes \(reports/.*/validate/verdict\.json\); `dvc"):
+        dataset.require_validated(scenario)
 
 
 def test_the_files_of_one_block_are_enough_for_who_reads_no_other(two_blocks: Path, scenario: Scenario) -> None:

@@ -13,7 +13,7 @@ from headstart.config.checked import merged
 from headstart.core.errors import InputError
 from headstart.dataset.formats.recording import Recording, leaves
 from headstart.runs.exporting import exported, raw
-from headstart.runs.importing import converted, counters_of
+from headstart.runs.importing import converted, counters_of, import_recording
 from headstart.worlds.gym_spaces import Observing
 
 SHA256 = "a" * 64
@@ -66,6 +66,36 @@ def test_success_follows_from_counters_and_only_else_from_the_file(poles: Record
     assert header.absent == ("rewards",)
 
 
+def remarks(recording: Recording, changes: dict[str, Any]) -> str:
+    """What the stage `source` says beside the figures."""
+    params, scenario = pole_project(recording, changes)
+    assert scenario.demonstrations is not None
+    return import_recording(params, scenario, scenario.demonstrations, Path("episodes.h5"))[1]
+
+
+def test_episodes_that_are_terminated_at_the_horizon_are_told(poles: Recording) -> None:
+    ended = np.ones(10, bool)
+    fallen = replace(poles, terminated=ended, truncated=~ended)
+    assert remarks(fallen, {"horizon": 20}) == (
+        "; 10 episodes of 20 steps (horizon) are terminated: if the time limit ended them, they are truncated"
+    )
+    assert remarks(fallen, {"horizon": 21}) == ""
+    ended[3] = False
+    assert remarks(replace(poles, terminated=ended, truncated=~ended), {"horizon": 20}) == ""
+
+
+def test_success_of_the_file_that_the_predicates_contradict_is_told_or_refused(poles: Recording) -> None:
+    def brought(told: list[bool]) -> str:
+        return remarks(replace(poles, success=np.array(told)), {"success": ["every steps >= 20"]})  # as all ten do
+
+    assert brought([True] * 10) == ""
+    few = "; success of the file differs from the scenario's predicates in 2 of 10 episodes, first 7: the predicates count"
+    assert brought([True] * 7 + [False, False, True]) == few
+    many = r"mine.npz: success of the file differs .* in 5 of 10 episodes, first 3: take the array out of the file, or correct"
+    with pytest.raises(InputError, match=many):
+        brought([True] * 3 + [False] * 5 + [True] * 2)
+
+
 @pytest.mark.parametrize(
     ("how", "expected"),
     [("last", [3.0, 1.0]), ("any", [1.0, 1.0]), ("sum", [5.0, 1.0]), ("max", [3.0, 1.0]), ("min", [0.0, 0.0])],
@@ -111,6 +141,8 @@ def test_what_is_not_of_the_environments_spaces_is_named(poles: Recording, chang
 def test_an_episode_that_is_longer_than_the_horizon_and_too_few_episodes_are_named(poles: Recording) -> None:
     with pytest.raises(InputError, match=r"at most 5 steps \(horizon\), episode 0 has 20; set `horizon: 20`"):
         imported(poles, {"horizon": 5})
+    with pytest.raises(InputError, match=r"observations: expected rows of the shape \[4\]"):  # the other is the true reason
+        imported(replace(poles, observations=poles.observations[:, :3], final_observations=None), {"horizon": 5})
     three = Recording(poles.observations[:60], poles.actions[:60], poles.length[:3])
     with pytest.raises(InputError, match=r"at least two episodes for each of 2 blocks \(capture.blocks\), got 3"):
         imported(three)

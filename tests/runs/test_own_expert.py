@@ -19,6 +19,7 @@ from headstart.core.yaml import parse_yaml
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.own_expert import own_act, require_stateless
+from headstart.runs.own_source import own_sha256
 from headstart.runs.worlds import worlds_of
 from headstart.stages.expert import expert
 
@@ -209,6 +210,10 @@ def test_the_examples_of_the_page_are_experts(write: Write) -> None:
         ),
         ("def act(obs, info): return None\n", r"row 0: expected an action of Discrete\(2\), got None"),
         ("def act(obs, info): return 0.5\n", r"row 0: expected an action of Discrete\(2\), got 0.5"),
+        (
+            "import torch\ndef act(obs, info): return torch.ones((), requires_grad=True)\n",
+            r"row 0: expected an action of Discrete\(2\), got tensor\(1\., requires_grad=True\) \(Can't call numpy\(\)",
+        ),
     ],
 )
 def test_a_fault_of_the_users_code_is_one_line(write: Write, text: str, message: str) -> None:
@@ -234,12 +239,23 @@ def test_a_batched_answer_of_too_few_rows_and_a_forbidden_action_are_refused(wri
         own_act(other, world)(obs)
 
 
+@pytest.mark.parametrize("answer", ["{0: 1, 1: 0}", "{0, 1}", "array(1)", "1"])
+def test_what_has_no_rows_is_no_answer_for_them(write: Write, answer: str) -> None:
+    scenario = calling(write(f"from numpy import array\ndef act(obs, infos): return {answer}"), batched=True)
+    world = worlds_of(scenario, "capture", 2)
+    obs, _ = world.reset(seed=0)
+    with pytest.raises(InputError, match=re.escape(f"expected an action for each of 2 rows, got {answer}")):
+        own_act(scenario, world)(obs)
+
+
 def test_a_module_that_is_not_there_is_named_before_anything_is_played(write: Write) -> None:
     write(BALANCE)
     with pytest.raises(
-        InputError, match=r"call: expected a module in the repository's root or installed, found no nowhere\.at_all"
+        InputError, match=r"expected a module of yours, in experts/, the repository's root or installed, found no nowhere\.at_all"
     ):
         expert(settings(pole({"policy": "callable", "call": "a.b:act"})), calling("nowhere.at_all"))
+    with pytest.raises(InputError, match="the repository's root or installed, json is Python's own"):
+        own_sha256(calling("json", "dumps"))
 
 
 def test_an_expert_with_state_is_not_asked_by_training(write: Write) -> None:

@@ -76,6 +76,13 @@ def test_a_mean_is_in_the_environments_units_and_clipped_to_its_bounds() -> None
     np.testing.assert_allclose(act(obs)[:, 0], mean.clip(-2, 2) / 2, atol=1e-6)  # torque of ±2 is ±1 of the contract
 
 
+def weights_beside(path: Path) -> None:
+    """Write the model again, with its weights in a file of their own."""
+    import onnx
+
+    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location="weights.bin", size_threshold=0)
+
+
 @pytest.mark.parametrize("first", [3, 2])  # 2: as many joint actions as logits of parts
 def test_logits_of_the_parts_of_a_multi_discrete_choose_the_best_joint_action(first: int) -> None:
     weights = np.concatenate([np.eye(4, first, dtype=np.float32), BALANCE], axis=1)
@@ -117,6 +124,8 @@ def test_a_file_whose_input_has_the_rank_of_the_observation_gets_the_observation
         (lambda: linear(np.full((4, 2), np.nan)), {}, r"expected finite numbers, got \[nan, nan\]"),
         (lambda: FILE.write_bytes(b"PK no model"), {}, r"expert\.path: expected an ONNX file, experts/balance\.onnx: "),
         (lambda: None, {}, r"expert\.path: expected a file experts/balance\.onnx, found none"),
+        (lambda: FILE.mkdir(), {}, r"expert\.path: expected a file experts/balance\.onnx, got a folder"),
+        (lambda: weights_beside(linear(BALANCE)), {}, r"save it with its weights inside \(external_data=False\)"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_before_anything_is_played(

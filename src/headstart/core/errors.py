@@ -69,9 +69,9 @@ class MissingExtra(HeadstartError):
 
 
 def shown(value: object) -> str:
-    """A value as it stands in an error: its first 60 characters."""
+    """A value as it stands in an error: its first 60 characters, on one line."""
     try:
-        return repr(value)[:60]
+        return " ".join(repr(value).split("\n"))[:60]
     except ValueError:  # Python refuses to write an integer of more than 4300 digits
         return "a number of too many digits"
 

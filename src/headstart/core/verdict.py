@@ -133,8 +133,21 @@ def decide(checks: Iterable[Check]) -> Outcome:
 
 def misses(verdict: Verdict) -> str:
     """One line for each reason: the measurement and its threshold."""
-    lines = (f"  {r.name}: {r.text}: {r.measured} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
-    return "\n".join(lines)
+    return "\n".join(f"  {missed(reason)}" for reason in verdict.reasons)
+
+
+def missed(check: Check) -> str:
+    """A check that does not hold. Numbers have three significant digits, and more where the two would read the same."""
+    sides, digits = (check.measured, check.threshold), 3
+    while digits < 17 and sides[0] != sides[1] and _short(sides[0], digits) == _short(sides[1], digits):
+        digits += 1
+    measured, threshold = (_short(side, digits) for side in sides)
+    return f"{check.name}: {check.text}: {measured} {check.direction} {threshold} does not hold"
+
+
+def _short(value: Value, digits: int) -> str:
+    """A float with so many significant digits, and no fewer than it has before the point."""
+    return f"{value:.{max(digits, len(f'{abs(value):.0f}'))}g}" if isinstance(value, float) else str(value)
 
 
 def at_least(

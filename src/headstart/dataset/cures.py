@@ -24,16 +24,24 @@ RECORDED_CURES = {  # the same of recorded demonstrations
     "split-sides": MORE,
     "expert-hash": "`{capture}`, which imports the recording as it is now",
     "replay-sample": "seeds that belong to the episodes, or none: then the recording is held to statistics alone",
-    "replay-mismatches": "the environment (version, `setup`) with which the recording was made, or a recording without seeds",
+    "replay-mismatches": "seeds, actions and environment (version, `setup`) of one recording: some of these belong to another",
     "lag-agreement": "a recording that stores the observation from which an action was chosen, not the one before or after, beside it",
     "observation-repeats": "a recording that stores the observation from which an action was chosen, not the one before or after, beside it",
     "one-end": "`terminated` and `truncated` that are true in the last step of an episode only",
 }
+REPEATABLE = (  # replay-mismatches of a callable
+    "an expert whose answer follows from `obs`, `info` and the state since `reset`: random numbers and global variables do not repeat"
+)
+ONE_CHOICE = "a scenario and demonstrations with a choice between actions: all decisions are the same"  # majority-action of 1
 NO_CURE = "no setting: the world, its expert or the recorder has a fault"
 
 
 def cures(verdict: Verdict, scenario: Scenario) -> str:
     """One line for each gate that did not pass: what a user can change."""
     known = CURES | RECORDED_CURES if scenario.demonstrations is not None else CURES
+    if scenario.expert.policy == "callable":
+        known = known | {"replay-mismatches": REPEATABLE}
+    if any(reason.name == "majority-action" and reason.measured == 1 for reason in verdict.reasons):
+        known = known | {"majority-action": ONE_CHOICE}
     capture = stage_command("capture", scenario.name)
     return "\n".join(f"  {reason.name}: {known.get(reason.name, NO_CURE).format(capture=capture)}" for reason in verdict.reasons)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headstart.config.params import BCParams
-from headstart.config.project import DATA
+from headstart.config.project import DATA, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
+from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.episodes import Episodes, select
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
@@ -29,9 +30,7 @@ def require_validated(scenario: Scenario, block: int | None = None) -> tuple[Dat
     Raises IntegrityError where bytes differ, and InputError for a block that the dataset does not have.
     """
     folder = DATA / scenario.name / "curated"
-    stamp = read_record(
-        DATA / scenario.name / "validated.json", DatasetManifest, made_by=stage_command("validate", scenario.name)
-    )
+    stamp = validated(scenario.name)
     if stamp.status != "validated":
         raise GateFailed(f"{stamp.dataset}@{stamp.version}: expected a validated dataset, got a {stamp.status} one")
     files = stamp.files
@@ -44,6 +43,21 @@ def require_validated(scenario: Scenario, block: int | None = None) -> tuple[Dat
             )
     require_files(stamp.model_copy(update={"files": files}), folder)
     return stamp, folder
+
+
+def validated(dataset: str) -> DatasetManifest:
+    """The stamp of a validated dataset. InputError where `validate` has not run, GateFailed where its gates do not pass."""
+    path, judged, made_by = (
+        DATA / dataset / "validated.json",
+        REPORTS / dataset / "validate/verdict.json",
+        stage_command("validate", dataset),
+    )
+    if not path.exists() and judged.exists() and (verdict := read_record(judged, Verdict)).outcome is not Outcome.PASS:
+        missed = ", ".join(reason.name for reason in verdict.reasons)
+        raise GateFailed(
+            f"{dataset}: expected a validated dataset, its verdict is {verdict.outcome}: {missed} ({judged}); `{made_by}` names remedies"
+        )
+    return read_record(path, DatasetManifest, made_by=made_by)
 
 
 def read_demonstrations(

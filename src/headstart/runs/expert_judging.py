@@ -10,7 +10,7 @@ from headstart.config.stage_command import stage_command
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record
 from headstart.core.statistics import wilson_lower, wilson_upper
-from headstart.core.verdict import Check, Outcome, Subject, Value, Verdict, at_least, at_most, hold_or_fail, judge
+from headstart.core.verdict import Check, Outcome, Subject, Value, Verdict, at_least, at_most, hold_or_fail, judge, missed
 from headstart.runs.expert import expert_folder, judged_on, script, source_of
 from headstart.runs.expert_record import ExpertPolicy, TrainedSeed, best_seed, pooled, weights_sha256
 from headstart.runs.own_expert import own_act
@@ -99,7 +99,6 @@ def _judged(
         thresholds["min_seeds"] = params.expert.min_seeds
     subject = Subject(type="expert", id=f"{scenario.name}/{gate.policy}", sha256=policy_sha256)
     verdict = judge(subject, checks, thresholds)
-    missed = tuple(f"{r.name}: {r.text}: {r.measured} {r.direction} {r.threshold} does not hold" for r in verdict.reasons)
     expert = ExpertPolicy(
         kind=gate.policy,
         world=scenario.world,
@@ -111,7 +110,7 @@ def _judged(
         seeds=trained,
         own_steps=gate.training_steps,
         state="approved" if verdict.outcome is Outcome.PASS else "draft",
-        diagnostics=missed + (_advice(verdict, trained) if trained else ()),
+        diagnostics=tuple(map(missed, verdict.reasons)) + (_advice(verdict, trained) if trained else ()),
     )
     return expert, verdict
 

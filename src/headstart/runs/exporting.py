@@ -9,16 +9,15 @@ from gymnasium import Space, spaces
 from headstart.config.params import Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
-from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
-from headstart.core.files import read_record
 from headstart.dataset.catalogue import Catalogue
 from headstart.dataset.episodes import Episodes, Header, concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.formats.hdf5 import recording_of
 from headstart.dataset.formats.recording import EXPERT_ACTION, Recording, Tree
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
+from headstart.runs.demonstrations import validated
 from headstart.runs.worlds import worlds_of
 from headstart.worlds.gym import GymWorld
 from headstart.worlds.gym_parts import channels_first
@@ -36,12 +35,13 @@ class Exported(NamedTuple):
 def dataset_at_hand(name: str, catalogue: Catalogue) -> tuple[Episodes, Header, DatasetManifest]:
     """The accepted episodes of "<dataset>" or "<dataset>@<version>", in the order of their worlds.
 
-    InputError where it is not checked out, with the command that brings it back; IntegrityError where its bytes differ.
+    InputError where it is not checked out, with the command that brings it back; GateFailed where it is not validated; IntegrityError
+    where its bytes differ.
     """
     dataset, at, version = name.partition("@")
     if not dataset or (at and not version) or "/" in dataset:
         raise UsageError(f"expected <dataset> or <dataset>@<version>, as `headstart catalogue list` shows them, got {name!r}")
-    manifest = read_record(DATA / dataset / "validated.json", DatasetManifest, made_by=stage_command("validate", dataset))
+    manifest = validated(dataset)
     if version and version != manifest.version:
         entry = next((one for one in catalogue.entries if one.name == name), None)
         cure = "`headstart catalogue list` shows those that there are"

@@ -27,16 +27,17 @@ from headstart.worlds.gym_setup import GymSetup
 WRITER = "import-1"  # increase it when other bytes are written for the same recording
 
 
-def import_recording(params: Params, scenario: Scenario, source: Recorded, to: Path) -> Source:
-    """Write the episodes of the recording that a scenario names to `to`, and say what was found.
+def import_recording(params: Params, scenario: Scenario, source: Recorded, to: Path) -> tuple[Source, str]:
+    """Write the episodes of the recording that a scenario names to `to`; what was found, and what else to say of it.
 
     InputError names episode and row of what is damaged or does not fit the environment.
     """
     files = files_of(Path(source.path))
     recording = read_recording(source.format, Path(source.path))
     episodes, header = converted(recording, params, scenario, sha256_json(files), source.format == "hdf5")
+    remarks = _contradicted(recording, episodes.table, source) + _ends_at_horizon(recording, scenario.horizon)
     write_episodes(to, episodes, header)
-    return Source(
+    found = Source(
         sha256=header.policy_sha256,
         format=source.format,
         files=files,
@@ -46,6 +47,7 @@ def import_recording(params: Params, scenario: Scenario, source: Recorded, to: P
         absent=header.absent,
         score=_score(episodes, header, scenario.measures),
     )
+    return found, remarks
 
 
 def converted(
@@ -64,6 +66,7 @@ def converted(
             "seeds and blocks in the scenario's recipe"
         )
     world = worlds_of(scenario, "capture", 1, params.capture.observation)
+    steps = steps_of(recording, world, where, ours)  # before the horizon: of another environment all is wrong
     if (longest := int(recording.length.max())) > scenario.horizon:
         episode = int(recording.length.argmax())
         raise InputError(
@@ -86,7 +89,6 @@ def converted(
         writer_version=WRITER,
         absent=absent,
     )
-    steps = steps_of(recording, world, where, ours)
     table = _table(recording, header, order, steps["reward"], success, harm)
     rows = np.concatenate(
         [np.arange(start, start + n) for start, n in zip(recording.start[order], recording.length[order], strict=True)]
@@ -125,6 +127,34 @@ def _outcome(
             stats[:, 0, world.names.stats.index(name)] = values
         return np.asarray(predicate(stats), bool)
     return said
+
+
+def _contradicted(recording: Recording, table: EpisodeTable, source: Recorded) -> str:
+    """What the predicates decided otherwise than the recording says: they count. InputError if it is half of the episodes or more.
+
+    Files of headstart keep the success of the scenario in which they were recorded, and are not refused.
+    """
+    number, lines = table.behaviour["recorded_episode"], ""
+    for name in ("success", "harm"):
+        if (told := getattr(recording, name)) is None:
+            continue
+        wrong = np.sort(number[told[number].astype(bool) != getattr(table, name)])
+        line = f"{name} of the file differs from the scenario's predicates in {len(wrong)} of {len(told)} episodes"
+        if len(wrong) * 2 >= len(told) and source.format != "hdf5":
+            cure = "take the array out of the file, or correct the predicates"
+            raise InputError(f"{source.path}: {line}, first {wrong[0]}: {cure}")
+        lines += f"; {line}, first {wrong[0]}: the predicates count" if len(wrong) else ""
+    return lines
+
+
+def _ends_at_horizon(recording: Recording, horizon: int) -> str:
+    """A remark where every episode of `horizon` steps is said to be terminated: recorders confuse that with the time limit."""
+    whole = recording.length == horizon
+    if recording.terminated is None or not whole.any() or not recording.terminated[whole].all():
+        return ""
+    return (
+        f"; {whole.sum()} episodes of {horizon} steps (horizon) are terminated: if the time limit ended them, they are truncated"
+    )
 
 
 def counters_of(recording: Recording, scenario: Scenario) -> dict[str, Array]:

@@ -4,7 +4,7 @@ It sees what the environment shows and answers in the environment's own actions,
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from importlib import import_module
 from typing import Any
 
@@ -173,20 +173,25 @@ def _ids(acting: Any, acts: Array, said: str) -> Array:
 
 def _stacked(said: str, answers: Any, num: int, space: Any) -> Array:
     """[N, *shape] finite numbers from N answers."""
-    if not hasattr(answers, "__len__") or len(answers) != num:
+    try:
+        rows = len(answers)
+    except TypeError:  # also of an array without a dimension, which has `__len__`
+        rows = -1
+    if isinstance(answers, Mapping | Set) or rows != num:
         raise InputError(f"{said}: expected an action for each of {num} rows, got {shown(answers)}")
     shape = tuple(space.shape or ())
     try:
         acts = np.asarray(answers)
-    except ValueError:  # of several shapes
+    except Exception:  # of several shapes, or what an `__array__` of the user's raises
         acts = np.zeros(0)
     if acts.shape == (num, *shape) and acts.dtype.kind in "biuf" and np.isfinite(acts).all():
         return acts
     for n, answer in enumerate(answers):
+        row, why = np.zeros(0, object), ""
         try:
             row = np.asarray(answer)
-        except ValueError:
-            row = np.zeros(0, object)
+        except Exception as error:
+            why = f" ({' '.join(str(error).split())})"
         if row.shape != shape or row.dtype.kind not in "biuf" or not np.isfinite(row).all():
-            raise InputError(f"{said}: row {n}: expected an action of {space}, got {shown(answer)}")
+            raise InputError(f"{said}: row {n}: expected an action of {space}, got {shown(answer)}{why}")
     return np.stack([np.asarray(answer) for answer in answers])

@@ -84,7 +84,10 @@ def session_of(scenario: Scenario) -> Any:
     try:
         return onnxruntime.InferenceSession(read_bytes(path, MAX_BYTES), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise InputError(f"{where(scenario)}.path: expected an ONNX file, {path}: {' '.join(str(error).split())[:200]}") from None
+        text = " ".join(str(error).split())[:200]
+        if "external data" in text.lower():
+            text = "its weights are in another file: save it with its weights inside (external_data=False)"
+        raise InputError(f"{where(scenario)}.path: expected an ONNX file, {path}: {text}") from None
 
 
 def _chosen(found: Any, name: str | None, said: str) -> Any:

@@ -1,5 +1,6 @@
 """What a user's own expert is made of: the hash that says whether it is still the one that was judged. Nothing of it is run."""
 
+import sys
 from pathlib import Path
 
 from headstart.config.project import EXPERTS
@@ -22,7 +23,10 @@ def own_sha256(scenario: Scenario) -> str:
     module = gate.call.partition(":")[0]
     code = code_of(module)
     if not code:
-        raise InputError(f"{where(scenario)}.call: expected a module in the repository's root or installed, found no {module}")
+        got = f"{module} is Python's own" if module.split(".")[0] in sys.stdlib_module_names else f"found no {module}"
+        raise InputError(
+            f"{where(scenario)}.call: expected a module of yours, in {EXPERTS}/, the repository's root or installed, {got}"
+        )
     return sha256_json(code)
 
 
@@ -32,7 +36,9 @@ def own_files(scenario: Scenario) -> list[Path]:
     files = {key: inside(Path(), path) for key, path in named.items() if path is not None}
     for key, path in files.items():
         if not path.is_file():
-            raise InputError(f"{where(scenario)}.{key}: expected a file {path}, found none")
+            raise InputError(
+                f"{where(scenario)}.{key}: expected a file {path}, {'got a folder' if path.is_dir() else 'found none'}"
+            )
     return list(files.values())
 
 

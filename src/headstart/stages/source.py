@@ -22,11 +22,11 @@ def source(params: Params, scenario: Scenario) -> Done:
         if brought is not None:
             from headstart.runs.importing import import_recording  # simulators, which others do not need here
 
-            found = import_recording(params, scenario, brought, folder / "episodes.h5")
+            found, remarks = import_recording(params, scenario, brought, folder / "episodes.h5")
             require_enough(params, scenario, found.episodes)
             missing = f"; absent: {', '.join(found.absent)}" if found.absent else ""
             shown = f"; success {found.score.success_rate:.3f}, return {found.score.return_mean:.3f}" if found.score else ""
-            says = f"{found.episodes} episodes, {found.steps:,} steps of {brought.path}{shown}{missing}"
+            says = f"{found.episodes} episodes, {found.steps:,} steps of {brought.path}{shown}{missing}{remarks}"
         elif scenario.expert.is_own:
             found = Source(sha256=own_sha256(scenario))
             says = f"{scenario.expert.policy} {found.sha256}"

@@ -26,7 +26,7 @@ PICTURES = ("image", "video")
 
 def read(path: Path) -> Recording:
     """InputError for another version, for pictures, and for rows that do not follow each other; MissingExtra without pyarrow."""
-    features = _features(path)
+    features, totals = _described(path)
     columns = _columns(path, ["episode_index", "frame_index", *(name for name in features if name not in INDEX)])
     episode, frame = columns.pop("episode_index"), columns.pop("frame_index")
     begins = np.flatnonzero(np.concatenate([[True], episode[1:] != episode[:-1]]))
@@ -39,6 +39,10 @@ def read(path: Path) -> Recording:
         raise InputError(
             f"{path}: expected frame_index {expected[row]} in episode {episode[row]}, got {frame[row]}: a frame is missing"
         )
+    for (name, total), found in zip(totals.items(), (len(length), len(episode)), strict=True):
+        if total is not None and total != found:
+            cure = "files are missing" if found < total else "files of another dataset are in data/"
+            raise InputError(f"{path}: expected {total} {name} ({INFO}), found {found}; {cure}")
     flags = {name: columns[f"next.{name}"].ravel() for name in ("terminated", "truncated") if f"next.{name}" in columns}
     terminated, truncated = ends_of(flags, length, str(path))
     last = begins + length - 1
@@ -113,12 +117,15 @@ def write(path: Path, recording: Recording, fps: int = 1, task: str = "demonstra
 # --- reading ------------------------------------------------------------------------------------------------------------
 
 
-def _features(path: Path) -> dict[str, Any]:
-    """The features that meta/info.json describes, without pictures, which are refused."""
+def _described(path: Path) -> tuple[dict[str, Any], dict[str, int | None]]:
+    """The features that meta/info.json describes, without pictures, which are refused; and how many episodes and frames, where it says so."""
+    if not path.is_dir():
+        raise InputError(f"{path}: expected the folder of a LeRobot dataset, with {INFO} in it, got a file")
     try:
         info = json.loads((path / INFO).read_bytes())
         version, features = str(info["codebase_version"]), dict(info["features"])
         kinds = {name: str(feature["dtype"]) for name, feature in features.items()}
+        totals = {name: None if (total := info.get(f"total_{name}")) is None else int(total) for name in ("episodes", "frames")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{path}: expected a LeRobot dataset with {INFO}: {error!r}") from None
     if not version.startswith("v3."):
@@ -133,7 +140,7 @@ def _features(path: Path) -> dict[str, Any]:
         )
     if "action" not in features or not any(name.startswith("observation.") for name in features):
         raise InputError(f"{path}: expected the features observation.* and action, got {', '.join(features) or 'none'}")
-    return {name: feature for name, feature in features.items() if kinds[name] != "string"}
+    return {name: feature for name, feature in features.items() if kinds[name] != "string"}, totals
 
 
 def _columns(path: Path, names: list[str]) -> dict[str, Array]:
@@ -147,7 +154,9 @@ def _columns(path: Path, names: list[str]) -> dict[str, Array]:
         try:
             tables.append(parquet.read_table(file, columns=names))
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{file}: expected a parquet file with the columns {', '.join(names)}: {error!s:.200}") from None
+            raise InputError(
+                f"{file}: expected a parquet file with the columns {', '.join(names)}, which is neither damaged nor truncated: {error!s:.200}"
+            ) from None
     found: dict[str, Array] = {}
     for name in names:
         parts = []

@@ -18,13 +18,15 @@ METADATA = "metadata.json"
 def read(path: Path) -> Recording:
     """InputError for a folder that Minari does not read, and for an episode whose columns do not fit; MissingExtra without Minari."""
     minari = _package()
-    folder = folder_of(path)
+    folder, episodes, total = folder_of(path), list[Any](), 0
     try:
         data = minari.MinariDataset(folder)
-        episodes = list(data.iterate_episodes())
+        total = int(data.total_episodes)
+        episodes.extend(data.iterate_episodes())  # one by one: what was read before an error stays
         told = list(data.storage.get_episode_metadata([episode.id for episode in episodes]))
     except Exception as error:  # whatever the package, h5py or Gymnasium raise for a damaged file
-        raise InputError(f"{path}: expected a dataset that Minari {minari.__version__} reads: {error!r:.300}") from None
+        where = f"{path}: episode {len(episodes)}" if len(episodes) < total else str(path)
+        raise InputError(f"{where}: expected a dataset that Minari {minari.__version__} reads: {error!r:.300}") from None
     if not episodes:
         raise InputError(f"{path}: expected at least one episode, got none")
     for episode in episodes:
@@ -84,6 +86,8 @@ def _package() -> Any:
 
 def _require_aligned(episode: Any, where: str) -> None:
     steps = len(episode.rewards)
+    if not steps:
+        raise InputError(f"{where}: expected episodes of at least one step, episode {episode.id} has none")
     columns = {"actions": _tree(episode.actions), "terminations": episode.terminations, "truncations": episode.truncations}
     columns |= {f"observations.{name}".rstrip("."): column for name, column in leaves(_tree(episode.observations))}
     for name, column in columns.items():
@@ -92,7 +96,7 @@ def _require_aligned(episode: Any, where: str) -> None:
                 f"{where}: actions: expected one array, got a {type(column).__name__} of them; a wrapper can offer one"
             )
         wanted = steps + name.startswith("observations")
-        if len(column) != wanted or not steps:
+        if len(column) != wanted:
             raise InputError(
                 f"{where}: episode {episode.id}: {name}: expected {wanted} rows for {steps} rewards, got {len(column)}"
             )

@@ -1,12 +1,11 @@
 """`npz`: one file of numpy arrays, which a user writes in a few lines. `LAYOUT` describes it; `headstart formats npz` prints it."""
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, nearest
+from headstart.core.errors import HeadstartError, InputError, nearest
 from headstart.core.files import fresh_file
 from headstart.dataset.formats.recording import Recording, ends_of, leaves, nested
 
@@ -34,6 +33,7 @@ These may be there; what is missing is recorded as absent, and the checks that n
 
 Observations of a Dict space are observations.KEY, of a Tuple space observations.0, observations.1, …; so are final_observations.
 """
+ONE_ARRAY = b"\x93NUMPY"  # with which a file of np.save begins
 KEYS = (
     "observations", "actions", "lengths", "rewards", "terminated", "truncated", "final_observations", "seeds", "success", "harm", "infos",
 )  # fmt: skip
@@ -92,12 +92,21 @@ def write(path: Path, recording: Recording) -> None:
 
 
 def _arrays(path: Path) -> dict[str, Array]:
+    said = f"{path}: expected arrays that np.savez wrote"
     try:
-        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, AttributeError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        cure = "; pickled objects are not read: concatenate the episodes" if "pickle" in str(error) else ""
-        raise InputError(f"{path}: expected arrays that np.savez wrote: {error}{cure}") from None
+        with path.open("rb") as stream:
+            if not (begins := stream.read(len(ONE_ARRAY))).startswith(b"PK"):
+                raise InputError(f"{said}, got {'one array (.npy)' if begins == ONE_ARRAY else 'another kind of file'}")
+            stream.seek(0)
+            with np.load(stream, allow_pickle=False) as file:
+                return {name: file[name] for name in file.files}
+    except OSError as error:
+        raise InputError(f"{said}: {error}") from None
+    except HeadstartError:
+        raise
+    except Exception as error:  # whatever numpy, zipfile and zlib raise for a damaged file
+        cure = "pickled objects are not read: concatenate the episodes" if "pickle" in str(error) else "damaged or truncated"
+        raise InputError(f"{said}: {error}; {cure}") from None
 
 
 def _group(arrays: dict[str, Array], group: str) -> dict[str, Array]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from headstart.config.project import DEMONSTRATIONS
 from headstart.core.errors import InputError, UsageError, nearest
 from headstart.core.files import sha256_file
 from headstart.dataset.formats import hdf5, lerobot, minari, npz
@@ -28,7 +29,12 @@ def read_recording(kind: str, path: Path) -> Recording:
 
 
 def files_of(path: Path) -> dict[str, str]:
-    """Path → SHA-256 of every file of a recording. InputError where there is none."""
+    """Path → SHA-256 of every file of a recording. InputError where there is none, and for a link that DVC does not follow."""
+    for link in (path, *path.parents, *path.rglob("*")):
+        if link.is_symlink() and link.parent.is_relative_to(DEMONSTRATIONS) and not link.is_file():
+            raise InputError(
+                f"{link}: expected files, got a link to a folder or to nothing, where DVC sees no change; copy the files there"
+            )
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise InputError(f"{path}: expected a recording, found nothing there")
