@@ -227,7 +227,7 @@ def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
         assert record.circumstances.git_dirty is False, stage
     judged = read_record(reports / "evaluate/queue_conflict/run.json", RunRecord)
     assert judged.seeds == (0, 1)
-    assert judged.inputs.keys() == {"models/queue_conflict"}
+    assert judged.inputs.keys() == {"models/queue_conflict", "data/queue_conflict/source/environment.json"}
     assert {"arms", "comparison", "scenario.targets"} < judged.parameters.keys()
 
 

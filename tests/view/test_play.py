@@ -72,5 +72,5 @@ def test_a_png_holds_the_size_and_the_pixels() -> None:
 
 
 def test_a_world_that_cannot_be_drawn_says_so() -> None:
-    with pytest.raises(UsageError, match="a Gymnasium world cannot be drawn, expected None, got 'ansi'"):
+    with pytest.raises(UsageError, match="a gym world cannot be drawn, expected None, got 'ansi'"):
         make(Task("gym", {"id": "CartPole-v1"}, 5, ["every x > 0"], ["sum x < 0"]), num_worlds=1, render_mode="ansi")
