@@ -127,19 +127,18 @@ def _require_ends(recording: Recording, where: str) -> None:
     if terminated is None or truncated is None:
         return
     last = recording.length - 1
-    for wrong, what in ((terminated & truncated, "both flags"), (~terminated & ~truncated, "neither flag")):
-        if wrong.any():
-            episode = int(np.argmax(wrong))
-            raise InputError(
-                f"{where}: expected episodes that end either terminated or truncated, episode {episode} has {what} in its last row "
-                f"({int(last[episode])})"
-            )
+    if (wrong := ~terminated & ~truncated).any():
+        episode = int(np.argmax(wrong))
+        raise InputError(
+            f"{where}: expected episodes that end terminated or truncated, episode {episode} has neither flag in its last row "
+            f"({int(last[episode])})"
+        )
 
 
 def ends_of(flags: Mapping[str, Array], length: Array, where: str) -> tuple[Array | None, Array | None]:
     """terminated and truncated [E] bool from columns of one value an episode, or one a step; one of the two decides the other.
 
-    InputError for a flag before the last row of its episode.
+    Of an episode that has both, terminated counts. InputError for a flag before the last row of its episode.
     """
     steps, found = int(length.sum()), {}
     for name, flag in flags.items():
@@ -163,4 +162,6 @@ def ends_of(flags: Mapping[str, Array], length: Array, where: str) -> tuple[Arra
         return ~truncated, truncated
     if truncated is None and terminated is not None:
         return terminated, ~terminated
+    if terminated is not None and truncated is not None:  # an episode that ends by itself in its last allowed step has both
+        truncated = truncated & ~terminated
     return terminated, truncated
