@@ -1,17 +1,22 @@
 """Any byte that is not the recorded one is found."""
 
+import json
 import random
 import subprocess
 from pathlib import Path
 
 import pytest
+from tests.own_experts import pole
 from tests.released import Project
 
 from headstart.core.errors import HeadstartError
+from headstart.core.files import write_record
 from headstart.core.strict_json import canonical_json
 from headstart.release.history import parse_history
 from headstart.release.lock import content_md5, read_lock
-from headstart.release.verify import verify
+from headstart.release.verify import environment_findings, verify
+from headstart.runs.recorded import ENVIRONMENT, Environment
+from headstart.worlds.make import environment_sha256
 
 
 def problems(root: Path) -> list[str]:
@@ -33,7 +38,25 @@ def test_an_untouched_project_verifies(whole: Path) -> None:
         "checkpoints": 20,
         "releases": 0,
         "outputs of stages": 4,
+        "environments": 0,
     }
+
+
+def test_an_environment_that_changed_outside_the_repository_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scenarios").mkdir()
+    scenario = pole({"policy": "ppo"})
+    (tmp_path / "scenarios/pole.yaml").write_text(
+        json.dumps(scenario.model_dump(mode="json", exclude={"name"}, exclude_unset=True))
+    )
+    path = tmp_path / "data/pole/source" / ENVIRONMENT
+    write_record(path, Environment(sha256=environment_sha256(scenario.world, scenario.setup)))
+    write_record(tmp_path / "data/town/source" / ENVIRONMENT, Environment(sha256=None))
+    assert environment_findings(tmp_path) == (1, [])
+
+    monkeypatch.setattr("headstart.core.own_code.package_version", lambda name: "9.9")  # as after an upgrade of gymnasium
+    (problem,) = environment_findings(tmp_path).problems
+    assert problem.startswith("scenarios/pole.yaml: expected the environment ")
+    assert problem.endswith("`dvc repro --force source@pole` and then `dvc repro` play it anew")
 
 
 def test_any_flipped_byte_in_a_tracked_artefact_is_found(whole: Path) -> None:

@@ -20,6 +20,7 @@ from headstart.release.registry import version_tag
 from headstart.release.rollback import RESTORED
 from headstart.release.standing import fold
 from headstart.runs.checkpoint import CARD, Card, load_checkpoint
+from headstart.runs.environments import recorded_environments, require_environment
 
 MAY_CHANGE = {"status", "tags"}  # of a catalogue entry
 
@@ -113,12 +114,20 @@ def output_findings(root: Path) -> Findings:
     return Findings(checked, problems)
 
 
+def environment_findings(root: Path) -> Findings:
+    """The code of environments that are none of this package, against what the stage `source` hashed."""
+    recorded = recorded_environments(root)
+    problems = [problem for name, sha256 in recorded.items() for problem in _errors(require_environment, root, name, sha256)]
+    return Findings(len(recorded), problems)
+
+
 CHECKS: dict[str, Callable[[Path], Findings]] = {
     "history lines": history_findings,
     "catalogue entries": catalogue_findings,
     "checkpoints": checkpoint_findings,
     "releases": release_findings,
     "outputs of stages": output_findings,
+    "environments": environment_findings,
 }
 
 
