@@ -24,21 +24,13 @@ def convert_sb3(
     from headstart.config.project import EXPERTS
     from headstart.config.scenario import PICKLED
 
-    files = {"a model": model} | ({"a VecNormalize": normaliser} if normaliser else {})
-    for kind, path in files.items():
-        if not path.is_file():
+    for kind, path in (("a model", model), ("a VecNormalize", normaliser)):
+        if path is not None and not path.is_file():
             raise InputError(f"{path}: expected the file of {kind}, found none")
     if not trusted:
         raise InputError(f"{model}: {PICKLED.replace('`trusted: true`', '--trusted')}")
-    command = [
-        sys.executable,
-        "-m",
-        "headstart.runs.convert_sb3",
-        str(model),
-        algorithm,
-        str(out),
-        *map(str, filter(None, [normaliser])),
-    ]
+    command = [sys.executable, "-m", "headstart.runs.convert_sb3", str(model), algorithm, str(out)]
+    command += [str(normaliser)] if normaliser is not None else []
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         kinds: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (InputError, IntegrityError, MissingExtra)}

@@ -49,6 +49,7 @@ def models() -> dict[str, Any]:
         "clone-runs": CloneRuns,
         "comparison": Comparison,
         "dataset": DatasetManifest,
+        "environment": Environment,
         "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
@@ -58,7 +59,6 @@ def models() -> dict[str, Any]:
         "reference": Reference,
         "run": RunRecord,
         "shift": ShiftFindings,
-        "environment": Environment,
         "source": Source,
         "targets": TargetHistory,
         "telemetry-index": SegmentIndex,

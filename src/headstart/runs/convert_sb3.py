@@ -35,12 +35,11 @@ class Actor(torch.nn.Module):
             raise InputError(
                 f"{where}: expected a model whose observations are a Box of numbers, got {space}; use `policy: sb3` itself"
             )
-        normalised = normaliser is not None and normaliser.norm_obs
-        self.centre, self.spread = torch.zeros(space.shape), torch.ones(space.shape)
-        if normalised:
+        self.clip: float | None = None
+        if normaliser is not None and normaliser.norm_obs:
+            self.clip = normaliser.clip_obs
             self.centre = torch.from_numpy(normaliser.obs_rms.mean).float()
             self.spread = torch.from_numpy(np.sqrt(normaliser.obs_rms.var + normaliser.epsilon)).float()
-        self.clip = normaliser.clip_obs if normalised else None
         self.binary = isinstance(model.action_space, spaces.MultiBinary)
         acts = model.action_space
         self.bounds = (torch.from_numpy(acts.low), torch.from_numpy(acts.high)) if isinstance(acts, spaces.Box) else None
