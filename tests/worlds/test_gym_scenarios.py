@@ -44,7 +44,8 @@ def test_the_baseline_of_a_scenario_has_the_ppo_settings_of_its_candidate(name: 
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_the_world_of_a_scenario_can_be_made_and_tells_what_its_predicates_ask(name: str) -> None:
-    pytest.importorskip(PACKAGES[name], reason=f"{PACKAGES[name]} is not installed: pip install 'headstart[EXTRA]'")
+    package = PACKAGES[name]
+    pytest.importorskip(package, reason=f"{package} is not installed: pip install 'headstart[{package.lower()}]'")
     _, scenario = of(name)
     world = worlds_of(scenario, "training", 2)
     assert {sentence.split()[1] for sentence in (*scenario.success, *scenario.harm)} <= set(world.names.stats)
