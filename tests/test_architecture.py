@@ -152,7 +152,7 @@ def test_a_package_file_that_does_something_and_a_private_file_are_named(tmp_pat
         "core/_rule.py": "",
         "core/__init__.py": "limit = 3",
         "core/other.py": "",
-        "__init__.py": "",
+        "__init__.py": "__version__ = '1'\nPUBLIC = {}\n__all__ = [*PUBLIC]\ndef __getattr__(name): ...\ndef __dir__(): ...",
     }
     for name, text in texts.items():
         (source / "headstart" / name).parent.mkdir(parents=True, exist_ok=True)

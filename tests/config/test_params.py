@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+import headstart
 from headstart.config.params import for_scenario, headline_target, load_params
 from headstart.config.scenario import Scenario, load_scenario, modes_of, variant_of
 from headstart.config.schedule import Ramp
@@ -53,6 +54,15 @@ def test_worlds_and_seeds_that_no_machine_can_play_are_refused(tmp_path: Path, s
 def test_true_is_no_seed(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"seeds\.0: .*valid integer, got True"):
         load_params(changed(tmp_path, seeds=[True]))
+
+
+def test_a_project_of_another_version_is_refused_with_both_ways_out(tmp_path: Path) -> None:
+    load_params(changed(tmp_path, headstart=headstart.__version__))
+    with pytest.raises(
+        InputError,
+        match=rf"expected the version that runs, {headstart.__version__}, got 0\.0\.1; `pip install headstart==0\.0\.1`",
+    ):
+        load_params(changed(tmp_path, headstart="0.0.1"))
 
 
 def test_an_arm_that_nobody_described_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+import headstart
 from headstart.config.checked import checked, merged
 from headstart.config.scenario import Scenario
 from headstart.config.schedule import Arm
@@ -159,6 +160,8 @@ class PromotionParams(Record):
 
 
 class Params(Record):
+    # of a project that `headstart init` made: the version of this package that its results come from; None: DVC watches the sources
+    headstart: str | None = None
     scenarios: tuple[str, ...] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
     candidate: str
@@ -225,8 +228,14 @@ def headline_target(params: Params, scenario: Scenario) -> str:
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
-    """Read and check params.yaml."""
-    return checked(Params, read_yaml(path), path)
+    """Read and check params.yaml. InputError where it names another version of this package."""
+    found = checked(Params, read_yaml(path), path)
+    if found.headstart not in (None, headstart.__version__):
+        raise InputError(
+            f"{path}: headstart: expected the version that runs, {headstart.__version__}, got {found.headstart}; "
+            f"`pip install headstart=={found.headstart}`, or write {headstart.__version__} there, after which every stage runs again"
+        )
+    return found
 
 
 def for_scenario(params: Params, scenario: Scenario) -> Params:

@@ -46,9 +46,8 @@ class Entry(NamedTuple):
     """The entry of a stage in dvc.yaml for one item of its matrix."""
 
     deps: tuple[str, ...]  # paths, without the sources below src/
-    params: (
-        tuple[str, ...] | None
-    )  # the keys of the settings that the stage reads, with dots; None: all, from the files themselves
+    # the keys of the settings that the stage reads, with dots; None: all, from the files themselves
+    params: tuple[str, ...] | None
     outs: tuple[str, ...]  # paths
 
 

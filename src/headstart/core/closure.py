@@ -92,12 +92,15 @@ def _file_of(module: str, source: Path) -> Path | None:
 
 @cache
 def _says_nothing(file: Path) -> bool:
-    """Whether the file is an `__init__.py` with only a docstring and a version."""
+    """Whether the file is an `__init__.py` with only a docstring, a version, and names that are imported when someone asks for them."""
     if file.name != "__init__.py":
         return False
     for node in ast.parse(file.read_bytes(), str(file)).body:
-        docstring = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        version = isinstance(node, ast.Assign) and [ast.unparse(target) for target in node.targets] == ["__version__"]
-        if not docstring and not version:
-            return False
+        match node:
+            case ast.Expr(value=ast.Constant()) | ast.FunctionDef(name="__getattr__" | "__dir__"):
+                pass
+            case ast.Assign(targets=[ast.Name(id="__version__" | "__all__" | "PUBLIC")]):
+                pass
+            case _:
+                return False
     return True

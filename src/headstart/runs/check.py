@@ -60,8 +60,9 @@ def require_sound(params: Params, scenario: Scenario) -> None:
 def require_possible(params: Params, scenario: Scenario) -> None:
     """GateFailed for gates that the settings cannot meet, whatever is trained."""
     world = worlds_of(scenario, "training", 1, params.capture.observation)
-    raise_for(scenario, [of_gate(gate) for gate in impossible_gates(params, scenario, world)])
+    gates = impossible_gates(params, scenario, world)
     world.close()
+    raise_for(scenario, [of_gate(gate) for gate in gates])
 
 
 def raise_for(scenario: Scenario, found: list[Found]) -> None:

@@ -21,6 +21,13 @@ MAX_WEIGHTS_BYTES = 1 << 30
 _KINDS = "fiub"  # floats, signed and unsigned integers, booleans
 
 
+class Spaces(Record):
+    """The Gymnasium spaces of an environment that a user brings, after its wrappers, as `worlds.space_record` writes them."""
+
+    observation: dict[str, JsonValue]
+    action: dict[str, JsonValue]
+
+
 class Card(Record):
     """What a checkpoint is and where it comes from."""
 
@@ -31,6 +38,7 @@ class Card(Record):
     seed: int
     env_steps: Count
     observation: ObservationSchema
+    spaces: Spaces | None = None  # None: `observation` says all, as of a world of this package
     network: dict[str, JsonValue]  # sizes and choices that rebuild the network
     lineage: dict[str, Sha256]  # artefacts that it was made from
     shapes: dict[str, tuple[int, ...]]

@@ -9,9 +9,10 @@ import torch
 from headstart.config.params import NetworkParams
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.networks import ActorCritic, load_tensors, tensors
-from headstart.runs.checkpoint import Card, load_checkpoint, save_checkpoint
+from headstart.runs.checkpoint import Card, Spaces, load_checkpoint, save_checkpoint
 from headstart.runs.worlds import schema_of
 from headstart.worlds.api import World
+from headstart.worlds.space_record import space_record
 
 
 def new_network(world: World, params: NetworkParams, seed: int) -> ActorCritic:
@@ -22,8 +23,9 @@ def new_network(world: World, params: NetworkParams, seed: int) -> ActorCritic:
 
 def save_policy(directory: Path, network: ActorCritic, params: NetworkParams, world: World, about: Mapping[str, Any]) -> Card:
     """Write the checkpoint of a network for worlds like `world`; `about` has the other fields of Card."""
-    sizes = params.model_dump(mode="json")
-    return save_checkpoint(directory, tensors(network), {"network": sizes, "observation": schema_of(world), **about})
+    own = None if world.own_spaces is None else Spaces(**{part: space_record(space) for part, space in world.own_spaces.items()})
+    described = {"network": params.model_dump(mode="json"), "observation": schema_of(world), "spaces": own}
+    return save_checkpoint(directory, tensors(network), {**described, **about})
 
 
 def load_policy(directory: Path, world: World) -> tuple[ActorCritic, Card]:

@@ -131,6 +131,11 @@ class World(VectorEnv):
         self.metadata = {"autoreset_mode": AutoresetMode.SAME_STEP, "render_modes": list(self.render_modes)}
 
     @property
+    def own_spaces(self) -> dict[str, gym.Space[Any]] | None:
+        """Of an environment that a user brings: its spaces of one agent, "observation" and "action"; None: those of the contract."""
+        return None
+
+    @property
     def feature_bounds(self) -> Array:
         """[2, F] least and greatest value of each feature, infinite where it has none."""
         return np.stack([np.full(len(self.names.features), side * self.feature_bound) for side in (-1.0, 1.0)])

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+from gymnasium import Space
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
@@ -27,10 +28,11 @@ class GymWorld(World):
     episode, so it does not depend on W or on earlier episodes. End: as the environment says, and truncation at the scenario's horizon, which
     replaces Gymnasium's own limit. Counters: return, steps, terminated, and the keys of `setup.info`, gathered as it says.
 
-    Agents of one world (`world: pettingzoo`) have equal spaces, and all are there at the start. The episode ends with its last agent. As with
-    SuperSuit's `black_death`, the row of an agent that leaves before the others is empty until then: features and picture of zeros, reward 0,
-    and a mask that allows action 0 only, so that PPO learns nothing from the choice. Continuous actions have no masks: PPO sees empty rows,
-    whose returns are 0. Nothing records them, so no clone learns from them. Counters of an agent stop when it leaves.
+    Agents of one world (`world: pettingzoo`) have equal spaces, and all are there at the start. The episode ends with its last agent. The row
+    of an agent that leaves before the others is empty until then: features and picture of zeros, reward 0, and a mask that allows action 0
+    only, so that PPO learns nothing from the choice. Its flags are false until the last step of the world, where it is terminated. Continuous
+    actions have no masks: PPO sees empty rows, whose returns are 0. Nothing records them, so no clone learns from them. Counters of an agent
+    stop when it leaves.
 
     There is no scripted expert. Episodes cannot start in the middle (`stagger` is ignored). Gymnasium cannot save a state, so a snapshot
     holds the episode's seed and actions, and `restore` plays them again: exact if seed and actions determine the environment.
@@ -65,9 +67,9 @@ class GymWorld(World):
         self._seed, self._all = 0, np.arange(num_worlds)
         self._every = np.arange(self.num_envs)
         self._episode, self._tick = np.zeros(num_worlds, np.int64), np.zeros(num_worlds, np.int64)
-        self.idle = self.acting.own(np.zeros((1, *(self.single_action_space.shape or ())), np.int64))[
-            0
-        ]  # in a row without an agent
+        (self.idle,) = self.acting.own(
+            np.zeros((1, *(self.single_action_space.shape or ())), np.int64)
+        )  # of a row without an agent
         self._shape = (*([self.num_agents] if self._agents else []), *self.idle.shape)  # of the actions of one copy
         # what every copy did in its episode, for snapshots
         self._taken = np.zeros((num_worlds, task.horizon, *self._shape), self.idle.dtype)
@@ -111,6 +113,10 @@ class GymWorld(World):
             "stats": stats,
         }
         return self._observations(), reward.astype(np.float32), terminated, truncated, info
+
+    @property
+    def own_spaces(self) -> dict[str, Space[Any]]:
+        return {"observation": self.observing.space, "action": self.acting.space}
 
     @property
     def feature_bounds(self) -> Array:

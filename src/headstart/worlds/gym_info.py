@@ -28,9 +28,8 @@ class Told(Record):
     """How a number of info becomes a counter of the episode."""
 
     gather: Gather
-    absent: float | None = (
-        None  # what a step without the key counts as; None: such a step does not count, and some step must have the key
-    )
+    # what a step without the key counts as; None: such a step does not count, and some step must have the key
+    absent: float | None = None
 
 
 class Counters:
@@ -95,8 +94,8 @@ def one_each(name: str, values: Any, num: int, place: Place) -> Array:
     if not np.isfinite(kept).all():
         w = int(np.flatnonzero(~np.isfinite(kept))[0])
         raise InputError(f"{place(w)}: {name}: expected a finite number, got {array[w]}")
-    if name in FLAGS and not np.isin(array, (0, 1)).all():
-        w = int(np.flatnonzero(~np.isin(array, (0, 1)))[0])
+    if name in FLAGS and array.dtype != bool and (bad := (array != 0) & (array != 1)).any():
+        w = int(np.flatnonzero(bad)[0])
         raise InputError(f"{place(w)}: {name}: expected true or false, got {array[w]}")
     return array.astype(np.float64)
 

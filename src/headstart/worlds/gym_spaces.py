@@ -184,7 +184,7 @@ class Acting:
             mask = np.logical_and.reduce(np.meshgrid(*parts, indexing="ij")).ravel()
         if len(mask) != len(self.names):
             raise InputError(f"{where}: expected a mask over {len(self.names)} actions, got {len(mask)} values")
-        if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
+        if mask.dtype.kind not in "biuf" or (mask.dtype != bool and ((mask != 0) & (mask != 1)).any()):
             raise InputError(f"{where}: expected 1 for an action that is allowed and 0 for others, got {shown(mask.tolist())}")
         if not mask.any():
             raise InputError(f"{where}: expected an action that is allowed, the mask forbids all {len(mask)}")
