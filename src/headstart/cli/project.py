@@ -8,7 +8,7 @@ from headstart.core.closure import require_own_code
 from headstart.core.errors import InputError
 
 MARK = "params.yaml"  # a project is the folder that holds it
-NEED_NO_PROJECT = ("compile", "schema", "--help", "--version", "--install-completion", "--show-completion")
+NEED_NO_PROJECT = ("compile", "init", "schema", "--help", "--version", "--install-completion", "--show-completion")
 
 _typed_in = Path()
 
@@ -28,7 +28,7 @@ def enter_project() -> None:
         require_own_code(root)
     else:
         raise InputError(
-            f"{_typed_in}: expected a project, with {MARK} here or in a folder above, found none; go to your clone of it"
+            f"{_typed_in}: expected a project, with {MARK} here or in a folder above, found none; go to one, or make one with `headstart init`"
         )
 
 
