@@ -15,6 +15,12 @@ from headstart.worlds.make import make
 
 COPIES, EPISODES, SECONDS = 8, 40, 5.0  # of random play: worlds, and the limits that end it
 USUAL_HORIZON = 1000  # of an environment that is registered without a limit
+TRAIN = """\
+  expert:
+    train:  # raise env_steps until the expert passes its gate; training ends before, where it does
+      start: random
+      ppo: {worlds: 32, rollout_ticks: 32, num_epochs: 8, mini_batch_size: 256, gamma: 0.99, gae_lambda: 0.95}
+      phases: [{name: learn, kind: ppo, env_steps: 98304, learning_rate: {from: 0.002, to: 0.0}, entropy_coef: 0.0}]"""
 
 
 class Seen(NamedTuple):
@@ -89,10 +95,10 @@ def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought |
     expert = (
         f"demonstrations: {{format: {brought.kind}, path: {brought.path}}}  # {brought.episodes} episodes, dealt to ten blocks"
         if brought
-        else "expert: {policy: ppo, success_rate: 0.8, harm_rate: 0.1}  # trained on three seeds, as arms.scratch; its gate: bounds of the rates"
+        else "expert: {policy: ppo, success_rate: 0.8, harm_rate: 0.1}  # PPO on three seeds; its gate: bounds of the rates"
     )
     # of each block; a tenth may be rejected
-    least = f"\n  validate: {{min_episodes: {max(1, brought.episodes // 10 * 9 // 10)}}}" if brought else ""
+    least = f"  validate: {{min_episodes: {max(1, brought.episodes // 10 * 9 // 10)}}}" if brought else ""
     return {
         "env": env,
         "shows": f"{seen.features} features, {seen.actions}",
@@ -105,11 +111,11 @@ def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought |
         "harm_why": "worse than the median of random play" if harm == median else "worse than a success",
         "expert": expert,
         "target": f"{{success_rate: {0.7 if brought and brought.returns is not None else 0.9}{return_mean}}}",
-        "constant_reward": "true" if seen.reward is not None else "false",
-        "reward_why": f"every step of random play paid {number(seen.reward)}"
-        if seen.reward is not None
-        else "steps paid differently",
-        "validate": least,
+        "constant_reward": "true" if seen.reward else "false",  # where random play is paid nothing, a success may be paid
+        "reward_why": "steps paid differently"
+        if seen.reward is None
+        else f"every step of random play paid {number(seen.reward)}",
+        "first": least if brought else TRAIN,
     }
 
 
