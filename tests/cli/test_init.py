@@ -108,8 +108,10 @@ def test_in_a_repository_it_adds_lines_keeps_files_and_leaves_the_commit_to_its_
     for name, content in ({".gitignore": b"*.log\n/data/*/"} | kept).items():
         (mine / name).parent.mkdir(exist_ok=True)
         (mine / name).write_bytes(content)
+    (mine / "models").mkdir()
     code, out, _ = command("init", "mine", "--env", "Pendulum-v1")
     assert code == 0
+    assert "there already: models/; stages write into them" in out
     assert "README.md and Makefile were there, and stay as they are" in out
     assert "    git add dvc.yaml params.yaml scenarios/pendulum.yaml " in out
     assert {name: (mine / name).read_bytes() for name in kept} == kept

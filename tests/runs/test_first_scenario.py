@@ -49,6 +49,8 @@ def test_three_of_four_recorded_episodes_are_successes_and_each_of_ten_blocks_ma
         ("minigrid:MiniGrid-DoorKey-5x5-v0", "minigrid_doorkey_5x5"),
         ("environments.mine:My/Reach-v12", "reach"),
         ("module:Plain", "plain"),
+        ("2048-v0", "env_2048"),
+        ("A" * 60, "a" * 40),
     ],
 )
 def test_the_name_of_a_scenario_is_that_of_its_environment(env: str, name: str) -> None:

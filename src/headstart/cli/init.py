@@ -27,6 +27,7 @@ FOLDERS = {  # DVC watches them
     "experts": "Files and modules of experts of your own: `expert: {policy: callable, call: experts.mine:act, …}`.",
     "demonstrations": "Recordings: `demonstrations: {format: npz, path: demonstrations/mine.npz}`. `headstart formats` lists the formats.",
 }
+WRITTEN = ("data", "models", "reports")  # by the stages
 LARGE = 10_000_000  # bytes of a recording that git is not given
 
 
@@ -152,6 +153,8 @@ def _say(root: Path, scenario: str, files: list[str], repository: Path | None, w
     typer.echo(f"{root}: wrote {', '.join(sorted(files))}")
     if left := [name for name in KEPT if name not in files]:
         typer.echo(f"{' and '.join(left)} were there, and stay as they are")
+    if taken := [f"{name}/" for name in WRITTEN if (root / name).is_dir()]:
+        typer.echo(f"there already: {', '.join(taken)}; stages write into them, and .gitignore leaves all folders below them out")
     begin = []
     if repository is None:
         for arguments in (

@@ -14,6 +14,7 @@ from headstart.worlds.api import Task, World
 from headstart.worlds.make import make
 
 COPIES, EPISODES, SECONDS = 8, 40, 5.0  # of random play: worlds, and the limits that end it
+MOST_LETTERS = 40  # of a name: ids of runs hold it beside that of a stage and of an arm
 USUAL_HORIZON = 1000  # of an environment that is registered without a limit
 TRAIN = """\
   expert:
@@ -79,9 +80,10 @@ def _played(world: World) -> tuple[Array, set[float]]:
 
 
 def name_of(env: str) -> str:
-    """The name of a scenario, from the id of its environment: `module:Space/CartPole-v1` → cartpole."""
+    """The name of a scenario, from the id of its environment: `module:Space/CartPole-v1` → cartpole. It begins with a letter."""
     last = re.sub(r"-v\d+$", "", re.split(r"[:/]", env)[-1])
-    return re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_") or "mine"
+    name = re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_")[:MOST_LETTERS]
+    return name if name[:1].isalpha() else f"env_{name}".rstrip("_")
 
 
 def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought | None) -> dict[str, str]:
