@@ -201,6 +201,25 @@ def test_a_recording_is_copied_and_takes_the_place_of_an_expert(
     assert "20 episodes" in out
 
 
+def test_a_recording_that_lies_in_the_project_stays_and_another_of_its_name_is_refused(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(tmp_path, "init", "-q", "mine")
+    recorded("npz", tmp_path / "mine/demonstrations/a file.npz")
+    (tmp_path / "a file.npz").write_bytes((tmp_path / "mine/demonstrations/a file.npz").read_bytes())
+    before = files(tmp_path / "mine")
+    code, _, err = command("init", "mine", "--env", "CartPole-v1", "--demonstrations", "a file.npz")
+    assert (code, err.count("\n"), files(tmp_path / "mine")) == (3, 1, before)
+    assert "found another; rename one of them" in err
+
+    monkeypatch.chdir(tmp_path)  # the command went to the project
+    code, _, err = command("init", "mine", "--env", "CartPole-v1", "--demonstrations", "mine/demonstrations/a file.npz")
+    assert (code, err) == (0, "")
+    scenario = load_scenario("cartpole", tmp_path / "mine/scenarios")
+    assert scenario.demonstrations is not None and scenario.demonstrations.path == "demonstrations/a file.npz"
+    assert before.items() < files(tmp_path / "mine").items()
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")  # of Minari, about metadata that the dataset does not have
 def test_a_dataset_of_minari_knows_its_environment(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     minari = pytest.importorskip("minari", reason="minari is not installed; `pip install 'headstart[minari]'`")

@@ -42,10 +42,11 @@ def init(
     repository = _repository(root)
     words, place = _described(root, env, recording)
     texts = _texts(root, words)
+    copies = recording is not None and place is not None and not _is_there(recording[1], root / place)
     if repository is None:
         _require_identity()
     _write(root, texts)
-    if recording and place:
+    if recording and place and copies:
         copy = shutil.copytree if recording[1].is_dir() else shutil.copy2
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         copy(recording[1], root / place)
@@ -64,12 +65,21 @@ def _recording(demonstrations: Path) -> tuple[str, Path]:
     return found(path if path.exists() else demonstrations)
 
 
+def _is_there(recording: Path, place: Path) -> bool:
+    """Whether a recording lies in its place already. InputError where another one does."""
+    if place.exists() and not place.samefile(recording):
+        raise InputError(
+            f"{place}: expected nothing there yet, where {recording} would be copied, found another; rename one of them"
+        )
+    return place.exists()
+
+
 def _described(root: Path, env: str | None, recording: tuple[str, Path] | None) -> tuple[dict[str, str], Path | None]:
     """What stands in the places of the templates, and where the recording will lie."""
     from headstart.runs.brought import brought, environment_of, place_of
     from headstart.runs.first_scenario import look_at, name_of, words_of
 
-    named: tuple[str, Mapping[str, Any]] | None = (env, {}) if env or recording else (USUAL, {})  # type: ignore[assignment]
+    named: tuple[str, Mapping[str, Any]] | None = (env or USUAL, {})
     if recording and env is None:
         named = environment_of(*recording)
     if named is None:

@@ -95,7 +95,7 @@ def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought |
     harm = min(median, goal)
     return_mean = f", return_mean: {number(goal)}" if goal == seen.threshold else ""
     expert = (
-        f"demonstrations: {{format: {brought.kind}, path: {brought.path}}}  # {brought.episodes} episodes, dealt to ten blocks"
+        f"demonstrations: {{format: {brought.kind}, path: {_yaml(brought.path)}}}  # {brought.episodes} episodes, dealt to ten blocks"
         if brought
         else "expert: {policy: ppo, success_rate: 0.8, harm_rate: 0.1}  # PPO on three seeds; its gate: bounds of the rates"
     )
@@ -138,6 +138,7 @@ def number(value: float) -> str:
 
 
 def _yaml(value: Any) -> str:
+    """A value as JSON, which is YAML; plain words without quotes."""
     from headstart.core.strict_json import canonical_json
 
-    return canonical_json(value).decode()
+    return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w./-]*", value) else canonical_json(value).decode()
