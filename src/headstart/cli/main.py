@@ -16,6 +16,7 @@ from headstart.cli.check import check as check_scenario
 from headstart.cli.compile import compile_rules
 from headstart.cli.convert_sb3 import convert_sb3
 from headstart.cli.deps import deps
+from headstart.cli.doctor import doctor
 from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
 from headstart.cli.formats import export, formats
@@ -133,6 +134,7 @@ app.command()(results)
 app.command("compile")(compile_rules)
 app.command()(convert_sb3)
 app.command()(deps)
+app.command()(doctor)
 app.command()(schema)
 app.command()(targets)
 app.command()(formats)
