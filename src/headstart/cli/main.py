@@ -19,6 +19,7 @@ from headstart.cli.deps import deps
 from headstart.cli.doctor import doctor
 from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
+from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
@@ -139,6 +140,7 @@ app.command()(schema)
 app.command()(targets)
 app.command()(formats)
 app.command()(export)
+app.command()(export_policy)
 
 
 @catalogue_app.command("list")
