@@ -15,7 +15,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.dataset.catalogue import read_catalogue
 from headstart.dataset.episodes import concatenate
-from headstart.dataset.formats.recording import Tree
+from headstart.dataset.formats.recording import EXPERT_ACTION, Tree
 from headstart.deploy.worlds import import_from, project_root
 from headstart.runs.exporting import exported, parts_at_hand
 
@@ -26,7 +26,9 @@ class Dataset:
 
     name: str  # <dataset>@<version>
     observations: Tree  # [N, …] as the environment's space has them: an array, or a dict or tuple of arrays
-    actions: Array  # [N, …] in the environment's own action space
+    actions: Array  # [N, …] in the environment's own action space: what was executed
+    expert_actions: Array  # [N, …] what the expert chose, of which clones learn; other than `actions` where the recording slipped
+    action_masks: Array | None  # [N, K] bool, of named actions: those that were allowed
     rewards: Array | None  # [N] f32; None: the recording has none
     terminated: Array  # [N] bool
     truncated: Array  # [N] bool
@@ -77,6 +79,8 @@ def load_dataset(dataset: str | Path) -> Dataset:
         name=f"{manifest.dataset}@{manifest.version}",
         observations=found.recording.observations,
         actions=found.recording.actions,
+        expert_actions=found.recording.infos.get(EXPERT_ACTION, found.recording.actions),
+        action_masks=episodes.action_mask,
         rewards=found.recording.rewards,
         terminated=episodes.terminated,
         truncated=episodes.truncated,
