@@ -79,7 +79,7 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
 def changed_stages(folder: Path) -> set[str]:
     """The stages that `dvc status` lists, asked of DVC in this process, which need not import it anew each time."""
     with Repo(str(folder)) as repo:
-        return {name.split("@")[0] for name in repo.status()}
+        return {name.rpartition(":")[2].split("@")[0] for name in repo.status()}  # from elsewhere it says `path:stage`
 
 
 def test_every_seed_has_a_block_of_the_recording_a_clone_and_a_run_of_every_arm(clone: Path) -> None:
