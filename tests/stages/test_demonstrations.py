@@ -279,6 +279,15 @@ def test_a_dataset_is_exported_and_imported_again(poles: Recording, kind: str, m
         CliRunner().invoke(app, ["export", "pole", "--format", kind, "--out", str(out)], catch_exceptions=False)
 
 
+def test_an_export_says_which_infos_it_does_not_have(poles: Recording) -> None:
+    _, scenario = pole_project(poles)
+    setup = {**scenario.setup, "info": {"cost": {"gather": "sum", "absent": 0}}}
+    run(pole_project(poles, {"setup": setup}), *TO_DATA)
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    done = CliRunner().invoke(app, ["export", "pole", "--format", "npz", "--out", "x.npz"], catch_exceptions=False)
+    assert done.output.endswith("absent: infos.cost\n")
+
+
 def test_a_version_that_is_not_here_is_named(poles: Recording) -> None:
     project = pole_project(poles)
     run(project, *TO_DATA, catalogue)
