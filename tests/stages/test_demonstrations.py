@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from tests.cloned import in_this_process
+from tests.one_process import run_here
 from tests.poles import POLE, ROOT, TUNE, pole_project, record_poles
 from typer.testing import CliRunner
 
@@ -49,7 +49,7 @@ TO_DATA = (source, expert, capture, curate, validate)
 def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for module in ("headstart.stages.bc_train", "headstart.runs.arm"):
-        monkeypatch.setattr(f"{module}.run_all", in_this_process)
+        monkeypatch.setattr(f"{module}.run_all", run_here)
 
 
 @pytest.fixture(scope="module")
