@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from dvc.repo import Repo
+from tests.dvc_status import changed_stages
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparison import Comparison
@@ -50,6 +50,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for section, values in TINY.items():
         params[section] |= values
     params["seeds"] = [0, 1]
+    params["processes"] = 1  # each takes seconds to begin
     params["baselines"] = ["scratch", "matched"]
     params["scenarios"] = ["queue_conflict"]
     params["evidence"] = {"tiny": {}}
@@ -74,12 +75,6 @@ def run(folder: Path, *command: str, ok: bool = True) -> str:
     )
     assert not ok or done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout if ok else done.stdout + done.stderr
-
-
-def changed_stages(folder: Path) -> set[str]:
-    """The stages that `dvc status` lists, asked of DVC in this process, which need not import it anew each time."""
-    with Repo(str(folder)) as repo:
-        return {name.rpartition(":")[2].split("@")[0] for name in repo.status()}  # from elsewhere it says `path:stage`
 
 
 def test_every_seed_has_a_block_of_the_recording_a_clone_and_a_run_of_every_arm(clone: Path) -> None:
@@ -137,7 +132,7 @@ def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(
     try:
         for path, text in zip(paths, before, strict=True):
             path.write_text(text + "\n# edited\n")
-        found = changed_stages(clone)
+        found = {name.split("@")[0] for name in changed_stages(clone)}
     finally:
         for path, text in zip(paths, before, strict=True):
             path.write_text(text)
@@ -163,7 +158,7 @@ ALL = ("source", "expert", "capture", "curate", "validate", "bc_train", "baselin
             ("baseline", "anneal", "evaluate"),  # telemetry counts the steps to the target
         ),
         ("scenarios/queue_conflict.yaml", lambda content: content.update(constant_reward=True), ("validate",)),
-        ("params.yaml", lambda content: content.update(processes=1), ()),
+        ("params.yaml", lambda content: content.update(processes=2), ()),
         ("params.yaml", lambda content: content["arms"]["quick"]["ppo"].update(num_epochs=3), ()),  # no experiment trains it
         ("params.yaml", lambda content: content["comparison"].update(max_ratio=0.5), ("evaluate",)),
         ("params.yaml", lambda content: content["curate"].update(seed=7), ("curate", "catalogue")),
@@ -179,7 +174,7 @@ def test_dvc_runs_again_what_reads_an_edited_setting_and_nothing_else(
         edit(content)
         (clone / file).write_text(yaml.safe_dump(content, sort_keys=False))
         run(clone, "./stage", "settings", "queue_conflict")
-        found = changed_stages(clone)
+        found = {name.split("@")[0] for name in changed_stages(clone)}
     finally:
         for path, text in before.items():
             path.write_bytes(text)
@@ -206,7 +201,7 @@ def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_f
     new = clone / folder / "new.py"
     try:
         new.write_bytes(b"anything")
-        found = changed_stages(clone)
+        found = {name.split("@")[0] for name in changed_stages(clone)}
         out = run(clone, "dvc", "repro", "expert@queue_conflict")
     finally:
         new.unlink(missing_ok=True)
