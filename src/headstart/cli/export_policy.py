@@ -37,3 +37,10 @@ def export_policy(
         )
         taken = ", ".join(f"{port.name} {['N', *port.shape[1:]]}".replace("'", "") for port in contract.inputs)
         typer.echo(f"{contract_path(onnx)}: takes {taken}, gives {contract.output.name}")
+    if sb3 is not None:
+        from headstart.deploy.sb3_policy import export_sb3, normaliser_path
+
+        beside = export_sb3(policy, sb3)
+        typer.echo(f"{sb3}: acts as the policy does on 10,000 observations")
+        if beside:
+            typer.echo(f"{normaliser_path(sb3)}: the VecNormalize whose normalize_obs its observations need")

@@ -19,13 +19,11 @@ from headstart.core.files import fresh_file, sha256_file, write_record
 from headstart.deploy.contract import PolicyContract, Port
 from headstart.deploy.policy import Policy
 from headstart.deploy.rows import OwnRows
-from headstart.deploy.samples import observations
+from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, observations, output_of, worse
 from headstart.learn.compiled.layers import FORBIDDEN
 from headstart.runs.onnx_file import compute_onnx, write_onnx
 from headstart.runs.own_models import require_extra
 from headstart.worlds.gym_parts import channels_first
-
-OBSERVATIONS, TOLERANCE = 10_000, 1e-5  # of the round trip
 
 
 class Graph(torch.nn.Module):
@@ -130,22 +128,14 @@ def inputs_of(policy: Policy, obs: Any, rows: dict[str, Array]) -> dict[str, Arr
 
 def require_same(policy: Policy, written: Path, out: Path, inputs: dict[str, Array], rows: dict[str, Array]) -> float:
     """The largest difference, as a share of the largest number; IntegrityError unless the file computes what the policy does."""
-    found = compute_onnx(written, inputs)
-    network = policy.network
-    with torch.no_grad():
-        seen = network.normalised({name: torch.from_numpy(column) for name, column in rows.items()})
-        expected = network.actor.outputs(network._inputs(seen))
+    found, expected = compute_onnx(written, inputs), output_of(policy, rows)
     if policy.card.observation.actions:
         allowed = rows["mask"] != 0 if "mask" in inputs else np.ones(expected.shape, bool)
-        expected, best = np.where(allowed, expected, FORBIDDEN), np.where(allowed, expected, -np.inf).argmax(axis=1)
-        largest = np.abs(expected[allowed]).max()
-        short = expected.max(axis=1) - np.take_along_axis(expected, found.argmax(axis=1)[:, None], axis=1)[:, 0]
-        wrong = (found.argmax(axis=1) != best) & (short > TOLERANCE * max(1.0, largest))  # equally good but for rounding
+        largest, wrong = np.abs(expected[allowed]).max(), worse(np.where(allowed, expected, -np.inf), found.argmax(axis=1))
+        expected = np.where(allowed, expected, FORBIDDEN)
     else:
         expected = policy.rows.actions(expected).astype(np.float64)
         largest, wrong = np.abs(expected).max(), np.zeros(len(expected), bool)
-    if found.shape != expected.shape:
-        raise IntegrityError(f"{out}: expected an output of the shape {list(expected.shape)}, got {list(found.shape)}")
     apart = float(np.abs(found - expected).max() / max(1.0, largest))
     if not apart <= TOLERANCE or wrong.any():
         raise IntegrityError(

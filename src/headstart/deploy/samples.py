@@ -3,12 +3,14 @@
 from typing import Any
 
 import numpy as np
+import torch
 from gymnasium import Space, spaces
 
 from headstart.core.arrays import Array
 from headstart.deploy.policy import Policy
 from headstart.worlds.gym_parts import choices, shape_of
 
+OBSERVATIONS, TOLERANCE = 10_000, 1e-5  # of the comparison; TOLERANCE is a share of the largest number
 FAR = 10.0  # of a bound that an observation space does not have
 
 
@@ -30,6 +32,22 @@ def observations(policy: Policy, n: int) -> tuple[Any, Array | None]:
     masks = found.pop("mask")
     masks[np.arange(n), random.integers(masks.shape[1], size=n)] = 1
     return found, masks
+
+
+@torch.no_grad()
+def output_of(policy: Policy, rows: dict[str, Array]) -> Array:
+    """What the actor gives for rows of the network: logits [N, K] before masks, or means [N, D] before they are clipped."""
+    network = policy.network
+    return network.actor.outputs(
+        network._inputs(network.normalised({name: torch.from_numpy(part) for name, part in rows.items()}))
+    )
+
+
+def worse(logits: Array, chosen: Array) -> Array:
+    """[N] bool: whether a choice [N] is worse than the best by more than rounding; −∞ is the logit of what is forbidden."""
+    largest = np.abs(logits[np.isfinite(logits)]).max()
+    taken = np.take_along_axis(logits, chosen[:, None], axis=1)[:, 0]
+    return np.asarray(logits.max(axis=1) - taken > TOLERANCE * max(1.0, largest))
 
 
 def _drawn(space: Space[Any], n: int, random: np.random.Generator) -> Any:
