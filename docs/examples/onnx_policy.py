@@ -1,4 +1,4 @@
-"""A policy without headstart, by onnxruntime: `headstart export-policy CHECKPOINT --onnx policy.onnx`, then `python onnx_policy.py policy.onnx`."""
+"""A policy in onnxruntime: `headstart export-policy CHECKPOINT --onnx policy.onnx`, then `python onnx_policy.py policy.onnx`."""
 
 import hashlib
 import json

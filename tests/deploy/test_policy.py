@@ -139,6 +139,8 @@ def test_masks_forbid_actions_and_are_those_of_the_observation_in_a_town(tmp_pat
     assert own.predict(row, action_masks=parts)[0].tolist() == [1, 0]
     assert own.predict(np.stack([row, row]), action_masks=np.stack([parts, parts]))[0].tolist() == [[1, 0], [1, 0]]
     assert own.predict({"observation": row, "action_mask": parts})[0].tolist() == [1, 0]  # as PettingZoo shows it
+    nested = headstart.load(checkpoint(tmp_path / "nested", spaces.Dict(place=BOX), spaces.Discrete(3)))
+    assert nested.predict({"observation": {"place": row}, "action_mask": np.array([0, 1, 0])})[0] == 1
 
 
 ONES = np.ones((2, 15), np.uint8)
