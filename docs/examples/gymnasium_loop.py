@@ -1,4 +1,4 @@
-"""Train nothing, play one episode: `python gymnasium_loop.py CHECKPOINT [ID]`, for a checkpoint of a Gymnasium environment."""
+"""One episode in Gymnasium's loop: `python gymnasium_loop.py CHECKPOINT [ID]`, for a checkpoint of the environment with that id."""
 
 import sys
 

@@ -125,7 +125,7 @@ class ContractRows:
                 raise InputError('mask: expected obs["mask"] or action_masks, which say the allowed actions; got none')
             found["mask"] = self._masks(told, len(features))
         if self._map is not None:
-            found["map"] = column(_part(seen, "map"), self._map, np.dtype(np.uint8), "map")[0]
+            found["map"] = np.array(column(_part(seen, "map"), self._map, np.dtype(np.uint8), "map")[0])  # torch wants to write
             if len(found["map"]) != len(features):
                 raise InputError(f"map: expected {len(features)} rows as of features, got {len(found['map'])}")
         return found, single
