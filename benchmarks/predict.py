@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import headstart
-from headstart.deploy.samples import observations
+from headstart.deploy.samples import is_masked, observations
 from headstart.deploy.sb3_policy import export_sb3, normaliser_path
 from headstart.runs.own_models import load_normaliser, load_sb3
 
@@ -27,7 +27,7 @@ def main(folder: Path = SHIPPED) -> int:
     """Print the times; 1 if predict takes more than MOST_US longer than the network."""
     torch.set_num_threads(1)
     policy = headstart.load(folder)
-    obs, masks = observations(policy, 1)
+    obs, masks = observations(policy, 1, is_masked(policy, False))
     one = _first(obs)
     told = {} if masks is None else {"action_masks": masks[0]}
     rows, _ = policy.rows.rows(one, *told.values() or [None])

@@ -13,7 +13,7 @@ from tests.own_experts import pole
 
 import headstart
 from headstart.config.params import NetworkParams
-from headstart.core.errors import IntegrityError
+from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import sha256_file
 from headstart.deploy.onnx_policy import Graph, contract_path, export_onnx, inputs_of, require_same
 from headstart.deploy.samples import observations
@@ -63,7 +63,7 @@ def test_a_policy_of_an_own_environment_acts_in_onnxruntime_as_predict_does(
     run = session(tmp_path / "policy.onnx")
     for n in (1, 7):
         _, together = batch(observed, n, seed=n)
-        given = inputs_of(policy, together, policy.rows.rows(together, None)[0])
+        given = inputs_of(policy, together, policy.rows.rows(together, None)[0], False)
         for port in contract.inputs:
             assert given[port.name].dtype == port.dtype and given[port.name].shape == (n, *port.shape[1:])
         (found,) = run.run(None, given)
@@ -91,6 +91,24 @@ def test_a_policy_of_a_town_or_a_robot_plays_alike(tmp_path: Path, scenario: str
         obs, *_ = world.step(policy.predict(obs)[0])
 
 
+def test_masks_of_an_own_environment_are_an_input_if_they_are_asked_for(tmp_path: Path) -> None:
+    observed = spaces.Box(-2, 2, (3,))
+    policy = headstart.load(checkpoint(tmp_path / "policy", observed, spaces.MultiDiscrete([3, 2])))
+    contract = export_onnx(policy, tmp_path / "policy.onnx", masks=True)
+    assert [(port.name, port.shape, port.dtype) for port in contract.inputs] == [
+        ("obs", ("N", 3), "float32"),
+        ("mask", ("N", 6), "uint8"),
+    ]
+    _, obs = batch(observed, 64)
+    mask = np.tile(np.array([0, 1, 1, 0, 0, 1], np.uint8), (64, 1))  # joint actions
+    (found,) = session(tmp_path / "policy.onnx").run(None, {"obs": obs, "mask": mask})
+    assert (found[mask == 0] == -60).all() and set(found.argmax(axis=1)) <= {1, 2, 5}
+    np.testing.assert_array_equal(policy.rows.actions(found.argmax(axis=1)), policy.predict(obs, action_masks=mask)[0])
+    numbers = headstart.load(checkpoint(tmp_path / "numbers", observed, spaces.Box(-1, 1, (1,))))
+    with pytest.raises(InputError, match=r"--masks: expected a policy that chooses among actions, got Box"):
+        export_onnx(numbers, tmp_path / "numbers.onnx", masks=True)
+
+
 def test_the_file_of_a_policy_of_numbers_is_an_expert_of_a_scenario(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("experts").mkdir()
@@ -112,13 +130,13 @@ def test_a_file_that_computes_something_else_is_refused_and_removed(tmp_path: Pa
     policy, other = (headstart.load(checkpoint(tmp_path / str(seed), space, acting, seed=seed)) for seed in (0, 1))
     written = tmp_path / "other.onnx"
     export_onnx(other, written)
-    obs, masks = observations(policy, 500)
+    obs, masks = observations(policy, 500, False)
     rows, _ = policy.rows.rows(obs, masks)
     with pytest.raises(
         IntegrityError,
         match=r"expected what the policy computes within 1e-05 on 500 observations, got \d.* apart and other actions in \d",
     ):
-        require_same(policy, written, written, inputs_of(policy, obs, rows), rows)
+        require_same(policy, written, written, inputs_of(policy, obs, rows, False), rows)
 
     monkeypatch.setattr("headstart.deploy.onnx_policy.Graph", lambda _: Graph(other))
     with pytest.raises(IntegrityError):
@@ -129,7 +147,7 @@ def test_a_file_that_computes_something_else_is_refused_and_removed(tmp_path: Pa
 def test_half_of_the_observations_lie_where_the_policy_has_seen_some(tmp_path: Path) -> None:
     """The normaliser knows numbers around 0.3 ± 0.2; CartPole's bounds are thousands of times wider."""
     policy = headstart.load(checkpoint(tmp_path, spaces.Box(-4.8, 4.8, (4,)), spaces.Discrete(2)))
-    rows, _ = observations(policy, 1000)
+    rows, _ = observations(policy, 1000, False)
     normaliser = policy.network.normaliser
     assert normaliser is not None
     inside = np.abs(rows - normaliser.mean.numpy()) <= 6 * normaliser.variance.sqrt().numpy()

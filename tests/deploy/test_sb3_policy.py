@@ -43,7 +43,7 @@ def test_a_model_acts_as_the_policy_does_on_ten_thousand_observations(
     assert export_sb3(policy, out) is normaliser_path(out).exists() is beside
     model = sb3.PPO.load(out)
     normalise = pickle.loads(normaliser_path(out).read_bytes()).normalize_obs if beside else lambda obs: obs
-    obs, _ = observations(policy, 10_000)
+    obs, _ = observations(policy, 10_000, False)
     found, expected = model.predict(normalise(obs), deterministic=True)[0], policy.predict(obs)[0]
     if acting is CHOICE:
         assert (found == expected).mean() > 0.9999 and len(set(expected.tolist())) > 1
@@ -106,6 +106,17 @@ def test_a_town_becomes_a_model_with_masks_and_a_robot_one_without(tmp_path: Pat
     obs, _ = nav.reset(seed=0)
     found = sb3.PPO.load(tmp_path / "robot.zip").predict(normalise(obs["features"]), deterministic=True)[0]
     np.testing.assert_allclose(found, robot.predict(obs)[0], atol=1e-5)
+
+
+def test_masks_of_an_own_environment_make_a_model_that_takes_them(tmp_path: Path) -> None:
+    contrib = pytest.importorskip("sb3_contrib", reason="needs the extra `sb3`")
+    policy = headstart.load(checkpoint(tmp_path / "policy", spaces.MultiBinary(4), CHOICE))
+    export_sb3(policy, tmp_path / "model.zip", masks=True)
+    model = contrib.MaskablePPO.load(tmp_path / "model.zip")
+    obs, masks = observations(policy, 500, True)
+    found = model.predict(obs, action_masks=masks, deterministic=True)[0]
+    np.testing.assert_array_equal(found, policy.predict(obs, action_masks=masks)[0])
+    assert (found != policy.predict(obs)[0]).any()
 
 
 VIEW = spaces.Box(0, 255, (40, 40, 3), np.uint8)

@@ -1,8 +1,8 @@
 """A policy as an ONNX file, with its normaliser, and beside it the file that says what it takes and gives.
 
 N rows, F features, K actions, D action dimensions. Inputs: `obs` [N, *shape] in its own units, if the environment has a Box observation;
-otherwise `features` [N, F], as `PolicyContract.observation` names them, and of a town `mask` [N, K] and `map`. Output: `logits` [N, K],
-FORBIDDEN where a mask says so, or `mean` [N, *shape] in the environment's own units, within its bounds.
+otherwise `features` [N, F], as `PolicyContract.observation` names them, and `map`; with masks, as of a town, `mask` [N, K]. Output:
+`logits` [N, K], FORBIDDEN where a mask says so, or `mean` [N, *shape] in the environment's own units, within its bounds.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from headstart.core.files import fresh_file, sha256_file, write_record
 from headstart.deploy.contract import PolicyContract, Port
 from headstart.deploy.policy import Policy
 from headstart.deploy.rows import OwnRows
-from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, observations, output_of, worse
+from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, is_masked, observations, output_of, worse
 from headstart.learn.compiled.layers import FORBIDDEN
 from headstart.runs.onnx_file import compute_onnx, write_onnx
 from headstart.runs.own_models import require_extra
@@ -70,16 +70,18 @@ class Graph(torch.nn.Module):
         return torch.nn.functional.pad(picture, (0, side - width, 0, side - height))
 
 
-def export_onnx(policy: Policy, out: Path) -> PolicyContract:
+def export_onnx(policy: Policy, out: Path, masks: bool = False) -> PolicyContract:
     """Write OUT.onnx and its contract, OUT.onnx.json, after the file computed the same as the policy on OBSERVATIONS observations.
 
-    MissingExtra without onnxscript or onnxruntime. IntegrityError if the file computes something else; it is then removed.
+    `masks`: the file takes masks, also of an environment of a user's own. MissingExtra without onnxscript or onnxruntime. IntegrityError if
+    the file computes something else; it is then removed.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         require_extra(package, "sb3")
-    obs, masks = observations(policy, OBSERVATIONS)
-    rows, _ = policy.rows.rows(obs, masks)
-    inputs = inputs_of(policy, obs, rows)
+    masked = is_masked(policy, masks)
+    obs, allowed = observations(policy, OBSERVATIONS, masked)
+    rows, _ = policy.rows.rows(obs, allowed)
+    inputs = inputs_of(policy, obs, rows, masked)
     name = "logits" if policy.card.observation.actions else "mean"
     example = {port: torch.from_numpy(column[:2].copy()) for port, column in inputs.items()}
     with fresh_file(out) as temporary:
@@ -116,14 +118,14 @@ MEANING = {
 }
 
 
-def inputs_of(policy: Policy, obs: Any, rows: dict[str, Array]) -> dict[str, Array]:
+def inputs_of(policy: Policy, obs: Any, rows: dict[str, Array], masked: bool) -> dict[str, Array]:
     """What the file is given for these observations: `obs`, or those of `rows` that it takes."""
     space = policy.observation_space
+    told = {"mask": rows["mask"]} if masked else {}
     if isinstance(space, spaces.Box):
-        return {"obs": np.asarray(obs, np.uint8 if space.dtype == np.uint8 else np.float32)}
-    told = () if policy.card.spaces is not None else ("mask",)  # who tells masks in an environment of its own is not known here
-    wanted = ("features", *told, "map") if policy.card.observation.features else ("map",)
-    return {name: rows[name] for name in wanted if name in rows}
+        return {"obs": np.asarray(obs, np.uint8 if space.dtype == np.uint8 else np.float32)} | told
+    wanted = ("features", "map") if policy.card.observation.features else ("map",)
+    return {name: rows[name] for name in wanted if name in rows} | told
 
 
 def require_same(policy: Policy, written: Path, out: Path, inputs: dict[str, Array], rows: dict[str, Array]) -> float:

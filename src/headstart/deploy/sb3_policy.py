@@ -1,4 +1,4 @@
-"""A policy as a model of Stable-Baselines3: PPO with MlpPolicy or MultiInputPolicy, or sb3-contrib's MaskablePPO for a town.
+"""A policy as a model of Stable-Baselines3: PPO with MlpPolicy or MultiInputPolicy, or sb3-contrib's MaskablePPO with masks.
 
 SB3's own code builds the model; the layers are ours. A normaliser becomes a VecNormalize beside the model, with the same clip. SB3 has none
 for features of 0 and 1 (Discrete, MultiDiscrete, MultiBinary): theirs is folded into the first layer, which is exact for two values. Means,
@@ -19,7 +19,7 @@ from torch import nn
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import write_bytes
 from headstart.deploy.policy import Policy
-from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, observations, output_of, worse
+from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, is_masked, observations, output_of, worse
 from headstart.learn.compiled.layers import LOG_STD_RANGE
 from headstart.learn.networks import STILL, Normaliser
 from headstart.runs.own_models import require_extra
@@ -39,15 +39,16 @@ def normaliser_path(out: Path) -> Path:
     return out.with_suffix(".vecnormalize.pkl")
 
 
-def export_sb3(policy: Policy, out: Path) -> bool:
+def export_sb3(policy: Policy, out: Path, masks: bool = False) -> bool:
     """Write the model to OUT.zip and, if the policy normalises numbers, its VecNormalize beside it; returns whether it does.
 
+    `masks`: the model takes masks, also of an environment of a user's own.
     InputError for what SB3 cannot express, MissingExtra, and IntegrityError if the model that was written acts otherwise on OBSERVATIONS
     observations; nothing is then kept.
     """
     if out.suffix != ".zip":
         raise InputError(f"{out}: expected the name of a zip file, as Stable-Baselines3 writes them")
-    masked = policy.card.spaces is None and bool(policy.card.observation.actions)
+    masked = is_masked(policy, masks)
     for package in ("stable_baselines3", *(["sb3_contrib"] if masked else [])):
         require_extra(package, "sb3")
     from stable_baselines3 import PPO
@@ -73,7 +74,7 @@ def export_sb3(policy: Policy, out: Path) -> bool:
     file = io.BytesIO()
     model.save(file)
     file.seek(0)
-    require_same(policy, algorithm.load(file, device="cpu"), statistics, out)
+    require_same(policy, algorithm.load(file, device="cpu"), statistics, out, masked)
     write_bytes(out, file.getvalue())
     if statistics is None:
         normaliser_path(out).unlink(missing_ok=True)  # of an earlier export
@@ -111,9 +112,9 @@ def expressible(policy: Policy) -> Space[Any]:
     return observed
 
 
-def require_same(policy: Policy, model: Any, statistics: Any, out: Path) -> None:
+def require_same(policy: Policy, model: Any, statistics: Any, out: Path, masked: bool) -> None:
     """IntegrityError unless the model acts as the policy does; choices may differ only where two are equally good but for rounding."""
-    obs, masks = observations(policy, OBSERVATIONS)
+    obs, masks = observations(policy, OBSERVATIONS, masked)
     given = obs["features"] if policy.card.spaces is None else obs
     told = {} if masks is None else {"action_masks": masks}
     found, _ = model.predict(given if statistics is None else statistics.normalize_obs(given), deterministic=True, **told)
