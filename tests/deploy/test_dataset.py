@@ -44,6 +44,8 @@ def test_the_episodes_are_those_that_were_recorded_in_the_environments_own_space
     assert found.observation_space.contains(found.observations[0]) and found.action_space.contains(found.actions[0])
     assert found.returns.tolist() == found.length.tolist() == [60] * 60  # one a step
     assert found.start.tolist() == list(range(0, 3600, 60))
+    assert [found.rewards[rows].sum() for rows in found.episodes()] == found.returns.tolist()
+    assert list(found.episodes())[-1] == slice(3540, 3600)
     ends = found.terminated | found.truncated
     assert np.flatnonzero(ends).tolist() == (found.start + found.length - 1).tolist()
     assert np.bincount(found.block).tolist() == [30, 30] and found.success.all() and not found.harm.any()

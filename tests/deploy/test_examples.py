@@ -26,7 +26,7 @@ def run(folder: Path, name: str, *arguments: str) -> str:
 
 def test_every_script_is_run_here() -> None:
     here = Path(__file__).read_text()
-    assert {file.name for file in EXAMPLES.iterdir()} == set(re.findall(r'run\(tmp_path, "(\w+\.py)"', here))
+    assert {file.name for file in EXAMPLES.glob("*.py")} == set(re.findall(r'run\(tmp_path, "(\w+\.py)"', here))
 
 
 def test_a_policy_plays_in_a_loop_of_gymnasium(tmp_path: Path) -> None:
