@@ -1,6 +1,7 @@
 """`headstart.load` and `predict`: the actions of the pipeline's own evaluation, in the spaces of the user's environment."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from headstart.runs.checkpoint import save_checkpoint
 from headstart.runs.worlds import task_of
 from headstart.worlds.api import Task, play
 from headstart.worlds.gym import GymWorld
+from headstart.worlds.gym_spaces import Observing
 from headstart.worlds.make import make
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +70,17 @@ def test_one_observation_and_a_row_of_a_batch_lead_to_the_same_action_of_the_spa
     all_at_once, kept = policy.predict(together, state=state)
     np.testing.assert_allclose(all_at_once, np.stack(each), rtol=0, atol=1e-5)
     assert kept is state
+
+
+@pytest.mark.parametrize("observed", OBSERVED)
+def test_a_batch_becomes_the_features_and_pictures_that_the_pipeline_makes_of_its_rows(tmp_path: Path, observed: str) -> None:
+    policy = headstart.load(checkpoint(tmp_path, OBSERVED[observed], ACTING["discrete"]))
+    single, together = batch(OBSERVED[observed], 5)
+    found, _ = policy.rows.rows(together, None)
+    expected = Observing(OBSERVED[observed], "here").rows(single)
+    assert found.keys() == {*expected, "mask"}
+    for name, rows in expected.items():
+        np.testing.assert_array_equal(found[name], rows)
 
 
 @pytest.mark.parametrize("acting", ACTING)
@@ -139,6 +152,8 @@ def test_masks_forbid_actions_and_are_those_of_the_observation_in_a_town(tmp_pat
     assert own.predict(row, action_masks=parts)[0].tolist() == [1, 0]
     assert own.predict(np.stack([row, row]), action_masks=np.stack([parts, parts]))[0].tolist() == [[1, 0], [1, 0]]
     assert own.predict({"observation": row, "action_mask": parts})[0].tolist() == [1, 0]  # as PettingZoo shows it
+    nested = headstart.load(checkpoint(tmp_path / "nested", spaces.Dict(place=BOX), spaces.Discrete(3)))
+    assert nested.predict({"observation": {"place": row}, "action_mask": np.array([0, 1, 0])})[0] == 1
 
 
 ONES = np.ones((2, 15), np.uint8)
@@ -265,6 +280,8 @@ def test_the_package_lists_its_names_and_imports_nothing_before_they_are_asked_f
     assert names == ["Policy", "__version__", "load", "load_dataset", "make", "parallel_env"]
     assert (ours, others) == ([], [])
     assert all(getattr(headstart, name) for name in names)
+    stub = (ROOT / "src/headstart/__init__.pyi").read_text()
+    assert set(re.findall(r"(?:import \w+ as |^)(\w+)(?:$|: str)", stub, flags=re.MULTILINE)) == set(names)
     assert headstart.load is __import__("headstart.deploy.policy", fromlist=["load"]).load
     with pytest.raises(AttributeError, match="module 'headstart' has no attribute 'lode'"):
         headstart.lode  # type: ignore[attr-defined]  # noqa: B018

@@ -1,5 +1,6 @@
 """`headstart.load_dataset`: the accepted episodes of a dataset as arrays, for a notebook or another program."""
 
+from collections.abc import Iterator
 from contextlib import chdir
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,10 @@ class Dataset:
     def __len__(self) -> int:
         """E."""
         return len(self.length)
+
+    def episodes(self) -> Iterator[slice]:
+        """The rows of each episode in the columns of a step: `actions[rows]`."""
+        return (slice(start, start + length) for start, length in zip(self.start.tolist(), self.length.tolist(), strict=True))
 
     @property
     def returns(self) -> Array:

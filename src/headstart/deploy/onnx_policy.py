@@ -1,8 +1,8 @@
 """A policy as an ONNX file, with its normaliser, and beside it the file that says what it takes and gives.
 
 N rows, F features, K actions, D action dimensions. Inputs: `obs` [N, *shape] in its own units, if the environment has a Box observation;
-otherwise `features` [N, F], as `PolicyContract.observation` names them, and of a town `mask` [N, K] and `map`. Output: `logits` [N, K],
-FORBIDDEN where a mask says so, or `mean` [N, *shape] in the environment's own units, within its bounds.
+otherwise `features` [N, F], as `PolicyContract.observation` names them, and `map`; with masks, as of a town, `mask` [N, K]. Output:
+`logits` [N, K], FORBIDDEN where a mask says so, or `mean` [N, *shape] in the environment's own units, within its bounds.
 """
 
 from pathlib import Path
@@ -19,13 +19,11 @@ from headstart.core.files import fresh_file, sha256_file, write_record
 from headstart.deploy.contract import PolicyContract, Port
 from headstart.deploy.policy import Policy
 from headstart.deploy.rows import OwnRows
-from headstart.deploy.samples import observations
+from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, is_masked, observations, output_of, worse
 from headstart.learn.compiled.layers import FORBIDDEN
 from headstart.runs.onnx_file import compute_onnx, write_onnx
 from headstart.runs.own_models import require_extra
 from headstart.worlds.gym_parts import channels_first
-
-OBSERVATIONS, TOLERANCE = 10_000, 1e-5  # of the round trip
 
 
 class Graph(torch.nn.Module):
@@ -72,16 +70,18 @@ class Graph(torch.nn.Module):
         return torch.nn.functional.pad(picture, (0, side - width, 0, side - height))
 
 
-def export_onnx(policy: Policy, out: Path) -> PolicyContract:
+def export_onnx(policy: Policy, out: Path, masks: bool = False) -> PolicyContract:
     """Write OUT.onnx and its contract, OUT.onnx.json, after the file computed the same as the policy on OBSERVATIONS observations.
 
-    MissingExtra without onnxscript or onnxruntime. IntegrityError if the file computes something else; it is then removed.
+    `masks`: the file takes masks, also of an environment of a user's own. MissingExtra without onnxscript or onnxruntime. IntegrityError if
+    the file computes something else; it is then removed.
     """
     for package in ("onnx", "onnxscript", "onnxruntime"):
         require_extra(package, "sb3")
-    obs, masks = observations(policy, OBSERVATIONS)
-    rows, _ = policy.rows.rows(obs, masks)
-    inputs = inputs_of(policy, obs, rows)
+    masked = is_masked(policy, masks)
+    obs, allowed = observations(policy, OBSERVATIONS, masked)
+    rows, _ = policy.rows.rows(obs, allowed)
+    inputs = inputs_of(policy, obs, rows, masked)
     name = "logits" if policy.card.observation.actions else "mean"
     example = {port: torch.from_numpy(column[:2].copy()) for port, column in inputs.items()}
     with fresh_file(out) as temporary:
@@ -118,34 +118,26 @@ MEANING = {
 }
 
 
-def inputs_of(policy: Policy, obs: Any, rows: dict[str, Array]) -> dict[str, Array]:
+def inputs_of(policy: Policy, obs: Any, rows: dict[str, Array], masked: bool) -> dict[str, Array]:
     """What the file is given for these observations: `obs`, or those of `rows` that it takes."""
     space = policy.observation_space
+    told = {"mask": rows["mask"]} if masked else {}
     if isinstance(space, spaces.Box):
-        return {"obs": np.asarray(obs, np.uint8 if space.dtype == np.uint8 else np.float32)}
-    told = () if policy.card.spaces is not None else ("mask",)  # who tells masks in an environment of its own is not known here
-    wanted = ("features", *told, "map") if policy.card.observation.features else ("map",)
-    return {name: rows[name] for name in wanted if name in rows}
+        return {"obs": np.asarray(obs, np.uint8 if space.dtype == np.uint8 else np.float32)} | told
+    wanted = ("features", "map") if policy.card.observation.features else ("map",)
+    return {name: rows[name] for name in wanted if name in rows} | told
 
 
 def require_same(policy: Policy, written: Path, out: Path, inputs: dict[str, Array], rows: dict[str, Array]) -> float:
     """The largest difference, as a share of the largest number; IntegrityError unless the file computes what the policy does."""
-    found = compute_onnx(written, inputs)
-    network = policy.network
-    with torch.no_grad():
-        seen = network.normalised({name: torch.from_numpy(column) for name, column in rows.items()})
-        expected = network.actor.outputs(network._inputs(seen))
+    found, expected = compute_onnx(written, inputs), output_of(policy, rows)
     if policy.card.observation.actions:
         allowed = rows["mask"] != 0 if "mask" in inputs else np.ones(expected.shape, bool)
-        expected, best = np.where(allowed, expected, FORBIDDEN), np.where(allowed, expected, -np.inf).argmax(axis=1)
-        largest = np.abs(expected[allowed]).max()
-        short = expected.max(axis=1) - np.take_along_axis(expected, found.argmax(axis=1)[:, None], axis=1)[:, 0]
-        wrong = (found.argmax(axis=1) != best) & (short > TOLERANCE * max(1.0, largest))  # equally good but for rounding
+        largest, wrong = np.abs(expected[allowed]).max(), worse(np.where(allowed, expected, -np.inf), found.argmax(axis=1))
+        expected = np.where(allowed, expected, FORBIDDEN)
     else:
         expected = policy.rows.actions(expected).astype(np.float64)
         largest, wrong = np.abs(expected).max(), np.zeros(len(expected), bool)
-    if found.shape != expected.shape:
-        raise IntegrityError(f"{out}: expected an output of the shape {list(expected.shape)}, got {list(found.shape)}")
     apart = float(np.abs(found - expected).max() / max(1.0, largest))
     if not apart <= TOLERANCE or wrong.any():
         raise IntegrityError(

@@ -50,7 +50,8 @@ class OwnRows:
             (leaf, shape_of(leaf.space), is_picture(leaf.space)) for leaf in leaves_of(self.observing.space, (), where)
         ]
         self._picture = None if self.observing.picture is None else Observing(self.observing.picture.space, where)
-        self._told = not isinstance(self.observation_space, spaces.Dict)  # whether a dict with a mask can only be PettingZoo's
+        # whether a dict with a mask can only be PettingZoo's
+        self._told = not isinstance(self.observation_space, spaces.Dict) or OBSERVATION not in self.observation_space.spaces
 
     def rows(self, obs: Any, action_masks: Any) -> tuple[dict[str, Array], bool]:
         if self._told and isinstance(obs, Mapping) and obs.keys() == {OBSERVATION, MASK}:
@@ -124,7 +125,7 @@ class ContractRows:
                 raise InputError('mask: expected obs["mask"] or action_masks, which say the allowed actions; got none')
             found["mask"] = self._masks(told, len(features))
         if self._map is not None:
-            found["map"] = column(_part(seen, "map"), self._map, np.dtype(np.uint8), "map")[0]
+            found["map"] = np.array(column(_part(seen, "map"), self._map, np.dtype(np.uint8), "map")[0])  # torch wants to write
             if len(found["map"]) != len(features):
                 raise InputError(f"map: expected {len(features)} rows as of features, got {len(found['map'])}")
         return found, single
