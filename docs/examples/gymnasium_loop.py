@@ -6,6 +6,8 @@ import gymnasium as gym
 
 import headstart
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 policy = headstart.load(sys.argv[1])
 env = gym.make(sys.argv[2] if len(sys.argv) > 2 else "CartPole-v1")
 obs, info = env.reset(seed=0)

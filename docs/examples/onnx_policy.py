@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
+if len(sys.argv) < 2:
+    sys.exit(__doc__)
 path = Path(sys.argv[1])
 contract = json.loads(path.with_name(f"{path.name}.json").read_text())
 if hashlib.sha256(path.read_bytes()).hexdigest() != contract["onnx_sha256"]:
