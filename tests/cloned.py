@@ -1,6 +1,5 @@
 """A project with a recording of the robot in two blocks, in which clones are trained within a second."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ from headstart.core.files import read_record, write_record
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.manifest import DatasetManifest
-from headstart.runs.pool import Report
 from headstart.stages.curate import curate
 
 ROOT = Path(__file__).parents[1]
@@ -64,10 +62,3 @@ def record_blocks(scenario: Scenario, episodes: Episodes, header: Header, params
     curate(params, scenario)
     manifest = read_record(raw.parent / "curated/manifest.json", DatasetManifest)
     write_record(raw.parent / "validated.json", manifest.model_copy(update={"status": "validated"}))
-
-
-def in_this_process(
-    function: Callable[[Any, Report], Any], jobs: Sequence[Any], title: str, units: int, processes: int = 0
-) -> list[Any]:
-    """What `run_all` does, without the seconds that a process takes to begin."""
-    return [function(job, lambda done: None) for job in jobs]

@@ -23,9 +23,24 @@ ROOMS = {
     "learn": {"core", "config", "worlds"},
     "runs": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn"},
     "release": {"core", "config", "dataset", "compare", "guard", "runs"},
+    "deploy": {"core", "config", "worlds", "dataset", "compare", "learn", "runs"},
     "stages": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn", "runs"},
     "view": {"core", "config", "worlds", "dataset", "compare", "guard", "runs"},
-    "cli": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn", "runs", "release", "stages", "view"},
+    "cli": {
+        "core",
+        "config",
+        "worlds",
+        "telemetry",
+        "dataset",
+        "compare",
+        "guard",
+        "learn",
+        "runs",
+        "release",
+        "stages",
+        "view",
+        "deploy",
+    },
 }
 FILES = sorted((SOURCE / "headstart").rglob("*.py"))
 PIPELINE = ROOT / "dvc.yaml"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from tests.cloned import in_this_process
+from tests.one_process import run_here
 from tests.own_experts import BALANCE, POLE, ROOT, linear, pole, run_to_validate, settings
 
 from headstart.cli import tune
@@ -63,8 +63,8 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixt
     monkeypatch.syspath_prepend(tmp_path)
     Path("experts").mkdir()
     Path(f"experts/{name}.py").write_text(ACT)
-    monkeypatch.setattr("headstart.stages.bc_train.run_all", in_this_process)
-    monkeypatch.setattr("headstart.runs.arm.run_all", in_this_process)
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", run_here)
+    monkeypatch.setattr("headstart.runs.arm.run_all", run_here)
     return name
 
 

@@ -200,7 +200,7 @@ def test_a_ramp_that_stays_is_printed_as_a_number() -> None:
 
 
 def test_the_commands_of_the_page_are_ones_that_the_program_takes() -> None:
-    lines = [line for line in (ROOT / "docs/tuning.md").read_text().splitlines() if line.startswith("    headstart tune")]
+    lines = [line for line in (ROOT / "docs/anneal.md").read_text().splitlines() if line.startswith("    headstart tune")]
     assert len(lines) == 2
     for line in lines:
         get_command(app).commands["tune"].make_context("headstart", line.split()[2:])

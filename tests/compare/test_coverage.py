@@ -4,7 +4,18 @@ import math
 from pathlib import Path
 
 import pytest
-from benchmarks.coverage import CENSORED, EXPERIMENTS, FAMILIES, LIMIT, Family, cloned, coverage, lognormal, main, miss_with_ties
+from benchmarks.bound_coverage import (
+    CENSORED,
+    EXPERIMENTS,
+    FAMILIES,
+    LIMIT,
+    Family,
+    cloned,
+    coverage,
+    lognormal,
+    main,
+    miss_with_ties,
+)
 
 MOST = 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)  # a nominal 5 %, with one-sided 99 % of the simulation's error
 

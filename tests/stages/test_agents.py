@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.cloned import in_this_process
+from tests.one_process import run_here
 from tests.own_experts import linear
 from tests.poles import POLE, ROOT
 
@@ -61,7 +61,7 @@ def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for module in ("headstart.stages.bc_train", "headstart.runs.arm", "headstart.runs.expert_training"):
-        monkeypatch.setattr(f"{module}.run_all", in_this_process)
+        monkeypatch.setattr(f"{module}.run_all", run_here)
 
 
 def project(text: str, **kwargs: Any) -> tuple[Params, Scenario]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cloned import ROOT, SEEDS, easy, in_this_process, record_blocks, tiny_params
+from tests.cloned import ROOT, SEEDS, easy, record_blocks, tiny_params
+from tests.one_process import run_here
 
 from headstart.cli import main as cli
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
@@ -44,7 +45,7 @@ def cloned(scenario: Scenario, robot_walks: tuple[Scenario, Episodes, Header], t
     described = scenario.model_dump(mode="json", exclude={"name"})
     (root / "scenarios/nav_gap_seeker.yaml").write_text(yaml.safe_dump(described))
     with pytest.MonkeyPatch.context() as patched, chdir(root):
-        patched.setattr("headstart.stages.bc_train.run_all", in_this_process)
+        patched.setattr("headstart.stages.bc_train.run_all", run_here)
         record_blocks(scenario, robot_walks[1], robot_walks[2], PARAMS)
         bc_train(PARAMS, scenario)
     return root
@@ -55,7 +56,7 @@ def project(cloned: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     """A copy of `cloned`, as the working directory; seeds are trained in this process."""
     shutil.copytree(cloned, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("headstart.runs.arm.run_all", in_this_process)
+    monkeypatch.setattr("headstart.runs.arm.run_all", run_here)
     return tmp_path
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.cloned import SEEDS, easy, in_this_process, record_blocks, tiny_params
+from tests.cloned import SEEDS, easy, record_blocks, tiny_params
+from tests.one_process import run_here
 
 from headstart.compare.arm_runs import CloneRuns
 from headstart.config.params import Params
@@ -28,7 +29,7 @@ PARAMS = tiny_params()
 
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headstart.stages.bc_train.run_all", in_this_process)
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", run_here)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +52,7 @@ def recorded(
 def cloned(scenario: Scenario, recorded: Path) -> Path:
     """The same project with the clones of both seeds."""
     with pytest.MonkeyPatch.context() as patched, chdir(recorded):
-        patched.setattr("headstart.stages.bc_train.run_all", in_this_process)
+        patched.setattr("headstart.stages.bc_train.run_all", run_here)
         bc_train(PARAMS, scenario)
     return recorded
 

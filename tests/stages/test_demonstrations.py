@@ -10,7 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from tests.cloned import in_this_process
+from tests.one_process import run_here
 from tests.poles import POLE, ROOT, TUNE, pole_project, record_poles
 from typer.testing import CliRunner
 
@@ -49,7 +49,7 @@ TO_DATA = (source, expert, capture, curate, validate)
 def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for module in ("headstart.stages.bc_train", "headstart.runs.arm"):
-        monkeypatch.setattr(f"{module}.run_all", in_this_process)
+        monkeypatch.setattr(f"{module}.run_all", run_here)
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +277,15 @@ def test_a_dataset_is_exported_and_imported_again(poles: Recording, kind: str, m
     assert (first.accepted.steps, last.accepted.steps) == (1800, 1800)
     with pytest.raises(InputError, match="expected a path where nothing is yet"):
         CliRunner().invoke(app, ["export", "pole", "--format", kind, "--out", str(out)], catch_exceptions=False)
+
+
+def test_an_export_says_which_infos_it_does_not_have(poles: Recording) -> None:
+    _, scenario = pole_project(poles)
+    setup = {**scenario.setup, "info": {"cost": {"gather": "sum", "absent": 0}}}
+    run(pole_project(poles, {"setup": setup}), *TO_DATA)
+    shutil.copy(ROOT / "params.yaml", "params.yaml")
+    done = CliRunner().invoke(app, ["export", "pole", "--format", "npz", "--out", "x.npz"], catch_exceptions=False)
+    assert done.output.endswith("absent: infos.cost\n")
 
 
 def test_a_version_that_is_not_here_is_named(poles: Recording) -> None:

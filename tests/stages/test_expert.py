@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tests.one_process import run_here
 
 from headstart.compare.arm_runs import CurvePoint, Score
 from headstart.config.checked import merged
@@ -71,6 +72,7 @@ def test_training_stops_on_a_plateau_above_the_gate_and_nowhere_else() -> None:
 @pytest.fixture
 def pole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scenario:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("headstart.runs.expert_training.run_all", run_here)
     (tmp_path / "scenarios").mkdir()
     (tmp_path / "scenarios/pole.yaml").write_text(yaml.safe_dump(POLE))
     return load_scenario("pole")

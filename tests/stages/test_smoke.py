@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.dvc_status import changed_stages
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparison import Comparison
@@ -49,6 +50,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for section, values in TINY.items():
         params[section] |= values
     params["seeds"] = [0, 1]
+    params["processes"] = 1  # each takes seconds to begin
     params["baselines"] = ["scratch", "matched"]
     params["scenarios"] = ["queue_conflict"]
     params["evidence"] = {"tiny": {}}
@@ -130,11 +132,11 @@ def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(
     try:
         for path, text in zip(paths, before, strict=True):
             path.write_text(text + "\n# edited\n")
-        found = json.loads(run(clone, "dvc", "status", "--json"))
+        found = {name.split("@")[0] for name in changed_stages(clone)}
     finally:
         for path, text in zip(paths, before, strict=True):
             path.write_text(text)
-    assert {name.split("@")[0] for name in found} == set(changed)
+    assert found == set(changed)
 
 
 def add_recipe(scenario: dict[str, Any]) -> None:
@@ -156,7 +158,7 @@ ALL = ("source", "expert", "capture", "curate", "validate", "bc_train", "baselin
             ("baseline", "anneal", "evaluate"),  # telemetry counts the steps to the target
         ),
         ("scenarios/queue_conflict.yaml", lambda content: content.update(constant_reward=True), ("validate",)),
-        ("params.yaml", lambda content: content.update(processes=1), ()),
+        ("params.yaml", lambda content: content.update(processes=2), ()),
         ("params.yaml", lambda content: content["arms"]["quick"]["ppo"].update(num_epochs=3), ()),  # no experiment trains it
         ("params.yaml", lambda content: content["comparison"].update(max_ratio=0.5), ("evaluate",)),
         ("params.yaml", lambda content: content["curate"].update(seed=7), ("curate", "catalogue")),
@@ -172,11 +174,11 @@ def test_dvc_runs_again_what_reads_an_edited_setting_and_nothing_else(
         edit(content)
         (clone / file).write_text(yaml.safe_dump(content, sort_keys=False))
         run(clone, "./stage", "settings", "queue_conflict")
-        found = json.loads(run(clone, "dvc", "status", "--json"))
+        found = {name.split("@")[0] for name in changed_stages(clone)}
     finally:
         for path, text in before.items():
             path.write_bytes(text)
-    assert {name.split("@")[0] for name in found} == {"settings", *changed}
+    assert found == {"settings", *changed}
 
 
 def test_an_arm_of_the_recipe_is_trained_and_judged_anew_alone(clone: Path) -> None:
@@ -199,12 +201,12 @@ def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_f
     new = clone / folder / "new.py"
     try:
         new.write_bytes(b"anything")
-        found = json.loads(run(clone, "dvc", "status", "--json"))
+        found = {name.split("@")[0] for name in changed_stages(clone)}
         out = run(clone, "dvc", "repro", "expert@queue_conflict")
     finally:
         new.unlink(missing_ok=True)
         run(clone, "dvc", "repro", "source@queue_conflict")
-    assert {name.split("@")[0] for name in found} == {"source"}
+    assert found == {"source"}
     assert "Stage 'expert@queue_conflict' didn't change, skipping" in out
 
 
@@ -310,6 +312,16 @@ def test_the_catalogue_agrees_with_the_files_and_the_report_reads(clone: Path) -
     for name in ("curves_beyond_expert", "steps_beyond_expert", "confusion"):
         assert f"({name}.png)" in text
         assert (clone / f"reports/queue_conflict/{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_notebook_loads_the_dataset_and_the_policy_plots_and_plays(clone: Path) -> None:
+    cells = json.loads((clone / "docs/examples/dataset_and_policy.ipynb").read_text())["cells"]
+    code = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    begin = "import os, matplotlib; matplotlib.use('svg'); os.chdir('docs/examples')\n"
+    out = run(clone, sys.executable, "-c", begin + code)
+    manifest = read_record(clone / "data/queue_conflict/validated.json", DatasetManifest)
+    assert out.startswith(f"queue_conflict@{manifest.version} ")
+    assert "Policy of queue_conflict, pretrained, seed" in out
 
 
 def test_a_missing_input_is_named_without_a_traceback(clone: Path, tmp_path: Path) -> None:

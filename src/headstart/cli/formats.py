@@ -52,7 +52,11 @@ def export(
             lerobot.write(out, found.recording, task=scenario.name)
         case _:
             minari.write(out, found.recording, (found.observations, found.actions), f"headstart/{manifest.dataset}-v0")
-    absent = f"; absent: {', '.join(header.absent)}" if header.absent else ""
+    missing = [
+        *header.absent,
+        *(f"infos.{key}" for key in scenario.setup.get("info", ())),
+    ]  # of infos a dataset keeps the counters of episodes only
+    absent = f"; absent: {', '.join(missing)}" if missing else ""
     typer.echo(
         f"{out}: {manifest.dataset}@{manifest.version}, {len(episodes.table.length)} episodes, {len(episodes.reward):,} steps{absent}"
     )

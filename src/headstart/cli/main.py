@@ -16,8 +16,10 @@ from headstart.cli.check import check as check_scenario
 from headstart.cli.compile import compile_rules
 from headstart.cli.convert_sb3 import convert_sb3
 from headstart.cli.deps import deps
+from headstart.cli.doctor import doctor
 from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
+from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.init import init
 from headstart.cli.play import play
@@ -135,10 +137,12 @@ app.command()(results)
 app.command("compile")(compile_rules)
 app.command()(convert_sb3)
 app.command()(deps)
+app.command()(doctor)
 app.command()(schema)
 app.command()(targets)
 app.command()(formats)
 app.command()(export)
+app.command()(export_policy)
 
 
 @catalogue_app.command("list")

@@ -8,7 +8,17 @@ from headstart.core.closure import require_own_code
 from headstart.core.errors import InputError
 
 MARK = "params.yaml"  # a project is the folder that holds it
-NEED_NO_PROJECT = ("compile", "init", "schema", "--help", "--version", "--install-completion", "--show-completion")
+NEED_NO_PROJECT = (
+    "compile",
+    "doctor",
+    "export-policy",
+    "init",
+    "schema",
+    "--help",
+    "--version",
+    "--install-completion",
+    "--show-completion",
+)
 
 _typed_in = Path()
 

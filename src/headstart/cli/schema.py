@@ -28,6 +28,7 @@ def models() -> dict[str, Any]:
     from headstart.dataset.episodes import Header
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
+    from headstart.deploy.contract import PolicyContract
     from headstart.release.history import Line
     from headstart.runs.checkpoint import Card
     from headstart.runs.clone_report import CloneReports, Reference
@@ -55,6 +56,7 @@ def models() -> dict[str, Any]:
         "expert-policy": ExpertPolicy,
         "history": Line,  # a line
         "observation": ObservationSchema,
+        "policy-contract": PolicyContract,
         "progress": Progress,
         "reference": Reference,
         "run": RunRecord,

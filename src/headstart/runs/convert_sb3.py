@@ -4,7 +4,6 @@
 """
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from gymnasium import spaces
 from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
 from headstart.core.files import fresh_file
+from headstart.runs.onnx_file import compute_onnx, write_onnx
 from headstart.runs.own_models import load_normaliser, load_sb3, require_extra
 
 OBSERVATIONS, TOLERANCE = 256, 1e-5  # of the round trip
@@ -92,31 +92,15 @@ def convert(path: Path, algorithm: str, out: Path, normaliser: Path | None = Non
     statistics = load_normaliser(normaliser, model.observation_space, str(path)) if normaliser is not None else None
     actor = Actor(model, str(path), statistics)
     rows = observations(model.observation_space)
-    with fresh_file(out) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch, about itself
-        torch.onnx.export(
-            actor,
-            (torch.from_numpy(rows[:2]),),
-            str(temporary),
-            input_names=["obs"],
-            output_names=["mean" if actor.bounds else "logits"],
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("rows")},),
-            external_data=False,
-            verbose=False,
-        )
+    with fresh_file(out) as temporary:
+        write_onnx(actor, torch.from_numpy(rows[:2]), ["obs"], "mean" if actor.bounds else "logits", temporary)
         require_same(actor, model, rows, temporary, out, statistics)
     return int(model.num_timesteps)
 
 
 def require_same(actor: Actor, model: Any, rows: Array, written: Path, out: Path, normaliser: Any = None) -> None:
     """Raise IntegrityError unless the file computes what the network does, and that is what the model does."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(written.read_bytes(), options, providers=["CPUExecutionProvider"])
-    (found,) = session.run(None, {"obs": rows})
+    found = compute_onnx(written, {"obs": rows})
     with torch.no_grad():
         expected = actor(torch.from_numpy(rows)).numpy()
     apart = float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))

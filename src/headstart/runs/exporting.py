@@ -33,7 +33,13 @@ class Exported(NamedTuple):
 
 
 def dataset_at_hand(name: str, catalogue: Catalogue) -> tuple[Episodes, Header, DatasetManifest]:
-    """The accepted episodes of "<dataset>" or "<dataset>@<version>", in the order of their worlds.
+    """The accepted episodes of "<dataset>" or "<dataset>@<version>", in the order of their worlds; raises as `parts_at_hand`."""
+    parts, header, manifest = parts_at_hand(name, catalogue)
+    return concatenate(parts), header, manifest
+
+
+def parts_at_hand(name: str, catalogue: Catalogue) -> tuple[list[Episodes], Header, DatasetManifest]:
+    """The accepted episodes of "<dataset>" or "<dataset>@<version>" by block, and of each block the sides TRAIN and HELDOUT.
 
     InputError where it is not checked out, with the command that brings it back; GateFailed where it is not validated; IntegrityError
     where its bytes differ.
@@ -51,7 +57,7 @@ def dataset_at_hand(name: str, catalogue: Catalogue) -> tuple[Episodes, Header, 
     folder = DATA / dataset / "curated"
     require_files(manifest, folder)
     parts = [read_episodes(folder / side.format(b)) for b in range(len(manifest.blocks)) for side in (TRAIN, HELDOUT)]
-    return concatenate([episodes for episodes, _ in parts]), parts[0][1], manifest
+    return [episodes for episodes, _ in parts], parts[0][1], manifest
 
 
 def exported(episodes: Episodes, header: Header, params: Params, scenario: Scenario) -> Exported:

@@ -1,4 +1,4 @@
-"""`python benchmarks/coverage.py`: how often the ratio's upper bound lies below the truth, and how far above it the median bound lies.
+"""`python benchmarks/bound_coverage.py`: how often the ratio's upper bound lies below the truth, and how far above it the median bound lies.
 
 The truth is the r at which a run of the candidate beats r times a run of scratch half of the time. Every experiment has ten runs a side; both
 sides are watched up to one budget, at which the given share of scratch's runs has not arrived. tests/compare/test_coverage.py asserts what

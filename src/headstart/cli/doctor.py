@@ -1,0 +1,206 @@
+"""`headstart doctor`: what the commands need of this machine, line by line: ok, or missing with its cure."""
+
+import importlib.metadata as metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import typer
+
+import headstart
+from headstart.core.errors import HeadstartError, InputError
+
+OK, MISSING, ABSENT = "ok", "MISSING", "--"  # ABSENT: something optional
+FOR_DEVELOPERS = ("test", "bench")
+WIDTH = 80
+
+
+class Line(NamedTuple):
+    """One thing that was looked at."""
+
+    mark: str
+    name: str
+    says: str
+    cure: str = ""
+
+
+def doctor() -> None:
+    """Say what this machine has and lacks for headstart; exit 3 if something that every project needs is missing."""
+    missing = 0
+    for look in (_python, _packages, _threads, _programs, _project, _writable, _extras):
+        for line in look():
+            head = f"{line.mark:<8}{line.name:<12}"
+            text = f"{line.says}; {line.cure}" if line.cure else line.says
+            typer.echo(
+                textwrap.fill(
+                    text,
+                    WIDTH,
+                    initial_indent=head,
+                    subsequent_indent=" " * len(head),
+                    break_on_hyphens=False,
+                    break_long_words=False,
+                )
+            )
+            missing += line.mark == MISSING
+    if missing:
+        raise InputError(f"{missing} of these must be mended first")
+
+
+def _python() -> Iterator[Line]:
+    wanted = metadata.metadata("headstart")["Requires-Python"]
+    version = platform.python_version()
+    if not _contains(wanted, version):
+        yield Line(MISSING, "python", f"{version}, expected {wanted}", "make a virtual environment with another Python")
+    else:
+        yield Line(OK, "python", f"{version}, {sys.executable}")
+    yield Line(OK, "headstart", f"{headstart.__version__}, {Path(headstart.__file__).parent}")
+
+
+def _packages() -> Iterator[Line]:
+    needed = _requirements(None)
+    wrong = [text for text, problem in needed.items() if problem]
+    for text in wrong:
+        yield Line(MISSING, "package", f"{text}: {needed[text]}", f"`pip install '{text}'`")
+    torch, numpy, dvc = (metadata.version(name) if _has(name) else "none" for name in ("torch", "numpy", "dvc"))
+    if not wrong:
+        yield Line(OK, "packages", f"all {len(needed)} that it needs, with torch {torch}, numpy {numpy} and dvc {dvc}")
+
+
+def _threads() -> Iterator[Line]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    yield Line(OK, "threads", f"{cores} cores: as many seeds train side by side, each on one thread (`processes` in params.yaml)")
+
+
+def _programs() -> Iterator[Line]:
+    here = Path(sys.executable).parent
+    for program in ("python", "dvc"):
+        found = shutil.which(program)
+        if found is None:
+            yield Line(MISSING, program, "not on the PATH", f"`source {here / 'activate'}`")
+        elif Path(found).parent != here:
+            yield Line(MISSING, program, f"{found} is of another environment than {here}", f"`source {here / 'activate'}`")
+        else:
+            yield Line(OK, program, found)
+    git = shutil.which("git")
+    if git is None:
+        yield Line(MISSING, "git", "not on the PATH", "install git")
+        return
+    version = subprocess.run([git, "--version"], capture_output=True, text=True).stdout.split()[-1]
+    yield Line(OK, "git", f"{version}, {git}")
+    who = subprocess.run([git, "var", "GIT_COMMITTER_IDENT"], capture_output=True, text=True)
+    if who.returncode:
+        cure = "`git config --global user.name …` and `git config --global user.email …`; `dvc exp` commits"
+        yield Line(MISSING, "identity", "git does not know who commits", cure)
+    else:
+        yield Line(OK, "identity", who.stdout.rpartition(">")[0] + ">")
+
+
+def _project() -> Iterator[Line]:
+    from headstart.config.params import load_params
+    from headstart.core.closure import require_own_code
+    from headstart.core.git import head
+
+    here = Path()
+    if not (here / "params.yaml").is_file():
+        yield Line(ABSENT, "project", "none here or in a folder above", "`headstart init` makes one")
+        return
+    try:
+        require_own_code(here)
+        scenarios = ", ".join(load_params().scenarios)
+        yield Line(OK, "project", f"{here.resolve()}, with {scenarios}")
+    except HeadstartError as error:
+        yield Line(MISSING, "project", str(error))
+    if not (here / ".dvc").is_dir():
+        yield Line(MISSING, "dvc project", "no folder .dvc", "`dvc init`, in a folder below that of git `dvc init --subdir`")
+    try:
+        yield Line(OK, "commit", head(here)[:12])
+    except InputError:
+        yield Line(MISSING, "commit", "none, and `dvc exp` needs one", "`git add --all && git commit -m 'begin'`")
+
+
+def _writable() -> Iterator[Line]:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    for name, folder in (("folder", Path.cwd()), ("cache", cache)):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                free = shutil.disk_usage(folder).free
+            yield Line(OK, name, f"{folder} can be written, {free / 1e9:.0f} GB are free")
+        except OSError as error:
+            cure = (
+                "`export XDG_CACHE_HOME=…`, a folder for compiled code"
+                if name == "cache"
+                else "mend its permissions, or go to another"
+            )
+            yield Line(MISSING, name, f"{folder}: {error.strerror or error}", cure)
+
+
+def _extras() -> Iterator[Line]:
+    for extra in sorted(metadata.metadata("headstart").get_all("Provides-Extra") or ()):
+        if extra in FOR_DEVELOPERS:
+            continue
+        purpose = f"for {PURPOSE.get(extra, extra)}"
+        wrong = [f"{text}: {problem}" for text, problem in _requirements(extra).items() if problem]
+        if wrong:
+            yield Line(ABSENT, extra, f"{purpose}; {', '.join(wrong)}", f"`pip install 'headstart[{extra}]'`")
+        else:
+            yield Line(OK, extra, purpose)
+
+
+PURPOSE = {
+    "view": "figures and GIFs",
+    "pettingzoo": "environments of several agents",
+    "minari": "Minari datasets",
+    "lerobot": "LeRobot datasets",
+    "onnx": "experts in ONNX files",
+    "sb3": "experts of Stable-Baselines3, and policies for it",
+    "tune": "headstart tune",
+    "box2d": "LunarLander and other environments of Box2D",
+    "minigrid": "MiniGrid environments",
+    "mujoco": "MuJoCo environments",
+    "s3": "a remote in S3",
+    "ssh": "a remote behind SSH",
+}
+
+
+def _requirements(extra: str | None) -> dict[str, str]:
+    """Requirement of this package, or of one of its extras → what is wrong with it; empty: nothing."""
+    from packaging.requirements import Requirement
+
+    found = dict[str, str]()
+    for text in metadata.requires("headstart") or ():
+        one = Requirement(text)
+        mine = one.marker is None if extra is None else one.marker is not None and one.marker.evaluate({"extra": extra})
+        if mine:
+            one.marker = None
+            version = metadata.version(one.name) if _has(one.name) else None
+            problem = (
+                "not installed"
+                if version is None
+                else ""
+                if one.specifier.contains(version, prereleases=True)
+                else f"{version} is here"
+            )
+            found[str(one)] = problem
+    return found
+
+
+def _has(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _contains(specifier: str, version: str) -> bool:
+    from packaging.specifiers import SpecifierSet
+
+    return SpecifierSet(specifier).contains(version)

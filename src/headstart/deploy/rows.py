@@ -1,0 +1,173 @@
+"""What a user shows a policy, one observation or a batch, as the rows that its network takes; and its choices as the user's actions.
+
+N rows, F features, K actions, D action dimensions. Two kinds: the spaces of an environment that a user brought, which the card of the
+checkpoint holds, and the contract of town and nav.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+from gymnasium import Space, spaces
+
+from headstart.core.arrays import Array
+from headstart.core.errors import InputError
+from headstart.dataset.observation import ObservationSchema
+from headstart.runs.checkpoint import Spaces
+from headstart.worlds.gym_parts import is_picture, leaves_of, numbers_of, part_at, shape_of
+from headstart.worlds.gym_spaces import Acting, Observing
+from headstart.worlds.space_record import space_from
+
+WORLDS = {"town": "headstart.worlds.town.env:Town", "nav": "headstart.worlds.nav.env:Nav"}
+OBSERVATION, MASK = "observation", "action_mask"  # PettingZoo's keys
+
+
+class Rows(Protocol):
+    """How one kind of environment is spoken to."""
+
+    @property
+    def observation_space(self) -> Space[Any]: ...
+
+    @property
+    def action_space(self) -> Space[Any]: ...
+
+    def rows(self, obs: Any, action_masks: Any) -> tuple[dict[str, Array], bool]:
+        """Rows of the network, and whether `obs` is one observation; InputError for what is no observation or batch of the space."""
+
+    def actions(self, chosen: Array) -> Array:
+        """[N] ids or [N, D] in [−1, 1] → [N, …] actions of `action_space`."""
+
+
+class OwnRows:
+    """Observations and actions in the spaces of an environment that a user brought."""
+
+    def __init__(self, own: Spaces, where: str) -> None:
+        self.observing = Observing(space_from(own.observation), where)
+        self.acting = Acting(space_from(own.action), where)
+        self.observation_space, self.action_space = self.observing.space, self.acting.space
+        self._leaves = [
+            (leaf, shape_of(leaf.space), is_picture(leaf.space)) for leaf in leaves_of(self.observing.space, (), where)
+        ]
+        self._picture = None if self.observing.picture is None else Observing(self.observing.picture.space, where)
+        # whether a dict with a mask can only be PettingZoo's
+        self._told = not isinstance(self.observation_space, spaces.Dict) or OBSERVATION not in self.observation_space.spaces
+
+    def rows(self, obs: Any, action_masks: Any) -> tuple[dict[str, Array], bool]:
+        if self._told and isinstance(obs, Mapping) and obs.keys() == {OBSERVATION, MASK}:
+            obs, action_masks = obs[OBSERVATION], obs[MASK] if action_masks is None else action_masks
+        found: dict[str, Array] = {}
+        columns, singles = [], set()
+        for leaf, shape, picture in self._leaves:
+            try:
+                value = part_at(obs, leaf.path)
+            except (KeyError, IndexError, TypeError) as error:
+                raise InputError(f"{leaf.name}: expected a part of {self.observation_space}, found none: {error!r}") from None
+            values, single = column(value, shape, leaf.space.dtype, leaf.name)
+            singles.add((single, len(values)))
+            if picture and self._picture is not None:
+                found = self._picture.rows(values)
+            else:
+                columns.append(numbers_of(leaf, values))
+        if len(singles) > 1:
+            raise InputError(f"observation: expected parts of equally many rows, got {sorted(n for _, n in singles)}")
+        ((single, n),) = singles
+        joined = columns[0] if len(columns) == 1 else np.concatenate(columns or [np.zeros((n, 0), np.float32)], axis=1)
+        found["features"] = finite(joined, self.observing.features)
+        if self.acting.names:
+            found["mask"] = self._masks(action_masks, n, single)
+        elif action_masks is not None:
+            raise InputError(f"action_masks: expected none for actions of {self.action_space}")
+        return found, single
+
+    def _masks(self, told: Any, n: int, single: bool) -> Array:
+        """[N, K] u8; all ones where none are told."""
+        if told is None:
+            return np.ones((n, len(self.acting.names)), np.uint8)
+        rows = told if not single or (isinstance(told, np.ndarray) and told.ndim == 2) else [told]
+        if len(rows) != n:
+            raise InputError(f"action_masks: expected one for each of {n} observations, got {len(rows)}")
+        return np.stack([self.acting.mask(row, f"action_masks, row {nth}") for nth, row in enumerate(rows)])
+
+    def actions(self, chosen: Array) -> Array:
+        return self.acting.own(chosen)
+
+
+class ContractRows:
+    """The observations of town and nav: {"features", "mask", "map"}, those of them that the policy was trained with."""
+
+    def __init__(self, schema: ObservationSchema) -> None:
+        self._schema = schema
+        size = schema.map_size
+        self._map = (len(schema.map_channels), size, size) if schema.map_channels else None
+        low, high = (np.array(bound, np.float32) for bound in (schema.action_low, schema.action_high))
+        self.action_space: Space[Any] = spaces.Discrete(len(schema.actions)) if schema.actions else spaces.Box(low, high)
+
+    @property
+    def observation_space(self) -> Space[Any]:
+        """As of one row of `headstart.make`; this imports the rules of the world, which tell the bounds."""
+        module, _, name = WORLDS[self._schema.world].partition(":")
+        bound = getattr(import_module(module), name).feature_bound
+        parts: dict[str, Space[Any]] = {"features": spaces.Box(-bound, bound, (len(self._schema.features),), np.float32)}
+        if self._schema.actions:
+            parts["mask"] = spaces.Box(0, 1, (len(self._schema.actions),), np.uint8)
+        if self._map is not None:
+            parts["map"] = spaces.Box(0, 255, self._map, np.uint8)
+        return spaces.Dict(parts)
+
+    def rows(self, obs: Any, action_masks: Any) -> tuple[dict[str, Array], bool]:
+        seen = obs if isinstance(obs, Mapping) else {"features": obs}
+        told = seen.get("mask") if action_masks is None else action_masks
+        features, single = column(_part(seen, "features"), (len(self._schema.features),), np.dtype(np.float32), "features")
+        found = {"features": finite(np.asarray(features, np.float32), self._schema.features)}
+        if self._schema.actions:
+            if told is None:
+                raise InputError('mask: expected obs["mask"] or action_masks, which say the allowed actions; got none')
+            found["mask"] = self._masks(told, len(features))
+        if self._map is not None:
+            found["map"] = np.array(column(_part(seen, "map"), self._map, np.dtype(np.uint8), "map")[0])  # torch wants to write
+            if len(found["map"]) != len(features):
+                raise InputError(f"map: expected {len(features)} rows as of features, got {len(found['map'])}")
+        return found, single
+
+    def _masks(self, told: Any, n: int) -> Array:
+        mask, _ = column(told, (len(self._schema.actions),), np.dtype(np.float64), "mask")
+        if len(mask) != n:
+            raise InputError(f"mask: expected {n} rows as of features, got {len(mask)}")
+        allowed = mask != 0
+        if not (some := allowed.any(axis=1)).all():
+            raise InputError(f"mask: expected an allowed action in every row, row {int(np.argmin(some))} has none")
+        return np.asarray(allowed, np.uint8)
+
+    def actions(self, chosen: Array) -> Array:
+        if self._schema.actions:
+            return chosen
+        return np.asarray(np.clip(chosen, self._schema.action_low, self._schema.action_high, dtype=np.float32))
+
+
+def _part(seen: Mapping[str, Any], name: str) -> Any:
+    if name not in seen:
+        raise InputError(f"observation: expected the key {name!r}, got {', '.join(map(str, seen)) or 'none'}")
+    return seen[name]
+
+
+def column(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> tuple[Array, bool]:
+    """[N, *shape] of one value [*shape], N = 1, or of a batch, and whether it was one. InputError for another shape or kind of numbers."""
+    try:
+        found = np.asarray(value)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"{name}: expected numbers of the shape {list(shape)} or {['N', *shape]}: {error}") from None
+    single = found.shape == shape
+    if not single and (found.shape[1:] != shape or len(found) == 0 or found.ndim != len(shape) + 1):
+        raise InputError(f"{name}: expected the shape {list(shape)} or {['N', *shape]}, got {list(found.shape)}")
+    if found.dtype != dtype and (found.dtype.kind not in "biuf" or not np.can_cast(found.dtype, dtype, "same_kind")):
+        raise InputError(f"{name}: expected numbers of {dtype}, got {found.dtype}")
+    return found[None] if single else found, single
+
+
+def finite(rows: Array, names: Sequence[str]) -> Array:
+    """The same rows [N, F] f32, writable and contiguous; InputError names the first feature that is NaN or infinite."""
+    if not np.isfinite(rows).all():
+        row, f = np.argwhere(~np.isfinite(rows))[0]
+        raise InputError(f"observation: expected finite numbers, {names[f]} is {rows[row, f]} in row {row}")
+    return rows if rows.flags.writeable and rows.flags.c_contiguous else np.array(rows, order="C")

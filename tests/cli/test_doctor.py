@@ -1,0 +1,82 @@
+"""`headstart doctor`: what is missing is named with its cure, and only what every project needs makes it fail."""
+
+import importlib.metadata as metadata
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BIN = Path(sys.executable).parent
+HEALTHY = {"PATH": f"{BIN}:/usr/bin:/bin", "GIT_COMMITTER_NAME": "A. Person", "GIT_COMMITTER_EMAIL": "a@example.org"}
+
+
+def doctor(folder: Path, **environment: str) -> tuple[int, str]:
+    """Exit code and all that is printed, words separated by single spaces."""
+    variables = {
+        "HOME": str(folder),
+        "XDG_CACHE_HOME": str(folder / "cache"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+        **HEALTHY,
+        **environment,
+    }
+    done = subprocess.run([BIN / "headstart", "doctor"], cwd=folder, env=variables, capture_output=True, text=True)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_healthy_machine_passes_outside_a_project_too(tmp_path: Path) -> None:
+    code, said = doctor(tmp_path)
+    assert code == 0, said
+    assert "ok identity A. Person <a@example.org>" in said
+    assert "-- project none here or in a folder above; `headstart init` makes one" in said
+    assert f"ok cache {tmp_path / 'cache'} can be written" in said
+    assert f"torch {metadata.version('torch')}" in said
+
+
+def test_what_every_project_needs_is_missed_with_its_cure(tmp_path: Path) -> None:
+    nobody = {"GIT_COMMITTER_NAME": "", "GIT_COMMITTER_EMAIL": ""}
+    code, said = doctor(tmp_path, PATH="/usr/bin:/bin", XDG_CACHE_HOME="/proc/cache", **nobody)
+    assert code == 3
+    assert f"MISSING dvc not on the PATH; `source {BIN / 'activate'}`" in said
+    assert f"of another environment than {BIN}" in said or "MISSING python not on the PATH" in said
+    assert "MISSING identity git does not know who commits; `git config --global user.name …`" in said
+    assert "MISSING cache /proc/cache: No such file or directory" in said
+    assert said.endswith("of these must be mended first")
+
+
+def test_a_project_without_dvc_and_without_a_commit_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("scenarios: []\n")
+    code, said = doctor(tmp_path)
+    assert code == 3
+    assert "MISSING project params.yaml:" in said
+    assert "MISSING dvc project no folder .dvc; `dvc init`" in said
+    assert "MISSING commit none, and `dvc exp` needs one" in said
+
+
+def test_an_extra_that_is_not_installed_is_no_fault(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from headstart.cli.doctor import doctor as run
+
+    there = metadata.version
+
+    def version(name: str) -> str:
+        if name == "optuna":
+            raise metadata.PackageNotFoundError(name)
+        return "0.1" if name == "matplotlib" else there(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    run()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "-- tune for headstart tune; optuna>=5: not installed; `pip install 'headstart[tune]'`" in said
+    assert "matplotlib>=3.10: 0.1 is here" in said
+
+
+def test_a_package_of_another_version_is_missed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from headstart.cli.doctor import doctor as run
+    from headstart.core.errors import InputError
+
+    there = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1" if name == "torch" else there(name))
+    with pytest.raises(InputError, match="1 of these"):
+        run()
+    assert "MISSING package     torch>=2.8: 0.1 is here; `pip install 'torch>=2.8'`" in capsys.readouterr().out
