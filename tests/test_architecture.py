@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from headstart.cli.deps import STAGE, with_deps
+from headstart.cli.deps import STAGE, TEMPLATE, template_of, with_deps
 from headstart.core.closure import closure, code_sha256, named, stage_modules
 from headstart.core.yaml import parse_yaml
 
@@ -124,6 +124,7 @@ def test_the_deps_of_a_stage_are_the_files_that_it_imports(stage: str) -> None:
 
 def test_the_command_that_writes_deps_has_nothing_to_write() -> None:
     assert with_deps(PIPELINE.read_text()) == PIPELINE.read_text()
+    assert (ROOT / TEMPLATE).read_text() == template_of(PIPELINE.read_text())
 
 
 def test_the_closure_is_what_an_interpreter_can_load() -> None:

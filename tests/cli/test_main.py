@@ -184,7 +184,8 @@ def test_outside_of_a_project_a_command_says_so(command, in_project: Path, monke
 
     assert code == 3
     assert err == (
-        f"error: {in_project.parent}: expected a project, with params.yaml here or in a folder above, found none; go to your clone of it\n"
+        f"error: {in_project.parent}: expected a project, with params.yaml here or in a folder above, found none; "
+        "go to one, or make one with `headstart init`\n"
     )
 
 

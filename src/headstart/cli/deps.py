@@ -1,29 +1,49 @@
-"""`headstart deps`: write into dvc.yaml which source files every stage imports, so that DVC runs a stage again for these and no others."""
+"""`headstart deps`: write into dvc.yaml which source files every stage imports, so that DVC runs a stage again for these and no others.
+
+From it follows the pipeline of a project that `headstart init` makes: the same stages, run by the installed package, whose version is among
+their params in place of its sources.
+"""
 
 import io
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from ruamel.yaml import YAML
 
 PIPELINE = Path("dvc.yaml")
+TEMPLATE = Path("src/headstart/cli/template/pipeline.yaml")  # dvc.yaml of a project that `headstart init` makes
 STAGE = re.compile(r"\./stage ([a-z_]+)")
+INSTALLED = "python -m headstart.stages."  # what such a project runs instead of ./stage
 OWN = "src/headstart/"
+VERSION = "settings.headstart"
+SCENARIO = "SCENARIO"  # stands in TEMPLATE for the name of the scenario
+ABOUT = """\
+settings → source → expert → capture → curate → validate → bc_train → anneal → evaluate, with `baseline` beside anneal. `headstart init`
+wrote this file. `params` are what a stage may read; the version of headstart is among them, so that another one runs every stage again.
+"""
 
 
 def deps() -> None:
-    """Write into dvc.yaml which source files every stage imports: run it when an import has changed."""
+    """Write into dvc.yaml which source files every stage imports, and the pipeline that `init` copies: run it when an import has changed."""
     from headstart.core.files import read_bytes, write_bytes
 
     text = read_bytes(PIPELINE, 1 << 20).decode(errors="replace")
-    written = with_deps(text)
-    if written == text:
-        typer.echo(f"{PIPELINE}: every stage names what it imports")
-        return
-    write_bytes(PIPELINE, written.encode())
-    typer.echo(f"{PIPELINE}: written")
+    if INSTALLED in text:
+        raise UsageError(
+            f"{PIPELINE}: its stages run the installed package, whose version stands in for its sources: none is named"
+        )
+    deps = with_deps(text)
+    for path, written in ((PIPELINE, deps), (TEMPLATE, template_of(deps))):
+        now = path.read_text() if path.exists() else ""
+        if written != now:
+            write_bytes(path, written.encode())
+        typer.echo(f"{path}: {'written' if written != now else 'as the imports are'}")
 
 
 def with_deps(text: str) -> str:
@@ -31,18 +51,9 @@ def with_deps(text: str) -> str:
 
     Raises InputError for a pipeline that is not one, a stage that src/headstart/stages lacks, and a source file that Python cannot read.
     """
-    from ruamel.yaml import YAML
-
     from headstart.core.closure import closure, named, stage_modules
-    from headstart.core.yaml import parse_yaml
 
-    parse_yaml(text.encode(), PIPELINE)
-    yaml = YAML()
-    yaml.width, yaml.preserve_quotes = 1000, True
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    pipeline = yaml.load(text)
-    if not isinstance(pipeline, dict) or not isinstance(pipeline.get("stages"), dict):
-        raise InputError(f"{PIPELINE}: expected `stages:` at the top")
+    yaml, pipeline = _read(text)
     for name, entry in pipeline["stages"].items():
         stage = entry.get("do", entry)  # of a `foreach`
         found = STAGE.search(str(stage.get("cmd", "")))
@@ -59,6 +70,43 @@ def with_deps(text: str) -> str:
         now = [dep for dep in stage.get("deps", ()) if isinstance(dep, str) and dep.startswith(OWN)]
         if now != sources:  # a list that is right keeps its comments
             stage["deps"] = sources + [dep for dep in stage.get("deps", ()) if dep not in now]
+    return _text(yaml, pipeline)
+
+
+def template_of(text: str) -> str:
+    """The pipeline of this repository as one of a project that has the package installed, and one scenario, which SCENARIO stands for."""
+    from ruamel.yaml.comments import CommentedMap
+
+    yaml, pipeline = _read(text)
+    for stage in pipeline["stages"].values():
+        stage["cmd"] = STAGE.sub(lambda found: INSTALLED + found[1], stage["cmd"])
+        for dep in [dep for dep in stage["deps"] if dep.startswith("src/") or dep == "constraints.txt"]:
+            stage["deps"].remove(dep)
+        for keys in [keys for file in stage["params"] for keys in file.values() if keys is not None]:
+            keys.insert(0, VERSION)
+    promoted = {"path": f"models/{SCENARIO}/anneal/${{candidate}}", "type": "model"}
+    pipeline["artifacts"] = CommentedMap({SCENARIO: CommentedMap(promoted)})
+    pipeline.yaml_set_start_comment(ABOUT)
+    return re.sub(r"(artifacts get \. )\w+", rf"\1{SCENARIO}", _text(yaml, pipeline))
+
+
+def _read(text: str) -> tuple["YAML", Any]:
+    """A reader that keeps comments, and the pipeline that it read. InputError for a text that is none."""
+    from ruamel.yaml import YAML
+
+    from headstart.core.yaml import parse_yaml
+
+    parse_yaml(text.encode(), PIPELINE)
+    yaml = YAML()
+    yaml.width, yaml.preserve_quotes = 1000, True
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    pipeline = yaml.load(text)
+    if not isinstance(pipeline, dict) or not isinstance(pipeline.get("stages"), dict):
+        raise InputError(f"{PIPELINE}: expected `stages:` at the top")
+    return yaml, pipeline
+
+
+def _text(yaml: "YAML", pipeline: Any) -> str:
     out = io.StringIO()
     yaml.dump(pipeline, out)
     return out.getvalue()

@@ -24,6 +24,10 @@ def evidence(
 
     missed = []
     chosen = names or list(load_params().evidence)
+    if not chosen:
+        raise InputError(
+            "params.yaml, evidence: expected experiments, has none; `NAME: {}` there runs what the file says as it stands"
+        )
     for name in chosen:
         fingerprint(load_params(), name)  # refuses what cannot be run before the first experiment is
     for name in chosen:

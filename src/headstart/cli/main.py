@@ -21,6 +21,7 @@ from headstart.cli.drill import drill_app
 from headstart.cli.evidence import evidence, results
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
+from headstart.cli.init import init
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.schedule import schedule_app
@@ -127,6 +128,7 @@ def report() -> None:
         typer.echo(summary(Path(), scenario))
 
 
+app.command()(init)
 app.command()(play)
 app.command("check")(check_scenario)
 app.command()(tune)

@@ -12,6 +12,7 @@ NEED_NO_PROJECT = (
     "compile",
     "doctor",
     "export-policy",
+    "init",
     "schema",
     "--help",
     "--version",
@@ -37,7 +38,7 @@ def enter_project() -> None:
         require_own_code(root)
     else:
         raise InputError(
-            f"{_typed_in}: expected a project, with {MARK} here or in a folder above, found none; go to your clone of it"
+            f"{_typed_in}: expected a project, with {MARK} here or in a folder above, found none; go to one, or make one with `headstart init`"
         )
 
 

@@ -1,0 +1,182 @@
+"""`headstart init`: a DVC project for one Gymnasium environment, in a folder of the user's own."""
+
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+import headstart
+from headstart.cli.project import typed_path
+from headstart.core.errors import InputError, UsageError
+
+TEMPLATE = Path(__file__).parent / "template"
+USUAL = "CartPole-v1"
+NEW = {"dvc.yaml": "pipeline.yaml", "params.yaml": "settings.yaml"}  # file of the project → of the template
+LINES = {".gitignore": "gitignore", ".dvcignore": "dvcignore"}  # what is missing is appended
+KEPT = {"README.md": "readme.md", "Makefile": "makefile"}  # left alone where they are
+DVC = {".dvc/config": "dvc_config", ".dvc/.gitignore": "dvc_gitignore"}
+PLOTS = {f".dvc/plots/{name}.json": f"plots/{name}.json" for name in ("curves", "losses")}
+FOLDERS = {  # DVC watches them
+    "environments": "Modules with environments of your own: `setup: {id: environments.mine:MyEnv-v0}`.",
+    "experts": "Files and modules of experts of your own: `expert: {policy: callable, call: experts.mine:act, …}`.",
+    "demonstrations": "Recordings: `demonstrations: {format: npz, path: demonstrations/mine.npz}`. `headstart formats` lists the formats.",
+}
+WRITTEN = ("data", "models", "reports")  # by the stages
+LARGE = 10_000_000  # bytes of a recording that git is not given
+
+
+def init(
+    directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Of the project; it may be your own repository.")] = Path(),
+    env: Annotated[str | None, typer.Option(help="A Gymnasium id, or module:id.", show_default=USUAL)] = None,
+    demonstrations: Annotated[Path | None, typer.Option(help="A recording, in place of an expert; it is copied.")] = None,
+) -> None:
+    """Write a project: the pipeline, its settings with comments, and a scenario made from an environment."""
+    here, root = (Path(os.path.abspath(typed_path(str(path)))) for path in (Path(), directory))
+    recording = None if demonstrations is None else _recording(demonstrations)
+    repository = _repository(root)
+    words, place = _described(root, env, recording)
+    texts = _texts(root, words)
+    copies = recording is not None and place is not None and not _is_there(recording[1], root / place)
+    if repository is None:
+        _require_identity()
+    _write(root, texts)
+    if recording and place and copies:
+        copy = shutil.copytree if recording[1].is_dir() else shutil.copy2
+        (root / place).parent.mkdir(parents=True, exist_ok=True)
+        copy(recording[1], root / place)
+    files = [*texts, *([str(place)] if place else [])]
+    _say(root, words["scenario"], files, repository, os.path.relpath(root, here))
+
+
+# --- what is written --------------------------------------------------------------------------------------------------
+
+
+def _recording(demonstrations: Path) -> tuple[str, Path]:
+    """Format of a recording, and its file or folder; the id of a Minari dataset is no path."""
+    from headstart.runs.brought import found
+
+    path = Path(os.path.abspath(typed_path(str(demonstrations))))
+    return found(path if path.exists() else demonstrations)
+
+
+def _is_there(recording: Path, place: Path) -> bool:
+    """Whether a recording lies in its place already. InputError where another one does."""
+    if place.exists() and not place.samefile(recording):
+        raise InputError(
+            f"{place}: expected nothing there yet, where {recording} would be copied, found another; rename one of them"
+        )
+    return place.exists()
+
+
+def _described(root: Path, env: str | None, recording: tuple[str, Path] | None) -> tuple[dict[str, str], Path | None]:
+    """What stands in the places of the templates, and where the recording will lie."""
+    from headstart.runs.brought import brought, environment_of, place_of
+    from headstart.runs.first_scenario import look_at, name_of, words_of
+
+    named: tuple[str, Mapping[str, Any]] | None = (env or USUAL, {})
+    if recording and env is None:
+        named = environment_of(*recording)
+    if named is None:
+        raise UsageError("--demonstrations: this recording does not name its environment; add --env ID")
+    what = brought(*recording) if recording else None
+    if root.is_dir():  # where modules of the user lie
+        os.chdir(root)
+        sys.path.insert(0, str(root))
+    seen = look_at(*named, least=what.longest if what else 1)
+    about = {"scenario": name_of(named[0]), "version": headstart.__version__}
+    return about | words_of(*named, seen, what), place_of(*recording) if recording else None
+
+
+def _texts(root: Path, words: Mapping[str, str]) -> dict[str, str]:
+    """File → text of all that is written; of files that lines are appended to, the whole. InputError lists files that are there already."""
+    scenario = f"scenarios/{words['scenario']}.yaml"
+    new = NEW | {scenario: "scenario.yaml"}
+    if there := [name for name in new if (root / name).exists()]:
+        raise InputError(
+            f"{root}: expected a folder without {', '.join(there)}: this is a project already, and nothing was written"
+        )
+    folders = {f"{name}/README.md": f"{text}\n" for name, text in FOLDERS.items()}
+    optional = KEPT | ({} if (root / ".dvc").exists() else DVC) | PLOTS
+    missing = {name: source for name, source in optional.items() if not (root / name).exists()}
+    texts = {name: _filled(source, words) for name, source in (new | missing).items()}
+    texts |= {name: text for name, text in folders.items() if not (root / name).exists()}
+    for name, source in LINES.items():
+        now = (root / name).read_text() if (root / name).exists() else ""
+        added = [line for line in _filled(source, words).splitlines() if line not in now.splitlines()]
+        if added:
+            texts[name] = now + ("\n" if now and not now.endswith("\n") else "") + "\n".join(added) + "\n"
+    return texts
+
+
+def _filled(source: str, words: Mapping[str, str]) -> str:
+    text = (TEMPLATE / source).read_text()
+    for key, value in words.items():
+        text = text.replace(f"{{{{{key}}}}}", value)
+    return text.replace("SCENARIO", words["scenario"])
+
+
+def _write(root: Path, texts: Mapping[str, str]) -> None:
+    from headstart.core.files import write_bytes
+
+    for name, text in texts.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(root / name, text.encode())
+
+
+# --- git ----------------------------------------------------------------------------------------------------------------
+
+
+def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+    except FileNotFoundError:
+        raise InputError("git: expected this program, found none; install git, which DVC needs too") from None
+
+
+def _repository(root: Path) -> Path | None:
+    """The git repository that a folder lies in, or would lie in."""
+    there = next(folder for folder in (root, *root.parents) if folder.is_dir())
+    found = _git(there, "rev-parse", "--show-toplevel")
+    return Path(found.stdout.strip()) if found.returncode == 0 else None
+
+
+def _require_identity() -> None:
+    """The files are committed into a new repository. InputError where git would not know who commits."""
+    if _git(Path.home(), "var", "GIT_AUTHOR_IDENT").returncode or _git(Path.home(), "var", "GIT_COMMITTER_IDENT").returncode:
+        raise InputError(
+            "git: expected a name and an address to commit with, found none; `git config --global user.name NAME` and "
+            "`git config --global user.email ADDRESS`, and then the same command again"
+        )
+
+
+def _say(root: Path, scenario: str, files: list[str], repository: Path | None, way: str) -> None:
+    """Commit the files into a repository of their own, or say how to; print what was written, and the next commands."""
+    size = sum(file.stat().st_size for file in (root / "demonstrations").rglob("*") if file.is_file())
+    large = [name for name in files if name.startswith("demonstrations/") and size > LARGE and not name.endswith("README.md")]
+    tracked = [name for name in files if name not in large]
+    typer.echo(f"{root}: wrote {', '.join(sorted(files))}")
+    if left := [name for name in KEPT if name not in files]:
+        typer.echo(f"{' and '.join(left)} were there, and stay as they are")
+    if taken := [f"{name}/" for name in WRITTEN if (root / name).is_dir()]:
+        typer.echo(f"there already: {', '.join(taken)}; stages write into them, and .gitignore leaves all folders below them out")
+    begin = []
+    if repository is None:
+        for arguments in (
+            ["init", "--quiet"],
+            ["add", "--", *tracked],
+            ["commit", "--quiet", "--message", "Add a headstart project"],
+        ):
+            done = _git(root, *arguments)
+            if done.returncode:
+                raise InputError(f"{root}: git {arguments[0]}: {' '.join(done.stderr.split())}; the files are written")
+    else:
+        begin = [f"git add {shlex.join(tracked)} && git commit -m 'Add a headstart project'"]
+    begin += [f"dvc add {shlex.join(large)}    # too large for git"] if large else []
+    commands = [*([f"cd {shlex.quote(way)}"] if way != "." else []), *begin, f"headstart check {scenario}", "dvc repro"]
+    typer.echo("next:\n" + "\n".join(f"    {command}" for command in commands))
