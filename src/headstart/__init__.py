@@ -3,7 +3,7 @@
 The names of `__all__` are public, and docs/api.md describes them; each is imported when it is first asked for.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 PUBLIC = {
     "Policy": "headstart.deploy.policy",
