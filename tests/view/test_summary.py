@@ -67,6 +67,14 @@ def test_a_command_that_is_wider_than_a_terminal_is_broken_before_its_options_as
     assert shell.stdout == f"watch it: headstart play {'w' * 30} --policy {policy} --gif robot.gif\n"
 
 
+def test_without_matplotlib_no_figure_is_promised(results: Results) -> None:
+    found = read_record(results(FAST, SLOW) / "reports/evaluate/walk/beyond.json", Comparison)
+
+    lines = printed(found, None, drawn=False).splitlines()[-2:]
+
+    assert lines == ["read it: reports/walk/report.md", "draw its figures: pip install 'headstart[view]' && headstart report"]
+
+
 def test_what_is_no_pass_says_why(said: Callable[..., str]) -> None:
     assert "fewer than 10 replicates cannot show a ratio" in sentence(said([1, 1], [8, 8]))
 

@@ -35,8 +35,11 @@ def shown_text(found: Comparison) -> str:
     return f"on {found.scenario}, {found.target.name}, online steps: {steps_text(found)}. {all_in_text(found)}"
 
 
-def printed(found: Comparison, watched: str | None) -> str:
-    """The end of a pipeline, for a terminal; `watched` is the command that plays the candidate, None where its world cannot be drawn."""
+def printed(found: Comparison, watched: str | None, drawn: bool = True) -> str:
+    """The end of a pipeline, for a terminal.
+
+    `watched` is the command that plays the candidate, None where its world cannot be drawn; `drawn`: figures lie beside the report.
+    """
     lines = textwrap.wrap(f"{found.verdict.outcome}: {shown_text(found)}", WIDTH)
     reasons = found.verdict.reasons if found.grid else ()
     lines += ["not a PASS because of:"] if reasons else []
@@ -44,7 +47,8 @@ def printed(found: Comparison, watched: str | None) -> str:
         lines += textwrap.wrap(reason.text, WIDTH, initial_indent="* ", subsequent_indent="  ")
     lines += [f"{'':14}{'success':>9}{'harm':>8}{'IQM return':>12}{'median steps to it':>21}{'seeds there':>14}"]
     lines += [_printed_arm(arm) for arm in arms_of(found)]
-    lines += [f"read it: reports/{found.scenario}/report.md and the figures beside it"]
+    lines += [f"read it: reports/{found.scenario}/report.md" + (" and the figures beside it" if drawn else "")]
+    lines += [] if drawn else ["draw its figures: pip install 'headstart[view]' && headstart report"]
     lines += _command_lines("watch it: ", watched) if watched else []
     return "\n".join(lines)
 

@@ -54,7 +54,7 @@ def summary(root: Path, scenario: str) -> str:
     folder = arm_folder(scenario, found.candidate.arm, _baselines(found))
     best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
     watch = f"headstart play {scenario} --policy {folder}/seed-{best.seed}{DRAWN.get(described.world, '')}"
-    return printed(found, watch if described.world in DRAWN else None)
+    return printed(found, watch if described.world in DRAWN else None, can_draw())
 
 
 def _headline(root: Path, scenario: Scenario) -> str:
