@@ -94,9 +94,13 @@ def test_sampled_actions_are_of_the_space_and_follow_from_the_seed(tmp_path: Pat
     assert all(ACTING[acting].contains(action) for action in first)
     assert (_sampled(policy, together, 4) != first).any()
     assert (policy.predict(together, deterministic=False)[0] != first).any()  # the stream goes on
+    np.testing.assert_array_equal(_sampled(policy, together, np.int64(3)), first)
+    for wrong in (None, -1, 1.5, True):
+        with pytest.raises(InputError, match=f"seed: expected a whole number ≥ 0, got {wrong}"):
+            policy.set_random_seed(wrong)  # type: ignore[arg-type]
 
 
-def _sampled(policy: headstart.Policy, obs: Any, seed: int) -> Any:
+def _sampled(policy: headstart.Policy, obs: Any, seed: Any) -> Any:
     policy.set_random_seed(seed)
     return policy.predict(obs, deterministic=False)[0]
 
@@ -305,6 +309,12 @@ def test_other_folders_and_changed_weights_are_refused(tmp_path: Path) -> None:
         headstart.load(tmp_path / "none")
     with pytest.raises(InputError, match=r"expected card\.json, found none"):
         headstart.load(tmp_path)
+    with pytest.raises(InputError, match="folder: expected the folder of a checkpoint or of an arm, got None"):
+        headstart.load(None)  # type: ignore[arg-type]
+    unknown = checkpoint(tmp_path / "unknown", BOX, ACTING["box"]) / "card.json"
+    unknown.write_text(unknown.read_text().replace('"activation"', '"activation_of"'))
+    with pytest.raises(InputError, match=r"card\.json: network: field activation_of: "):
+        headstart.load(unknown.parent)
     copy = checkpoint(tmp_path / "copy", BOX, ACTING["box"])
     data = bytearray((copy / "weights.safetensors").read_bytes())
     data[-1] ^= 1
