@@ -2,7 +2,7 @@
 
 The bare network is called with the rows that predict makes. SB3's is the same policy as `headstart export-policy --sb3` writes it. Each figure
 is the least of ten rounds of 2,000 calls, and the rounds take turns. On two cores, for policies/queue_conflict/pretrained:
-network 18 µs, predict 39 µs, 21 µs over the network; SB3's predict 470 µs.
+network 17 µs, predict 36 µs, 19 µs over the network; SB3's predict 263 µs.
 """
 
 import sys

@@ -70,8 +70,14 @@ def test_a_name_is_looked_for_in_the_project_above_the_working_directory(
     assert Path.cwd() == recorded / "notebooks"
     with pytest.raises(InputError, match="pole@000000000000: the version that is checked out is"):
         headstart.load_dataset("pole@000000000000")
-    with pytest.raises(InputError, match=r"data/none/validated\.json: expected a file, found none"):
-        headstart.load_dataset("none")
+    for wrong in ("poel", "poel@000000000000"):
+        with pytest.raises(InputError, match=r"no dataset 'poel' \(did you mean 'pole'\?\); there are pole$"):
+            headstart.load_dataset(wrong)
+    (recorded / "data/begun").mkdir(exist_ok=True)
+    with pytest.raises(InputError, match=r"data/begun/validated\.json: expected a file, found none"):
+        headstart.load_dataset("begun")
+    with pytest.raises(InputError, match=r"dataset: expected <dataset>, <dataset>@<version> or a folder, got None"):
+        headstart.load_dataset(None)  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"expected <dataset>, <dataset>@<version> or the folder data/<dataset> of a project"):
         headstart.load_dataset(tmp_path)
     monkeypatch.chdir(tmp_path)

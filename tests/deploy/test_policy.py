@@ -12,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from tests.arms import arm_runs
 from tests.deploy.made import batch, checkpoint, checkpoint_of
@@ -43,6 +44,7 @@ OBSERVED: dict[str, gym.Space[Any]] = {
     "picture": VIEW,
     "codes": spaces.Box(0, 255, (7, 7, 3), np.uint8),
     "tuple": spaces.Tuple([spaces.Discrete(3), BOX]),
+    "two": spaces.Tuple([spaces.Discrete(3), spaces.Discrete(3)]),
     "dict": spaces.Dict(z=BOX, a=spaces.Dict(goal=spaces.Discrete(2), bits=spaces.MultiBinary(2)), view=VIEW),
 }
 ACTING: dict[str, gym.Space[Any]] = {
@@ -92,9 +94,13 @@ def test_sampled_actions_are_of_the_space_and_follow_from_the_seed(tmp_path: Pat
     assert all(ACTING[acting].contains(action) for action in first)
     assert (_sampled(policy, together, 4) != first).any()
     assert (policy.predict(together, deterministic=False)[0] != first).any()  # the stream goes on
+    np.testing.assert_array_equal(_sampled(policy, together, np.int64(3)), first)
+    for wrong in (None, -1, 1.5, True):
+        with pytest.raises(InputError, match=f"seed: expected a whole number ≥ 0, got {wrong}"):
+            policy.set_random_seed(wrong)  # type: ignore[arg-type]
 
 
-def _sampled(policy: headstart.Policy, obs: Any, seed: int) -> Any:
+def _sampled(policy: headstart.Policy, obs: Any, seed: Any) -> Any:
     policy.set_random_seed(seed)
     return policy.predict(obs, deterministic=False)[0]
 
@@ -189,8 +195,48 @@ def test_a_wrong_observation_of_a_town_is_refused_in_words(obs: Any, message: st
         ("discrete", 9, None, r"observation: expected a value of Discrete\(5, start=2\)"),
         ("discrete", 2.5, None, "observation: expected numbers of int64, got float64"),
         ("picture", np.zeros((36, 40, 3)), None, "observation: expected numbers of uint8, got float64"),
-        ("dict", {"z": np.zeros(3)}, None, r"a\.goal: expected a part of Dict"),
-        ("tuple", (1, np.zeros((2, 3))), None, r"observation: expected parts of equally many rows, got \[1, 2\]"),
+        ("dict", {"z": np.zeros(3)}, None, "observation: expected a dict with .* got one without a, view$"),
+        (
+            "dict",
+            [{"z": np.zeros(3)}],
+            None,
+            r"observation: expected a dict with .*, of a batch a dict of arrays .*, got a list of 1",
+        ),
+        ("tuple", (1, np.zeros((2, 3))), None, "observation: expected parts of one observation or .*, got 0 of one and 1 of 2$"),
+        ("tuple", ([1], np.zeros(3)), None, "observation: expected parts of one .*, got 0 of 1 and 1 of one$"),
+        (
+            "two",
+            [(0, 1), (1, 2), (2, 0)],
+            None,
+            "expected a tuple of 2 parts, of a batch a tuple of 2 arrays .*, got a list of 3",
+        ),
+        ("two", [(0, 1), (1, 2)], None, "expected a tuple of 2 parts, .*, got a list of 2"),
+        ("two", ((0, 1), (1, 2)), None, r"0: expected an array of Discrete\(3\), of a batch with N rows, got a tuple of 2"),
+        ("two", (0, 1, 2), None, "expected a tuple of 2 parts, .*, got a tuple of 3"),
+        ("two", np.zeros((5, 2), int), None, r"expected a tuple of 2 parts, .*, got an array of the shape \[5, 2\]"),
+        ("two", (np.array([0, 3]), np.array([0, 1])), None, r"0: expected a value of Discrete\(3\), got 3 in row 1"),
+        ("multi-discrete", [[1, 2], [1, 3]], None, r"expected a value of MultiDiscrete\(\[2 3\]\), got \[1, 3\] in row 1"),
+        ("multi-binary", [5, 7, -1, 0], None, r"expected a value of MultiBinary\(4\), got \[5, 7, -1, 0\] in row 0"),
+        ("codes", np.full((7, 7, 3), 256).tolist(), None, "expected numbers of uint8, 0 … 255, got 256 … 256"),
+        ("codes", np.full((7, 7, 3), -1), None, "expected numbers of uint8, 0 … 255, got -1 … -1"),
+        ("box", torch.zeros(3, requires_grad=True), None, "expected numbers of the shape .*requires grad"),
+        ("box", torch.zeros(3, dtype=torch.bfloat16), None, "expected numbers of the shape .*BFloat16"),
+        ("box", np.zeros((2, 3)), [[1, 0, 1, 1], [0, 0, 1]], "action_masks, row 1: expected a mask over 4 actions, got 3 values"),
+        (
+            "box",
+            np.zeros(3),
+            [[1, 0], [0, 0, 1]],
+            r"action_masks: expected masks of 1 observations, got \[\[1, 0\], \[0, 0, 1\]\]: ",
+        ),
+        (
+            "box",
+            np.zeros((1, 3)),
+            [[[1, 0], [0, 1]]],
+            "action_masks: expected masks of 1 observations, .*: each is a row of numbers",
+        ),
+        ("box", np.zeros(3), np.array(1), "action_masks: expected masks of 1 observations, .*: each is a row of numbers"),
+        ("box", np.zeros((2, 3)), 1, r"action_masks: expected masks of 2 observations, got array\(1\): each is a row of numbers"),
+        ("box", np.zeros(3), [1, 0, 0.5, 1], "action_masks, row 0: expected 1 for an action that is allowed"),
     ],
 )
 def test_a_wrong_observation_of_an_own_space_is_refused_in_words(
@@ -199,6 +245,32 @@ def test_a_wrong_observation_of_an_own_space_is_refused_in_words(
     policy = headstart.load(checkpoint(tmp_path, OBSERVED[observed], ACTING["discrete"]))
     with pytest.raises(InputError, match=message):
         policy.predict(obs, action_masks=masks)
+
+
+def test_lists_of_whole_numbers_are_taken_by_parts_of_uint8(tmp_path: Path) -> None:
+    policy = headstart.load(checkpoint(tmp_path, OBSERVED["dict"], ACTING["box"]))
+    (obs,), _ = batch(OBSERVED["dict"], 1)
+    expected = policy.predict(obs)[0]
+    np.testing.assert_array_equal(policy.predict(obs | {"view": obs["view"].tolist()})[0], expected)
+    with pytest.raises(InputError, match="view: expected numbers of uint8, got float64"):
+        policy.predict(obs | {"view": (obs["view"] / 255).tolist()})
+
+
+@pytest.mark.parametrize("wrong", [np.nan, 0.5, -1.0])
+def test_a_mask_of_a_town_is_of_ones_and_zeros(wrong: float) -> None:
+    masks = np.ones((2, 15))
+    masks[1, 3] = wrong
+    with pytest.raises(InputError, match=rf"mask: expected 1 for an action that is allowed .*, \w+ is {wrong} in row 1"):
+        headstart.load(SHIPPED).predict({"features": np.zeros((2, 180)), "mask": masks})
+
+
+def test_masks_of_a_robot_are_refused_and_a_single_number_is_no_mask(tmp_path: Path) -> None:
+    robot = headstart.load(checkpoint_of(tmp_path, headstart.make("nav_mixed").env))
+    seen = np.zeros(robot.observation_space["features"].shape)  # type: ignore[index]
+    with pytest.raises(InputError, match="action_masks: expected none for actions of Box"):
+        robot.predict(seen, action_masks=np.ones(2))
+    with pytest.raises(InputError, match=r"mask: expected the shape \[15\] or \['N', 15\], got \[\]"):
+        headstart.load(SHIPPED).predict(np.zeros(180), action_masks=1)
 
 
 def test_an_observation_that_cannot_be_written_to_is_taken_and_left_as_it_is(tmp_path: Path) -> None:
@@ -237,6 +309,12 @@ def test_other_folders_and_changed_weights_are_refused(tmp_path: Path) -> None:
         headstart.load(tmp_path / "none")
     with pytest.raises(InputError, match=r"expected card\.json, found none"):
         headstart.load(tmp_path)
+    with pytest.raises(InputError, match="folder: expected the folder of a checkpoint or of an arm, got None"):
+        headstart.load(None)  # type: ignore[arg-type]
+    unknown = checkpoint(tmp_path / "unknown", BOX, ACTING["box"]) / "card.json"
+    unknown.write_text(unknown.read_text().replace('"activation"', '"activation_of"'))
+    with pytest.raises(InputError, match=r"card\.json: network: field activation_of: "):
+        headstart.load(unknown.parent)
     copy = checkpoint(tmp_path / "copy", BOX, ACTING["box"])
     data = bytearray((copy / "weights.safetensors").read_bytes())
     data[-1] ^= 1

@@ -13,10 +13,11 @@ from headstart.config.params import for_scenario, load_params
 from headstart.config.project import CATALOGUE, DATA
 from headstart.config.scenario import load_scenario
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, nearest
 from headstart.dataset.catalogue import read_catalogue
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.formats.recording import EXPERT_ACTION, Tree
+from headstart.deploy.checks import path_of
 from headstart.deploy.worlds import import_from, project_root
 from headstart.runs.exporting import exported, parts_at_hand
 
@@ -64,15 +65,18 @@ def load_dataset(dataset: str | Path) -> Dataset:
     `dataset` may also be the path of the dataset's folder, data/<dataset>, in any project. InputError where it is not checked out, with the
     command that brings it back; GateFailed where it is not validated; IntegrityError where its bytes differ.
     """
-    folder = Path(dataset).resolve()
-    at_folder = len(Path(dataset).parts) > 1 or isinstance(dataset, Path)
+    given = path_of(dataset, "dataset", "<dataset>, <dataset>@<version> or a folder")
+    folder = given.resolve()
+    at_folder = len(given.parts) > 1 or isinstance(dataset, Path)
     if at_folder and (folder.parent.name != DATA.name or not folder.is_dir()):
         raise InputError(f"{dataset}: expected <dataset>, <dataset>@<version> or the folder {DATA}/<dataset> of a project")
     root = project_root(folder if at_folder else Path.cwd())
     if root is None:
         raise InputError(f"{folder if at_folder else Path.cwd()}: expected a project, with params.yaml here or above, found none")
     with chdir(root):
-        parts, header, manifest = parts_at_hand(folder.name if at_folder else str(dataset), read_catalogue(CATALOGUE))
+        name, listed = folder.name if at_folder else str(dataset), read_catalogue(CATALOGUE)
+        _require_known(name.partition("@")[0], {entry.dataset for entry in listed.entries})
+        parts, header, manifest = parts_at_hand(name, listed)
         episodes = concatenate(parts)
         scenario = load_scenario(manifest.scenario)
         import_from(root, scenario)
@@ -98,3 +102,10 @@ def load_dataset(dataset: str | Path) -> Dataset:
         observation_space=found.observations,
         action_space=found.actions,
     )
+
+
+def _require_known(dataset: str, listed: set[str]) -> None:
+    """InputError, with the nearest name, for a dataset of which the project has neither a folder nor an entry in its catalogue."""
+    known = listed | {file.parent.name for file in DATA.glob("*/validated.json")}
+    if dataset and dataset not in known and not (DATA / dataset).is_dir():
+        raise InputError(f"no dataset {dataset!r}{nearest(dataset, known)}; there are {', '.join(sorted(known)) or 'none'}")

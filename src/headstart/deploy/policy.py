@@ -5,13 +5,15 @@ from typing import Any
 
 import torch
 from gymnasium import Space
+from pydantic import ValidationError
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.curves import best_run
 from headstart.config.params import NetworkParams
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, IntegrityError
-from headstart.core.files import read_record
+from headstart.core.files import problems, read_record
+from headstart.deploy.checks import path_of, whole
 from headstart.deploy.rows import ContractRows, OwnRows, Rows
 from headstart.learn.networks import ActorCritic, load_tensors
 from headstart.runs.checkpoint import CARD, WEIGHTS, Card, load_checkpoint
@@ -43,8 +45,8 @@ class Policy:
         return self.rows.action_space
 
     def set_random_seed(self, seed: int) -> None:
-        """Begin the random stream of `deterministic=False` anew; without it, that of seed 0 is used."""
-        self._generator.manual_seed(seed)
+        """Begin the random stream of `deterministic=False` anew; without it, that of seed 0 is used. InputError unless `seed` is whole, ≥ 0."""
+        self._generator.manual_seed(whole(seed, "seed"))
 
     def predict(
         self,
@@ -80,16 +82,18 @@ def load(folder: str | Path) -> Policy:
 
     InputError for another folder, with what is there; IntegrityError if weights are not those that the card or runs.json names.
     """
-    path = Path(folder)
+    path = path_of(folder, "folder", "the folder of a checkpoint or of an arm")
     expected = None
     if not (path / CARD).is_file():
         path, expected = _best(path)
     arrays, card = load_checkpoint(path)
     if expected not in (None, card.weights_sha256):
         raise IntegrityError(f"{path / WEIGHTS}: expected hash {expected}, as {RUNS} says, found {card.weights_sha256}")
-    network = _network(card.observation, NetworkParams.model_validate(card.network))
     try:
+        network = _network(card.observation, NetworkParams.model_validate(card.network))
         load_tensors(network, arrays)
+    except ValidationError as error:
+        raise InputError(f"{path / CARD}: network: {problems(error)}") from None
     except RuntimeError as error:  # torch's word for missing and unknown names and for other shapes
         said = " ".join(str(error).split())[:200]
         raise InputError(f"{path / WEIGHTS}: expected the weights of the network that the card describes: {said}") from None

@@ -4,7 +4,7 @@ N rows, F features, K actions, D action dimensions. Two kinds: the spaces of an 
 checkpoint holds, and the contract of town and nav.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -12,10 +12,11 @@ import numpy as np
 from gymnasium import Space, spaces
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
 from headstart.dataset.observation import ObservationSchema
+from headstart.deploy.parts import column, finite, parts_of, require_alike, require_values
 from headstart.runs.checkpoint import Spaces
-from headstart.worlds.gym_parts import is_picture, leaves_of, numbers_of, part_at, shape_of
+from headstart.worlds.gym_parts import is_picture, leaves_of, numbers_of, shape_of
 from headstart.worlds.gym_spaces import Acting, Observing
 from headstart.worlds.space_record import space_from
 
@@ -57,21 +58,16 @@ class OwnRows:
         if self._told and isinstance(obs, Mapping) and obs.keys() == {OBSERVATION, MASK}:
             obs, action_masks = obs[OBSERVATION], obs[MASK] if action_masks is None else action_masks
         found: dict[str, Array] = {}
-        columns, singles = [], set()
-        for leaf, shape, picture in self._leaves:
-            try:
-                value = part_at(obs, leaf.path)
-            except (KeyError, IndexError, TypeError) as error:
-                raise InputError(f"{leaf.name}: expected a part of {self.observation_space}, found none: {error!r}") from None
+        columns, counts = [], dict[str, tuple[bool, int]]()
+        for (leaf, shape, picture), value in zip(self._leaves, parts_of(self.observation_space, obs), strict=True):
             values, single = column(value, shape, leaf.space.dtype, leaf.name)
-            singles.add((single, len(values)))
+            counts[leaf.name] = single, len(values)
             if picture and self._picture is not None:
                 found = self._picture.rows(values)
             else:
+                require_values(leaf, values)
                 columns.append(numbers_of(leaf, values))
-        if len(singles) > 1:
-            raise InputError(f"observation: expected parts of equally many rows, got {sorted(n for _, n in singles)}")
-        ((single, n),) = singles
+        single, n = require_alike(counts)
         joined = columns[0] if len(columns) == 1 else np.concatenate(columns or [np.zeros((n, 0), np.float32)], axis=1)
         found["features"] = finite(joined, self.observing.features)
         if self.acting.names:
@@ -84,10 +80,18 @@ class OwnRows:
         """[N, K] u8; all ones where none are told."""
         if told is None:
             return np.ones((n, len(self.acting.names)), np.uint8)
-        rows = told if not single or (isinstance(told, np.ndarray) and told.ndim == 2) else [told]
-        if len(rows) != n:
-            raise InputError(f"action_masks: expected one for each of {n} observations, got {len(rows)}")
-        return np.stack([self.acting.mask(row, f"action_masks, row {nth}") for nth, row in enumerate(rows)])
+        try:
+            told = told if isinstance(told, list | tuple) else np.asarray(told)
+            rows = told if not single or (isinstance(told, np.ndarray) and told.ndim == 2) else [told]
+            if (isinstance(told, np.ndarray) and not told.ndim) or not all(
+                isinstance(row, tuple) or np.ndim(row) == 1 for row in rows
+            ):
+                raise ValueError("each is a row of numbers, or a tuple of those of its parts")
+            if len(rows) != n:
+                raise InputError(f"action_masks: expected one for each of {n} observations, got {len(rows)}")
+            return np.stack([self.acting.mask(row, f"action_masks, row {nth}") for nth, row in enumerate(rows)])
+        except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths; a tensor with a gradient
+            raise InputError(f"action_masks: expected masks of {n} observations, got {shown(told)}: {error}") from None
 
     def actions(self, chosen: Array) -> Array:
         return self.acting.own(chosen)
@@ -118,6 +122,8 @@ class ContractRows:
     def rows(self, obs: Any, action_masks: Any) -> tuple[dict[str, Array], bool]:
         seen = obs if isinstance(obs, Mapping) else {"features": obs}
         told = seen.get("mask") if action_masks is None else action_masks
+        if action_masks is not None and not self._schema.actions:
+            raise InputError(f"action_masks: expected none for actions of {self.action_space}")
         features, single = column(_part(seen, "features"), (len(self._schema.features),), np.dtype(np.float32), "features")
         found = {"features": finite(np.asarray(features, np.float32), self._schema.features)}
         if self._schema.actions:
@@ -135,6 +141,12 @@ class ContractRows:
         if len(mask) != n:
             raise InputError(f"mask: expected {n} rows as of features, got {len(mask)}")
         allowed = mask != 0
+        if (unclear := allowed & (mask != 1)).any():
+            row, action = np.argwhere(unclear)[0]
+            raise InputError(
+                f"mask: expected 1 for an action that is allowed and 0 for others, {self._schema.actions[action]} is "
+                f"{mask[row, action]} in row {row}"
+            )
         if not (some := allowed.any(axis=1)).all():
             raise InputError(f"mask: expected an allowed action in every row, row {int(np.argmin(some))} has none")
         return np.asarray(allowed, np.uint8)
@@ -149,25 +161,3 @@ def _part(seen: Mapping[str, Any], name: str) -> Any:
     if name not in seen:
         raise InputError(f"observation: expected the key {name!r}, got {', '.join(map(str, seen)) or 'none'}")
     return seen[name]
-
-
-def column(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> tuple[Array, bool]:
-    """[N, *shape] of one value [*shape], N = 1, or of a batch, and whether it was one. InputError for another shape or kind of numbers."""
-    try:
-        found = np.asarray(value)
-    except ValueError as error:  # rows of different lengths
-        raise InputError(f"{name}: expected numbers of the shape {list(shape)} or {['N', *shape]}: {error}") from None
-    single = found.shape == shape
-    if not single and (found.shape[1:] != shape or len(found) == 0 or found.ndim != len(shape) + 1):
-        raise InputError(f"{name}: expected the shape {list(shape)} or {['N', *shape]}, got {list(found.shape)}")
-    if found.dtype != dtype and (found.dtype.kind not in "biuf" or not np.can_cast(found.dtype, dtype, "same_kind")):
-        raise InputError(f"{name}: expected numbers of {dtype}, got {found.dtype}")
-    return found[None] if single else found, single
-
-
-def finite(rows: Array, names: Sequence[str]) -> Array:
-    """The same rows [N, F] f32, writable and contiguous; InputError names the first feature that is NaN or infinite."""
-    if not np.isfinite(rows).all():
-        row, f = np.argwhere(~np.isfinite(rows))[0]
-        raise InputError(f"observation: expected finite numbers, {names[f]} is {rows[row, f]} in row {row}")
-    return rows if rows.flags.writeable and rows.flags.c_contiguous else np.array(rows, order="C")
