@@ -2,6 +2,7 @@
 
 import importlib.metadata as metadata
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_an_extra_that_is_not_installed_is_no_fault(monkeypatch: pytest.MonkeyPa
     there = metadata.version
 
     def version(name: str) -> str:
-        if name == "optuna":
+        if name in ("optuna", "mujoco"):
             raise metadata.PackageNotFoundError(name)
         return "0.1" if name == "matplotlib" else there(name)
 
@@ -69,6 +70,7 @@ def test_an_extra_that_is_not_installed_is_no_fault(monkeypatch: pytest.MonkeyPa
     said = " ".join(capsys.readouterr().out.split())
     assert "-- tune for headstart tune; optuna>=5: not installed; `pip install 'headstart[tune]'`" in said
     assert "matplotlib>=3.10: 0.1 is here" in said
+    assert re.search(r"-- mujoco .*gymnasium\[mujoco\]\S*: mujoco\S* not installed; `pip install 'headstart\[mujoco\]'`", said)
 
 
 def test_a_package_of_another_version_is_missed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

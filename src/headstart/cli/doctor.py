@@ -10,12 +10,15 @@ import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
 import headstart
 from headstart.core.errors import HeadstartError, InputError
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
 
 OK, MISSING, ABSENT = "ok", "MISSING", "--"  # ABSENT: something optional
 FOR_DEVELOPERS = ("test", "bench")
@@ -172,24 +175,30 @@ PURPOSE = {
 
 def _requirements(extra: str | None) -> dict[str, str]:
     """Requirement of this package, or of one of its extras → what is wrong with it; empty: nothing."""
+    return {str(one): _problem(one) for one in _needed("headstart", extra)}
+
+
+def _needed(distribution: str, extra: str | None) -> "Iterator[Requirement]":
+    """What a distribution needs here, by itself or for one of its extras, without the conditions."""
     from packaging.requirements import Requirement
 
-    found = dict[str, str]()
-    for text in metadata.requires("headstart") or ():
+    for text in metadata.requires(distribution) or ():
         one = Requirement(text)
-        mine = one.marker is None if extra is None else one.marker is not None and one.marker.evaluate({"extra": extra})
-        if mine:
+        always = one.marker is None or one.marker.evaluate({"extra": ""})
+        if always if extra is None else not always and one.marker is not None and one.marker.evaluate({"extra": extra}):
             one.marker = None
-            version = metadata.version(one.name) if _has(one.name) else None
-            problem = (
-                "not installed"
-                if version is None
-                else ""
-                if one.specifier.contains(version, prereleases=True)
-                else f"{version} is here"
-            )
-            found[str(one)] = problem
-    return found
+            yield one
+
+
+def _problem(one: "Requirement") -> str:
+    """What is wrong with a requirement; empty: nothing. Those of its own extras count, as of gymnasium[mujoco]."""
+    if not _has(one.name):
+        return "not installed"
+    version = metadata.version(one.name)
+    if not one.specifier.contains(version, prereleases=True):
+        return f"{version} is here"
+    lacking = [str(part) for extra in sorted(one.extras) for part in _needed(one.name, extra) if _problem(part)]
+    return f"{', '.join(lacking)} not installed" if lacking else ""
 
 
 def _has(name: str) -> bool:
