@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import headstart
+
 BIN = Path(sys.executable).parent
 HEALTHY = {"PATH": f"{BIN}:/usr/bin:/bin", "GIT_COMMITTER_NAME": "A. Person", "GIT_COMMITTER_EMAIL": "a@example.org"}
 
@@ -19,6 +21,7 @@ def doctor(folder: Path, **environment: str) -> tuple[int, str]:
         "HOME": str(folder),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "GIT_CONFIG_GLOBAL": os.devnull,
+        "PYTHONPATH": str(Path(headstart.__file__).parents[1]),  # the package that is tested
         **HEALTHY,
         **environment,
     }
@@ -52,7 +55,54 @@ def test_a_project_without_dvc_and_without_a_commit_is_told_so(tmp_path: Path) -
     assert code == 3
     assert "MISSING project params.yaml:" in said
     assert "MISSING dvc project no folder .dvc; `dvc init`" in said
-    assert "MISSING commit none, and `dvc exp` needs one" in said
+    assert "MISSING commit no git repository, and `dvc exp` needs one" in said
+
+
+def commit_line(folder: Path, **environment: str) -> str:
+    """What is said of the commit."""
+    return doctor(folder, **environment)[1].partition("MISSING commit ")[2].partition(" ok folder")[0]
+
+
+def test_what_keeps_git_from_naming_a_commit_is_said_with_its_own_cure(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("scenarios: []\n")
+    no_repository = commit_line(tmp_path, GIT_CEILING_DIRECTORIES=str(tmp_path.parent))
+    assert no_repository == "no git repository, and `dvc exp` needs one; `git init`, then `git add --all && git commit`"
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    assert commit_line(tmp_path) == "none, and `dvc exp` needs one; `git add --all && git commit -m 'begin'`"
+    theirs = commit_line(tmp_path, GIT_TEST_ASSUME_DIFFERENT_OWNER="1")  # git's own way to pretend it
+    assert "belongs to another user" in theirs
+    assert f"`git config --global --add safe.directory {tmp_path}`" in theirs and "git add" not in theirs
+
+
+@pytest.mark.parametrize(
+    ("script", "said"), [("exit 0", "nothing"), ("echo broken >&2; exit 3", "broken"), ("", "[Errno 8] Exec format error: ")]
+)
+def test_a_git_that_does_not_answer_is_missed(script: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/git").write_text(f"#!/bin/sh\n{script}\n" if script else "no program")
+    (tmp_path / "bin/git").chmod(0o755)
+    code, found = doctor(tmp_path, PATH=f"{tmp_path / 'bin'}:{HEALTHY['PATH']}")
+    assert code == 3
+    assert f"MISSING git {tmp_path / 'bin/git'} answers `git --version` with {said}" in found
+    assert found.endswith("1 of these must be mended first")
+
+
+def test_a_user_without_a_home_is_told_to_name_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from headstart.cli.doctor import doctor as run
+    from headstart.core.errors import InputError
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(InputError, match="of these must be mended first"):
+        run()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "MISSING cache Could not determine home directory.; `export HOME=…` or `export XDG_CACHE_HOME=…`" in said
 
 
 def test_an_extra_that_is_not_installed_is_no_fault(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

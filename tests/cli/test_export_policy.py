@@ -32,15 +32,15 @@ def test_the_command_writes_both_files_from_any_folder(
     assert (code, err) == (3, "error: nowhere: expected the folder of a checkpoint or of an arm, found none\n")
 
 
-@pytest.mark.parametrize("kind", ["--onnx", "--sb3"])
+@pytest.mark.parametrize(("kind", "out"), [("--onnx", "out.onnx"), ("--sb3", "out.zip")])
 def test_a_missing_package_is_named_with_its_extra(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
+    kind: str, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     checkpoint(Path("policy"), spaces.Box(-1, 1, (3,)), spaces.Discrete(2))
     monkeypatch.setattr("headstart.runs.own_models.find_spec", lambda package: None)
-    code, out, err = command("export-policy", "policy", kind, "out.zip")
-    assert (code, out) == (9, "")
+    code, said, err = command("export-policy", "policy", kind, out)
+    assert (code, said) == (9, "")
     assert err.startswith("error: this needs ") and err.endswith(": pip install 'headstart[sb3]'\n")
 
 
@@ -58,4 +58,34 @@ def test_a_model_of_stable_baselines_is_written_with_its_normaliser(
     ]
     assert {file.name for file in tmp_path.glob("mine*")} == {"mine.zip", "mine.vecnormalize.pkl"}
     code, _, err = command("export-policy", "policy", "--sb3", "mine")
-    assert (code, err) == (3, "error: mine: expected the name of a zip file, as Stable-Baselines3 writes them\n")
+    assert (code, err) == (3, "error: mine: expected the name of a file that ends in .zip\n")
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        (["--onnx", "policy/card.json"], "policy/card.json: expected the name of a file that ends in .onnx"),
+        (["--onnx", "."], ".: expected the name of a file that ends in .onnx"),
+        (["--onnx", ""], ".: expected the name of a file that ends in .onnx"),
+        (["--onnx", "folder.onnx"], "folder.onnx: expected to write folder.onnx, which is a directory"),
+        (["--onnx", "mine.onnx"], "mine.onnx: expected to write mine.onnx.json, which is a directory"),
+        (["--sb3", "policy/weights.safetensors"], "policy/weights.safetensors: expected the name of a file that ends in .zip"),
+        (["--sb3", "mine.zip"], "mine.zip: expected to write mine.vecnormalize.pkl, which is a directory"),
+        (["--onnx", "policy/card.json/mine.onnx"], "policy/card.json/mine.onnx: expected a folder to write to, "),
+        (["--onnx", "fine.onnx", "--sb3", "fine"], "fine: expected the name of a file that ends in .zip"),
+        (["--onnx", "fine.onnx", "--sb3", "fine.zip"], "--sb3: the policy chooses among joint actions"),
+    ],
+)
+def test_a_target_that_cannot_be_written_is_refused_before_anything_is(
+    targets: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Callable[..., tuple[int, str, str]]
+) -> None:
+    for extra in ("onnxscript", "stable_baselines3"):
+        pytest.importorskip(extra, reason="needs the extra `sb3`")
+    monkeypatch.chdir(tmp_path)
+    checkpoint(Path("policy"), spaces.Box(-1, 1, (3,)), spaces.MultiDiscrete([2, 2]))
+    for folder in ("folder.onnx", "mine.onnx.json", "mine.vecnormalize.pkl"):
+        Path(folder).mkdir()
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    code, out, err = command("export-policy", "policy", *targets)
+    assert (code, out) == (3, "") and err.startswith(f"error: {said}") and err.count("\n") == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

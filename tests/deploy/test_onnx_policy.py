@@ -25,6 +25,7 @@ ort = pytest.importorskip("onnxruntime", reason="needs the extra `onnx`")
 VIEW = spaces.Box(0, 255, (36, 40, 3), np.uint8)
 OWN: dict[str, tuple[gym.Space[Any], gym.Space[Any], list[str]]] = {
     "numbers, choices": (spaces.Box(-2, 2, (2, 3)), spaces.MultiDiscrete([3, 2]), ["obs"]),
+    "a number, choices": (spaces.Box(-1, 1, ()), spaces.Discrete(3), ["obs"]),
     "picture, choices": (VIEW, spaces.Discrete(4, start=1), ["obs"]),
     "numbers, numbers": (
         spaces.Box(-np.inf, np.inf, (3,)),
@@ -140,6 +141,19 @@ def test_a_file_that_computes_something_else_is_refused_and_removed(tmp_path: Pa
 
     monkeypatch.setattr("headstart.deploy.onnx_policy.Graph", lambda _: Graph(other))
     with pytest.raises(IntegrityError):
+        export_onnx(policy, tmp_path / "mine.onnx")
+    assert not list(tmp_path.glob("*mine.onnx*"))
+
+
+def test_an_error_of_torch_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*_: Any) -> None:
+        raise IndexError("first line\nsecond line")
+
+    policy = headstart.load(checkpoint(tmp_path / "policy", spaces.Box(-1, 1, (3,)), spaces.Discrete(3)))
+    monkeypatch.setattr("headstart.deploy.onnx_policy.write_onnx", failing)
+    with pytest.raises(
+        InputError, match=r"mine\.onnx: expected a network that torch can write as ONNX: IndexError: first line second line$"
+    ):
         export_onnx(policy, tmp_path / "mine.onnx")
     assert not list(tmp_path.glob("*mine.onnx*"))
 

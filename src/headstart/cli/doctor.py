@@ -3,6 +3,7 @@
 import importlib.metadata as metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -95,9 +96,12 @@ def _programs() -> Iterator[Line]:
     if git is None:
         yield Line(MISSING, "git", "not on the PATH", "install git")
         return
-    version = subprocess.run([git, "--version"], capture_output=True, text=True).stdout.split()[-1]
-    yield Line(OK, "git", f"{version}, {git}")
-    who = subprocess.run([git, "var", "GIT_COMMITTER_IDENT"], capture_output=True, text=True)
+    version = _answer(git, "--version")
+    if version.returncode or not version.stdout.split():
+        yield Line(MISSING, "git", f"{git} answers `git --version` with {_said(version)}", "install git")
+        return
+    yield Line(OK, "git", f"{version.stdout.split()[-1]}, {git}")
+    who = _answer(git, "var", "GIT_COMMITTER_IDENT")
     if who.returncode:
         cure = "`git config --global user.name …` and `git config --global user.email …`; `dvc exp` commits"
         yield Line(MISSING, "identity", "git does not know who commits", cure)
@@ -108,7 +112,6 @@ def _programs() -> Iterator[Line]:
 def _project() -> Iterator[Line]:
     from headstart.config.params import load_params
     from headstart.core.closure import require_own_code
-    from headstart.core.git import head
 
     here = Path()
     if not (here / "params.yaml").is_file():
@@ -122,15 +125,45 @@ def _project() -> Iterator[Line]:
         yield Line(MISSING, "project", str(error))
     if not (here / ".dvc").is_dir():
         yield Line(MISSING, "dvc project", "no folder .dvc", "`dvc init`, in a folder below that of git `dvc init --subdir`")
+    head = _answer("git", "rev-parse", "--verify", "HEAD")
+    yield _no_commit(_said(head), here) if head.returncode else Line(OK, "commit", head.stdout[:12])
+
+
+def _no_commit(said: str, here: Path) -> Line:
+    """What keeps git from naming a commit. `said`: its own words."""
+    if "dubious ownership" in said:
+        found = re.search(r"safe\.directory (.+)", said)
+        cure = f"`git config --global --add safe.directory {found[1] if found else here.resolve()}`, if you trust it"
+        return Line(MISSING, "commit", "unknown: the repository belongs to another user, and git does not read it", cure)
+    if "not a git repository" in said:
+        return Line(
+            MISSING, "commit", "no git repository, and `dvc exp` needs one", "`git init`, then `git add --all && git commit`"
+        )
+    if "single revision" in said:
+        return Line(MISSING, "commit", "none, and `dvc exp` needs one", "`git add --all && git commit -m 'begin'`")
+    return Line(MISSING, "commit", f"unknown, git says: {said}")
+
+
+def _answer(*command: str) -> subprocess.CompletedProcess[str]:
+    """What a program answers; exit 1 with the reason where it does not run."""
     try:
-        yield Line(OK, "commit", head(here)[:12])
-    except InputError:
-        yield Line(MISSING, "commit", "none, and `dvc exp` needs one", "`git add --all && git commit -m 'begin'`")
+        english = os.environ | {"LC_ALL": "C"}
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, env=english)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return subprocess.CompletedProcess(command, 1, "", str(error))
+
+
+def _said(done: subprocess.CompletedProcess[str]) -> str:
+    return " ".join((done.stdout + done.stderr).split())[:200] or "nothing"
 
 
 def _writable() -> Iterator[Line]:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    for name, folder in (("folder", Path.cwd()), ("cache", cache)):
+    folders = {"folder": Path.cwd()}
+    try:
+        folders["cache"] = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError as error:  # neither HOME nor an entry for this user
+        yield Line(MISSING, "cache", str(error), "`export HOME=…` or `export XDG_CACHE_HOME=…`, a folder for compiled code")
+    for name, folder in folders.items():
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):

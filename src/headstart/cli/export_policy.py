@@ -32,8 +32,14 @@ def export_policy(
 
     policy = load(checkpoint)
     if onnx is not None:
-        from headstart.deploy.onnx_policy import contract_path, export_onnx
+        from headstart.deploy.onnx_policy import contract_path, export_onnx, require_onnx
 
+        require_onnx(policy, onnx, masks)
+    if sb3 is not None:  # both are checked before either is written
+        from headstart.deploy.sb3_policy import export_sb3, normaliser_path, require_sb3
+
+        require_sb3(policy, sb3, masks)
+    if onnx is not None:
         contract = export_onnx(policy, onnx, masks)
         typer.echo(
             f"{onnx}: computes what the policy does: at most {contract.largest_difference:.1e} apart on {contract.compared_rows:,} observations"
@@ -41,8 +47,6 @@ def export_policy(
         taken = ", ".join(f"{port.name} {['N', *port.shape[1:]]}".replace("'", "") for port in contract.inputs)
         typer.echo(f"{contract_path(onnx)}: takes {taken}, gives {contract.output.name}")
     if sb3 is not None:
-        from headstart.deploy.sb3_policy import export_sb3, normaliser_path
-
         beside = export_sb3(policy, sb3, masks)
         typer.echo(f"{sb3}: acts as the policy does on 10,000 observations")
         if beside:

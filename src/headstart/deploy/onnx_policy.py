@@ -6,6 +6,7 @@ otherwise `features` [N, F], as `PolicyContract.observation` names them, and `ma
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,11 @@ from gymnasium import spaces
 from torch import Tensor
 
 from headstart.core.arrays import Array
-from headstart.core.errors import IntegrityError
-from headstart.core.files import fresh_file, sha256_file, write_record
+from headstart.core.errors import InputError, IntegrityError
+from headstart.core.files import sha256_bytes
+from headstart.core.strict_json import pretty_json
 from headstart.deploy.contract import PolicyContract, Port
+from headstart.deploy.pair import require_target, write_pair
 from headstart.deploy.policy import Policy
 from headstart.deploy.rows import OwnRows
 from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, is_masked, observations, output_of, worse
@@ -38,6 +41,7 @@ class Graph(torch.nn.Module):
         self.last = (
             own is not None and own.observing.picture is not None and not channels_first(own.observing.picture.space.shape or ())
         )
+        self.size = len(policy.card.observation.features)
         self.has_features = bool(policy.card.observation.features)
         self.bounds: tuple[Tensor, Tensor] | None = None
         self.shape = tuple(space.shape or ())
@@ -48,7 +52,7 @@ class Graph(torch.nn.Module):
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
         parts = []
         if self.has_features:
-            features = inputs["obs"].float().flatten(1) if self.own_box else inputs["features"]
+            features = inputs["obs"].float().reshape(-1, self.size) if self.own_box else inputs["features"]
             parts.append(features if self.normaliser is None else self.normaliser(features))
         if self.encoder is not None:
             parts.append(self.encoder(self._square(inputs["obs"] if self.own_box else inputs["map"]).float() / 255.0))
@@ -73,35 +77,49 @@ class Graph(torch.nn.Module):
 def export_onnx(policy: Policy, out: Path, masks: bool = False) -> PolicyContract:
     """Write OUT.onnx and its contract, OUT.onnx.json, after the file computed the same as the policy on OBSERVATIONS observations.
 
-    `masks`: the file takes masks, also of an environment of a user's own. MissingExtra without onnxscript or onnxruntime. IntegrityError if
-    the file computes something else; it is then removed.
+    `masks`: the file takes masks, also of an environment of a user's own. Raises as `require_onnx`; InputError if torch cannot express the
+    network; IntegrityError if the file computes something else. Nothing is then written.
     """
-    for package in ("onnx", "onnxscript", "onnxruntime"):
-        require_extra(package, "sb3")
+    require_onnx(policy, out, masks)
     masked = is_masked(policy, masks)
     obs, allowed = observations(policy, OBSERVATIONS, masked)
     rows, _ = policy.rows.rows(obs, allowed)
     inputs = inputs_of(policy, obs, rows, masked)
     name = "logits" if policy.card.observation.actions else "mean"
-    example = {port: torch.from_numpy(column[:2].copy()) for port, column in inputs.items()}
-    with fresh_file(out) as temporary:
-        write_onnx(Graph(policy), example, list(inputs), name, temporary)
-        difference = require_same(policy, temporary, out, inputs, rows)
-        contract = PolicyContract(
-            scenario=policy.card.scenario,
-            arm=policy.card.arm,
-            seed=policy.card.seed,
-            checkpoint_sha256=policy.card.weights_sha256,
-            onnx_sha256=sha256_file(temporary),
-            inputs=tuple(_port(port, column, MEANING[port]) for port, column in inputs.items()),
-            output=_output(policy, name),
-            observation=policy.card.observation,
-            spaces=policy.card.spaces,
-            compared_rows=OBSERVATIONS,
-            largest_difference=difference,
-        )
-    write_record(contract_path(out), contract)
+    with TemporaryDirectory() as folder:
+        written = Path(folder) / "policy.onnx"
+        example = {port: torch.from_numpy(column[:2].copy()) for port, column in inputs.items()}
+        try:
+            write_onnx(Graph(policy), example, list(inputs), name, written)
+        except Exception as error:  # torch.export raises errors of many kinds
+            said = " ".join(str(error).split())[:200]
+            raise InputError(f"{out}: expected a network that torch can write as ONNX: {type(error).__name__}: {said}") from error
+        difference = require_same(policy, written, out, inputs, rows)
+        model = written.read_bytes()
+    contract = PolicyContract(
+        scenario=policy.card.scenario,
+        arm=policy.card.arm,
+        seed=policy.card.seed,
+        checkpoint_sha256=policy.card.weights_sha256,
+        onnx_sha256=sha256_bytes(model),
+        inputs=tuple(_port(port, column, MEANING[port]) for port, column in inputs.items()),
+        output=_output(policy, name),
+        observation=policy.card.observation,
+        spaces=policy.card.spaces,
+        compared_rows=OBSERVATIONS,
+        largest_difference=difference,
+    )
+    beside = contract_path(out)
+    write_pair(out, model, beside, pretty_json(contract.model_dump(mode="json"), str(beside)))
     return contract
+
+
+def require_onnx(policy: Policy, out: Path, masks: bool = False) -> None:
+    """InputError for a target that cannot be written and for masks of a policy that chooses none; MissingExtra without a package."""
+    require_target(out, ".onnx", out.parent / f"{out.name}.json")
+    is_masked(policy, masks)
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        require_extra(package, "sb3")
 
 
 def contract_path(onnx: Path) -> Path:

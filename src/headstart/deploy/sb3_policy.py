@@ -17,7 +17,7 @@ from gymnasium import Space, spaces
 from torch import nn
 
 from headstart.core.errors import InputError, IntegrityError
-from headstart.core.files import write_bytes
+from headstart.deploy.pair import require_target, write_pair
 from headstart.deploy.policy import Policy
 from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, is_masked, observations, output_of, worse
 from headstart.learn.compiled.layers import LOG_STD_RANGE
@@ -43,14 +43,10 @@ def export_sb3(policy: Policy, out: Path, masks: bool = False) -> bool:
     """Write the model to OUT.zip and, if the policy normalises numbers, its VecNormalize beside it; returns whether it does.
 
     `masks`: the model takes masks, also of an environment of a user's own.
-    InputError for what SB3 cannot express, MissingExtra, and IntegrityError if the model that was written acts otherwise on OBSERVATIONS
-    observations; nothing is then kept.
+    Raises as `require_sb3`, and IntegrityError if the model acts otherwise on OBSERVATIONS observations; nothing is then written.
     """
-    if out.suffix != ".zip":
-        raise InputError(f"{out}: expected the name of a zip file, as Stable-Baselines3 writes them")
+    require_sb3(policy, out, masks)
     masked = is_masked(policy, masks)
-    for package in ("stable_baselines3", *(["sb3_contrib"] if masked else [])):
-        require_extra(package, "sb3")
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
@@ -75,12 +71,16 @@ def export_sb3(policy: Policy, out: Path, masks: bool = False) -> bool:
     model.save(file)
     file.seek(0)
     require_same(policy, algorithm.load(file, device="cpu"), statistics, out, masked)
-    write_bytes(out, file.getvalue())
-    if statistics is None:
-        normaliser_path(out).unlink(missing_ok=True)  # of an earlier export
-    else:
-        write_bytes(normaliser_path(out), pickle.dumps(statistics))
+    write_pair(out, file.getvalue(), normaliser_path(out), None if statistics is None else pickle.dumps(statistics))
     return statistics is not None
+
+
+def require_sb3(policy: Policy, out: Path, masks: bool = False) -> None:
+    """InputError for a target that cannot be written and for what SB3 cannot express; MissingExtra without a package."""
+    require_target(out, ".zip", out.parent / f"{out.stem}.vecnormalize.pkl")
+    expressible(policy)
+    for package in ("stable_baselines3", *(["sb3_contrib"] if is_masked(policy, masks) else [])):
+        require_extra(package, "sb3")
 
 
 def expressible(policy: Policy) -> Space[Any]:
