@@ -152,7 +152,7 @@ def test_its_metadata_names_version_licence_pythons_and_extras(built: dict[str, 
         found = HeaderParser().parsestr(wheel.read(name).decode())
     assert (found["Name"], found["Version"], found["License-Expression"]) == ("headstart", headstart.__version__, "Apache-2.0")
     classifiers = found.get_all("Classifier") or []
-    assert {f"Programming Language :: Python :: 3.{minor}" for minor in (11, 12, 13)} < set(classifiers)
+    assert [one for one in classifiers if "Python :: 3." in one] == ["Programming Language :: Python :: 3.11"]  # that of CI
     required = found.get_all("Requires-Dist") or []
     extras = found.get_all("Provides-Extra") or []
     assert {"s3", "ssh", "view", "minari", "lerobot", "onnx", "sb3", "tune"} <= set(extras)
