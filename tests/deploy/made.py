@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gymnasium import Space
+from gymnasium import Space, spaces
 
 from headstart.config.params import NetworkParams
 from headstart.dataset.observation import ObservationSchema
@@ -18,6 +18,29 @@ from headstart.worlds.gym_spaces import Acting, Observing
 from headstart.worlds.space_record import space_record
 
 ABOUT = {"kind": "policy", "scenario": "mine", "arm": "pretrained", "env_steps": 0, "lineage": {}}
+
+BOX = spaces.Box(-2, 2, (3,))
+VIEW = spaces.Box(0, 255, (36, 40, 3), np.uint8)
+OBSERVED: dict[str, Space[Any]] = {
+    "box": BOX,
+    "number": spaces.Box(-1, 1, ()),
+    "matrix of f64": spaces.Box(-1, 1, (2, 3), np.float64),
+    "discrete": spaces.Discrete(5, start=2),
+    "multi-discrete": spaces.MultiDiscrete([2, 3]),
+    "multi-binary": spaces.MultiBinary(4),
+    "picture": VIEW,
+    "codes": spaces.Box(0, 255, (7, 7, 3), np.uint8),
+    "tuple": spaces.Tuple([spaces.Discrete(3), BOX]),
+    "two": spaces.Tuple([spaces.Discrete(3), spaces.Discrete(3)]),
+    "dict": spaces.Dict(z=BOX, a=spaces.Dict(goal=spaces.Discrete(2), bits=spaces.MultiBinary(2)), view=VIEW),
+}
+ACTING: dict[str, Space[Any]] = {
+    "discrete": spaces.Discrete(4, start=-1),
+    "multi-discrete": spaces.MultiDiscrete([3, 2]),
+    "multi-binary": spaces.MultiBinary(2),
+    "box": spaces.Box(np.array([-2, 0], np.float32), np.array([2, 10], np.float32)),
+    "whole numbers": spaces.Box(0, 9, (2,), np.int64),
+}
 
 
 def decided(network: ActorCritic, seed: int = 0) -> ActorCritic:

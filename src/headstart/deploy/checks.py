@@ -13,12 +13,12 @@ from headstart.core.errors import InputError, UsageError, shown
 LARGEST = (1 << 63) - 1
 
 
-def whole(value: Any, name: str, least: int = 0) -> int:
-    """`value` as an int; InputError unless it is a whole number of Python or NumPy from `least` on, and no bool."""
-    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= LARGEST:
-        raise InputError(
-            f"{name}: expected {f'{least} or more, a whole number' if least else 'a whole number ≥ 0'}, got {shown(value)}"
-        )
+def whole(value: Any, name: str, least: int = 0, most: int = LARGEST) -> int:
+    """`value` as an int; InputError unless it is a whole number of Python or NumPy from `least` to `most`, and no bool."""
+    is_whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_whole or not least <= value <= most:
+        expected = f"a whole number ≥ {least}" + (f" and ≤ {most}" if is_whole and value > most else "")
+        raise InputError(f"{name}: expected {expected}, got {shown(value)}")
     return int(value)
 
 
@@ -31,6 +31,12 @@ def path_of(value: Any, name: str, expected: str) -> Path:
     """InputError, which says what is `expected`, for what is no path."""
     if not isinstance(value, str | os.PathLike):
         raise InputError(f"{name}: expected {expected}, got {shown(value)}")
+    try:
+        os.stat(value)
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # whoever opens it says so
+    except (OSError, ValueError) as error:  # too long, or with a character that no path has
+        raise InputError(f"{name}: expected {expected}, got {shown(value)}: {getattr(error, 'strerror', error)}") from None
     return Path(value)
 
 

@@ -107,5 +107,6 @@ def load_dataset(dataset: str | Path) -> Dataset:
 def _require_known(dataset: str, listed: set[str]) -> None:
     """InputError, with the nearest name, for a dataset of which the project has neither a folder nor an entry in its catalogue."""
     known = listed | {file.parent.name for file in DATA.glob("*/validated.json")}
-    if dataset and dataset not in known and not (DATA / dataset).is_dir():
+    folders = {file.name for file in DATA.glob("*")}
+    if dataset and dataset not in known | folders:
         raise InputError(f"no dataset {dataset!r}{nearest(dataset, known)}; there are {', '.join(sorted(known)) or 'none'}")

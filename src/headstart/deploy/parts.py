@@ -79,12 +79,24 @@ def column(value: Any, shape: tuple[int, ...], dtype: Any, name: str) -> tuple[A
         raise InputError(f"{name}: expected numbers of the shape {list(shape)} or {['N', *shape]}: {error}") from None
     single = found.shape == shape
     if not single and (found.shape[1:] != shape or len(found) == 0 or found.ndim != len(shape) + 1):
-        raise InputError(f"{name}: expected the shape {list(shape)} or {['N', *shape]}, got {list(found.shape)}")
+        got = shown(value) if found.dtype == object else list(found.shape)
+        raise InputError(f"{name}: expected the shape {list(shape)} or {['N', *shape]}, got {got}")
     if found.dtype != dtype and (found.dtype.kind not in "biuf" or not np.can_cast(found.dtype, dtype, "same_kind")):
         if found.dtype.kind not in "iu" or np.dtype(dtype).kind not in "iu":
             raise InputError(f"{name}: expected numbers of {dtype}, got {found.dtype}")
         found = as_integers(found, np.dtype(dtype), name)
     return found[None] if single else found, single
+
+
+def require_mask(mask: Array, name: str) -> None:
+    """InputError unless a mask [K] or masks [N, K] have 1 and 0 alone."""
+    if mask.dtype == np.uint8 and mask.max(initial=0) <= 1:  # as a town has them
+        return
+    if mask.dtype != bool and (mask.dtype.kind not in "iuf" or ((mask != 0) & (mask != 1)).any()):
+        wrong = mask[(mask != 0) & (mask != 1)] if mask.dtype.kind in "iuf" else mask.ravel()
+        raise InputError(
+            f"{name}: expected 1 for an action that is allowed and 0 for others, got {shown(wrong[:1].tolist())[1:-1]}"
+        )
 
 
 def as_integers(found: Array, dtype: np.dtype[Any], name: str) -> Array:

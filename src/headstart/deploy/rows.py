@@ -14,7 +14,7 @@ from gymnasium import Space, spaces
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, shown
 from headstart.dataset.observation import ObservationSchema
-from headstart.deploy.parts import column, finite, parts_of, require_alike, require_values
+from headstart.deploy.parts import column, finite, parts_of, require_alike, require_mask, require_values
 from headstart.runs.checkpoint import Spaces
 from headstart.worlds.gym_parts import is_picture, leaves_of, numbers_of, shape_of
 from headstart.worlds.gym_spaces import Acting, Observing
@@ -59,14 +59,15 @@ class OwnRows:
             obs, action_masks = obs[OBSERVATION], obs[MASK] if action_masks is None else action_masks
         found: dict[str, Array] = {}
         columns, counts = [], dict[str, tuple[bool, int]]()
-        for (leaf, shape, picture), value in zip(self._leaves, parts_of(self.observation_space, obs), strict=True):
-            values, single = column(value, shape, leaf.space.dtype, leaf.name)
-            counts[leaf.name] = single, len(values)
-            if picture and self._picture is not None:
-                found = self._picture.rows(values)
-            else:
-                require_values(leaf, values)
-                columns.append(numbers_of(leaf, values))
+        with np.errstate(over="ignore"):  # a number that is too large for f32 becomes infinite, which `finite` refuses
+            for (leaf, shape, picture), value in zip(self._leaves, parts_of(self.observation_space, obs), strict=True):
+                values, single = column(value, shape, leaf.space.dtype, leaf.name)
+                counts[leaf.name] = single, len(values)
+                if picture and self._picture is not None:
+                    found = self._picture.rows(values)
+                else:
+                    require_values(leaf, values)
+                    columns.append(numbers_of(leaf, values))
         single, n = require_alike(counts)
         joined = columns[0] if len(columns) == 1 else np.concatenate(columns or [np.zeros((n, 0), np.float32)], axis=1)
         found["features"] = finite(joined, self.observing.features)
@@ -89,6 +90,11 @@ class OwnRows:
                 raise ValueError("each is a row of numbers, or a tuple of those of its parts")
             if len(rows) != n:
                 raise InputError(f"action_masks: expected one for each of {n} observations, got {len(rows)}")
+            for nth, row in enumerate(rows):
+                require_mask(
+                    np.concatenate([*map(np.ravel, row)]) if isinstance(row, tuple) else np.asarray(row),
+                    f"action_masks, row {nth}",
+                )
             return np.stack([self.acting.mask(row, f"action_masks, row {nth}") for nth, row in enumerate(rows)])
         except (ValueError, TypeError, RuntimeError) as error:  # rows of different lengths; a tensor with a gradient
             raise InputError(f"action_masks: expected masks of {n} observations, got {shown(told)}: {error}") from None
@@ -125,7 +131,10 @@ class ContractRows:
         if action_masks is not None and not self._schema.actions:
             raise InputError(f"action_masks: expected none for actions of {self.action_space}")
         features, single = column(_part(seen, "features"), (len(self._schema.features),), np.dtype(np.float32), "features")
-        found = {"features": finite(np.asarray(features, np.float32), self._schema.features)}
+        if features.dtype != np.float32:
+            with np.errstate(over="ignore"):  # as above
+                features = features.astype(np.float32)
+        found = {"features": finite(features, self._schema.features)}
         if self._schema.actions:
             if told is None:
                 raise InputError('mask: expected obs["mask"] or action_masks, which say the allowed actions; got none')
@@ -140,13 +149,8 @@ class ContractRows:
         mask, _ = column(told, (len(self._schema.actions),), np.dtype(np.float64), "mask")
         if len(mask) != n:
             raise InputError(f"mask: expected {n} rows as of features, got {len(mask)}")
+        require_mask(mask, "mask")
         allowed = mask != 0
-        if (unclear := allowed & (mask != 1)).any():
-            row, action = np.argwhere(unclear)[0]
-            raise InputError(
-                f"mask: expected 1 for an action that is allowed and 0 for others, {self._schema.actions[action]} is "
-                f"{mask[row, action]} in row {row}"
-            )
         if not (some := allowed.any(axis=1)).all():
             raise InputError(f"mask: expected an allowed action in every row, row {int(np.argmin(some))} has none")
         return np.asarray(allowed, np.uint8)

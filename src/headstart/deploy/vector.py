@@ -9,7 +9,7 @@ from gymnasium.vector import VectorWrapper
 from numpy.typing import ArrayLike
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, UsageError
+from headstart.core.errors import InputError, UsageError, shown
 from headstart.deploy.checks import actions_of, seed_of
 from headstart.worlds.api import Observations, World
 
@@ -33,6 +33,8 @@ class Worlds(VectorWrapper):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Observations, dict[str, Any]]:
         """Begin episode 0 of every world. options={"stagger": True} starts each world's first episode at a random tick."""
         self._require_open("reset")
+        if not isinstance(options, Mapping | None):
+            raise UsageError(f"options: expected a dict or None, got {shown(options)}")
         found = deepcopy(self.env.reset(seed=seed_of(seed), options=options))
         self._begun = True
         return found
@@ -75,6 +77,8 @@ class Worlds(VectorWrapper):
     def render(self) -> tuple[Any, ...] | None:
         """One text or picture for each of the W worlds, as `render_mode` says."""
         self._require_begun("render")
+        if not self.env.render_modes:
+            raise UsageError(f"render: expected a town or a robot, a {self.names.world} world cannot be drawn")
         return self.env.render()
 
     def _require_open(self, name: str) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from headstart.worlds.parallel import ParallelTown
 
 SHIPPED = Path(__file__).parents[1] / "scenarios"
+MOST_WORLDS = 1 << 31
 PROJECT = "params.yaml"  # a project is the folder that holds it
 
 
@@ -32,8 +33,15 @@ def make(
     .yaml file. World w has the id `first_world` + w: the same seed and id give the same episode, whatever W is. `observation="hybrid"` adds
     the town's map. `render_mode`: "ansi" or "rgb_array". InputError for an unknown scenario, with the nearest name.
     """
-    hybrid, count, first = _is_hybrid(observation), whole(num_worlds, "num_worlds", 1), whole(first_world, "first_world")
-    return Worlds(make_world(task_of(find_scenario(scenario)), count, first, hybrid, render_mode))
+    hybrid, count, first = (
+        _is_hybrid(observation),
+        whole(num_worlds, "num_worlds", 1, MOST_WORLDS),
+        whole(first_world, "first_world"),
+    )
+    try:
+        return Worlds(make_world(task_of(find_scenario(scenario)), count, first, hybrid, render_mode))
+    except MemoryError as error:
+        raise InputError(f"num_worlds: expected as many as the memory holds, got {count}: {error}") from None
 
 
 def parallel_env(
