@@ -58,7 +58,10 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_the_files_are_a_project_that_is_committed(command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, err = command("init", "demo")
     assert (code, err) == (0, "")
-    assert out.endswith("next:\n    cd demo\n    headstart check cartpole\n    dvc repro\n")
+    assert (
+        "they are the first commit of a new git repository\nnext:\n    cd demo\n    headstart check cartpole\n    dvc repro\n"
+        in out
+    )
     demo = tmp_path / "demo"
     assert git(demo, "status", "--porcelain") == ""
     assert set(git(demo, "ls-files").split()) == set(files(demo))
@@ -97,7 +100,8 @@ def test_a_file_that_is_there_is_never_overwritten(command: Command, tmp_path: P
     code, _, err = command("init", "mine")
     assert (code, files(tmp_path / "mine")) == (3, {there: b"mine\n"})
     assert (
-        err == f"error: {tmp_path}/mine: expected a folder without {there}: this is a project already, and nothing was written\n"
+        err
+        == f"error: {tmp_path}/mine: expected a folder without {there}, and nothing was written; name another folder, as mine/headstart\n"
     )
 
 
@@ -246,6 +250,11 @@ def test_a_dataset_of_minari_knows_its_environment(command: Command, tmp_path: P
     scenario = load_scenario("cartpole")
     assert scenario.demonstrations is not None and scenario.demonstrations.path == "demonstrations/test-v0"
     assert "20 episodes, 100 steps" in command("source", "cartpole")[1]
+
+
+def test_a_file_that_is_not_there_is_named(command: Command) -> None:
+    code, _, err = command("init", "demo", "--demonstrations", "none.npz", "--env", "CartPole-v1")
+    assert (code, err) == (3, "error: --demonstrations: expected a recording, there is no file none.npz\n")
 
 
 def test_what_is_no_recording_is_refused(command: Command, tmp_path: Path) -> None:

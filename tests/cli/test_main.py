@@ -272,6 +272,15 @@ def test_a_full_disk_is_named(command, in_project: Path, monkeypatch: pytest.Mon
     assert not list(in_project.glob(".town.png*"))
 
 
+def test_an_environment_of_the_users_own_is_not_drawn(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
+    (in_project / "scenarios/cartpole.yaml").write_bytes((ROOT / "scenarios/cartpole.yaml").read_bytes())
+    code, _, err = command("play", "cartpole")
+    assert code == 2
+    assert err.startswith(
+        "error: cartpole: expected a town or a robot, the worlds that can be drawn; an environment of your own draws itself"
+    )
+
+
 def test_play_writes_a_picture_or_text(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = command("play", "queue_conflict", "--ticks", "2", "--png", "town.png")
     assert (code, out) == (0, "town.png\n")

@@ -43,6 +43,20 @@ def test_it_prints_the_level_and_the_targets_and_writes_nothing(command: Command
     assert max(len(line) for line in out.splitlines()) <= 80
 
 
+def test_a_scenario_that_names_neither_target_is_told_both_and_where_they_go(command: Command) -> None:
+    level, solved = PLANTED.splitlines(keepends=True)[1:]
+    FILE.write_text(FILE.read_text().replace(level, ""))
+    code, _, err = command("targets", "walk", "--write")
+    assert code == 3
+    assert "got solved; `headstart targets walk` prints both, to be added there" in err
+    code, out, _ = command("targets", "walk")
+    assert code == 0
+    printed = out[out.index("targets:\n") :]
+    FILE.write_text(FILE.read_text().replace("targets:  # planted\n" + solved, printed))
+    assert list(load_scenario("walk").targets) == ["expert_level", "beyond_expert"]
+    assert command("targets", "walk")[1].endswith(printed)
+
+
 def test_it_writes_the_file_and_the_history_once(command: Command) -> None:
     before = FILE.read_text()
     code, out, _ = command("targets", "walk", "--write")

@@ -35,7 +35,7 @@ def check(scenario: Annotated[str, typer.Argument(help="A file in scenarios/, wi
     for of in estimates(params, described):
         steps = f"{of.runs} × {of.env_steps:,} env steps at {of.rate:,.0f} a second"
         _say("time", f"{of.name}: {steps}: {_minutes(of.seconds)}", "")
-    typer.echo("sound; evaluations and the other stages add to the time of training")
+    typer.echo("sound; the other stages add to the time of training and evaluations")
 
 
 def _say(name: str, text: str, mark: str) -> None:

@@ -99,7 +99,7 @@ def _texts(root: Path, words: Mapping[str, str]) -> dict[str, str]:
     new = NEW | {scenario: "scenario.yaml"}
     if there := [name for name in new if (root / name).exists()]:
         raise InputError(
-            f"{root}: expected a folder without {', '.join(there)}: this is a project already, and nothing was written"
+            f"{root}: expected a folder without {', '.join(there)}, and nothing was written; name another folder, as {root.name}/headstart"
         )
     folders = {f"{name}/README.md": f"{text}\n" for name, text in FOLDERS.items()}
     optional = KEPT | ({} if (root / ".dvc").exists() else DVC) | PLOTS
@@ -161,6 +161,8 @@ def _say(root: Path, scenario: str, files: list[str], repository: Path | None, w
     large = [name for name in files if name.startswith("demonstrations/") and size > LARGE and not name.endswith("README.md")]
     tracked = [name for name in files if name not in large]
     typer.echo(f"{root}: wrote {', '.join(sorted(files))}")
+    if repository is None:
+        typer.echo("they are the first commit of a new git repository")
     if left := [name for name in KEPT if name not in files]:
         typer.echo(f"{' and '.join(left)} were there, and stay as they are")
     if taken := [f"{name}/" for name in WRITTEN if (root / name).is_dir()]:
@@ -180,3 +182,4 @@ def _say(root: Path, scenario: str, files: list[str], repository: Path | None, w
     begin += [f"dvc add {shlex.join(large)}    # too large for git"] if large else []
     commands = [*([f"cd {shlex.quote(way)}"] if way != "." else []), *begin, f"headstart check {scenario}", "dvc repro"]
     typer.echo("next:\n" + "\n".join(f"    {command}" for command in commands))
+    typer.echo("after a run:\n    headstart report\n    git add --all && git commit -m 'first run'")

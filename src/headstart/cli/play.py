@@ -54,6 +54,11 @@ def play(
     if against is not None and gif is None:
         raise UsageError("--against: expected --gif FILE beside it, since two worlds do not fit in a terminal")
     chosen = load_scenario(scenario)
+    if chosen.is_foreign:
+        raise UsageError(
+            f"{scenario}: expected a town or a robot, the worlds that can be drawn; an environment of your own draws itself: "
+            "`headstart.load(FOLDER).predict(obs)` acts in it, as docs/examples/gymnasium_loop.py shows"
+        )
     if chosen.world == "nav" and not (gif or png):
         raise UsageError(f"{scenario}: expected --gif FILE or --png FILE, since the robot's world is drawn in pixels only")
     last = chosen.horizon - 1 if ticks is None else ticks

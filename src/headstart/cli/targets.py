@@ -24,7 +24,7 @@ def targets(
     from headstart.core.files import write_bytes
     from headstart.core.git import git_state
     from headstart.core.provenance import utc_text
-    from headstart.runs.targets import HISTORY, add_entry, measure, read_history, with_targets
+    from headstart.runs.targets import HISTORY, add_entry, measure, read_history, with_targets, with_usual_targets
 
     described = load_scenario(scenario)
     params = for_scenario(load_params(), described)
@@ -36,7 +36,8 @@ def targets(
             )
         params = changed(params, {"evaluation": {"worlds": worlds}}, "--worlds")
     newest = read_history().newest(scenario)  # refuses a damaged history before anything is played
-    found = measure(params, described, utc_text(datetime.now(UTC)), git_state(Path())[0])
+    asked = described if write else with_usual_targets(described)
+    found = measure(params, asked, utc_text(datetime.now(UTC)), git_state(Path())[0])
     typer.echo("\n".join((*_level_lines(found, described), *_target_lines(found, described), *_history_lines(found, newest))))
     if not write:
         return
@@ -70,7 +71,7 @@ def _target_lines(found: "WrittenTargets", scenario: "Scenario") -> Iterator[str
 
     yield "targets:"
     for name, target in found.targets.items():
-        before = scenario.targets[name]
+        before = scenario.targets.get(name, target)
         yield f"  {name}:"
         for key in RATES_AND_RETURN:
             if (value := getattr(target, key)) is not None:

@@ -23,6 +23,8 @@ def found(path: Path) -> tuple[str, Path]:
 
     InputError for what is no recording.
     """
+    if not path.exists() and path.suffix in (".npz", ".h5", ".hdf5"):
+        raise InputError(f"--demonstrations: expected a recording, there is no file {path}")
     if path.is_file():
         with path.open("rb") as file:
             begins = file.read(4)

@@ -110,7 +110,7 @@ def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought |
         "success": f"every return {sign} {number(goal)}",
         "success_why": why,
         "harm": f"any return < {number(harm)}",
-        "harm_why": "worse than the median of random play" if harm == median else "worse than a success",
+        "harm_why": _harm_why(harm, seen),
         "expert": expert,
         "target": f"{{success_rate: {0.7 if brought and brought.returns is not None else 0.9}{return_mean}}}",
         "constant_reward": "true" if seen.reward else "false",  # where random play is paid nothing, a success may be paid
@@ -121,10 +121,20 @@ def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought |
     }
 
 
+def _harm_why(harm: float, seen: Seen) -> str:
+    if harm <= seen.returns.min():
+        return "no random episode is as bad"
+    return "worse than the median of random play" if harm == float(np.median(seen.returns)) else "worse than a success"
+
+
 def _goal(seen: Seen, brought: Brought | None) -> tuple[float, str, str]:
     """The return that counts as a success, the sign before it, and why."""
     if brought and brought.returns is not None:
-        return float(np.quantile(brought.returns, 0.25, method="lower")), ">=", "DECIDE: three of four recorded episodes reach it"
+        return (
+            float(np.quantile(brought.returns, 0.25, method="lower")),
+            ">=",
+            "DECIDE: at least three of four recorded episodes reach it",
+        )
     if seen.threshold is not None:
         return float(seen.threshold), ">=", "the reward threshold with which the environment is registered"
     low, best = float(seen.returns.min()), float(seen.returns.max())

@@ -10,7 +10,7 @@ import torch
 
 from headstart.compare.findings import ComparisonLimits
 from headstart.config.params import Params
-from headstart.config.scenario import Scenario
+from headstart.config.scenario import Scenario, modes_of
 from headstart.config.schedule import Arm
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Weights, update
@@ -29,8 +29,8 @@ class Estimate(NamedTuple):
     name: str
     runs: int  # seeds
     env_steps: int  # of each
-    rate: float  # env steps a second in one process, acting and learning; evaluations are not counted
-    seconds: float  # on all processes
+    rate: float  # env steps a second in one process, acting and learning
+    seconds: float  # on all processes, evaluations and exam included, with episodes as long as the horizon
 
 
 def estimates(params: Params, scenario: Scenario) -> Iterator[Estimate]:
@@ -38,18 +38,26 @@ def estimates(params: Params, scenario: Scenario) -> Iterator[Estimate]:
     recipes = {name: (params.arms[name], len(params.seeds)) for name in (*params.baselines, *params.anneal.arms)}
     if scenario.expert.policy == "ppo":
         recipes = {"expert": (params.expert.train or params.arms["scratch"], len(params.expert.seeds))} | recipes
-    rates: dict[str, float] = {}
+    rates: dict[str, tuple[float, float]] = {}
     for name, (arm, runs) in recipes.items():
         key = arm.ppo.model_dump_json()
         if key not in rates:
             rates[key] = _rate(params, scenario, arm)
         processes = min(runs, params.processes or os.cpu_count() or 1)
-        rounds = -(-runs // processes)
-        yield Estimate(name, runs, arm.budget, rates[key], rounds * arm.budget / rates[key])
+        rounds, (rate, acting) = -(-runs // processes), rates[key]
+        seconds = arm.budget / rate + _evaluated(params, scenario, arm) / acting
+        yield Estimate(name, runs, arm.budget, rate, rounds * seconds)
 
 
-def _rate(params: Params, scenario: Scenario, arm: Arm) -> float:
-    """Env steps a second of one process: some steps in the recipe's worlds, and an update on them."""
+def _evaluated(params: Params, scenario: Scenario, arm: Arm) -> int:
+    """World-steps of a run's evaluations, one before training, and of its exam, sampled and deterministic."""
+    fixed = params.evaluation
+    played = (arm.budget // fixed.every + 1) * fixed.worlds * len(modes_of(scenario)) + 2 * fixed.exam_worlds
+    return played * scenario.horizon
+
+
+def _rate(params: Params, scenario: Scenario, arm: Arm) -> tuple[float, float]:
+    """Of one process: env steps a second, with updates, in the recipe's worlds; and world-steps a second of acting alone."""
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     world = worlds_of(scenario, "training", min(arm.ppo.worlds, MOST_WORLDS), params.capture.observation)
@@ -62,10 +70,11 @@ def _rate(params: Params, scenario: Scenario, arm: Arm) -> float:
     ticks = max(2, min(arm.ppo.rollout_ticks, int(SECONDS / (time.perf_counter() - began))))
     began = time.perf_counter()
     rollout = player.play(network, ticks)
+    acted = time.perf_counter() - began
     update(network, optimizer, rollout, arm.ppo, Weights(1e-4), generator)
-    rate = rollout.reward.size / (time.perf_counter() - began)
+    rates = rollout.reward.size / (time.perf_counter() - began), ticks * world.num_worlds / acted
     world.close()
-    return rate
+    return rates
 
 
 def no_pass(params: Params, scenario: Scenario) -> Iterator[Impossible]:

@@ -201,6 +201,14 @@ def rate_of(happened: Array) -> Measured:
     return Measured(mean=count / worlds, standard_error=math.sqrt(p * (1 - p) / worlds))
 
 
+def with_usual_targets(scenario: Scenario) -> Scenario:
+    """A scenario that names neither, with both; of their quantities only the names count, since the measured values take their place."""
+    if scenario.targets.keys() & {EXPERT, BEYOND}:
+        return scenario
+    usual = {name: Target(name=name, success_rate=0.5, return_mean=1.0) for name in (EXPERT, BEYOND)}
+    return scenario.model_copy(update={"targets": usual})
+
+
 def targets_from(level: Level, scenario: Scenario) -> dict[str, Target]:
     """`expert_level` and `beyond_expert`, as far as the scenario has them, with the quantities that they name there."""
     _require_targets(scenario)
@@ -211,7 +219,10 @@ def targets_from(level: Level, scenario: Scenario) -> dict[str, Target]:
 def _require_targets(scenario: Scenario) -> None:
     where, named = f"scenarios/{scenario.name}.yaml: targets", scenario.targets
     if not named.keys() & {EXPERT, BEYOND}:
-        raise InputError(f"{where}: expected {EXPERT} or {BEYOND}, whose values this command writes, got {', '.join(named)}")
+        raise InputError(
+            f"{where}: expected {EXPERT} or {BEYOND}, whose values this command writes, got {', '.join(named)}; `headstart targets "
+            f"{scenario.name}` prints both, to be added there"
+        )
     if BEYOND in named and named[BEYOND].return_mean is None and not named[BEYOND].measures:
         raise InputError(
             f"{where}.{BEYOND}: expected return_mean or measures, in which a policy can exceed the expert, got neither"

@@ -47,6 +47,9 @@ def printed(found: Comparison, watched: str | None, drawn: bool = True) -> str:
         lines += textwrap.wrap(reason.text, WIDTH, initial_indent="* ", subsequent_indent="  ")
     lines += [f"{'':14}{'success':>9}{'harm':>8}{'IQM return':>12}{'median steps to it':>21}{'seeds there':>14}"]
     lines += [_printed_arm(arm) for arm in arms_of(found)]
+    if found.candidate.reached.median_steps == 0:
+        advice = f"The clones meet {found.target.name} before PPO begins; `headstart targets {found.scenario}` prints targets beyond the expert."
+        lines += textwrap.wrap(advice, WIDTH)
     lines += [f"read it: reports/{found.scenario}/report.md" + (" and the figures beside it" if drawn else "")]
     lines += [] if drawn else ["draw its figures: pip install 'headstart[view]' && headstart report"]
     lines += _command_lines("watch it: ", watched) if watched else []
