@@ -105,6 +105,59 @@ def test_a_file_that_is_there_is_never_overwritten(command: Command, tmp_path: P
     )
 
 
+def test_an_interrupted_command_is_finished_by_the_same_command(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from headstart.core import files as core
+
+    write, written = core.write_bytes, list[Path]()
+
+    def interrupted(path: Path, data: bytes) -> None:
+        if len(written) == stop:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(path, data)
+
+    command("init", "whole")
+    for stop in range(len(files(tmp_path / "whole"))):
+        written.clear()
+        monkeypatch.setattr(core, "write_bytes", interrupted)
+        command("init", str(tmp_path / f"part-{stop}"))
+        monkeypatch.setattr(core, "write_bytes", write)
+        code, _, err = command("init", str(tmp_path / f"part-{stop}"))
+        assert (code, err) == (0, "")
+        assert files(tmp_path / f"part-{stop}") == files(tmp_path / "whole")
+
+
+def test_lines_are_added_in_the_bytes_of_the_users_own_file(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/.gitignore").write_bytes(b"b\xe4r\r\n*.log\r\n")
+    assert command("init", "mine")[0] == 0
+    now = (tmp_path / "mine/.gitignore").read_bytes()
+    assert now.startswith(b"b\xe4r\r\n*.log\r\n")
+    assert now.count(b"\n") == now.count(b"\r\n") > 5
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("data", "expected a folder, or nothing, got a file"), ("headstart.py", "would import it")]
+)
+def test_what_would_stand_in_the_way_is_named_before_anything_is_written(
+    command: Command, tmp_path: Path, name: str, words: str
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / name).write_text("")
+    code, _, err = command("init", "mine")
+    assert (code, err.count("\n"), files(tmp_path / "mine")) == (3, 1, {name: b""})
+    assert words in err
+
+
+def test_a_bare_repository_is_no_place_for_a_project(command: Command, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "--bare", "bare.git")
+    code, _, err = command("init", "bare.git")
+    assert code == 3
+    assert "git says: fatal: this operation must be run in a work tree" in err
+
+
 def test_in_a_repository_it_adds_lines_keeps_files_and_leaves_the_commit_to_its_owner(command: Command, tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "mine")
     mine = tmp_path / "mine"
@@ -117,7 +170,8 @@ def test_in_a_repository_it_adds_lines_keeps_files_and_leaves_the_commit_to_its_
     assert code == 0
     assert "there already: models/; stages write into them" in out
     assert "README.md and Makefile were there, and stay as they are" in out
-    assert "    git add dvc.yaml params.yaml scenarios/pendulum.yaml " in out
+    (added,) = [line for line in out.splitlines() if line.startswith("    git add ") and "--all" not in line]
+    assert {"dvc.yaml", "params.yaml", "scenarios/pendulum.yaml", ".gitignore"} < set(added.split())
     assert {name: (mine / name).read_bytes() for name in kept} == kept
     lines = (mine / ".gitignore").read_text().splitlines()
     assert lines[:2] == ["*.log", "/data/*/"]
@@ -250,6 +304,17 @@ def test_a_dataset_of_minari_knows_its_environment(command: Command, tmp_path: P
     scenario = load_scenario("cartpole")
     assert scenario.demonstrations is not None and scenario.demonstrations.path == "demonstrations/test-v0"
     assert "20 episodes, 100 steps" in command("source", "cartpole")[1]
+
+
+def test_a_recording_may_have_any_name_that_a_scenario_takes(command: Command, tmp_path: Path) -> None:
+    recorded("npz", tmp_path / "SCENARIO_A.npz")
+    assert command("init", "demo", "--demonstrations", "SCENARIO_A.npz", "--env", "CartPole-v1")[0] == 0
+    found = load_scenario("cartpole", tmp_path / "demo/scenarios").demonstrations
+    assert found is not None and found.path == "demonstrations/SCENARIO_A.npz"
+    (tmp_path / "SCENARIO_A.npz").rename(tmp_path / "a:b.npz")
+    code, _, err = command("init", "other", "--demonstrations", str(tmp_path / "a:b.npz"), "--env", "CartPole-v1")
+    assert code == 3
+    assert err.endswith("expected a name without colons and backslashes, got 'a:b.npz'; rename it\n")
 
 
 def test_a_file_that_is_not_there_is_named(command: Command) -> None:

@@ -16,7 +16,7 @@ def test_the_threshold_of_the_registration_is_the_success_and_the_target() -> No
     assert (words["success"], words["harm"]) == ("every return >= 475", "any return < 20")
     assert words["target"] == "{success_rate: 0.9, return_mean: 475}"
     assert (words["horizon"], words["constant_reward"]) == ("50", "true")
-    assert "DECIDE" not in words["success_why"]
+    assert words["success_why"] == "DECIDE: the environment is registered with this threshold, for the mean over episodes"
 
 
 def test_without_a_threshold_the_best_random_episode_counts_and_a_person_must_decide() -> None:

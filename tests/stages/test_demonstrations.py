@@ -47,6 +47,7 @@ TO_DATA = (source, expert, capture, curate, validate)
 
 @pytest.fixture(autouse=True)
 def one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.cli.project._typed_in", Path())
     monkeypatch.chdir(tmp_path)
     for module in ("headstart.stages.bc_train", "headstart.runs.arm"):
         monkeypatch.setattr(f"{module}.run_all", run_here)

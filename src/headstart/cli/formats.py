@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.project import typed_path
+
 
 def formats(name: Annotated[str | None, typer.Argument(help="One of them, for its layout")] = None) -> None:
     """List the formats of recorded demonstrations, or print the layout of one."""
@@ -38,6 +40,7 @@ def export(
 
     if kind not in FORMATS:
         raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {kind!r}{nearest(kind, FORMATS)}")
+    out = typed_path(str(out))
     if out.exists():
         raise InputError(f"{out}: expected a path where nothing is yet")
     episodes, header, manifest = dataset_at_hand(dataset, read_catalogue(CATALOGUE))

@@ -20,7 +20,7 @@ USUAL = "CartPole-v1"
 NEW = {"dvc.yaml": "pipeline.yaml", "params.yaml": "settings.yaml"}  # file of the project → of the template
 LINES = {".gitignore": "gitignore", ".dvcignore": "dvcignore"}  # what is missing is appended
 KEPT = {"README.md": "readme.md", "Makefile": "makefile"}  # left alone where they are
-DVC = {".dvc/config": "dvc_config", ".dvc/.gitignore": "dvc_gitignore"}
+DVC = {".dvc/.gitignore": "dvc_gitignore", ".dvc/config": "dvc_config"}  # the file last that every project of DVC has
 PLOTS = {f".dvc/plots/{name}.json": f"plots/{name}.json" for name in ("curves", "losses")}
 FOLDERS = {  # DVC watches them
     "environments": "Modules with environments of your own: `setup: {id: environments.mine:MyEnv-v0}`.",
@@ -93,40 +93,56 @@ def _described(root: Path, env: str | None, recording: tuple[str, Path] | None) 
     return about | words_of(*named, seen, what), place_of(*recording) if recording else None
 
 
-def _texts(root: Path, words: Mapping[str, str]) -> dict[str, str]:
-    """File → text of all that is written; of files that lines are appended to, the whole. InputError lists files that are there already."""
+def _texts(root: Path, words: Mapping[str, str]) -> dict[str, bytes]:
+    """File → content of all that is written, the marks of a project last; of files that lines are appended to, the whole.
+
+    InputError lists files that are there already, unless they are what an interrupted command wrote, and names what would stand in the way.
+    """
     scenario = f"scenarios/{words['scenario']}.yaml"
-    new = NEW | {scenario: "scenario.yaml"}
-    if there := [name for name in new if (root / name).exists()]:
-        raise InputError(
-            f"{root}: expected a folder without {', '.join(there)}, and nothing was written; name another folder, as {root.name}/headstart"
-        )
-    folders = {f"{name}/README.md": f"{text}\n" for name, text in FOLDERS.items()}
-    optional = KEPT | ({} if (root / ".dvc").exists() else DVC) | PLOTS
-    missing = {name: source for name, source in optional.items() if not (root / name).exists()}
-    texts = {name: _filled(source, words) for name, source in (new | missing).items()}
-    texts |= {name: text for name, text in folders.items() if not (root / name).exists()}
+    folders = {f"{name}/README.md": f"{text}\n".encode() for name, text in FOLDERS.items()}
+    optional = KEPT | ({} if (root / ".dvc/config").exists() else DVC) | PLOTS
+    texts = {name: _filled(source, words) for name, source in optional.items()} | folders
+    texts = {name: text for name, text in texts.items() if not (root / name).exists()}
     for name, source in LINES.items():
-        now = (root / name).read_text() if (root / name).exists() else ""
+        now = (root / name).read_bytes() if (root / name).exists() else b""
         added = [line for line in _filled(source, words).splitlines() if line not in now.splitlines()]
+        end = b"\r\n" if b"\r\n" in now else b"\n"
         if added:
-            texts[name] = now + ("\n" if now and not now.endswith("\n") else "") + "\n".join(added) + "\n"
-    return texts
+            texts[name] = now + (end if now and not now.endswith(b"\n") else b"") + end.join(added) + end
+    new = {name: _filled(source, words) for name, source in {scenario: "scenario.yaml", **NEW}.items()}
+    there = [name for name in new if (root / name).exists()]
+    if len(there) == len(new) or any((root / name).read_bytes() != new[name] for name in there):
+        raise InputError(
+            f"{root}: expected a folder without {', '.join(sorted(there))}, and nothing was written; name another folder, as "
+            f"{root.name}/headstart"
+        )
+    _require_free(root)
+    return texts | new
 
 
-def _filled(source: str, words: Mapping[str, str]) -> str:
-    text = (TEMPLATE / source).read_text()
+def _require_free(root: Path) -> None:
+    """InputError for a file where a folder must be, and for a module that hides the installed package from the stages."""
+    for name in (".", ".dvc", "scenarios", "data", "models", "reports", *FOLDERS):
+        if (root / name).exists() and not (root / name).is_dir():
+            raise InputError(f"{root / name}: expected a folder, or nothing, got a file")
+    for name in ("headstart.py", "headstart/__init__.py"):
+        if (root / name).exists():
+            raise InputError(f"{root / name}: the stages would import it in place of the installed package; rename it")
+
+
+def _filled(source: str, words: Mapping[str, str]) -> bytes:
+    text = (TEMPLATE / source).read_text().replace("SCENARIO", words["scenario"])
     for key, value in words.items():
         text = text.replace(f"{{{{{key}}}}}", value)
-    return text.replace("SCENARIO", words["scenario"])
+    return text.encode()
 
 
-def _write(root: Path, texts: Mapping[str, str]) -> None:
+def _write(root: Path, texts: Mapping[str, bytes]) -> None:
     from headstart.core.files import write_bytes
 
     for name, text in texts.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        write_bytes(root / name, text.encode())
+        write_bytes(root / name, text)
 
 
 # --- git ----------------------------------------------------------------------------------------------------------------
@@ -134,21 +150,23 @@ def _write(root: Path, texts: Mapping[str, str]) -> None:
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True)
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
     except FileNotFoundError:
         raise InputError("git: expected this program, found none; install git, which DVC needs too") from None
 
 
 def _repository(root: Path) -> Path | None:
-    """The git repository that a folder lies in, or would lie in."""
+    """The git repository that a folder lies in, or would lie in. InputError where git refuses to say, as of another user's or a bare one."""
     there = next(folder for folder in (root, *root.parents) if folder.is_dir())
     found = _git(there, "rev-parse", "--show-toplevel")
+    if found.returncode and "not a git repository" not in found.stderr:
+        raise InputError(f"{there}: expected a folder that git can work in; git says: {' '.join(found.stderr.split())}")
     return Path(found.stdout.strip()) if found.returncode == 0 else None
 
 
 def _require_identity() -> None:
     """The files are committed into a new repository. InputError where git would not know who commits."""
-    if _git(Path.home(), "var", "GIT_AUTHOR_IDENT").returncode or _git(Path.home(), "var", "GIT_COMMITTER_IDENT").returncode:
+    if any(_git(Path("/"), "var", f"GIT_{who}_IDENT").returncode for who in ("AUTHOR", "COMMITTER")):
         raise InputError(
             "git: expected a name and an address to commit with, found none; `git config --global user.name NAME` and "
             "`git config --global user.email ADDRESS`, and then the same command again"

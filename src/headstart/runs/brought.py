@@ -1,6 +1,7 @@
 """A recording that `headstart init` copies into a project: its format, found by looking at it, its environment, and its size."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,10 +41,18 @@ def found(path: Path) -> tuple[str, Path]:
     raise InputError(f"--demonstrations: {path}: expected a recording, got something else. {known}")
 
 
+NAME = re.compile(r"[^:\\\x00-\x1f]+")  # of a file that a scenario can name
+
+
 def place_of(kind: str, source: Path) -> Path:
-    """Where it lies in a project. Minari keeps the files of a dataset in a folder `data`, whose own folder has the name."""
+    """Where it lies in a project; InputError for a name that a scenario cannot have.
+
+    Minari keeps the files of a dataset in a folder `data`, whose own folder has the name.
+    """
     if kind == "minari":
         return DEMONSTRATIONS / (source.parent.name if source.name == "data" else source.name) / "data"
+    if not NAME.fullmatch(source.name):
+        raise InputError(f"--demonstrations: expected a name without colons and backslashes, got {source.name!r}; rename it")
     return DEMONSTRATIONS / source.name
 
 

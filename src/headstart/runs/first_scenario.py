@@ -15,6 +15,7 @@ from headstart.worlds.make import make
 
 COPIES, EPISODES, SECONDS = 8, 40, 5.0  # of random play: worlds, and the limits that end it
 MOST_LETTERS = 40  # of a name: ids of runs hold it beside that of a stage and of an arm
+MOST_STEPS = 1_000_000  # that a scenario takes
 USUAL_HORIZON = 1000  # of an environment that is registered without a limit
 TRAIN = """\
   expert:
@@ -51,7 +52,7 @@ def look_at(env: str, kwargs: Mapping[str, Any], least: int = 1) -> Seen:
     make(Task("gym", setup, 1, (), ()), 1).close()  # imports what registers it
     spec = gym.registry.get(env.rpartition(":")[2])
     limit = spec.max_episode_steps if spec else None
-    world = make(Task("gym", setup, max(limit or USUAL_HORIZON, least), (), ()), COPIES)
+    world = make(Task("gym", setup, min(max(limit or USUAL_HORIZON, least), MOST_STEPS), (), ()), COPIES)
     try:
         returns, paid = _played(world)
     finally:
@@ -83,12 +84,13 @@ def name_of(env: str) -> str:
     """The name of a scenario, from the id of its environment: `module:Space/CartPole-v1` → cartpole. It begins with a letter."""
     last = re.sub(r"-v\d+$", "", re.split(r"[:/]", env)[-1])
     name = re.sub(r"[^a-z0-9]+", "_", last.lower()).strip("_")[:MOST_LETTERS]
-    return name if name[:1].isalpha() else f"env_{name}".rstrip("_")
+    plain = name[:1].isalpha() and name not in ("null", "true", "false")  # which YAML would read as something else
+    return name if plain else f"env_{name}".rstrip("_")
 
 
 def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought | None) -> dict[str, str]:
     """What stands in the places of the template `scenario.yaml`."""
-    horizon = max(seen.limit or USUAL_HORIZON, brought.longest if brought else 1)
+    horizon = min(max(seen.limit or USUAL_HORIZON, brought.longest if brought else 1), MOST_STEPS)
     registered = "as the environment is registered" if horizon == seen.limit else "the environment is registered without a limit"
     goal, sign, why = _goal(seen, brought)
     median = float(np.median(seen.returns))
@@ -136,7 +138,11 @@ def _goal(seen: Seen, brought: Brought | None) -> tuple[float, str, str]:
             "DECIDE: at least three of four recorded episodes reach it",
         )
     if seen.threshold is not None:
-        return float(seen.threshold), ">=", "the reward threshold with which the environment is registered"
+        return (
+            float(seen.threshold),
+            ">=",
+            "DECIDE: the environment is registered with this threshold, for the mean over episodes",
+        )
     low, best = float(seen.returns.min()), float(seen.returns.max())
     why = f"DECIDE: the environment does not say; random episodes returned {number(low)} to {number(best)}"
     return best, ">=" if best > low else ">", why
