@@ -202,9 +202,13 @@ def test_what_keeps_a_verdict_from_a_pass_is_said() -> None:
 
 def test_the_time_of_training_follows_from_budgets_and_processes() -> None:
     asked = {"processes": 4, "anneal": {"arms": ["pretrained"]}}
-    of = {one.name: one for one in estimates(params(**asked), scenario())}
+    settings = params(**asked)
+    of = {one.name: one for one in estimates(settings, scenario())}
     assert list(of) == ["expert", "scratch", "matched", "pretrained"]
     assert (of["expert"].runs, of["scratch"].runs, of["scratch"].env_steps) == (3, 10, 393216)
-    assert of["expert"].seconds == pytest.approx(393216 / of["expert"].rate)
-    assert of["scratch"].seconds == pytest.approx(3 * 393216 / of["scratch"].rate)  # ten runs on four processes
+    fixed = settings.evaluation
+    evaluated = ((393216 // fixed.every + 1) * fixed.worlds + 2 * fixed.exam_worlds) * scenario().horizon  # in one mode, and two
+    one_run = {name: 393216 / of[name].rate + evaluated / of[name].acting for name in ("expert", "scratch")}
+    assert of["expert"].seconds == pytest.approx(one_run["expert"])
+    assert of["scratch"].seconds == pytest.approx(3 * one_run["scratch"])  # ten runs on four processes
     assert of["matched"].rate == of["pretrained"].rate  # one kind of PPO, measured once

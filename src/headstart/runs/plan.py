@@ -30,6 +30,7 @@ class Estimate(NamedTuple):
     runs: int  # seeds
     env_steps: int  # of each
     rate: float  # env steps a second in one process, acting and learning
+    acting: float  # world-steps a second of acting alone
     seconds: float  # on all processes, evaluations and exam included, with episodes as long as the horizon
 
 
@@ -46,7 +47,7 @@ def estimates(params: Params, scenario: Scenario) -> Iterator[Estimate]:
         processes = min(runs, params.processes or os.cpu_count() or 1)
         rounds, (rate, acting) = -(-runs // processes), rates[key]
         seconds = arm.budget / rate + _evaluated(params, scenario, arm) / acting
-        yield Estimate(name, runs, arm.budget, rate, rounds * seconds)
+        yield Estimate(name, runs, arm.budget, rate, acting, rounds * seconds)
 
 
 def _evaluated(params: Params, scenario: Scenario, arm: Arm) -> int:
