@@ -39,7 +39,7 @@ def verify() -> None:
         typer.echo(f"{'ok  ' if not found.problems else 'MISS'} {name}: {found.checked} checked")
     problems = [problem for found in findings.values() for problem in found.problems]
     if problems:
-        raise IntegrityError("\n  ".join([f"{len(problems)} problems", *problems]))
+        raise IntegrityError("\n  ".join([f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", *problems]))
 
 
 @release_app.command()
