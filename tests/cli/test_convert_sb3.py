@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.own_experts import pole
 
@@ -63,10 +64,11 @@ def test_a_wrong_file_or_word_is_refused_in_a_line(
 
 def test_a_file_that_computes_something_else_is_refused(model: Path) -> None:
     from headstart.runs import convert_sb3
+    from headstart.runs.onnx_file import drawn
 
     convert_sb3.convert(model, "PPO", Path("first.onnx"))
     other = load_sb3(saved(Path("other.zip"), 1), "PPO", "other")
-    rows = convert_sb3.observations(other.observation_space)
+    rows = drawn(other.observation_space, convert_sb3.OBSERVATIONS, np.random.default_rng(0)).astype(np.float32)
     with pytest.raises(
         IntegrityError, match=r"expected what the model computes within 1e-05 on 256 observations, got 0\.\d+ apart"
     ):

@@ -115,7 +115,7 @@ def test_an_extra_that_is_not_installed_is_no_fault(monkeypatch: pytest.MonkeyPa
             raise metadata.PackageNotFoundError(name)
         return "0.1" if name == "matplotlib" else there(name)
 
-    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr("headstart.core.provenance.version", version)
     run()
     said = " ".join(capsys.readouterr().out.split())
     assert "-- tune for headstart tune; optuna>=5: not installed; `pip install 'headstart[tune]'`" in said
@@ -128,7 +128,7 @@ def test_a_package_of_another_version_is_missed(monkeypatch: pytest.MonkeyPatch,
     from headstart.core.errors import InputError
 
     there = metadata.version
-    monkeypatch.setattr(metadata, "version", lambda name: "0.1" if name == "torch" else there(name))
+    monkeypatch.setattr("headstart.core.provenance.version", lambda name: "0.1" if name == "torch" else there(name))
     with pytest.raises(InputError, match="1 of these"):
         run()
     assert "MISSING package     torch>=2.8: 0.1 is here; `pip install 'torch>=2.8'`" in capsys.readouterr().out

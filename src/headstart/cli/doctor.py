@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import typer
 
 import headstart
+from headstart.cli.programs import answer
 from headstart.core.errors import HeadstartError, InputError
+from headstart.core.provenance import package_version
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -58,9 +60,11 @@ def doctor() -> None:
 
 
 def _python() -> Iterator[Line]:
+    from packaging.specifiers import SpecifierSet
+
     wanted = metadata.metadata("headstart")["Requires-Python"]
     version = platform.python_version()
-    if not _contains(wanted, version):
+    if not SpecifierSet(wanted).contains(version):
         yield Line(MISSING, "python", f"{version}, expected {wanted}", "make a virtual environment with another Python")
     else:
         yield Line(OK, "python", f"{version}, {sys.executable}")
@@ -72,14 +76,17 @@ def _packages() -> Iterator[Line]:
     wrong = [text for text, problem in needed.items() if problem]
     for text in wrong:
         yield Line(MISSING, "package", f"{text}: {needed[text]}", f"`pip install '{text}'`")
-    torch, numpy, dvc = (metadata.version(name) if _has(name) else "none" for name in ("torch", "numpy", "dvc"))
     if not wrong:
+        torch, numpy, dvc = map(package_version, ("torch", "numpy", "dvc"))
         yield Line(OK, "packages", f"all {len(needed)} that it needs, with torch {torch}, numpy {numpy} and dvc {dvc}")
 
 
 def _threads() -> Iterator[Line]:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Line(OK, "threads", f"{cores} cores: as many seeds train side by side, each on one thread (`processes` in params.yaml)")
+    yield Line(
+        OK,
+        "threads",
+        f"{os.cpu_count()} cores: as many seeds train side by side, each on one thread (`processes` in params.yaml)",
+    )
 
 
 def _programs() -> Iterator[Line]:
@@ -96,12 +103,12 @@ def _programs() -> Iterator[Line]:
     if git is None:
         yield Line(MISSING, "git", "not on the PATH", "install git")
         return
-    version = _answer(git, "--version")
+    version = answer(git, "--version")
     if version.returncode or not version.stdout.split():
         yield Line(MISSING, "git", f"{git} answers `git --version` with {_said(version)}", "install git")
         return
     yield Line(OK, "git", f"{version.stdout.split()[-1]}, {git}")
-    who = _answer(git, "var", "GIT_COMMITTER_IDENT")
+    who = answer(git, "var", "GIT_COMMITTER_IDENT")
     if who.returncode:
         cure = "`git config --global user.name …` and `git config --global user.email …`; `dvc exp` commits"
         yield Line(MISSING, "identity", "git does not know who commits", cure)
@@ -125,7 +132,7 @@ def _project() -> Iterator[Line]:
         yield Line(MISSING, "project", str(error))
     if not (here / ".dvc").is_dir():
         yield Line(MISSING, "dvc project", "no folder .dvc", "`dvc init`, in a folder below that of git `dvc init --subdir`")
-    head = _answer("git", "rev-parse", "--verify", "HEAD")
+    head = answer("git", "rev-parse", "--verify", "HEAD")
     yield _no_commit(_said(head), here) if head.returncode else Line(OK, "commit", head.stdout[:12])
 
 
@@ -142,15 +149,6 @@ def _no_commit(said: str, here: Path) -> Line:
     if "single revision" in said:
         return Line(MISSING, "commit", "none, and `dvc exp` needs one", "`git add --all && git commit -m 'begin'`")
     return Line(MISSING, "commit", f"unknown, git says: {said}")
-
-
-def _answer(*command: str) -> subprocess.CompletedProcess[str]:
-    """What a program answers; exit 1 with the reason where it does not run."""
-    try:
-        english = os.environ | {"LC_ALL": "C"}
-        return subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=60, env=english)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return subprocess.CompletedProcess(command, 1, "", str(error))
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:
@@ -225,24 +223,10 @@ def _needed(distribution: str, extra: str | None) -> "Iterator[Requirement]":
 
 def _problem(one: "Requirement") -> str:
     """What is wrong with a requirement; empty: nothing. Those of its own extras count, as of gymnasium[mujoco]."""
-    if not _has(one.name):
+    version = package_version(one.name)
+    if version is None:
         return "not installed"
-    version = metadata.version(one.name)
     if not one.specifier.contains(version, prereleases=True):
         return f"{version} is here"
     lacking = [str(part) for extra in sorted(one.extras) for part in _needed(one.name, extra) if _problem(part)]
     return f"{', '.join(lacking)} not installed" if lacking else ""
-
-
-def _has(name: str) -> bool:
-    try:
-        metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-def _contains(specifier: str, version: str) -> bool:
-    from packaging.specifiers import SpecifierSet
-
-    return SpecifierSet(specifier).contains(version)

@@ -36,6 +36,7 @@ def export_policy(
 
         require_onnx(policy, onnx, masks)
     if sb3 is not None:  # both are checked before either is written
+        from headstart.deploy.samples import OBSERVATIONS
         from headstart.deploy.sb3_policy import export_sb3, normaliser_path, require_sb3
 
         require_sb3(policy, sb3, masks)
@@ -48,6 +49,6 @@ def export_policy(
         typer.echo(f"{contract_path(onnx)}: takes {taken}, gives {contract.output.name}")
     if sb3 is not None:
         beside = export_sb3(policy, sb3, masks)
-        typer.echo(f"{sb3}: acts as the policy does on 10,000 observations")
+        typer.echo(f"{sb3}: acts as the policy does on {OBSERVATIONS:,} observations")
         if beside:
             typer.echo(f"{normaliser_path(sb3)}: the VecNormalize whose normalize_obs its observations need")

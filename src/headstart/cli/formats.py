@@ -55,10 +55,8 @@ def export(
             lerobot.write(out, found.recording, task=scenario.name)
         case _:
             minari.write(out, found.recording, (found.observations, found.actions), f"headstart/{manifest.dataset}-v0")
-    missing = [
-        *header.absent,
-        *(f"infos.{key}" for key in scenario.setup.get("info", ())),
-    ]  # of infos a dataset keeps the counters of episodes only
+    infos = (f"infos.{key}" for key in scenario.setup.get("info", ()))  # a dataset keeps the counters of episodes only
+    missing = [*header.absent, *infos]
     absent = f"; absent: {', '.join(missing)}" if missing else ""
     typer.echo(
         f"{out}: {manifest.dataset}@{manifest.version}, {len(episodes.table.length)} episodes, {len(episodes.reward):,} steps{absent}"

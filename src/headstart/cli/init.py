@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import headstart
+from headstart.cli.programs import answer
 from headstart.cli.project import typed_path
 from headstart.core.errors import InputError, UsageError
 
@@ -28,6 +29,7 @@ FOLDERS = {  # DVC watches them
     "demonstrations": "Recordings: `demonstrations: {format: npz, path: demonstrations/mine.npz}`. `headstart formats` lists the formats.",
 }
 WRITTEN = ("data", "models", "reports")  # by the stages
+MESSAGE = "Add a headstart project"  # of the commit
 LARGE = 10_000_000  # bytes of a recording that git is not given
 
 
@@ -51,7 +53,16 @@ def init(
         (root / place).parent.mkdir(parents=True, exist_ok=True)
         copy(recording[1], root / place)
     files = [*texts, *([str(place)] if place else [])]
-    _say(root, words["scenario"], files, repository, os.path.relpath(root, here))
+    large, way = _too_large(root, files), os.path.relpath(root, here)
+    tracked = [name for name in files if name not in large]
+    commands = [f"cd {shlex.quote(way)}"] if way != "." else []
+    if repository is None:
+        _commit(root, tracked)
+    else:
+        commands += [f"git add {shlex.join(tracked)} && git commit -m '{MESSAGE}'"]
+    commands += [f"dvc add {shlex.join(large)}    # too large for git"] if large else []
+    commands += [f"headstart check {words['scenario']}", "dvc repro"]
+    _say(root, files, commands, committed=repository is None)
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -122,7 +133,7 @@ def _texts(root: Path, words: Mapping[str, str]) -> dict[str, bytes]:
 
 def _require_free(root: Path) -> None:
     """InputError for a file where a folder must be, and for a module that hides the installed package from the stages."""
-    for name in (".", ".dvc", "scenarios", "data", "models", "reports", *FOLDERS):
+    for name in (".", ".dvc", "scenarios", *WRITTEN, *FOLDERS):
         if (root / name).exists() and not (root / name).is_dir():
             raise InputError(f"{root / name}: expected a folder, or nothing, got a file")
     for name in ("headstart.py", "headstart/__init__.py"):
@@ -149,10 +160,9 @@ def _write(root: Path, texts: Mapping[str, bytes]) -> None:
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, env=os.environ | {"LC_ALL": "C"})
-    except FileNotFoundError:
-        raise InputError("git: expected this program, found none; install git, which DVC needs too") from None
+    if shutil.which("git") is None:
+        raise InputError("git: expected this program, found none; install git, which DVC needs too")
+    return answer("git", *arguments, folder=folder)
 
 
 def _repository(root: Path) -> Path | None:
@@ -173,31 +183,28 @@ def _require_identity() -> None:
         )
 
 
-def _say(root: Path, scenario: str, files: list[str], repository: Path | None, way: str) -> None:
-    """Commit the files into a repository of their own, or say how to; print what was written, and the next commands."""
+def _commit(root: Path, files: list[str]) -> None:
+    """Make a repository and its first commit. InputError with git's words, as of a hook that fails."""
+    for arguments in (["init", "--quiet"], ["add", "--", *files], ["commit", "--quiet", "--message", MESSAGE]):
+        done = _git(root, *arguments)
+        if done.returncode:
+            raise InputError(f"{root}: git {arguments[0]}: {' '.join(done.stderr.split())}; the files are written")
+
+
+def _too_large(root: Path, files: list[str]) -> list[str]:
+    """The recordings among the files, where they are too large for git."""
     size = sum(file.stat().st_size for file in (root / "demonstrations").rglob("*") if file.is_file())
-    large = [name for name in files if name.startswith("demonstrations/") and size > LARGE and not name.endswith("README.md")]
-    tracked = [name for name in files if name not in large]
+    return [name for name in files if name.startswith("demonstrations/") and size > LARGE and not name.endswith("README.md")]
+
+
+def _say(root: Path, files: list[str], commands: list[str], committed: bool) -> None:
+    """Print what was written, and the next commands."""
     typer.echo(f"{root}: wrote {', '.join(sorted(files))}")
-    if repository is None:
+    if committed:
         typer.echo("they are the first commit of a new git repository")
     if left := [name for name in KEPT if name not in files]:
         typer.echo(f"{' and '.join(left)} were there, and stay as they are")
     if taken := [f"{name}/" for name in WRITTEN if (root / name).is_dir()]:
         typer.echo(f"there already: {', '.join(taken)}; stages write into them, and .gitignore leaves all folders below them out")
-    begin = []
-    if repository is None:
-        for arguments in (
-            ["init", "--quiet"],
-            ["add", "--", *tracked],
-            ["commit", "--quiet", "--message", "Add a headstart project"],
-        ):
-            done = _git(root, *arguments)
-            if done.returncode:
-                raise InputError(f"{root}: git {arguments[0]}: {' '.join(done.stderr.split())}; the files are written")
-    else:
-        begin = [f"git add {shlex.join(tracked)} && git commit -m 'Add a headstart project'"]
-    begin += [f"dvc add {shlex.join(large)}    # too large for git"] if large else []
-    commands = [*([f"cd {shlex.quote(way)}"] if way != "." else []), *begin, f"headstart check {scenario}", "dvc repro"]
     typer.echo("next:\n" + "\n".join(f"    {command}" for command in commands))
     typer.echo("after a run:\n    headstart report\n    git add --all && git commit -m 'first run'")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from headstart.core.closure import require_own_code
 from headstart.core.errors import InputError
+from headstart.runs.project_root import MARK, project_root
 
-MARK = "params.yaml"  # a project is the folder that holds it
 NEED_NO_PROJECT = (
     "compile",
     "doctor",
@@ -27,7 +27,7 @@ def enter_project() -> None:
     """Go to the nearest folder, here or above, that holds params.yaml; InputError without one, unless the command needs none."""
     global _typed_in
     _typed_in = Path.cwd()
-    root = next((folder for folder in (_typed_in, *_typed_in.parents) if (folder / MARK).is_file()), None)
+    root = project_root(_typed_in)
     if root is not None:
         os.chdir(root)
         if str(root) not in sys.path:

@@ -18,8 +18,9 @@ from headstart.dataset.catalogue import read_catalogue
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.formats.recording import EXPERT_ACTION, Tree
 from headstart.deploy.checks import path_of
-from headstart.deploy.worlds import import_from, project_root
+from headstart.deploy.worlds import import_from
 from headstart.runs.exporting import exported, parts_at_hand
+from headstart.runs.project_root import project_root
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,8 @@ def load_dataset(dataset: str | Path) -> Dataset:
         scenario = load_scenario(manifest.scenario)
         import_from(root, scenario)
         found = exported(episodes, header, for_scenario(load_params(), scenario), scenario)
-    part = np.repeat(
-        np.arange(len(parts)), [len(one.table.length) for one in parts]
-    )  # [E]: two parts a block, of which the second is held out
+    # [E]: two parts a block, of which the second is held out
+    part = np.repeat(np.arange(len(parts)), [len(one.table.length) for one in parts])
     return Dataset(
         name=f"{manifest.dataset}@{manifest.version}",
         observations=found.recording.observations,

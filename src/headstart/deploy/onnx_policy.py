@@ -22,9 +22,9 @@ from headstart.deploy.contract import PolicyContract, Port
 from headstart.deploy.pair import require_target, write_pair
 from headstart.deploy.policy import Policy
 from headstart.deploy.rows import OwnRows
-from headstart.deploy.samples import OBSERVATIONS, TOLERANCE, is_masked, observations, output_of, worse
+from headstart.deploy.samples import OBSERVATIONS, is_masked, observations, output_of, worse
 from headstart.learn.compiled.layers import FORBIDDEN
-from headstart.runs.onnx_file import compute_onnx, write_onnx
+from headstart.runs.onnx_file import TOLERANCE, compute_onnx, write_onnx
 from headstart.runs.own_models import require_extra
 from headstart.worlds.gym_parts import channels_first
 
@@ -116,14 +116,14 @@ def export_onnx(policy: Policy, out: Path, masks: bool = False) -> PolicyContrac
 
 def require_onnx(policy: Policy, out: Path, masks: bool = False) -> None:
     """InputError for a target that cannot be written and for masks of a policy that chooses none; MissingExtra without a package."""
-    require_target(out, ".onnx", out.parent / f"{out.name}.json")
+    require_target(out, ".onnx", contract_path(out))
     is_masked(policy, masks)
     for package in ("onnx", "onnxscript", "onnxruntime"):
         require_extra(package, "sb3")
 
 
 def contract_path(onnx: Path) -> Path:
-    return onnx.with_name(f"{onnx.name}.json")
+    return onnx.parent / f"{onnx.name}.json"  # with_name refuses a path without a name, as "."
 
 
 MEANING = {

@@ -9,10 +9,10 @@ from gymnasium import Space, spaces
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.deploy.policy import Policy
+from headstart.runs.onnx_file import TOLERANCE, drawn
 from headstart.worlds.gym_parts import choices, shape_of
 
-OBSERVATIONS, TOLERANCE = 10_000, 1e-5  # of the comparison; TOLERANCE is a share of the largest number
-FAR = 10.0  # of a bound that an observation space does not have
+OBSERVATIONS = 10_000  # of the comparison
 
 
 def is_masked(policy: Policy, asked: bool) -> bool:
@@ -70,11 +70,8 @@ def _drawn(space: Space[Any], n: int, random: np.random.Generator) -> Any:
         case spaces.Tuple():
             return tuple(_drawn(part, n, random) for part in space.spaces)
         case spaces.Box():
-            low, high = (
-                np.where(np.abs(bound) < 1e6, bound, far).astype(float) for bound, far in ((space.low, -FAR), (space.high, FAR))
-            )
-            drawn = random.uniform(low, np.maximum(low, high), (n, *space.shape))
-            return (np.rint(drawn) if space.dtype is not None and space.dtype.kind in "iu" else drawn).astype(space.dtype)
+            numbers = drawn(space, n, random)
+            return (np.rint(numbers) if space.dtype is not None and space.dtype.kind in "iu" else numbers).astype(space.dtype)
         case _:
             parts = np.array(choices(space))
             start = np.asarray(getattr(space, "start", 0)).reshape(-1)

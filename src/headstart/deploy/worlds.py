@@ -8,6 +8,7 @@ from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import InputError, MissingExtra, nearest
 from headstart.deploy.checks import path_of, whole
 from headstart.deploy.vector import Worlds
+from headstart.runs.project_root import project_root
 from headstart.runs.worlds import task_of
 from headstart.worlds.make import make as make_world
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parents[1] / "scenarios"
 MOST_WORLDS = 1 << 31
-PROJECT = "params.yaml"  # a project is the folder that holds it
 
 
 def make(
@@ -33,11 +33,8 @@ def make(
     .yaml file. World w has the id `first_world` + w: the same seed and id give the same episode, whatever W is. `observation="hybrid"` adds
     the town's map. `render_mode`: "ansi" or "rgb_array". InputError for an unknown scenario, with the nearest name.
     """
-    hybrid, count, first = (
-        _is_hybrid(observation),
-        whole(num_worlds, "num_worlds", 1, MOST_WORLDS),
-        whole(first_world, "first_world"),
-    )
+    hybrid, first = _is_hybrid(observation), whole(first_world, "first_world")
+    count = whole(num_worlds, "num_worlds", 1, MOST_WORLDS)
     try:
         return Worlds(make_world(task_of(find_scenario(scenario)), count, first, hybrid, render_mode))
     except MemoryError as error:
@@ -93,8 +90,3 @@ def import_from(root: Path, scenario: Scenario) -> None:
     """Let the modules of a project be imported, where the environment of a scenario may be one."""
     if scenario.is_foreign and str(root) not in sys.path:
         sys.path.append(str(root))
-
-
-def project_root(here: Path) -> Path | None:
-    """The nearest folder, `here` or above, that is a project."""
-    return next((folder for folder in (here, *here.parents) if (folder / PROJECT).is_file()), None)

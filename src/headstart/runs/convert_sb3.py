@@ -14,11 +14,10 @@ from gymnasium import spaces
 from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
 from headstart.core.files import fresh_file
-from headstart.runs.onnx_file import compute_onnx, write_onnx
+from headstart.runs.onnx_file import TOLERANCE, compute_onnx, drawn, write_onnx
 from headstart.runs.own_models import load_normaliser, load_sb3, require_extra
 
-OBSERVATIONS, TOLERANCE = 256, 1e-5  # of the round trip
-FAR = 10.0  # of a bound that an observation space does not have
+OBSERVATIONS = 256  # of the round trip
 
 
 class Actor(torch.nn.Module):
@@ -91,7 +90,7 @@ def convert(path: Path, algorithm: str, out: Path, normaliser: Path | None = Non
     model = load_sb3(path, algorithm, str(path))
     statistics = load_normaliser(normaliser, model.observation_space, str(path)) if normaliser is not None else None
     actor = Actor(model, str(path), statistics)
-    rows = observations(model.observation_space)
+    rows = drawn(model.observation_space, OBSERVATIONS, np.random.default_rng(0)).astype(np.float32)
     with fresh_file(out) as temporary:
         write_onnx(actor, torch.from_numpy(rows[:2]), ["obs"], "mean" if actor.bounds else "logits", temporary)
         require_same(actor, model, rows, temporary, out, statistics)
@@ -120,12 +119,6 @@ def require_same(actor: Actor, model: Any, rows: Array, written: Path, out: Path
         raise IntegrityError(
             f"{out}: expected the actions of the model, {np.mean(~alike):.1%} of {OBSERVATIONS} observations lead to others"
         )
-
-
-def observations(space: spaces.Box) -> Array:
-    """[OBSERVATIONS, *shape] f32 within the bounds of a space, or within ±FAR where it has none."""
-    low, high = (np.where(np.abs(bound) < 1e6, bound, far) for bound, far in ((space.low, -FAR), (space.high, FAR)))
-    return np.random.default_rng(0).uniform(low, np.maximum(low, high), (OBSERVATIONS, *space.shape)).astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def look_at(env: str, kwargs: Mapping[str, Any], least: int = 1) -> Seen:
     make(Task("gym", setup, 1, (), ()), 1).close()  # imports what registers it
     spec = gym.registry.get(env.rpartition(":")[2])
     limit = spec.max_episode_steps if spec else None
-    world = make(Task("gym", setup, min(max(limit or USUAL_HORIZON, least), MOST_STEPS), (), ()), COPIES)
+    world = make(Task("gym", setup, _horizon(limit, least), (), ()), COPIES)
     try:
         returns, paid = _played(world)
     finally:
@@ -90,7 +90,7 @@ def name_of(env: str) -> str:
 
 def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought | None) -> dict[str, str]:
     """What stands in the places of the template `scenario.yaml`."""
-    horizon = min(max(seen.limit or USUAL_HORIZON, brought.longest if brought else 1), MOST_STEPS)
+    horizon = _horizon(seen.limit, brought.longest if brought else 1)
     registered = "as the environment is registered" if horizon == seen.limit else "the environment is registered without a limit"
     goal, sign, why = _goal(seen, brought)
     median = float(np.median(seen.returns))
@@ -121,6 +121,11 @@ def words_of(env: str, kwargs: Mapping[str, Any], seen: Seen, brought: Brought |
         else f"every step of random play paid {number(seen.reward)}",
         "first": least if brought else TRAIN,
     }
+
+
+def _horizon(limit: int | None, longest: int) -> int:
+    """Steps of an episode: as registered, and as long as the longest recorded one at least."""
+    return min(max(limit or USUAL_HORIZON, longest), MOST_STEPS)
 
 
 def _harm_why(harm: float, seen: Seen) -> str:

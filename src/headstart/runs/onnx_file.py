@@ -1,14 +1,25 @@
-"""How a torch module is written as an ONNX file, and how such a file is computed: on one thread, as everything that is compared."""
+"""How a torch module is written as an ONNX file, how such a file is computed, on one thread, and on what the two are compared."""
 
 import logging
 import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from gymnasium import spaces
 from torch.utils._pytree import tree_map
 
 from headstart.core.arrays import Array
+
+TOLERANCE = 1e-5  # of a round trip, as a share of the largest number
+FAR = 10.0  # of a bound that an observation space does not have
+
+
+def drawn(space: spaces.Box, n: int, random: np.random.Generator) -> Array:
+    """[n, *shape] f64 within the bounds of a space, or within ±FAR where it has none."""
+    low, high = (np.where(np.abs(bound) < 1e6, bound, far).astype(float) for bound, far in ((space.low, -FAR), (space.high, FAR)))
+    return random.uniform(low, np.maximum(low, high), (n, *space.shape))
 
 
 def write_onnx(module: torch.nn.Module, example: Any, inputs: list[str], output: str, path: Path) -> None:
