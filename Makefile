@@ -4,7 +4,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup repro evidence test test-slow check smoke bench bench-cartpole clean
+.PHONY: help setup repro evidence test test-slow torture check smoke bench bench-cartpole clean
 
 help:  ## what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ test: $(VENV)/ready  ## all tests but the slow ones
 
 test-slow: $(VENV)/ready  ## the long runs
 	pytest -m slow
+
+torture: $(VENV)/ready  ## thousands of kills, crashes, damaged files and hostile inputs; prints what was lost or went unnoticed
+	python -m tests.torture
 
 check: $(VENV)/ready  ## lint, format and types
 	ruff check
