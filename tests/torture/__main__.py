@@ -4,7 +4,12 @@ import importlib
 import sys
 import time
 
-CAMPAIGNS = {"kills": 1_000, "crash_states": 5_000, "mutations": 10_000, "fuzz": 100_000}  # module beside this one: faults to plant
+CAMPAIGNS = {
+    "kills": 1_000,
+    "crash_states": 5_000,
+    "mutations": 10_000,
+    "fuzz": 100_000,
+}  # module beside this one: faults to plant
 
 
 def main(names: list[str]) -> int:
