@@ -114,7 +114,7 @@ def test_equal_tags_are_one_object_whoever_sets_them(repository: Path, monkeypat
     assert committed_revision(repository, "mine") == first
 
 
-@pytest.mark.parametrize("left", ["refs/tags/mine.lock", "packed-refs.lock"])
+@pytest.mark.parametrize("left", ["refs/tags/mine.lock", "packed-refs.lock", "packed-refs.new"])
 def test_a_lock_that_a_killed_git_left_does_not_stand_in_the_way_of_a_tag(repository: Path, left: str) -> None:
     set_tag(repository, "mine", head(repository), "because", AT)
     (repository / ".git" / left).touch()

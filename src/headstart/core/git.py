@@ -69,7 +69,7 @@ def set_tag(root: Path, tag: str, commit: str, message: str, at: str) -> None:
 
 def delete_tags(root: Path, *names: str) -> None:
     """Delete tags that are there."""
-    _remove_stale_locks(root, "packed-refs.lock", *(f"refs/tags/{name}.lock" for name in names))
+    _remove_stale_locks(root, "packed-refs.lock", "packed-refs.new", *(f"refs/tags/{name}.lock" for name in names))
     _git(root, "tag", "--delete", "--", *names, settings=ON_DISK)
 
 
