@@ -10,21 +10,25 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from tests.dataset.conftest import record_walks
+import numpy as np
 from tests.histories import lines_of, release, verdict
 from tests.torture.recorder import REPOSITORY, acknowledge
 
+from headstart.core.arrays import Array
 from headstart.core.files import fresh_directory, read_record, write_bytes, write_record
 from headstart.core.record import Count, Record
 from headstart.core.strict_json import canonical_json
+from headstart.dataset import episodes_file
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import read_episodes, write_episodes
 from headstart.dataset.observation import ObservationSchema
 from headstart.release.history import HISTORY, Drilled, Event, Promoted, RolledBack, Swapped, open_history, read_history, written
 from headstart.release.registry import follow_history, open_recovered, tag_problems
+from headstart.runs.states import PROGRESS, STATES, begin_work, commit, load_state, save_state
 from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
@@ -254,6 +258,50 @@ def check_log(root: Path, promised: int) -> str | None:
     return None if found == [(n, 100 * n) for n in range(1, promised + 3)] else f"expected {promised + 2} records, found {found}"
 
 
+# --- states of a training ---------------------------------------------------------------------------------------------
+
+
+class Kept(Record):
+    """What a training remembers beside its states."""
+
+    schema_id: Literal["kept/1"] = "kept/1"
+    states: tuple[Count, ...]
+
+
+def state(number: int) -> dict[str, Array]:
+    return {"weights": np.random.default_rng(number).random(64), "step": np.array(number)}
+
+
+def begin_states(root: Path) -> None:
+    begin_work(root / "work")
+
+
+def keep(work: Path, numbers: tuple[int, ...]) -> None:
+    """As a training does it: the newest state, then that it counts, then the others are forgotten."""
+    save_state(work, f"at-{numbers[-1]}", state(numbers[-1]))
+    commit(work, Kept(states=numbers), [f"at-{number}" for number in numbers])
+
+
+def run_states(root: Path) -> None:
+    for number in range(1, ROUNDS + 1):
+        keep(root / "work", tuple(range(max(1, number - 1), number + 1)))
+        acknowledge(number)
+
+
+def check_states(root: Path, promised: int) -> str | None:
+    work = root / "work"
+    begin_work(work)
+    numbers = read_record(work / PROGRESS, Kept).states if (work / PROGRESS).exists() else (0,)
+    for number in numbers if numbers != (0,) else ():
+        found = load_state(work, f"at-{number}")
+        if any(found[name].tobytes() != value.tobytes() for name, value in state(number).items()):
+            return f"state {number}: other arrays than were written"
+    keep(work, (99,))
+    if [path.name for path in (work / STATES).iterdir()] != ["at-99.safetensors"]:
+        return f"expected one state, found {sorted(path.name for path in (work / STATES).iterdir())}"
+    return between(numbers[-1], promised, "states")
+
+
 # --- shards of a capture ----------------------------------------------------------------------------------------------
 
 WALKS = ObservationSchema(
@@ -265,32 +313,38 @@ WALKS = ObservationSchema(
 HEADER = Header(scenario="walk", scenario_sha256="a" * 64, policy_sha256="b" * 64, seed=7, observation=WALKS, writer_version="1")
 
 
-def shard(number: int) -> Episodes:
-    return record_walks(range(2 * number, 2 * number + 2))
+@cache
+def shards() -> list[Episodes]:
+    from tests.dataset.conftest import record_walks  # a second of imports, which the program need not wait for
+
+    return [record_walks([number]) for number in range(ROUNDS)]
+
+
+def begin_shards(root: Path) -> None:
+    for number, episodes in enumerate(shards()):
+        write_episodes(root / f"recorded-{number}.h5", episodes, HEADER)
 
 
 def run_shards(root: Path) -> None:
+    episodes_file.MEMORY_BYTES = 1 << 14  # HDF5 writes whole blocks and cuts the file then: a small one, for a short record
     for number in range(ROUNDS):
-        write_episodes(root / f"shards/shard-{number}.h5", shard(number), HEADER)
+        write_episodes(root / f"shards/{number}.h5", *read_episodes(root / f"recorded-{number}.h5"))
         acknowledge(number + 1)
     with fresh_directory(root / "raw") as raw:
         for number in range(ROUNDS):
-            shutil.copy2(root / f"shards/shard-{number}.h5", raw / f"shard-{number}.h5")
+            shutil.copy2(root / f"shards/{number}.h5", raw / f"{number}.h5")
     acknowledge(ROUNDS + 1)
 
 
 def check_shards(root: Path, promised: int) -> str | None:
-    """A capture keeps the shards that are there and writes the others."""
-    there = [number for number in range(ROUNDS) if (root / f"shards/shard-{number}.h5").exists()]
+    """A capture keeps the shards that are there and writes the others; a file that is there is whole."""
+    there = [number for number in range(ROUNDS) if (root / f"shards/{number}.h5").exists()]
     if (root / "raw").exists():
-        for number in range(ROUNDS):
-            if (root / f"raw/shard-{number}.h5").read_bytes() != (root / f"shards/shard-{number}.h5").read_bytes():
-                return f"raw/shard-{number}.h5 is not the shard that was copied"
         there.append(ROUNDS)
-    for number in there[:ROUNDS]:
-        episodes, header = read_episodes(root / f"shards/shard-{number}.h5", WALKS)
-        if header != HEADER or episodes.action.tobytes() != shard(number).action.tobytes():
-            return f"shard {number}: other episodes than were written"
+    for folder, numbers in (("shards", there[:ROUNDS]), ("raw", range(ROUNDS) if ROUNDS in there else ())):
+        for number in numbers:
+            if (root / folder / f"{number}.h5").read_bytes() != (root / f"recorded-{number}.h5").read_bytes():
+                return f"{folder}/{number}.h5: other bytes than were written"
     if there != list(range(len(there))):
         return f"expected shards in their order, found {there}"
     return between(len(there), promised, "shards")
@@ -301,7 +355,8 @@ PROTOCOLS: dict[str, Protocol] = {
     "folder": Protocol(begin_folder, run_folder, check_folder),
     "history": Protocol(begin_history, run_history, check_history),
     "log": Protocol(begin_log, run_log, check_log),
-    "shards": Protocol(begin_history, run_shards, check_shards),
+    "states": Protocol(begin_states, run_states, check_states),
+    "shards": Protocol(begin_shards, run_shards, check_shards),
     "release": Protocol(begin_release, run_release, check_release, share=0.1),
 }
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -47,6 +48,8 @@ def record(program: list[str], root: Path, disk: Disk) -> None:
     ]
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}", "PYTHONDONTWRITEBYTECODE": "1"}
     command = ["strace", *options, sys.executable, *program]
+    if shutil.which("strace") is None:
+        raise RuntimeError("expected strace, which records the calls; `apt-get install strace` installs it")
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
@@ -97,7 +100,7 @@ class _Recorded:
         flags = "O_CREAT|O_TRUNC" if name == "creat" else arguments[2 if name == "openat" else 1]
         path = self._below(_decoded(result))
         if path is not None and ("O_WRONLY" in flags or "O_RDWR" in flags or "O_CREAT" in flags):
-            self._places[result] = APPEND if "O_APPEND" in flags else 0
+            self._places[result] = self._places[path] = APPEND if "O_APPEND" in flags else 0
             self._disk.opened(path, "O_CREAT" in flags, "O_TRUNC" in flags)
 
     def _of_descriptor(self, name: str, arguments: list[str], result: str) -> None:
@@ -116,7 +119,7 @@ class _Recorded:
             if self._places.get(descriptor) != APPEND:
                 self._places[descriptor] = int(result)
         else:
-            place = self._places[descriptor]
+            place = self._places.get(descriptor, self._places[path])  # of one that was duplicated: as it was opened
             at = self._disk.size(path) if place == APPEND else place
             data = self._sent(arguments, int(result)) if name == "sendfile" else _bytes(arguments[1])[: int(result)]
             self._disk.written(path, at, data)
