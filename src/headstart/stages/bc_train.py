@@ -10,6 +10,7 @@ from headstart.config.project import DATA, MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import pipeline_command
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, write_bytes, write_record
 from headstart.core.verdict import Outcome, misses
@@ -28,7 +29,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     models, reports, dataset = MODELS / name / "bc", REPORTS / name, DATA / name / "validated.json"
     require_validated(scenario)
     expert = approved_expert(scenario)
-    with fresh_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
+    with sealed_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
         jobs = [CloneJob(params, scenario, b, dataset, models_now, report, expert) for b in range(params.num_clones)]
         clones = run_all(train_clone, jobs, f"bc_train {name}", settings.epochs * len(jobs), params.processes)
         runs = CloneRuns(
