@@ -34,9 +34,8 @@ def record(program: list[str], root: Path, disk: Disk, traced: bool | None = Non
 
     It is traced, or observes itself where strace is missing or refused, which is said. Raises RuntimeError if it fails.
     """
-    if traced is None and not (traced := may_trace()):
-        print("strace is missing or not allowed: programs observe themselves, and less is seen of what git does", file=sys.stderr)
-    (_trace if traced else _observe)(program, root.resolve(), disk)
+    way = _trace if may_trace() and traced is not False else _observe
+    way(program, root.resolve(), disk)
 
 
 @cache

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.torture.crash_states import checked, different, run
+from tests.torture.crash_states import checked, different, run_one
 from tests.torture.disk import Disk, Tree, read_tree
 from tests.torture.protocols import PROTOCOLS, Protocol
 from tests.torture.recorder import may_trace, record
@@ -17,11 +17,12 @@ TRACED = pytest.param(True, marks=pytest.mark.skipif(not may_trace(), reason="st
 TWO_WAYS = pytest.mark.parametrize("traced", [TRACED, pytest.param(False, id="observed")])
 
 
-def test_nothing_that_was_promised_is_lost() -> None:
-    counts = run(300, seed=7)
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_nothing_that_was_promised_is_lost(name: str) -> None:
+    counts = run_one(name, 300, seed=7)
 
     assert not counts.problems, str(counts)
-    assert counts.planted >= 6 * 300
+    assert counts.planted == 300 * PROTOCOLS[name].share
 
 
 PROMISED_FILE = """

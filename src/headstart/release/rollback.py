@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from headstart.compare.arm_runs import arm_folder
-from headstart.config.project import WORK_DIR
+from headstart.config.project import LOCKS, WORK_DIR
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import fresh_directory, inside
 from headstart.core.lock import held, remove_unfinished
@@ -78,7 +78,7 @@ def restore(root: Path, release: Release, remote: str | None = None) -> Path:
     naming what was tried, if the recorded bytes are nowhere.
     """
     folder = root / RESTORED / release.id
-    with held(root / WORK_DIR / "locks" / "releases", f"restoring release {release.id}", PATIENCE_S):
+    with held(root / LOCKS / "releases", f"restoring release {release.id}", PATIENCE_S):
         remove_unfinished([folder])
         try:
             require_release(release, folder)
