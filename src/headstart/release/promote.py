@@ -9,6 +9,7 @@ from headstart.config.project import CATALOGUE
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
 from headstart.core.git import changes, committed
 from headstart.dataset.catalogue import read_catalogue
+from headstart.release.faults import lines
 from headstart.release.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn
 from headstart.release.lock import require_release, training_of
 from headstart.release.record import recipes_sha256, settings
@@ -87,9 +88,9 @@ def require_unchanged(root: Path, params: Params, passed: Judged) -> None:
 
 def require_green(root: Path) -> None:
     """Raise IntegrityError naming every problem of `headstart verify`."""
-    problems = [problem for found in verify(root).values() for problem in found.problems]
-    if problems:
-        raise IntegrityError("; ".join(problems))
+    faults = [fault for found in verify(root).values() for fault in found.faults]
+    if faults:
+        raise IntegrityError("; ".join(lines(faults)))
 
 
 def require_drill(lines: Sequence[Line], days: int) -> None:

@@ -1,0 +1,247 @@
+"""The objects that DVC keeps in its cache and in remotes: which are needed, for what, and whether each has the bytes of its name.
+
+DVC takes an object for good if it is there and read-only, and hashes none again: neither `dvc checkout` nor `dvc status` finds a flipped
+byte. Here every object is read. All goes through DVC's own stores, so that a remote may be a directory, S3, SSH or what else DVC reaches.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headstart.core.errors import InputError
+from headstart.core.git import committed
+from headstart.core.strict_json import parse_json
+from headstart.core.yaml import parse_yaml
+from headstart.release.faults import CACHE, RUNS, Fault, Findings
+from headstart.release.history import HISTORY, read_history
+from headstart.release.lock import LOCK
+from headstart.release.standing import fold
+from headstart.runs.checkpoint import CARD, WEIGHTS
+
+CHUNK, READERS = 1 << 20, 8  # bytes at a time, objects at a time
+OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
+
+
+class Needed(NamedTuple):
+    """What an object is."""
+
+    what: str  # a path, and of which version if not that of dvc.lock
+    output: str
+    stage: str
+
+
+class Store(NamedTuple):
+    """DVC's cache, or a remote."""
+
+    name: str
+    odb: Any  # dvc_data's HashFileDB
+
+    @property
+    def place(self) -> str:
+        """As it stands in a sentence."""
+        return self.name if self.name == CACHE else f"the remote {self.name}"
+
+
+@contextmanager
+def opened(root: Path) -> Iterator[Any]:
+    """DVC's repository at `root`. Raises InputError for whatever DVC raises when it reads its files."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root.resolve())) as repo:
+            yield repo
+    except DvcException as error:
+        raise InputError(f"DVC: {' '.join(str(error).split())}") from error
+
+
+def cache_of(repo: Any) -> Store:
+    """DVC's cache."""
+    return Store(CACHE, repo.cache.local)
+
+
+def remote_of(repo: Any, name: str | None) -> Store:
+    """The remote `name`, or the default one. Raises InputError if there is none."""
+    name = name or repo.config["core"].get("remote")
+    known = sorted(repo.config["remote"])
+    if name is None or name not in known:
+        raise InputError(f"expected one of the remotes {known}, got {name}; `headstart remote use` adds one")
+    return Store(name, reached(f"the remote {name}", lambda: repo.cloud.get_remote_odb(name)))
+
+
+def reached(what: str, call: Any) -> Any:
+    """What `call` returns; whatever goes wrong in a library of some storage is an InputError that names `what`."""
+    try:
+        return call()
+    except Exception as error:
+        raise InputError(f"{what}: expected to reach it: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
+
+
+def cached_outputs(repo: Any) -> dict[str, tuple[str, str]]:
+    """Path → (MD5, stage) of every recorded output whose bytes DVC keeps."""
+    return {
+        out.def_path: (out.hash_info.value, out.stage.addressing)
+        for out in repo.index.outs
+        if out.use_cache and out.hash_info and out.is_in_repo
+    }
+
+
+def needed_now(repo: Any, stores: list[Store]) -> dict[str, Needed]:
+    """MD5 → what it is, of every object that the recorded outputs need. The stores are asked for the listings of directories."""
+    needs: dict[str, Needed] = {}
+    for path, (md5, stage) in reached("DVC", lambda: cached_outputs(repo)).items():
+        _add(needs, md5, path, stage, stores)
+    return needs
+
+
+def needed_for_releases(root: Path, stores: list[Store]) -> dict[str, Needed]:
+    """The same of the checkpoints of all releases, at the revisions from which `headstart release rollback` takes them."""
+    needs: dict[str, Needed] = {}
+    for standing in fold(read_history(root / HISTORY)).values():
+        for release in standing.releases.values():
+            for path, md5, stage in _outputs_at(root, release.git_revision):
+                if Path(release.checkpoint).is_relative_to(path):
+                    inner = Path(release.checkpoint).relative_to(path).as_posix()
+                    wanted = {f"{inner}/{name}".removeprefix("./") for name in (WEIGHTS, CARD)}
+                    _add(needs, md5, path, stage, stores, f" of release {release.id}", wanted)
+    return needs
+
+
+def _outputs_at(root: Path, revision: str) -> list[tuple[str, str, str]]:
+    data = committed(root, LOCK, revision)
+    content = parse_yaml(data, Path(f"{revision[:12]}:{LOCK}")) if data else {"stages": {}}
+    return [(out["path"], out["md5"], name) for name, entry in content["stages"].items() for out in entry.get("outs", ())]
+
+
+def _add(needs: dict[str, Needed], md5: str, path: str, stage: str, stores: list[Store], of: str = "", only: Any = None) -> None:
+    if not md5.endswith(".dir"):
+        needs.setdefault(md5, Needed(path + of, path, stage))
+        return
+    needs.setdefault(md5, Needed(f"the listing of {path}{of}", path, stage))
+    for name, file_md5 in (listing(stores, md5) or {}).items():
+        if only is None or name in only:
+            needs.setdefault(file_md5, Needed(f"{path}/{name}{of}", path, stage))
+
+
+def listing(stores: list[Store], md5: str) -> dict[str, str] | None:
+    """The files of a directory: name → MD5. None: no store has its listing with the right bytes."""
+    for store in stores:
+        try:
+            with store.odb.fs.open(store.odb.oid_to_path(md5), "rb") as file:
+                data = file.read()
+        except Exception:
+            continue
+        if hashlib.md5(data, usedforsecurity=False).hexdigest() == md5.removesuffix(".dir"):
+            return {entry["relpath"]: entry["md5"] for entry in parse_json(data, f"{store.place}: {md5}")}
+    return None
+
+
+def store_findings(store: Store, needs: dict[str, Needed]) -> Findings:
+    """Every needed object of a store, and every other one of the cache: read and hashed."""
+    there = set(_all_objects(store)) if store.name == CACHE else set()
+    found = hashes(store, sorted(needs.keys() | there))
+    faults = [fault for md5, was in found.items() if (fault := _fault(store, md5, was, needs.get(md5)))]
+    faults.sort(key=lambda fault: (fault.output or "", fault.text))
+    return Findings(sum(isinstance(was, str) for was in found.values()), tuple(faults))
+
+
+def _fault(store: Store, md5: str, was: str | Exception | None, needed: Needed | None) -> Fault | None:
+    path = store.odb.oid_to_path(md5)
+    what = f"{needed.what if needed else 'an object that dvc.lock does not need'} in {store.place}: {path}"
+    flags = "--cache" if store.name == CACHE else f"--remote {store.name}"
+    cure = f"`headstart verify {flags} --repair` brings back what is recorded"
+    stage, output = (needed.stage, needed.output) if needed else (None, None)
+    if was is None:
+        return Fault(f"{what}: expected an object, found none", cure, store.name, md5, md5, output=output, stage=stage)
+    if isinstance(was, Exception):
+        return Fault(f"{what}: expected an object that can be read: {type(was).__name__}: {' '.join(str(was).split())[:200]}")
+    if was != md5.removesuffix(".dir"):
+        return Fault(f"{what}: expected the MD5 of its name, found {was}", cure, store.name, md5, md5, was, stage=stage)
+    return None
+
+
+def run_cache_has(repo: Any, name: str, entry: dict[str, Any]) -> bool:
+    """Whether an entry of dvc.lock is a run that DVC remembers, or, where it remembers none, what the stage would record now."""
+    try:
+        if not entry:  # the stage is gone from dvc.lock: right, if it is gone from dvc.yaml
+            return name not in {stage.addressing for stage in repo.index.stages}
+        path = Path(repo.stage_cache.cache_dir, *_run_names(entry))
+        if path.is_file() and parse_yaml(path.read_bytes(), path) == entry:
+            return True
+        (stage,) = repo.stage.collect(name)
+        return not stage.status(check_updates=True) and all(_has_its_size(repo, about) for about in _files_of(entry))
+    except Exception:  # of DVC, for an entry that it cannot read
+        return False
+
+
+def _run_names(entry: dict[str, Any]) -> tuple[str, str, str]:
+    """The folders and the name of the file in which DVC remembers a run: hashes of what went in and of what came out."""
+    from dvc.utils import dict_sha256
+
+    outputs = [out["path"] for out in entry.get("outs", ())]
+    key, value = (dict_sha256(content, exclude=["size", "nfiles"]) for content in (entry | {"outs": outputs}, entry))
+    return key[:2], key, value
+
+
+def run_findings(repo: Any) -> Findings:
+    """The runs that DVC remembers: the name of each file is a hash of its content. DVC itself takes any that it can read."""
+    checked, faults = 0, []
+    for path in sorted(Path(repo.stage_cache.cache_dir).glob("??/*/*")):
+        checked += 1
+        try:
+            whole = path.parts[-3:] == _run_names(parse_yaml(path.read_bytes(), path))
+        except Exception:  # damaged YAML may be anything
+            whole = False
+        if not whole:
+            text = f"a run that DVC remembers: {path}: expected the content of its name, found another"
+            cure = "`headstart verify --cache --repair` moves it away; DVC then runs the stage again if it needs it"
+            faults.append(Fault(text, cure, RUNS, str(path)))
+    return Findings(checked, tuple(faults))
+
+
+def _files_of(entry: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*entry.get("deps", ()), *entry.get("outs", ())]
+
+
+def _has_its_size(repo: Any, about: dict[str, Any]) -> bool:
+    """Whether a file or directory has the size and the number of files that dvc.lock records; status() does not look at these."""
+    path = Path(repo.root_dir, about["path"])
+    files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
+    recorded = about.get("size"), about.get("nfiles")
+    return recorded == (sum(file.stat().st_size for file in files), len(files) if path.is_dir() else None)
+
+
+def _all_objects(store: Store) -> Iterator[str]:
+    for path in Path(store.odb.path).glob("??/*"):
+        if OBJECT.fullmatch(md5 := path.parent.name + path.name):
+            yield md5
+
+
+def hashes(store: Store, objects: Iterable[str]) -> dict[str, str | Exception | None]:
+    """MD5 of what each object holds now; None: it is not there; an error: it could not be read."""
+    from rich.console import Console
+    from rich.progress import track
+
+    objects, console = list(objects), Console(stderr=True)
+    with ThreadPoolExecutor(READERS) as pool:
+        read = pool.map(lambda md5: hash_of(store, md5), objects)
+        shown = track(read, store.place, len(objects), console=console, transient=True, disable=not console.is_terminal)
+        return dict(zip(objects, shown, strict=True))
+
+
+def hash_of(store: Store, md5: str) -> str | Exception | None:
+    """MD5 of what an object holds now; None: it is not there; an error: it could not be read."""
+    digest = hashlib.md5(usedforsecurity=False)
+    try:
+        with store.odb.fs.open(store.odb.oid_to_path(md5), "rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # of a library of some storage: what it raises is its own
+        return error
+    return digest.hexdigest()

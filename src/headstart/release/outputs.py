@@ -1,0 +1,166 @@
+"""The outputs of stages in the workspace, file by file, against dvc.lock; and dvc.lock against git and what DVC remembers of its runs."""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headstart.core.errors import InputError
+from headstart.core.files import sha256_json
+from headstart.core.git import committed
+from headstart.core.yaml import parse_yaml
+from headstart.release.faults import GIT, WORKSPACE, Fault, Findings
+from headstart.release.lock import LOCK, LockedStage, content_md5, read_lock
+
+REPAIR = "`headstart verify --repair` moves it away and brings back what is recorded"
+BRING = "`dvc pull` or `dvc repro` brings what is not here"
+Listing = Callable[[str], dict[str, str] | None]  # MD5 of a directory → its files; None: no store that was asked has it
+
+
+class Output(NamedTuple):
+    """One output of a stage, or what `dvc add` follows."""
+
+    path: str  # below the project
+    md5: str  # of a directory with ".dir" behind it
+    stage: str
+
+
+def recorded_outputs(root: Path) -> list[Output]:
+    """All outputs that dvc.lock and the files of `dvc add` record."""
+    return [Output(path, md5, stage.name) for stage in (*read_lock(root), *added(root)) for path, md5 in stage.outs.items()]
+
+
+def added(root: Path) -> list[LockedStage]:
+    """What the files of `dvc add` record, of those that git tracks."""
+    listed = subprocess.run(["git", "ls-files", "-z", "*.dvc"], cwd=root, capture_output=True, check=False).stdout.decode()
+    found = []
+    for name in filter(None, listed.split("\0")):
+        if (path := root / name).is_file():
+            outs = _entries(parse_yaml(path.read_bytes(), path), path)
+            found.append(LockedStage(name, {}, {}, {(Path(name).parent / out).as_posix(): md5 for out, md5 in outs.items()}))
+    return found
+
+
+def output_findings(root: Path, listing: Listing, complete: bool) -> Findings:
+    """The outputs that are here against what is recorded. With `complete`, an output that is not here is a fault."""
+    outputs = recorded_outputs(root)
+    here = [output for output in outputs if (root / output.path).exists()]
+    faults = [fault for output in here for fault in output_faults(root, output, listing)]
+    gone = [output for output in outputs if output not in here]
+    if complete:
+        faults += [fault for output in gone for fault in _absent(output, listing)]
+    absent = f"{len(gone)} not here ({BRING})" if gone and not complete else ""
+    return Findings(len(here), tuple(faults), absent)
+
+
+def output_faults(root: Path, output: Output, listing: Listing) -> list[Fault]:
+    """Every file of an output that is missing, additional or not the recorded one."""
+    folder = root / output.path
+    found = file_md5s(folder)
+    if (md5_of(listing_bytes(found)) + ".dir" if folder.is_dir() else found[""]) == output.md5:
+        return []
+    expected = listing(output.md5) if output.md5.endswith(".dir") else {"": output.md5}
+    if expected is None or folder.is_dir() != output.md5.endswith(".dir"):
+        text = f"{output.path}: expected MD5 {output.md5}, as {LOCK} records it for {output.stage}, found {content_md5(folder)}"
+        return [Fault(text, REPAIR, WORKSPACE, output.path, output.md5, stage=output.stage)]
+    return [
+        _differing(output, name, expected.get(name), found.get(name))
+        for name in sorted(expected | found)
+        if expected.get(name) != found.get(name)
+    ]
+
+
+def file_md5s(path: Path) -> dict[str, str]:
+    """MD5 of every file of a directory by its path in there; of a file, its own under the name ""."""
+    if not path.is_dir():
+        return {"": content_md5(path)}
+    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
+    return {name: content_md5(files[name]) for name in sorted(files)}
+
+
+def listing_bytes(files: dict[str, str]) -> bytes:
+    """The object in which DVC keeps what files a directory has, by name, each with its MD5."""
+    return json.dumps([{"md5": files[name], "relpath": name} for name in sorted(files)], sort_keys=True).encode()
+
+
+def md5_of(data: bytes) -> str:
+    """MD5 of bytes."""
+    return hashlib.md5(data, usedforsecurity=False).hexdigest()
+
+
+def _differing(output: Output, name: str, expected: str | None, found: str | None) -> Fault:
+    path = f"{output.path}/{name}" if name else output.path
+    match expected, found:
+        case None, _:
+            wrong = f"expected no such file in the output of {output.stage}, found one"
+        case _, None:
+            wrong = f"expected a file with MD5 {expected}, as {LOCK} records it for {output.stage}, found none"
+        case _:
+            wrong = f"expected MD5 {expected}, as {LOCK} records it for {output.stage}, found {found}"
+    return Fault(f"{path}: {wrong}", REPAIR, WORKSPACE, path, expected, found, stage=output.stage)
+
+
+def _absent(output: Output, listing: Listing) -> list[Fault]:
+    """A fault for every file of an output of which nothing is here."""
+    files = listing(output.md5) if output.md5.endswith(".dir") else {"": output.md5}
+    if files is None:
+        files = {"": output.md5}
+    return [
+        Fault(
+            f"{path}: expected a file or folder, found none", BRING, WORKSPACE, path, md5, output=output.path, stage=output.stage
+        )
+        for name, md5 in files.items()
+        for path in [f"{output.path}/{name}" if name else output.path]
+    ]
+
+
+def lock_findings(root: Path, remembered: Callable[[str, dict[str, Any]], bool]) -> Findings:
+    """The entries of dvc.lock. One that is not as HEAD has it must be a run that DVC remembers, or describe what is here now."""
+    path = root / LOCK
+    data, before = path.read_bytes() if path.exists() else None, committed(root, LOCK)
+    if data is None:
+        return Findings(
+            0, (Fault(f"{LOCK}: expected the file that HEAD holds, found none", REPAIR, GIT, LOCK),) if before else ()
+        )
+    known = _stages(before, Path(f"HEAD:{LOCK}")) if before else {}
+    try:
+        stages = _stages(data, path)
+    except InputError as error:
+        return Findings(0, (Fault(str(error), _restoring(LOCK), *((GIT, LOCK) if before else ())),))
+    changed = [name for name in known | stages if sha256_json(known.get(name)) != sha256_json(stages.get(name))]
+    wrong = [name for name in changed if not remembered(name, stages.get(name, {}))]
+    whole = bool(before) and len(wrong) == len(changed)  # nothing new is lost when HEAD's bytes come back
+    faults = [
+        Fault(
+            f"{LOCK}: {name}: expected the entry that HEAD holds, or a run that DVC remembers, "
+            f"found {'another' if name in stages else 'none'}",
+            _restoring(LOCK) + f", `dvc repro {name}` runs it again",
+            *((GIT, LOCK) if whole else ()),
+        )
+        for name in wrong
+    ]
+    if before and data != before and not changed:
+        faults = [Fault(f"{LOCK}: expected the bytes that HEAD holds, found others", _restoring(LOCK), GIT, LOCK)]
+    return Findings(len(stages), tuple(faults))
+
+
+def _restoring(path: str) -> str:
+    return f"`git checkout HEAD -- {path}` brings back what is committed"
+
+
+def _stages(data: bytes, where: Path) -> dict[str, Any]:
+    """The entries of a lock file by the name of their stage."""
+    content = parse_yaml(data, where)
+    match content:
+        case {"schema": "2.0", "stages": dict() as stages, **more} if not more:
+            return stages
+    raise InputError(f"{where}: expected a lock file of DVC")
+
+
+def _entries(content: Any, path: Path) -> dict[str, str]:
+    try:
+        return {out["path"]: out["md5"] for out in content["outs"]}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: expected a file that `dvc add` wrote, got {' '.join(str(error).split())}") from None
