@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 from headstart.core.errors import InputError
 from headstart.core.git import committed
 from headstart.core.strict_json import parse_json
-from headstart.core.yaml import parse_yaml
 from headstart.release.faults import CACHE, RUNS, Fault, Findings
 from headstart.release.history import HISTORY, read_history
 from headstart.release.lock import LOCK
+from headstart.release.outputs import Output, file_md5s, kept_outputs, listing_bytes, lock_outputs, md5_of, parsed
 from headstart.release.standing import fold
 from headstart.runs.checkpoint import CARD, WEIGHTS
 
@@ -81,21 +81,23 @@ def reached(what: str, call: Any) -> Any:
         raise InputError(f"{what}: expected to reach it: {type(error).__name__}: {' '.join(str(error).split())[:300]}") from error
 
 
-def cached_outputs(repo: Any) -> dict[str, tuple[str, str]]:
-    """Path → (MD5, stage) of every recorded output whose bytes DVC keeps."""
-    return {
-        out.def_path: (out.hash_info.value, out.stage.addressing)
-        for out in repo.index.outs
-        if out.use_cache and out.hash_info and out.is_in_repo
-    }
-
-
-def needed_now(repo: Any, stores: list[Store]) -> dict[str, Needed]:
+def needed_now(root: Path, stores: list[Store]) -> dict[str, Needed]:
     """MD5 → what it is, of every object that the recorded outputs need. The stores are asked for the listings of directories."""
     needs: dict[str, Needed] = {}
-    for path, (md5, stage) in reached("DVC", lambda: cached_outputs(repo)).items():
-        _add(needs, md5, path, stage, stores)
+    for output in kept_outputs(root):
+        _add(needs, output, _files(root, output, stores))
     return needs
+
+
+def _files(root: Path, output: Output, stores: list[Store]) -> dict[str, str]:
+    """The files of a directory: from its listing, or from the workspace if that has the same files; none of a file."""
+    if not output.md5.endswith(".dir"):
+        return {}
+    found = listing(stores, output.md5)
+    if found is None and (folder := root / output.path).is_dir():
+        here = file_md5s(folder)
+        found = here if md5_of(listing_bytes(here)) + ".dir" == output.md5 else None
+    return found or {}
 
 
 def needed_for_releases(root: Path, stores: list[Store]) -> dict[str, Needed]:
@@ -103,28 +105,20 @@ def needed_for_releases(root: Path, stores: list[Store]) -> dict[str, Needed]:
     needs: dict[str, Needed] = {}
     for standing in fold(read_history(root / HISTORY)).values():
         for release in standing.releases.values():
-            for path, md5, stage in _outputs_at(root, release.git_revision):
-                if Path(release.checkpoint).is_relative_to(path):
-                    inner = Path(release.checkpoint).relative_to(path).as_posix()
-                    wanted = {f"{inner}/{name}".removeprefix("./") for name in (WEIGHTS, CARD)}
-                    _add(needs, md5, path, stage, stores, f" of release {release.id}", wanted)
+            data = committed(root, LOCK, release.git_revision)
+            for output in lock_outputs(data, Path(f"{release.git_revision[:12]}:{LOCK}")) if data else ():
+                if Path(release.checkpoint).is_relative_to(output.path):
+                    files = _files(root, output, stores)
+                    wanted = {(Path(release.checkpoint) / name).relative_to(output.path).as_posix() for name in (WEIGHTS, CARD)}
+                    _add(needs, output, {name: files[name] for name in wanted & files.keys()}, f" of release {release.id}")
     return needs
 
 
-def _outputs_at(root: Path, revision: str) -> list[tuple[str, str, str]]:
-    data = committed(root, LOCK, revision)
-    content = parse_yaml(data, Path(f"{revision[:12]}:{LOCK}")) if data else {"stages": {}}
-    return [(out["path"], out["md5"], name) for name, entry in content["stages"].items() for out in entry.get("outs", ())]
-
-
-def _add(needs: dict[str, Needed], md5: str, path: str, stage: str, stores: list[Store], of: str = "", only: Any = None) -> None:
-    if not md5.endswith(".dir"):
-        needs.setdefault(md5, Needed(path + of, path, stage))
-        return
-    needs.setdefault(md5, Needed(f"the listing of {path}{of}", path, stage))
-    for name, file_md5 in (listing(stores, md5) or {}).items():
-        if only is None or name in only:
-            needs.setdefault(file_md5, Needed(f"{path}/{name}{of}", path, stage))
+def _add(needs: dict[str, Needed], output: Output, files: dict[str, str], of: str = "") -> None:
+    what = f"the listing of {output.path}" if output.md5.endswith(".dir") else output.path
+    needs.setdefault(output.md5, Needed(what + of, output.path, output.stage))
+    for name, md5 in files.items():
+        needs.setdefault(md5, Needed(f"{output.path}/{name}{of}", output.path, output.stage))
 
 
 def listing(stores: list[Store], md5: str) -> dict[str, str] | None:
@@ -170,7 +164,7 @@ def run_cache_has(repo: Any, name: str, entry: dict[str, Any]) -> bool:
         if not entry:  # the stage is gone from dvc.lock: right, if it is gone from dvc.yaml
             return name not in {stage.addressing for stage in repo.index.stages}
         path = Path(repo.stage_cache.cache_dir, *_run_names(entry))
-        if path.is_file() and parse_yaml(path.read_bytes(), path) == entry:
+        if path.is_file() and parsed(path.read_bytes(), path) == entry:
             return True
         (stage,) = repo.stage.collect(name)
         return not stage.status(check_updates=True) and all(_has_its_size(repo, about) for about in _files_of(entry))
@@ -193,7 +187,7 @@ def run_findings(repo: Any) -> Findings:
     for path in sorted(Path(repo.stage_cache.cache_dir).glob("??/*/*")):
         checked += 1
         try:
-            whole = path.parts[-3:] == _run_names(parse_yaml(path.read_bytes(), path))
+            whole = path.parts[-3:] == _run_names(parsed(path.read_bytes(), path))
         except Exception:  # damaged YAML may be anything
             whole = False
         if not whole:

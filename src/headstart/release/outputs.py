@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import re
 import subprocess
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +14,10 @@ from headstart.core.files import sha256_json
 from headstart.core.git import committed
 from headstart.core.yaml import parse_yaml
 from headstart.release.faults import GIT, WORKSPACE, Fault, Findings
-from headstart.release.lock import LOCK, LockedStage, content_md5, read_lock
+from headstart.release.lock import LOCK, content_md5
 
 REPAIR = "`headstart verify --repair` moves it away and brings back what is recorded"
+PIPELINE = "dvc.yaml"
 BRING = "`dvc pull` or `dvc repro` brings what is not here"
 Listing = Callable[[str], dict[str, str] | None]  # MD5 of a directory → its files; None: no store that was asked has it
 
@@ -29,18 +32,56 @@ class Output(NamedTuple):
 
 def recorded_outputs(root: Path) -> list[Output]:
     """All outputs that dvc.lock and the files of `dvc add` record."""
-    return [Output(path, md5, stage.name) for stage in (*read_lock(root), *added(root)) for path, md5 in stage.outs.items()]
+    path = root / LOCK
+    return [*(lock_outputs(path.read_bytes(), path) if path.exists() else ()), *added(root)]
 
 
-def added(root: Path) -> list[LockedStage]:
+def lock_outputs(data: bytes, where: Path) -> list[Output]:
+    """All outputs that a lock file records."""
+    return [output for name, entry in lock_entries(data, where).items() for output in _outputs(name, entry, Path())]
+
+
+def kept_outputs(root: Path) -> list[Output]:
+    """The recorded outputs whose bytes DVC keeps: all but those that dvc.yaml calls `cache: false`, which git has."""
+    stages = parsed((root / PIPELINE).read_bytes(), root / PIPELINE).get("stages", {}) if (root / PIPELINE).exists() else {}
+    lists = [entry.get(key, ()) for entry in stages.values() for key in ("outs", "metrics", "plots")]
+    loose = [
+        path for outs in lists for out in outs if isinstance(out, dict) for path, how in out.items() if how.get("cache") is False
+    ]
+    uncached = re.compile("|".join(r"[^/]+".join(map(re.escape, re.split(r"\$\{[^}]*\}", path))) for path in loose) or r"(?!)")
+    return [output for output in recorded_outputs(root) if not uncached.fullmatch(output.path)]
+
+
+def added(root: Path) -> list[Output]:
     """What the files of `dvc add` record, of those that git tracks."""
     listed = subprocess.run(["git", "ls-files", "-z", "*.dvc"], cwd=root, capture_output=True, check=False).stdout.decode()
-    found = []
-    for name in filter(None, listed.split("\0")):
-        if (path := root / name).is_file():
-            outs = _entries(parse_yaml(path.read_bytes(), path), path)
-            found.append(LockedStage(name, {}, {}, {(Path(name).parent / out).as_posix(): md5 for out, md5 in outs.items()}))
-    return found
+    there = [name for name in filter(None, listed.split("\0")) if (root / name).is_file()]
+    return [
+        output
+        for name in there
+        for output in _outputs(name, parse_yaml((root / name).read_bytes(), root / name), Path(name).parent)
+    ]
+
+
+@lru_cache(maxsize=64)
+def parsed(data: bytes, where: Path) -> Any:
+    """The content of a file of DVC, which nobody may change. It is kept, because to read it takes long."""
+    return parse_yaml(data, where)
+
+
+def lock_entries(data: bytes, where: Path) -> dict[str, Any]:
+    """The entries of a lock file by the name of their stage."""
+    match parsed(data, where):
+        case {"schema": "2.0", "stages": dict() as stages, **more} if not more:
+            return stages
+    raise InputError(f"{where}: expected a lock file of DVC")
+
+
+def _outputs(name: str, entry: Any, folder: Path) -> list[Output]:
+    try:
+        return [Output((folder / out["path"]).as_posix(), out["md5"], name) for out in entry.get("outs", ())]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{name}: expected outputs with path and md5, as DVC writes them, got {error}") from None
 
 
 def output_findings(root: Path, listing: Listing, complete: bool) -> Findings:
@@ -124,9 +165,9 @@ def lock_findings(root: Path, remembered: Callable[[str, dict[str, Any]], bool])
         return Findings(
             0, (Fault(f"{LOCK}: expected the file that HEAD holds, found none", REPAIR, GIT, LOCK),) if before else ()
         )
-    known = _stages(before, Path(f"HEAD:{LOCK}")) if before else {}
+    known = lock_entries(before, Path(f"HEAD:{LOCK}")) if before else {}
     try:
-        stages = _stages(data, path)
+        stages = lock_entries(data, path)
     except InputError as error:
         return Findings(0, (Fault(str(error), _restoring(LOCK), *((GIT, LOCK) if before else ())),))
     changed = [name for name in known | stages if sha256_json(known.get(name)) != sha256_json(stages.get(name))]
@@ -148,19 +189,3 @@ def lock_findings(root: Path, remembered: Callable[[str, dict[str, Any]], bool])
 
 def _restoring(path: str) -> str:
     return f"`git checkout HEAD -- {path}` brings back what is committed"
-
-
-def _stages(data: bytes, where: Path) -> dict[str, Any]:
-    """The entries of a lock file by the name of their stage."""
-    content = parse_yaml(data, where)
-    match content:
-        case {"schema": "2.0", "stages": dict() as stages, **more} if not more:
-            return stages
-    raise InputError(f"{where}: expected a lock file of DVC")
-
-
-def _entries(content: Any, path: Path) -> dict[str, str]:
-    try:
-        return {out["path"]: out["md5"] for out in content["outs"]}
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected a file that `dvc add` wrote, got {' '.join(str(error).split())}") from None

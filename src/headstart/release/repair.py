@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from headstart.release.rollback import RESTORED, restore
 from headstart.release.standing import fold
 from headstart.release.verify import Scope, verify
 
+ROUNDS = 3
 QUARANTINE = WORK_DIR / "quarantine"  # one folder a repair; nothing in it is ever deleted
 
 
@@ -46,13 +46,17 @@ def repair(root: Path, scope: Scope, source: str | None = None) -> list[str]:
     """Mend what `verify` finds in this scope; returns a line for each fault. Raises Busy while DVC or one of its stages is at work."""
     with opened(root) as repo, exclusive(repo):
         bench = _bench(root, repo, scope, source)
-        faults = _faults(root, scope)
-        tracked = [fault for fault in faults if fault.store == GIT]
-        said = [_mend(bench, fault, _move_away(bench, fault)) for fault in tracked]
-        if tracked:
-            faults = _faults(root, scope)  # what git tracks decides what else is a fault
-        moved = [_move_away(bench, fault) for fault in faults]
-        return said + [_mend(bench, fault, error) for fault, error in zip(faults, moved, strict=True)]
+        said: list[str] = []
+        for _ in range(ROUNDS):
+            faults = _faults(root, scope)
+            if tracked := [fault for fault in faults if fault.store == GIT]:
+                faults = tracked  # what git tracks decides what else is a fault
+            faults.sort(key=lambda fault: fault.store == RELEASES)  # they are restored from the outputs
+            moved = [_move_away(bench, fault) for fault in faults]
+            said += [_mend(bench, fault, error) for fault, error in zip(faults, moved, strict=True)]
+            if not any(fault.store == GIT or (fault.md5 or "").endswith(".dir") for fault in faults):
+                break  # else the files that a lock file or a listing names can be checked only now
+    return list(dict.fromkeys(said))
 
 
 def _faults(root: Path, scope: Scope) -> list[Fault]:
@@ -83,7 +87,7 @@ def _bench(root: Path, repo: Any, scope: Scope, source: str | None) -> Bench:
     name = source or repo.config["core"].get("remote")
     quarantine = root / QUARANTINE / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
     sources = (remote_of(repo, name),) if name else ()
-    return Bench(root, cache_of(repo), remotes, sources, quarantine, {}, cache(lambda: _at_hand(root)))
+    return Bench(root, cache_of(repo), remotes, sources, quarantine, {}, lambda: _at_hand(root))
 
 
 def _at_hand(root: Path) -> dict[str, Path | bytes]:

@@ -69,7 +69,7 @@ def verify(root: Path, scope: Scope = WORKSPACE_ALONE) -> dict[str, Findings]:
     found = {name: guarded(partial(check, root)) for name, check in CHECKS.items()}
     if not (scope.cache or scope.remotes or scope.complete):
         return found | {
-            "entries of dvc.lock": guarded(lambda: lock_findings(root, lambda *entry: _remembered(root, *entry))),
+            "entries of dvc.lock": guarded(lambda: lock_findings(root, lambda *entry: remembered(root, *entry))),
             "outputs of stages": guarded(lambda: output_findings(root, lambda md5: _listing(root, md5), False)),
         }
     try:
@@ -92,18 +92,19 @@ def _stored(root: Path, repo: Any, scope: Scope) -> dict[str, Findings]:
     stores = [cache, *remotes]
     found["outputs of stages"] = guarded(lambda: output_findings(root, lambda md5: listing(stores, md5), scope.complete))
     if scope.cache:
-        found["objects in the cache"] = guarded(lambda: store_findings(cache, needed_now(repo, stores)))
+        found["objects in the cache"] = guarded(lambda: store_findings(cache, needed_now(root, stores)))
         found["runs that DVC remembers"] = guarded(lambda: run_findings(repo))
     for store in remotes:
-        found[f"objects in {store.place}"] = guarded(partial(_in_remote, root, repo, store, stores))
+        found[f"objects in {store.place}"] = guarded(partial(_in_remote, root, store, stores))
     return found
 
 
-def _in_remote(root: Path, repo: Any, store: Store, stores: list[Store]) -> Findings:
-    return store_findings(store, needed_for_releases(root, stores) | needed_now(repo, stores))
+def _in_remote(root: Path, store: Store, stores: list[Store]) -> Findings:
+    return store_findings(store, needed_for_releases(root, stores) | needed_now(root, stores))
 
 
-def _remembered(root: Path, name: str, entry: dict[str, Any]) -> bool:
+def remembered(root: Path, name: str, entry: dict[str, Any]) -> bool:
+    """As `run_cache_has`; DVC is opened only for that, because most often HEAD has the entry."""
     with opened(root) as repo:
         return run_cache_has(repo, name, entry)
 
