@@ -9,11 +9,12 @@ import pytest
 from tests.own_experts import pole
 from tests.released import Project
 
+from headstart.core.dvc_lock import content_md5, read_lock
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_record
 from headstart.core.strict_json import canonical_json
+from headstart.dataset.catalogue import change_mark, read_entries
 from headstart.release.history import parse_history
-from headstart.release.lock import content_md5, read_lock
 from headstart.release.verify import environment_findings, verify
 from headstart.runs.recorded import ENVIRONMENT, Environment
 from headstart.worlds.make import environment_sha256
@@ -109,13 +110,14 @@ def test_a_chain_that_was_written_anew_is_found_by_git_even_if_committed(whole: 
 
 
 def test_an_edited_catalogue_entry_is_found_and_a_new_tag_is_none(whole: Path) -> None:
-    path = whole / "data/catalogue.json"
+    path = whole / "data/catalogue/walk.json"
     good = path.read_text()
+    name = read_entries(whole)[0].name
 
-    path.write_text(good.replace('"tags": []', '"tags": ["spring"]'))
+    change_mark(whole, name, lambda mark: mark.model_copy(update={"tags": ("spring",)}))
     assert problems(whole) == []
 
-    path.write_text(good.replace('"licence": "Apache-2.0"', '"licence": "MIT"'))
+    path.write_text(good.replace('"episodes": 2', '"episodes": 3'))
     assert any("expected the entry that HEAD holds, found another" in p for p in problems(whole))
 
 

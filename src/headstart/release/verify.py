@@ -9,20 +9,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.config.project import CATALOGUE, MODELS
+from headstart.config.project import MODELS
+from headstart.core.dvc_lock import content_md5, read_lock
 from headstart.core.errors import HeadstartError
-from headstart.core.files import parse_record, read_record
-from headstart.core.git import committed, tagged_commit, versions
-from headstart.dataset.catalogue import Catalogue, read_catalogue, require_valid
+from headstart.core.files import read_record
+from headstart.core.git import tagged_commit, versions
+from headstart.dataset.catalogue import read_entries
+from headstart.dataset.catalogue_check import catalogue_problems
 from headstart.release.history import HISTORY, read_history
-from headstart.release.lock import content_md5, read_lock, require_release
+from headstart.release.lock import require_release
 from headstart.release.registry import version_tag
 from headstart.release.rollback import RESTORED
 from headstart.release.standing import fold
 from headstart.runs.checkpoint import CARD, Card, load_checkpoint
 from headstart.runs.environments import recorded_environments, require_environment
-
-MAY_CHANGE = {"status", "tags"}  # of a catalogue entry
 
 
 class Findings(NamedTuple):
@@ -58,17 +58,8 @@ def anchor_problems(root: Path) -> list[str]:
 
 
 def catalogue_findings(root: Path) -> Findings:
-    """Datasets against their entries, and entries against those at HEAD."""
-    catalogue = read_catalogue(root / CATALOGUE)
-    problems = []
-    before = committed(root, CATALOGUE.as_posix())
-    known = {entry.name: entry for entry in catalogue.entries}
-    for old in parse_record(before, Catalogue, f"HEAD:{CATALOGUE}").entries if before else ():
-        new = known.get(old.name)
-        if new is None or new.model_dump(exclude=MAY_CHANGE) != old.model_dump(exclude=MAY_CHANGE):
-            problems.append(f"{CATALOGUE}: {old.name}: expected the entry that HEAD holds, found {'another' if new else 'none'}")
-    problems += _errors(require_valid, catalogue, root)
-    return Findings(len(catalogue.entries), problems)
+    """The catalogue against HEAD, dvc.lock and the datasets that are here."""
+    return Findings(len(read_entries(root)), catalogue_problems(root))
 
 
 def checkpoint_findings(root: Path) -> Findings:
