@@ -16,6 +16,7 @@ from headstart.compare.comparison import Comparison
 from headstart.config.checked import merged
 from headstart.config.stage import run
 from headstart.core.files import read_record, write_record
+from headstart.dataset.catalogue import change_mark, read_entries
 from headstart.release.record import record_verdict
 from headstart.release.rollback import swap
 from headstart.stages.anneal import anneal
@@ -43,6 +44,7 @@ def make(root: Path) -> None:
         _keep(f"../{root.name}-remote")
         record_verdict(Path(), "pole", "Ada")
         _commit("verdict")
+        change_mark(Path(), read_entries(Path())[0].name, lambda mark: mark.model_copy(update={"tags": ("first",)}))
         swap(Path(), "pole", "models/pole/anneal/tiny/seed-8", "Ada", "to try it")
         _commit("release")
 

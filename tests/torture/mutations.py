@@ -17,31 +17,33 @@ from typing import NamedTuple
 from tests import pipelined
 from tests.torture.counts import Counts
 
+from headstart.core.dvc_lock import LOCK
+from headstart.dataset.catalogue import MARKS
 from headstart.release.faults import Findings, guarded
 from headstart.release.history import HISTORY
-from headstart.release.lock import LOCK
+from headstart.release.in_git import history_findings, mark_findings
 from headstart.release.outputs import lock_findings, recorded_outputs
 from headstart.release.repair import QUARANTINE, repair
-from headstart.release.verify import Scope, catalogue_findings, history_findings, remembered, verify
+from headstart.release.verify import Scope, remembered_at, verify
 
 ROOT = Path("project")
 BATCH = 60
 ALONE = 8  # of how many damages one is of a file that tells what the others should be
 REPAIRED, REPAIRED_ALONE = 0.5, 0.1  # shares of the damages that are also repaired
-ALL = Scope(cache=True, remotes=("store",), complete=True)
-CHECK: dict[str, tuple[Callable[[Path], Findings], ...]] = {
-    LOCK: (lambda root: lock_findings(root, lambda *entry: remembered(root, *entry)),),
-    HISTORY.name: (history_findings,),
-    "catalogue.json": (catalogue_findings,),
+ALL = Scope(cache=True, remote="store", complete=True)
+CHECK: dict[str, Callable[[Path], Findings]] = {
+    LOCK: lambda root: lock_findings(root, partial(remembered_at, root)),
+    HISTORY.name: history_findings,
+    MARKS.name: mark_findings,
 }
-TELLING = (LOCK, HISTORY.as_posix(), "data/catalogue.json")
+TELLING = (LOCK, HISTORY.as_posix(), MARKS.as_posix())
 
 
 class Kept(NamedTuple):
     """One file of the project, and where it lies."""
 
     path: Path  # below the folder that holds the project and its remote
-    what: str  # workspace, cache, remote, runs, git, release
+    what: str  # workspace, cache, spare (an object there that nothing needs), remote, git, release, telling
     data: bytes
 
 
@@ -74,7 +76,7 @@ def kept_files(home: Path) -> list[Kept]:
     root = home / "project"
     places = {output.path: "workspace" for output in recorded_outputs(root)}
     places |= {"policies": "git", "reports/evidence": "git", ".headstart/releases": "release"}
-    places |= {".dvc/cache/files/md5": "cache", ".dvc/cache/runs": "runs"}
+    places[".dvc/cache/files/md5"] = "cache"
     found = [Kept(Path("project", name), "telling", (root / name).read_bytes()) for name in TELLING]
     for folder, what in [(root / name, what) for name, what in places.items()] + [(home / "project-remote", "remote")]:
         files = [folder] if folder.is_file() else sorted(path for path in folder.rglob("*") if path.is_file())
@@ -130,7 +132,7 @@ def damage(files: list[Kept], draw: random.Random) -> list[Kept]:
         data = CHANGES[kind](one.data, draw)
         put(one.path, data, draw)
         return [one] if data != one.data else []
-    if kind == len(CHANGES) and one.what not in ("runs", "spare"):  # nothing needs these
+    if kind == len(CHANGES) and one.what != "spare":
         put(one.path, None, draw)
         return [one]
     other = draw.choice([file for file in files if file.what == one.what])
@@ -149,9 +151,9 @@ def damage_alone(files: list[Kept], draw: random.Random) -> list[str]:
     while data == one.data:
         data = draw.choice(CHANGES)(one.data, draw)
     put(one.path, data, draw)
-    found = [str(fault) for check in CHECK[one.path.name] for fault in guarded(partial(check, ROOT)).faults]
-    problems = [] if named(one, found) else [f"{one.path}: unnoticed"]
-    if draw.random() < REPAIRED_ALONE:
+    found = guarded(partial(CHECK[one.path.name], ROOT))
+    problems = [] if named(one, [*map(str, found.faults), found.absent]) else [f"{one.path}: unnoticed"]
+    if found.faults and draw.random() < REPAIRED_ALONE:
         repair(ROOT, Scope())
         problems += [] if one.path.read_bytes() == one.data else [f"{one.path}: not brought back"]
     put(one.path, one.data, draw)
@@ -190,7 +192,7 @@ def damage_many(files: list[Kept], draw: random.Random, count: int, repaired: bo
 def named(one: Kept, said: list[str]) -> bool:
     """Whether a line names a file, or the folder of the output that it is in, if no listing of that folder is left."""
     place = Path(*one.path.parts[1:])
-    return any(f"{name}{mark}" in line for line in said for name in (place, *place.parents[:-2]) for mark in ":,")
+    return any(f"{name}{mark}" in line for line in said for name in (place, *place.parents[:-2]) for mark in ":, ")
 
 
 def not_brought_back(files: list[Kept], hurt: list[Kept], said: list[str]) -> list[str]:
@@ -199,6 +201,6 @@ def not_brought_back(files: list[Kept], hurt: list[Kept], said: list[str]) -> li
     return [
         f"{one.path}: not brought back; {' | '.join(line for line in said if named(one, [line]))}"
         for one in hurt
-        if one.what != "runs" and (one.data in copies or one.what == "git")
+        if one.data in copies or one.what == "git"
         if not one.path.exists() or one.path.read_bytes() != one.data
     ]

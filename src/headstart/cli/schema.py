@@ -24,7 +24,7 @@ def models() -> dict[str, Any]:
     from headstart.config.schedule import Arm
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
-    from headstart.dataset.catalogue import Catalogue
+    from headstart.dataset.catalogue import Catalogue, Marks
     from headstart.dataset.episodes import Header
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
@@ -45,6 +45,7 @@ def models() -> dict[str, Any]:
         "anneal-schedule": Arm,
         "arm-runs": ArmRuns,
         "catalogue": Catalogue,
+        "catalogue-marks": Marks,
         "checkpoint": Card,
         "clone-reports": CloneReports,
         "clone-runs": CloneRuns,

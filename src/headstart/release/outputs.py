@@ -1,20 +1,17 @@
 """The outputs of stages in the workspace, file by file, against dvc.lock; and dvc.lock against git and what DVC remembers of its runs."""
 
-import hashlib
-import json
 import re
 import subprocess
-from collections.abc import Callable
-from functools import lru_cache
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.config.stage_command import stage_command
+from headstart.core.dvc_lock import LOCK, LockedStage, content_md5, file_md5s, listing_md5, parsed, read_lock
 from headstart.core.errors import InputError
 from headstart.core.files import sha256_json
 from headstart.core.git import committed
-from headstart.core.yaml import parse_yaml
 from headstart.release.faults import GIT, WORKSPACE, Fault, Findings
-from headstart.release.lock import LOCK, content_md5
 
 REPAIR = "`headstart verify --repair` moves it away and brings back what is recorded"
 PIPELINE = "dvc.yaml"
@@ -32,13 +29,12 @@ class Output(NamedTuple):
 
 def recorded_outputs(root: Path) -> list[Output]:
     """All outputs that dvc.lock and the files of `dvc add` record."""
-    path = root / LOCK
-    return [*(lock_outputs(path.read_bytes(), path) if path.exists() else ()), *added(root)]
+    return [*outputs_of(read_lock(root)), *added(root)]
 
 
-def lock_outputs(data: bytes, where: Path) -> list[Output]:
-    """All outputs that a lock file records."""
-    return [output for name, entry in lock_entries(data, where).items() for output in _outputs(name, entry, Path())]
+def outputs_of(stages: Iterable[LockedStage]) -> list[Output]:
+    """All outputs of a lock file."""
+    return [Output(path, md5, stage.name) for stage in stages for path, md5 in stage.outs.items()]
 
 
 def kept_outputs(root: Path) -> list[Output]:
@@ -55,18 +51,16 @@ def kept_outputs(root: Path) -> list[Output]:
 def added(root: Path) -> list[Output]:
     """What the files of `dvc add` record, of those that git tracks."""
     listed = subprocess.run(["git", "ls-files", "-z", "*.dvc"], cwd=root, capture_output=True, check=False).stdout.decode()
-    there = [name for name in filter(None, listed.split("\0")) if (root / name).is_file()]
-    return [
-        output
-        for name in there
-        for output in _outputs(name, parse_yaml((root / name).read_bytes(), root / name), Path(name).parent)
-    ]
+    names = [name for name in listed.split("\0") if name and (root / name).is_file()]
+    return [output for name in names for output in _added(root / name, name)]
 
 
-@lru_cache(maxsize=64)
-def parsed(data: bytes, where: Path) -> Any:
-    """The content of a file of DVC, which nobody may change. It is kept, because to read it takes long."""
-    return parse_yaml(data, where)
+def _added(path: Path, name: str) -> list[Output]:
+    try:
+        outs = parsed(path.read_bytes(), path)["outs"]
+        return [Output((Path(name).parent / out["path"]).as_posix(), out["md5"], name) for out in outs]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: expected a file that `dvc add` wrote, got {' '.join(str(error).split())}") from None
 
 
 def lock_entries(data: bytes, where: Path) -> dict[str, Any]:
@@ -75,13 +69,6 @@ def lock_entries(data: bytes, where: Path) -> dict[str, Any]:
         case {"schema": "2.0", "stages": dict() as stages, **more} if not more:
             return stages
     raise InputError(f"{where}: expected a lock file of DVC")
-
-
-def _outputs(name: str, entry: Any, folder: Path) -> list[Output]:
-    try:
-        return [Output((folder / out["path"]).as_posix(), out["md5"], name) for out in entry.get("outs", ())]
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{name}: expected outputs with path and md5, as DVC writes them, got {error}") from None
 
 
 def output_findings(root: Path, listing: Listing, complete: bool) -> Findings:
@@ -100,7 +87,7 @@ def output_faults(root: Path, output: Output, listing: Listing) -> list[Fault]:
     """Every file of an output that is missing, additional or not the recorded one."""
     folder = root / output.path
     found = file_md5s(folder)
-    if (md5_of(listing_bytes(found)) + ".dir" if folder.is_dir() else found[""]) == output.md5:
+    if (listing_md5(found) if folder.is_dir() else found[""]) == output.md5:
         return []
     expected = listing(output.md5) if output.md5.endswith(".dir") else {"": output.md5}
     if expected is None or folder.is_dir() != output.md5.endswith(".dir"):
@@ -111,24 +98,6 @@ def output_faults(root: Path, output: Output, listing: Listing) -> list[Fault]:
         for name in sorted(expected | found)
         if expected.get(name) != found.get(name)
     ]
-
-
-def file_md5s(path: Path) -> dict[str, str]:
-    """MD5 of every file of a directory by its path in there; of a file, its own under the name ""."""
-    if not path.is_dir():
-        return {"": content_md5(path)}
-    files = {file.relative_to(path).as_posix(): file for file in path.rglob("*") if file.is_file()}
-    return {name: content_md5(files[name]) for name in sorted(files)}
-
-
-def listing_bytes(files: dict[str, str]) -> bytes:
-    """The object in which DVC keeps what files a directory has, by name, each with its MD5."""
-    return json.dumps([{"md5": files[name], "relpath": name} for name in sorted(files)], sort_keys=True).encode()
-
-
-def md5_of(data: bytes) -> str:
-    """MD5 of bytes."""
-    return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 
 def _differing(output: Output, name: str, expected: str | None, found: str | None) -> Fault:
@@ -157,6 +126,13 @@ def _absent(output: Output, listing: Listing) -> list[Fault]:
     ]
 
 
+def again(stage: str) -> str:
+    """The command that runs a stage of dvc.lock, as `bc_train@walk`, `anneal@walk-tiny` or `data.dvc`, again."""
+    name, _, item = stage.partition("@")
+    scenario, _, arm = item.partition("-")
+    return stage_command(name, scenario, arm or None) if item else f"dvc pull {stage}"
+
+
 def lock_findings(root: Path, remembered: Callable[[str, dict[str, Any]], bool]) -> Findings:
     """The entries of dvc.lock. One that is not as HEAD has it must be a run that DVC remembers, or describe what is here now."""
     path = root / LOCK
@@ -167,6 +143,7 @@ def lock_findings(root: Path, remembered: Callable[[str, dict[str, Any]], bool])
         )
     known = lock_entries(before, Path(f"HEAD:{LOCK}")) if before else {}
     try:
+        read_lock(root)
         stages = lock_entries(data, path)
     except InputError as error:
         return Findings(0, (Fault(str(error), _restoring(LOCK), *((GIT, LOCK) if before else ())),))

@@ -4,24 +4,27 @@ A good copy is one whose hash was taken here: in the cache, in the workspace, in
 vouches for nothing: it believes times and sizes. It cannot take a file that comes back for the one that went, whose inode is another.
 """
 
+import hashlib
 import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.config.project import WORK_DIR
-from headstart.core.errors import Busy, HeadstartError, InputError
+from headstart.config.project import CATALOGUE, WORK_DIR
+from headstart.core.dvc_lock import content_md5, file_md5s, listing_md5, listing_of
+from headstart.core.errors import Busy, HeadstartError, InputError, UsageError, nearest
 from headstart.core.files import write_bytes
 from headstart.core.git import committed
-from headstart.release.faults import CACHE, GIT, RELEASES, RUNS, WORKSPACE, Fault
+from headstart.dataset.stores import CACHE, Store, Stores, bring, files_of, keep, name_of, opened, words
+from headstart.release.faults import GIT, RELEASES, RUNS, WORKSPACE, Fault
 from headstart.release.history import HISTORY, read_history
-from headstart.release.objects import Store, cache_of, hash_of, listing, opened, reached, remote_of
-from headstart.release.outputs import file_md5s, listing_bytes, md5_of, recorded_outputs
+from headstart.release.objects import hash_of, place_of
+from headstart.release.outputs import again, recorded_outputs
 from headstart.release.rollback import RESTORED, restore
 from headstart.release.standing import fold
 from headstart.release.verify import Scope, verify
@@ -35,18 +38,17 @@ class Bench(NamedTuple):
 
     root: Path
     cache: Store
-    remotes: dict[str, Store]  # those that are checked
-    sources: tuple[Store, ...]  # those from which good copies may come
+    remotes: dict[str, Store]  # all
+    sources: Stores  # the cache, and the remote from which good copies may come
     quarantine: Path
     moved: dict[str, Path]  # MD5 → what was moved away with these bytes
-    at_hand: Callable[[], dict[str, Path | bytes]]  # MD5 → a file of the workspace, or the listing of a folder, with these bytes
 
 
 def repair(root: Path, scope: Scope, source: str | None = None) -> list[str]:
     """Mend what `verify` finds in this scope; returns a line for each fault. Raises Busy while DVC or one of its stages is at work."""
-    with opened(root) as repo, exclusive(repo):
-        bench = _bench(root, repo, scope, source)
-        said: list[str] = []
+    said: list[str] = []
+    with opened(root) as (repo, stores), exclusive(repo):
+        bench = _bench(root, repo, stores, scope, source)
         for _ in range(ROUNDS):
             faults = _faults(root, scope)
             if tracked := [fault for fault in faults if fault.store == GIT]:
@@ -54,9 +56,14 @@ def repair(root: Path, scope: Scope, source: str | None = None) -> list[str]:
             faults.sort(key=lambda fault: fault.store == RELEASES)  # they are restored from the outputs
             moved = [_move_away(bench, fault) for fault in faults]
             said += [_mend(bench, fault, error) for fault, error in zip(faults, moved, strict=True)]
-            if not any(fault.store == GIT or (fault.md5 or "").endswith(".dir") for fault in faults):
-                break  # else the files that a lock file or a listing names can be checked only now
+            if not any(map(_tells, faults)):
+                break
     return list(dict.fromkeys(said))
+
+
+def _tells(fault: Fault) -> bool:
+    """Whether other files could not be checked because of it: dvc.lock, a listing or the catalogue says what they should be."""
+    return fault.store == GIT or (fault.md5 or "").endswith(".dir") or (fault.path or "").startswith(f"{CATALOGUE}/")
 
 
 def _faults(root: Path, scope: Scope) -> list[Fault]:
@@ -78,28 +85,20 @@ def exclusive(repo: Any) -> Iterator[None]:
         raise Busy(f"headstart verify --repair: expected to be alone: {' '.join(str(error).split())}") from None
 
 
-def _bench(root: Path, repo: Any, scope: Scope, source: str | None) -> Bench:
+def _bench(root: Path, repo: Any, stores: Stores, scope: Scope, source: str | None) -> Bench:
     from dvc_data.hashfile.db import get_index
 
-    remotes = {name: remote_of(repo, name) for name in scope.remotes}
-    for store in remotes.values():
-        get_index(store.odb).clear()  # what DVC believes to be there: `dvc push` would not send it again
-    name = source or repo.config["core"].get("remote")
+    remotes = {store.name: store for store in stores.remotes}
+    for name in filter(None, (scope.remote, source)):
+        if name not in remotes:
+            raise UsageError(f"expected one of the remotes {', '.join(remotes) or 'none'}, got {name!r}{nearest(name, remotes)}")
+    if scope.remote and remotes[scope.remote].odb is not None:
+        get_index(remotes[scope.remote].odb).clear()  # what DVC believes to be there: `dvc push` would not send it again
+    source = source or repo.config["core"].get("remote")
     quarantine = root / QUARANTINE / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
-    sources = (remote_of(repo, name),) if name else ()
-    return Bench(root, cache_of(repo), remotes, sources, quarantine, {}, lambda: _at_hand(root))
-
-
-def _at_hand(root: Path) -> dict[str, Path | bytes]:
-    found: dict[str, Path | bytes] = {}
-    for output in recorded_outputs(root):
-        if (folder := root / output.path).exists():
-            files = file_md5s(folder)
-            found |= {md5: folder / name for name, md5 in files.items()}
-            if folder.is_dir():
-                data = listing_bytes(files)
-                found[md5_of(data)] = data
-    return found
+    (root / WORK_DIR).mkdir(exist_ok=True)
+    sources = Stores(stores.cache, (remotes[source],) if source else (), [])
+    return Bench(root, stores.cache, remotes, sources, quarantine, {})
 
 
 # --- away ---------------------------------------------------------------------------------------------------------------
@@ -138,11 +137,14 @@ def _move(path: Path, to: Path) -> Path | None:
 
 def _fetch_and_remove(store: Store, md5: str, to: Path) -> Path | None:
     fs, path = store.odb.fs, store.odb.oid_to_path(md5)
-    if not reached(store.place, lambda: fs.exists(path)):
-        return None
     to.parent.mkdir(parents=True, exist_ok=True)
-    reached(store.place, lambda: fs.get_file(path, str(to)))
-    reached(store.place, lambda: fs.remove(path))
+    try:
+        fs.get_file(path, str(to))
+        fs.remove(path)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # of the library of some storage: what it raises is its own
+        raise InputError(f"{store.said}: expected to take the object away: {words(error)}") from error
     return to
 
 
@@ -154,16 +156,19 @@ def _mend(bench: Bench, fault: Fault, error: str | None) -> str:
     what = fault.text.partition(": expected ")[0]
     if fault.path is None:
         return f"{fault}: not mended"
+    if error:
+        return f"{what}: not mended: {error}"
     try:
-        if error is None and (origin := _brought(bench, fault)):
+        if origin := _brought(bench, fault):
             return f"{what}: {origin}"
     except HeadstartError as raised:
         error = str(raised)
-    if error:
-        return f"{what}: not mended: {error}"
+    none = f"{what}: found no good copy{f' ({error})' if error else ''}"
     if fault.stage is None:
-        return f"{what}: moved to {bench.quarantine.relative_to(bench.root)}; nothing that is recorded now needs it"
-    return f"{what}: found no good copy; `dvc repro {fault.stage}` computes it again"
+        return (
+            f"{none}; what was found is in {bench.quarantine.relative_to(bench.root)}, and nothing that dvc.lock records needs it"
+        )
+    return f"{none}; `{again(fault.stage)}` computes it again"
 
 
 def _brought(bench: Bench, fault: Fault) -> str | None:
@@ -195,19 +200,17 @@ def _restore_release(root: Path, name: str) -> None:
 def _is_in_git(root: Path, fault: Fault) -> bool:
     """Whether HEAD holds the recorded bytes, as of metrics, which DVC does not keep."""
     content = committed(root, fault.path or "")
-    return content is not None and md5_of(content) == fault.md5
+    return content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == fault.md5
 
 
 def _to_workspace(bench: Bench, path: Path, md5: str) -> str | None:
-    """Put a file or a directory of the cache into the workspace."""
+    """Put a file or a directory of the cache into the workspace; returns where its bytes were found."""
     origin = _to_cache(bench, md5)
-    if origin is None:
-        return None
     files = {path: md5}
     if md5.endswith(".dir"):
-        files = {path / name: file for name, file in (listing([bench.cache], md5) or {}).items()}
+        files = {path / name: file for name, file in (files_of(bench.sources, md5) or {}).items()}
     for file, file_md5 in files.items():
-        if (origin := _to_cache(bench, file_md5)) is None:
+        if origin is None or (origin := _to_cache(bench, file_md5)) is None:
             return None
         _place(bench, file_md5, file)
     return origin
@@ -223,46 +226,50 @@ def _place(bench: Bench, md5: str, path: Path) -> None:
 
 
 def _to_cache(bench: Bench, md5: str) -> str | None:
-    """See to a good object in the cache; returns where its bytes were found."""
-    digest = md5.removesuffix(".dir")
+    """See to a good object in the cache; returns where its bytes were found. Raises HeadstartError if the remote has none either."""
     found = hash_of(bench.cache, md5)
-    if found == digest:
-        return bench.cache.name
+    if found == name_of(md5):
+        return place_of(bench.cache)
     if found is not None:
         _moved(bench, CACHE, md5)
-    for place, copies in (("the workspace", bench.at_hand()), ("its copy in quarantine", bench.moved)):
-        if digest in copies and _keep(bench, copies[digest], md5):
+    for place, copies in (("what was moved away", bench.moved), ("the workspace", _at_hand(bench.root))):
+        if (copy := copies.get(name_of(md5))) and _kept(bench, copy, md5):
             return place
-    for store in bench.sources:
-        if hash_of(store, md5) == digest:
-            _fetch(bench, store, md5)
-            return store.place
-    return None
+    if not bench.sources.remotes:
+        return None
+    (store,) = bring(bench.sources, [md5], bench.root)
+    return place_of(bench.remotes[store])
 
 
-def _keep(bench: Bench, copy: Path | bytes, md5: str) -> bool:
-    """Add a copy to the cache; False if it is no good one, which is not added."""
-    odb, data = bench.cache.odb, copy if isinstance(copy, bytes) else None
+def _at_hand(root: Path) -> dict[str, Path | bytes]:
+    """MD5 → a file of the workspace, or the listing of a directory in it, with these bytes."""
+    found: dict[str, Path | bytes] = {}
+    for output in recorded_outputs(root):
+        if (folder := root / output.path).exists():
+            files = file_md5s(folder)
+            found |= {md5: folder / name for name, md5 in files.items()}
+            if folder.is_dir():
+                found[name_of(listing_md5(files))] = listing_of(files)
+    return found
+
+
+def _kept(bench: Bench, copy: Path | bytes, md5: str) -> bool:
+    """Whether a copy is a good one; it is then in the cache."""
     with tempfile.TemporaryDirectory(dir=bench.root / WORK_DIR) as folder:
         path = Path(folder, md5)
-        if data is not None:
-            path.write_bytes(data)
-        elif isinstance(copy, Path) and copy.is_file():
+        if isinstance(copy, bytes):
+            path.write_bytes(copy)
+        elif copy.is_file():
             shutil.copyfile(copy, path)
-        if not path.exists() or file_md5s(path)[""] != md5.removesuffix(".dir"):
+        if not path.exists() or content_md5(path) != name_of(md5):
             return False
-        odb.add(str(path), odb.fs, md5, hardlink=False, check_exists=False)
+        keep(bench.cache, md5, path)
     return True
-
-
-def _fetch(bench: Bench, store: Store, md5: str) -> None:
-    with tempfile.TemporaryDirectory(dir=bench.root / WORK_DIR) as folder:
-        path = Path(folder, md5)
-        reached(store.place, lambda: store.odb.fs.get_file(store.odb.oid_to_path(md5), str(path)))
-        if not _keep(bench, path, md5):
-            raise InputError(f"{store.place}: expected the object {md5}, fetched other bytes; try again")
 
 
 def _to_remote(bench: Bench, store: Store, md5: str) -> None:
     odb = bench.cache.odb
-    reached(store.place, lambda: store.odb.add(odb.oid_to_path(md5), odb.fs, md5, hardlink=False, check_exists=False))
+    try:
+        store.odb.add(odb.oid_to_path(md5), odb.fs, md5, hardlink=False, check_exists=False)
+    except Exception as error:
+        raise InputError(f"{store.said}: expected to write to it: {words(error)}") from error

@@ -5,50 +5,42 @@ missing output is no fault, since `dvc checkout` restores it. A file that differ
 from any commit.
 """
 
-import subprocess
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.config.project import CATALOGUE, MODELS
+from headstart.config.project import MODELS
 from headstart.core.errors import HeadstartError, InputError
-from headstart.core.files import parse_record, read_record
-from headstart.core.git import committed, tagged_commit, versions
-from headstart.dataset.catalogue import Catalogue, read_catalogue, require_valid
-from headstart.release.faults import GIT, RELEASES, Fault, Findings, errors, guarded
-from headstart.release.history import HISTORY, Line, line_sha256, read_history
-from headstart.release.lock import require_release
+from headstart.core.files import read_record, sha256_file
+from headstart.core.git import tagged_commit
+from headstart.dataset.stores import Store, Stores, files_of, opened
+from headstart.release.faults import RELEASES, Fault, Findings, errors, guarded
+from headstart.release.history import HISTORY, Release, read_history
+from headstart.release.in_git import POLICIES, catalogue_findings, final_findings, history_findings, mark_findings
 from headstart.release.objects import (
-    Store,
-    cache_of,
-    listing,
+    Needed,
+    needed_for_catalogue,
     needed_for_releases,
     needed_now,
-    opened,
-    remote_of,
-    run_cache_has,
+    remembered,
     run_findings,
     store_findings,
-)  # fmt: skip
-from headstart.release.outputs import REPAIR, lock_findings, output_findings
+)
+from headstart.release.outputs import lock_findings, output_findings
 from headstart.release.registry import version_tag
 from headstart.release.rollback import RESTORED
 from headstart.release.standing import fold
-from headstart.runs.checkpoint import CARD, Card, load_checkpoint
+from headstart.runs.checkpoint import CARD, WEIGHTS, Card, load_checkpoint
 from headstart.runs.environments import recorded_environments, require_environment
-
-MAY_CHANGE = {"status", "tags"}  # of a catalogue entry
-POLICIES = Path("policies")
-FINAL = (POLICIES.as_posix(), "reports/evidence", "reports/tuning")  # git tracks them, and nothing computes them again
 
 
 class Scope(NamedTuple):
     """What to check besides the files of the workspace that are there."""
 
     cache: bool = False
-    remotes: tuple[str, ...] = ()
+    remote: str | None = None
     complete: bool = False  # whether a missing output is a fault
 
 
@@ -57,122 +49,69 @@ WORKSPACE_ALONE = Scope()
 
 def scope_of(root: Path, cache: bool, remote: str | None, everything: bool) -> Scope:
     """What `--cache`, `--remote NAME` and `--all` ask for: `--all` for all, with the default remote if there is one."""
-    remotes = (remote,) if remote else ()
     if everything and not remote:
-        with opened(root) as repo:
-            remotes = tuple(filter(None, [repo.config["core"].get("remote")]))
-    return Scope(cache or everything, remotes, everything)
+        with opened(root) as (repo, _):
+            remote = repo.config["core"].get("remote")
+    return Scope(cache or everything, remote, everything)
 
 
 def verify(root: Path, scope: Scope = WORKSPACE_ALONE) -> dict[str, Findings]:
     """Name of a check → its findings; nothing is written, and a fault raises nothing."""
     found = {name: guarded(partial(check, root)) for name, check in CHECKS.items()}
-    if not (scope.cache or scope.remotes or scope.complete):
+    if scope == WORKSPACE_ALONE:
         return found | {
-            "entries of dvc.lock": guarded(lambda: lock_findings(root, lambda *entry: remembered(root, *entry))),
-            "outputs of stages": guarded(lambda: output_findings(root, lambda md5: _listing(root, md5), False)),
+            "entries of dvc.lock": guarded(lambda: lock_findings(root, partial(remembered_at, root))),
+            "outputs of stages": guarded(lambda: output_findings(root, partial(_listing, root), complete=False)),
         }
     try:
-        with opened(root) as repo:
-            return found | _stored(root, repo, scope)
+        with opened(root, scope.remote) as (repo, stores):
+            return found | _stored(root, repo, stores, scope)
     except HeadstartError as error:
         return found | {"storage": Findings(0, (Fault(str(error)),))}
 
 
-def _stored(root: Path, repo: Any, scope: Scope) -> dict[str, Findings]:
+def _stored(root: Path, repo: Any, stores: Stores, scope: Scope) -> dict[str, Findings]:
     """The findings for which DVC is asked."""
-    cache = cache_of(repo)
-    found = {"entries of dvc.lock": guarded(lambda: lock_findings(root, lambda *entry: run_cache_has(repo, *entry)))}
-    remotes: list[Store] = []
-    for name in scope.remotes:
-        try:
-            remotes.append(remote_of(repo, name))
-        except HeadstartError as error:
-            found[f"objects in the remote {name}"] = Findings(0, (Fault(str(error)),))
-    stores = [cache, *remotes]
-    found["outputs of stages"] = guarded(lambda: output_findings(root, lambda md5: listing(stores, md5), scope.complete))
+    asked = stores if scope.remote else stores._replace(remotes=())
+    found = {
+        "entries of dvc.lock": guarded(lambda: lock_findings(root, partial(remembered, repo))),
+        "outputs of stages": guarded(lambda: output_findings(root, partial(files_of, asked), scope.complete)),
+    }
     if scope.cache:
-        found["objects in the cache"] = guarded(lambda: store_findings(cache, needed_now(root, stores)))
+        found["objects in the cache"] = guarded(lambda: store_findings(stores.cache, needed_now(root, asked)))
         found["runs that DVC remembers"] = guarded(lambda: run_findings(repo))
-    for store in remotes:
-        found[f"objects in {store.place}"] = guarded(partial(_in_remote, root, store, stores))
+    for store in asked.remotes:
+        found[f"objects in remote {store.name}"] = guarded(partial(_in_remote, root, store, asked))
     return found
 
 
-def _in_remote(root: Path, store: Store, stores: list[Store]) -> Findings:
-    return store_findings(store, needed_for_releases(root, stores) | needed_now(root, stores))
+def _in_remote(root: Path, store: Store, stores: Stores) -> Findings:
+    """A remote must have everything that the project names, so that nothing of it is lost with this machine."""
+    needs = _known(needed_for_catalogue, root, stores) | _known(needed_for_releases, root, stores)
+    return store_findings(store, needs | needed_now(root, stores))
 
 
-def remembered(root: Path, name: str, entry: dict[str, Any]) -> bool:
-    """As `run_cache_has`; DVC is opened only for that, because most often HEAD has the entry."""
-    with opened(root) as repo:
-        return run_cache_has(repo, name, entry)
+def _known(needed: Callable[[Path, Stores], dict[str, Needed]], root: Path, stores: Stores) -> dict[str, Needed]:
+    """What is needed, as far as a file says it that may be damaged: its own check names it, and the rest is checked nevertheless."""
+    try:
+        return needed(root, stores)
+    except HeadstartError:
+        return {}
+
+
+def remembered_at(root: Path, name: str, entry: dict[str, Any]) -> bool:
+    """As `remembered`; DVC is opened only for that, because most often HEAD has the entry."""
+    with opened(root) as (repo, _):
+        return remembered(repo, name, entry)
 
 
 def _listing(root: Path, md5: str) -> dict[str, str] | None:
-    """The files of a directory that the cache knows; DVC is opened only for that, because most folders are whole."""
+    """The files of a directory that the cache knows; DVC is opened only for that, because most directories are whole."""
     try:
-        with opened(root) as repo:
-            return listing([cache_of(repo)], md5)
+        with opened(root) as (_, stores):
+            return files_of(stores._replace(remotes=()), md5)
     except InputError:
         return None
-
-
-def history_findings(root: Path) -> Findings:
-    """The hash chain, the order of the lines, and the versions of the history in git."""
-    try:
-        lines = read_history(root / HISTORY)
-        fold(lines)
-        checked, problems = len(lines), anchor_problems(root)
-    except HeadstartError as error:
-        checked, problems = 0, [str(error)]
-    return Findings(checked, tuple(_history_fault(root, problem) for problem in problems))
-
-
-def _history_fault(root: Path, problem: str) -> Fault:
-    """The history may come back from HEAD if no line is lost that is not committed: none that can be read, and that HEAD lacks."""
-    path, before = root / HISTORY, (committed(root, HISTORY.as_posix()) or b"").splitlines()
-    newer = [line for line in path.read_bytes().splitlines() if line not in before] if path.exists() else []
-    if before and not any(_is_line(line) for line in newer):
-        return Fault(problem, REPAIR, GIT, HISTORY.as_posix())
-    return Fault(problem, f"`git show HEAD:{HISTORY}` has what is committed; lines that are not must be kept by hand")
-
-
-def _is_line(data: bytes) -> bool:
-    """Whether this is a whole line of a history with its own hash."""
-    try:
-        line = parse_record(data, Line, "a line")
-    except HeadstartError:
-        return False
-    return line_sha256(line) == line.sha256
-
-
-def anchor_problems(root: Path) -> list[str]:
-    """Every version of the history in HEAD and its ancestors must be the beginning of the current one."""
-    path = root / HISTORY
-    data = path.read_bytes() if path.exists() else b""
-    for revision, content in versions(root, HISTORY.as_posix()):
-        content = content[: content.rfind(b"\n") + 1]  # a line that a crash tore may have been committed
-        if not data.startswith(content):
-            same = next((i for i, (a, b) in enumerate(zip(data, content, strict=False)) if a != b), min(len(data), len(content)))
-            line = content[:same].count(b"\n") + 1
-            return [f"{HISTORY}, line {line}: expected what revision {revision[:12]} holds, found it edited or cut"]
-    return []
-
-
-def catalogue_findings(root: Path) -> Findings:
-    """Datasets against their entries, and entries against those at HEAD."""
-    catalogue = read_catalogue(root / CATALOGUE)
-    faults = []
-    before = committed(root, CATALOGUE.as_posix())
-    known = {entry.name: entry for entry in catalogue.entries}
-    for old in parse_record(before, Catalogue, f"HEAD:{CATALOGUE}").entries if before else ():
-        new = known.get(old.name)
-        if new is None or new.model_dump(exclude=MAY_CHANGE) != old.model_dump(exclude=MAY_CHANGE):
-            found = "another" if new else "none"
-            faults.append(Fault(f"{CATALOGUE}: {old.name}: expected the entry that HEAD holds, found {found}"))
-    faults += errors(require_valid, catalogue, root)
-    return Findings(len(catalogue.entries), tuple(faults))
 
 
 def checkpoint_findings(root: Path) -> Findings:
@@ -198,11 +137,7 @@ def release_findings(root: Path) -> Findings:
         for release in standing.releases.values():
             if (root / RESTORED / release.id).exists():
                 checked += 1
-                cure = "`headstart verify --repair` moves it away and restores it"
-                faults += [
-                    fault._replace(store=RELEASES, path=release.id, cure=cure)
-                    for fault in errors(require_release, release, root / RESTORED / release.id)
-                ]
+                faults += _release_faults(root, release)
             else:
                 absent += 1
             if version := standing.versions.get(release.id):
@@ -213,6 +148,16 @@ def release_findings(root: Path) -> Findings:
     return Findings(checked, tuple(faults), brings if absent else "")
 
 
+def _release_faults(root: Path, release: Release) -> list[Fault]:
+    folder, cure = root / RESTORED / release.id, "`headstart verify --repair` moves the release away and restores it"
+    found = {name: sha256_file(folder / name) if (folder / name).is_file() else "no file" for name in (WEIGHTS, CARD)}
+    return [
+        Fault(f"{folder / name}: expected hash {sha256} of release {release.id}, found {found[name]}", cure, RELEASES, release.id)
+        for name, sha256 in ((WEIGHTS, release.weights_sha256), (CARD, release.card_sha256))
+        if found[name] != sha256
+    ]
+
+
 def environment_findings(root: Path) -> Findings:
     """The code of environments that are none of this package, against what the stage `source` hashed."""
     recorded = recorded_environments(root)
@@ -220,34 +165,10 @@ def environment_findings(root: Path) -> Findings:
     return Findings(len(recorded), tuple(faults))
 
 
-def final_findings(root: Path) -> Findings:
-    """The bytes of FINAL against HEAD: hashed, since git itself believes times and sizes."""
-    tree = subprocess.run(["git", "ls-tree", "-r", "-z", "HEAD", "--", *FINAL], cwd=root, capture_output=True, check=False).stdout
-    blobs = {
-        name: about.split()[2] for entry in filter(None, tree.decode().split("\0")) for about, name in [entry.split("\t", 1)]
-    }
-    here = [name for name in blobs if (root / name).is_file()]
-    paths = "".join(f"{name}\n" for name in here)
-    hashed = subprocess.run(
-        ["git", "hash-object", "--stdin-paths"], cwd=root, input=paths, capture_output=True, text=True, check=False
-    )
-    found = dict(zip(here, hashed.stdout.split(), strict=False))
-    faults = [
-        Fault(
-            f"{name}: expected what HEAD holds, found {'other bytes' if name in found else 'no file'}",
-            f"commit it if you changed it, else `git checkout HEAD -- {name}` or `headstart verify --repair` brings it back",
-            GIT,
-            name,
-        )
-        for name, blob in blobs.items()
-        if found.get(name) != blob
-    ]
-    return Findings(len(here), tuple(faults))
-
-
 CHECKS: dict[str, Callable[[Path], Findings]] = {
     "history lines": history_findings,
     "catalogue entries": catalogue_findings,
+    "marks of datasets": mark_findings,
     "checkpoints": checkpoint_findings,
     "releases": release_findings,
     "environments": environment_findings,
