@@ -176,14 +176,19 @@ def remembered(repo: Any, name: str, entry: dict[str, Any]) -> bool:
     """Whether an entry of dvc.lock is a run that DVC remembers, or, where it remembers none, what the stage would record now."""
     try:
         if not entry:  # the stage is gone from dvc.lock: right, if it is gone from dvc.yaml
-            return name not in {stage.addressing for stage in repo.index.stages}
+            return not _stages_named(repo, name)
         path = Path(repo.stage_cache.cache_dir, *_run_names(entry))
         if path.is_file() and parsed(path.read_bytes(), path) == entry:
             return True
-        (stage,) = repo.stage.collect(name)
-        return not stage.status(check_updates=True) and all(_has_its_size(repo, about) for about in _paths_of(entry))
+        (stage,) = _stages_named(repo, name)
+        same = not stage.changed_stage() and not any(one.status() for one in (*stage.deps, *stage.outs))
+        return same and all(_has_its_size(repo, about) for about in _paths_of(entry))
     except Exception:  # of DVC, for an entry that it cannot read
         return False
+
+
+def _stages_named(repo: Any, name: str) -> list[Any]:
+    return [stage for stage in repo.index.stages if getattr(stage, "name", None) == name]
 
 
 def run_findings(repo: Any) -> Findings:

@@ -127,10 +127,12 @@ def _absent(output: Output, listing: Listing) -> list[Fault]:
 
 
 def again(stage: str) -> str:
-    """The command that runs a stage of dvc.lock, as `bc_train@walk`, `anneal@walk-tiny` or `data.dvc`, again."""
+    """What makes the outputs of a stage of dvc.lock again, as of `bc_train@walk` or `anneal@walk-tiny`, or what `dvc add` follows."""
     name, _, item = stage.partition("@")
     scenario, _, arm = item.partition("-")
-    return stage_command(name, scenario, arm or None) if item else f"dvc pull {stage}"
+    if name.endswith(".dvc"):
+        return "put a good copy in its place, because no stage makes it"
+    return f"`{stage_command(name, scenario, arm or None) if item else f'dvc repro {name}'}` computes it again"
 
 
 def lock_findings(root: Path, remembered: Callable[[str, dict[str, Any]], bool]) -> Findings:

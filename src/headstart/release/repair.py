@@ -168,7 +168,7 @@ def _mend(bench: Bench, fault: Fault, error: str | None) -> str:
         return (
             f"{none}; what was found is in {bench.quarantine.relative_to(bench.root)}, and nothing that dvc.lock records needs it"
         )
-    return f"{none}; `{again(fault.stage)}` computes it again"
+    return f"{none}; {again(fault.stage)}"
 
 
 def _brought(bench: Bench, fault: Fault) -> str | None:
@@ -206,13 +206,12 @@ def _is_in_git(root: Path, fault: Fault) -> bool:
 def _to_workspace(bench: Bench, path: Path, md5: str) -> str | None:
     """Put a file or a directory of the cache into the workspace; returns where its bytes were found."""
     origin = _to_cache(bench, md5)
-    files = {path: md5}
-    if md5.endswith(".dir"):
-        files = {path / name: file for name, file in (files_of(bench.sources, md5) or {}).items()}
-    for file, file_md5 in files.items():
-        if origin is None or (origin := _to_cache(bench, file_md5)) is None:
-            return None
-        _place(bench, file_md5, file)
+    if origin and not md5.endswith(".dir"):
+        _place(bench, md5, path)
+    elif origin:
+        for name, file in (files_of(bench.sources, md5) or {}).items():
+            if _to_workspace(bench, path / name, file) is None:
+                return None
     return origin
 
 
