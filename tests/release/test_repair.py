@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart.config.project import LOCKS
 from headstart.core.errors import Busy, InputError, UsageError
 from headstart.release.faults import Findings, lines
 from headstart.release.repair import QUARANTINE, repair
@@ -338,6 +339,19 @@ def test_nothing_is_repaired_while_a_stage_of_dvc_runs(here: Path) -> None:
     with pytest.raises(Busy, match=rf"PID {os.getppid()}\): dvc repro"):
         repair(here, Scope())
     assert (here / "data/one.txt").read_bytes() == bad
+
+
+def test_nothing_is_repaired_while_a_command_holds_its_lock(here: Path) -> None:
+    wait = "with held(Path(sys.argv[1]), 'headstart capture x'): print(flush=True); input()"
+    wait = f"import sys; from pathlib import Path; from headstart.core.lock import held\n{wait}"
+    holder = [sys.executable, "-c", wait, str(here / LOCKS / "capture-x")]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        process.stdout.readline()
+        with pytest.raises(Busy, match=f"process {process.pid} has run `headstart capture x` since"):
+            repair(here, Scope())
+        process.communicate("\n")
+    assert repair(here, Scope()) == []
 
 
 def test_a_remote_that_refuses_is_named_and_keeps_what_it_has(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

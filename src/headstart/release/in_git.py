@@ -9,7 +9,7 @@ from headstart.core.git import committed, versions
 from headstart.dataset.catalogue import MARKS, read_entries, read_marks
 from headstart.dataset.catalogue_check import catalogue_problems, places
 from headstart.release.faults import GIT, Fault, Findings
-from headstart.release.history import HISTORY, Line, line_sha256, read_history
+from headstart.release.history import HISTORY, Line, line_sha256, read_history, torn_end
 from headstart.release.outputs import REPAIR
 from headstart.release.standing import fold
 
@@ -22,10 +22,18 @@ def history_findings(root: Path) -> Findings:
     try:
         lines = read_history(root / HISTORY)
         fold(lines)
-        checked, problems = len(lines), anchor_problems(root)
+        checked, problems = len(lines), [*torn_problems(root), *anchor_problems(root)]
     except HeadstartError as error:
         checked, problems = 0, [str(error)]
     return Findings(checked, tuple(_history_fault(root, problem) for problem in problems))
+
+
+def torn_problems(root: Path) -> list[str]:
+    """A line that a killed command left incomplete."""
+    data = (root / HISTORY).read_bytes() if (root / HISTORY).exists() else b""
+    torn = torn_end(data, str(HISTORY))
+    cure = "`headstart release list` sets them aside"
+    return [f"{HISTORY}: expected complete lines, found {len(torn)} torn bytes behind them; {cure}"] if torn else []
 
 
 def anchor_problems(root: Path) -> list[str]:

@@ -10,16 +10,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.config.project import CATALOGUE, WORK_DIR
+from headstart.config.project import CATALOGUE, LOCKS, WORK_DIR
 from headstart.core.dvc_lock import content_md5, file_md5s, listing_md5, listing_of
 from headstart.core.errors import Busy, HeadstartError, InputError, UsageError, nearest
 from headstart.core.files import write_bytes
 from headstart.core.git import committed
+from headstart.core.lock import held
 from headstart.dataset.stores import CACHE, Store, Stores, bring, files_of, keep, name_of, opened, words
 from headstart.release.faults import GIT, RELEASES, RUNS, WORKSPACE, Fault
 from headstart.release.history import HISTORY, read_history
@@ -29,7 +30,7 @@ from headstart.release.rollback import RESTORED, restore
 from headstart.release.standing import fold
 from headstart.release.verify import Scope, verify
 
-ROUNDS = 3
+DOING, ROUNDS = "headstart verify --repair", 3
 QUARANTINE = WORK_DIR / "quarantine"  # one folder a repair; nothing in it is ever deleted
 
 
@@ -47,7 +48,7 @@ class Bench(NamedTuple):
 def repair(root: Path, scope: Scope, source: str | None = None) -> list[str]:
     """Mend what `verify` finds in this scope; returns a line for each fault. Raises Busy while DVC or one of its stages is at work."""
     said: list[str] = []
-    with opened(root) as (repo, stores), exclusive(repo):
+    with opened(root) as (repo, stores), exclusive(root, repo):
         bench = _bench(root, repo, stores, scope, source)
         for _ in range(ROUNDS):
             faults = _faults(root, scope)
@@ -71,18 +72,22 @@ def _faults(root: Path, scope: Scope) -> list[Fault]:
 
 
 @contextmanager
-def exclusive(repo: Any) -> Iterator[None]:
-    """Keep DVC and its stages away: raises Busy while a stage that DVC began runs, and none begins meanwhile."""
+def exclusive(root: Path, repo: Any) -> Iterator[None]:
+    """Keep others away: raises Busy while DVC or a command of headstart that has a lock is at work, and none begins meanwhile."""
     from dvc.lock import LockError
     from dvc.rwlock import rwlock
 
     hardlink = repo.config["core"].get("hardlink_lock", False)
     command = " ".join(sys.argv)  # as DVC names this process in its own calls
     try:
-        with repo.lock, rwlock(repo.tmp_dir, repo.fs, command, [], [repo.root_dir], hardlink):
+        with ExitStack() as locks:
+            for path in sorted((root / LOCKS).glob("*")):
+                locks.enter_context(held(path, DOING, patience_s=0))
+            locks.enter_context(repo.lock)
+            locks.enter_context(rwlock(repo.tmp_dir, repo.fs, command, [], [repo.root_dir], hardlink))
             yield
     except LockError as error:
-        raise Busy(f"headstart verify --repair: expected to be alone: {' '.join(str(error).split())}") from None
+        raise Busy(f"{DOING}: expected to be alone: {' '.join(str(error).split())}") from None
 
 
 def _bench(root: Path, repo: Any, stores: Stores, scope: Scope, source: str | None) -> Bench:

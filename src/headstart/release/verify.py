@@ -2,7 +2,7 @@
 
 The workspace is checked always. The cache of DVC and a remote are checked on request, and so is whether anything is missing: else a
 missing output is no fault, since `dvc checkout` restores it. A file that differs is a fault, and so is a line of the history that differs
-from any commit.
+from any commit, or a tag that is not where the history says.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,6 @@ from headstart.compare.arm_runs import ArmRuns
 from headstart.config.project import MODELS
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import read_record, sha256_file
-from headstart.core.git import tagged_commit
 from headstart.dataset.stores import Store, Stores, files_of, opened
 from headstart.release.faults import RELEASES, Fault, Findings, errors, guarded
 from headstart.release.history import HISTORY, Release, read_history
@@ -29,7 +28,7 @@ from headstart.release.objects import (
     store_findings,
 )
 from headstart.release.outputs import lock_findings, output_findings
-from headstart.release.registry import version_tag
+from headstart.release.registry import tag_problems
 from headstart.release.rollback import RESTORED
 from headstart.release.standing import fold
 from headstart.runs.checkpoint import CARD, WEIGHTS, Card, load_checkpoint
@@ -131,21 +130,13 @@ def checkpoint_findings(root: Path) -> Findings:
 
 
 def release_findings(root: Path) -> Findings:
-    """The files of releases below .headstart, and the tags of promoted ones that are here."""
-    checked, faults, absent = 0, list[Fault](), 0
-    for standing in fold(read_history(root / HISTORY)).values():
-        for release in standing.releases.values():
-            if (root / RESTORED / release.id).exists():
-                checked += 1
-                faults += _release_faults(root, release)
-            else:
-                absent += 1
-            if version := standing.versions.get(release.id):
-                tag = version_tag(standing.scenario, version)
-                if (found := tagged_commit(root, tag)) not in (None, release.git_revision):
-                    faults.append(Fault(f"tag {tag}: expected revision {release.git_revision}, as {HISTORY} says, found {found}"))
-    brings = f"{absent} not in {RESTORED} (`headstart release rollback` brings them when needed)"
-    return Findings(checked, tuple(faults), brings if absent else "")
+    """The files of releases below .headstart, and all tags that the history asks for."""
+    lines = read_history(root / HISTORY)
+    faults, releases = list(map(Fault, tag_problems(root, lines))), [r for s in fold(lines).values() for r in s.releases.values()]
+    here = [release for release in releases if (root / RESTORED / release.id).exists()]
+    faults += [fault for release in here for fault in _release_faults(root, release)]
+    gone = len(releases) - len(here)
+    return Findings(len(here), tuple(faults), f"{gone} not in {RESTORED} (a rollback restores what it needs)" if gone else "")
 
 
 def _release_faults(root: Path, release: Release) -> list[Fault]:
