@@ -56,6 +56,19 @@ def versions(root: Path, path: str, of: str = "HEAD") -> list[tuple[str, bytes]]
     return [(revision, content) for revision, content in contents if content is not None]
 
 
+def has_commit(root: Path, commit: str) -> bool:
+    """Whether the repository has a commit."""
+    try:
+        return bool(_git(root, "cat-file", "-t", f"{commit}^{{commit}}"))
+    except InputError:
+        return False
+
+
+def refs(root: Path, pattern: str) -> tuple[str, ...]:
+    """Names of all references that begin with a pattern."""
+    return tuple(_git(root, "for-each-ref", "--format=%(refname)", pattern).decode().split())
+
+
 def tagged_commit(root: Path, tag: str) -> str | None:
     """The commit of an annotated tag; None if there is no such tag."""
     return _git(root, "for-each-ref", "--format=%(*objectname)", f"refs/tags/{tag}").decode().strip() or None
