@@ -42,9 +42,9 @@ def _row(line: str, where: str) -> Row:
     try:
         if len(cells) != len(INDEX_COLUMNS):
             raise ValueError(f"{len(cells)} columns")
-        numbers = [int(cell) for cell in cells[1:6]]
-        flags = [{"true": True, "false": False}[cell] for cell in cells[7:10]]
-        return Row(cells[0], *numbers, float(cells[6]), *flags, cells[10], cells[11])
+        seed, world, episode, agent, length = (int(cell) for cell in cells[1:6])
+        success, harm, accepted = ({"true": True, "false": False}[cell] for cell in cells[7:10])
+        return Row(cells[0], seed, world, episode, agent, length, float(cells[6]), success, harm, accepted, cells[10], cells[11])
     except (ValueError, KeyError) as error:
         raise InputError(f"{where}: expected {', '.join(INDEX_COLUMNS)}: {error}") from None
 

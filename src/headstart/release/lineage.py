@@ -138,22 +138,19 @@ def _checkpoint(known: Known, path: Path) -> Step:
     except HeadstartError as error:
         return Step(kind="checkpoint", name=str(path), breaks=(str(error),))
     facts = (("weights", card.weights_sha256), ("says", f"{card.scenario}/{card.arm}/{card.seed}, {card.env_steps} env steps"))
-    return Step(kind="checkpoint", name=str(path), facts=facts, **_origin_of(known, card))
+    return _with_origin(known, card, Step(kind="checkpoint", name=str(path), facts=facts))
 
 
-def _origin_of(known: Known, card: Card) -> dict[str, tuple[Step, ...] | tuple[str, ...]]:
+def _with_origin(known: Known, card: Card, step: Step) -> Step:
     for runs in known.arms(card.scenario).values():
         if any(run.checkpoint_sha256 == card.weights_sha256 for run in runs.runs):
-            return {"made_from": (run_step(known, card.scenario, runs.arm, card.seed, False),)}
+            return step.model_copy(update={"made_from": (run_step(known, card.scenario, runs.arm, card.seed, False),)})
     clones = known.clones(card.scenario)
     if clones and any(clone.weights_sha256 == card.weights_sha256 for clone in clones.clones):
-        return {"made_from": (clone_step(known, card.scenario, card.seed, False),)}
+        return step.model_copy(update={"made_from": (clone_step(known, card.scenario, card.seed, False),)})
     made = ", ".join(f"{what} {sha256}" for what, sha256 in card.lineage.items()) or "nothing"
-    return {
-        "absent": (
-            f"its run is not here, {MODELS}/{card.scenario} has other weights; its card says that it was made from {made}",
-        )
-    }
+    text = f"its run is not here, {MODELS}/{card.scenario} has other weights; its card says that it was made from {made}"
+    return step.model_copy(update={"absent": (text,)})
 
 
 def _release(known: Known, release: Release, scenario: str, episodes: bool) -> Step:
