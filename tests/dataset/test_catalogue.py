@@ -246,7 +246,7 @@ def test_a_writer_that_was_killed_holds_nobody_up_and_one_that_lives_is_said(
     assert holder.stdout.readline() == "held\n"
     monkeypatch.setattr(catalogue, "PATIENCE_S", 0.0)
 
-    with pytest.raises(Busy):
+    with pytest.raises(Busy, match=rf"process {holder.pid} has run `headstart catalogue` since"):
         change_mark(tmp_path, entry().name, lambda mark: tagged(mark, "mine"))
     holder.send_signal(signal.SIGKILL)
     holder.wait()

@@ -23,6 +23,7 @@ from headstart.cli.evidence import evidence, results
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.init import init
+from headstart.cli.lineage import lineage
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.schedule import schedule_app
@@ -129,6 +130,7 @@ def report() -> None:
 
 
 app.command()(init)
+app.command()(lineage)
 app.command()(play)
 app.command("check")(check_scenario)
 app.command()(tune)

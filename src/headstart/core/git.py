@@ -64,6 +64,19 @@ def versions(root: Path, path: str, of: str = "HEAD") -> list[tuple[str, bytes]]
     return [(revision, content) for revision, content in contents if content is not None]
 
 
+def has_commit(root: Path, commit: str) -> bool:
+    """Whether the repository has a commit."""
+    try:
+        return bool(_git(root, "cat-file", "-t", f"{commit}^{{commit}}"))
+    except InputError:
+        return False
+
+
+def refs(root: Path, pattern: str) -> tuple[str, ...]:
+    """Names of all references that begin with a pattern."""
+    return tuple(_git(root, "for-each-ref", "--format=%(refname)", pattern).decode().split())
+
+
 def tags(root: Path) -> dict[str, str]:
     """Name of each tag → the commit of an annotated one, an empty text for another."""
     listed = _git(root, "for-each-ref", "--format=%(refname:strip=2) %(*objectname)", "refs/tags").decode()

@@ -5,8 +5,6 @@ data/catalogue/<scenario>.json (`catalogue/3`) holds facts: the stage `catalogue
 from it, stand in neither: git and dvc.lock know them.
 """
 
-import fcntl
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,15 +12,16 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, JsonValue, StringConstraints, model_validator
 
-from headstart.config.project import CATALOGUE, DATA, FETCHED, WORK_DIR
-from headstart.core.errors import Busy, InputError, UsageError, nearest
+from headstart.config.project import CATALOGUE, DATA, FETCHED, LOCKS
+from headstart.core.errors import InputError, UsageError, nearest
 from headstart.core.files import parse_record, read_record, write_record
 from headstart.core.git import committed
+from headstart.core.lock import held, remove_unfinished
 from headstart.core.record import Count, Name, Record, Sha256, UtcTime
 from headstart.dataset.manifest import DatasetManifest, Quality
 
 MARKS = CATALOGUE / "marks.json"
-PATIENCE_S = 30.0  # a writer holds the lock for milliseconds
+PATIENCE_S = 30.0  # for other writers
 
 
 def _printable(text: str) -> str:
@@ -244,19 +243,7 @@ def _joined(known: Entry | None, entry: Entry) -> Entry:
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Hold the lock of the catalogue; the kernel releases it when the process ends, however it ends."""
-    path = root / WORK_DIR / "locks" / "catalogue"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + PATIENCE_S
-    with path.open("a") as file:
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= until:
-                    raise Busy(
-                        f"{root / CATALOGUE}: another process has held it for {PATIENCE_S:.0f} s; wait for it, or end it"
-                    ) from None
-                time.sleep(0.01)
+    """Hold the lock of the catalogue, which a writer does for milliseconds, and remove what one that was killed left half written."""
+    with held(root / LOCKS / "catalogue", "headstart catalogue", PATIENCE_S):
+        remove_unfinished((root / CATALOGUE).glob("*.json"))
         yield

@@ -80,28 +80,35 @@ def validated_outs(outs: dict[str, str]) -> dict[str, str]:
 
 def places(root: Path, entry: Entry) -> list[tuple[Path, Path]]:
     """Where a version is on disk: its manifest and its folder, below the root; checked out, fetched, both or neither."""
-    found = []
-    for path, folder in (checked_out(entry.dataset), fetched(entry.name)):
-        try:
-            manifest = read_record(root / path, DatasetManifest) if (root / path).is_file() else None
-        except HeadstartError:
-            continue  # `headstart verify` compares it with dvc.lock
-        if manifest and f"{manifest.dataset}@{manifest.version}" == entry.name:
-            found.append((path, folder))
+    known = {stored.manifest_sha256 for stored in entry.stored}
+    here, beside = checked_out(entry.dataset), fetched(entry.name)
+    found = [beside] if (root / beside[0]).is_file() else []
+    path = root / here[0]
+    if path.is_file() and (sha256_file(path) in known or _version(path) == entry.version):
+        found.insert(0, here)
     return found
+
+
+def _version(path: Path) -> str | None:
+    """The version that a manifest says; None of one that is not `dataset/3`, which `headstart verify` compares with dvc.lock."""
+    try:
+        return read_record(path, DatasetManifest).version
+    except HeadstartError:
+        return None
 
 
 def files_problems(root: Path, entry: Entry, path: Path, folder: Path) -> list[str]:
-    """In what the manifest and the files of a version differ from its entry."""
-    found, sha256 = [], sha256_file(root / path)
-    known = {stored.manifest_sha256: stored for stored in entry.stored}
+    """In what the manifest and the files of a version differ from its entry; all files are hashed."""
+    sha256 = sha256_file(root / path)
+    known = {stored.manifest_sha256 for stored in entry.stored}
     if sha256 not in known:
-        return [f"{entry.name}: expected {root / path} with hash {' or '.join(known)}, found {sha256}"]
-    try:
-        require_files(read_record(root / path, DatasetManifest), root / folder)
-    except HeadstartError as error:
-        return [f"{entry.name}: {error}"]
+        return [f"{entry.name}: expected {root / path} with hash {' or '.join(sorted(known))}, found {sha256}"]
+    if _version(root / path):  # an older manifest has another form; what is stored under it has a hash all the same
+        try:
+            require_files(read_record(root / path, DatasetManifest), root / folder)
+        except HeadstartError as error:
+            return [f"{entry.name}: {error}"]
     listings = {stored.files_md5 for stored in entry.stored if stored.manifest_sha256 == sha256}
     if None not in listings and (md5 := content_md5(root / folder)) not in listings:
-        found.append(f"{entry.name}: expected {root / folder} with MD5 {' or '.join(map(str, listings))}, found {md5}")
-    return found
+        return [f"{entry.name}: expected {root / folder} with MD5 {' or '.join(map(str, listings))}, found {md5}"]
+    return []

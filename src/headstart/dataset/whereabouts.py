@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     objects: list[str]
     complete: bool  # no list of its files was found, if not
 
-    def count(self, present: int) -> str:
+    def text(self, present: int) -> str:
         """How many a store has, as text."""
         if not present:
             return "nothing of it"
@@ -79,7 +79,7 @@ def _in_cache(cache: Store, asked: Asked) -> Place:
         for md5, found in wrong.items()
     )
     whole = asked.complete and len(hashes) == len(asked.objects) and not wrong
-    text = f"cache: {asked.count(len(hashes))}{f', {len(wrong)} corrupt' if wrong else ''}"
+    text = f"cache: {asked.text(len(hashes))}{f', {len(wrong)} corrupt' if wrong else ''}"
     return Place(CACHE, whole, text, CACHE if whole else f"{CACHE} differs" if wrong else "", problems)
 
 
@@ -89,4 +89,4 @@ def _on_remote(store: Store, asked: Asked) -> Place:
     except InputError as error:
         return Place("remote", False, str(error), unasked=str(error))
     whole = asked.complete and len(present) == len(asked.objects)
-    return Place("remote", whole, f"{store.said}: {asked.count(len(present))}", f"remote {store.name}" if whole else "")
+    return Place("remote", whole, f"{store.said}: {asked.text(len(present))}", f"remote {store.name}" if whole else "")

@@ -7,6 +7,8 @@ edited makes DVC run this stage again. It is a stage of its own, because such an
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
@@ -24,7 +26,10 @@ def catalogue(params: Params, scenario: Scenario) -> Done:
     manifest = read_record(path, DatasetManifest, made_by=stage_command("validate", scenario.name))
     require_files(manifest, folder)
     stored = Stored(manifest_sha256=sha256_file(path), manifest_md5=content_md5(path), files_md5=content_md5(folder))
-    parameters = {"capture": params.capture.model_dump(mode="json"), "curate": params.curate.model_dump(mode="json")}
+    parameters: dict[str, JsonValue] = {
+        "capture": params.capture.model_dump(mode="json"),
+        "curate": params.curate.model_dump(mode="json"),
+    }
     entry = entry_of(manifest, stored, utc_text(datetime.now(UTC)), parameters, scenario.licence)
     entries = add_entry(Path(), entry)
     return Done(f"catalogue {scenario.name}: {entry.name} is one of {len(entries)} versions")
