@@ -38,6 +38,7 @@ def test_an_untouched_project_verifies(whole: Path) -> None:
         "history lines": 3,
         "catalogue entries": 1,
         "marks of datasets": 0,
+        "folders with contents.json": 0,
         "checkpoints": 20,
         "releases": 0,
         "environments": 0,

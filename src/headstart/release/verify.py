@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.config.project import MODELS
+from headstart.config.project import DATA, FETCHED, MODELS
+from headstart.core.contents import CONTENTS, require_whole
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import read_record, sha256_file
 from headstart.dataset.stores import Store, Stores, files_of, opened
@@ -129,6 +130,12 @@ def checkpoint_findings(root: Path) -> Findings:
     return Findings(len(cards), tuple(faults))
 
 
+def contents_findings(root: Path) -> Findings:
+    """The folders that stages seal, against the list of their files: what the next stage does before it reads."""
+    folders = sorted(path.parent for place in (DATA, MODELS, FETCHED) for path in (root / place).rglob(CONTENTS))
+    return Findings(len(folders), tuple(fault for folder in folders for fault in errors(require_whole, folder)))
+
+
 def release_findings(root: Path) -> Findings:
     """The files of releases below .headstart, and all tags that the history asks for."""
     lines = read_history(root / HISTORY)
@@ -160,6 +167,7 @@ CHECKS: dict[str, Callable[[Path], Findings]] = {
     "history lines": history_findings,
     "catalogue entries": catalogue_findings,
     "marks of datasets": mark_findings,
+    "folders with contents.json": contents_findings,
     "checkpoints": checkpoint_findings,
     "releases": release_findings,
     "environments": environment_findings,
