@@ -118,13 +118,13 @@ class Kept:
 
     def end(self) -> End:
         """Raises an error unless everything verifies."""
-        problems = [*history_findings(self.root).problems, *release_findings(self.root).problems]
+        faults = [*history_findings(self.root).faults, *release_findings(self.root).faults]
         lines = read_history(self.root / HISTORY)
         for standing in fold(lines).values():
             if standing.current and standing.current.id not in standing.versions:  # a promotion leaves its files where they are
                 require_release(standing.current, self.root / RESTORED / standing.current.id)
         tags = self.project.git("for-each-ref", "--format=%(refname) %(*objectname)", "refs/tags").splitlines()
-        return End([(line.record.kind, line.actor, line.reason) for line in lines], tags, problems)
+        return End([(line.record.kind, line.actor, line.reason) for line in lines], tags, [fault.text for fault in faults])
 
 
 def ended(command: str, root: Path, at: int, fault: str) -> tuple[int, int]:
