@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
-from headstart.core.files import problems, read_bytes, read_record, write_bytes, write_record
+from headstart.core.files import make_directory, problems, read_bytes, read_record, sync_directory, write_bytes, write_record
 from headstart.core.provenance import utc_text
 from headstart.core.record import Count, Record, RelativePath, Sha256
 from headstart.core.strict_json import canonical_json
@@ -65,7 +65,6 @@ class TelemetryWriter:
         With `keep`, an interrupted run resumes: records beyond that number and an incomplete end are removed, because the run
         will write them again. Raises IntegrityError if there are fewer.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         if not keep and any(directory.glob("telemetry-*")):
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
@@ -76,10 +75,11 @@ class TelemetryWriter:
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
         self._records = self._bytes = 0  # of the open segment
-        if keep:
-            self._reopen(keep)
-        else:
-            self._open_segment()
+        try:
+            make_directory(directory)
+            self._reopen(keep) if keep else self._open_segment()
+        except OSError as error:
+            raise IntegrityError(f"{directory}: the log cannot be written: {error.strerror}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -165,6 +165,11 @@ class TelemetryWriter:
     def _open_segment(self, mode: str = "xb") -> None:
         self._path = self._segment_path()
         self._file: IO[bytes] = self._path.open(mode, buffering=BUFFER_BYTES)
+        try:
+            sync_directory(self.directory)
+        except OSError:
+            self._file.close()
+            raise
         self._hash = hashlib.sha256()
         self._records = self._bytes = 0
 
