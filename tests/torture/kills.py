@@ -4,6 +4,7 @@ Most trials are forks of a process that has imported and compiled everything, wi
 and a real DVC. After a kill no output holds a temporary file and no process is left; after the second run nothing half written is left at all.
 """
 
+import errno
 import importlib
 import json
 import os
@@ -17,6 +18,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +27,7 @@ from tests.one_process import run_here
 from tests.torture.counts import Counts
 from tests.torture.tiny import make_project
 
-from headstart.config.stage import run as run_stage
-from headstart.core.errors import HeadstartError
+from headstart.config.stage import main as stage_main
 from headstart.core.files import sha256_bytes
 from headstart.runs.pool import run_all
 from headstart.telemetry.reader import read_telemetry
@@ -42,7 +43,14 @@ POOLS = ("headstart.runs.arm", "headstart.stages.bc_train", "headstart.runs.expe
 ARMS = ("anneal", "baseline")  # folders with an output for each arm
 RESULTS = ("data", "models", "reports")
 REAL = 20  # of so many trials one has a real pool, and one a real DVC
-WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.copyfile"}  # audit events; `open` counts where it writes
+WRITES = {
+    "os.rename",
+    "os.remove",
+    "os.mkdir",
+    "os.rmdir",
+    "os.fsync",
+    "shutil.copyfile",
+}  # audit events; `open` counts where it writes
 PROCESSES = 2
 
 
@@ -52,6 +60,13 @@ class Measured(NamedTuple):
     before: Path  # the project when it began
     after: Path
     writes: int
+
+
+class Fault(NamedTuple):
+    """What happens at the write of that number: a kill, an error of the disk, or from then on a disk that is full; 0: nothing."""
+
+    at: int = 0
+    number: int = 0  # of the error; 0: a kill
 
 
 class Trials:
@@ -68,7 +83,7 @@ class Trials:
         """Runs it in this process, which imports, and loads what is compiled, for all forks."""
         name = command.replace(" ", "-")
         before = shutil.copytree(project, self.home / f"{name}-before")
-        with chdir(project), redirect_stdout(sys.stderr), counted_writes() as writes:
+        with chdir(project), redirect_stdout(sys.stderr), counted_writes(Fault()) as writes:
             assert _command(*command.split()) == 0, command
         return Measured(before, shutil.copytree(project, self.home / f"{name}-after"), len(writes))
 
@@ -78,7 +93,7 @@ class Trials:
 
     def one(self, number: int) -> Iterator[str]:
         """A line for each thing that a kill left wrong."""
-        kind = {0: self._dvc, REAL // 2: self._pool}.get(number % REAL, self._fork)
+        kind = {0: self._dvc, REAL // 2: self._pool}.get(number % REAL, self._disk if number % 4 == 3 else self._fork)
         yield from kind()
 
     def _fork(self) -> Iterator[str]:
@@ -87,7 +102,7 @@ class Trials:
         trial = self._copy(measured.before if self.draw.random() < 0.7 else measured.after)  # its outputs may be there already
         if self.draw.random() < 0.5:
             at = f"write {self.draw.randrange(1, measured.writes + 1)}"
-            code = ended(forked(trial, command, die_at=int(at.split()[1])))
+            code = ended(forked(trial, command, Fault(int(at.split()[1]))))
         else:
             at = f"{self.draw.uniform(0, self.seconds[command]):.3f} s"
             pid = forked(trial, command)
@@ -95,6 +110,20 @@ class Trials:
             os.kill(pid, signal.SIGKILL)
             code = ended(pid)
         yield from self._recovered(trial, command, f"{command} killed at {at} ({code})")
+
+    def _disk(self) -> Iterator[str]:
+        """The disk is full from some write on, or one write of it fails."""
+        command = self.draw.choice(COMMANDS)
+        number, at = self.draw.choice([errno.ENOSPC, errno.EIO]), self.draw.randrange(1, self.runs[command].writes + 1)
+        trial = self._copy(self.runs[command].before)
+        where = f"{command} with {errno.errorcode[number]} at write {at}"
+        code = ended(forked(trial, command, Fault(at, number)))
+        text = said(trial)
+        if "Traceback" in text or (code and not text.rstrip().split("\n")[-1].startswith("error: ")):
+            yield f"{where}: exit {code}, {text[-900:]!r}"
+        if not code:  # what failed did not matter, as the folder of what was removed
+            yield from self._compared(trial, command, where, keep=True)
+        yield from self._recovered(trial, command, f"{where} (exit {code})")
 
     def _pool(self) -> Iterator[str]:
         """The process that waits is killed, or one of its workers."""
@@ -141,20 +170,21 @@ class Trials:
         self.seconds[command] = time.monotonic() - began
         yield from self._compared(trial, command, at)
 
-    def _compared(self, trial: Path, command: str, at: str) -> Iterator[str]:
+    def _compared(self, trial: Path, command: str, at: str, keep: bool = False) -> Iterator[str]:
         expected, found = results(self.runs[command].after), results(trial)
         yield from (f"{at}: {path} differs" for path in expected if expected[path] != found.get(path))
         yield from (f"{at}: {path} is too much" for path in found.keys() - expected.keys())
         yield from (f"{at}: {path} is left" for path in unfinished(trial))
         yield from (f"{at}: {path} is left" for path in (trial / ".headstart").glob("[!l]*/*"))
-        shutil.rmtree(trial)
+        if not keep:
+            shutil.rmtree(trial)
 
 
 # --- processes ------------------------------------------------------------------------------------------------------------
 
 
-def forked(project: Path, command: str, die_at: int = 0, pool: bool = False) -> int:
-    """Run a command in a fork of this process; its id. `die_at`: it kills itself before that write."""
+def forked(project: Path, command: str, fault: Fault | None = None, pool: bool = False) -> int:
+    """Run a command in a fork of this process; its id."""
     if pid := os.fork():
         return pid
     code = 99
@@ -166,7 +196,7 @@ def forked(project: Path, command: str, die_at: int = 0, pool: bool = False) -> 
         if pool:
             for name in POOLS:
                 importlib.import_module(name).run_all = run_all
-        with counted_writes(die_at):
+        with counted_writes(fault or Fault()):
             code = _command(*command.split())
     except BaseException:
         traceback.print_exc()
@@ -175,39 +205,50 @@ def forked(project: Path, command: str, die_at: int = 0, pool: bool = False) -> 
         os._exit(code)
 
 
-def _command(name: str, scenario: str, *arm: str) -> int:
+def _command(name: str, *given: str) -> int:
+    """Its exit code, as of a command that DVC runs."""
+    if name == "report":  # the command writes those of all scenarios
+        run = partial(importlib.import_module("headstart.view.report").write_report, Path(), *given)
+    else:
+        stage = getattr(importlib.import_module(f"headstart.stages.{name}"), name)
+        sys.argv, run = [name, *given], partial(stage_main, stage, " ".join(given))
     try:
-        if name == "report":
-            importlib.import_module("headstart.view.report").write_report(Path(), scenario)
-        else:
-            run_stage(getattr(importlib.import_module(f"headstart.stages.{name}"), name), scenario, *arm)
-    except HeadstartError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
+        run()
+    except SystemExit as exit:
+        return int(exit.code or 0)
+    except OSError as error:
+        if name != "report":
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)  # as the command does
+        return 4
     return 0
 
 
 _counted: list[str] = []
-_die_at = [-1]  # 0: never; -1: do not count
+_fault: list[Fault] = []  # none: writes are not counted
 
 
 def _hook(event: str, given: tuple[Any, ...]) -> None:
-    if _die_at[0] < 0 or not (event in WRITES or (event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR))):
+    writes = event == "open" and bool(given[2] & (os.O_WRONLY | os.O_RDWR))
+    if not _fault or not (writes or event in WRITES):
         return
     _counted.append(event)
-    if len(_counted) == _die_at[0]:
+    (at, number), takes_space = _fault[0], writes or event in ("os.mkdir", "os.fsync")
+    if (number == errno.ENOSPC and at <= len(_counted) and takes_space) or (number and len(_counted) == at):
+        raise OSError(number, os.strerror(number), given[0] if given and isinstance(given[0], str) else None)
+    if not number and len(_counted) == at:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 @contextmanager
-def counted_writes(die_at: int = 0) -> Iterator[list[str]]:
-    """The writes of this process; before the one of the number `die_at` it is killed."""
+def counted_writes(fault: Fault) -> Iterator[list[str]]:
+    """The writes of this process, with a fault among them."""
     _counted.clear()
-    _die_at[0] = die_at
+    _fault[:] = [fault]
     try:
         yield _counted
     finally:
-        _die_at[0] = -1
+        _fault.clear()
 
 
 def ended(pid: int) -> int:
@@ -294,7 +335,7 @@ def main(home: str, seed: str, count: str) -> None:
     """Print the problems as JSON; two forks share the trials."""
     for name in POOLS:
         importlib.import_module(name).run_all = run_here
-    os.fsync = lambda descriptor: (_hook("os.rename", ()), fsync(descriptor))[1]  # which has no audit event
+    os.fsync = lambda descriptor: (_hook("os.fsync", ()), fsync(descriptor))[1]  # which has no audit event
     sys.addaudithook(_hook)
     trials = Trials(Path(home), int(seed))
     shares = [_share(trials, range(start, int(count), PROCESSES)) for start in range(PROCESSES)]
