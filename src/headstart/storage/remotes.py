@@ -13,10 +13,10 @@ from headstart.core.files import write_bytes
 from headstart.core.git import versions
 
 CONFIG, LOCAL, IGNORED = Path(".dvc/config"), Path(".dvc/config.local"), Path(".dvc/.gitignore")
-SECRETS = frozenset(
-    "password passphrase token secret_access_key access_key_id session_token sse_customer_key account_key sas_token connection_string "
-    "client_secret gdrive_client_secret oss_key_id oss_key_secret custom_auth_header".split()
-)
+SECRETS = frozenset([
+    "password", "passphrase", "token", "secret_access_key", "access_key_id", "session_token", "sse_customer_key", "account_key",
+    "sas_token", "connection_string", "client_secret", "gdrive_client_secret", "oss_key_id", "oss_key_secret", "custom_auth_header",
+])  # fmt: skip
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 # DVC's own limits are half an hour for SSH, and a minute for each of several tries for S3
 TIMEOUTS = {"s3": {"connect_timeout": "5", "read_timeout": "60"}, "ssh": {"timeout": "20"}}
