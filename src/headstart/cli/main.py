@@ -27,6 +27,7 @@ from headstart.cli.project import enter_project
 from headstart.cli.remote import remote_app
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
+from headstart.cli.storage import gc, storage
 from headstart.cli.targets import targets
 from headstart.cli.tune import tune
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra
@@ -141,6 +142,8 @@ app.command()(convert_sb3)
 app.command()(deps)
 app.command()(doctor)
 app.command()(schema)
+app.command()(storage)
+app.command()(gc)
 app.command()(targets)
 app.command()(formats)
 app.command()(export)

@@ -118,6 +118,23 @@ def check(name: Annotated[str | None, typer.Argument(help="Of a remote; else of 
         typer.echo(f"it does not take the hash of what it fetches: `dvc remote modify {place.name} verify true`")
 
 
+@remote_app.command("push-all")
+def push_all(name: Annotated[str | None, typer.Argument(help="Of a remote; else to the default one.")] = None) -> None:
+    """Push what every commit, experiment, release and catalogue entry needs; `dvc push` takes what this commit needs.
+
+    `dvc push --all-commits` goes to the remote that each commit names itself, which is another one after a change.
+    """
+    from headstart.storage.probe import require_extra
+    from headstart.storage.remotes import place_named
+    from headstart.storage.unneeded import open_project, push_needed
+
+    place = place_named(ROOT, name)
+    require_extra(place.url)
+    with open_project(ROOT) as repo:
+        pushed, lacking = push_needed(ROOT, repo, place.name)
+    typer.echo(f"{place.name}: {pushed} objects pushed" + (f"; {lacking} are not in the cache" if lacking else ""))
+
+
 def _use(name: str, url: str, options: dict[str, str], private: dict[str, str], typed: str = "") -> None:
     """Try a remote, then write it. `typed`: a folder as it was typed, which is written so if it is relative."""
     from headstart.storage.remotes import CONFIG, LOCAL, merged, move_secrets, require_name, require_unseen, write_remote

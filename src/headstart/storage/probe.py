@@ -54,7 +54,8 @@ def _try(config: Mapping[str, Any], name: str) -> Access:
     kind, options, path = get_cloud_fs(config, name=name)
     files = kind(**options)
     if files.protocol == "s3":
-        files.fs.retries = 1  # boto repeats by itself
+        files.fs_args.setdefault("config_kwargs", {})["retries"] = {"total_max_attempts": 2}
+        files.fs.retries = 1  # s3fs repeats beside boto
     file, said = files.join(path, f".headstart-probe-{secrets.token_hex(8)}"), secrets.token_bytes(16)
     try:
         if files.protocol != "s3":  # there it would make a bucket
