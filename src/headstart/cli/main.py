@@ -28,7 +28,7 @@ from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
 from headstart.cli.targets import targets
 from headstart.cli.tune import tune
-from headstart.core.errors import HeadstartError, IntegrityError, MissingExtra
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra, printable, too_large
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
@@ -192,7 +192,7 @@ def main() -> None:
         enter_project()
         app(standalone_mode=True)
     except HeadstartError as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "numba"):
@@ -201,7 +201,10 @@ def main() -> None:
         sys.exit(MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
         where = error.filename or "output"
-        typer.echo(f"error: {where}: expected to read or write here, got {error.strerror or error}", err=True)
+        typer.echo(printable(f"error: {where}: expected to read or write here, got {error.strerror or error}"), err=True)
         sys.exit(IntegrityError.exit_code)
+    except MemoryError as error:
+        typer.echo(f"error: {too_large(error)}", err=True)
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -13,7 +13,7 @@ from headstart.config.scenario import load_scenario
 from headstart.config.settings import TOP, only, resolved, settings_path, value_at
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256, require_own_code
-from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError, printable, too_large
 from headstart.core.files import sha256_file, sha256_tree, write_record
 from headstart.core.git import git_state
 from headstart.core.record import Record
@@ -60,11 +60,14 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
         require_own_code(Path())
         print(run(stage, *sys.argv[1:], compared=True))
     except HeadstartError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
-        print(f"error: {error.filename or stage.__name__}: {error.strerror or error}", file=sys.stderr)
+        print(printable(f"error: {error.filename or stage.__name__}: {error.strerror or error}"), file=sys.stderr)
         sys.exit(IntegrityError.exit_code)
+    except MemoryError as error:
+        print(f"error: {too_large(error)}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         print("interrupted; run the same command again", file=sys.stderr)
         sys.exit(130)
@@ -132,7 +135,7 @@ def _record(
     if home is None:
         return
     record = RunRecord(
-        run_id="-".join(whose).replace("_", "-").lower(),
+        run_id="-".join(whose).replace("_", "-"),
         stage=stage,
         scenario=scenario,
         arm=arm[0] if arm else None,

@@ -1,6 +1,5 @@
 """A recording that `headstart init` copies into a project: its format, found by looking at it, its environment, and its size."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from headstart.config.project import DEMONSTRATIONS
 from headstart.core.errors import InputError
 from headstart.core.files import read_bytes
+from headstart.core.strict_json import parse_json
 from headstart.dataset.formats import lerobot, minari
 from headstart.dataset.formats.reading import ABOUT, read_recording
 from headstart.runs.first_scenario import Brought
@@ -61,9 +61,10 @@ def environment_of(kind: str, source: Path) -> tuple[str, Mapping[str, Any]] | N
     if kind != "minari":
         return None
     try:
-        spec = json.loads(json.loads(read_bytes(source / minari.METADATA, MAX_METADATA))["env_spec"])
+        where = str(source / minari.METADATA)
+        spec = parse_json(parse_json(read_bytes(Path(where), MAX_METADATA), where)["env_spec"].encode(), where)
         return str(spec["id"]), dict(spec.get("kwargs") or {})
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, InputError, KeyError, TypeError, ValueError):
         return None
 
 
