@@ -144,7 +144,7 @@ def read_bytes(path: Path, max_bytes: int, made_by: str | None = None) -> bytes:
     try:
         require_plain(path)
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+            data = file.read(min(max_bytes, os.fstat(file.fileno()).st_size) + 1)  # as many bytes are allocated
     except FileNotFoundError:
         hint = f"; `{made_by}` makes it" if made_by else ""
         raise InputError(f"{path}: expected a file, found none{hint}") from None

@@ -1,5 +1,6 @@
 """Gymnasium spaces as JSON, so that a checkpoint says what its policy takes and gives where the environment is not at hand."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ from gymnasium import Space, spaces
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
+
+MAX_CELLS = 1 << 24  # numbers of one observation or action
 
 
 def space_record(space: Space[Any]) -> dict[str, Any]:
@@ -40,8 +43,15 @@ def space_record(space: Space[Any]) -> dict[str, Any]:
 def space_from(record: Any) -> Space[Any]:
     """The space of a record. InputError for one that `space_record` did not write."""
     try:
-        return MADE[record["type"]](record)
-    except (KeyError, TypeError, ValueError, AssertionError, OverflowError) as error:
+        for key in ("shape", "n"):  # before arrays of this size are made
+            declared = record.get(key, ())
+            if math.prod(declared if isinstance(declared, list) else ()) > MAX_CELLS:
+                raise ValueError(f"{key}: expected at most {MAX_CELLS} numbers")
+        if record["type"] == "MultiBinary" and isinstance(record["n"], int) and record["n"] > MAX_CELLS:
+            raise ValueError(f"n: expected at most {MAX_CELLS}")
+        with np.errstate(all="raise"):
+            return MADE[record["type"]](record)
+    except (ArithmeticError, AttributeError, AssertionError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"expected the record of a space, got {record!r:.80}: {error}") from None
 
 

@@ -138,6 +138,6 @@ def _group(arrays: dict[str, Array], group: str) -> dict[str, Array]:
 
 def _flags(arrays: dict[str, Array], name: str, path: Path) -> Array | None:
     flag = arrays.get(name)
-    if flag is not None and not np.isin(flag, (0, 1)).all():
+    if flag is not None and (flag.dtype.kind not in "biuf" or not np.isin(flag, (0, 1)).all()):
         raise InputError(f"{path}: {name}: expected true or false, one an episode")
     return None if flag is None else flag.astype(bool)

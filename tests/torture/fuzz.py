@@ -1,0 +1,104 @@
+"""Hostile inputs for every parser: each ends in a value or in an error of headstart, within a limit of memory, and without ending the process.
+
+Inputs are read in forked children, a batch in each, so that a crash of a C library is counted and its input found.
+"""
+
+import contextlib
+import io
+import os
+import resource
+import signal
+import sys
+import traceback
+import warnings
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+from typing import IO, Any
+
+import torch
+from tests.torture.counts import Counts
+from tests.torture.parsers import Parser, parsers
+
+from headstart.core.errors import HeadstartError
+
+BATCH = 250
+MEMORY = 512 << 20  # bytes beyond what the process has
+ALARM_S = 60  # far above the two seconds that an input may take: only a hang ends here
+
+
+def run(count: int, seed: int) -> Counts:
+    """Read `count` inputs, as many of each parser."""
+    torch.set_num_threads(1)  # a thread of the parent would not be there in its children
+    problems: list[str] = []
+    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as home, contextlib.chdir(home):
+        known = parsers(Path(home))
+        each = -(-count // len(known))
+        for name, parser in known.items():
+            for first in range(0, each, BATCH):
+                problems += batch(name, parser, seed, range(first, min(first + BATCH, each)))
+    return Counts(each * len(known), tuple(problems))
+
+
+def batch(name: str, parser: Parser, seed: int, numbers: range) -> list[str]:
+    """The problems of inputs in a child; after a crash the next child goes on behind the input that caused it."""
+    problems: list[str] = []
+    while numbers:
+        receiving, sending = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                os.close(receiving)
+                with os.fdopen(sending, "w", errors="backslashreplace") as told:
+                    _read_all(name, parser, seed, numbers, told)
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc(file=sys.__stdout__)
+            finally:
+                os._exit(1)
+        os.close(sending)
+        with os.fdopen(receiving, errors="replace") as told:
+            lines = told.read().splitlines()
+        _, status = os.waitpid(child, 0)
+        problems += [line for line in lines if not line.isdecimal()]
+        begun = [int(line) for line in lines if line.isdecimal()]
+        if not status:
+            break
+        last = begun[-1] if begun else numbers[0]
+        problems.append(f"{name} {seed} {last}: the process ended with status {status}")
+        numbers = range(last + 1, numbers.stop)
+    return problems
+
+
+def _read_all(name: str, parser: Parser, seed: int, numbers: range, told: IO[str]) -> None:
+    """Tell the number of each input before it is read, and a line for each problem."""
+    limit = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    warnings.simplefilter("ignore")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what C libraries print
+    sys.stdout, sys.stderr = io.StringIO(), io.StringIO()
+    for number in numbers:
+        print(number, file=told, flush=True)
+        signal.alarm(ALARM_S)
+        if problem := read_one(parser, made(name, parser, seed, number)):
+            print(f"{name} {seed} {number}: {problem}", file=told, flush=True)
+
+
+def made(name: str, parser: Parser, seed: int, number: int) -> Any:
+    """The input of that number: the same every time."""
+    return parser.make(Random(f"{name} {seed} {number}"))
+
+
+def read_one(parser: Parser, data: Any) -> str | None:
+    """What is wrong with how an input was read."""
+    try:
+        parser.read(data)
+    except HeadstartError as error:
+        return None if str(error).strip() else "an error without words"
+    except BaseException as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "headstart" in frame.filename]
+        place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+        return f"{type(error).__name__} at {place}: {' '.join(str(error).split())[:200]}"
+    return None
