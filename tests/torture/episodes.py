@@ -16,7 +16,9 @@ NUMBERS = (0, 1, -1, 2**31, 2**62, -(2**63), 10**6)
 def _array(random: Random) -> np.ndarray:
     """Of any kind and shape."""
     shape, dtype = random.choice(SHAPES), np.dtype(random.choice(DTYPES))
-    return np.zeros(shape, dtype) if random.random() < 0.5 else np.full(shape, random.choice((1, 7))).astype(dtype, casting="unsafe")
+    return (
+        np.zeros(shape, dtype) if random.random() < 0.5 else np.full(shape, random.choice((1, 7))).astype(dtype, casting="unsafe")
+    )
 
 
 def _altered(array: np.ndarray, random: Random) -> np.ndarray:
@@ -59,10 +61,17 @@ def _change(file: h5py.File, name: str, random: Random) -> None:
         case 4:  # petabytes of which nothing is stored
             shape, dtype = file[name].shape, file[name].dtype
             del file[name]
-            file.create_dataset(name, shape=(random.choice((10**6, 10**12)), *shape[1:]), dtype=dtype, chunks=(1000, *(max(1, n) for n in shape[1:])))
+            file.create_dataset(
+                name,
+                shape=(random.choice((10**6, 10**12)), *shape[1:]),
+                dtype=dtype,
+                chunks=(1000, *(max(1, n) for n in shape[1:])),
+            )
         case 5:
             del file[name]
-            file[name] = random.choice((h5py.SoftLink("/steps/reward"), h5py.ExternalLink("other.h5", "/x"), h5py.SoftLink(f"/{name}")))
+            file[name] = random.choice(
+                (h5py.SoftLink("/steps/reward"), h5py.ExternalLink("other.h5", "/x"), h5py.SoftLink(f"/{name}"))
+            )
         case 6:
             attribute = random.choice(("schema_id", "header", "observation_sha256", "more"))
             value = random.choice((*VALUES[10:20], b"x", np.arange(3), "{}", 1.5))
@@ -71,7 +80,9 @@ def _change(file: h5py.File, name: str, random: Random) -> None:
             except (TypeError, ValueError, OverflowError):
                 del file.attrs["header"]
         case 7:
-            file.create_dataset(f"episodes/behaviour/{random.choice(('x', 'X', 'a' * 65, 'a b'))}{random.random()}", data=np.zeros(3, "<i4"))
+            file.create_dataset(
+                f"episodes/behaviour/{random.choice(('x', 'X', 'a' * 65, 'a b'))}{random.random()}", data=np.zeros(3, "<i4")
+            )
         case _:
             file.create_group(f"{name}_{random.randrange(100)}")
 
@@ -87,7 +98,11 @@ def archive(arrays: dict[str, np.ndarray], random: Random) -> bytes:
             case 1:
                 changed[name] = _array(random)
             case 2:
-                changed[random.choice((f"{name}.x", f"{name}.0", "infos.", "infos.a.b", "..", "observations.", "final_observations.9"))] = arrays[name]
+                changed[
+                    random.choice(
+                        (f"{name}.x", f"{name}.0", "infos.", "infos.a.b", "..", "observations.", "final_observations.9")
+                    )
+                ] = arrays[name]
             case 3:
                 changed[name] = np.array([{"pickled": 1}, None], object)
             case _:

@@ -9,12 +9,15 @@ from typing import Any
 NUMBERS = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 2**31 - 1, 2**31, 2**32 - 1, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1)
 TOKENS = (
     b"NaN", b"Infinity", b"-Infinity", b"1e999", b"-1", b"9" * 30, b"1" * 5000, b"null", b"true", b"0x1F", b"1_000", b"~", b'""', b"{}", b"[]",
-    b"\\ud800", b"\\u0000", b"\\u202e", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3\x28", b"\xed\xa0\x80", "\u202e".encode(), b"\x00", b"\x1b[31m", b"\r\n",
-    b"&a", b"*a", b"!!python/object:os.system", b"%YAML 1.1\n---\n", b"---\n", b"...\n", b"? ", b"<<: ", b"- " * 40, b"[" * 200, b'{"a":' * 100, b"a" * 3000,
+    b"\\ud800", b"\\u0000", b"\\u202e", b"\xff\xfe", b"\xef\xbb\xbf", b"\xc3\x28", b"\xed\xa0\x80", "\u202e".encode(),
+    b"\x00", b"\x1b[31m", b"\r\n",
+    b"&a", b"*a", b"!!python/object:os.system", b"%YAML 1.1\n---\n", b"---\n", b"...\n", b"? ", b"<<: ", b"- " * 40,
+    b"[" * 200, b'{"a":' * 100, b"a" * 3000,
     b"../../etc/passwd", b"\t", b"\n", b",", b":", b'"', b"'", b"#", b"|", b">",
 )  # fmt: skip
 VALUES: tuple[Any, ...] = (
-    None, True, False, -1, 0, 1, 2**31, 2**53 + 1, 10**30, -(10**30), 1e308, -1e308, 5e-324, float("nan"), float("inf"), "", " ", "a", "x" * 5000,
+    None, True, False, -1, 0, 1, 2**31, 2**53 + 1, 10**30, -(10**30), 1e308, -1e308, 5e-324, float("nan"), float("inf"), "", " ", "a",
+    "x" * 5000,
     "../../etc/passwd", "/etc/passwd", "a\nb", "\u202eabc", "\x1b[31m", "\x00", "\ud800", "Ä", "1e5", "NO", [], {}, [[]], {"": {}}, [None] * 500,
     {str(n): n for n in range(300)}, [[[[[[[[[[1]]]]]]]]]], [0, -1], [10**9], {"a": [1, {"b": 2}]},
 )  # fmt: skip
@@ -51,7 +54,7 @@ def _change(holder: Any, key: Any, random: Random) -> None:
     elif kind == 1 and isinstance(holder, dict):
         holder[random.choice((f"{key}x", "", "x" * 300, "a b", "..", "\u202e", "__class__"))] = holder.pop(key)
     elif kind == 2 and isinstance(value, list):
-        holder[key] = random.choice((value * 2, value[:-1], value[::-1], value + [deepcopy(random.choice(VALUES))]))
+        holder[key] = random.choice((value * 2, value[:-1], value[::-1], [*value, deepcopy(random.choice(VALUES))]))
     elif kind == 3 and isinstance(value, int | float):
         holder[key] = random.choice((-value, value + 1, value * 10**9, value / 3, str(value), [value]))
     elif kind == 4 and isinstance(value, str):

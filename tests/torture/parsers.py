@@ -143,21 +143,37 @@ def _scenario(folder: Path) -> Parser:
 
 
 def _arm(folder: Path) -> Parser:
-    phase = {"name": "tune", "kind": "ppo", "env_steps": 128, "learning_rate": {"from": 0.001, "to": 0}, "guardrails": {"kl": {"flag": 0.1}}}
-    tree = {"schema": "anneal-schedule/1", "start": "bc", "ppo": {"worlds": 4}, "phases": [phase, {"name": "a", "kind": "bc", "epochs": 1, "learning_rate": 0.1}]}
+    phase = {
+        "name": "tune",
+        "kind": "ppo",
+        "env_steps": 128,
+        "learning_rate": {"from": 0.001, "to": 0},
+        "guardrails": {"kl": {"flag": 0.1}},
+    }
+    tree = {
+        "schema": "anneal-schedule/1",
+        "start": "bc",
+        "ppo": {"worlds": 4},
+        "phases": [phase, {"name": "a", "kind": "bc", "epochs": 1, "learning_rate": 0.1}],
+    }
     return Parser(_of_trees([tree]), _stored(folder / "arm.yaml", load_arm))
 
 
 def _pipeline(folder: Path) -> Parser:
     inner = {"cmd": "x", "deps": ["a", {"b": {}}], "params": ["x", {"settings.json": ["settings.y"]}]}
     stage = inner | {"outs": ["data/${item.scenario}", {"c": {"cache": False}}]}
-    return Parser(_of_trees([{"stages": {"capture": stage}}]), _stored(Path("dvc.yaml"), lambda _: entry_of("capture", {"scenario": "mine"})))
+    return Parser(
+        _of_trees([{"stages": {"capture": stage}}]),
+        _stored(Path("dvc.yaml"), lambda _: entry_of("capture", {"scenario": "mine"})),
+    )
 
 
 def _lock(folder: Path) -> Parser:
     deps, outs = [{"path": "a", "md5": "0" * 32, "size": 1}], [{"path": "b", "md5": "1" * 32}]
     run = {"cmd": "x", "deps": deps, "params": {"f": {"k": 1}}, "outs": outs}
-    return Parser(_of_trees([{"schema": "2.0", "stages": {"capture@a": run}}]), _stored(Path("dvc.lock"), lambda _: read_lock(Path())))
+    return Parser(
+        _of_trees([{"schema": "2.0", "stages": {"capture@a": run}}]), _stored(Path("dvc.lock"), lambda _: read_lock(Path()))
+    )
 
 
 # --- records ------------------------------------------------------------------------------------------------------------
@@ -241,7 +257,9 @@ def _episodes(folder: Path) -> Parser:
     path = folder / "episodes.h5"
     episodes = record_walks(range(3))
     schema = ObservationSchema(world="walk", features=tuple("abcdef"), actions=("w", "n", "s", "e", "o"), reward_terms=("t", "g"))
-    header = Header(scenario="walk", scenario_sha256="0" * 64, policy_sha256="1" * 64, seed=7, observation=schema, writer_version="1")
+    header = Header(
+        scenario="walk", scenario_sha256="0" * 64, policy_sha256="1" * 64, seed=7, observation=schema, writer_version="1"
+    )
     write_episodes(path, episodes, header)
     whole = path.read_bytes()
 
@@ -306,7 +324,10 @@ def _trees(metadata: dict[str, Any]) -> dict[str, Any]:
 def _strings(metadata: Any) -> Any:
     if not isinstance(metadata, dict):
         return metadata
-    return {key: json.dumps(value) if key.endswith("_space") and not isinstance(value, str) else value for key, value in metadata.items()}
+    return {
+        key: json.dumps(value) if key.endswith("_space") and not isinstance(value, str) else value
+        for key, value in metadata.items()
+    }
 
 
 def _minari(folder: Path) -> Parser:
@@ -334,7 +355,9 @@ def _onnx(folder: Path) -> Parser:
         [weights],
     )
     whole = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
-    tree = read_yaml(ROOT / "scenarios/cartpole.yaml") | {"expert": {"policy": "onnx", "path": str(path), "success_rate": 0.5, "harm_rate": 0.5}}
+    tree = read_yaml(ROOT / "scenarios/cartpole.yaml") | {
+        "expert": {"policy": "onnx", "path": str(path), "success_rate": 0.5, "harm_rate": 0.5}
+    }
     scenario = checked(Scenario, {"name": "mine"} | tree, "mine.yaml")
 
     def read(data: bytes) -> object:
@@ -343,5 +366,3 @@ def _onnx(folder: Path) -> Parser:
         return session_of(scenario)
 
     return Parser(lambda random: damaged(whole, whole, random, text=False), read)
-
-

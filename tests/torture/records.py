@@ -30,7 +30,10 @@ TARGET = Target(name="beyond", success_rate=0.9, return_mean=1.5, consecutive=2)
 
 def _arms() -> list[Record]:
     good, bad = scored(95, 1.8), scored(10, 0.2)
-    arms = [arm_runs(name, reach, every=1000, points=4, good=good, bad=bad, exam=good) for name, reach in (("pretrained", (1, 1, 1)), ("scratch", (3, 3, 2)))]
+    arms = [
+        arm_runs(name, reach, every=1000, points=4, good=good, bad=bad, exam=good)
+        for name, reach in (("pretrained", (1, 1, 1)), ("scratch", (3, 3, 2)))
+    ]
     evidence = [Evidence(path=f"models/{arm.arm}.json", sha256="0" * 64) for arm in arms]
     clones = clones_of(arms[0])
     return [*arms, clones, compare(arms[0], arms[1:], clones, TARGET, ComparisonLimits(resamples=200), evidence)]
@@ -41,7 +44,8 @@ def _manifest() -> Record:
         dataset="walk", scenario="walk", scenario_sha256="5" * 64, expert="scripted", policy_sha256="6" * 64, seed=7,
         accepted=Tally(worlds=1, episodes=2, steps=30), rejected=ONE, rejection_reasons={"too-short": 1},
         quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
-        blocks=(Block(first_world=0, last_world=0, recorded=ONE, accepted=ONE),), files={"block-0/train.h5": StoredFile(sha256="7" * 64, bytes=10)},
+        blocks=(Block(first_world=0, last_world=0, recorded=ONE, accepted=ONE),),
+        files={"block-0/train.h5": StoredFile(sha256="7" * 64, bytes=10)},
         splits=Splits(rule="by hash of world", seed=0, heldout_share=0.5, train=ONE, heldout=ONE),
     )  # fmt: skip
     return manifest_of(facts, "validated")
@@ -49,7 +53,8 @@ def _manifest() -> Record:
 
 def _run() -> Record:
     around = Circumstances(
-        started_at="2025-01-31T12:00:00.000Z", seconds=1.5, host="here", cpus=2, versions={"python": "3.11", "torch": None}, git_revision=None, git_dirty=None
+        started_at="2025-01-31T12:00:00.000Z", seconds=1.5, host="here", cpus=2, versions={"python": "3.11", "torch": None},
+        git_revision=None, git_dirty=None,
     )  # fmt: skip
     return RunRecord(
         run_id="capture-walk", stage="capture", scenario="walk", arm=None, status="failed", diagnostics=("why",), code_sha256="0" * 64,
@@ -86,7 +91,11 @@ def history() -> tuple[tuple[Line, ...], bytes]:
     """Its lines, and the file."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "history.ndjson"
-        for record in (Drilled(passed=True, rounds=3, guardrails=("nonfinite",)), Withdrawn(scenario="walk"), Withdrawn(scenario="walk")):
+        for record in (
+            Drilled(passed=True, rounds=3, guardrails=("nonfinite",)),
+            Withdrawn(scenario="walk"),
+            Withdrawn(scenario="walk"),
+        ):
             with open_history(path) as found:
                 found.append(record, "Ada", "because – ü")
         with open_history(path) as found:

@@ -177,6 +177,15 @@ class Scenario(Record):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def imports_of(scenario: Scenario) -> tuple[str, ...]:
+    """What code of others the stages of a scenario import or unpickle: the environment, its wrappers, and the expert."""
+    setup, expert = scenario.setup, scenario.expert
+    named = [setup.get("id"), *(setup.get("wrappers") or ())] if scenario.is_foreign else []
+    found = [next(iter(one), "") if isinstance(one, dict) else str(one) for one in named if one]
+    pickled = [f"{path} (pickled)" for path in (expert.path, expert.normaliser) if expert.policy == "sb3" and path]
+    return (*found, *([expert.call] if expert.call else []), *pickled)
+
+
 def variant_of(scenario: Scenario, variant: str) -> Scenario:
     """The held-out variant of a scenario: the same task in a setup of which some keys say otherwise."""
     setup = merged(scenario.setup, scenario.variants[variant])

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from headstart.config.params import for_scenario, load_params, require_arm, require_arms_that_dvc_trains
 from headstart.config.project import REPORTS
-from headstart.config.scenario import load_scenario
+from headstart.config.scenario import imports_of, load_scenario
 from headstart.config.settings import TOP, only, resolved, settings_path, value_at
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256, require_own_code
@@ -40,6 +40,7 @@ class Start(NamedTuple):
     inputs: dict[str, str]  # path → SHA-256
     git_revision: str | None
     git_dirty: bool | None
+    imported: tuple[str, ...]  # code of others that the scenario names
 
 
 class Entry(NamedTuple):
@@ -86,7 +87,7 @@ def run(stage: Callable[..., Done], name: str, *arm: str, compared: bool = False
         require_arm(params, stage.__name__, one)
     entry = entry_of(stage.__name__, {"scenario": name, "arm": "".join(arm)})
     modules = [f"headstart.stages.{stage.__name__}"]
-    start = Start(datetime.now(UTC), code_sha256(modules), _hashes(entry.deps), *git_state(Path()))
+    start = Start(datetime.now(UTC), code_sha256(modules), _hashes(entry.deps), *git_state(Path()), imports_of(scenario))
     read = resolved(params, scenario)
     if entry.params is not None:
         read = {key: value_at(read, key) for key in entry.params}
@@ -142,6 +143,7 @@ def _record(
         status="failed" if failure else "completed",
         diagnostics=failure,
         code_sha256=start.code_sha256,
+        imported=start.imported,
         inputs=start.inputs,
         parameters=read,
         seeds=done.seeds,

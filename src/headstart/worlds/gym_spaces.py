@@ -138,7 +138,7 @@ class Acting:
                 starts = getattr(space, "start", np.zeros(space.shape, np.int64))
                 self._starts = np.asarray(starts, np.int64).ravel()
                 # of many parts the product alone would take minutes
-                if sum(n > 1 for n in self._sizes) > MAX_ACTIONS.bit_length() or (count := math.prod(self._sizes)) > MAX_ACTIONS:
+                if sum(n > 1 for n in self._sizes) > MAX_ACTIONS.bit_length() or math.prod(self._sizes) > MAX_ACTIONS:
                     raise InputError(
                         f"{where}: expected at most {MAX_ACTIONS} joint actions, got more of {space!s:.200}; "
                         "reduce them with a wrapper (setup.wrappers)"
