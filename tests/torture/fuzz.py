@@ -4,6 +4,7 @@ Inputs are read in forked children, a batch in each, so that a crash of a C libr
 """
 
 import contextlib
+import faulthandler
 import io
 import os
 import resource
@@ -11,6 +12,8 @@ import signal
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -24,48 +27,64 @@ from headstart.core.errors import HeadstartError
 
 BATCH = 250
 MEMORY = 512 << 20  # bytes beyond what the process has
+ENDED = "the process ended with status"
 ALARM_S = 60  # far above the two seconds that an input may take: only a hang ends here
 
 
 def run(count: int, seed: int) -> Counts:
-    """Read `count` inputs, as many of each parser."""
+    """Read `count` inputs, as many of each parser; the parsers are dealt to as many processes as there are cores."""
     torch.set_num_threads(1)  # a thread of the parent would not be there in its children
-    problems: list[str] = []
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as home, contextlib.chdir(home):
         known = parsers(Path(home))
-        each = -(-count // len(known))
-        for name, parser in known.items():
-            for first in range(0, each, BATCH):
-                problems += batch(name, parser, seed, range(first, min(first + BATCH, each)))
+        each, cores = -(-count // len(known)), os.cpu_count() or 1
+
+        def read_some(names: list[str], told: IO[str]) -> None:
+            for name in names:
+                for first in range(0, each, BATCH):
+                    for problem in batch(name, known[name], seed, range(first, min(first + BATCH, each))):
+                        print(problem, file=told, flush=True)
+
+        parts = [forked(partial(read_some, list(known)[core::cores])) for core in range(cores)]
+        problems = [line for part in parts for line in ended(*part)]
     return Counts(each * len(known), tuple(problems))
+
+
+def forked(work: Callable[[IO[str]], None]) -> tuple[int, int]:
+    """A child that does some work and tells lines; its id, and where they are read."""
+    receiving, sending = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(sending)
+        return child, receiving
+    try:
+        os.close(receiving)
+        with os.fdopen(sending, "w", errors="backslashreplace") as told:
+            work(told)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc(file=sys.__stdout__)
+    finally:
+        os._exit(1)
+
+
+def ended(child: int, receiving: int) -> list[str]:
+    """What a child told, and one more line unless it ended well."""
+    with os.fdopen(receiving, errors="replace") as told:
+        lines = told.read().splitlines()
+    _, status = os.waitpid(child, 0)
+    return lines + ([f"{ENDED} {status}"] if status else [])
 
 
 def batch(name: str, parser: Parser, seed: int, numbers: range) -> list[str]:
     """The problems of inputs in a child; after a crash the next child goes on behind the input that caused it."""
     problems: list[str] = []
     while numbers:
-        receiving, sending = os.pipe()
-        child = os.fork()
-        if child == 0:
-            try:
-                os.close(receiving)
-                with os.fdopen(sending, "w", errors="backslashreplace") as told:
-                    _read_all(name, parser, seed, numbers, told)
-                os._exit(0)
-            except BaseException:
-                traceback.print_exc(file=sys.__stdout__)
-            finally:
-                os._exit(1)
-        os.close(sending)
-        with os.fdopen(receiving, errors="replace") as told:
-            lines = told.read().splitlines()
-        _, status = os.waitpid(child, 0)
-        problems += [line for line in lines if not line.isdecimal()]
-        begun = [int(line) for line in lines if line.isdecimal()]
-        if not status:
+        lines = ended(*forked(partial(_read_all, name, parser, seed, numbers)))
+        problems += [line for line in lines if not line.isdecimal() and not line.startswith(ENDED)]
+        if not (lines and lines[-1].startswith(ENDED)):
             break
-        last = begun[-1] if begun else numbers[0]
-        problems.append(f"{name} {seed} {last}: the process ended with status {status}")
+        last = next((int(line) for line in reversed(lines) if line.isdecimal()), numbers[0])
+        problems.append(f"{name} {seed} {last}: {lines[-1]}")
         numbers = range(last + 1, numbers.stop)
     return problems
 
@@ -76,6 +95,7 @@ def _read_all(name: str, parser: Parser, seed: int, numbers: range, told: IO[str
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    faulthandler.disable()
     warnings.simplefilter("ignore")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what C libraries print
     sys.stdout, sys.stderr = io.StringIO(), io.StringIO()

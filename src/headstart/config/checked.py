@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from headstart.core.errors import InputError, nearest, shown
+from headstart.core.errors import InputError, nearest, printable, shown
 from headstart.core.record import Record
 
 R = TypeVar("R", bound=Record)
@@ -28,7 +28,7 @@ def checked(model: type[R], content: dict[str, Any], where: Path | str) -> R:
 
 def _problem(model: type[Record], item: Any) -> str:
     """One validation problem as text: the place, what was expected, what was found."""
-    where = ".".join(str(part) for part in item["loc"])[:200]
+    where = printable(".".join(str(part) for part in item["loc"])[:200]).replace("\n", "\\n")
     if item["type"] == "extra_forbidden":
         siblings = _keys_at(model, item["loc"][:-1])
         return f"unknown key {where!r}{nearest(str(item['loc'][-1]), siblings)}"

@@ -164,8 +164,12 @@ def require_plain(path: Path) -> None:
 def inside(root: Path, relative: str) -> Path:
     """The path `relative` below `root`. Raises InputError if it leaves `root`: by "..", as an absolute path, by a link."""
     path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{relative!r}: expected a path inside {root}")
+    try:
+        is_inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):  # a link to itself, a name that is too long, a zero byte
+        is_inside = False
+    if not is_inside:
+        raise InputError(f"{shown(relative)}: expected a path inside {root}")
     return path
 
 
