@@ -132,8 +132,7 @@ def push_all(name: Annotated[str | None, typer.Argument(help="Of a remote; else 
     place = place_named(ROOT, name)
     require_extra(place.url)
     with open_project(ROOT) as repo:
-        pushed, lacking = push_needed(ROOT, repo, place.name)
-    typer.echo(f"{place.name}: {pushed} objects pushed" + (f"; {lacking} are not in the cache" if lacking else ""))
+        typer.echo(f"{place.name}: {push_needed(ROOT, repo, place.name)} objects pushed")
 
 
 def _use(name: str, url: str, options: dict[str, str], private: dict[str, str], typed: str = "") -> None:
