@@ -22,6 +22,7 @@ def models() -> dict[str, Any]:
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift import ShiftFindings
     from headstart.config.schedule import Arm
+    from headstart.core.contents import Contents
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue
@@ -49,6 +50,7 @@ def models() -> dict[str, Any]:
         "clone-reports": CloneReports,
         "clone-runs": CloneRuns,
         "comparison": Comparison,
+        "contents": Contents,
         "dataset": DatasetManifest,
         "environment": Environment,
         "episodes": Header,  # the header; the columns are in episodes_file

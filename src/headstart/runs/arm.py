@@ -17,6 +17,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage import Done
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
 from headstart.guard.guardrails import metrics_of
@@ -38,7 +39,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     code = code_sha256([f"headstart.stages.{stage}"])
     run_dir = run_dir_of(params, scenario, arm, code)
     begin_work(run_dir)
-    with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
+    with sealed_directory(models) as models_now, fresh_directory(reports) as reports_now:
         jobs = [
             SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed)) for seed in params.seeds
         ]

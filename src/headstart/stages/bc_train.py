@@ -12,6 +12,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import pipeline_command
 from headstart.core.closure import code_sha256
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, write_bytes, write_record
 from headstart.core.verdict import Outcome, misses
@@ -34,7 +35,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     code = code_sha256(["headstart.stages.bc_train"])
     work = clones_folder(params, scenario, dataset, expert, code)
     begin_work(work)
-    with fresh_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
+    with sealed_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
         jobs = [CloneJob(params, scenario, block, dataset, work, code, expert) for block in range(params.num_clones)]
         clones = run_all(train_clone, jobs, f"bc_train {name}", settings.epochs * len(jobs), params.processes)
         for job in jobs:

@@ -15,8 +15,8 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import IntegrityError
-from headstart.core.files import fresh_directory
 from headstart.core.lock import remove_unfinished
 from headstart.core.strict_json import sha256_json
 from headstart.dataset.episodes import Header
@@ -50,7 +50,7 @@ def capture(params: Params, scenario: Scenario) -> Done:
             if not path.exists():
                 _write_shard(path, params, scenario, policy_sha256, block, part)
             bar.advance(task, len(part))
-    with fresh_directory(DATA / scenario.name / "raw") as raw:
+    with sealed_directory(DATA / scenario.name / "raw") as raw:
         for number in range(len(parts)):
             shutil.copy2(shards / f"shard-{number:04d}.h5", raw)
     shutil.rmtree(shards)
@@ -67,7 +67,7 @@ def _imported(scenario: Scenario, sha256: str) -> Done:
             f"{folder}: expected the recording of which the stage expert took note, got another; "
             f"`{stage_command('expert', scenario.name)}` takes note of it"
         )
-    with fresh_directory(DATA / scenario.name / "raw") as raw:
+    with sealed_directory(DATA / scenario.name / "raw") as raw:
         shutil.copy2(folder / "episodes.h5", raw / "shard-0000.h5")
     says = f"capture {scenario.name}: {found.episodes} recorded episodes, {found.steps:,} steps"
     return Done(says, {"worlds": found.episodes, "shards": 1})
