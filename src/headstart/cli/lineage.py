@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from headstart.release.known import Step
 
 WIDTH, LABEL = 80, 10
-ONCE = ("stage", "commit", "settings", "manifest", "holds", "capture", "curate")  # facts that many steps share
+ONCE = ("stage", "settings", "manifest", "holds", "capture", "curate")  # facts that many steps share
 HASH = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
 
 

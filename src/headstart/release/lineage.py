@@ -46,19 +46,18 @@ def _found(known: Known, thing: str, episodes: bool) -> Step:
         return _release(known, *releases[thing], episodes)
     if EPISODE.fullmatch(thing):
         return episode_step(known, thing)
-    if ((root / thing).exists() and len(path.parts) > 1) or known.stage_of(path):
-        return _path(known, path, episodes)
     if thing.partition("@")[0] in {entry.dataset for entry in known.entries}:
         return dataset_step(
             known, find_entry(known.entries, thing).name if "@" in thing else name_of_dataset(known, thing), None, episodes
         )
+    inside = thing.isprintable() and path.parts and not path.is_absolute() and ".." not in path.parts
+    if inside and ((root / path).exists() or known.stage_of(path)):
+        return _path(known, path, episodes)
     match path.parts:
         case (scenario, "bc", seed) if seed.isdigit():
             return _clone(known, scenario, int(seed), episodes)
         case (scenario, arm, seed) if seed.isdigit():
             return _run(known, scenario, arm, int(seed), episodes)
-    if led := known.downstream(thing) if (root / thing).exists() else []:
-        return _input(known, path, led)
     names = [
         *releases,
         *(one for entry in known.entries for one in (entry.dataset, entry.name)),
@@ -143,14 +142,20 @@ def _number(folder: str) -> int:
 def _output(known: Known, path: Path, episodes: bool) -> Step:
     """An output of a stage, made from its inputs, stage by stage; a comparison from the runs that it names."""
     found = known.stage_of(path)
+    led = [] if found else known.downstream(str(path))
+    if led:
+        return _input(known, path, led)
+    if found is None:
+        raise UsageError(f"{path}: expected an output of a stage, or what one reads; dvc.lock has neither")
     checked = known.checked(path)
-    if found is None or isinstance(checked, str):
-        return Step(kind="file", name=str(path), breaks=(str(checked),))
+    if isinstance(checked, str):
+        return Step(kind="output", name=str(path), breaks=(checked,))
     stage, out = found
     absent = () if (known.root / path).exists() else (f"{path} is not here; `dvc checkout {out}` or `dvc pull {out}` brings it",)
     read = [Path(dep) for dep in stage.deps]
     inputs = [Path(made) for one in known.stages for made in one.outs if any(_touch(Path(made), dep) for dep in read)]
     parents = [_path(known, one, episodes) for one in inputs if one.parts[0] in (str(MODELS), str(DATA)) and _tells(one)]
+    parents = [step for step in parents if step.kind == "arm"] or parents  # clones and experts stand below the runs
     comparison = known.root / path if path.parent.parent == COMPARISONS and path.suffix == ".json" else None
     breaks = _evidence_breaks(known, comparison) if comparison and comparison.exists() else ()
     return Step(
