@@ -18,7 +18,7 @@ from headstart.guard.guardrails import GUARDRAILS
 from headstart.release.history import Drilled, read_history
 from headstart.runs import drill, guarded_run
 from headstart.runs.drill import Row, rollback_drill
-from headstart.runs.progress import load_state, save_state
+from headstart.runs.states import load_state, save_state
 
 ROOT = Path(__file__).parents[2]
 Drilling = Callable[..., dict[str, Row]]

@@ -194,6 +194,7 @@ def test_an_important_record_is_on_disk_at_once_and_an_update_within_a_second(
         return (tmp_path / SEGMENT).stat().st_size
 
     with TelemetryWriter(tmp_path, envelope) as writer:
+        synced.clear()  # of the folder, for the name of the segment
         writer.write("update", **update())
         after_update = size()
         writer.write("evaluation", **FIELDS["evaluation"])
@@ -230,11 +231,22 @@ def test_a_disk_that_is_full_at_the_end_hides_no_earlier_error(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-
     with pytest.raises(expected), TelemetryWriter(tmp_path, envelope):
+        monkeypatch.setattr(os, "fsync", full)
         if error:
             raise error
+
+
+def test_a_disk_that_is_full_at_the_beginning_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, envelope: Envelope
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(IntegrityError, match="the log cannot be written: No space left on device"):
+        TelemetryWriter(tmp_path / "new", envelope)
 
 
 def test_an_update_costs_less_than_a_millisecond(tmp_path: Path, envelope: Envelope) -> None:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.config.inputs import checked_inputs, hashes
-from headstart.config.params import for_scenario, load_params, require_arm, require_arms_that_dvc_trains
-from headstart.config.project import REPORTS
-from headstart.config.scenario import load_scenario
+from headstart.config.params import Params, for_scenario, load_params, require_arm, require_arms_that_dvc_trains
+from headstart.config.project import LOCKS, REPORTS
+from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.settings import TOP, only, resolved, settings_path, value_at
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256, require_own_code
 from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError, UsageError
 from headstart.core.files import write_record
 from headstart.core.git import git_state
+from headstart.core.lock import held, remove_unfinished
+from headstart.core.parent import end_with_dvc
 from headstart.core.record import Record
 from headstart.core.run_record import RUN, RunRecord, circumstances
 from headstart.core.strict_json import parse_json
@@ -49,7 +51,7 @@ class Entry(NamedTuple):
     deps: tuple[str, ...]  # paths, without the sources below src/
     # the keys of the settings that the stage reads, with dots; None: all, from the files themselves
     params: tuple[str, ...] | None
-    outs: tuple[str, ...]  # paths
+    outs: tuple[str, ...]  # paths, those of plots and metrics among them
 
 
 def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
@@ -59,6 +61,7 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
         if len(sys.argv) - 1 != len(wanted):
             raise UsageError(f"expected {names}, got {' '.join(sys.argv[1:]) or 'nothing'}")
         require_own_code(Path())
+        end_with_dvc()
         print(run(stage, *sys.argv[1:]))
     except HeadstartError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -84,6 +87,15 @@ def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
     for one in arm:
         require_arm(params, stage.__name__, one)
     entry = entry_of(stage.__name__, {"scenario": name, "arm": "".join(arm)})
+    whose = (stage.__name__, name, *arm)
+    with held(LOCKS / "-".join(whose), " ".join(("headstart", stage.__name__.replace("_", "-"), *whose[1:]))):
+        remove_unfinished(map(Path, entry.outs))
+        return _run(stage, params, scenario, whose, entry)
+
+
+def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: tuple[str, ...], entry: Entry) -> str:
+    """The part of `run` that one process does at a time."""
+    _, name, *arm = whose
     modules, now = [f"headstart.stages.{stage.__name__}"], resolved(params, scenario)
     read = now if entry.params is None else {key: value_at(now, key) for key in entry.params}
     if entry.params is not None:
@@ -92,7 +104,7 @@ def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
     start = Start(datetime.now(UTC), code_sha256(modules), inputs, *git_state(Path()))
     if entry.params is not None:
         params, scenario = only(params, scenario, entry.params)
-    record = partial(_record, read, (stage.__name__, name, *arm), entry, start)
+    record = partial(_record, read, whose, entry, start)
     try:
         done = stage(params, scenario, *arm)
         if code_sha256(modules) != start.code_sha256:
@@ -158,13 +170,14 @@ def entry_of(stage: str, item: dict[str, str]) -> Entry:
     """The entry of `stage` with variables such as `${item.scenario}` filled in. InputError for a stage that dvc.yaml does not have."""
     try:
         found = parse_yaml(PIPELINE.read_bytes(), PIPELINE)["stages"][stage]
-        deps, outs = (tuple(_filled(one, item) for one in found.get(key, ())) for key in ("deps", "outs"))
+        paths = {key: tuple(_filled(one, item) for one in found.get(key, ())) for key in ("deps", "outs", "plots", "metrics")}
         params = keys_of(found.get("params", ()), item)
     except OSError as error:
         raise InputError(f"{PIPELINE}: expected the pipeline of the project, got {error.strerror}") from error
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"{PIPELINE}: expected a stage {stage} with deps, params and outs: {error}") from error
-    return Entry(tuple(dep for dep in deps if not dep.startswith("src/")), params, outs)
+    deps = tuple(dep for dep in paths["deps"] if not dep.startswith("src/"))
+    return Entry(deps, params, (*paths["outs"], *paths["plots"], *paths["metrics"]))
 
 
 def keys_of(params: Any, item: dict[str, str]) -> tuple[str, ...] | None:

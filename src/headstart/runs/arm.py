@@ -12,7 +12,7 @@ import numpy as np
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRun, CloneRuns, SeedRun
 from headstart.config.params import Params
-from headstart.config.project import MODELS, WORK_DIR
+from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done
 from headstart.config.stage_command import stage_command
@@ -20,13 +20,13 @@ from headstart.core.closure import code_sha256
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
-from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
 from headstart.runs.expert import approved_expert, expert_folder
 from headstart.runs.kept import require_clones_of_today
 from headstart.runs.pool import Report, run_all
-from headstart.runs.progress import POLICY, TELEMETRY, SeedJob
+from headstart.runs.progress import SeedJob
+from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, work_folder
 from headstart.runs.worlds import design_of, require_variants, worlds_of
 
 
@@ -39,6 +39,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     began = time.monotonic()
     code = code_sha256([f"headstart.stages.{stage}"])
     run_dir = run_dir_of(params, scenario, arm, code)
+    begin_work(run_dir)
     with sealed_directory(models) as models_now, fresh_directory(reports) as reports_now:
         jobs = [
             SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed)) for seed in params.seeds
@@ -46,8 +47,8 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
         for job in jobs:
-            shutil.copytree(job.run_dir / POLICY, models_now / job.run_dir.name)
-            shutil.copytree(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
+            copy_whole(job.run_dir / POLICY, models_now / job.run_dir.name)
+            copy_whole(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
         arm_runs = ArmRuns(
             scenario=scenario.name,
             arm=arm,
@@ -110,11 +111,7 @@ def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
     if recipe.start == "bc":
         inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", expert_folder(scenario)) if path.is_dir()]
         decide.add("bc_train")
-    settings = params.model_dump(mode="json", include=decide) | {"observation": params.capture.observation}
-    key = sha256_json(
-        [settings, recipe.model_dump(mode="json"), scenario.model_dump(mode="json", exclude={"recipe"}), inputs, code]
-    )
-    return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
+    return work_folder("arms", f"{scenario.name}-{arm}", params, scenario, decide, recipe.model_dump(mode="json"), inputs, code)
 
 
 def run_seed(job: SeedJob, report: Report) -> SeedRun:

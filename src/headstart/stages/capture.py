@@ -17,6 +17,7 @@ from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import IntegrityError
+from headstart.core.lock import remove_unfinished
 from headstart.core.strict_json import sha256_json
 from headstart.dataset.episodes import Header
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
@@ -26,6 +27,7 @@ from headstart.runs.recorded import Source, found_recording, source_folder
 from headstart.runs.recording import record
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD
+from headstart.worlds.make import environment_sha256
 
 WRITER = "0.2.0"  # of the recorder: increase it when the recorder writes other bytes for the same episodes
 
@@ -36,8 +38,10 @@ def capture(params: Params, scenario: Scenario) -> Done:
     if scenario.demonstrations is not None:
         return _imported(scenario, policy_sha256)
     code = code_sha256(["headstart.stages.capture"])
-    key = sha256_json([settings.model_dump(mode="json"), scenario.sha256, policy_sha256, code])
+    environment = environment_sha256(scenario.world, scenario.setup)
+    key = sha256_json([settings.model_dump(mode="json"), scenario.sha256, environment, policy_sha256, code])
     shards = WORK_DIR / "capture" / f"{scenario.name}-{key[:16]}"
+    remove_unfinished([shards])
     parts = settings.parts
     with progress_bar(f"capture {scenario.name}") as bar:
         task = bar.add_task("worlds", total=settings.all_worlds)

@@ -3,6 +3,8 @@
 Recorded demonstrations have no expert: their artefact says what was found in them.
 """
 
+import shutil
+
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
@@ -23,7 +25,7 @@ def expert(params: Params, scenario: Scenario) -> Done:
         if scenario.expert.policy == "ppo":
             from headstart.runs.expert_training import train_seeds  # torch, which a scripted expert does not need
 
-            trained = train_seeds(params, scenario, folder, reports)
+            trained, work = train_seeds(params, scenario, folder, reports)
             artefact, verdict = judge_seeds(params, scenario, trained)
         elif scenario.expert.policy == "demonstrations":
             artefact, verdict = judge_recorded(params, scenario)
@@ -31,6 +33,8 @@ def expert(params: Params, scenario: Scenario) -> Done:
             artefact, verdict = judge_one(params, scenario, params.expert.worlds)
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
+    if scenario.expert.policy == "ppo":
+        shutil.rmtree(work)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
     shown = "success, harm and return are not all recorded"
     if result is not None:
