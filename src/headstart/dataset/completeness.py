@@ -24,6 +24,7 @@ class Records(NamedTuple):
     recorded: EpisodeTable  # the index: all recorded episodes
     reasons: list[list[str]]  # why each was rejected
     lines: list[str]  # of the index
+    block: Array  # [E] in whose files each accepted episode is
 
 
 def completeness_gates(data: Dataset, found: Records, capture: CaptureParams, first_world: int) -> Iterator[Check]:
@@ -69,10 +70,9 @@ def _index(data: Dataset, found: Records) -> Check:
 
 
 def _split_rule(data: Dataset, found: Records, decided: Decided) -> Check:
-    """Every world is on the side on which the rule of the manifest puts it."""
-    side: dict[int, bool] = dict(zip(found.recorded.world.tolist(), decided.heldout(found.recorded.world).tolist(), strict=True))
-    ours: Array = np.array(
-        [side.get(world, not held) for world, held in zip(data.episodes.table.world.tolist(), data.heldout, strict=True)]
-    )
-    off = int((ours != data.heldout).sum())
-    return at_most("split-rule", off, 0, f"{off} episodes are on the other side than the rule puts them", len(ours))
+    """Every world is in its block, and on the side on which the rule of the manifest puts it."""
+    rule = zip(decided.block.tolist(), decided.heldout(found.recorded.world).tolist(), strict=True)
+    place = dict(zip(found.recorded.world.tolist(), rule, strict=True))
+    there = zip(found.block.tolist(), data.heldout.tolist(), strict=True)
+    off = sum(place.get(world) != now for world, now in zip(data.episodes.table.world.tolist(), there, strict=True))
+    return at_most("split-rule", off, 0, f"{off} episodes are in another block or on another side", len(data.heldout))

@@ -13,7 +13,7 @@ from headstart.core.verdict import Check, at_most
 from headstart.dataset.episodes import Episodes
 
 DIMENSIONS = 8  # of a summary
-NEAR, UNUSUAL = 1e-4, 1e-3  # distance of summaries; share of the median distance to the nearest neighbour
+NEAR, UNUSUAL = 1e-3, 1e-3  # distance of summaries; share of the median distance to the nearest neighbour
 CLOSE = 1e-4  # between two steps, in units of a feature, or of its standard deviation if that is more
 MOMENTS = (0.0, 0.3, 0.6, 1.0)  # of an episode, of which its summary tells
 SPREAD_ROWS = 50_000  # tell how much a feature moves

@@ -48,7 +48,8 @@ def validate(params: Params, scenario: Scenario) -> Done:
     )
     random = None if scenario.demonstrations is None else record_random(params, scenario, header)
     replayed, differing = (0, 0) if isinstance(found, str) else found
-    recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"))
+    in_block = np.concatenate([np.full(len(part.table.start), index // 2) for index, (part, _) in enumerate(parts)])
+    recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"), in_block)
 
     data = Dataset(
         episodes, sides, schema, scenario, params.validate_, manifest.blocks, world.feature_bounds, header.absent, random
