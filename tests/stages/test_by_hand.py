@@ -186,7 +186,8 @@ def test_a_damaged_input_is_refused_by_every_stage_that_reads_it(fault: Callable
         kept = project / "kept"
         exchange_in(kept, project / path)
         fault(project / path)
-        for stage in (stage for stage, one in PAIRS if one == path):
+        stages = [stage for stage, one in PAIRS if one == path]
+        for stage in stages if fault is flip else stages[:1]:
             refuses(stage, f"{fault.__name__} {path}")
         exchange(project / path, kept)
 
@@ -288,6 +289,7 @@ def test_a_folder_that_was_edited_and_listed_anew_is_held_to_the_other_records(p
             stamp.write_bytes(text)  # `validate` took it away
     write_record(judged / "expert.json", artefact)
     reseal(judged)
+    shutil.rmtree("reports")  # `validate` left that it failed
     found = read_record(stamp, DatasetManifest)
     stamp.write_text(json.dumps(json.loads(stamp.read_bytes())))
     assert refuses("bc_train", "another spelling").code == 4
