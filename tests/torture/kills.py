@@ -93,7 +93,7 @@ class Trials:
 
     def one(self, number: int) -> Iterator[str]:
         """A line for each thing that a kill left wrong."""
-        kind = {0: self._dvc, REAL // 2: self._pool}.get(number % REAL, self._disk if number % 4 == 3 else self._fork)
+        kind = {0: self._dvc, REAL // 2 + 1: self._pool}.get(number % REAL, self._disk if number % 4 == 3 else self._fork)
         yield from kind()
 
     def _fork(self) -> Iterator[str]:
