@@ -33,7 +33,7 @@ from headstart.release.verify import Scope, remembered_at, verify
 ROOT = Path("project")
 BATCH = 100
 ALONE = 8  # of how many damages one is of a file that tells what the others should be
-REPAIRED, REPAIRED_ALONE = 0.5, 0.1  # shares of the damages that are also repaired
+REPAIRED, REPAIRED_ALONE = 0.3, 0.1  # shares of the damages that are also repaired
 ALL = Scope(cache=True, remote="store", complete=True)
 CHECK: dict[str, Callable[[Path], Findings]] = {
     LOCK: lambda root: lock_findings(root, partial(remembered_at, root)),
