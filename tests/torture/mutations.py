@@ -27,7 +27,8 @@ from headstart.release.faults import Findings, guarded
 from headstart.release.history import HISTORY
 from headstart.release.in_git import history_findings, mark_findings
 from headstart.release.outputs import lock_findings, recorded_outputs
-from headstart.release.repair import QUARANTINE, repair
+from headstart.release.quarantine import QUARANTINE
+from headstart.release.repair import repair
 from headstart.release.verify import Scope, remembered_at, verify
 
 ROOT = Path("project")
