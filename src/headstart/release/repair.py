@@ -38,7 +38,10 @@ class NoCopy(InputError):
 
 
 def repair(root: Path, scope: Scope, source: str | None = None) -> list[str]:
-    """Mend what `verify` finds in this scope; returns a line for each fault. Raises Busy while DVC or one of its stages is at work."""
+    """Mend each fault in this scope that has a place; returns a line for each.
+
+    Raises Busy while DVC, a stage or another command of headstart is at work.
+    """
     said: list[str] = []
     with opened(root) as (repo, stores), exclusive(root, repo):
         bench = _bench(root, repo, stores, scope, source)
@@ -60,7 +63,7 @@ def _tells(fault: Fault) -> bool:
 
 
 def _faults(root: Path, scope: Scope) -> list[Fault]:
-    return [fault for found in verify(root, scope).values() for fault in found.faults]
+    return [fault for found in verify(root, scope).values() for fault in found.faults if fault.path is not None]
 
 
 @contextmanager
@@ -104,8 +107,6 @@ def _bench(root: Path, repo: Any, stores: Stores, scope: Scope, source: str | No
 def _mend(bench: Bench, fault: Fault, error: str | None) -> str:
     """Bring back what belongs where the fault is, unless an error kept the offender in its place; says what was done."""
     what = fault.text.partition(": expected ")[0]
-    if fault.path is None:
-        return f"{fault}: not mended"
     if error:
         return f"{what}: not mended: {error}"
     try:
