@@ -25,7 +25,7 @@ def models() -> dict[str, Any]:
     from headstart.core.contents import Contents
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
-    from headstart.dataset.catalogue import Catalogue
+    from headstart.dataset.catalogue import Catalogue, Marks
     from headstart.dataset.episodes import Header
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
@@ -33,8 +33,10 @@ def models() -> dict[str, Any]:
     from headstart.release.history import Line
     from headstart.runs.checkpoint import Card
     from headstart.runs.clone_report import CloneReports, Reference
+    from headstart.runs.clone_seed import CloneProgress
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
+    from headstart.runs.expert_training import TrainingProgress
     from headstart.runs.progress import Progress
     from headstart.runs.recorded import Environment, Source
     from headstart.runs.targets import TargetHistory
@@ -46,7 +48,9 @@ def models() -> dict[str, Any]:
         "anneal-schedule": Arm,
         "arm-runs": ArmRuns,
         "catalogue": Catalogue,
+        "catalogue-marks": Marks,
         "checkpoint": Card,
+        "clone-progress": CloneProgress,
         "clone-reports": CloneReports,
         "clone-runs": CloneRuns,
         "comparison": Comparison,
@@ -56,6 +60,7 @@ def models() -> dict[str, Any]:
         "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
+        "expert-progress": TrainingProgress,
         "history": Line,  # a line
         "observation": ObservationSchema,
         "policy-contract": PolicyContract,

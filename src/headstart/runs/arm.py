@@ -4,7 +4,6 @@ Until an arm is whole, its seeds work in folders of their own below .headstart/,
 killed goes on where it was, an arm that differs in anything begins anew. This process only waits; `arm_seed` is what the others run.
 """
 
-import shutil
 import time
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from headstart.guard.schedule_check import check_schedule
 from headstart.runs.expert import expert_folder
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import SeedJob
-from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, work_folder
+from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, end_work, work_folder
 from headstart.runs.worlds import design_of, require_variants, worlds_of
 
 
@@ -57,7 +56,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
             runs=tuple(runs),
         )
         write_record(models_now / "runs.json", arm_runs)
-    shutil.rmtree(run_dir)
+    end_work(run_dir)
     seconds = time.monotonic() - began
     exams = [run.exam["sampled"] for run in runs]
     metrics = {

@@ -30,6 +30,7 @@ from headstart.worlds.make import environment_sha256
 
 PROGRESS, STATES, RESULT, POLICY, TELEMETRY = "progress.json", "states", "result.json", "policy", "telemetry"
 MAX_STATE_BYTES = 1 << 30
+KEY_DIGITS = 16
 
 
 class KeptState(Record):
@@ -45,13 +46,22 @@ def work_folder(room: str, name: str, params: Params, scenario: Scenario, decide
     settings = params.model_dump(mode="json", include=decide) | {"observation": params.capture.observation}
     environment = environment_sha256(scenario.world, scenario.setup)
     key = sha256_json([settings, scenario.model_dump(mode="json", exclude={"recipe"}), environment, *more])
-    return WORK_DIR / room / f"{name}-{key[:16]}"
+    return WORK_DIR / room / f"{name}-{key[:KEY_DIGITS]}"
 
 
 def begin_work(folder: Path) -> None:
-    """Make the folder, or clear from it what a process that was killed left half written; for a process that holds its stage's lock."""
+    """Make the folder, and clear what a process that was killed left half written or half removed; under the lock of its stage."""
     folder.mkdir(parents=True, exist_ok=True)
     remove_unfinished([folder])
+    for left in folder.parent.glob(f".{folder.name[:-KEY_DIGITS]}{'?' * KEY_DIGITS}.tmp-*"):
+        shutil.rmtree(left)
+
+
+def end_work(folder: Path) -> None:
+    """Remove the folder of a work that is complete and kept elsewhere: at once, since half of it would look like the whole."""
+    gone = folder.with_name(f".{folder.name}.tmp-removed")
+    folder.rename(gone)
+    shutil.rmtree(gone)
 
 
 def require_code(stage: str, scenario: str, sha256: str) -> None:

@@ -1,6 +1,5 @@
 """Stage `bc_train`: a clone of the expert for each seed, from its own block of validated data; one that misses its gate ends the run."""
 
-import shutil
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +21,7 @@ from headstart.runs.cloning import decisions_table, losses_table
 from headstart.runs.demonstrations import require_validated
 from headstart.runs.expert import approved_expert
 from headstart.runs.pool import run_all
-from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole
+from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, end_work
 from headstart.runs.worlds import design_of, schema_of, worlds_of
 
 
@@ -54,7 +53,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     schema = schema_of(worlds_of(scenario, "clone", 1, params.capture.observation))
     write_bytes(reports / "bc_losses.tsv", losses_table([clone.epochs for clone in clones]).encode())
     write_bytes(reports / "bc_confusion.csv", decisions_table([clone.report for clone in clones], schema).encode())
-    shutil.rmtree(work)
+    end_work(work)
     refused = [clone for clone in clones if clone.verdict.outcome is not Outcome.PASS]
     if refused:
         reasons = "\n".join(f"seed {clone.run.seed} is {clone.verdict.outcome}\n{misses(clone.verdict)}" for clone in refused)

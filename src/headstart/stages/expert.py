@@ -3,8 +3,6 @@
 Recorded demonstrations have no expert: their artefact says what was found in them.
 """
 
-import shutil
-
 from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
@@ -15,6 +13,7 @@ from headstart.runs.check import require_sound
 from headstart.runs.expert_judging import judge_one, judge_seeds
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.recorded import judge_recorded
+from headstart.runs.states import end_work
 
 
 def expert(params: Params, scenario: Scenario) -> Done:
@@ -34,7 +33,7 @@ def expert(params: Params, scenario: Scenario) -> Done:
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
     if scenario.expert.policy == "ppo":
-        shutil.rmtree(work)
+        end_work(work)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
     shown = "success, harm and return are not all recorded"
     if result is not None:
