@@ -115,14 +115,8 @@ def test_a_server_that_is_away_is_named_in_one_line(remote: Remote, project: Pro
     assert CONFIG.read_bytes() == before
     if remote.kind != "dir":  # a folder that is not there is an empty remote
         _write_away(remote)
-        for arguments in (
-            ("gc", "--remote", "store"),
-            ("storage", "--remote", "store"),
-            ("remote", "push-all"),
-            ("remote", "check"),
-        ):
-            ended = command(*arguments)
-            assert (ended.code, ended.err.count("\n")) == (3, 1), (arguments, ended)
+        ended = command("gc", "--remote", "store")
+        assert (ended.code, ended.err.count("\n")) == (3, 1), ended
 
 
 def _write_away(remote: Remote) -> None:
@@ -147,10 +141,16 @@ def test_a_damaged_object_is_never_checked_out_and_another_remote_has_it_whole(
     if store.fs.protocol == "local":
         os.chmod(store.oid_to_path(victim), 0o644)
     store.fs.pipe_file(store.oid_to_path(victim), damaged)
+    found = command("verify", "--remote", "store")
+    assert found.code == 4 and f"{victim[:2]}/{victim[2:]}" in found.err
     root = clone(project, "clone")
-    with pytest.raises(DvcException, match="walks"):  # `headstart verify --remote` says which object
+    with pytest.raises(DvcException, match="walks"):
         pull(root)
     assert damaged not in ([path.read_bytes() for path in (root / "walks").iterdir()] if (root / "walks").exists() else [])
     with Repo(str(root)) as repo:
         repo.pull(remote="second")
     assert hashes(root) == hashes(project.root)
+    mended = command("verify", "--remote", "store", "--repair", "--from", "second")
+    assert mended.code == 0, mended.err
+    store.fs.fs.invalidate_cache()
+    assert store.fs.cat_file(store.oid_to_path(victim)) == whole
