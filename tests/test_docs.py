@@ -27,7 +27,8 @@ from headstart.view.comparison import printed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-ANNEAL, RELEASE, README = ((ROOT / page).read_text() for page in ("docs/anneal.md", "docs/release.md", "README.md"))
+ANNEAL, DATA, RELEASE = ((DOCS / f"{page}.md").read_text() for page in ("anneal", "data", "release"))
+README = (ROOT / "README.md").read_text()
 RAMPS_TO_1 = ("learning_rate", "entropy_coef", "expert_share", "bc_weight")
 SECTIONS: dict[str, type[BaseModel]] = {
     "An arm": Arm,
@@ -134,7 +135,7 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield shlex.split(line, comments=True)[1:]
 
 
-@pytest.mark.parametrize("page", [ANNEAL, RELEASE, README], ids=["anneal", "release", "readme"])
+@pytest.mark.parametrize("page", [ANNEAL, DATA, RELEASE, README], ids=["anneal", "data", "release", "readme"])
 def test_every_command_is_one_that_the_program_takes(page: str) -> None:
     found = list(commands(page))
     assert len(found) >= 5

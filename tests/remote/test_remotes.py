@@ -113,6 +113,18 @@ def test_a_server_that_is_away_is_named_in_one_line(remote: Remote, project: Pro
     assert ended.code in (3, 4)
     assert ended.err.startswith("error: ") and ended.err.count("\n") == 1
     assert CONFIG.read_bytes() == before
+    if remote.kind != "dir":  # a folder that is not there is an empty remote
+        _write_away(remote)
+        ended = command("gc", "--remote", "store")
+        assert (ended.code, ended.err.count("\n")) == (3, 1), ended
+
+
+def _write_away(remote: Remote) -> None:
+    """The remote that is away, in the config as `remote use` would write it."""
+    kind, place, _, server = remote.away
+    s3, ssh = (f"url = s3://{place}", f"endpointurl = {server}"), (f"url = ssh://{place.replace(':/', '/')}", f"port = {server}")
+    lines = s3 if kind == "s3" else ssh
+    CONFIG.write_text("[core]\nremote = store\n['remote \"store\"']\n" + "\n".join(lines) + "\n")
 
 
 def test_a_damaged_object_is_never_checked_out_and_another_remote_has_it_whole(
@@ -129,8 +141,10 @@ def test_a_damaged_object_is_never_checked_out_and_another_remote_has_it_whole(
     if store.fs.protocol == "local":
         os.chmod(store.oid_to_path(victim), 0o644)
     store.fs.pipe_file(store.oid_to_path(victim), damaged)
+    found = command("verify", "--remote", "store")
+    assert found.code == 4 and f"{victim[:2]}/{victim[2:]}" in found.err
     root = clone(project, "clone")
-    with pytest.raises(DvcException, match="walks"):  # `headstart verify --remote` says which object
+    with pytest.raises(DvcException, match="walks"):
         pull(root)
     assert damaged not in ([path.read_bytes() for path in (root / "walks").iterdir()] if (root / "walks").exists() else [])
     with Repo(str(root)) as repo:
