@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
 
@@ -14,6 +16,7 @@ from headstart.core.files import (
     fresh_directory,
     fresh_file,
     inside,
+    make_directory,
     read_record,
     sha256_bytes,
     sha256_file,
@@ -137,6 +140,39 @@ def test_a_directory_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["d"]
 
 
+def test_a_reader_never_finds_a_directory_missing_while_others_take_its_place(tmp_path: Path) -> None:
+    with fresh_directory(tmp_path / "d"):
+        pass
+    ended = threading.Event()
+
+    def look() -> int:
+        missing = 0
+        while not ended.is_set():
+            missing += not os.path.isdir(tmp_path / "d")
+        return missing
+
+    with ThreadPoolExecutor(1) as pool:
+        looked = pool.submit(look)
+        for _ in range(300):
+            with fresh_directory(tmp_path / "d"):
+                pass
+        ended.set()
+
+    assert looked.result() == 0
+    assert os.listdir(tmp_path) == ["d"]
+
+
+def test_every_directory_that_is_made_is_on_disk_in_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("headstart.core.files.sync_directory", synced.append)
+
+    make_directory(tmp_path / "a/b/c")
+    make_directory(tmp_path / "a/b/c")
+
+    assert (tmp_path / "a/b/c").is_dir()
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a/b"]
+
+
 def test_a_failed_directory_leaves_the_old_one(tmp_path: Path) -> None:
     with fresh_directory(tmp_path / "d") as temporary:
         (temporary / "old").write_text("old")
@@ -144,26 +180,6 @@ def test_a_failed_directory_leaves_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), fresh_directory(tmp_path / "d") as temporary:
         (temporary / "half").write_text("half")
         raise RuntimeError
-
-    assert os.listdir(tmp_path / "d") == ["old"]
-    assert os.listdir(tmp_path) == ["d"]
-
-
-def test_a_swap_that_fails_half_way_puts_the_old_directory_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with fresh_directory(tmp_path / "d") as temporary:
-        (temporary / "old").write_text("old")
-    renames: list[tuple[Path, Path]] = []
-
-    def rename(source: Path, target: Path) -> None:
-        renames.append((source, target))
-        if len(renames) == 2:
-            raise OSError("disk on fire")
-        os.replace(source, target)
-
-    monkeypatch.setattr(os, "rename", rename)
-
-    with pytest.raises(OSError, match="disk on fire"), fresh_directory(tmp_path / "d") as temporary:
-        (temporary / "new").write_text("new")
 
     assert os.listdir(tmp_path / "d") == ["old"]
     assert os.listdir(tmp_path) == ["d"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstart.core.errors import InputError
-from headstart.core.git import changes, committed, delete_tags, git_state, head, tagged_commit, versions
+from headstart.core.git import changes, committed, delete_tags, git_state, head, set_tag, tags, versions
 
 
 def git(directory: Path, *arguments: str) -> None:
@@ -82,15 +82,61 @@ def test_changes_leave_out_what_they_are_told_to(repository: Path) -> None:
     assert changes(repository, without=("f",)) == ()
 
 
-def test_tags_are_found_and_deleted_by_pattern(repository: Path) -> None:
-    for name in ("a#prod#1", "a#prod!#2", "a#production#3"):
-        git(repository, "tag", "-a", "-m", "x", name)
+AT = "2026-01-01T00:00:00.000Z"
 
-    assert tagged_commit(repository, "a#prod#1") == head(repository)
-    assert tagged_commit(repository, "nothing") is None
-    assert set(delete_tags(repository, "a#prod[#!]*")) == {"a#prod#1", "a#prod!#2"}
-    assert tagged_commit(repository, "a#prod#1") is None
-    assert tagged_commit(repository, "a#production#3") == head(repository)
+
+def test_a_tag_is_set_moved_and_deleted(repository: Path) -> None:
+    git(repository, "tag", "light")
+    set_tag(repository, "a#prod#1", head(repository), "because", AT)
+    assert tags(repository) == {"a#prod#1": head(repository), "light": ""}
+
+    before = committed_revision(repository, "HEAD~1")
+    set_tag(repository, "a#prod#1", before, "because", AT)
+    set_tag(repository, "light", before, "because", AT)
+    assert tags(repository) == {"a#prod#1": before, "light": before}
+
+    delete_tags(repository, "a#prod#1")
+    assert tags(repository) == {"light": before}
+
+
+def committed_revision(repository: Path, name: str) -> str:
+    return subprocess.run(["git", "rev-parse", name], cwd=repository, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_equal_tags_are_one_object_whoever_sets_them(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_tag(repository, "mine", head(repository), "because", AT)
+    first = committed_revision(repository, "mine")
+    monkeypatch.setenv("GIT_COMMITTER_NAME", "somebody else")
+    delete_tags(repository, "mine")
+
+    set_tag(repository, "mine", head(repository), "because", AT)
+
+    assert committed_revision(repository, "mine") == first
+
+
+@pytest.mark.parametrize("left", ["refs/tags/mine.lock", "packed-refs.lock", "packed-refs.new"])
+def test_a_lock_that_a_killed_git_left_does_not_stand_in_the_way_of_a_tag(repository: Path, left: str) -> None:
+    set_tag(repository, "mine", head(repository), "because", AT)
+    (repository / ".git" / left).touch()
+
+    set_tag(repository, "mine", committed_revision(repository, "HEAD~1"), "because", AT)
+    delete_tags(repository, "mine")
+
+    assert tags(repository) == {}
+    assert not (repository / ".git" / left).exists()
+
+
+def test_a_lock_of_a_git_that_works_here_is_left_to_it(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_tag(repository, "mine", head(repository), "because", AT)
+    (repository / ".git/refs/tags/mine.lock").touch()
+    with subprocess.Popen(["git", "cat-file", "--batch"], cwd=repository, stdin=subprocess.PIPE) as other:
+        monkeypatch.setattr("headstart.core.git.PATIENCE_S", 0)
+        with pytest.raises(InputError, match=r"mine\.lock': File exists"):
+            set_tag(repository, "mine", committed_revision(repository, "HEAD~1"), "because", AT)
+        assert other.stdin is not None
+        other.stdin.close()
+
+    set_tag(repository, "mine", committed_revision(repository, "HEAD~1"), "because", AT)
 
 
 def test_outside_of_a_repository_the_error_says_what_was_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from headstart.core.contents import stored_file
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import sha256_file, write_record
 from headstart.dataset.catalogue import Catalogue, Entry, add_entry, add_tag, deprecate, read_catalogue, require_valid
@@ -16,7 +17,6 @@ from headstart.dataset.manifest import (
     Splits,
     Tally,
     manifest_of,
-    stored_file,
 )
 
 NOTHING = Tally(worlds=0, episodes=0, steps=0)

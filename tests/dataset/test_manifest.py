@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from headstart.core.contents import stored_file
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import read_record, write_record
 from headstart.dataset.manifest import (
@@ -17,7 +18,6 @@ from headstart.dataset.manifest import (
     Tally,
     manifest_of,
     require_files,
-    stored_file,
 )
 
 

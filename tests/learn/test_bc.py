@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from headstart.config.params import BCParams, NetworkParams
 from headstart.config.schedule import Ramp
 from headstart.core.verdict import Outcome, Subject
 from headstart.dataset.observation import ObservationSchema
-from headstart.learn.bc import ActionScores, clone_epoch, fit, judge
+from headstart.learn.bc import ActionScores, Epoch, clone_epoch, fit, fitting_of, judge
 from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
@@ -51,6 +52,11 @@ def network() -> ActorCritic:
     return ActorCritic(1, 2, None, NetworkParams(hidden=(16,)))
 
 
+def fitted(clone: ActorCritic, train: Demonstrations, heldout: Demonstrations, **changes: Any) -> list[Epoch]:
+    settings = SETTINGS.model_copy(update=changes)
+    return list(fit(fitting_of(clone, train, settings), train, heldout, settings))
+
+
 def test_returns_are_discounted_within_each_episode() -> None:
     found = discounted_returns(np.array([1.0, 2.0, 4.0, 8.0, 1.0]), np.array([3, 2]), 0.5)
     np.testing.assert_allclose(found, [1 + 1 + 1, 2 + 2, 4, 8.5, 1])
@@ -58,7 +64,7 @@ def test_returns_are_discounted_within_each_episode() -> None:
 
 def test_a_toy_is_learned_and_its_value_too() -> None:
     clone = network()
-    epochs = list(fit(clone, toy(512, 1), toy(256, 2), SETTINGS))
+    epochs = fitted(clone, toy(512, 1), toy(256, 2))
     judged = judge(clone, toy(256, 2))
     assert judged.accuracy > 0.97
     assert judged.value_explained_variance > 0.95
@@ -66,17 +72,14 @@ def test_a_toy_is_learned_and_its_value_too() -> None:
 
 
 def test_the_learning_rate_is_really_used() -> None:
-    losses = [
-        next(fit(network(), toy(256, 1), toy(64, 2), SETTINGS.model_copy(update={"epochs": 1, "learning_rate": rate}))).loss
-        for rate in (1e-7, 1e-2)
-    ]
+    losses = [fitted(network(), toy(256, 1), toy(64, 2), epochs=1, learning_rate=rate)[0].loss for rate in (1e-7, 1e-2)]
     assert losses[1] < losses[0] - 0.01
 
 
 def test_it_stops_when_the_heldout_loss_no_longer_falls() -> None:
     wrong = toy(256, 2)
     wrong = Demonstrations(wrong.obs, 1 - wrong.label, wrong.returns, wrong.has_choice)  # what is learned only hurts here
-    epochs = list(fit(network(), toy(256, 1), wrong, SETTINGS.model_copy(update={"patience": 2})))
+    epochs = fitted(network(), toy(256, 1), wrong, patience=2)
     assert len(epochs) == 3
     assert epochs[-1].stops
 
@@ -100,7 +103,7 @@ def test_steps_without_a_choice_are_not_scored() -> None:
 
 def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -> None:
     clone = network()
-    list(fit(clone, toy(256, 1, constant=True), toy(128, 2, constant=True), SETTINGS))
+    fitted(clone, toy(256, 1, constant=True), toy(128, 2, constant=True))
     judged = judge(clone, toy(128, 2, constant=True))
     report = clone_report(judged, judge(network(), toy(128, 2, constant=True)), 1.0, SCHEMA, {"sampled": PERFECT}, PERFECT)
     verdict = clone_gate(report, SETTINGS, Subject(type="bc", id="toy", sha256="0"))
@@ -110,10 +113,10 @@ def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -
 
 
 def test_a_critic_that_learned_nothing_fails_and_a_fitted_one_passes() -> None:
-    untrained, fitted, heldout = network(), network(), toy(256, 2)
-    list(fit(fitted, toy(512, 1), heldout, SETTINGS))
+    untrained, trained, heldout = network(), network(), toy(256, 2)
+    fitted(trained, toy(512, 1), heldout)
     before = replace(judge(untrained, heldout), steps=MIN_VALUE_STEPS)
-    for critic, expected in ((untrained, Outcome.FAIL), (fitted, Outcome.PASS)):
+    for critic, expected in ((untrained, Outcome.FAIL), (trained, Outcome.PASS)):
         judged = replace(before, accuracy=1.0, scores=None, value_mse=judge(critic, heldout).value_mse)
         report = clone_report(judged, before, 1.0, SCHEMA, {"sampled": PERFECT}, PERFECT)
         assert clone_gate(report, SETTINGS, Subject(type="bc", id="toy", sha256="0")).outcome is expected

@@ -10,7 +10,7 @@ from tests.learn.test_bc import SETTINGS
 from headstart.config.params import NetworkParams
 from headstart.config.schedule import PPOParams
 from headstart.learn.anneal import Cloned, Trainer, Updated, run
-from headstart.learn.bc import fit
+from headstart.learn.bc import fit, fitting_of
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.networks import ActorCritic, tensors
 from headstart.learn.optimizer import Adam
@@ -79,7 +79,8 @@ def test_cloning_learns_the_same(continuous: bool) -> None:
     for device in DEVICES:
         torch.manual_seed(0)
         network = ActorCritic(2, 2, None, NetworkParams(hidden=(16,)), continuous)
-        epochs = fit(network, train, heldout, SETTINGS.model_copy(update={"epochs": 3, "weight_decay": 0.01}), device)
+        settings = SETTINGS.model_copy(update={"epochs": 3, "weight_decay": 0.01})
+        epochs = fit(fitting_of(network, train, settings, device), train, heldout, settings)
         losses.append([(epoch.loss, epoch.heldout.loss) for epoch in epochs])
         networks.append(network)
     np.testing.assert_allclose(losses[0], losses[1], atol=1e-3)

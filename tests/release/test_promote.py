@@ -7,7 +7,7 @@ import pytest
 from tests.released import Project
 
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
-from headstart.release.history import Drilled, Judged, read_history
+from headstart.release.history import HISTORY, Drilled, Judged, Release, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.record import record_drill, record_verdict
@@ -53,45 +53,67 @@ def test_dvc_gets_the_arm_of_the_release_in_use_and_none_after_a_rollback_to_the
     assert get("more") != 0
 
 
-def test_a_promotion_that_was_interrupted_before_its_tags_gets_them_from_the_next_command(
-    ready: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed when the line was written: the history has it, the registry does not."""
+def interrupted(project: Project, monkeypatch: pytest.MonkeyPatch) -> Release:
+    """A promotion that was killed when its line was written: the history has it, git has no tag."""
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "headstart.release.registry.tagged_commit", lambda root, tag: "a" * 40 if ready.standing().versions else None
-        )
-        patch.setattr("gto.api.find_versions_in_stage", lambda *arguments, **options: interrupt())
+        patch.setattr("headstart.release.registry.set_tag", lambda *arguments: interrupt())
         with pytest.raises(KeyboardInterrupt):
-            promote(ready.root, "walk", "Ada", "spring")
-    assert ready.standing().state == "promoted"
-    assert not ready.git("tag")
-    ready.commit()
-
-    with pytest.raises(Hold, match=r"was promoted by Ada: spring.*Changed now: walk@v1\.0\.0, walk#prod \(v1\.0\.0\)"):
-        roll_back(ready.root, "walk", "Ada", "no")
-
-    assert ready.git("tag").split() == ["walk#prod#1", "walk@v1.0.0"]
-    assert ready.headstart("verify").code == 0
-    roll_back(ready.root, "walk", "Ada", "no")
+            promote(project.root, "walk", "Ada", "spring")
+    assert project.standing().state == "promoted"
+    assert not project.git("tag")
+    current = project.standing().current
+    assert current is not None
+    return current
 
 
 def interrupt() -> None:
     raise KeyboardInterrupt
 
 
+def test_the_same_command_again_ends_an_interrupted_promotion_as_an_uninterrupted_one_ends(
+    ready: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = interrupted(ready, monkeypatch)
+    lines = read_history(ready.root / HISTORY)
+    assert ready.headstart("verify").code == 4
+
+    done = ready.headstart("promote", "walk", "--by", "Ada", "--reason", "spring")
+
+    assert done.code == 0, done.err
+    assert f"{release.id} is released" in done.out
+    assert "an earlier command did not get so far, done now: walk@v1.0.0, walk#prod#1" in done.err
+    assert "promotion by Ada, was written by an earlier command; it counts once" in done.err
+    assert read_history(ready.root / HISTORY) == lines
+    assert ready.git("tag").split() == ["walk#prod#1", "walk@v1.0.0"]
+    assert ready.headstart("verify").code == 0
+
+
+def test_another_command_finishes_an_interrupted_promotion_and_goes_on(
+    ready: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupted(ready, monkeypatch)
+
+    roll_back(ready.root, "walk", "Ada", "no")
+
+    assert "was promoted by Ada: spring; an earlier command did not get so far" in capsys.readouterr().err
+    assert ready.git("tag").split() == ["walk@v1.0.0"]  # none is in use that was promoted
+    assert ready.standing().current.arm == "scratch"
+    assert ready.headstart("verify").code == 0
+
+
 def test_a_line_that_a_crash_tore_does_not_stand_in_the_way_even_if_it_was_committed(ready: Project) -> None:
-    path = ready.root / "governance/history.ndjson"
+    path = ready.root / HISTORY
     with path.open("ab") as file:
         file.write(b'{"actor":"Ad')
     ready.commit()
-    assert ready.headstart("verify").code == 4
+    done = ready.headstart("verify")
+    assert done.code == 4
+    assert "found 12 torn bytes behind them; `headstart release list` sets them aside" in done.err
 
-    with pytest.raises(Hold, match="expected all its lines in git"):
-        promote(ready.root, "walk", "Ada", "spring")  # the torn line is set aside
-    ready.commit()
-    promote(ready.root, "walk", "Ada", "spring")
+    done = ready.headstart("promote", "walk", "--by", "Ada", "--reason", "spring")
 
+    assert done.code == 0, done.err
+    assert "12 bytes of a line that an earlier command did not complete are in governance/history.torn-" in done.err
     assert ready.standing().state == "promoted"
 
 
@@ -104,6 +126,8 @@ def test_a_tag_that_was_moved_is_found(ready: Project) -> None:
 
     assert done.code == 4
     assert "tag walk@v1.0.0: expected revision" in done.err
+    assert "walk\tpromoted" in ready.headstart("release", "list").out
+    assert ready.headstart("verify").code == 0
 
 
 def test_after_a_promotion_everything_verifies_and_a_second_one_needs_new_passes(ready: Project) -> None:
@@ -127,10 +151,16 @@ def test_one_pass_is_not_enough(project: Project) -> None:
 
 
 def test_the_same_evidence_counts_once(project: Project) -> None:
-    for _ in range(2):
-        _, standing = project.record()
+    first, _ = project.record()
+    project.commit()
 
-    assert "10 of its checkpoints were judged before" in standing.note
+    again, standing = project.record()
+    assert again == first
+    assert len(read_history(project.root / HISTORY)) == 1
+    assert standing.note == "needs 1 more pass in a row"
+
+    project.record("easy")
+    assert "10 of its checkpoints were judged before" in project.record()[1].note
     assert project.standing().pass_streak == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.released import REPOSITORY, Project
 
 from headstart.core.errors import InputError
-from headstart.release.history import Release
+from headstart.release.history import HISTORY, Release, Withdrawn, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.rollback import restore, roll_back, swap, withdraw
@@ -43,6 +43,44 @@ def test_a_rollback_to_an_id_finds_it_and_an_unknown_one_is_refused(ready: Proje
 
     assert ready.standing().current == first
     assert ready.standing().previous.arm == "scratch"
+
+
+def test_the_same_rollback_again_is_the_same_rollback(ready: Project) -> None:
+    first = promote(ready.root, "walk", "Ada", "spring")
+    swap(ready.root, "walk", "models/walk/anneal/pretrained/seed-12", "Ada", "try")
+    lines = len(read_history(ready.root / HISTORY))
+    roll_back(ready.root, "walk", "Ada", "worse")
+
+    done = ready.headstart("release", "rollback", "walk", "--by", "Ada", "--reason", "worse")
+
+    assert done.code == 0, done.err
+    assert f"{first.id} is in use again" in done.out
+    assert "to go back further, name the release with --to, or give another reason" in done.err
+    assert len(read_history(ready.root / HISTORY)) == lines + 1
+    roll_back(ready.root, "walk", "Ada", "still worse")
+    assert ready.standing().current.arm == "scratch"
+
+
+def test_a_swap_that_is_typed_again_has_one_line(ready: Project) -> None:
+    for arguments in (
+        ("swap", "walk", "models/walk/anneal/pretrained/seed-12", "--by", "Ada", "--reason", "try"),
+        ("swap", "walk", "models/walk/anneal/pretrained/seed-11", "--by", "Ada", "--reason", "try"),
+    ):
+        before = len(read_history(ready.root / HISTORY))
+        first, again = ready.headstart("release", *arguments), ready.headstart("release", *arguments)
+        assert (first.code, again.code) == (0, 0), again.err
+        assert first.out == again.out
+        assert "was written by an earlier command; it counts once" in again.err
+        assert len(read_history(ready.root / HISTORY)) == before + 1
+
+
+def test_a_withdrawal_again_by_somebody_else_is_another_command(ready: Project) -> None:
+    withdraw(ready.root, "walk", "Ada", "a doubt")
+    withdraw(ready.root, "walk", "Ada", "a doubt")
+
+    with pytest.raises(InputError, match="expected a candidate to withdraw"):
+        withdraw(ready.root, "walk", "Grace", "a doubt")
+    assert len([line for line in read_history(ready.root / HISTORY) if isinstance(line.record, Withdrawn)]) == 1
 
 
 def test_a_rollback_whose_bytes_are_nowhere_leaves_the_pointer(ready: Project) -> None:

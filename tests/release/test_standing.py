@@ -5,57 +5,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.histories import lines_of, release, verdict
 
 from headstart.core.errors import InputError, IntegrityError
-from headstart.core.files import sha256_json
-from headstart.core.verdict import Evidence
-from headstart.release.history import Drilled, Event, Judged, Line, Promoted, Release, RolledBack, Swapped, Withdrawn, next_line
+from headstart.release.history import Drilled, Event, Judged, Promoted, RolledBack, Swapped, Withdrawn
 from headstart.release.standing import Standing, fold, require_ready, require_unused, rollback_target, standing_of
-
-
-def release(arm: str = "pretrained", seed: int = 0) -> Release:
-    return Release(
-        arm=arm,
-        seed=seed,
-        checkpoint=f"models/walk/{arm}/seed-{seed}",
-        weights_sha256=sha256_json([arm, seed]),
-        card_sha256=sha256_json(["card", arm, seed]),
-        git_revision="0" * 40,
-    )
-
-
-def verdict(n: int, outcome: str = "PASS", **changes: Any) -> Judged:
-    """The n-th run: by default nothing of it was seen before."""
-    fields: dict[str, Any] = {
-        "scenario": "walk",
-        "outcome": outcome,
-        "comparison": Evidence(path="a.json", sha256="e" * 64),
-        "target_sha256": "1" * 64,
-        "design_sha256": "2" * 64,
-        "baselines_sha256": "7" * 64,
-        "schedule_sha256": "3" * 64,
-        "dataset": "walk@1",
-        "dataset_sha256": "4" * 64,
-        "seeds": (n,),
-        "checkpoints": (sha256_json(["checkpoint", n]),),
-        "anneal_cycles": 2,
-        "candidate": release(seed=n),
-        "baseline": release("scratch"),
-        "required_passes": 2,
-        "loosened": (),
-    }
-    return Judged(**(fields | changes))
 
 
 def promotion_of(standing: Standing, version: str = "v1.0.0") -> Promoted:
     return Promoted(scenario="walk", release=require_ready(standing).candidate.id, version=version)
-
-
-def lines_of(*records: Event) -> tuple[Line, ...]:
-    lines: tuple[Line, ...] = ()
-    for record in records:
-        lines = (*lines, next_line(lines, record, "Ada", "because"))
-    return lines
 
 
 def after(*records: Event) -> Standing:

@@ -7,7 +7,7 @@ from tests.runs.test_clone_gate import clone
 
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, Epoch, Judgement
-from headstart.runs.cloning import clone_report, decisions_table, losses_table
+from headstart.runs.cloning import clone_report, decisions_table, epoch_score, losses_table
 
 SCHEMA = ObservationSchema(world="town", features=("x",), actions=("wait", "use", "yield", "press"), reward_terms=("comfort",))
 SCORES = ActionScores(np.array([[9900, 90, 10, 0], [1, 2, 0, 0], [3, 0, 1, 0], [0, 0, 0, 0]]))
@@ -69,7 +69,7 @@ def test_an_epoch_has_the_mean_of_the_clones_that_trained_so_long() -> None:
     short = [epoch(1, 1.0, 0.4, 3.0, 0.6)]
     long = [epoch(1, 2.0, 0.6, 1.0, 0.8), epoch(2, 0.5, 0.7, 0.25, 0.9)]
 
-    assert losses_table([short, long]) == (
+    assert losses_table([[epoch_score(one) for one in of] for of in (short, long)]) == (
         "epoch\tside\tloss\taccuracy\n"
         "1\ttrain\t1.500000\t0.500000\n"
         "1\theldout\t2.000000\t0.700000\n"

@@ -10,12 +10,13 @@ from tests.released import manifest_for
 
 from headstart.config.params import BCParams, load_params
 from headstart.config.scenario import Scenario
+from headstart.core.contents import stored_file
 from headstart.core.errors import GateFailed, InputError, IntegrityError
 from headstart.core.files import write_record
 from headstart.core.verdict import Subject, at_least, judge
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.episodes_file import write_episodes
-from headstart.dataset.manifest import Block, DatasetFacts, Tally, manifest_of, stored_file
+from headstart.dataset.manifest import Block, DatasetFacts, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
 from headstart.runs import demonstrations as dataset
 from headstart.worlds.api import FIRST_WORLD

@@ -26,7 +26,8 @@ from headstart.learn.rollout import Player
 from headstart.learn.state import state_of, state_sha256
 from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.policy import new_network
-from headstart.runs.progress import load_progress, state_path
+from headstart.runs.progress import load_progress
+from headstart.runs.states import state_path
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.telemetry.kinds import Envelope, Finding, GuardrailLine, ReadingLine, RollbackLine
 from headstart.telemetry.reader import read_telemetry

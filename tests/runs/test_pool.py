@@ -1,15 +1,18 @@
 """Jobs side by side in processes."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
-from headstart.core.errors import InputError
+from headstart.core.errors import Busy, HeadstartError, InputError
+from headstart.core.lock import held
 from headstart.runs.pool import run_all
 
 
@@ -93,6 +96,69 @@ def wait_for(condition: Callable[[], int]) -> int:
 def alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"  # nobody may be there to bury it
+
+
+def end_by(how: str, report: Callable[[int], None]) -> None:
+    if how == "SIGKILL":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif how == "exit":
+        os._exit(7)
+    time.sleep(60)
+
+
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        (
+            "SIGKILL",
+            r"^ending: the process of seed SIGKILL was ended by SIGKILL, as the system does where memory runs out.*again$",
+        ),
+        (
+            "exit",
+            r"^ending: the process of seed exit ended with exit code 7; what it had done is kept, run the same command again$",
+        ),
+    ],
+)
+def test_a_worker_that_was_ended_is_named_in_one_line_and_the_others_end(
+    how: str, says: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(HeadstartError, match=says) as caught:
+        run_all(end_by, ["wait", how], "ending", units=2, processes=2)
+    assert caught.value.__cause__ is None and caught.value.__suppress_context__
+    assert [process for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())] == []
+    assert capfd.readouterr().err == ""
+
+
+def test_workers_hold_the_lock_of_the_process_that_began_them(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(LOCKED)
+    parent = subprocess.Popen([sys.executable, script, tmp_path])
+    worker = wait_for(lambda: (tmp_path / "pid").exists() and int((tmp_path / "pid").read_text() or 0))
+    assert worker
+    os.kill(worker, signal.SIGSTOP)  # it cannot end with its parent
+    parent.kill()
+    parent.wait()
+    with pytest.raises(Busy), held(tmp_path / "lock", "another", patience_s=0):
+        pass
+    os.kill(worker, signal.SIGKILL)
+    with held(tmp_path / "lock", "another"):
+        pass
+
+
+LOCKED = """
+import os, sys, time
+from pathlib import Path
+from headstart.core.lock import held
+from headstart.runs.pool import run_all
+
+def job(folder, report):
+    (folder / "pid").write_text(str(os.getpid()))
+    time.sleep(60)
+
+if __name__ == "__main__":
+    with held(Path(sys.argv[1], "lock"), "one"):
+        run_all(job, [Path(sys.argv[1])], "sleeping", units=1)
+"""
 
 
 def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.cloned import ROOT, SEEDS, easy, record_blocks, tiny_params
 from tests.one_process import run_here
+from tests.sealed import reseal
 
 from headstart.cli import main as cli
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
@@ -69,6 +70,7 @@ def change_clones(**changes: Any) -> None:
     found = clones()
     last = found.clones[-1].model_copy(update=changes)
     write_record(MODELS / "bc/clones.json", found.model_copy(update={"clones": (*found.clones[:-1], last)}))
+    reseal(MODELS / "bc")
 
 
 def arm_runs() -> ArmRuns:

@@ -2,11 +2,14 @@
 
 import shutil
 import sys
+from collections.abc import Callable, Sequence
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.canonical import canonical_sha256
 from tests.cloned import SEEDS, easy, record_blocks, tiny_params
 from tests.one_process import run_here
 
@@ -14,7 +17,7 @@ from headstart.compare.arm_runs import CloneRuns
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
-from headstart.core.errors import GateFailed
+from headstart.core.errors import GateFailed, IntegrityError
 from headstart.core.files import read_record
 from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.episodes import Episodes, Header
@@ -22,6 +25,7 @@ from headstart.runs.checkpoint import load_checkpoint
 from headstart.runs.clone_report import CloneReports, Reference
 from headstart.runs.worlds import design_of
 from headstart.stages.bc_train import bc_train
+from headstart.telemetry.reader import read_telemetry
 
 MODELS, REPORTS = Path("models/nav_gap_seeker/bc"), Path("reports/nav_gap_seeker/bc_train")
 PARAMS = tiny_params()
@@ -114,6 +118,94 @@ def test_a_repeated_run_leaves_the_same_bytes(project: Path, scenario: Scenario)
     bc_train(PARAMS, scenario)
 
     assert {path: path.read_bytes() for path in MODELS.rglob("*") if path.is_file()} == before
+
+
+class Killed(BaseException):
+    """A kill that a test can catch."""
+
+
+def killed_after(reports: int, done: list[int]) -> Callable[..., Any]:
+    """As `run_here`, with a kill at so many epochs; `done` receives all that is reported."""
+
+    def run(function: Callable[..., Any], jobs: Sequence[Any], *rest: object) -> list[Any]:
+        def report(epochs: int) -> None:
+            done.append(epochs)
+            if len(done) == reports:
+                raise Killed
+
+        return [function(job, report) for job in jobs]
+
+    return run
+
+
+def results() -> dict[str, object]:
+    paths = [path for folder in ("models", "reports") for path in Path(folder).rglob("*") if path.is_file()]
+    logs = {path.as_posix(): canonical_sha256(read_telemetry(path.parent)) for path in paths if path.suffix == ".ndjson"}
+    return {path.as_posix(): path.read_bytes() for path in paths} | logs
+
+
+@pytest.mark.parametrize("after", [1, 2, 11, 20, 21, 30, 40])  # of 40 epochs; the first clone has 20
+def test_a_training_that_is_killed_goes_on_after_its_last_epoch_and_leaves_the_same_bytes(
+    after: int, project: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, done = results(), list[int]()
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", killed_after(after, []))
+    with pytest.raises(Killed):
+        bc_train(PARAMS, scenario)
+
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", killed_after(0, done))
+    bc_train(PARAMS, scenario)
+
+    assert results() == whole
+    before = [20, after - 20] if after > 20 else [after]  # epochs that are not done again
+    assert (sum(done), len(done)) == (40, 40 - after + len(before))
+    assert list(Path(".headstart/bc").iterdir()) == []
+
+
+@pytest.mark.parametrize("step", ["save_policy", "shift_facts", "clone_gate"])
+def test_a_clone_that_is_killed_after_its_training_is_only_judged(
+    step: str, project: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*given: object) -> None:
+        raise Killed
+
+    whole, done = results(), list[int]()
+    with pytest.raises(Killed), monkeypatch.context() as patch:
+        patch.setattr(f"headstart.runs.clone_seed.{step}", kill)
+        bc_train(PARAMS, scenario)
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", killed_after(0, done))
+    bc_train(PARAMS, scenario)
+    assert results() == whole
+    assert done[0] == 20
+
+
+def test_a_state_that_is_not_the_one_that_was_kept_is_refused(
+    project: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", killed_after(3, []))
+    with pytest.raises(Killed):
+        bc_train(PARAMS, scenario)
+    (path,) = Path(".headstart/bc").rglob("*.safetensors")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(IntegrityError, match=r"epoch-3.safetensors: expected hash"):
+        bc_train(PARAMS, scenario)
+
+
+@pytest.mark.parametrize(
+    "change", [{"bc_train": {"value_coef": 0.25}}, {"evaluation": {"exam_worlds": 5}}, {"network": {"hidden": [9]}}]
+)
+def test_other_settings_do_not_go_on_from_the_work_of_these(
+    change: dict[str, dict[str, Any]], project: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", killed_after(3, []))
+    with pytest.raises(Killed):
+        bc_train(PARAMS, scenario)
+    done: list[int] = []
+    monkeypatch.setattr("headstart.stages.bc_train.run_all", killed_after(0, done))
+    bc_train(tiny_params(**change), scenario)
+    assert len(done) == 40
 
 
 def test_a_clone_that_misses_its_gate_ends_the_stage_and_is_named(

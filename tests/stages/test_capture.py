@@ -164,6 +164,7 @@ def test_capture_refuses_an_expert_that_is_not_approved(
 def approve(scenario: Scenario, folder: Path, state: str = "approved") -> None:
     """An expert artefact as the expert stage would leave it, without playing 1,000 worlds."""
     from headstart.compare.arm_runs import Score
+    from headstart.core.contents import sealed_directory
     from headstart.core.files import write_record
     from headstart.runs.expert_record import ExpertPolicy
     from headstart.worlds.make import source_sha256
@@ -179,7 +180,8 @@ def approve(scenario: Scenario, folder: Path, state: str = "approved") -> None:
         state=state,  # type: ignore[arg-type]
         diagnostics=() if state == "approved" else ("success: too low",),
     )
-    write_record(folder / "models" / scenario.name / "expert" / "expert.json", artefact)
+    with sealed_directory(folder / "models" / scenario.name / "expert") as expert:
+        write_record(expert / "expert.json", artefact)
 
 
 def test_every_block_is_recorded_by_its_expert_and_replayed_with_it(

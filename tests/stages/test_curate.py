@@ -10,6 +10,7 @@ from tests.stages.test_capture import approve
 
 from headstart.config.params import Params, load_params
 from headstart.config.scenario import Scenario
+from headstart.core.contents import require_whole
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
 from headstart.core.verdict import Verdict
@@ -143,4 +144,7 @@ def test_a_dataset_that_fails_goes_to_quarantine_with_what_can_cure_it(
     assert verdict.thresholds.items() >= PARAMS.validate_.model_dump().items()  # under the names of params.yaml
     assert verdict.thresholds["feature_range.high"] == scenario.feature_limits[1]
     kept = next((tmp_path / "data" / "quarantine").glob(f"{scenario.name}@*"))
-    assert {path.name for path in kept.iterdir()} == {"block-0", "block-1", "episodes.tsv", "manifest.json", "verdict.json"}
+    names = {"block-0", "block-1", "contents.json", "episodes.tsv", "manifest.json", "verdict.json"}
+    assert {path.name for path in kept.iterdir()} == names
+    assert read_record(kept / "manifest.json", DatasetManifest).status == "quarantined"
+    require_whole(kept)

@@ -238,7 +238,7 @@ def test_a_scenario_with_an_expert_leaves_a_record_that_depends_on_nothing(poles
         source(params, scenario)
         records.append({path.name: path.read_bytes() for path in source_folder(scenario).iterdir()})
     assert records[0] == records[1]
-    assert records[0].keys() == {"source.json", "environment.json"}
+    assert records[0].keys() == {"source.json", "environment.json", "contents.json"}
     assert json.loads(records[0]["source.json"])["files"] == {}
 
 

@@ -101,7 +101,7 @@ def test_an_edit_of_an_environment_is_seen_and_judges_in_that_environment_alone(
 
 def test_a_scenario_that_brings_nothing_loads_neither_torch_nor_a_simulator(project: Path) -> None:
     source = project / "data/nav_gap_seeker/source"
-    assert sorted(path.name for path in source.iterdir()) == ["environment.json", "source.json"]
+    assert sorted(path.name for path in source.iterdir()) == ["contents.json", "environment.json", "source.json"]
     assert json.loads((source / "environment.json").read_bytes())["sha256"] is None
     assert json.loads((source / "source.json").read_bytes())["sha256"] is None
     code = (

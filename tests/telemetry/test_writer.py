@@ -194,6 +194,7 @@ def test_an_important_record_is_on_disk_at_once_and_an_update_within_a_second(
         return (tmp_path / SEGMENT).stat().st_size
 
     with TelemetryWriter(tmp_path, envelope) as writer:
+        synced.clear()  # of the folder, for the name of the segment
         writer.write("update", **update())
         after_update = size()
         writer.write("evaluation", **FIELDS["evaluation"])
@@ -230,11 +231,22 @@ def test_a_disk_that_is_full_at_the_end_hides_no_earlier_error(
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-
     with pytest.raises(expected), TelemetryWriter(tmp_path, envelope):
+        monkeypatch.setattr(os, "fsync", full)
         if error:
             raise error
+
+
+def test_a_disk_that_is_full_at_the_beginning_is_an_error_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, envelope: Envelope
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+
+    with pytest.raises(IntegrityError, match="the log cannot be written: No space left on device"):
+        TelemetryWriter(tmp_path / "new", envelope)
 
 
 def test_an_update_costs_less_than_a_millisecond(tmp_path: Path, envelope: Envelope) -> None:
@@ -247,3 +259,56 @@ def test_an_update_costs_less_than_a_millisecond(tmp_path: Path, envelope: Envel
             costs.append(time.process_time() - began)
 
     assert np.median(costs) < 1e-3
+
+
+def resumed(directory: Path, envelope: Envelope, keep: int) -> None:
+    with TelemetryWriter(directory, envelope, max_bytes=2_000, keep=keep) as writer:
+        for step in range(keep, 40):
+            writer.write("evaluation", env_steps=step, **FIELDS["evaluation"])
+
+
+@pytest.mark.parametrize("keep", range(1, 40, 3))
+def test_a_log_of_several_segments_goes_on_after_any_record(tmp_path: Path, envelope: Envelope, keep: int) -> None:
+    resumed(tmp_path, envelope, 0)
+    before = [record.model_dump(exclude={"wall"}) for record in read_telemetry(tmp_path)]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert len(names) > 4
+
+    resumed(tmp_path, envelope, keep)
+
+    assert [record.model_dump(exclude={"wall"}) for record in read_telemetry(tmp_path)] == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+
+
+def test_a_log_goes_on_that_was_killed_between_closing_a_segment_and_beginning_the_next(
+    tmp_path: Path, envelope: Envelope
+) -> None:
+    resumed(tmp_path, envelope, 0)
+    closed = json.loads((tmp_path / INDEX).read_text())["segments"]
+    keep = sum(segment["records"] for segment in closed)
+    sorted(tmp_path.glob("*.ndjson"))[-1].unlink()
+
+    resumed(tmp_path, envelope, keep)
+
+    assert [record.seq for record in read_telemetry(tmp_path)] == list(range(1, 41))
+
+
+def test_a_log_that_is_being_cut_is_whole_at_every_moment(
+    tmp_path: Path, envelope: Envelope, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resumed(tmp_path, envelope, 0)
+    wanted = [record.seq for record in read_telemetry(tmp_path)][:25]
+    replace = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", killed)
+    for _ in range(3):  # the index, then the segment: each time a little further
+        with pytest.raises(KeyboardInterrupt):
+            TelemetryWriter(tmp_path, envelope, max_bytes=2_000, keep=25)
+        lines = [line for path in sorted(tmp_path.glob("*.ndjson")) for line in path.read_bytes().splitlines()]
+        assert [json.loads(line)["seq"] for line in lines][:25] == wanted
+    monkeypatch.setattr(os, "replace", replace)
+    resumed(tmp_path, envelope, 25)
+    assert [record.seq for record in read_telemetry(tmp_path)] == list(range(1, 41))

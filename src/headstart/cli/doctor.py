@@ -132,8 +132,25 @@ def _project() -> Iterator[Line]:
         yield Line(MISSING, "project", str(error))
     if not (here / ".dvc").is_dir():
         yield Line(MISSING, "dvc project", "no folder .dvc", "`dvc init`, in a folder below that of git `dvc init --subdir`")
+    elif (here / "dvc.lock").is_file():
+        yield from _data(here)
     head = answer("git", "rev-parse", "--verify", "HEAD")
     yield _no_commit(_said(head), here) if head.returncode else Line(OK, "commit", head.stdout[:12])
+
+
+def _data(here: Path) -> Iterator[Line]:
+    from headstart.storage.missing import absent, how_to_fetch
+
+    try:
+        lacking, known = absent(here)
+        there = f"{known - len(lacking)} of the {known} outputs in dvc.lock are here"
+        yield (
+            Line(ABSENT, "data", f"{there}; {how_to_fetch(here)}; `dvc repro` computes them")
+            if lacking
+            else Line(OK, "data", there)
+        )
+    except HeadstartError as error:
+        yield Line(MISSING, "data", str(error))
 
 
 def _no_commit(said: str, here: Path) -> Line:

@@ -19,7 +19,7 @@ from headstart.core.errors import InputError, UsageError
 TEMPLATE = Path(__file__).parent / "template"
 USUAL = "CartPole-v1"
 NEW = {"dvc.yaml": "pipeline.yaml", "params.yaml": "settings.yaml"}  # file of the project → of the template
-LINES = {".gitignore": "gitignore", ".dvcignore": "dvcignore"}  # what is missing is appended
+LINES = {".gitignore": "gitignore", ".gitattributes": "gitattributes", ".dvcignore": "dvcignore"}  # what is missing is appended
 KEPT = {"README.md": "readme.md", "Makefile": "makefile"}  # left alone where they are
 DVC = {".dvc/.gitignore": "dvc_gitignore", ".dvc/config": "dvc_config"}  # the file last that every project of DVC has
 PLOTS = {f".dvc/plots/{name}.json": f"plots/{name}.json" for name in ("curves", "losses")}

@@ -24,8 +24,10 @@ from headstart.cli.formats import export, formats
 from headstart.cli.init import init
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
+from headstart.cli.remote import remote_app
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
+from headstart.cli.storage import gc, storage
 from headstart.cli.targets import targets
 from headstart.cli.tune import tune
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra, printable, too_large
@@ -35,6 +37,7 @@ catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue th
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(drill_app, name="drill")
+app.add_typer(remote_app, name="remote")
 cli_release.add_to(app)
 
 STAGES = {
@@ -139,6 +142,8 @@ app.command()(convert_sb3)
 app.command()(deps)
 app.command()(doctor)
 app.command()(schema)
+app.command()(storage)
+app.command()(gc)
 app.command()(targets)
 app.command()(formats)
 app.command()(export)
@@ -186,13 +191,22 @@ def deprecate(name: str) -> None:
     catalogue.deprecate(Path("data/catalogue.json"), name)
 
 
+def _told(error: HeadstartError) -> str:
+    """What is said of an error: where data is missing, also where it may be had."""
+    if not isinstance(error, InputError) or not Path("dvc.lock").is_file():
+        return str(error)
+    from headstart.storage.missing import told
+
+    return told(Path(), error)
+
+
 def main() -> None:
     """Entry point: the project's errors end in one line and their exit code."""
     try:
         enter_project()
         app(standalone_mode=True)
     except HeadstartError as error:
-        typer.echo(f"error: {printable(str(error))}", err=True)
+        typer.echo(f"error: {printable(_told(error))}", err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "numba"):

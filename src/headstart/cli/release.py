@@ -56,11 +56,11 @@ def record(
 
 @release_app.command("list")
 def list_releases() -> None:
-    """Where every scenario stands, and which releases there are."""
-    from headstart.release.history import HISTORY, read_history
+    """Where every scenario stands, and which releases there are; finishes what an interrupted command left."""
+    from headstart.release.registry import recovered_lines
     from headstart.release.standing import fold
 
-    standings = fold(read_history(ROOT / HISTORY))
+    standings = fold(recovered_lines(ROOT))
     if not standings:
         typer.echo("no verdict yet; `headstart release record SCENARIO` writes one")
     for standing in standings.values():

@@ -22,6 +22,7 @@ def models() -> dict[str, Any]:
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift import ShiftFindings
     from headstart.config.schedule import Arm
+    from headstart.core.contents import Contents
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue
@@ -32,8 +33,10 @@ def models() -> dict[str, Any]:
     from headstart.release.history import Line
     from headstart.runs.checkpoint import Card
     from headstart.runs.clone_report import CloneReports, Reference
+    from headstart.runs.clone_seed import CloneProgress
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
+    from headstart.runs.expert_training import TrainingProgress
     from headstart.runs.progress import Progress
     from headstart.runs.recorded import Environment, Source
     from headstart.runs.targets import TargetHistory
@@ -46,14 +49,17 @@ def models() -> dict[str, Any]:
         "arm-runs": ArmRuns,
         "catalogue": Catalogue,
         "checkpoint": Card,
+        "clone-progress": CloneProgress,
         "clone-reports": CloneReports,
         "clone-runs": CloneRuns,
         "comparison": Comparison,
+        "contents": Contents,
         "dataset": DatasetManifest,
         "environment": Environment,
         "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
+        "expert-progress": TrainingProgress,
         "history": Line,  # a line
         "observation": ObservationSchema,
         "policy-contract": PolicyContract,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 DATA, MODELS, REPORTS, WORK_DIR = Path("data"), Path("models"), Path("reports"), Path(".headstart")
+LOCKS = WORK_DIR / "locks"  # what only one process may do at a time
 EXPERTS = Path("experts")  # files and modules of the user's own experts: DVC watches the folder
 DEMONSTRATIONS = Path("demonstrations")  # users' recordings, which DVC watches too
 CATALOGUE = DATA / "catalogue.json"

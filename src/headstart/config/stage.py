@@ -7,15 +7,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.config.params import for_scenario, load_params, require_arm, require_arms_that_dvc_trains
-from headstart.config.project import REPORTS
-from headstart.config.scenario import imports_of, load_scenario
+from headstart.config.inputs import checked_inputs, hashes
+from headstart.config.params import Params, for_scenario, load_params, require_arm, require_arms_that_dvc_trains
+from headstart.config.project import LOCKS, REPORTS
+from headstart.config.scenario import Scenario, imports_of, load_scenario
 from headstart.config.settings import TOP, only, resolved, settings_path, value_at
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256, require_own_code
-from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError, printable, too_large
-from headstart.core.files import sha256_file, sha256_tree, write_record
+from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError, UsageError, printable, too_large
+from headstart.core.files import write_record
 from headstart.core.git import git_state
+from headstart.core.lock import held, remove_unfinished
+from headstart.core.parent import end_with_dvc
 from headstart.core.record import Record
 from headstart.core.run_record import RUN, RunRecord, circumstances
 from headstart.core.strict_json import parse_json
@@ -49,7 +52,7 @@ class Entry(NamedTuple):
     deps: tuple[str, ...]  # paths, without the sources below src/
     # the keys of the settings that the stage reads, with dots; None: all, from the files themselves
     params: tuple[str, ...] | None
-    outs: tuple[str, ...]  # paths
+    outs: tuple[str, ...]  # paths, those of plots and metrics among them
 
 
 def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
@@ -59,7 +62,8 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
         if len(sys.argv) - 1 != len(wanted):
             raise UsageError(f"expected {names}, got {' '.join(sys.argv[1:]) or 'nothing'}")
         require_own_code(Path())
-        print(run(stage, *sys.argv[1:], compared=True))
+        end_with_dvc()
+        print(run(stage, *sys.argv[1:]))
     except HeadstartError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -74,10 +78,11 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
         sys.exit(130)
 
 
-def run(stage: Callable[..., Done], name: str, *arm: str, compared: bool = False) -> str:
+def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
     """Run a stage on the named scenario with the settings of params.yaml that dvc.yaml names for it, and no others.
 
-    The run record goes into the stage's reports, also after a failure. `compared`: DVC runs the stage, and compares what settings.json says.
+    Nothing is read before all inputs are known to be what their own records say. The run record goes into the stage's reports, also after a
+    failure.
     """
     settings = load_params()
     scenario = load_scenario(name)
@@ -86,21 +91,30 @@ def run(stage: Callable[..., Done], name: str, *arm: str, compared: bool = False
     for one in arm:
         require_arm(params, stage.__name__, one)
     entry = entry_of(stage.__name__, {"scenario": name, "arm": "".join(arm)})
-    modules = [f"headstart.stages.{stage.__name__}"]
-    start = Start(datetime.now(UTC), code_sha256(modules), _hashes(entry.deps), *git_state(Path()), imports_of(scenario))
-    read = resolved(params, scenario)
+    whose = (stage.__name__, name, *arm)
+    with held(LOCKS / "-".join(whose), " ".join(("headstart", stage.__name__.replace("_", "-"), *whose[1:]))):
+        remove_unfinished(map(Path, entry.outs))
+        return _run(stage, params, scenario, whose, entry)
+
+
+def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: tuple[str, ...], entry: Entry) -> str:
+    """The part of `run` that one process does at a time."""
+    _, name, *arm = whose
+    modules, now = [f"headstart.stages.{stage.__name__}"], resolved(params, scenario)
+    read = now if entry.params is None else {key: value_at(now, key) for key in entry.params}
     if entry.params is not None:
-        read = {key: value_at(read, key) for key in entry.params}
+        _require_current(name, read)
+    inputs = checked_inputs(entry.deps, params, now)
+    start = Start(datetime.now(UTC), code_sha256(modules), inputs, *git_state(Path()), imports_of(scenario))
+    if entry.params is not None:
         params, scenario = only(params, scenario, entry.params)
-        if compared:
-            _require_current(name, read)
-    record = partial(_record, read, (stage.__name__, name, *arm), entry, start)
+    record = partial(_record, read, whose, entry, start)
     try:
         done = stage(params, scenario, *arm)
         if code_sha256(modules) != start.code_sha256:
             raise IntegrityError(f"{stage.__name__} {name}: its source files changed while it ran; run it again")
     except HeadstartError as error:
-        if not isinstance(error, UsageError):
+        if not isinstance(error, UsageError | Busy):
             record(Done(""), tuple(str(error).splitlines()))
         raise
     except AttributeError as error:
@@ -117,7 +131,7 @@ def run(stage: Callable[..., Done], name: str, *arm: str, compared: bool = False
 def _require_current(name: str, read: dict[str, Any]) -> None:
     """IntegrityError where the files say otherwise than settings.json, which DVC compares and keeps as what the stage ran with."""
     path = settings_path(name)
-    if not path.exists():  # a stage that is run by hand
+    if not path.exists():  # `dvc repro` writes it first; without it nobody compares
         return
     stored = parse_json(path.read_bytes(), str(path))
     if changed := [key for key, value in read.items() if value_at(stored, f"{TOP}.{key}") != value]:
@@ -148,15 +162,10 @@ def _record(
         parameters=read,
         seeds=done.seeds,
         metrics=dict(done.metrics),
-        outputs=_hashes(out for out in entry.outs if out != home),
+        outputs=hashes(out for out in entry.outs if out != home),
         circumstances=circumstances(start.time, start.git_revision, start.git_dirty),
     )
     write_record(Path(home) / RUN, record)
-
-
-def _hashes(paths: Any) -> dict[str, str]:
-    there = [Path(path) for path in paths if Path(path).exists()]
-    return {path.as_posix(): sha256_tree(path) if path.is_dir() else sha256_file(path) for path in there}
 
 
 # --- the entry of a stage in dvc.yaml -----------------------------------------------------------------------------------
@@ -166,13 +175,14 @@ def entry_of(stage: str, item: dict[str, str]) -> Entry:
     """The entry of `stage` with variables such as `${item.scenario}` filled in. InputError for a stage that dvc.yaml does not have."""
     try:
         found = parse_yaml(PIPELINE.read_bytes(), PIPELINE)["stages"][stage]
-        deps, outs = (tuple(_filled(one, item) for one in found.get(key, ())) for key in ("deps", "outs"))
+        paths = {key: tuple(_filled(one, item) for one in found.get(key, ())) for key in ("deps", "outs", "plots", "metrics")}
         params = keys_of(found.get("params", ()), item)
     except OSError as error:
         raise InputError(f"{PIPELINE}: expected the pipeline of the project, got {error.strerror}") from error
     except (KeyError, TypeError, AttributeError, RuntimeError) as error:
         raise InputError(f"{PIPELINE}: expected a stage {stage} with deps, params and outs: {error}") from error
-    return Entry(tuple(dep for dep in deps if not dep.startswith("src/")), params, outs)
+    deps = tuple(dep for dep in paths["deps"] if not dep.startswith("src/"))
+    return Entry(deps, params, (*paths["outs"], *paths["plots"], *paths["metrics"]))
 
 
 def keys_of(params: Any, item: dict[str, str]) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -13,12 +14,14 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from headstart.core.errors import InputError, shown
+from headstart.core.exchange import exchange
 from headstart.core.record import Record
 from headstart.core.strict_json import MAX_BYTES, canonical_json, parse_json, pretty_json, sha256_json
 
 __all__ = [
-    "fresh_directory", "fresh_file", "inside", "parse_record", "problems", "read_bytes", "read_record", "require_plain",
-    "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree", "write_bytes", "write_record",
+    "fresh_directory", "fresh_file", "inside", "is_temporary", "make_directory", "parse_record", "problems", "read_bytes",
+    "read_record", "require_plain", "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree",
+    "sync_directory", "write_bytes", "write_record",
 ]  # fmt: skip
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -64,7 +67,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 @contextmanager
 def fresh_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same directory; on success fsync it and rename it to `path`, on failure remove it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_directory(path.parent)
     temporary = _sibling(path)
     try:
         yield temporary
@@ -73,40 +76,44 @@ def fresh_file(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _fsync(path.parent)
+    sync_directory(path.parent)
 
 
 @contextmanager
 def fresh_directory(path: Path) -> Iterator[Path]:
     """Yield a new empty sibling directory; on success fsync it and replace `path` by it, on failure remove it.
 
-    The old directory is renamed, and removed only after the new one is in place. A process that is killed leaves hidden siblings
-    `.<name>.tmp-*`, which nothing reads; killed between the two renames, it leaves both directories as siblings and none at `path`:
-    the input is then missing, but never mixed. Raises InputError if `path` exists and is not a directory.
+    At every moment `path` holds the old directory or the new one, whole: the kernel exchanges them. A process that is killed leaves hidden
+    siblings `.<name>.tmp-*`, which nothing reads. Raises InputError if `path` exists and is not a directory.
     """
     if path.is_symlink() or (path.exists() and not path.is_dir()):
         raise InputError(f"{path}: expected a directory or nothing, got something else")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary, retired = _sibling(path), _sibling(path)
+    make_directory(path.parent)
+    temporary = _sibling(path)
     temporary.mkdir()
     try:
         yield temporary
         _fsync_tree(temporary)
         had_old = path.exists()
         if had_old:
-            os.rename(path, retired)
-        try:
+            exchange(temporary, path)  # what was old has the temporary name now
+        else:
             os.rename(temporary, path)
-        except BaseException:
-            if had_old:
-                os.rename(retired, path)
-            raise
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _fsync(path.parent)
+    sync_directory(path.parent)
     if had_old:
-        shutil.rmtree(retired)
+        shutil.rmtree(temporary)
+
+
+def make_directory(path: Path) -> None:
+    """Make a directory and those above it, each on disk in its parent."""
+    if path.is_dir() or path == path.parent:
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -184,8 +191,18 @@ def problems(error: ValidationError) -> str:
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
 
+def is_temporary(path: Path) -> bool:
+    """Whether this is what a process writes before it renames it, and leaves when it is killed."""
+    return re.fullmatch(r"\..*\.tmp-[0-9a-f]{12}", path.name) is not None
+
+
 def _sibling(path: Path) -> Path:
     return path.with_name(f".{path.name}.tmp-{secrets.token_hex(6)}")
+
+
+def sync_directory(path: Path) -> None:
+    """Bring to disk which names a directory holds: a file that was made, renamed or removed there is so after a crash, too."""
+    _fsync(path)
 
 
 def _fsync(path: Path) -> None:

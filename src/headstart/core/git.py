@@ -1,10 +1,18 @@
 """Queries to git about the project; each is one call of the program."""
 
+import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from headstart.core.errors import InputError
 
+if TYPE_CHECKING:
+    import psutil
+
+ON_DISK = ("-c", "core.fsync=loose-object,reference", "-c", "core.fsyncMethod=fsync")  # what git syncs, in this command
+PATIENCE_S = 5  # how long git, which takes milliseconds, may hold a lock
 WRITTEN = ("dvc.lock", "data/catalogue.json", "reports")  # by the pipeline, of what git tracks
 
 
@@ -46,27 +54,51 @@ def versions(root: Path, path: str) -> list[tuple[str, bytes]]:
     return [(revision, content) for revision, content in contents if content is not None]
 
 
-def tagged_commit(root: Path, tag: str) -> str | None:
-    """The commit of an annotated tag; None if there is no such tag."""
-    return _git(root, "for-each-ref", "--format=%(*objectname)", f"refs/tags/{tag}").decode().strip() or None
+def tags(root: Path) -> dict[str, str]:
+    """Name of each tag → the commit of an annotated one, an empty text for another."""
+    listed = _git(root, "for-each-ref", "--format=%(refname:strip=2) %(*objectname)", "refs/tags").decode()
+    return dict(line.split(" ", 1) for line in listed.splitlines())
 
 
-def delete_tags(root: Path, pattern: str) -> tuple[str, ...]:
-    """Delete the tags that match a pattern of `git tag --list`; returns their names."""
-    found = _git(root, "tag", "--list", pattern).decode().split()
-    if found:
-        _git(root, "tag", "--delete", *found)
-    return tuple(found)
+def set_tag(root: Path, tag: str, commit: str, message: str, at: str) -> None:
+    """Set an annotated tag, in place of one of that name; it is on disk when this returns, and equal arguments give an equal object."""
+    _remove_stale_locks(root, f"refs/tags/{tag}.lock")
+    who = {"GIT_COMMITTER_NAME": "headstart", "GIT_COMMITTER_EMAIL": "headstart@localhost", "GIT_COMMITTER_DATE": at}
+    _git(root, "tag", "--annotate", "--no-sign", "--force", "--message", message, "--", tag, commit, env=who, settings=ON_DISK)
 
 
-def committer(root: Path) -> str:
-    """The identity with which git commits and tags. Raises InputError if git has none."""
-    return _git(root, "var", "GIT_COMMITTER_IDENT").decode().strip()
+def delete_tags(root: Path, *names: str) -> None:
+    """Delete tags that are there."""
+    _remove_stale_locks(root, "packed-refs.lock", "packed-refs.new", *(f"refs/tags/{name}.lock" for name in names))
+    _git(root, "tag", "--delete", "--", *names, settings=ON_DISK)
 
 
-def _git(root: Path, *arguments: str) -> bytes:
+def _remove_stale_locks(root: Path, *names: str) -> None:
+    """Remove locks that a git process left when it was killed: those that are here when no git process works in this project any more."""
+    import psutil  # only tags need it
+
+    folder = root / _git(root, "rev-parse", "--git-common-dir").decode().strip()
+    here = [folder / name for name in names if (folder / name).exists()]
+    if here and not psutil.wait_procs(_git_processes(root), timeout=PATIENCE_S)[1]:
+        for path in here:
+            path.unlink(missing_ok=True)
+
+
+def _git_processes(root: Path) -> "list[psutil.Process]":
+    import psutil
+
+    found = []
+    for process in psutil.process_iter(["name", "cwd"]):
+        name, cwd = process.info["name"] or "", process.info["cwd"]  # None: a process of somebody else
+        if (name == "git" or name.startswith("git-")) and cwd and Path(cwd).is_relative_to(root.resolve()):
+            found.append(process)
+    return found
+
+
+def _git(root: Path, *arguments: str, env: Mapping[str, str] | None = None, settings: Sequence[str] = ()) -> bytes:
+    command = ["git", *settings, *arguments]
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, timeout=60)
+        done = subprocess.run(command, cwd=root, capture_output=True, timeout=60, env={**os.environ, **(env or {})})
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InputError(f"git {arguments[0]}: expected a program that runs and answers within 60 s: {error}") from None
     if done.returncode:

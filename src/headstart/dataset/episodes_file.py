@@ -18,8 +18,10 @@ has written the same for years, zlib-ng writes others for the same data.
 """
 
 import math
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -35,6 +37,7 @@ from headstart.dataset.observation import ObservationSchema
 
 CHUNK_BYTES = 1 << 20
 CHUNK_COLUMNS = 4
+MEMORY_BYTES = 16 << 20  # by which a file grows until it is written
 ATTRIBUTES = {"schema_id", "header", "observation_sha256"}
 
 # path → dtype and shape: N steps, E episodes, F features, C channels of a map of G × G cells, K actions or D action dimensions, R reward terms
@@ -77,8 +80,7 @@ def write_episodes(path: Path, episodes: Episodes, header: Header) -> None:
         "header": canonical_json(header.model_dump(mode="json")),
         "observation_sha256": header.observation.sha256().encode(),
     }
-    # v110 and not "latest", whose bytes would move with the HDF5 version
-    with fresh_file(path) as temporary, h5py.File(temporary, "w", libver=("v110", "v110")) as file:
+    with fresh_file(path) as temporary, _new_file(temporary) as file:
         for name in sorted(attributes):
             file.attrs[name] = np.bytes_(attributes[name])
         for group in sorted(GROUPS):
@@ -151,6 +153,19 @@ def chunk_shape(shape: tuple[int, ...], item_bytes: int) -> tuple[int, ...] | No
         return None
     rest = (min(CHUNK_COLUMNS, shape[1]),) if len(shape) == 2 else shape[1:]
     return (max(1, min(shape[0], CHUNK_BYTES // (item_bytes * math.prod(rest)))), *rest)
+
+
+@contextmanager
+def _new_file(path: Path) -> Iterator[h5py.File]:
+    """A file that grows in memory and is written when it is closed: where a disk is full before, HDF5 crashes the process."""
+    try:
+        # v110 and not "latest", whose bytes would move with the HDF5 version
+        with h5py.File(path, "w", libver=("v110", "v110"), driver="core", block_size=MEMORY_BYTES) as file:
+            yield file
+    except (OSError, RuntimeError) as error:  # as which h5py raises an error of the system, with its number in a long text
+        if (found := re.search(r"errno = (\d+)", str(error))) is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from None
 
 
 def _write_column(file: h5py.File, name: str, column: Array) -> None:

@@ -8,20 +8,14 @@ from typing import Literal, Self
 
 from pydantic import model_validator
 
+from headstart.core.contents import StoredFile, stored_file
 from headstart.core.errors import IntegrityError
-from headstart.core.files import inside, sha256_file, sha256_json
+from headstart.core.files import inside, sha256_json
 from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share
 
 VERSION_DIGITS = 12
 TRAIN, HELDOUT = "block-{}/train.h5", "block-{}/heldout.h5"  # of block b, beside the manifest
-Status = Literal["draft", "validated"]
-
-
-class StoredFile(Record):
-    """One file of the dataset."""
-
-    sha256: Sha256
-    bytes: Count
+Status = Literal["draft", "validated", "quarantined"]
 
 
 class Tally(Record):
@@ -106,11 +100,6 @@ def dataset_version(facts: DatasetFacts) -> str:
     """First 12 hex digits of the SHA-256 over the canonical JSON of the facts."""
     content = facts.model_dump(mode="json", include=set(DatasetFacts.model_fields))
     return sha256_json(content)[:VERSION_DIGITS]
-
-
-def stored_file(path: Path) -> StoredFile:
-    """Hash and size of a file on disk."""
-    return StoredFile(sha256=sha256_file(path), bytes=path.stat().st_size)
 
 
 def require_files(manifest: DatasetManifest, directory: Path) -> None:

@@ -7,7 +7,7 @@ fit
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ from headstart.learn.compiled.losses import Coefficients
 from headstart.learn.compiled.minibatches import Plan
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.minibatches import Batch, learn
-from headstart.learn.networks import ActorCritic
+from headstart.learn.networks import ActorCritic, load_tensors, part, tensors
 from headstart.learn.optimizer import Adam
 from headstart.learn.policies import Categorical
 
@@ -85,32 +85,68 @@ class Epoch:
     stops: bool  # early
 
 
-def fit(
-    network: ActorCritic, train: Demonstrations, heldout: Demonstrations, params: BCParams, device: torch.device | None = None
-) -> Iterator[Epoch]:
-    """Train `network` epoch by epoch. At the end it has the weights of the epoch with the lowest held-out loss.
+@dataclass
+class Fitting:
+    """A training between two epochs: everything on which its continuation depends."""
 
-    `device`: as for Adam. The normaliser is fitted first, to the training rows. Of a Gaussian policy only the mean is trained; its deviation is
-    set at the end.
-    """
+    network: ActorCritic
+    optimizer: Adam
+    generator: torch.Generator
+    best: dict[str, torch.Tensor]  # the weights of the best epoch
+    best_loss: float = math.inf  # held-out
+    best_epoch: int = 0
+    epoch: int = 0  # the last one
+
+    def state(self) -> dict[str, Array]:
+        """All of it as named arrays."""
+        state = {f"network.{name}": np.array(value) for name, value in tensors(self.network).items()}
+        state |= {f"best.{name}": value.detach().numpy().copy() for name, value in self.best.items()}
+        state |= {f"optimizer.{name}": value for name, value in self.optimizer.state().items()}
+        state["generator"] = self.generator.get_state().numpy()
+        return state | {"best_loss": np.array(self.best_loss), "epochs": np.array([self.best_epoch, self.epoch])}
+
+    def restore(self, state: Mapping[str, Array]) -> None:
+        """Stand where a training that was interrupted stood."""
+        load_tensors(self.network, part(state, "network."))
+        self.best = {name: torch.from_numpy(value) for name, value in part(state, "best.").items()}
+        self.optimizer.restore(part(state, "optimizer."))
+        self.generator.set_state(torch.from_numpy(np.array(state["generator"])))
+        self.best_loss = float(state["best_loss"])
+        self.best_epoch, self.epoch = state["epochs"].tolist()
+
+
+def fitting_of(network: ActorCritic, train: Demonstrations, params: BCParams, device: torch.device | None = None) -> Fitting:
+    """A training that has not begun; the normaliser is fitted to the training rows. `device`: as for Adam."""
     network.observe(train.obs)
-    generator = torch.Generator().manual_seed(params.seed)
-    optimizer = Adam(network, eps=1e-8, weight_decay=params.weight_decay, device=device)
+    return Fitting(
+        network,
+        Adam(network, eps=1e-8, weight_decay=params.weight_decay, device=device),
+        torch.Generator().manual_seed(params.seed),
+        {name: value.clone() for name, value in network.state_dict().items()},
+    )
+
+
+def fit(fitting: Fitting, train: Demonstrations, heldout: Demonstrations, params: BCParams) -> Iterator[Epoch]:
+    """Train epoch by epoch. At the end the network has the weights of the epoch with the lowest held-out loss.
+
+    Of a Gaussian policy only the mean is trained; its deviation is set at the end.
+    """
+    network = fitting.network
     decay = Ramp.model_validate({"from": params.learning_rate, "to": 0})
-    best_loss, best_epoch = float("inf"), 0
-    best_weights = {name: value.clone() for name, value in network.state_dict().items()}
-    for number in range(1, params.epochs + 1):
+    while fitting.epoch < params.epochs and (not fitting.epoch or fitting.epoch - fitting.best_epoch < params.patience):
+        number = fitting.epoch + 1
         rate = decay.part((number - 1) / params.epochs, number / params.epochs)
-        loss, accuracy = clone_epoch(network, optimizer, train, params.batch_size, rate, params.value_coef, generator)
+        loss, accuracy = clone_epoch(
+            network, fitting.optimizer, train, params.batch_size, rate, params.value_coef, fitting.generator
+        )
         judged = judge(network, heldout)
-        if judged.loss < best_loss:
-            best_loss, best_epoch = judged.loss, number
-            best_weights = {name: value.clone() for name, value in network.state_dict().items()}
-        stops = number - best_epoch >= params.patience
-        yield Epoch(number, loss, accuracy, judged, optimizer.learning_rate, len(train.label), stops)
-        if stops:
-            break
-    network.load_state_dict(best_weights)
+        if judged.loss < fitting.best_loss:
+            fitting.best_loss, fitting.best_epoch = judged.loss, number
+            fitting.best = {name: value.clone() for name, value in network.state_dict().items()}
+        fitting.epoch = number
+        stops = number - fitting.best_epoch >= params.patience
+        yield Epoch(number, loss, accuracy, judged, fitting.optimizer.learning_rate, len(train.label), stops)
+    network.load_state_dict(fitting.best)
     network.set_std(params.action_std)
 
 

@@ -224,3 +224,8 @@ def tensors(network: nn.Module) -> dict[str, np.ndarray]:
 def load_tensors(network: nn.Module, arrays: Mapping[str, np.ndarray]) -> None:
     """Load the arrays of a checkpoint into a network of the same shape."""
     network.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in arrays.items()})
+
+
+def part(state: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    """The arrays whose names begin with `prefix`, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

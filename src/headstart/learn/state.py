@@ -14,7 +14,7 @@ from numpy.lib.recfunctions import repack_fields
 
 from headstart.core.arrays import Array
 from headstart.learn.anneal import Trainer, frozen
-from headstart.learn.networks import load_tensors, tensors
+from headstart.learn.networks import load_tensors, part, tensors
 
 RESTORED = ("phase", "begun", "epochs")  # fields of a position
 CHARGED = ("env_steps", "phase_from", "attempt_from", "attempt", "updates", "evaluated")
@@ -47,14 +47,14 @@ def state_sha256(state: Mapping[str, Array]) -> str:
 
 def restore(trainer: Trainer, state: Mapping[str, Array], charged: bool = False) -> None:
     """Restore a state; with `charged` also the used env steps and retries, as an interrupted run needs it."""
-    load_tensors(trainer.network, _part(state, "network."))
-    reference = _part(state, "reference.")
+    load_tensors(trainer.network, part(state, "network."))
+    reference = part(state, "reference.")
     if reference:
         trainer.reference = frozen(trainer.network)
         load_tensors(trainer.reference, reference)
-    trainer.optimizer.restore(_part(state, "optimizer."))
+    trainer.optimizer.restore(part(state, "optimizer."))
     now = trainer.player.snapshot()
-    trainer.player.restore({name: _as(value, now[name].dtype) for name, value in _part(state, "player.").items()})
+    trainer.player.restore({name: _as(value, now[name].dtype) for name, value in part(state, "player.").items()})
     trainer.generator.set_state(torch.from_numpy(np.array(state["generator"])))
     position = dict(zip(RESTORED, state["position"].tolist(), strict=True))
     if charged:
@@ -76,7 +76,3 @@ def _plain(array: Array) -> Array:
 def _as(array: Array, dtype: np.dtype[Any]) -> Array:
     """The inverse of `_plain`."""
     return array.view(repack_fields(dtype, recurse=True)) if dtype.names else array
-
-
-def _part(state: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}

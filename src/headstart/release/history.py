@@ -2,26 +2,33 @@
 
 Every line carries the hash of the one before it, so that an edit, a removal or a swap breaks the chain from there on. `headstart verify`
 also detects a rewritten chain: it compares the history with every committed version.
+
+The history is the log: a command first brings to disk what its line needs, then writes the line, then what follows from it. A line counts once
+its newline is there; a command that ended earlier recorded nothing, and bytes behind the last newline are no line.
 """
 
-import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from headstart.core.errors import Busy, IntegrityError
-from headstart.core.files import parse_record, read_bytes, sha256_bytes, sha256_json, write_bytes
+from headstart.config.project import WORK_DIR
+from headstart.core.errors import HeadstartError, IntegrityError
+from headstart.core.files import make_directory, parse_record, read_bytes, sha256_bytes, sha256_json, sync_directory, write_bytes
+from headstart.core.lock import held
 from headstart.core.provenance import utc_text
 from headstart.core.record import Arm, Count, Name, Record, RelativePath, Sha256, UtcTime
 from headstart.core.strict_json import canonical_json
 from headstart.core.verdict import Evidence
 
 HISTORY = Path("governance") / "history.ndjson"
+LOCK = WORK_DIR / "locks" / "history"
+PATIENCE_S = 3.0  # so long a command waits for another one to write its line
 GENESIS = "0" * 64  # the hash that the first line gives as that of its predecessor
 MAX_HISTORY_BYTES = 64 << 20
 
@@ -119,6 +126,7 @@ class Drilled(Record):
 
 
 Event = Judged | Promoted | RolledBack | Swapped | Withdrawn | Drilled
+AnyEvent = TypeVar("AnyEvent", Judged, Promoted, RolledBack, Swapped, Withdrawn)
 
 
 def _printable(text: str) -> str:
@@ -146,47 +154,80 @@ class Line(Record):
 class History:
     """A history that this process has locked: its lines, and a method to append one. Made by `open_history`."""
 
-    def __init__(self, path: Path, descriptor: int, lines: tuple[Line, ...]) -> None:
-        self.path, self.lines, self._descriptor = path, lines, descriptor
+    def __init__(self, path: Path, lines: tuple[Line, ...]) -> None:
+        self.path, self.lines = path, lines
 
     def append(self, record: Event, actor: str, reason: str) -> Line:
-        """Write one line and fsync it. Raises InputError if actor or reason is not one line of printable text."""
+        """Write one line and fsync it.
+
+        Raises InputError if actor or reason is not one line of printable text, and IntegrityError if the disk refuses: then there is no line.
+        """
         line = next_line(self.lines, record, actor, reason, str(self.path))
-        data = canonical_json(line.model_dump(mode="json")) + b"\n"
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        os.fsync(self._descriptor)
+        try:
+            _append(self.path, canonical_json(line.model_dump(mode="json")) + b"\n")
+        except OSError as error:
+            raise IntegrityError(
+                f"{self.path}: the line cannot be written: {error.strerror}; nothing was recorded, once that is corrected run the command again"
+            ) from None
         self.lines = (*self.lines, line)
         return line
 
 
+def note(text: str) -> None:
+    """Tell the user what a command found left by an earlier one and has finished."""
+    print(f"note: {text}", file=sys.stderr)
+
+
+def written(lines: Sequence[Line], record: type[AnyEvent], scenario: str, actor: str, reason: str) -> AnyEvent | None:
+    """What the last line of a scenario says, if it is of that kind, by `actor`, for `reason`: the same command wrote it already.
+
+    It was killed before it could say so, or somebody typed it twice; either way there is nothing to write.
+    """
+    last = next((line for line in reversed(lines) if getattr(line.record, "scenario", None) == scenario), None)
+    if last is None or not isinstance(last.record, record) or (last.actor, last.reason) != (actor, reason):
+        return None
+    return last.record
+
+
+def note_written(lines: Sequence[Line], record: Event) -> None:
+    """Say which line has it."""
+    line = next(line for line in lines if line.record is record)
+    note(f"line {line.seq + 1} of the history, {record.kind} by {line.actor}, was written by an earlier command; it counts once")
+
+
 @contextmanager
-def open_history(path: Path) -> Iterator[History]:
+def open_history(root: Path, doing: str) -> Iterator[History]:
     """Yield the verified history, locked for all other processes; an incomplete last line, left by a crash, is moved aside first.
 
-    Raises Busy if another process holds it, and IntegrityError as `read_history` does.
+    `doing` is the command, for those who have to wait. Raises Busy if another process holds it, and IntegrityError as `read_history` does.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Busy(f"{path}: another process is writing to it; try again when it is done") from None
-        _set_torn_line_aside(path, descriptor)
-        yield History(path, descriptor, read_history(path))
-    finally:
-        os.close(descriptor)
+    path = root / HISTORY
+    with held(root / LOCK, doing, PATIENCE_S):
+        if path.exists():
+            _set_torn_line_aside(path)
+        yield History(path, read_history(path))
 
 
 def read_history(path: Path) -> tuple[Line, ...]:
-    """All lines, oldest first; none if there is no file.
+    """All lines, oldest first; none if there is no file. Bytes behind the last newline are none: see `torn_end`.
 
     Raises IntegrityError, naming the file, the line and both hashes, where the chain is broken.
     """
     if not path.exists():
         return ()
-    return parse_history(read_bytes(path, MAX_HISTORY_BYTES), str(path))
+    data = read_bytes(path, MAX_HISTORY_BYTES)
+    return parse_history(data[: len(data) - len(torn_end(data, str(path)))], str(path))
+
+
+def torn_end(data: bytes, where: str) -> bytes:
+    """The bytes behind the last newline: the beginning of a line whose command was killed. Nobody was told that it is written.
+
+    Raises IntegrityError if they hold a whole line: then it is its newline that was changed.
+    """
+    torn = data[data.rfind(b"\n") + 1 :]
+    if _is_line(torn[:-1]):
+        raise IntegrityError(f"{where}: expected a newline behind its last line, found {torn[-1:]!r}")
+    return torn
 
 
 def parse_history(data: bytes, where: str) -> tuple[Line, ...]:
@@ -234,11 +275,50 @@ def line_sha256(line: Line) -> str:
     return sha256_json(line.model_dump(mode="json", exclude={"sha256"}))
 
 
-def _set_torn_line_aside(path: Path, descriptor: int) -> None:
-    """Move bytes behind the last newline, if any, to a file beside the history; the caller holds the lock."""
+def _is_line(data: bytes) -> bool:
+    try:
+        parse_record(data, Line, "")
+    except HeadstartError:
+        return False
+    return True
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Either all of `data` is on disk behind what was there, or, after OSError, nothing; a disk that refuses even that leaves a torn end."""
+    make_directory(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        end = os.fstat(descriptor).st_size
+        try:
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+            sync_directory(path.parent)
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(descriptor, end)
+                os.fsync(descriptor)
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _set_torn_line_aside(path: Path) -> None:
+    """Move a torn end, if any, to a file beside the history; the caller holds the lock."""
     data = read_bytes(path, MAX_HISTORY_BYTES)
-    whole = data.rfind(b"\n") + 1
-    if torn := data[whole:]:
-        write_bytes(path.with_name(f"{path.stem}.torn-{sha256_bytes(torn)[:12]}.txt"), torn)
-        os.ftruncate(descriptor, whole)
-        os.fsync(descriptor)
+    torn = torn_end(data, str(path))
+    if not torn:
+        return
+    aside = path.with_name(f"{path.stem}.torn-{sha256_bytes(torn)[:12]}.txt")
+    try:
+        write_bytes(aside, torn)
+        with path.open("rb+") as file:
+            file.truncate(len(data) - len(torn))
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise IntegrityError(
+            f"{aside}: cannot be written: {error.strerror}; once that is corrected run the command again"
+        ) from None
+    note(
+        f"{path}: {len(torn)} bytes of a line that an earlier command did not complete are in {aside} now; nothing was recorded by it"
+    )

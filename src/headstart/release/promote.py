@@ -1,4 +1,8 @@
-"""Promote the candidate: the only way to a verified release, and the only command that registers a version."""
+"""Promote the candidate: the only way to a verified release, and the only command that registers a version.
+
+In this order: the files of the release that would be replaced, whole and verified, below .headstart/releases; the line of the history; the tags.
+A command that is killed before the line changed nothing; behind it the next command sets the tags.
+"""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -9,7 +13,7 @@ from headstart.config.project import CATALOGUE
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
 from headstart.core.git import changes, committed
 from headstart.dataset.catalogue import read_catalogue
-from headstart.release.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn
+from headstart.release.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn, note_written, written
 from headstart.release.lock import require_release, training_of
 from headstart.release.record import recipes_sha256, settings
 from headstart.release.registry import next_version, open_scenario
@@ -26,7 +30,10 @@ def promote(root: Path, scenario: str, actor: str, reason: str) -> Release:
     withdrawn.
     """
     params, _ = settings(root, scenario)
-    with open_scenario(root, scenario) as (history, standing):
+    with open_scenario(root, scenario, "promote") as (history, standing):
+        if (done := written(history.lines, Promoted, scenario, actor, reason)) is not None:
+            note_written(history.lines, done)
+            return standing.releases[done.release]
         passed = ready_pass(standing)
         require_committed(root)
         try:
@@ -55,9 +62,10 @@ def require_committed(root: Path) -> None:
     """Raise unless all lines of the history are committed, so that a change would be detected, and the tree has no changes."""
     if problems := anchor_problems(root):
         raise IntegrityError(problems[0])
-    if committed(root, HISTORY.as_posix()) != (root / HISTORY).read_bytes():
+    recorded = committed(root, HISTORY.as_posix()) or b""
+    if recorded[: recorded.rfind(b"\n") + 1] != (root / HISTORY).read_bytes():  # a line that a crash tore may have been committed
         raise Hold(f"{HISTORY}: expected all its lines in git; `git add {HISTORY}` and commit it")
-    if changed := changes(root):
+    if changed := changes(root, without=(HISTORY.as_posix(),)):
         raise Hold(f"expected a clean git tree, changed: {', '.join(changed[:5])}; commit first")
 
 

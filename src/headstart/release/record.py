@@ -1,7 +1,11 @@
-"""Record the current comparison as a verdict in the history, after all of its evidence has been verified."""
+"""Record the current comparison as a verdict in the history, after all of its evidence has been verified.
+
+The line is all that is written; the same verdict, recorded again by the same person right after it, has its line.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -21,11 +25,12 @@ from headstart.core.git import changes
 from headstart.core.verdict import Evidence
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
-from headstart.release.history import HISTORY, Drilled, Judged, Line, open_history
+from headstart.release.history import HISTORY, Drilled, Judged, Line, note_written, written
 from headstart.release.lock import Training, best_release, require_code, stage_at_hand, training_of
-from headstart.release.registry import open_scenario
+from headstart.release.registry import open_recovered, open_scenario
 from headstart.release.standing import Standing, standing_of
 
+DAY_S = 86400
 LOOSER_IF_MORE = ("max_ratio", "max_success_loss", "max_harm_rise", "max_return_loss")
 LOOSER_IF_LESS = ("min_replicates",)
 
@@ -44,7 +49,7 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
         raise Hold(f"expected a clean git tree, so that the verdict can be made again; changed: {names}; commit, then record it")
     if candidate.dataset is None or candidate.dataset_sha256 is None:
         raise InputError(f"{candidate.path}: expected an arm that learned from a validated dataset, dvc.lock names none")
-    with open_scenario(root, scenario.name) as (history, _):
+    with open_scenario(root, scenario.name, "release record") as (history, _):
         judged = Judged(
             scenario=scenario.name,
             outcome=found.verdict.outcome.value,
@@ -63,14 +68,34 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
             required_passes=params.promotion.required_passes,
             loosened=(*loosened(found), *held(params, scenario, candidate.runs.arm)),
         )
-        line = history.append(judged, actor, f"recorded {path}")
+        reason = f"recorded {path}"
+        done = written(history.lines, Judged, scenario.name, actor, reason)
+        if done is not None and _without_revisions(done) == _without_revisions(judged):
+            note_written(history.lines, done)
+            line = history.lines[-1]
+        else:
+            line = history.append(judged, actor, reason)
         return line, standing_of(history.lines, scenario.name)
 
 
+def _without_revisions(judged: Judged) -> dict[str, Any]:
+    """All but the commits: the one that holds the history since then is another, and the same runs were judged in both."""
+    revisions = {"git_revision": True}
+    return judged.model_dump(exclude={"candidate": revisions, "baseline": revisions})
+
+
 def record_drill(root: Path, drilled: Drilled, actor: str, reason: str) -> Line:
-    """Append that the rollback drill was run."""
-    with open_history(root / HISTORY) as history:
+    """Append that the rollback drill was run; the same drill by the same person within a day is on record once."""
+    with open_recovered(root, "headstart drill rollback --record") as history:
+        last = history.lines[-1] if history.lines else None
+        if last and (last.record, last.actor, last.reason) == (drilled, actor, reason) and _age_s(last) < DAY_S:
+            note_written(history.lines, last.record)
+            return last
         return history.append(drilled, actor, reason)
+
+
+def _age_s(line: Line) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(line.at)).total_seconds()
 
 
 def settings(root: Path, scenario_name: str) -> tuple[Params, Scenario]:

@@ -1,50 +1,140 @@
-"""Versions of promoted policies as git tags of GTO, `<scenario>@v2.0.0`, and which of them is in the stage `prod`.
+"""Versions of promoted policies as git tags in the form of GTO, `<scenario>@v2.0.0`, and which of them is in the stage `prod`.
 
 `dvc artifacts get . <scenario> --stage prod` gets the arm's folder, if `artifacts:` in dvc.yaml contains its path. While a release is in use
-that was never promoted, no version is in the stage. The tags follow the history and decide nothing: every command that writes a line first sets
-those that an interrupted command left out.
+that was never promoted, no version is in the stage. The tags follow from the history alone, byte for byte, and decide nothing: every command
+first sets those that an interrupted one left out, and two clones that set the same tag set the same object.
+
+The stage has one tag at most, `<scenario>#prod#N` after N changes of the release in use: of several, GTO and DVC take that with the latest
+time, in whole seconds.
 """
 
-import io
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from headstart.config.scenario import load_scenario
-from headstart.core.errors import Hold, InputError, IntegrityError
-from headstart.core.git import committer, delete_tags, tagged_commit
-from headstart.release.history import HISTORY, History, open_history
-from headstart.release.standing import Standing, standing_of
+from headstart.core.errors import Busy, InputError, IntegrityError
+from headstart.core.git import delete_tags, set_tag, tags
+from headstart.release.history import HISTORY, History, Line, Promoted, RolledBack, Swapped, note, open_history, read_history
+from headstart.release.standing import Standing, follow, standing_of
 
 STAGE = "prod"
 
 
+class Tag(NamedTuple):
+    """An annotated tag that the history asks for."""
+
+    commit: str
+    message: str
+    at: str  # the time of its line
+
+
 @contextmanager
-def open_scenario(root: Path, scenario: str) -> Iterator[tuple[History, Standing]]:
+def open_scenario(root: Path, scenario: str, doing: str) -> Iterator[tuple[History, Standing]]:
     """Yield the history, locked, and the standing of the scenario; when the block ends, the tags follow the lines that it added.
 
-    Raises UsageError for an unknown scenario, Busy and IntegrityError as `open_history` does, and Hold unless git knows who tags, or if the tags
-    lagged behind the history: they are set then, and the user must decide whether to run the command again.
+    Raises UsageError for an unknown scenario, Busy and IntegrityError as `open_history` does, and IntegrityError if a tag cannot be set.
     """
     load_scenario(scenario, root / "scenarios")
-    require_identity(root)
-    with open_history(root / HISTORY) as history:
-        standing = standing_of(history.lines, scenario)
-        if tags := set_tags(root, standing):
-            raise Hold(
-                f"{scenario}: expected the tags that the history asks for ({standing.note}); an earlier command did not get so far. "
-                f"Changed now: {', '.join(tags)}. Run the command again if it is still wanted"
-            )
-        yield history, standing
-        set_tags(root, standing_of(history.lines, scenario))
+    with open_recovered(root, f"headstart {doing} {scenario}") as history:
+        yield history, standing_of(history.lines, scenario)
+        follow_history(root, history.lines, [scenario])
 
 
-def require_identity(root: Path) -> None:
-    """Raise Hold unless git knows who tags."""
+@contextmanager
+def open_recovered(root: Path, doing: str) -> Iterator[History]:
+    """As `open_history`, with the tags of all scenarios as the history asks for them; what cannot be set is said and stops nothing."""
+    with open_history(root, doing) as history:
+        for scenario in scenarios_of(history.lines):
+            try:
+                if changed := follow_history(root, history.lines, [scenario]):
+                    standing = standing_of(history.lines, scenario)
+                    note(f"{scenario}: {standing.note}; an earlier command did not get so far, done now: {', '.join(changed)}")
+            except IntegrityError as error:
+                note(str(error))
+        yield history
+
+
+def recovered_lines(root: Path) -> tuple[Line, ...]:
+    """The lines of the history, after what an interrupted command left is finished; where that cannot be done now, it is said."""
+    if not (root / HISTORY).exists():
+        return ()
     try:
-        committer(root)
-    except InputError:
-        raise Hold("expected a git identity to tag with; `git config user.name` and `git config user.email` set it") from None
+        with open_recovered(root, "headstart release list") as history:
+            return history.lines
+    except (Busy, OSError) as error:  # also a project that this user may not write to
+        note(f"what an interrupted command left is not finished: {error}")
+        return read_history(root / HISTORY)
+
+
+def scenarios_of(lines: Sequence[Line]) -> tuple[str, ...]:
+    """The scenarios that were ever promoted: only these have tags."""
+    return tuple(dict.fromkeys(line.record.scenario for line in lines if isinstance(line.record, Promoted)))
+
+
+def follow_history(root: Path, lines: Sequence[Line], scenarios: Sequence[str]) -> list[str]:
+    """Set the tags that the history asks for, remove those of the stage that it does not; returns what was changed.
+
+    Raises IntegrityError with the message of git if it fails.
+    """
+    changed = []
+    for scenario in scenarios:
+        wanted = tags_asked_for(lines, scenario)
+        try:
+            for name in off_the_history(root, scenario, wanted):
+                if name in wanted:
+                    set_tag(root, name, *wanted[name])
+                else:
+                    delete_tags(root, name)
+                changed.append(name if name in wanted else f"{name} (removed)")
+        except InputError as error:
+            raise IntegrityError(
+                f"{scenario}: its lines are in the history, but a tag could not be set: {error}; "
+                "once that is corrected, the next `headstart release` command sets it"
+            ) from None
+    return changed
+
+
+def tags_asked_for(lines: Sequence[Line], scenario: str) -> dict[str, Tag]:
+    """Every tag that a scenario has by its lines."""
+    standing, found, changes, at = Standing(scenario), dict[str, Tag](), 0, ""
+    for line in lines:
+        if getattr(line.record, "scenario", None) != scenario:
+            continue
+        standing = follow(standing, line)
+        if isinstance(line.record, Promoted | Swapped | RolledBack):
+            changes, at = changes + 1, line.at
+        if isinstance(line.record, Promoted):
+            release = standing.releases[line.record.release]
+            text = f"{release.id}, {release.checkpoint}"
+            found[version_tag(scenario, line.record.version)] = Tag(release.git_revision, text, line.at)
+    if standing.current and standing.current.id in standing.versions:
+        name = f"{artifact_name(scenario)}#{STAGE}#{changes}"
+        found[name] = Tag(standing.current.git_revision, standing.note, at)
+    return found
+
+
+def off_the_history(root: Path, scenario: str, wanted: Mapping[str, Tag]) -> list[str]:
+    """Names of tags that are missing or elsewhere, and then of those that the stage has and the history does not ask for."""
+    here = tags(root)
+    stage = re.compile(re.escape(f"{artifact_name(scenario)}#{STAGE}") + "[#!].*")
+    wrong = [name for name, tag in wanted.items() if here.get(name) != tag.commit]
+    return [*wrong, *(name for name in here if stage.fullmatch(name) and name not in wanted)]
+
+
+def tag_problems(root: Path, lines: Sequence[Line]) -> Iterator[str]:
+    """What `headstart verify` says of tags that are not as the history asks for them."""
+    for scenario in scenarios_of(lines):
+        wanted, here = tags_asked_for(lines, scenario), tags(root)
+        for name in off_the_history(root, scenario, wanted):
+            asked = f"revision {wanted[name].commit}" if name in wanted else "none"
+            if name not in here:
+                cure = "it is not here: `git fetch --tags`; if a command was interrupted, `headstart release list` sets it"
+            else:
+                cure = f"found {here[name] or 'one without a message'}; `headstart release list` corrects it"
+            yield f"tag {name}: expected {asked}, as {HISTORY} says, {cure}"
 
 
 def artifact_name(scenario: str) -> str:
@@ -54,8 +144,8 @@ def artifact_name(scenario: str) -> str:
 
 def next_version(root: Path, standing: Standing) -> str:
     """The version that the next promotion gets: v1.0.0, v2.0.0, …, without those that are already tagged."""
-    number = len(standing.versions) + 1
-    while tagged_commit(root, version_tag(standing.scenario, f"v{number}.0.0")):
+    number, taken = len(standing.versions) + 1, tags(root)
+    while version_tag(standing.scenario, f"v{number}.0.0") in taken:
         number += 1
     return f"v{number}.0.0"
 
@@ -63,54 +153,3 @@ def next_version(root: Path, standing: Standing) -> str:
 def version_tag(scenario: str, version: str) -> str:
     """The tag that GTO gives to a version."""
     return f"{artifact_name(scenario)}@{version}"
-
-
-def set_tags(root: Path, standing: Standing) -> list[str]:
-    """Tag every promoted version, and put that of the release in use, if it has one, on the stage `prod`; returns what was changed.
-
-    Raises IntegrityError with the message of GTO if it fails.
-    """
-    if not standing.versions:
-        return []
-    from gto.exceptions import GTOException
-    from scmrepo.exceptions import SCMError
-
-    try:
-        with redirect_stdout(io.StringIO()):
-            return [*_register(root, standing), *_move_stage(root, standing)]
-    except (GTOException, SCMError) as error:
-        raise IntegrityError(
-            f"{standing.scenario}: the line is written, but its tag could not be set: {' '.join(str(error).split())}; "
-            "once that is corrected, the next `headstart release` command sets it"
-        ) from None
-
-
-def _register(root: Path, standing: Standing) -> list[str]:
-    import gto.api
-
-    done = []
-    for release_id, version in standing.versions.items():
-        tag = version_tag(standing.scenario, version)
-        if tagged_commit(root, tag) is None:
-            release, name = standing.releases[release_id], artifact_name(standing.scenario)
-            text = f"{release_id}, {release.checkpoint}"
-            gto.api.register(str(root), name, release.git_revision, version=version, message=text)
-            done.append(tag)
-    return done
-
-
-def _move_stage(root: Path, standing: Standing) -> list[str]:
-    """The stage holds one version at most: of several GTO takes the highest, and DVC that of the last tag, be it an unassignment."""
-    import gto.api
-
-    where, name = str(root), artifact_name(standing.scenario)
-    in_use = standing.versions.get(standing.current.id) if standing.current else None
-    if in_use is None:
-        return list(delete_tags(root, f"{name}#{STAGE}[#!]*"))
-    staged = {found.version for found in gto.api.find_versions_in_stage(where, name, STAGE, versions_per_stage=-1) or ()}
-    if staged == {in_use}:
-        return []
-    for version in staged:
-        gto.api.unassign(where, name, version=version, stage=STAGE, message=standing.note)
-    gto.api.assign(where, name, STAGE, version=in_use, message=standing.note)
-    return [f"{name}#{STAGE} ({in_use})"]

@@ -1,4 +1,8 @@
-"""Rollback to an earlier release, use of a checkpoint that a user chooses, and withdrawal of a candidate."""
+"""Rollback to an earlier release, use of a checkpoint that a user chooses, and withdrawal of a candidate.
+
+The files of a release are below .headstart/releases, whole and verified, before the line that puts it to use; its tags follow the line. The same
+command again, by the same person for the same reason, finds its line and only finishes what is missing.
+"""
 
 import shutil
 import subprocess
@@ -9,7 +13,7 @@ from headstart.compare.arm_runs import arm_folder
 from headstart.config.project import WORK_DIR
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import fresh_directory, inside
-from headstart.release.history import Release, RolledBack, Swapped, Withdrawn
+from headstart.release.history import Release, RolledBack, Swapped, Withdrawn, note, note_written, written
 from headstart.release.lock import best_release, release_of, require_release, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import require_unused, rollback_target
@@ -21,9 +25,14 @@ RESTORED = WORK_DIR / "releases"  # below the project: the files of releases by 
 def roll_back(root: Path, scenario: str, actor: str, reason: str, to: str | None = None) -> tuple[Release, Path]:
     """Roll back to the release `to`, or to the previous one; returns it and the folder with its files.
 
-    Its files are restored and verified before the line is written. Raises InputError if there is no such release or its files are not found.
+    Raises InputError if there is no such release or its files are not found.
     """
-    with open_scenario(root, scenario) as (history, standing):
+    with open_scenario(root, scenario, "release rollback") as (history, standing):
+        done = written(history.lines, RolledBack, scenario, actor, reason)
+        if done is not None and to in (None, done.release):
+            note_written(history.lines, done)
+            note("to go back further, name the release with --to, or give another reason")
+            return standing.releases[done.release], restore(root, standing.releases[done.release])
         release = rollback_target(standing, to)
         folder = restore(root, release)
         history.append(RolledBack(scenario=scenario, release=release.id), actor, reason)
@@ -32,11 +41,15 @@ def roll_back(root: Path, scenario: str, actor: str, reason: str, to: str | None
 
 def swap(root: Path, scenario: str, checkpoint: str, actor: str, reason: str) -> tuple[Release, Path, bool]:
     """Put a checkpoint below `root` into use; returns it, the folder with its files, and whether it had a PASS."""
-    with open_scenario(root, scenario) as (history, standing):
+    with open_scenario(root, scenario, "release swap") as (history, standing):
         folder = inside(root, checkpoint).resolve().relative_to(root.resolve())
         if (found := load_checkpoint(root / folder)[1].scenario) != scenario:
             raise InputError(f"{folder / CARD}: expected a checkpoint of {scenario}, it is one of {found}")
         release = release_of(root, folder)
+        done = written(history.lines, Swapped, scenario, actor, reason)
+        if done is not None and done.release.id == release.id:
+            note_written(history.lines, done)
+            return done.release, restore(root, done.release), standing.verified(done.release)
         require_unused(standing, release)
         baseline = None if standing.initial else _baseline(root, scenario)
         kept = restore(root, release)
@@ -46,7 +59,10 @@ def swap(root: Path, scenario: str, checkpoint: str, actor: str, reason: str) ->
 
 def withdraw(root: Path, scenario: str, actor: str, reason: str) -> None:
     """Withdraw the candidate; passes are counted from zero again."""
-    with open_scenario(root, scenario) as (history, standing):
+    with open_scenario(root, scenario, "release withdraw") as (history, standing):
+        if (done := written(history.lines, Withdrawn, scenario, actor, reason)) is not None:
+            note_written(history.lines, done)
+            return
         if standing.passed is None:
             raise InputError(f"{scenario}: expected a candidate to withdraw, there is none")
         history.append(Withdrawn(scenario=scenario), actor, reason)

@@ -4,7 +4,6 @@ Until an arm is whole, its seeds work in folders of their own below .headstart/,
 killed goes on where it was, an arm that differs in anything begins anew. This process only waits; `arm_seed` is what the others run.
 """
 
-import shutil
 import time
 from pathlib import Path
 
@@ -12,19 +11,20 @@ import numpy as np
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRun, CloneRuns, SeedRun
 from headstart.config.params import Params
-from headstart.config.project import MODELS, WORK_DIR
+from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
-from headstart.core.strict_json import sha256_json
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
 from headstart.runs.expert import expert_folder
 from headstart.runs.pool import Report, run_all
-from headstart.runs.progress import POLICY, TELEMETRY, SeedJob
+from headstart.runs.progress import SeedJob
+from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, end_work, work_folder
 from headstart.runs.worlds import design_of, require_variants, worlds_of
 
 
@@ -37,15 +37,16 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
     began = time.monotonic()
     code = code_sha256([f"headstart.stages.{stage}"])
     run_dir = run_dir_of(params, scenario, arm, code)
-    with fresh_directory(models) as models_now, fresh_directory(reports) as reports_now:
+    begin_work(run_dir)
+    with sealed_directory(models) as models_now, fresh_directory(reports) as reports_now:
         jobs = [
             SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed)) for seed in params.seeds
         ]
         title = f"{stage} {scenario.name} {arm}"
         runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
         for job in jobs:
-            shutil.copytree(job.run_dir / POLICY, models_now / job.run_dir.name)
-            shutil.copytree(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
+            copy_whole(job.run_dir / POLICY, models_now / job.run_dir.name)
+            copy_whole(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
         arm_runs = ArmRuns(
             scenario=scenario.name,
             arm=arm,
@@ -55,7 +56,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
             runs=tuple(runs),
         )
         write_record(models_now / "runs.json", arm_runs)
-    shutil.rmtree(run_dir)
+    end_work(run_dir)
     seconds = time.monotonic() - began
     exams = [run.exam["sampled"] for run in runs]
     metrics = {
@@ -106,11 +107,7 @@ def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
     if recipe.start == "bc":
         inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", expert_folder(scenario)) if path.is_dir()]
         decide.add("bc_train")
-    settings = params.model_dump(mode="json", include=decide) | {"observation": params.capture.observation}
-    key = sha256_json(
-        [settings, recipe.model_dump(mode="json"), scenario.model_dump(mode="json", exclude={"recipe"}), inputs, code]
-    )
-    return WORK_DIR / "arms" / f"{scenario.name}-{arm}-{key[:16]}"
+    return work_folder("arms", f"{scenario.name}-{arm}", params, scenario, decide, recipe.model_dump(mode="json"), inputs, code)
 
 
 def run_seed(job: SeedJob, report: Report) -> SeedRun:

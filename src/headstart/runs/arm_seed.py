@@ -12,7 +12,6 @@ from headstart.config.project import MODELS
 from headstart.config.scenario import modes_of
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import MODES, Mode
-from headstart.core.closure import code_sha256
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record, write_record
 from headstart.guard.control import outcome
@@ -27,8 +26,9 @@ from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.own_expert import require_stateless
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report
-from headstart.runs.progress import POLICY, RESULT, TELEMETRY, SeedJob, load_progress
+from headstart.runs.progress import SeedJob, load_progress
 from headstart.runs.shift import shift_facts
+from headstart.runs.states import POLICY, RESULT, TELEMETRY, require_code
 from headstart.runs.worlds import schema_of, score_of, worlds_of
 from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
@@ -36,8 +36,7 @@ from headstart.telemetry.writer import TelemetryWriter
 
 def train_seed(job: SeedJob, report: Report) -> SeedRun:
     """Train, on one thread; `report` receives the env steps done."""
-    if code_sha256([f"headstart.stages.{job.stage}"]) != job.code_sha256:
-        raise IntegrityError(f"{job.stage} {job.scenario.name}: its source files changed while it began; run it again")
+    require_code(job.stage, job.scenario.name, job.code_sha256)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     if (job.run_dir / RESULT).exists():

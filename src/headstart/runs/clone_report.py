@@ -31,6 +31,15 @@ class CloneReport(Record):
     recorded: bool = False  # whether `expert` stands for recorded demonstrations
 
 
+class EpochScore(Record):
+    """One epoch of a clone's training; None: not a number."""
+
+    loss: float | None
+    accuracy: float
+    heldout_loss: float | None
+    heldout_accuracy: float
+
+
 class CloneReports(Record):
     """Of every clone, by its seed."""
 

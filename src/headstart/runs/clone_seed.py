@@ -1,29 +1,51 @@
-"""One clone of the expert, alone in its process: trained on its block of the recording, judged, and kept."""
+"""One clone of the expert, alone in its process: trained on its block of the recording, judged, and kept.
 
+Until all clones are, each works in a folder of its own below .headstart/, named by all that determines the result: one that was killed goes on
+after its last epoch, and one that is complete is not trained again.
+"""
+
+import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numba
 import torch
 
 from headstart.compare.arm_runs import CloneRun, Score
-from headstart.config.params import Params
+from headstart.config.params import BCParams, Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import MODES
-from headstart.core.files import sha256_file, write_record
+from headstart.core.errors import IntegrityError
+from headstart.core.files import read_record, sha256_file, write_record
+from headstart.core.record import Count, Name, Record, Sha256
 from headstart.core.verdict import Subject, Verdict
-from headstart.learn.bc import Epoch, epoch_fields, fit, judge
+from headstart.learn.bc import Fitting, epoch_fields, fit, fitting_of, judge
+from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.evaluation import play_episodes, play_in_modes
 from headstart.learn.optimizer import autograd_device
-from headstart.runs.clone_report import REFERENCE, CloneReport, Reference
-from headstart.runs.cloning import clone_gate, clone_report
+from headstart.runs.clone_report import REFERENCE, CloneReport, EpochScore, Reference
+from headstart.runs.cloning import clone_gate, clone_report, epoch_score
 from headstart.runs.demonstrations import read_used, recorded_steps, tensors_of
 from headstart.runs.expert import expert_of
 from headstart.runs.expert_record import ExpertPolicy, learned_sha256
 from headstart.runs.policy import new_network, save_policy
 from headstart.runs.pool import Report
 from headstart.runs.shift import dataset_facts, shift_facts
+from headstart.runs.states import (
+    POLICY,
+    PROGRESS,
+    RESULT,
+    TELEMETRY,
+    commit,
+    load_state,
+    require_code,
+    save_state,
+    state_path,
+    work_folder,
+)
 from headstart.runs.worlds import schema_of, score_of, worlds_of
 from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
@@ -38,8 +60,8 @@ class CloneJob:
     scenario: Scenario
     block: int  # of the recording; the clone's place in `params.seeds`
     dataset: Path  # validated.json
-    models: Path  # where seed-<n> goes
-    reports: Path  # where telemetry/seed-<n> goes
+    work: Path  # below which each clone has a folder
+    code_sha256: str  # of the code that the stage began with
     expert: ExpertPolicy
 
     @property
@@ -47,24 +69,53 @@ class CloneJob:
         """The seed of the replicate that the clone belongs to."""
         return self.params.seeds[self.block]
 
+    @property
+    def settings(self) -> BCParams:
+        """Those of this clone."""
+        return self.params.bc_train.model_copy(update={"seed": self.params.bc_train.seed + self.seed})
 
-@dataclass(frozen=True)
-class Clone:
+    @property
+    def folder(self) -> Path:
+        """Where the clone works."""
+        return self.work / f"seed-{self.seed}"
+
+
+class Clone(Record):
     """What is known of a clone when it is trained."""
 
     run: CloneRun
     untrained: Score  # its network before it learned, on the exam worlds
     report: CloneReport
     verdict: Verdict
-    epochs: tuple[Epoch, ...]
+    epochs: tuple[EpochScore, ...]
+
+
+class CloneProgress(Record):
+    """What the training of a clone remembers beside its latest state."""
+
+    schema_id: Literal["clone-progress/1"] = "clone-progress/1"
+    latest: Name
+    sha256: Sha256  # of the state
+    epochs: tuple[EpochScore, ...]
+    telemetry_seq: Count
+
+
+def clones_folder(params: Params, scenario: Scenario, dataset: Path, expert: ExpertPolicy, code_sha256: str) -> Path:
+    """Where the clones work."""
+    decide = {"bc_train", "seeds", "network", "evaluation", "device"}
+    more = (sha256_file(dataset), expert.model_dump(mode="json"), code_sha256)
+    return work_folder("bc", scenario.name, params, scenario, decide, *more)
 
 
 def train_clone(job: CloneJob, report: Report) -> Clone:
     """Train, on one thread; `report` receives an epoch when it is done."""
+    require_code("bc_train", job.scenario.name, job.code_sha256)
+    if (job.folder / RESULT).exists():
+        report(job.params.bc_train.epochs)
+        return read_record(job.folder / RESULT, Clone)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    params, scenario = job.params, job.scenario
-    settings = params.bc_train.model_copy(update={"seed": params.bc_train.seed + job.seed})
+    params, scenario, settings = job.params, job.scenario, job.settings
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
     schema, acts = schema_of(world), scenario.demonstrations is None
     expert_in = partial(expert_of, scenario, block=job.block) if acts else None
@@ -81,24 +132,13 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
     network = new_network(world, params.network, settings.seed)
     untrained = score_of(play_episodes(network, exam, fixed.exam_seed, "sampled"), exam, scenario)
     judged_untrained = judge(network, heldout)
-    whose = Envelope(
-        run_id=f"bc-{stamp.version}-{job.seed}",
-        arm="bc",
-        world=scenario.world,
-        scenario=scenario.name,
-        seed=job.seed,
-        stage="bc_train",
-    )
-    epochs: list[Epoch] = []
-    with TelemetryWriter(job.reports / f"telemetry/seed-{job.seed}", whose) as telemetry:
-        for epoch in fit(network, train, heldout, settings, autograd_device(params.device)):
-            epochs.append(epoch)
-            telemetry.write("bc_epoch", **epoch_fields(epoch, schema.actions))
-            report(1)
-        telemetry.write("run_ended", status="completed", censored=False)
+    fitting = fitting_of(network, train, settings, autograd_device(params.device))
+    run_id = f"bc-{stamp.version}-{job.seed}"
+    whose = Envelope(run_id=run_id, arm="bc", world=scenario.world, scenario=scenario.name, seed=job.seed, stage="bc_train")
+    epochs = _fit(job, fitting, (train, heldout), whose, schema.actions, report)
     judged = judge(network, heldout)
     closed = {mode: score_of(of, world, scenario) for mode, of in play_in_modes(network, world, settings.seed, MODES).items()}
-    folder = job.models / f"seed-{job.seed}"
+    folder = job.folder / POLICY
     about = {"kind": "bc", "scenario": scenario.name, "arm": "bc", "seed": job.seed, "env_steps": 0}
     card = save_policy(folder, network, params.network, world, {**about, "lineage": {"dataset": sha256_file(job.dataset)}})
     write_record(folder / REFERENCE, Reference(untrained=untrained, expert=expert, clone=closed["sampled"]))
@@ -120,4 +160,40 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
         data=None if shift is None else dataset_facts(scenario, used[0], stamp.scenario_sha256, schema),
         shift=shift,
     )
-    return Clone(run, untrained, found, verdict, tuple(epochs))
+    clone = Clone(run=run, untrained=untrained, report=found, verdict=verdict, epochs=tuple(epochs))
+    write_record(job.folder / RESULT, clone)
+    return clone
+
+
+def _fit(
+    job: CloneJob,
+    fitting: Fitting,
+    sides: tuple[Demonstrations, Demonstrations],
+    whose: Envelope,
+    actions: Sequence[str],
+    report: Report,
+) -> list[EpochScore]:
+    """Train from the start, or from where an interrupted training last stood; what is known of every epoch."""
+    folder, epochs, seq = job.folder, list[EpochScore](), 0
+    if (folder / PROGRESS).exists():
+        progress = read_record(folder / PROGRESS, CloneProgress)
+        path = state_path(folder, progress.latest)
+        if (found := sha256_file(path)) != progress.sha256:
+            raise IntegrityError(f"{path}: expected hash {progress.sha256}, found {found}")
+        fitting.restore(load_state(folder, progress.latest))
+        epochs, seq = list(progress.epochs), progress.telemetry_seq
+        report(fitting.epoch)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)  # a log without a state to go on from
+    with TelemetryWriter(folder / TELEMETRY, whose, keep=seq) as telemetry:
+        for epoch in fit(fitting, *sides, job.settings):
+            epochs.append(epoch_score(epoch))
+            telemetry.write("bc_epoch", **epoch_fields(epoch, actions))
+            telemetry.flush()
+            name = f"epoch-{epoch.number}"
+            save_state(folder, name, fitting.state())
+            sha256 = sha256_file(state_path(folder, name))
+            commit(folder, CloneProgress(latest=name, sha256=sha256, epochs=tuple(epochs), telemetry_seq=telemetry.seq), {name})
+            report(1)
+        telemetry.write("run_ended", status="completed", censored=False)
+    return epochs

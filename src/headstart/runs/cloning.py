@@ -12,7 +12,7 @@ from headstart.core.arrays import Mode
 from headstart.core.verdict import Check, Subject, Verdict, at_least, at_most, judge, not_applicable
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, Epoch, Judgement
-from headstart.runs.clone_report import CloneReport, pooled
+from headstart.runs.clone_report import CloneReport, EpochScore, pooled
 
 MIN_ABOVE_MAJORITY = 0.10  # held-out accuracy above that of always choosing the most frequent action
 MIN_RECALL = 0.50  # held-out, of every action that is frequent enough to tell
@@ -105,15 +105,26 @@ def _confusion(scores: ActionScores, schema: ObservationSchema) -> dict[str, dic
     return {actual: {name: n for name, n in zip(schema.actions, row, strict=True) if n} for actual, row in rows if any(row)}
 
 
-def losses_table(clones: Sequence[Sequence[Epoch]]) -> str:
+def epoch_score(epoch: Epoch) -> EpochScore:
+    """What is kept of an epoch."""
+    held = epoch.heldout
+    return EpochScore(
+        loss=_or_none(epoch.loss),
+        accuracy=epoch.accuracy,
+        heldout_loss=_or_none(held.loss),
+        heldout_accuracy=held.accuracy,
+    )
+
+
+def losses_table(clones: Sequence[Sequence[EpochScore]]) -> str:
     """One line an epoch and side of the split, for a plot of DVC: means over the clones that trained so long."""
     lines = ["epoch\tside\tloss\taccuracy"]
-    for epochs in zip_longest(*clones):
+    for number, epochs in enumerate(zip_longest(*clones), 1):
         of = [epoch for epoch in epochs if epoch is not None]
-        sides = {"train": [(e.loss, e.accuracy) for e in of], "heldout": [(e.heldout.loss, e.heldout.accuracy) for e in of]}
+        sides = {"train": [(e.loss, e.accuracy) for e in of], "heldout": [(e.heldout_loss, e.heldout_accuracy) for e in of]}
         for side, pairs in sides.items():
-            loss, accuracy = np.mean(pairs, axis=0)
-            lines.append(f"{of[0].number}\t{side}\t{loss:.6f}\t{accuracy:.6f}")
+            loss, accuracy = np.mean(np.array(pairs, float), axis=0)  # None becomes NaN
+            lines.append(f"{number}\t{side}\t{loss:.6f}\t{accuracy:.6f}")
     return "\n".join(lines) + "\n"
 
 

@@ -24,7 +24,7 @@ from headstart.learn.networks import ActorCritic
 from headstart.learn.state import state_of, state_sha256
 from headstart.runs.guarded_run import GuardedRun, RunSetup, run_guarded
 from headstart.runs.policy import load_policy, new_network
-from headstart.runs.progress import load_state, save_state, state_path
+from headstart.runs.states import load_state, save_state, state_path
 from headstart.runs.worlds import worlds_of
 from headstart.telemetry.kinds import CheckpointLine, Envelope, GuardrailLine, RollbackLine
 from headstart.telemetry.reader import read_telemetry

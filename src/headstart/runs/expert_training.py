@@ -1,8 +1,13 @@
-"""Training a learned expert: the arm recipe of `expert.train`, on every seed, each judged on worlds of its own."""
+"""Training a learned expert: the arm recipe of `expert.train`, on every seed, each judged on worlds of its own.
+
+Until the expert is complete, its seeds work in folders of their own below .headstart/, named by all that determines the result: a training
+that was killed goes on from its last evaluation, and a seed that is complete is not trained again.
+"""
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numba
 import torch
@@ -13,69 +18,128 @@ from headstart.config.params import Params
 from headstart.config.scenario import Scenario, Target
 from headstart.config.schedule import Arm
 from headstart.core.arrays import Mode
-from headstart.core.files import fresh_directory, write_bytes
-from headstart.learn.anneal import Evaluated, Updated, run, trainer_of
+from headstart.core.closure import code_sha256
+from headstart.core.files import fresh_directory, read_record, write_bytes, write_record
+from headstart.core.record import Record
+from headstart.learn.anneal import Evaluated, Trainer, Updated, run, trainer_of
 from headstart.learn.evaluation import Acting
 from headstart.learn.optimizer import autograd_device
 from headstart.runs.expert import judged_on
 from headstart.runs.expert_record import TrainedSeed
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report, run_all
+from headstart.runs.states import (
+    POLICY,
+    PROGRESS,
+    RESULT,
+    KeptState,
+    begin_work,
+    commit,
+    copy_whole,
+    require_code,
+    work_folder,
+)
+from headstart.runs.trainer_states import go_on, keep
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import World
 
 MODE: Mode = "deterministic"  # how a learned expert acts, in training as at its gate and when it is recorded
+CURVE = "curve.tsv"
 
 
-def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> list[TrainedSeed]:
-    """Train every seed side by side; leaves `folder`/seed-<n> of each."""
+class TrainingProgress(Record):
+    """What the training of a seed remembers beside its latest state."""
+
+    schema_id: Literal["expert-progress/1"] = "expert-progress/1"
+    latest: KeptState
+    curve: tuple[CurvePoint, ...]
+
+
+def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> tuple[list[TrainedSeed], Path]:
+    """Train every seed side by side; leaves `folder`/seed-<n> of each. Also gives the folder of the work, to be removed when all is kept."""
     seeds, title = params.expert.seeds, f"expert {scenario.name}"
     # a world that cannot be made says so here, once, not in every process
     worlds_of(scenario, "training", 1, params.capture.observation)
+    code = code_sha256(["headstart.stages.expert"])
+    recipe = _recipe(params)
+    decide = {"expert", "network", "evaluation", "device"}
+    work = work_folder("expert", scenario.name, params, scenario, decide, recipe.model_dump(mode="json"), code)
+    begin_work(work)
+    function = partial(train_seed, params, scenario, code, work)
+    trained = run_all(function, seeds, title, recipe.budget * len(seeds), params.processes)
     with fresh_directory(reports) as reports_now:
-        function = partial(train_seed, params, scenario, folder, reports_now)
-        return run_all(function, seeds, title, _recipe(params).budget * len(seeds), params.processes)
+        for seed in seeds:
+            copy_whole(work / f"seed-{seed}" / POLICY, folder / f"seed-{seed}")
+            write_bytes(reports_now / f"curve-{seed}.tsv", (work / f"seed-{seed}" / CURVE).read_bytes())
+    return trained, work
 
 
 def _recipe(params: Params) -> Arm:
     return params.expert.train or params.arms["scratch"]
 
 
-def train_seed(params: Params, scenario: Scenario, folder: Path, reports: Path, seed: int, report: Report) -> TrainedSeed:
+def train_seed(params: Params, scenario: Scenario, code: str, work: Path, seed: int, report: Report) -> TrainedSeed:
     """One seed, alone in its process, until its budget or a plateau above the gate."""
+    require_code("expert", scenario.name, code)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-    settings, recipe, observation = params.expert, _recipe(params), params.capture.observation
-    device = autograd_device(params.device)
-    training = worlds_of(scenario, "training", recipe.ppo.worlds, observation)
-    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
-    network = new_network(training, params.network, seed)
+    own, settings, recipe = work / f"seed-{seed}", params.expert, _recipe(params)
+    if (own / RESULT).exists():
+        report(recipe.budget)
+        return read_record(own / RESULT, TrainedSeed)
     wanted = scenario.expert
     gate = Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)
-    curve: list[CurvePoint] = []
-    trainer = trainer_of(network, recipe, training, evaluation, params.evaluation, seed, modes=(MODE,), device=device)
-    for event in run(trainer):
-        if isinstance(event, Updated):
-            report(event.rollout.reward.size)
-        elif isinstance(event, Evaluated):
-            scores = {mode: score_of(played, evaluation, scenario) for mode, played in event.played.items()}
-            curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
-            if has_settled(curve, gate, settings.plateau_evaluations, settings.plateau_gain):
-                break
-    write_bytes(reports / f"curve-{seed}.tsv", _table(curve).encode())
-    checkpoint = folder / f"seed-{seed}"
+    trainer = _trainer(params, scenario, seed)
+    curve = _train(trainer, params, scenario, own, gate, report)
+    write_bytes(own / CURVE, _table(curve).encode())
     about = {"scenario": scenario.name, "arm": "expert", "seed": seed, "env_steps": curve[-1].env_steps}
     about |= {"kind": "expert", "lineage": {}}
-    card = save_policy(checkpoint, network, params.network, training, about)
-    return TrainedSeed(
+    card = save_policy(own / POLICY, trainer.network, params.network, trainer.player.world, about)
+    result = TrainedSeed(
         seed=seed,
         env_steps=curve[-1].env_steps,
         steps_to_gate=steps_to_target(curve, gate),
         stopped="budget" if curve[-1].env_steps >= recipe.budget else "plateau",
         selection=curve[-1].score(MODE),
-        score=judge_seed(params, scenario, checkpoint, settings.worlds),
+        score=judge_seed(params, scenario, own / POLICY, settings.worlds),
         weights_sha256=card.weights_sha256,
     )
+    write_record(own / RESULT, result)
+    return result
+
+
+def _trainer(params: Params, scenario: Scenario, seed: int) -> Trainer:
+    """A training that has not begun."""
+    recipe, observation = _recipe(params), params.capture.observation
+    training = worlds_of(scenario, "training", recipe.ppo.worlds, observation)
+    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
+    network, device = new_network(training, params.network, seed), autograd_device(params.device)
+    return trainer_of(network, recipe, training, evaluation, params.evaluation, seed, modes=(MODE,), device=device)
+
+
+def _train(trainer: Trainer, params: Params, scenario: Scenario, own: Path, gate: Target, report: Report) -> list[CurvePoint]:
+    """Train from the start, or from where an interrupted training last stood; its evaluations."""
+    settings, curve = params.expert, list[CurvePoint]()
+    if (own / PROGRESS).exists():
+        progress = read_record(own / PROGRESS, TrainingProgress)
+        go_on(own, progress.latest, trainer)
+        curve += progress.curve
+        report(trainer.at.env_steps)
+    settled = partial(has_settled, curve, gate, settings.plateau_evaluations, settings.plateau_gain)
+    if settled():
+        return curve
+    for event in run(trainer):
+        if isinstance(event, Updated):
+            report(event.rollout.reward.size)
+        elif isinstance(event, Evaluated):
+            scores = {mode: score_of(played, trainer.evaluation, scenario) for mode, played in event.played.items()}
+            curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
+            if trainer.at.begun:
+                latest = keep(own, f"at-{event.env_steps}", trainer)
+                commit(own, TrainingProgress(latest=latest, curve=tuple(curve)), {latest.id})
+            if settled():
+                break
+    return curve
 
 
 def judge_seed(params: Params, scenario: Scenario, checkpoint: Path, episodes: int) -> Score:

@@ -22,7 +22,9 @@ from headstart.learn.anneal import Cloned, Evaluated, PhaseBegan, PhaseEnded, Tr
 from headstart.learn.bc import epoch_fields
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
 from headstart.runs.arm_telemetry import conflict_rates, evaluation_fields, hardest_target, reading_fields, update_fields
-from headstart.runs.progress import KeptState, Progress, load_state, save_progress, save_state
+from headstart.runs.progress import Progress
+from headstart.runs.states import KeptState, commit, load_state
+from headstart.runs.trainer_states import go_on, keep
 from headstart.runs.worlds import score_of
 from headstart.telemetry.writer import TelemetryWriter
 
@@ -78,10 +80,7 @@ def run_guarded(guarded: GuardedRun) -> None:
 def resume(guarded: GuardedRun, progress: Progress) -> None:
     """Stand where an interrupted run last stood."""
     kept = {state.id: state for state in progress.states}
-    restore(guarded.trainer, load_state(guarded.setup.run_dir, progress.latest), charged=True)
-    expected, found = kept[progress.latest].sha256, state_sha256(state_of(guarded.trainer))
-    if found != expected:
-        raise IntegrityError(f"{guarded.setup.run_dir}: state {progress.latest}: expected hash {expected}, found {found}")
+    go_on(guarded.setup.run_dir, kept[progress.latest], guarded.trainer)
     guarded.control = progress.control
     guarded.reference, guarded.curve = dict(progress.reference), list(progress.curve)
     guarded.states, guarded.rollbacks = kept, progress.rollbacks
@@ -226,10 +225,7 @@ def go_back(guarded: GuardedRun, targets: Sequence[str]) -> dict[str, Any]:
 
 def _keep(guarded: GuardedRun, name: str) -> None:
     """Put the whole state on disk, so that the run can come back to it."""
-    state = state_of(guarded.trainer)
-    save_state(guarded.setup.run_dir, name, state)
-    kept = KeptState(id=name, sha256=state_sha256(state), env_steps=guarded.trainer.at.env_steps)
-    guarded.states[name] = kept
+    guarded.states[name] = kept = keep(guarded.setup.run_dir, name, guarded.trainer)
     guarded.telemetry.write("checkpoint", checkpoint_id=name, state_sha256=kept.sha256)
 
 
@@ -247,4 +243,4 @@ def _commit(guarded: GuardedRun, latest: str) -> None:
         rollbacks=guarded.rollbacks,
     )
     guarded.telemetry.flush()
-    save_progress(guarded.setup.run_dir, progress)
+    commit(guarded.setup.run_dir, progress, guarded.states)

@@ -2,10 +2,14 @@
 
 import os
 import queue
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import active_children, get_context, parent_process
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing import active_children, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from multiprocessing.queues import Queue
 from typing import Any, TypeAlias, TypeVar
 
@@ -18,6 +22,10 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+from headstart.core.errors import HeadstartError
+from headstart.core.lock import held_descriptors
+from headstart.core.parent import end_with_parent
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -47,10 +55,12 @@ def run_all(
     """`function(job, report)` for every job, results in the order of jobs.
 
     `function` and jobs are pickled to fresh processes (spawn). `units`: total of what all jobs will report. `processes` 0: one
-    for each core. `finished` receives each result here as it comes. The first exception in time ends the rest and is raised here.
+    for each core. `finished` receives each result here as it comes. The first exception in time ends the rest and is raised here;
+    HeadstartError names the job whose process was ended from outside.
     """
     workers = min(len(jobs), processes or os.cpu_count() or 1)
     context = get_context("spawn")
+    begun = context.RawArray("i", len(jobs))  # the process that runs a job, by the job's place; 0: none yet
     before = {name: os.environ.get(name) for name in THREAD_VARIABLES}
     os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # read by the libraries when a worker starts
     try:
@@ -60,20 +70,28 @@ def run_all(
             watching = threading.Thread(target=_watch, args=(reports, bar, units, over), daemon=True)
             watching.start()
             others = set(active_children())
+            locks = [Connection(os.dup(descriptor)) for descriptor in held_descriptors()]
             try:
-                with ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(reports,)) as pool:
-                    futures = [pool.submit(_call, function, job) for job in jobs]
+                with ProcessPoolExecutor(
+                    workers, mp_context=context, initializer=_begin, initargs=(reports, begun, locks)
+                ) as pool:
+                    futures = [pool.submit(_call, function, place, job) for place, job in enumerate(jobs)]
+                    own = set(active_children()) - others
                     try:
                         for future in as_completed(futures):
                             result = future.result()
                             if finished is not None:
                                 finished(result)
                     except BaseException:
-                        for worker in set(active_children()) - others:
+                        for worker in own:
                             worker.terminate()
                         raise
                     return [future.result() for future in futures]
+            except BrokenProcessPool:
+                raise _ended(title, jobs, list(begun), own) from None
             finally:
+                for lock in locks:
+                    lock.close()
                 over.set()
                 watching.join(timeout=1)  # a worker that was ended in the middle of a report leaves half of it
     finally:
@@ -81,24 +99,35 @@ def run_all(
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
-_reports: Reports  # of the process that waits; set in every worker
+def _ended(title: str, jobs: Sequence[Any], begun: Sequence[int], workers: Iterable[BaseProcess]) -> HeadstartError:
+    """What is said when a process of the pool was ended from outside: which job it ran, and by what it was ended."""
+    codes = {worker.pid: worker.exitcode for worker in workers if worker.exitcode}
+    first = next((pid for pid, code in codes.items() if code != -signal.SIGTERM), None)  # the pool ends the others by SIGTERM
+    pid = first or next(iter(codes), None)
+    places = [place for place, of in enumerate(begun) if of == pid]
+    job = jobs[places[-1]] if places else None
+    what = "a process" if job is None else f"the process of seed {getattr(job, 'seed', job)}"
+    code = codes.get(pid)
+    how = (
+        "ended" if code is None else f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    )
+    memory = ", as the system does where memory runs out: fewer `processes` need less" if code == -signal.SIGKILL else ""
+    return HeadstartError(f"{title}: {what} {how}{memory}; what it had done is kept, run the same command again")
 
 
-def _begin(reports: Reports) -> None:
-    global _reports
-    _reports = reports
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+_reports: Reports  # of the process that waits; set in every worker, as what follows
+_begun: Any
+_locks: Any  # descriptors that are open as long as the worker lives
 
 
-def _end_with_parent() -> None:
-    """A worker whose parent was killed would go on writing where the next run of the command works."""
-    parent = parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
+def _begin(reports: Reports, begun: Any, locks: Any) -> None:
+    global _reports, _begun, _locks
+    _reports, _begun, _locks = reports, begun, locks
+    end_with_parent()
 
 
-def _call(function: Callable[[Any, Report], Any], job: Any) -> Any:
+def _call(function: Callable[[Any, Report], Any], place: int, job: Any) -> Any:
+    _begun[place] = os.getpid()
     return function(job, _reports.put)
 
 

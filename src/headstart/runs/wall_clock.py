@@ -18,7 +18,7 @@ from headstart.core.arrays import Array, Mode
 from headstart.core.errors import InputError
 from headstart.core.files import read_record
 from headstart.core.run_record import RUN, RunRecord
-from headstart.runs.progress import TELEMETRY
+from headstart.runs.states import TELEMETRY
 from headstart.telemetry.kinds import AnyLine, Evaluation
 from headstart.telemetry.reader import read_telemetry
 

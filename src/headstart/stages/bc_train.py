@@ -10,15 +10,18 @@ from headstart.config.project import DATA, MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import pipeline_command
+from headstart.core.closure import code_sha256
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, write_bytes, write_record
 from headstart.core.verdict import Outcome, misses
 from headstart.runs.clone_report import CloneReports
-from headstart.runs.clone_seed import Clone, CloneJob, train_clone
+from headstart.runs.clone_seed import Clone, CloneJob, clones_folder, train_clone
 from headstart.runs.cloning import decisions_table, losses_table
 from headstart.runs.demonstrations import require_validated
 from headstart.runs.expert import approved_expert
 from headstart.runs.pool import run_all
+from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, end_work
 from headstart.runs.worlds import design_of, schema_of, worlds_of
 
 
@@ -28,9 +31,15 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     models, reports, dataset = MODELS / name / "bc", REPORTS / name, DATA / name / "validated.json"
     require_validated(scenario)
     expert = approved_expert(scenario)
-    with fresh_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
-        jobs = [CloneJob(params, scenario, b, dataset, models_now, report, expert) for b in range(params.num_clones)]
+    code = code_sha256(["headstart.stages.bc_train"])
+    work = clones_folder(params, scenario, dataset, expert, code)
+    begin_work(work)
+    with sealed_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
+        jobs = [CloneJob(params, scenario, block, dataset, work, code, expert) for block in range(params.num_clones)]
         clones = run_all(train_clone, jobs, f"bc_train {name}", settings.epochs * len(jobs), params.processes)
+        for job in jobs:
+            copy_whole(job.folder / POLICY, models_now / job.folder.name)
+            copy_whole(job.folder / TELEMETRY, report / TELEMETRY / job.folder.name)
         runs = CloneRuns(
             scenario=name,
             design=design_of(params, scenario),
@@ -44,6 +53,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     schema = schema_of(worlds_of(scenario, "clone", 1, params.capture.observation))
     write_bytes(reports / "bc_losses.tsv", losses_table([clone.epochs for clone in clones]).encode())
     write_bytes(reports / "bc_confusion.csv", decisions_table([clone.report for clone in clones], schema).encode())
+    end_work(work)
     refused = [clone for clone in clones if clone.verdict.outcome is not Outcome.PASS]
     if refused:
         reasons = "\n".join(f"seed {clone.run.seed} is {clone.verdict.outcome}\n{misses(clone.verdict)}" for clone in refused)

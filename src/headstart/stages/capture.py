@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 
 from headstart.config.params import CaptureParams, Params
-from headstart.config.project import DATA, WORK_DIR
+from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import IntegrityError
-from headstart.core.files import fresh_directory
-from headstart.core.strict_json import sha256_json
 from headstart.dataset.episodes import Header
 from headstart.dataset.episodes_file import write_episodes
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.pool import progress_bar
 from headstart.runs.recorded import found_recording, source_folder
 from headstart.runs.recording import record
+from headstart.runs.states import begin_work, end_work, work_folder
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD
 
@@ -36,8 +36,8 @@ def capture(params: Params, scenario: Scenario) -> Done:
     if scenario.demonstrations is not None:
         return _imported(scenario, policy_sha256)
     code = code_sha256(["headstart.stages.capture"])
-    key = sha256_json([settings.model_dump(mode="json"), scenario.sha256, policy_sha256, code])
-    shards = WORK_DIR / "capture" / f"{scenario.name}-{key[:16]}"
+    shards = work_folder("capture", scenario.name, params, scenario, {"capture"}, policy_sha256, code)
+    begin_work(shards)
     parts = [(block, part) for block in range(settings.blocks) for part in _parts(block, settings)]
     with progress_bar(f"capture {scenario.name}") as bar:
         task = bar.add_task("worlds", total=settings.all_worlds)
@@ -46,10 +46,10 @@ def capture(params: Params, scenario: Scenario) -> Done:
             if not path.exists():
                 _write_shard(path, params, scenario, policy_sha256, block, part)
             bar.advance(task, len(part))
-    with fresh_directory(DATA / scenario.name / "raw") as raw:
-        for path in sorted(shards.glob("shard-*.h5")):
-            shutil.copy2(path, raw / path.name)
-    shutil.rmtree(shards)
+    with sealed_directory(DATA / scenario.name / "raw") as raw:
+        for number in range(len(parts)):
+            shutil.copy2(shards / f"shard-{number:04d}.h5", raw)
+    end_work(shards)
     worlds, shards_made = settings.all_worlds, len(parts)
     says = f"capture {scenario.name}: {worlds} worlds × {scenario.horizon} ticks in {shards_made} shards"
     return Done(says, {"worlds": worlds, "shards": shards_made}, seeds=(settings.seed,))
@@ -63,7 +63,7 @@ def _imported(scenario: Scenario, sha256: str) -> Done:
             f"{folder}: expected the recording of which the stage expert took note, got another; "
             f"`{stage_command('expert', scenario.name)}` takes note of it"
         )
-    with fresh_directory(DATA / scenario.name / "raw") as raw:
+    with sealed_directory(DATA / scenario.name / "raw") as raw:
         shutil.copy2(folder / "episodes.h5", raw / "shard-0000.h5")
     says = f"capture {scenario.name}: {found.episodes} recorded episodes, {found.steps:,} steps"
     return Done(says, {"worlds": found.episodes, "shards": 1})

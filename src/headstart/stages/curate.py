@@ -11,12 +11,13 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
+from headstart.core.contents import sealed_directory, stored_file
 from headstart.core.errors import InputError
-from headstart.core.files import fresh_directory, write_record
+from headstart.core.files import write_record
 from headstart.dataset.curation import reject_reasons, split_by_world, write_index
 from headstart.dataset.episodes import Absent, Episodes, Header, concatenate, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
-from headstart.dataset.manifest import HELDOUT, TRAIN, Block, DatasetFacts, Quality, Splits, Tally, manifest_of, stored_file
+from headstart.dataset.manifest import HELDOUT, TRAIN, Block, DatasetFacts, Quality, Splits, Tally, manifest_of
 
 
 def curate(params: Params, scenario: Scenario) -> Done:
@@ -39,7 +40,7 @@ def curate(params: Params, scenario: Scenario) -> Done:
         mine = block == number
         heldout[mine] = split_by_world(episodes.table.world[mine], settings.heldout_share, settings.seed)
     train_side, heldout_side = accepted & ~heldout, accepted & heldout
-    with fresh_directory(DATA / scenario.name / "curated") as folder:
+    with sealed_directory(DATA / scenario.name / "curated") as folder:
         for number in range(params.capture.blocks):
             mine = block == number
             (folder / f"block-{number}").mkdir()

@@ -7,22 +7,24 @@ from headstart.config.params import Params
 from headstart.config.project import MODELS, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
-from headstart.core.files import fresh_directory, write_record
+from headstart.core.contents import sealed_directory
+from headstart.core.files import write_record
 from headstart.runs.check import require_sound
 from headstart.runs.expert_judging import judge_one, judge_seeds
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.recorded import judge_recorded
+from headstart.runs.states import end_work
 
 
 def expert(params: Params, scenario: Scenario) -> Done:
     """Writes models/<scenario>/expert (expert.json, and the weights of a learned one) and reports/<scenario>/expert."""
     require_sound(params, scenario)
     reports = REPORTS / scenario.name / "expert"
-    with fresh_directory(MODELS / scenario.name / "expert") as folder:
+    with sealed_directory(MODELS / scenario.name / "expert") as folder:
         if scenario.expert.policy == "ppo":
             from headstart.runs.expert_training import train_seeds  # torch, which a scripted expert does not need
 
-            trained = train_seeds(params, scenario, folder, reports)
+            trained, work = train_seeds(params, scenario, folder, reports)
             artefact, verdict = judge_seeds(params, scenario, trained)
         elif scenario.expert.policy == "demonstrations":
             artefact, verdict = judge_recorded(params, scenario)
@@ -30,6 +32,8 @@ def expert(params: Params, scenario: Scenario) -> Done:
             artefact, verdict = judge_one(params, scenario, params.expert.worlds)
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
+    if scenario.expert.policy == "ppo":
+        end_work(work)
     result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
     shown = "success, harm and return are not all recorded"
     if result is not None:

@@ -9,8 +9,9 @@ scenarios that it concerns, and of no others.
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
-from headstart.core.files import fresh_directory, write_record
+from headstart.core.files import write_record
 from headstart.runs.own_source import own_sha256
 from headstart.runs.recorded import ENVIRONMENT, SOURCE, Environment, Source, source_folder
 
@@ -18,7 +19,7 @@ from headstart.runs.recorded import ENVIRONMENT, SOURCE, Environment, Source, so
 def source(params: Params, scenario: Scenario) -> Done:
     """Writes data/<scenario>/source: source.json, environment.json, and episodes.h5 where the scenario names a recording."""
     name, brought = scenario.name, scenario.demonstrations
-    with fresh_directory(source_folder(scenario)) as folder:
+    with sealed_directory(source_folder(scenario)) as folder:
         if brought is not None:
             from headstart.runs.importing import import_recording  # simulators, which others do not need here
 

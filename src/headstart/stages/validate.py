@@ -9,6 +9,7 @@ from headstart.config.project import DATA, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import pipeline_command, stage_command
+from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
@@ -62,8 +63,10 @@ def validate(params: Params, scenario: Scenario) -> Done:
     asked, left_out = (sum(check.applies is applies for check in checks) for applies in (True, False))
     if verdict.outcome is not Outcome.PASS:
         quarantine = DATA / "quarantine" / subject.id
-        shutil.copytree(folder, quarantine, dirs_exist_ok=True)
-        write_record(quarantine / "verdict.json", verdict)
+        with sealed_directory(quarantine) as kept:
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
+            write_record(kept / "manifest.json", manifest.model_copy(update={"status": "quarantined"}))
+            write_record(kept / "verdict.json", verdict)
         raise GateFailed(
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {asked} gates\n{misses(verdict)}\n"
             f"possible remedies, before `{pipeline_command(scenario.name)}` runs again:\n{cures(verdict, scenario)}\nkept in {quarantine}"

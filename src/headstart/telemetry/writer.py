@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
-from headstart.core.files import problems, read_record, write_record
+from headstart.core.files import make_directory, problems, read_bytes, read_record, sync_directory, write_bytes, write_record
 from headstart.core.provenance import utc_text
 from headstart.core.record import Count, Record, RelativePath, Sha256
 from headstart.core.strict_json import canonical_json
@@ -27,6 +27,7 @@ from headstart.telemetry.kinds import KINDS, Envelope, Line, Wall
 
 BUFFER_BYTES = 64 << 10
 FLUSH_S = 1.0
+MAX_SEGMENT_BYTES = 1 << 30
 INDEX = "index.json"
 
 _BUFFERED = {"update", "reading"}
@@ -64,7 +65,6 @@ class TelemetryWriter:
         With `keep`, an interrupted run resumes: records beyond that number and an incomplete end are removed, because the run
         will write them again. Raises IntegrityError if there are fewer.
         """
-        directory.mkdir(parents=True, exist_ok=True)
         if not keep and any(directory.glob("telemetry-*")):
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
@@ -75,10 +75,11 @@ class TelemetryWriter:
         self._began = self._flushed = time.monotonic()
         self._closed: list[Segment] = []
         self._records = self._bytes = 0  # of the open segment
-        if keep:
-            self._reopen(keep)
-        else:
-            self._open_segment()
+        try:
+            make_directory(directory)
+            self._reopen(keep) if keep else self._open_segment()
+        except OSError as error:
+            raise IntegrityError(f"{directory}: the log cannot be written: {error.strerror}") from None
 
     def __enter__(self) -> Self:
         return self
@@ -155,12 +156,20 @@ class TelemetryWriter:
 
     def _put(self, data: bytes) -> None:
         self._file.write(data)
+        self._count(data)
+
+    def _count(self, data: bytes) -> None:
         self._hash.update(data)
         self._records, self._bytes = self._records + 1, self._bytes + len(data)
 
-    def _open_segment(self) -> None:
-        self._path = self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
-        self._file: IO[bytes] = self._path.open("xb", buffering=BUFFER_BYTES)
+    def _open_segment(self, mode: str = "xb") -> None:
+        self._path = self._segment_path()
+        self._file: IO[bytes] = self._path.open(mode, buffering=BUFFER_BYTES)
+        try:
+            sync_directory(self.directory)
+        except OSError:
+            self._file.close()
+            raise
         self._hash = hashlib.sha256()
         self._records = self._bytes = 0
 
@@ -168,24 +177,29 @@ class TelemetryWriter:
         """Continue the log after record `keep`."""
         if (self.directory / INDEX).exists():
             for segment in read_record(self.directory / INDEX, SegmentIndex).segments:
-                if self.seq + segment.records > keep:
+                if self.seq + segment.records >= keep:  # the last one is open, also where all of it is kept
                     break
                 self._closed.append(segment)
                 self.seq += segment.records
             write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
-        here, *later = sorted(self.directory.glob("telemetry-[0-9][0-9][0-9][0-9].ndjson"))[len(self._closed) :]
-        for path in later:
+        here, *later = self._segments()[len(self._closed) :] or [self._segment_path()]
+        for path in reversed(later):
             path.unlink()
-        lines = here.read_bytes().splitlines(keepends=True)[: keep - self.seq]
+        lines = read_bytes(here, MAX_SEGMENT_BYTES).splitlines(keepends=True)[: keep - self.seq]
         if len(lines) < keep - self.seq or not lines[-1].endswith(b"\n"):
             raise IntegrityError(f"{here}: expected {keep} records to resume from, found {self.seq + len(lines)}")
-        here.unlink()
-        self._open_segment()
+        write_bytes(here, b"".join(lines))
+        self._open_segment("ab")
         for line in lines:
-            self._put(line)
+            self._count(line)
         self.seq, last = keep, json.loads(lines[-1])
         self._env_steps, self._phase = last["env_steps"], None if last["kind"] == "phase_ended" else last["phase"]
-        self._file.flush()
+
+    def _segments(self) -> list[Path]:
+        return sorted(self.directory.glob("telemetry-[0-9][0-9][0-9][0-9].ndjson"))
+
+    def _segment_path(self) -> Path:
+        return self.directory / f"telemetry-{len(self._closed):04d}.ndjson"
 
     def _close(self) -> None:
         try:

@@ -15,11 +15,12 @@ from headstart.compare.comparison import Comparison
 from headstart.compare.curves import best_run
 from headstart.compare.shift import ShiftFindings
 from headstart.config.params import for_scenario, headline_target, load_params
-from headstart.config.project import COMPARISONS, REPORTS
+from headstart.config.project import COMPARISONS, LOCKS, REPORTS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, sha256_file, write_bytes
+from headstart.core.lock import held, remove_unfinished
 from headstart.core.run_record import RUN, RunRecord
 from headstart.core.verdict import Verdict, decide
 from headstart.dataset.manifest import DatasetManifest
@@ -40,9 +41,11 @@ def write_report(root: Path, scenario: str) -> Path:
     """Write reports/<scenario>/report.md and its figures; returns its path."""
     path = root / REPORTS / scenario / "report.md"
     text, figures = report(root, scenario)
-    for name, picture in figures.items():
-        write_bytes(path.with_name(name), picture)
-    write_bytes(path, text.encode())
+    with held(root / LOCKS / f"report-{scenario}", f"headstart report {scenario}"):
+        remove_unfinished([path, *map(path.with_name, figures)])
+        for name, picture in figures.items():
+            write_bytes(path.with_name(name), picture)
+        write_bytes(path, text.encode())
     return path
 
 

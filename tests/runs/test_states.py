@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.runs.progress import load_state, save_state
+from headstart.runs.states import load_state, save_state
 
 
 def test_every_array_comes_back_with_its_type_and_shape(tmp_path: Path) -> None:

@@ -1,0 +1,192 @@
+"""`headstart remote …`: where the data of a project is pushed to and pulled from."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from headstart.cli.project import typed_path
+from headstart.core.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from headstart.storage.probe import Access
+
+remote_app = typer.Typer(no_args_is_help=True, help="Where the data is pushed to and pulled from.")
+use_app = typer.Typer(no_args_is_help=True, help="Set the remote: try it, write it to .dvc/config, and make it the default.")
+remote_app.add_typer(use_app, name="use")
+
+ROOT = Path()
+Name = Annotated[str, typer.Option("--name", help="Of the remote in .dvc/config.")]
+
+
+@use_app.command("dir")
+def use_dir(path: Annotated[str, typer.Argument(help="A folder, as on a shared disk.")], name: Name = "store") -> None:
+    """A folder."""
+    folder = Path(os.path.abspath(typed_path(path)))
+    _require_apart(folder)
+    _use(name, str(folder), {}, {}, typed=path)
+
+
+@use_app.command("s3")
+def use_s3(
+    bucket: Annotated[str, typer.Argument(metavar="BUCKET[/PREFIX]")],
+    endpoint: Annotated[str | None, typer.Option(help="The address of a server that is not Amazon's.")] = None,
+    profile: Annotated[str | None, typer.Option(help="Of ~/.aws/credentials.")] = None,
+    region: Annotated[str | None, typer.Option(help="Of the bucket.")] = None,
+    key_id: Annotated[str | None, typer.Option(help="Of an access key; its secret is asked for.")] = None,
+    name: Name = "store",
+) -> None:
+    """A bucket of S3; without --profile and --key-id, with the credentials of the environment (AWS_ACCESS_KEY_ID …)."""
+    from headstart.storage.remotes import require_open
+
+    url = f"s3://{bucket.removeprefix('s3://').strip('/')}"
+    for address in (url, endpoint or ""):
+        require_open(address, "--key-id ID asks for the secret")
+    options = {"endpointurl": endpoint, "profile": profile, "region": region}
+    private = {}
+    if key_id:
+        private = {"access_key_id": key_id, "secret_access_key": _secret(f"secret of {key_id}")}
+    _use(name, url, {option: value for option, value in options.items() if value}, private)
+
+
+@use_app.command("ssh")
+def use_ssh(
+    place: Annotated[str, typer.Argument(metavar="[USER@]HOST:/PATH")],
+    port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
+    keyfile: Annotated[Path | None, typer.Option(help="A private key; without it, the agent's and those in ~/.ssh.")] = None,
+    password: Annotated[bool, typer.Option("--password", help="Ask for a password, for .dvc/config.local.")] = False,
+    name: Name = "store",
+) -> None:
+    """A folder of another machine, by SFTP."""
+    from headstart.storage.probe import host_key, require_extra
+    from headstart.storage.remotes import require_open
+
+    who, colon, path = place.removeprefix("ssh://").partition(":/")
+    if not colon or not who:
+        raise UsageError(f"{place!r}: expected USER@HOST:/PATH, as ada@example.org:/srv/store")
+    require_open(f"ssh://{who}/", "--password asks for it")
+    url = f"ssh://{who}/{path}"
+    require_extra(url)
+    options, private = {"port": str(port)} if port else {}, {}
+    if keyfile is not None:
+        key = Path(os.path.abspath(typed_path(str(keyfile))))
+        if not key.is_file():
+            raise InputError(f"{key}: expected a private key, found no file")
+        private["keyfile"] = str(key)  # of this machine
+    typer.echo(host_key(urlsplit(url).hostname or "", port))
+    if password:
+        private["password"] = _secret("password")
+    _use(name, url, options, private)
+
+
+@remote_app.command("list")
+def list_remotes() -> None:
+    """All remotes, the default one first."""
+    from headstart.storage.remotes import places, without_password
+
+    found = places(ROOT)
+    if not found:
+        typer.echo("no remote yet; `headstart remote use` sets one")
+    for place in found:
+        notes = ["default"] * place.default + ["takes no hash of what it fetches: verify = true is not set"] * (
+            not place.verifies
+        )
+        typer.echo("\t".join([place.name, without_password(place.url), *notes]))
+
+
+@remote_app.command()
+def check(name: Annotated[str | None, typer.Argument(help="Of a remote; else of the default one.")] = None) -> None:
+    """See whether a remote answers, and may be read and written."""
+    from headstart.storage.probe import host_key, require_extra
+    from headstart.storage.remotes import configuration, place_named
+
+    place, config = place_named(ROOT, name), configuration(ROOT)
+    require_extra(place.url)
+    options, parts = config["remote"][place.name], urlsplit(place.url)
+    if not parts.scheme and not Path(place.url).is_dir():
+        raise InputError(
+            f"remote {place.name}: expected the folder {place.url}, which is not on this machine; `dvc push` makes it, and "
+            "`headstart remote use` sets another one"
+        )
+    if parts.scheme == "ssh":
+        typer.echo(host_key(parts.hostname or "", parts.port or options.get("port")))
+    _say(place.name, place.url, _probed(config, place.name))
+    if not place.verifies:
+        typer.echo(f"it does not take the hash of what it fetches: `dvc remote modify {place.name} verify true`")
+
+
+@remote_app.command("push-all")
+def push_all(name: Annotated[str | None, typer.Argument(help="Of a remote; else to the default one.")] = None) -> None:
+    """Push what every commit, experiment, release and catalogue entry needs; `dvc push` takes what this commit needs.
+
+    `dvc push --all-commits` goes to the remote that each commit names itself, which is another one after a change.
+    """
+    from headstart.storage.probe import require_extra
+    from headstart.storage.remotes import place_named
+    from headstart.storage.unneeded import open_project, push_needed
+
+    place = place_named(ROOT, name)
+    require_extra(place.url)
+    with open_project(ROOT) as repo:
+        pushed, lacking = push_needed(ROOT, repo, place.name)
+    typer.echo(f"{place.name}: {pushed} objects pushed" + (f"; {lacking} are not in the cache" if lacking else ""))
+
+
+def _use(name: str, url: str, options: dict[str, str], private: dict[str, str], typed: str = "") -> None:
+    """Try a remote, then write it. `typed`: a folder as it was typed, which is written so if it is relative."""
+    from headstart.storage.remotes import CONFIG, LOCAL, merged, move_secrets, require_name, require_unseen, write_remote
+
+    name = require_name(name)
+    require_unseen(ROOT)
+    for option, known in move_secrets(ROOT).items():
+        after = "; git has it in its history: replace it where it was issued" if known else ""
+        typer.echo(f"{option} was in {CONFIG}, and is in {LOCAL} now{after}")
+    access = _probed(merged(ROOT, name, {"url": url, **options}, private), name)
+    write_remote(ROOT, name, {"url": _written(url, typed), **options}, private)
+    _say(name, url, access)
+    if private:
+        typer.echo(f"{', '.join(private)}: in {LOCAL}, which git ignores")
+    typer.echo(f"it is the default: commit {CONFIG}; then `dvc push`, or `dvc pull`")
+
+
+def _secret(what: str) -> str:
+    """Ask for something that no one may see; where nobody sits at a terminal, the first line of the input is it."""
+    asked = typer.prompt(what, hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
+    if not asked:
+        raise InputError(f"{what}: expected a line with it, got nothing")
+    return str(asked)
+
+
+def _written(url: str, typed: str) -> str:
+    from dvc.config_schema import RelPath
+
+    return RelPath(url) if typed and not os.path.isabs(os.path.expanduser(typed)) else url
+
+
+def _probed(config: dict[str, object], name: str) -> "Access":
+    from headstart.storage.probe import probe
+
+    return probe(config, name)
+
+
+def _say(name: str, url: str, access: "Access") -> None:
+    typer.echo(f"{name}\t{url}\t{access.says}")
+
+
+def _require_apart(folder: Path) -> None:
+    """InputError for a folder that git would track, or that DVC keeps for itself."""
+    from headstart.cli.programs import answer
+
+    root = Path.cwd()
+    if not folder.is_relative_to(root):
+        return
+    within = folder.relative_to(root)
+    if within == Path() or within.parts[0] in (".dvc", ".git"):
+        raise InputError(f"{folder}: expected a folder outside of the project, which is lost with it")
+    if answer("git", "check-ignore", "--quiet", "--", f"{within}/x", folder=root).returncode:
+        raise InputError(
+            f"{folder}: expected a folder that git ignores, or one outside of the project; add /{within}/ to .gitignore"
+        )

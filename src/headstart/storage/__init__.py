@@ -1,0 +1,1 @@
+"""Where data lies and what still needs it: DVC's remotes, its cache, and the work folders."""

@@ -1,0 +1,43 @@
+"""Outputs of stages that dvc.lock names and that are not on this machine: where they may be had, in one line."""
+
+from pathlib import Path
+
+from headstart.core.errors import HeadstartError
+from headstart.core.run_record import RUN
+from headstart.release.lock import read_lock
+from headstart.storage.remotes import places
+
+SETS_ONE = "`headstart remote use` sets one that has it"
+
+
+def absent(root: Path) -> tuple[list[str], int]:
+    """The outputs of dvc.lock that are not here, and how many there are in all."""
+    outs = sorted({path for stage in read_lock(root) for path in stage.outs})
+    return [path for path in outs if not (root / path).exists() or _only_failed(root / path)], len(outs)
+
+
+def how_to_fetch(root: Path, what: str = "") -> str:
+    """What brings outputs from the remote, or why there is nothing to bring them from. `what`: their paths; without, all."""
+    default = next((place for place in places(root) if place.default), None)
+    in_the_way = any(_only_failed(root / path) for path in absent(root)[0] if not what or path == what)
+    pull = " ".join(["`dvc pull", *["--force"] * in_the_way, what]).strip() + "`"
+    if default is None:
+        return f"there is no default remote; {SETS_ONE}, then {pull}"
+    if "://" not in default.url and not Path(default.url).is_dir():
+        return f"the remote {default.name} is the folder {default.url}, which is not on this machine; {SETS_ONE}, then {pull}"
+    return f"{pull} brings what was pushed to the remote {default.name}, {default.url}"
+
+
+def _only_failed(path: Path) -> bool:
+    """Whether a folder of reports holds no more than the record of a stage that failed, which `dvc pull` does not replace unasked."""
+    return path.is_dir() and [file.name for file in path.rglob("*") if file.is_file()] == [RUN]
+
+
+def told(root: Path, error: HeadstartError) -> str:
+    """The text of an error; if it names an output that is not here, with the way to have it."""
+    try:
+        lacking, _ = absent(root)
+        out = max((path for path in lacking if path in str(error)), key=len, default=None)
+        return str(error) if out is None else f"{error}; or fetch it: {how_to_fetch(root, out)}"
+    except HeadstartError:  # of dvc.lock or .dvc/config, while another one is told
+        return str(error)

@@ -1,0 +1,134 @@
+"""Which objects of DVC something still needs: each whose hash stands in a file that git, the workspace or an experiment holds.
+
+DVC's own `gc` asks the stages that params.yaml selects. Here a hash counts wherever it stands: in any lock file, .dvc file or catalogue of
+any branch, tag, stash, experiment, queued experiment, release or working tree, also for scenarios that no one selects now.
+"""
+
+import hashlib
+import json
+import re
+import subprocess
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from headstart.core.errors import InputError, IntegrityError
+
+HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?:\.dir)?(?![0-9a-f])")
+REVISION = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
+NAMES = re.compile(r"(^|/)(dvc\.lock|[^/]+\.dvc|data/catalogue(\.json|/[^/]+\.json)|governance/history\.ndjson)$")
+STASHES = ("refs/stash", "refs/exps/stash", "refs/exps/apply/stash", "refs/exps/celery/stash", "refs/exps/celery/failed")
+PATTERNS = ("dvc.lock", "*.dvc", "data/catalogue.json", "data/catalogue/*.json", "governance/history.ndjson")
+
+
+class Needed(NamedTuple):
+    """What must stay."""
+
+    here: frozenset[str]  # objects that the working tree's own dvc.lock names
+    all: frozenset[str]  # these, and what any other file names
+    unknown: frozenset[str]  # folders whose list of files is nowhere: neither in the cache nor in a remote
+
+
+def needed(root: Path, stores: Sequence[Any]) -> Needed:
+    """Every object that is needed, with the files of folders, whose lists are read from the first of DVC's `stores` that has them.
+
+    Raises InputError in a shallow clone, and IntegrityError where the list of a folder is damaged.
+    """
+    lock = root / "dvc.lock"
+    named = named_hashes(root)
+    own = set(_hashes(lock.read_bytes())) if lock.is_file() else set[str]()
+    lists = {folder: _files_of(folder, stores) for folder in named if folder.endswith(".dir")}
+    unknown = frozenset(folder for folder, files in lists.items() if files is None)
+    return Needed(_with_files(own, lists), _with_files(named, lists), unknown)
+
+
+def named_hashes(root: Path) -> set[str]:
+    """Every hash of DVC in the files that git and the working trees hold, and in those of the commits that these files name."""
+    if ask_git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
+        raise InputError(
+            f"{root.resolve()}: expected all commits, this clone is shallow: older ones may need data; `git fetch --unshallow`"
+        )
+    text = _in_git(root, ["--all", "--indexed-objects"], _stashed(root)) + _on_disk(root)
+    further = [commit for commit in sorted(set(REVISION.findall(text))) if commit]
+    return set(_hashes(text + _in_git(root, ["--no-walk"], _commits(root, further))))
+
+
+def _hashes(text: bytes) -> Iterator[str]:
+    return (found.decode() for found in HASH.findall(text))
+
+
+def _with_files(named: set[str], lists: dict[str, frozenset[str] | None]) -> frozenset[str]:
+    return frozenset(named).union(*(lists.get(folder) or () for folder in named))
+
+
+# --- in git -------------------------------------------------------------------------------------------------------------
+
+
+def _in_git(root: Path, walk: list[str], revisions: Iterable[bytes]) -> bytes:
+    """The contents, one after another, of all files of interest in the commits of a walk and in `revisions`."""
+    revisions = list(revisions)
+    if "--no-walk" in walk and not revisions:
+        return b""
+    listed = ask_git(root, "rev-list", "--objects", *walk, "--stdin", given=b"\n".join(revisions)).decode(errors="replace")
+    pairs = (line.partition(" ") for line in listed.splitlines())
+    blobs = {blob for blob, _, path in pairs if NAMES.search(path)}
+    return ask_git(root, "cat-file", "--batch", given="\n".join(blobs).encode())
+
+
+def _stashed(root: Path) -> list[bytes]:
+    """Commits of stashes, of which only the last one of each kind is a reference: `git stash`, and queued experiments of DVC."""
+    known = ask_git(root, "for-each-ref", "--format=%(refname)", *STASHES).decode().split()
+    return [line for name in known for line in ask_git(root, "reflog", "show", "--format=%H", name).split()]
+
+
+def _commits(root: Path, revisions: Iterable[bytes]) -> list[bytes]:
+    """Those revisions that are commits of this repository."""
+    lines = ask_git(root, "cat-file", "--batch-check", given=b"\n".join(revisions)).splitlines()
+    return [line.split()[0] for line in lines if line.split()[1:2] == [b"commit"]]
+
+
+def ask_git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
+    """What git answers; InputError with its words where it refuses."""
+    done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True)
+    if done.returncode:
+        raise InputError(
+            f"{root.resolve()}: expected a git repository, git {arguments[0]} says: {' '.join(done.stderr.decode().split())}"
+        )
+    return done.stdout
+
+
+# --- on disk ------------------------------------------------------------------------------------------------------------
+
+
+def _on_disk(root: Path) -> bytes:
+    """The contents of the same files as they are now, here, in the other working trees, and where experiments run."""
+    listed = ask_git(root, "worktree", "list", "--porcelain").decode(errors="replace").splitlines()
+    trees = {Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")}
+    trees |= {root.resolve(), *(lock.parent for lock in (root / ".dvc/tmp/exps").rglob("dvc.lock"))}
+    return b"\n".join(file.read_bytes() for tree in sorted(trees) if tree.is_dir() for file in _files_in(tree))
+
+
+def _files_in(tree: Path) -> list[Path]:
+    listed = ask_git(
+        tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *(f":(glob)**/{one}" for one in PATTERNS)
+    )
+    return [tree / name.decode() for name in listed.split(b"\0") if name and (tree / name.decode()).is_file()]
+
+
+# --- folders ------------------------------------------------------------------------------------------------------------
+
+
+def _files_of(folder: str, stores: Sequence[Any]) -> frozenset[str] | None:
+    """The objects that a folder consists of; None where no store has its list."""
+    for store in stores:
+        path = store.oid_to_path(folder)
+        try:
+            content = store.fs.cat_file(path)
+        except FileNotFoundError:
+            continue
+        if hashlib.md5(content, usedforsecurity=False).hexdigest() != folder.removesuffix(".dir"):
+            raise IntegrityError(
+                f"{path}: expected the list of a folder with this MD5, found other bytes; `headstart verify` says more"
+            )
+        return frozenset(entry["md5"] for entry in json.loads(content))
+    return None
