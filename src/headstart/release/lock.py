@@ -16,7 +16,7 @@ from headstart.config.settings import TOP, resolved, value_at
 from headstart.config.stage_command import pipeline_command
 from headstart.core.arrays import Mode
 from headstart.core.closure import DRAWING
-from headstart.core.errors import InputError, IntegrityError
+from headstart.core.errors import InputError, IntegrityError, shown
 from headstart.core.files import read_record, sha256_file, sha256_json
 from headstart.core.git import head
 from headstart.core.yaml import parse_yaml, read_yaml
@@ -156,10 +156,22 @@ def _md5(path: Path) -> str:
 def _stage(name: str, entry: dict[str, Any]) -> LockedStage:
     return LockedStage(
         name,
-        {dep["path"]: dep["md5"] for dep in entry.get("deps", ())},
-        {key: value for values in entry.get("params", {}).values() for key, value in values.items()},
-        {out["path"]: out["md5"] for out in entry.get("outs", ())},
+        {_path(dep["path"]): _text(dep["md5"]) for dep in entry.get("deps", ())},
+        {_text(key): value for values in entry.get("params", {}).values() for key, value in values.items()},
+        {_path(out["path"]): _text(out["md5"]) for out in entry.get("outs", ())},
     )
+
+
+def _path(value: Any) -> str:
+    if any(len(part.encode(errors="replace")) > 255 for part in _text(value).split("/")):
+        raise TypeError(f"expected a path that a file can have, got {shown(value)}")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text as path, key and MD5, got {shown(value)}")
+    return value
 
 
 def require_code(root: Path, runs_path: Path) -> None:
