@@ -21,9 +21,10 @@ from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
 from headstart.config.params import Params, load_params
 from headstart.config.scenario import Target
+from headstart.core.dvc_lock import content_md5
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.verdict import Evidence
-from headstart.dataset.catalogue import Entry, add_entry
+from headstart.dataset.catalogue import Stored, add_entry, entry_of
 from headstart.dataset.manifest import Block, DatasetFacts, DatasetManifest, Quality, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
 from headstart.release.history import HISTORY, Line, read_history
@@ -163,23 +164,12 @@ class Project:
     def _dataset(self, expert: str) -> None:
         manifest = manifest_for(expert)
         write_record(self.root / "data/walk/validated.json", manifest)
-        entry = Entry(
-            dataset=manifest.dataset,
-            version=manifest.version,
-            scenario="walk",
-            manifest="data/walk/validated.json",
-            directory="data/walk/curated",
+        stored = Stored(
             manifest_sha256=sha256_file(self.root / "data/walk/validated.json"),
-            episodes=2,
-            steps=30,
-            expert=expert,
-            policy_sha256="6" * 64,
-            created_at="2026-01-01T00:00:00.000Z",
-            git_revision=None,
-            parameters={},
-            licence="Apache-2.0",
+            manifest_md5=content_md5(self.root / "data/walk/validated.json"),
+            files_md5=None,
         )
-        add_entry(self.root / "data/catalogue.json", entry)
+        add_entry(self.root, entry_of(manifest, stored, "2026-01-01T00:00:00.000Z", {}, "Apache-2.0"))
 
 
 def manifest_for(expert: str) -> DatasetManifest:
@@ -228,7 +218,9 @@ def describe(root: Path) -> None:
     }
     artifacts = {"walk": {"path": "models/walk/anneal/pretrained", "type": "model"}}
     (root / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages, "artifacts": artifacts}))
-    (root / ".gitignore").write_text("__pycache__/\n/data/*/\n/models/*/\n/reports/*\n.headstart/\n.dvc-remote/\n")
+    (root / ".gitignore").write_text(
+        "__pycache__/\n/data/*/\n!/data/catalogue/\n/datasets/\n/models/*/\n/reports/*\n.headstart/\n.dvc-remote/\n"
+    )
 
 
 def new_project(root: Path) -> Project:

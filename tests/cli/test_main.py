@@ -1,7 +1,6 @@
 """The command line: what it lists, and that a user's mistake or a full disk ends in one line that helps."""
 
 import errno
-import json
 import os
 import subprocess
 import sys
@@ -187,23 +186,6 @@ def test_outside_of_a_project_a_command_says_so(command, in_project: Path, monke
         f"error: {in_project.parent}: expected a project, with params.yaml here or in a folder above, found none; "
         "go to one, or make one with `headstart init`\n"
     )
-
-
-def test_datasets_are_listed_with_their_quality_where_the_entry_has_it(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
-    path = in_project / "data/catalogue.json"
-    path.parent.mkdir(exist_ok=True)
-    old = json.loads((ROOT / "data/catalogue.json").read_text())["entries"][0] | {"version": "0" * 12}
-    old = {key: value for key, value in old.items() if key not in ("success_rate", "return_mean")}
-    new = old | {"version": "1" * 12, "success_rate": 0.9375, "return_mean": -1.5, "tags": ["best"]}
-    path.write_text(json.dumps({"schema_id": "catalogue/2", "entries": [old, new]}))
-
-    code, out, _ = command("catalogue", "list")
-
-    assert code == 0
-    assert [line.split("\t")[2:] for line in out.splitlines()] == [
-        ["4096 episodes", "524288 steps", "success –", "return –", ""],
-        ["4096 episodes", "524288 steps", "success 0.938", "return -1.500", "best"],
-    ]
 
 
 def test_the_version_is_that_of_the_package(command) -> None:  # type: ignore[no-untyped-def]

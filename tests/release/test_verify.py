@@ -9,18 +9,20 @@ import pytest
 from tests.own_experts import pole
 from tests.released import Project
 
+from headstart.core.dvc_lock import content_md5, read_lock
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_record
 from headstart.core.strict_json import canonical_json
+from headstart.dataset.catalogue import change_mark, read_entries
+from headstart.release.faults import Findings
 from headstart.release.history import parse_history
-from headstart.release.lock import content_md5, read_lock
 from headstart.release.verify import environment_findings, verify
 from headstart.runs.recorded import ENVIRONMENT, Environment
 from headstart.worlds.make import environment_sha256
 
 
 def problems(root: Path) -> list[str]:
-    return [p for found in verify(root).values() for p in found.problems]
+    return [str(fault) for found in verify(root).values() for fault in found.faults]
 
 
 @pytest.fixture
@@ -35,10 +37,14 @@ def test_an_untouched_project_verifies(whole: Path) -> None:
     assert {name: found.checked for name, found in findings.items()} == {
         "history lines": 3,
         "catalogue entries": 1,
+        "marks of datasets": 0,
+        "folders with contents.json": 0,
         "checkpoints": 20,
         "releases": 0,
-        "outputs of stages": 4,
         "environments": 0,
+        "policies and evidence in git": 0,
+        "entries of dvc.lock": 4,
+        "outputs of stages": 4,
     }
 
 
@@ -51,10 +57,11 @@ def test_an_environment_that_changed_outside_the_repository_is_found(tmp_path: P
     path = tmp_path / "data/pole/source" / ENVIRONMENT
     write_record(path, Environment(sha256=environment_sha256(scenario.world, scenario.setup)))
     write_record(tmp_path / "data/town/source" / ENVIRONMENT, Environment(sha256=None))
-    assert environment_findings(tmp_path) == (1, [])
+    assert environment_findings(tmp_path) == Findings(1)
 
     monkeypatch.setattr("headstart.core.own_code.package_version", lambda name: "9.9")  # as after an upgrade of gymnasium
-    (problem,) = environment_findings(tmp_path).problems
+    (fault,) = environment_findings(tmp_path).faults
+    problem = str(fault)
     assert problem.startswith("scenarios/pole.yaml: expected the environment ")
     assert problem.endswith("`dvc repro --force source@pole` and then `dvc repro` play it anew")
 
@@ -109,13 +116,14 @@ def test_a_chain_that_was_written_anew_is_found_by_git_even_if_committed(whole: 
 
 
 def test_an_edited_catalogue_entry_is_found_and_a_new_tag_is_none(whole: Path) -> None:
-    path = whole / "data/catalogue.json"
+    path = whole / "data/catalogue/walk.json"
     good = path.read_text()
+    name = read_entries(whole)[0].name
 
-    path.write_text(good.replace('"tags": []', '"tags": ["spring"]'))
+    change_mark(whole, name, lambda mark: mark.model_copy(update={"tags": ("spring",)}))
     assert problems(whole) == []
 
-    path.write_text(good.replace('"licence": "Apache-2.0"', '"licence": "MIT"'))
+    path.write_text(good.replace('"episodes": 2', '"episodes": 3'))
     assert any("expected the entry that HEAD holds, found another" in p for p in problems(whole))
 
 

@@ -17,8 +17,10 @@ from tests.dvc_status import changed_stages
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparison import Comparison
+from headstart.core.dvc_lock import content_md5
 from headstart.core.files import read_record
 from headstart.core.run_record import RunRecord
+from headstart.dataset.catalogue import read_entries
 from headstart.dataset.manifest import DatasetManifest
 
 ROOT = Path(__file__).parents[2]
@@ -43,7 +45,8 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clone")
     names = run(ROOT, "git", "ls-files", "--cached", "--others", "--exclude-standard").split("\n")
     for name in filter(None, names):
-        if (ROOT / name).is_file() and name not in ("dvc.lock", "data/catalogue.json", "reports/metrics/queue_conflict.json"):
+        ours = name.startswith("data/catalogue/") or name in ("dvc.lock", "reports/metrics/queue_conflict.json")
+        if (ROOT / name).is_file() and not ours:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, folder / name)
     params = yaml.safe_load((folder / "params.yaml").read_text())
@@ -100,8 +103,9 @@ def test_every_stage_leaves_its_outputs(clone: Path) -> None:
     metrics = json.loads((clone / "reports/metrics/queue_conflict.json").read_text())
     assert metrics["verdict"] in ("HOLD", "FAIL")  # two seeds prove nothing
     assert (clone / "reports/plots/queue_conflict.tsv").read_text().startswith("arm\tenv_steps")
-    catalogue = json.loads((clone / "data/catalogue.json").read_text())
-    assert [entry["status"] for entry in catalogue["entries"]] == ["active"]
+    (entry,) = read_entries(clone)
+    assert entry.stored[0].files_md5 == content_md5(clone / "data/queue_conflict/curated")
+    assert "data/catalogue/queue_conflict.json" in run(clone, "git", "ls-files", "--cached", "--others", "--exclude-standard")
     for seed in (0, 1):
         telemetry = clone / f"reports/queue_conflict/anneal/pretrained/telemetry/seed-{seed}/telemetry-0000.ndjson"
         kinds = [json.loads(line)["kind"] for line in telemetry.read_text().splitlines()]
@@ -304,7 +308,7 @@ def test_everything_comes_back_from_the_remote(clone: Path) -> None:
 
 
 def test_the_catalogue_agrees_with_the_files_and_the_report_reads(clone: Path) -> None:
-    assert "1 checked" in run(clone, "headstart", "catalogue", "check")
+    assert "1 versions: 1 checked in the workspace, 1 checked in the cache" in run(clone, "headstart", "catalogue", "check")
     assert "report.md" in run(clone, "headstart", "report")
     text = (clone / "reports/queue_conflict/report.md").read_text()
     assert "## beyond_expert: " in text

@@ -29,10 +29,8 @@ def export(
 ) -> None:
     """Write a validated dataset for other programs: its accepted episodes, in the environment's own observations and actions."""
     from headstart.config.params import for_scenario, load_params
-    from headstart.config.project import CATALOGUE
     from headstart.config.scenario import load_scenario
     from headstart.core.errors import InputError, UsageError, nearest
-    from headstart.dataset.catalogue import read_catalogue
     from headstart.dataset.episodes_file import write_episodes
     from headstart.dataset.formats import lerobot, minari, npz
     from headstart.dataset.formats.reading import FORMATS
@@ -43,7 +41,7 @@ def export(
     out = typed_path(str(out))
     if out.exists():
         raise InputError(f"{out}: expected a path where nothing is yet")
-    episodes, header, manifest = dataset_at_hand(dataset, read_catalogue(CATALOGUE))
+    episodes, header, manifest = dataset_at_hand(dataset)
     scenario = load_scenario(manifest.scenario)
     found = exported(episodes, header, for_scenario(load_params(), scenario), scenario)
     match kind:

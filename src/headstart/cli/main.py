@@ -12,6 +12,7 @@ import typer
 
 import headstart
 from headstart.cli import release as cli_release
+from headstart.cli.catalogue import catalogue_app
 from headstart.cli.check import check as check_scenario
 from headstart.cli.compile import compile_rules
 from headstart.cli.convert_sb3 import convert_sb3
@@ -22,6 +23,7 @@ from headstart.cli.evidence import evidence, results
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.init import init
+from headstart.cli.lineage import lineage
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.remote import remote_app
@@ -33,7 +35,6 @@ from headstart.cli.tune import tune
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra, printable, too_large
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
-catalogue_app = typer.Typer(no_args_is_help=True, help="The dataset catalogue that git tracks.")
 app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(drill_app, name="drill")
@@ -132,6 +133,7 @@ def report() -> None:
 
 
 app.command()(init)
+app.command()(lineage)
 app.command()(play)
 app.command("check")(check_scenario)
 app.command()(tune)
@@ -148,47 +150,6 @@ app.command()(targets)
 app.command()(formats)
 app.command()(export)
 app.command()(export_policy)
-
-
-@catalogue_app.command("list")
-def list_datasets() -> None:
-    """One line for every dataset version."""
-    from headstart.dataset.catalogue import read_catalogue
-
-    entries = read_catalogue(Path("data/catalogue.json")).entries
-    if not entries:
-        typer.echo("no dataset yet; `dvc repro` makes one")
-    for entry in entries:
-        success = "–" if entry.success_rate is None else f"{entry.success_rate:.3f}"
-        mean = "–" if entry.return_mean is None else f"{entry.return_mean:.3f}"
-        quality = f"success {success}\treturn {mean}"
-        tags = ",".join(entry.tags)
-        typer.echo(f"{entry.name}\t{entry.status}\t{entry.episodes} episodes\t{entry.steps} steps\t{quality}\t{tags}")
-
-
-@catalogue_app.command()
-def check() -> None:
-    """Compare every entry with the files that are here; exits with 4 where one differs."""
-    from headstart.dataset.catalogue import read_catalogue, require_valid
-
-    present = require_valid(read_catalogue(Path("data/catalogue.json")), Path())
-    typer.echo(f"{len(present)} checked: {', '.join(present) or 'no dataset is checked out'}")
-
-
-@catalogue_app.command()
-def tag(name: str, label: str) -> None:
-    """Add a tag to <dataset>@<version>."""
-    from headstart.dataset.catalogue import add_tag
-
-    add_tag(Path("data/catalogue.json"), name, label)
-
-
-@catalogue_app.command()
-def deprecate(name: str) -> None:
-    """Mark <dataset>@<version> as not to be used any more; its files stay."""
-    from headstart.dataset import catalogue
-
-    catalogue.deprecate(Path("data/catalogue.json"), name)
 
 
 def _told(error: HeadstartError) -> str:

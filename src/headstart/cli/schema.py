@@ -25,7 +25,7 @@ def models() -> dict[str, Any]:
     from headstart.core.contents import Contents
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
-    from headstart.dataset.catalogue import Catalogue
+    from headstart.dataset.catalogue import Catalogue, Marks
     from headstart.dataset.episodes import Header
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
@@ -48,6 +48,7 @@ def models() -> dict[str, Any]:
         "anneal-schedule": Arm,
         "arm-runs": ArmRuns,
         "catalogue": Catalogue,
+        "catalogue-marks": Marks,
         "checkpoint": Card,
         "clone-progress": CloneProgress,
         "clone-reports": CloneReports,

@@ -6,5 +6,6 @@ DATA, MODELS, REPORTS, WORK_DIR = Path("data"), Path("models"), Path("reports"),
 LOCKS = WORK_DIR / "locks"  # what only one process may do at a time
 EXPERTS = Path("experts")  # files and modules of the user's own experts: DVC watches the folder
 DEMONSTRATIONS = Path("demonstrations")  # users' recordings, which DVC watches too
-CATALOGUE = DATA / "catalogue.json"
+CATALOGUE = DATA / "catalogue"  # of datasets; git tracks it
+FETCHED = Path("datasets")  # versions other than the one that is checked out, as <dataset>@<version>
 COMPARISONS = REPORTS / "evaluate"  # of a scenario: a folder with one file a target

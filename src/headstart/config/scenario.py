@@ -120,6 +120,9 @@ class Scenario(Record):
     feature_range: tuple[float, float] | None = (
         None  # the range within which `validate` requires all features; None: `feature_limits`
     )
+    licence: str | None = Field(
+        default=None, min_length=1, max_length=200
+    )  # of the episodes, for the catalogue: an SPDX id, or a sentence
     recipe: dict[str, Any] = Field(default={})  # keys of params.yaml that this scenario overrides
 
     @model_validator(mode="before")

@@ -20,8 +20,8 @@ from headstart.core.strict_json import MAX_BYTES, canonical_json, parse_json, pr
 
 __all__ = [
     "fresh_directory", "fresh_file", "inside", "is_temporary", "make_directory", "parse_record", "problems", "read_bytes",
-    "read_record", "require_plain", "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree",
-    "sync_directory", "write_bytes", "write_record",
+    "read_record", "require_plain", "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree", "sync_directory",
+    "write_bytes", "write_record",
 ]  # fmt: skip
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)

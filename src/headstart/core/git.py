@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 ON_DISK = ("-c", "core.fsync=loose-object,reference", "-c", "core.fsyncMethod=fsync")  # what git syncs, in this command
 PATIENCE_S = 5  # how long git, which takes milliseconds, may hold a lock
-WRITTEN = ("dvc.lock", "data/catalogue.json", "reports")  # by the pipeline, of what git tracks
+WRITTEN = ("dvc.lock", "data/catalogue", "reports")  # by the pipeline, of what git tracks
 
 
 def head(root: Path) -> str:
@@ -47,11 +47,34 @@ def committed(root: Path, path: str, revision: str = "HEAD") -> bytes | None:
     return _git(root, "show", f"{revision}:./{path}") if _git(root, "ls-tree", revision, "--", path) else None
 
 
-def versions(root: Path, path: str) -> list[tuple[str, bytes]]:
-    """(revision, content) of a file in HEAD and its ancestors, for each commit that changed the file and still has it, newest first."""
-    revisions = _git(root, "log", "--full-history", "--format=%H", "HEAD", "--", path).decode().split()
+def tracked(root: Path, folder: str, revision: str = "HEAD") -> tuple[str, ...]:
+    """The files below a folder at a revision."""
+    return tuple(
+        filter(None, _git(root, "ls-tree", "-r", "-z", "--name-only", revision, "--", f"{folder}/").decode().split("\0"))
+    )
+
+
+def versions(root: Path, path: str, of: str = "HEAD") -> list[tuple[str, bytes]]:
+    """(revision, content) of a file in `of` and its ancestors, for each commit that changed the file and still has it, newest first.
+
+    `--all`: in all branches, tags and experiments.
+    """
+    revisions = _git(root, "log", "--full-history", "--format=%H", of, "--", path).decode().split()
     contents = ((revision, committed(root, path, revision)) for revision in revisions)
     return [(revision, content) for revision, content in contents if content is not None]
+
+
+def has_commit(root: Path, commit: str) -> bool:
+    """Whether the repository has a commit."""
+    try:
+        return bool(_git(root, "cat-file", "-t", f"{commit}^{{commit}}"))
+    except InputError:
+        return False
+
+
+def refs(root: Path, pattern: str) -> tuple[str, ...]:
+    """Names of all references that begin with a pattern."""
+    return tuple(_git(root, "for-each-ref", "--format=%(refname)", pattern).decode().split())
 
 
 def tags(root: Path) -> dict[str, str]:

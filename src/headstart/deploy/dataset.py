@@ -10,11 +10,11 @@ import numpy as np
 from gymnasium import Space
 
 from headstart.config.params import for_scenario, load_params
-from headstart.config.project import CATALOGUE, DATA
+from headstart.config.project import DATA, FETCHED
 from headstart.config.scenario import load_scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, nearest
-from headstart.dataset.catalogue import read_catalogue
+from headstart.dataset.catalogue import read_entries
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.formats.recording import EXPERT_ACTION, Tree
 from headstart.deploy.checks import path_of
@@ -63,21 +63,22 @@ class Dataset:
 def load_dataset(dataset: str | Path) -> Dataset:
     """The accepted episodes of "<dataset>" or "<dataset>@<version>" of the nearest project above the working directory.
 
-    `dataset` may also be the path of the dataset's folder, data/<dataset>, in any project. InputError where it is not checked out, with the
-    command that brings it back; GateFailed where it is not validated; IntegrityError where its bytes differ.
+    `dataset` may also be the path of its folder in any project, data/<dataset> or datasets/<dataset>@<version>. InputError where it is not
+    there, with the command that brings it; GateFailed where it is not validated; IntegrityError where its bytes differ; SchemaMismatch for a
+    version whose observations or actions the scenario does not have any more.
     """
     given = path_of(dataset, "dataset", "<dataset>, <dataset>@<version> or a folder")
     folder = given.resolve()
     at_folder = len(given.parts) > 1 or isinstance(dataset, Path)
-    if at_folder and (folder.parent.name != DATA.name or not folder.is_dir()):
+    if at_folder and (folder.parent.name not in (DATA.name, FETCHED.name) or not folder.is_dir()):
         raise InputError(f"{dataset}: expected <dataset>, <dataset>@<version> or the folder {DATA}/<dataset> of a project")
     root = project_root(folder if at_folder else Path.cwd())
     if root is None:
         raise InputError(f"{folder if at_folder else Path.cwd()}: expected a project, with params.yaml here or above, found none")
     with chdir(root):
-        name, listed = folder.name if at_folder else str(dataset), read_catalogue(CATALOGUE)
-        _require_known(name.partition("@")[0], {entry.dataset for entry in listed.entries})
-        parts, header, manifest = parts_at_hand(name, listed)
+        name = folder.name if at_folder else str(dataset)
+        _require_known(name.partition("@")[0], {entry.dataset for entry in read_entries(Path())})
+        parts, header, manifest = parts_at_hand(name)
         episodes = concatenate(parts)
         scenario = load_scenario(manifest.scenario)
         import_from(root, scenario)

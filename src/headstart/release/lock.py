@@ -1,10 +1,5 @@
-"""What dvc.lock records: the dependencies and parameters that gave the outputs of each stage, and so the checkpoints of an arm.
+"""The checkpoints of an arm against dvc.lock: the dependencies and parameters that gave them, and the bytes at hand."""
 
-The hashes are taken here from the bytes at hand, not from DVC's index of times and sizes, which a file changed in place can deceive.
-"""
-
-import hashlib
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,15 +11,15 @@ from headstart.config.settings import TOP, resolved, value_at
 from headstart.config.stage_command import pipeline_command
 from headstart.core.arrays import Mode
 from headstart.core.closure import DRAWING
-from headstart.core.errors import InputError, IntegrityError, shown
+from headstart.core.dvc_lock import LOCK, LockedStage, content_md5, read_lock
+from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import read_record, sha256_file, sha256_json
 from headstart.core.git import head
-from headstart.core.yaml import parse_yaml, read_yaml
+from headstart.core.yaml import read_yaml
 from headstart.dataset.manifest import DatasetManifest
 from headstart.release.history import Release
 from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
 
-LOCK = "dvc.lock"
 SOURCES = "src"
 IGNORED = frozenset({"__pycache__", DRAWING})  # folders below it that .dvcignore names
 
@@ -37,15 +32,6 @@ class Training(NamedTuple):
     schedule_sha256: str  # everything that decides it, except the seeds and the data
     dataset: str | None  # "<dataset>@<version>"
     dataset_sha256: str | None  # of the manifest
-
-
-class LockedStage(NamedTuple):
-    """One run of a stage."""
-
-    name: str
-    deps: dict[str, str]  # path → MD5, of a directory with ".dir" behind it
-    params: dict[str, Any]  # key → value, of all parameter files; those of settings.json begin with TOP
-    outs: dict[str, str]  # path → MD5
 
 
 def training_of(root: Path, runs_path: Path) -> Training:
@@ -106,18 +92,6 @@ def require_release(release: Release, folder: Path) -> None:
             raise IntegrityError(f"{folder / name}: expected hash {expected} of release {release.id}, found {found}")
 
 
-def read_lock(root: Path) -> tuple[LockedStage, ...]:
-    """All stages of dvc.lock; none where there is no such file. Raises InputError if it is not one of DVC's."""
-    path = root / LOCK
-    if not path.exists():
-        return ()
-    try:
-        content = parse_yaml(path.read_bytes(), path)
-        return tuple(_stage(name, entry) for name, entry in content["stages"].items())
-    except (KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: expected a lock file of DVC, got {' '.join(str(error).split())}") from None
-
-
 def stage_at_hand(root: Path, out: Path) -> LockedStage:
     """The stage whose output holds `out`, a path below `root`.
 
@@ -133,45 +107,6 @@ def stage_at_hand(root: Path, out: Path) -> LockedStage:
             "`dvc checkout` brings back what is recorded"
         )
     return stage
-
-
-def content_md5(path: Path, ignored: frozenset[str] = frozenset()) -> str:
-    """DVC's hash of a file or directory, without what lies in a folder of an `ignored` name. Raises InputError if it is missing."""
-    if not path.is_dir():
-        return _md5(path)
-    found = {file.relative_to(path): file for file in path.rglob("*") if file.is_file()}
-    files = {name.as_posix(): file for name, file in found.items() if not ignored.intersection(name.parts)}
-    listing = [{"md5": _md5(files[name]), "relpath": name} for name in sorted(files)]
-    return hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-
-
-def _md5(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: expected a readable file: {error.strerror}") from None
-
-
-def _stage(name: str, entry: dict[str, Any]) -> LockedStage:
-    return LockedStage(
-        name,
-        {_path(dep["path"]): _text(dep["md5"]) for dep in entry.get("deps", ())},
-        {_text(key): value for values in entry.get("params", {}).values() for key, value in values.items()},
-        {_path(out["path"]): _text(out["md5"]) for out in entry.get("outs", ())},
-    )
-
-
-def _path(value: Any) -> str:
-    if any(len(part.encode(errors="replace")) > 255 for part in _text(value).split("/")):
-        raise TypeError(f"expected a path that a file can have, got {shown(value)}")
-    return str(value)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected text as path, key and MD5, got {shown(value)}")
-    return value
 
 
 def require_code(root: Path, runs_path: Path) -> None:

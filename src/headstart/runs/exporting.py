@@ -1,24 +1,25 @@
 """A dataset as a recording in the environment's own observations and actions: the way back from features and ids, for other programs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from gymnasium import Space, spaces
 
 from headstart.config.params import Params
-from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError
-from headstart.dataset.catalogue import Catalogue
+from headstart.core.files import read_record
+from headstart.dataset.catalogue import checked_out, fetched, read_entries
 from headstart.dataset.episodes import Episodes, Header, concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.formats.hdf5 import recording_of
 from headstart.dataset.formats.recording import EXPERT_ACTION, Recording, Tree
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
 from headstart.runs.demonstrations import validated
-from headstart.runs.worlds import worlds_of
+from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.gym import GymWorld
 from headstart.worlds.gym_parts import channels_first
 from headstart.worlds.gym_spaces import Observing
@@ -32,38 +33,54 @@ class Exported(NamedTuple):
     actions: Space[Any]
 
 
-def dataset_at_hand(name: str, catalogue: Catalogue) -> tuple[Episodes, Header, DatasetManifest]:
+def dataset_at_hand(name: str) -> tuple[Episodes, Header, DatasetManifest]:
     """The accepted episodes of "<dataset>" or "<dataset>@<version>", in the order of their worlds; raises as `parts_at_hand`."""
-    parts, header, manifest = parts_at_hand(name, catalogue)
+    parts, header, manifest = parts_at_hand(name)
     return concatenate(parts), header, manifest
 
 
-def parts_at_hand(name: str, catalogue: Catalogue) -> tuple[list[Episodes], Header, DatasetManifest]:
+def parts_at_hand(name: str) -> tuple[list[Episodes], Header, DatasetManifest]:
     """The accepted episodes of "<dataset>" or "<dataset>@<version>" by block, and of each block the sides TRAIN and HELDOUT.
 
-    InputError where it is not checked out, with the command that brings it back; GateFailed where it is not validated; IntegrityError
-    where its bytes differ.
+    InputError where it is neither checked out nor fetched, with the command that brings it; GateFailed where it is not validated;
+    IntegrityError where its bytes differ.
     """
     dataset, at, version = name.partition("@")
     if not dataset or (at and not version) or "/" in dataset:
         raise UsageError(f"expected <dataset> or <dataset>@<version>, as `headstart catalogue list` shows them, got {name!r}")
-    manifest = validated(dataset)
-    if version and version != manifest.version:
-        entry = next((one for one in catalogue.entries if one.name == name), None)
-        cure = "`headstart catalogue list` shows those that there are"
-        if entry is not None and entry.git_revision:
-            cure = f"`git checkout {entry.git_revision[:12]} && dvc checkout` brings it back"
-        raise InputError(f"{name}: the version that is checked out is {manifest.version}; {cure}")
-    folder = DATA / dataset / "curated"
+    manifest, folder = _at_hand(dataset, version)
     require_files(manifest, folder)
     parts = [read_episodes(folder / side.format(b)) for b in range(len(manifest.blocks)) for side in (TRAIN, HELDOUT)]
     return [episodes for episodes, _ in parts], parts[0][1], manifest
 
 
+def _at_hand(dataset: str, version: str) -> tuple[DatasetManifest, Path]:
+    """The manifest and the folder of files of a version; without one, of that which is checked out."""
+    here, folder = checked_out(dataset)
+    name, there = f"{dataset}@{version}", ""
+    if not version or here.exists():
+        manifest = validated(dataset)
+        if version in ("", manifest.version):
+            return manifest, folder
+        there = f"the version that is checked out is {manifest.version}; "
+    path, folder = fetched(name)
+    if path.exists():
+        return read_record(path, DatasetManifest), folder
+    listed = name in [entry.name for entry in read_entries(Path())]
+    cure = f"`headstart catalogue fetch {name}` brings it" if listed else "`headstart catalogue list` shows those that there are"
+    raise InputError(f"{name}: {there}{cure}")
+
+
 def exported(episodes: Episodes, header: Header, params: Params, scenario: Scenario) -> Exported:
-    """Observations and actions as the environment has them; those of a town or a robot stay features and ids."""
+    """Observations and actions as the environment has them; those of a town or a robot stay features and ids.
+
+    SchemaMismatch, which names the first difference, for a recording of other observations or actions than the scenario has now.
+    """
     found = recording_of(episodes, header)
     world = worlds_of(scenario, "capture", 1, params.capture.observation)
+    schema_of(world).require_same(
+        header.observation, f"{scenario.name}: recorded with other observations or actions than it has now"
+    )
     seeds = None if scenario.demonstrations is None or "seeds" in header.absent else episodes.table.seed
     if not isinstance(world, GymWorld):
         own = {name: space for name, space in world.single_observation_space.items() if name != "mask"}

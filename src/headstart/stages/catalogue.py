@@ -1,48 +1,38 @@
-"""Stage `catalogue`: one line for the validated dataset in data/catalogue.json, which git tracks.
+"""Stage `catalogue`: the facts of the validated dataset in data/catalogue/<scenario>.json, which git tracks.
 
-This is a separate stage without outputs for DVC, because an output that DVC does not cache would exclude `validate` from the run cache.
+DVC holds the file's hash but not its bytes, and leaves what it finds there (`cache: false`, `persist: true`): a file that is missing or was
+edited makes DVC run this stage again. It is a stage of its own, because such an output would keep `validate` out of the run cache.
 """
 
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydantic import JsonValue
+
 from headstart.config.params import Params
-from headstart.config.project import CATALOGUE, DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import stage_command
+from headstart.core.dvc_lock import content_md5
 from headstart.core.files import read_record, sha256_file
-from headstart.core.git import git_state
 from headstart.core.provenance import utc_text
-from headstart.dataset.catalogue import Entry, add_entry
-from headstart.dataset.manifest import DatasetManifest
+from headstart.dataset.catalogue import Stored, add_entry, checked_out, entry_of
+from headstart.dataset.manifest import DatasetManifest, require_files
 
 
 def catalogue(params: Params, scenario: Scenario) -> Done:
-    """Appends to data/catalogue.json unless it contains this dataset version already."""
-    path = DATA / scenario.name / "validated.json"
+    """Adds the dataset version that is checked out, unless the file has it already."""
+    path, folder = checked_out(scenario.name)
     manifest = read_record(path, DatasetManifest, made_by=stage_command("validate", scenario.name))
-    revision, _ = git_state(Path())
-    entry = Entry(
-        dataset=manifest.dataset,
-        version=manifest.version,
-        scenario=manifest.scenario,
-        manifest=path.as_posix(),
-        directory=(DATA / scenario.name / "curated").as_posix(),
-        manifest_sha256=sha256_file(path),
-        episodes=manifest.accepted.episodes,
-        steps=manifest.accepted.steps,
-        success_rate=manifest.quality.success_rate,
-        return_mean=manifest.quality.return_mean,
-        expert=manifest.expert,
-        policy_sha256=manifest.policy_sha256,
-        created_at=utc_text(datetime.now(UTC)),
-        git_revision=revision,
-        parameters={"capture": params.capture.model_dump(mode="json"), "curate": params.curate.model_dump(mode="json")},
-        licence="Apache-2.0",
-    )
-    entries = add_entry(CATALOGUE, entry).entries
-    return Done(f"catalogue: {entry.name} is one of {len(entries)} dataset versions")
+    require_files(manifest, folder)
+    stored = Stored(manifest_sha256=sha256_file(path), manifest_md5=content_md5(path), files_md5=content_md5(folder))
+    parameters: dict[str, JsonValue] = {
+        "capture": params.capture.model_dump(mode="json"),
+        "curate": params.curate.model_dump(mode="json"),
+    }
+    entry = entry_of(manifest, stored, utc_text(datetime.now(UTC)), parameters, scenario.licence)
+    entries = add_entry(Path(), entry)
+    return Done(f"catalogue {scenario.name}: {entry.name} is one of {len(entries)} versions")
 
 
 if __name__ == "__main__":

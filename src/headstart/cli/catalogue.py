@@ -1,0 +1,187 @@
+"""`headstart catalogue …`: which dataset versions there are, what is known of each, and how its bytes come back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headstart.cli.project import typed_path
+from headstart.core.errors import IntegrityError
+
+if TYPE_CHECKING:
+    from headstart.dataset.catalogue import Entry, Mark
+
+catalogue_app = typer.Typer(no_args_is_help=True, help="The catalogue of datasets, which git tracks.")
+Name = Annotated[str, typer.Argument(metavar="ID[@VERSION]", help="Without a version: the newest")]
+Version = Annotated[str, typer.Argument(metavar="ID@VERSION", help="As `headstart catalogue list` shows it")]
+Undo = Annotated[bool, typer.Option("--undo", help="Take it back.")]
+Remote = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Ask this remote only.", show_default="all, the default one first")
+]
+ROOT = Path()
+WIDTH, LABEL = 80, 14
+
+
+@catalogue_app.command("list")
+def list_datasets() -> None:
+    """One line for every dataset version; * marks those whose files are here."""
+    from headstart.dataset.catalogue import Mark, read_entries, read_marks
+    from headstart.dataset.catalogue_check import places
+
+    entries, marks = read_entries(ROOT), read_marks(ROOT)
+    if not entries:
+        typer.echo("no dataset yet; `dvc repro` makes one")
+        return
+    wide = min(max(len(entry.name) for entry in entries) + 2, WIDTH - 38)
+    typer.echo(f"{'':{wide}}{'episodes':>9}{'steps':>11}{'success':>9}{'return':>9}")
+    for entry in entries:
+        here = "* " if places(ROOT, entry) else "  "
+        numbers = (
+            f"{entry.episodes:9}{entry.steps:11}{_number(entry.quality.success_rate):>9}{_number(entry.quality.return_mean):>9}"
+        )
+        name = f"{here}{entry.name}"
+        typer.echo(f"{name:{wide}}{numbers}" if len(name) <= wide else f"{name}\n{'':{WIDTH - len(numbers)}}{numbers}")
+        if said := _marked(marks.get(entry.name, Mark())):
+            typer.echo(f"    {said}")
+
+
+@catalogue_app.command()
+def show(name: Name, remote: Remote = None) -> None:
+    """Everything that is known of a version: facts, commit, models from it, and where its bytes are now."""
+    from headstart.dataset.catalogue import Mark, find_entry, read_entries, read_marks
+    from headstart.dataset.origin import origin
+    from headstart.dataset.whereabouts import whereabouts
+
+    entry = find_entry(read_entries(ROOT), name)
+    mark = read_marks(ROOT).get(entry.name, Mark())
+    typer.echo(f"{entry.name}: {_marked(mark) or 'active'}")
+    for label, value in _facts(entry):
+        _line(label, value)
+    for one in entry.stored:
+        _line("stored", f"validated.json: SHA-256 {one.manifest_sha256}")
+        _line("", f"MD5 {one.manifest_md5 or 'never recorded'}; curated: {one.files_md5 or 'never recorded'}")
+    known = origin(ROOT, entry)
+    oldest = "" if len(known.commits) < 2 else f", first in {known.commits[-1][:12]}"
+    _line("commit", f"{known.commits[0][:12]}{oldest}" if known.commits else "no dvc.lock in git holds it")
+    for i, model in enumerate(known.models):
+        _line("" if i else "models", f"{model.path} {model.md5[:12]}, commit {model.commit[:12]}")
+    for i, place in enumerate(whereabouts(ROOT, [entry], remote)[entry.name]):
+        _line("" if i else "bytes", place.text)
+    for note in mark.notes:
+        _line("note", note)
+
+
+@catalogue_app.command()
+def check(remote: Remote = None) -> None:
+    """Hold every version against its files here, the cache and the remotes; exits with 4 where one differs."""
+    from headstart.dataset.catalogue import read_entries
+    from headstart.dataset.catalogue_check import catalogue_problems, unlisted_before
+    from headstart.dataset.whereabouts import KINDS, whereabouts
+
+    entries = read_entries(ROOT)
+    found = whereabouts(ROOT, entries, remote)
+    wide = max((len(name) for name in found), default=0) + 2
+    for name, places in found.items():
+        typer.echo(f"{name:{wide}}{', '.join(place.short for place in places if place.short) or 'nowhere'}")
+    nowhere = sum(not any(place.whole for place in places) for places in found.values())
+    counts = [
+        f"{sum(any(p.kind == kind and p.whole for p in places) for places in found.values())} {said}"
+        for kind, said in KINDS.items()
+    ]
+    typer.echo(f"{len(entries)} versions: {', '.join(counts)}; {nowhere} cannot be checked, for their bytes are nowhere")
+    for fault in dict.fromkeys(place.unasked for places in found.values() for place in places if place.unasked):
+        typer.echo(f"not asked: {fault}")
+    differing = [problem for places in found.values() for place in places for problem in place.problems]
+    differing += [problem for problem in (*catalogue_problems(ROOT), *unlisted_before(ROOT, entries)) if problem not in differing]
+    if differing:
+        raise IntegrityError("\n  ".join([f"{len(differing)} problem{'s' if len(differing) > 1 else ''}", *differing]))
+
+
+@catalogue_app.command()
+def fetch(
+    name: Name,
+    remote: Remote = None,
+    to: Annotated[Path | None, typer.Option(help="A new folder.", show_default="data/ID, or datasets/ID@VERSION")] = None,
+) -> None:
+    """Bring the bytes of a version from DVC's cache or a remote, hashed before they are in place."""
+    from headstart.dataset.catalogue import find_entry, read_entries
+    from headstart.dataset.fetch import fetch as bring
+
+    entry = find_entry(read_entries(ROOT), name)
+    found = bring(ROOT, entry, remote, None if to is None else typed_path(str(to)))
+    for fault in found.faults:
+        typer.echo(f"warning: {fault}; another store had it whole", err=True)
+    came = ", ".join(f"{count} object{'s' if count > 1 else ''} from {store}" for store, count in found.objects.items())
+    typer.echo(f"{entry.name}: {found.folder}, {came or 'here already'}; its hashes are those of the catalogue")
+
+
+@catalogue_app.command()
+def tag(name: Version, label: str, undo: Undo = False) -> None:
+    """Add a tag to a version."""
+    from headstart.dataset.catalogue import change_mark
+
+    def change(mark: "Mark") -> "Mark":
+        others = tuple(one for one in mark.tags if one != label)
+        return mark.model_copy(update={"tags": others if undo else (*others, label)})
+
+    typer.echo(f"{name}: {_marked(change_mark(ROOT, name, change)) or 'active'}")
+
+
+@catalogue_app.command()
+def deprecate(name: Version, undo: Undo = False) -> None:
+    """Mark a version as not to be used any more; its files stay."""
+    from headstart.dataset.catalogue import change_mark
+
+    status = "active" if undo else "deprecated"
+    typer.echo(f"{name}: {_marked(change_mark(ROOT, name, lambda mark: mark.model_copy(update={'status': status}))) or 'active'}")
+
+
+@catalogue_app.command()
+def note(name: Version, text: str) -> None:
+    """Add a note of one line to a version."""
+    from headstart.dataset.catalogue import change_mark
+
+    mark = change_mark(ROOT, name, lambda mark: mark.model_copy(update={"notes": (*mark.notes, text)}))
+    typer.echo(f"{name}: {len(mark.notes)} note{'s' if len(mark.notes) > 1 else ''}")
+
+
+def _facts(entry: "Entry") -> list[tuple[str, str]]:
+    rejected = "rejected: not recorded" if entry.rejected is None else f"{entry.rejected} rejected"
+    quality = entry.quality
+    means = {
+        "success": quality.success_rate,
+        "harm": quality.harm_rate,
+        "return": quality.return_mean,
+        "steps": quality.steps_mean,
+    }
+    settings = [
+        (section, " ".join(f"{key}={value}" for key, value in values.items()) if isinstance(values, dict) else str(values))
+        for section, values in entry.parameters.items()
+    ]
+    return [
+        ("scenario", entry.scenario),
+        ("episodes", f"{entry.episodes} accepted, {rejected}; {entry.steps} steps"),
+        ("means", ", ".join(f"{name} {_number(value)}" for name, value in means.items())),
+        ("expert", f"{entry.expert}, SHA-256 {entry.policy_sha256}"),
+        *settings,
+        ("licence", entry.licence or "the scenario states none"),
+        ("created", entry.created_at),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _marked(mark: "Mark") -> str:
+    tags = [f"tags {', '.join(mark.tags)}"] if mark.tags else []
+    return "; ".join([*(["deprecated"] if mark.status == "deprecated" else []), *tags])
+
+
+def _line(label: str, text: str) -> None:
+    """A label and its text, in as many lines as it needs."""
+    import textwrap
+
+    rows = textwrap.wrap(text, WIDTH - LABEL, break_on_hyphens=False) or [""]
+    for i, row in enumerate(rows):
+        typer.echo(f"  {'' if i else label:{LABEL - 2}}{row}")
