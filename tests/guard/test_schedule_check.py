@@ -61,7 +61,7 @@ REFUSED = {  # by its models, with the path of the key
     ),
     "no steps": (schedule(PPO | {"env_steps": 0}), r"phases\.0\.env_steps: .*greater than or equal to 1, got 0"),
     "name twice": (schedule(PPO, PPO), r"tune, tune contains a phase twice"),
-    "bad name": (schedule(PPO | {"name": "Tune it"}), r"phases\.0\.name: String should match pattern"),
+    "bad name": (schedule(PPO | {"name": "Tune it"}), r"phases\.0\.name: .*expected a name of 1 to 64 letters"),
     "share above 1": (schedule(PPO | {"expert_share": 1.5}), r"expert_share is at most 1, got 1\.5"),
     "negative weight": (schedule(PPO | {"kl_weight": {"from": 0.1, "to": -0.1}}), r"kl_weight cannot be negative, got -0\.1"),
     "ramp without end": (schedule(PPO | {"kl_weight": {"from": 0.1}}), r"key 'phases\.0\.kl_weight\.to' is missing"),

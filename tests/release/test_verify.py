@@ -14,6 +14,7 @@ from headstart.core.errors import HeadstartError
 from headstart.core.files import write_record
 from headstart.core.strict_json import canonical_json
 from headstart.dataset.catalogue import change_mark, read_entries
+from headstart.release.faults import Findings
 from headstart.release.history import parse_history
 from headstart.release.verify import environment_findings, verify
 from headstart.runs.recorded import ENVIRONMENT, Environment
@@ -21,7 +22,7 @@ from headstart.worlds.make import environment_sha256
 
 
 def problems(root: Path) -> list[str]:
-    return [p for found in verify(root).values() for p in found.problems]
+    return [str(fault) for found in verify(root).values() for fault in found.faults]
 
 
 @pytest.fixture
@@ -36,10 +37,14 @@ def test_an_untouched_project_verifies(whole: Path) -> None:
     assert {name: found.checked for name, found in findings.items()} == {
         "history lines": 3,
         "catalogue entries": 1,
+        "marks of datasets": 0,
+        "folders with contents.json": 0,
         "checkpoints": 20,
         "releases": 0,
-        "outputs of stages": 4,
         "environments": 0,
+        "policies and evidence in git": 0,
+        "entries of dvc.lock": 4,
+        "outputs of stages": 4,
     }
 
 
@@ -52,10 +57,11 @@ def test_an_environment_that_changed_outside_the_repository_is_found(tmp_path: P
     path = tmp_path / "data/pole/source" / ENVIRONMENT
     write_record(path, Environment(sha256=environment_sha256(scenario.world, scenario.setup)))
     write_record(tmp_path / "data/town/source" / ENVIRONMENT, Environment(sha256=None))
-    assert environment_findings(tmp_path) == (1, [])
+    assert environment_findings(tmp_path) == Findings(1)
 
     monkeypatch.setattr("headstart.core.own_code.package_version", lambda name: "9.9")  # as after an upgrade of gymnasium
-    (problem,) = environment_findings(tmp_path).problems
+    (fault,) = environment_findings(tmp_path).faults
+    problem = str(fault)
     assert problem.startswith("scenarios/pole.yaml: expected the environment ")
     assert problem.endswith("`dvc repro --force source@pole` and then `dvc repro` play it anew")
 

@@ -14,6 +14,7 @@ from tests.remote import servers
 from headstart.cli import main as cli
 
 KEYS = {"writer": ("writer", "writer-secret"), "reader": ("reader", "reader-secret"), "stranger": ("writer", "not-the-secret")}
+BUCKET = "store"
 Command = Callable[..., Ended]
 
 
@@ -34,7 +35,10 @@ class Remote(NamedTuple):
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.S3]:
+    import s3fs
+
     with servers.s3(tmp_path_factory.mktemp("s3")) as server:
+        s3fs.S3FileSystem(key="writer", secret="writer-secret", endpoint_url=server.endpoint).mkdir(BUCKET)
         yield server
 
 
@@ -61,15 +65,10 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def _s3(server: servers.S3, folder: Path) -> Remote:
-    import s3fs
-
-    bucket = folder.name.replace("_", "-").lower()
-    s3fs.S3FileSystem(key="writer", secret="writer-secret", endpoint_url=server.endpoint).mkdir(bucket)
-
     def environment(who: str) -> dict[str, str]:
         return dict(zip(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), KEYS[who], strict=True))
 
-    there = ("s3", f"{bucket}/data", "--endpoint")
+    there = ("s3", f"{BUCKET}/{folder.name}", "--endpoint")
     away = (*there, f"http://{servers.HOST}:{servers.free_ports(1)[0]}")
     return Remote("s3", (*there, server.endpoint), away, lambda who: (), environment)
 

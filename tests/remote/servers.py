@@ -17,6 +17,7 @@ from typing import NamedTuple
 HOST = "127.0.0.1"
 PATIENCE_S = 60
 SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+SETPRIV = shutil.which("setpriv")
 # Keys of this server alone: an administrator, and one who may only read.
 IDENTITIES = """{"identities": [
   {"name": "writer", "credentials": [{"accessKey": "writer", "secretKey": "writer-secret"}], "actions": ["Admin", "Read", "Write", "List"]},
@@ -100,7 +101,10 @@ def ssh(folder: Path) -> Iterator[SSH]:
 def running(command: list[str], folder: Path, answers: Callable[[], bool]) -> Iterator[None]:
     """A server from its first answer on; it is stopped, with what it started, at the end."""
     with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        dies = [SETPRIV, "--pdeathsig", "KILL"] if SETPRIV else []  # with this process, however it ends
+        server = subprocess.Popen(
+            [*dies, *command], cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
     try:
         end = time.monotonic() + PATIENCE_S
         while not answers():

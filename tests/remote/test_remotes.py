@@ -121,7 +121,7 @@ def test_a_damaged_object_is_never_checked_out_and_another_remote_has_it_whole(
     assert command("remote", "use", "dir", str(project.root.parent / "second"), "--name", "second").code == 0
     push(project.root)
     assert remote.use(command).code == 0
-    push(project.root)
+    assert command("remote", "push-all").out == "store: 17 objects pushed\n"
     store = store_of(project.root)
     victim = next(name for name in store.all() if not name.endswith(".dir"))
     whole = store.fs.cat_file(store.oid_to_path(victim))

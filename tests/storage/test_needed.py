@@ -20,13 +20,14 @@ from headstart.core.errors import Busy, InputError, IntegrityError
 from headstart.core.strict_json import canonical_json
 from headstart.release.history import HISTORY, Release, Swapped, next_line
 from headstart.storage import unneeded
-from headstart.storage.needed import named_hashes, needed
+from headstart.storage.needed import named_in, needed
 from headstart.storage.sizes import shown
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning"), pytest.mark.filterwarnings("ignore::ResourceWarning")]
 PIPELINE = """stages:
   walk:
     cmd: mkdir -p models/walk && echo ${steps} > models/walk/steps && echo same > models/walk/same
+    deps: [src]
     params: [steps]
     outs: [models/walk]
 """
@@ -42,7 +43,7 @@ class Walks(Project):
         return self.hash_here()
 
     def hash_here(self) -> str:
-        line = next(line for line in (self.root / "dvc.lock").read_text().splitlines() if ".dir" in line)
+        *_, line = (line for line in (self.root / "dvc.lock").read_text().splitlines() if ".dir" in line)
         return line.split()[-1]
 
     def objects(self) -> set[str]:
@@ -77,6 +78,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]
         Repo.init(".").close()
     (project.root / "params.yaml").write_text("scenarios: []\nsteps: 0\n")
     (project.root / "dvc.yaml").write_text(PIPELINE)
+    (project.root / "src").mkdir()
+    (project.root / "src/rule.py").write_text("a folder of source code, which DVC hashes and no store has\n")
     (project.root / ".gitignore").write_text("/models/*/\n.headstart/\n")
     hashes = {"an old commit": project.make(1)}
     project.commit()
@@ -174,7 +177,7 @@ def test_killed_while_it_removes_it_has_lost_nothing_that_is_needed(walks: tuple
     project.gc("--yes")
     assert sorted(name for name, md5 in hashes.items() if md5 not in project.objects()) == ["nothing"]
     with chdir(project.root), Repo() as repo:
-        assert needed(project.root, [repo.cache.local]).all <= project.objects()
+        assert needed(project.root, repo.cache.local).unknown == frozenset()
 
 
 def test_a_remote_is_cleaned_with_the_same_care_and_of_old_objects_only(walks: tuple[Walks, dict[str, str]]) -> None:
@@ -233,7 +236,7 @@ def test_a_shallow_clone_is_refused(walks: tuple[Walks, dict[str, str]], tmp_pat
     project, _ = walks
     subprocess.run(["git", "clone", "--quiet", "--depth", "1", project.root.as_uri(), str(tmp_path / "shallow")], check=True)
     with pytest.raises(InputError, match="`git fetch --unshallow`"):
-        named_hashes(tmp_path / "shallow")
+        named_in(tmp_path / "shallow")
 
 
 def test_a_cache_that_others_may_share_is_refused(walks: tuple[Walks, dict[str, str]], tmp_path: Path) -> None:

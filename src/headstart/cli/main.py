@@ -32,7 +32,7 @@ from headstart.cli.schema import schema
 from headstart.cli.storage import gc, storage
 from headstart.cli.targets import targets
 from headstart.cli.tune import tune
-from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra, printable, too_large
 
 app = typer.Typer(no_args_is_help=True, add_completion=True, pretty_exceptions_enable=False, help=__doc__.splitlines()[0])
 app.add_typer(catalogue_app, name="catalogue")
@@ -167,7 +167,7 @@ def main() -> None:
         enter_project()
         app(standalone_mode=True)
     except HeadstartError as error:
-        typer.echo(f"error: {_told(error)}", err=True)
+        typer.echo(f"error: {printable(_told(error))}", err=True)
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "numba"):
@@ -176,7 +176,10 @@ def main() -> None:
         sys.exit(MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
         where = error.filename or "output"
-        typer.echo(f"error: {where}: expected to read or write here, got {error.strerror or error}", err=True)
+        typer.echo(printable(f"error: {where}: expected to read or write here, got {error.strerror or error}"), err=True)
         sys.exit(IntegrityError.exit_code)
+    except MemoryError as error:
+        typer.echo(f"error: {too_large(error)}", err=True)
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from headstart.core.errors import IntegrityError
+from headstart.core.errors import IntegrityError, UsageError
 
 release_app = typer.Typer(no_args_is_help=True, help="Verdicts, releases and the way back.")
 
@@ -30,16 +30,33 @@ def promote(scenario: Scenario, by: By, reason: Reason) -> None:
     typer.echo(f"{scenario}: {release.id} is released; commit governance, and push with tags")
 
 
-def verify() -> None:
+def verify(
+    cache: Annotated[bool, typer.Option("--cache", help="Read every object of DVC's cache, too.")] = False,
+    remote: Annotated[str | None, typer.Option("--remote", help="Read what a remote must hold, too.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Workspace, cache and remote; nothing may be missing.")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="Move away what differs, and bring back what is recorded.")] = False,
+    source: Annotated[str | None, typer.Option("--from", help="The remote with good copies, for --repair.")] = None,
+) -> None:
     """Take every recorded hash again; exits with 4 and lists everything that differs."""
+    from headstart.release.faults import lines
+    from headstart.release.verify import scope_of
     from headstart.release.verify import verify as check
 
-    findings = check(ROOT)
-    for name, found in findings.items():
-        typer.echo(f"{'ok  ' if not found.problems else 'MISS'} {name}: {found.checked} checked")
-    problems = [problem for found in findings.values() for problem in found.problems]
-    if problems:
-        raise IntegrityError("\n  ".join([f"{len(problems)} problem{'s' if len(problems) > 1 else ''}", *problems]))
+    if source and not repair:
+        raise UsageError("--from: expected it with --repair, which fetches from the remote")
+    scope = scope_of(ROOT, cache, remote, everything or (repair and not cache and not remote))
+    if repair:
+        from headstart.release.repair import repair as mend
+
+        for line in mend(ROOT, scope, source):
+            typer.echo(line)
+    found = check(ROOT, scope)
+    for name, findings in found.items():
+        word = "MISS" if findings.faults else "ok  " if findings.checked else "none"
+        typer.echo(f"{word} {name}: {findings}")
+    faults = [fault for findings in found.values() for fault in findings.faults]
+    if faults:
+        raise IntegrityError("\n  ".join([f"{len(faults)} problem{'s' if len(faults) > 1 else ''}", *lines(faults)]))
 
 
 @release_app.command()

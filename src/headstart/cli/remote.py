@@ -67,16 +67,17 @@ def use_ssh(
     who, colon, path = place.removeprefix("ssh://").partition(":/")
     if not colon or not who:
         raise UsageError(f"{place!r}: expected USER@HOST:/PATH, as ada@example.org:/srv/store")
-    require_open(f"ssh://{who}/", "--password asks for it")
+    parts = require_open(f"ssh://{who}/", "--password asks for it")
     url = f"ssh://{who}/{path}"
     require_extra(url)
+    port = port or parts.port
     options, private = {"port": str(port)} if port else {}, {}
     if keyfile is not None:
         key = Path(os.path.abspath(typed_path(str(keyfile))))
         if not key.is_file():
             raise InputError(f"{key}: expected a private key, found no file")
         private["keyfile"] = str(key)  # of this machine
-    typer.echo(host_key(urlsplit(url).hostname or "", port))
+    typer.echo(host_key(parts.hostname or "", port))
     if password:
         private["password"] = _secret("password")
     _use(name, url, options, private)
@@ -131,8 +132,7 @@ def push_all(name: Annotated[str | None, typer.Argument(help="Of a remote; else 
     place = place_named(ROOT, name)
     require_extra(place.url)
     with open_project(ROOT) as repo:
-        pushed, lacking = push_needed(ROOT, repo, place.name)
-    typer.echo(f"{place.name}: {pushed} objects pushed" + (f"; {lacking} are not in the cache" if lacking else ""))
+        typer.echo(f"{place.name}: {push_needed(ROOT, repo, place.name)} objects pushed")
 
 
 def _use(name: str, url: str, options: dict[str, str], private: dict[str, str], typed: str = "") -> None:

@@ -19,6 +19,7 @@ schedule_app = typer.Typer(no_args_is_help=True, help="Check the schedule of an 
 
 FileOrArm = Annotated[str, typer.Argument(metavar="FILE_OR_ARM", help="An arm of params.yaml, or a YAML file of one arm.")]
 ForScenario = Annotated[str | None, typer.Option("--scenario", help="Whose recipe, metrics and evaluations count.")]
+MAX_TRACE_BYTES = 16 << 20
 CODES = {"PASS": 0, "HOLD": Hold.exit_code, "FAIL": GateFailed.exit_code}
 
 
@@ -113,10 +114,12 @@ def _rollout(arm: "Arm", scenario: "Scenario | None") -> int:
 
 
 def _read(path: str) -> str:
+    from headstart.core.files import read_bytes
+
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: expected a table of metrics, got {getattr(error, 'strerror', None) or error}") from error
+        return read_bytes(Path(path), MAX_TRACE_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a table of metrics, got {error}") from error
 
 
 def _draw(arm: "Arm", found: "Simulation", path: Path) -> None:

@@ -5,10 +5,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from headstart.core.errors import InputError, nearest, shown
+from headstart.core.errors import InputError, nearest, printable, shown
 from headstart.core.record import Record
 
 R = TypeVar("R", bound=Record)
+SAID = 10  # problems that an error lists
 
 
 def checked(model: type[R], content: dict[str, Any], where: Path | str) -> R:
@@ -17,20 +18,17 @@ def checked(model: type[R], content: dict[str, Any], where: Path | str) -> R:
         return model.model_validate(content)
     except ValidationError as error:
         found = error.errors()
+        within = {item["loc"][:n] for item in found for n in range(len(item["loc"]))}
         # pydantic says of a list with a wrong item also that it is too short
-        short = [item for item in found if item["type"] == "too_short" and any(_is_within(other, item) for other in found)]
-        lines = [_problem(model, item) for item in found if item not in short]
-        raise InputError(f"{where}: " + "; ".join(lines)) from error
-
-
-def _is_within(item: Any, other: Any) -> bool:
-    """Whether one problem lies within the place of another."""
-    return len(item["loc"]) > len(other["loc"]) and item["loc"][: len(other["loc"])] == other["loc"]
+        found = [item for item in found if item["type"] != "too_short" or item["loc"] not in within]
+        lines = [_problem(model, item) for item in found[:SAID]]
+        more = f"; and {len(found) - SAID} more" if len(found) > SAID else ""
+        raise InputError(f"{where}: " + "; ".join(lines) + more) from None
 
 
 def _problem(model: type[Record], item: Any) -> str:
     """One validation problem as text: the place, what was expected, what was found."""
-    where = ".".join(str(part) for part in item["loc"])
+    where = printable(".".join(str(part) for part in item["loc"])[:200]).replace("\n", "\\n")
     if item["type"] == "extra_forbidden":
         siblings = _keys_at(model, item["loc"][:-1])
         return f"unknown key {where!r}{nearest(str(item['loc'][-1]), siblings)}"

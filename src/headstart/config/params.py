@@ -11,8 +11,7 @@ from headstart.config.checked import checked, merged
 from headstart.config.scenario import Scenario
 from headstart.config.schedule import Arm
 from headstart.core.errors import InputError, UsageError, nearest
-from headstart.core.record import Arm as ArmName
-from headstart.core.record import Record
+from headstart.core.record import GivenName, Positive, Record
 from headstart.core.yaml import read_yaml
 
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]  # strict: `true` is no seed
@@ -22,11 +21,14 @@ Device = Literal["auto", "cpu", "cuda"]  # auto: cuda where torch finds a GPU
 Worlds = Annotated[int, Field(ge=1, le=1_000_000)]  # for one purpose; larger ids belong to another purpose
 
 
+Width = Annotated[int, Field(ge=1, le=16_384)]  # of a layer: two of them take a gigabyte
+
+
 class ExpertParams(Record):
     seed: Seed
     worlds: Worlds  # episodes on which the expert, or each seed of a learned one, is judged
     seeds: tuple[Seed, ...] = (0, 1, 2)  # of a learned expert: one policy is trained and judged per seed
-    min_seeds: int = Field(default=3, ge=1)  # of a learned expert: with fewer seeds it is not approved
+    min_seeds: Positive = 3  # of a learned expert: with fewer seeds it is not approved
     per_block: bool = (
         False  # of a learned expert: seed i records block i, so that every replicate has its own; false: the best records all
     )
@@ -45,7 +47,7 @@ class CaptureParams(Record):
     )  # disjoint blocks of worlds, so that every replicate has demonstrations of its own
     shard_worlds: Worlds
     noise: float = Field(default=0.3, ge=0)  # standard deviation of the noise that is added to executed continuous actions
-    noise_ticks: int = Field(default=1, ge=1)  # for which one draw of the noise lasts; longer noise leads to other states
+    noise_ticks: Positive = 1  # for which one draw of the noise lasts; longer noise leads to other states
     slip: float = Field(ge=0, lt=1)  # share of executed actions replaced by a random allowed one, so that recovery is recorded
     observation: Literal["compact", "hybrid"] = "compact"
 
@@ -56,7 +58,7 @@ class CaptureParams(Record):
 
 
 class CurateParams(Record):
-    min_steps: int = Field(ge=1)
+    min_steps: Positive
     min_return: float | None = None
     require_success: bool = True
     reject_harm: bool = True
@@ -65,14 +67,14 @@ class CurateParams(Record):
 
 
 class ValidateParams(Record):
-    min_episodes: int = Field(ge=1)  # of every block
+    min_episodes: Positive  # of every block
     min_success_rate: float = Field(ge=0, le=1)  # one-sided 95 % lower bound
     max_majority_share: float = Field(gt=0, le=1)  # of one action among decision steps
     replay_worlds: Worlds  # worlds whose recording is replayed
 
 
 class NetworkParams(Record):
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[Width, ...] = Field(default=(128, 128), max_length=32)
     activation: Literal["tanh", "relu"] = "tanh"
     # features by their running mean and deviation, which are part of the weights; None: in Gymnasium worlds, `for_scenario` decides
     normalise: bool | None = None
@@ -81,15 +83,17 @@ class NetworkParams(Record):
 
 class BCParams(Record):
     seed: Seed
-    clones: int | None = Field(default=None, ge=1)  # seed i of `seeds` starts from clone i modulo this; None: one clone a seed
-    episodes: int | None = Field(default=None, ge=2)  # of a block, train and held out together; None: all
-    epochs: int = Field(ge=1)
-    batch_size: int = Field(ge=1)
+    clones: int | None = Field(
+        default=None, ge=1, le=2**31
+    )  # seed i of `seeds` starts from clone i modulo this; None: one clone a seed
+    episodes: int | None = Field(default=None, ge=2, le=2**31)  # of a block, train and held out together; None: all
+    epochs: Positive
+    batch_size: Positive
     learning_rate: float = Field(gt=0, le=1)
     weight_decay: float = Field(ge=0)
     value_coef: float = Field(ge=0)
     gamma: float = Field(gt=0, le=1)
-    patience: int = Field(ge=1)  # epochs without a better held-out loss before stopping
+    patience: Positive  # epochs without a better held-out loss before stopping
     # of the clone of an expert with continuous actions: the standard deviation with which fine-tuning starts to explore
     action_std: float = Field(default=0.5, ge=0.3, le=0.5)
     min_accuracy: float = Field(ge=0, le=1)
@@ -102,7 +106,7 @@ class BCParams(Record):
 
 
 class AnnealParams(Record):
-    arms: tuple[str, ...]  # which of `arms` to train beside scratch
+    arms: tuple[GivenName, ...]  # which of `arms` to train beside scratch
 
 
 class EvaluationParams(Record):
@@ -110,7 +114,7 @@ class EvaluationParams(Record):
 
     seed: Seed
     worlds: Worlds  # episodes of one evaluation during training
-    every: int = Field(ge=1)  # env steps between two evaluations
+    every: Positive  # env steps between two evaluations
     exam_seed: Seed
     exam_worlds: Worlds  # episodes of the last checkpoint's exam, on other worlds
     variant_worlds: int = Field(default=256, ge=0, le=100_000)  # episodes on each held-out variant; 0: shift is not measured
@@ -139,7 +143,7 @@ class ComparisonRules(Record):
 
 
 class ComparisonParams(ComparisonRules):
-    target: str  # one of the scenario's targets, or USUAL_TARGET
+    target: GivenName  # one of the scenario's targets, or USUAL_TARGET
 
 
 class TuningParams(Record):
@@ -156,19 +160,19 @@ class PromotionParams(Record):
     """The requirements of `headstart promote`."""
 
     required_passes: int = Field(default=2, ge=1, le=10)  # in a row, each on new runs
-    drill_days: int = Field(default=30, ge=1)  # greatest age of the last rollback drill
+    drill_days: int = Field(default=30, ge=1, le=36_500)  # greatest age of the last rollback drill
 
 
 class Params(Record):
     # of a project that `headstart init` made: the version of this package that its results come from; None: DVC watches the sources
     headstart: str | None = None
-    scenarios: tuple[str, ...] = Field(min_length=1)
+    scenarios: tuple[GivenName, ...] = Field(min_length=1)
     seeds: tuple[Seed, ...] = Field(min_length=1)
-    candidate: str
-    baselines: tuple[str, ...] = (
+    candidate: GivenName
+    baselines: tuple[GivenName, ...] = (
         "scratch",
     )  # arms that start from random weights; the candidate is compared with the best of them
-    processes: int = Field(default=0, ge=0)  # 0: one for each core
+    processes: int = Field(default=0, ge=0, le=4096)  # 0: one for each core
     device: Device = "cpu"  # on which networks are trained; they always act on the CPU
     expert: ExpertParams
     capture: CaptureParams
@@ -177,12 +181,12 @@ class Params(Record):
     network: NetworkParams
     bc_train: BCParams
     anneal: AnnealParams
-    arms: dict[ArmName, Arm]
+    arms: dict[GivenName, Arm]
     evaluation: EvaluationParams
     comparison: ComparisonParams
     tuning: TuningParams
     promotion: PromotionParams = PromotionParams()
-    evidence: dict[str, dict[str, Any]] = Field(
+    evidence: dict[GivenName, dict[str, Any]] = Field(
         default={}
     )  # experiment of `headstart evidence` → the keys of this file that it overrides
 

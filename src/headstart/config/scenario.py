@@ -12,8 +12,8 @@ from pydantic import Field, field_validator, model_validator
 from headstart.config.checked import checked, merged
 from headstart.config.project import DEMONSTRATIONS, EXPERTS
 from headstart.core.arrays import MODES, Mode
-from headstart.core.errors import UsageError, nearest
-from headstart.core.record import Count, Record, RelativePath
+from headstart.core.errors import InputError, UsageError, nearest, shown
+from headstart.core.record import Count, GivenName, Record, RelativePath, require_name
 from headstart.core.yaml import read_yaml
 
 KEYS = {  # policy → the keys of `expert` that it may have beside the gate; those of NEEDED it must have
@@ -35,12 +35,12 @@ class Recorded(Record):
     """Demonstrations that exist already, in place of an expert."""
 
     format: Literal["npz", "minari", "lerobot", "hdf5"]
-    path: str  # in the folder DEMONSTRATIONS, which DVC watches
+    path: RelativePath  # in the folder DEMONSTRATIONS, which DVC watches
 
-    @field_validator("path")
+    @field_validator("path", mode="before")
     @classmethod
-    def _lies_in_the_folder(cls, path: str) -> str:
-        parts = Path(path).parts
+    def _lies_in_the_folder(cls, path: Any) -> Any:
+        parts = Path(path).parts if isinstance(path, str) else (str(DEMONSTRATIONS), "")
         if len(parts) < 2 or parts[0] != str(DEMONSTRATIONS) or ".." in parts:
             raise ValueError(
                 f"expected a path below {DEMONSTRATIONS}/, where DVC sees changes of it, got {path!r}; move or copy the recording there"
@@ -90,7 +90,7 @@ class ExpertGate(Record):
 class Target(Record):
     """The point values that an evaluation must reach; `consecutive` evaluations in a row must reach them."""
 
-    name: str  # its key in the scenario file
+    name: GivenName  # its key in the scenario file
     success_rate: float = Field(gt=0, le=1)  # at least; above 0, because a policy that never succeeds must not meet a target
     harm_rate: float | None = Field(default=None, ge=0, le=1)  # at most
     return_mean: float | None = None  # at least
@@ -102,16 +102,18 @@ class Target(Record):
 class Scenario(Record):
     """The content of a scenario file. The world defines and checks `setup`."""
 
-    name: str
+    name: GivenName
     world: str
     horizon: int = Field(ge=1, le=1_000_000)
     setup: dict[str, Any]
-    variants: dict[str, dict[str, Any]] = Field(default={})  # held-out variants: name → the keys of `setup` that it overrides
+    variants: dict[GivenName, dict[str, Any]] = Field(
+        default={}
+    )  # held-out variants: name → the keys of `setup` that it overrides
     success: tuple[str, ...] = Field(min_length=1)
     harm: tuple[str, ...] = Field(min_length=1)
     expert: ExpertGate
     demonstrations: Recorded | None = None  # in place of `expert`
-    targets: dict[str, Target] = Field(min_length=1)
+    targets: dict[GivenName, Target] = Field(min_length=1)
     measures: tuple[str, ...] = ()  # counters of the world for which more is better; every score contains their means
     min_action_share: dict[str, float] = Field(default={})  # action → least share of the expert's decisions in a dataset
     constant_reward: bool = False  # true: the world gives the same reward in every step
@@ -178,6 +180,15 @@ class Scenario(Record):
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def imports_of(scenario: Scenario) -> tuple[str, ...]:
+    """What code of others the stages of a scenario import or unpickle: the environment, its wrappers, and the expert."""
+    setup, expert = scenario.setup, scenario.expert
+    named = [setup.get("id"), *(setup.get("wrappers") or ())] if scenario.is_foreign else []
+    found = [next(iter(one), "") if isinstance(one, dict) else str(one) for one in named if one]
+    pickled = [f"{path} (pickled)" for path in (expert.path, expert.normaliser) if expert.policy == "sb3" and path]
+    return (*found, *([expert.call] if expert.call else []), *pickled)
+
+
 def variant_of(scenario: Scenario, variant: str) -> Scenario:
     """The held-out variant of a scenario: the same task in a setup of which some keys say otherwise."""
     setup = merged(scenario.setup, scenario.variants[variant])
@@ -193,9 +204,13 @@ def modes_of(scenario: Scenario) -> tuple[Mode, ...]:
 
 
 def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:
-    """Read and check scenarios/<name>.yaml; UsageError lists the existing scenarios."""
+    """Read and check scenarios/<name>.yaml; UsageError lists the existing scenarios, InputError says what a name may be."""
     path = folder / f"{name}.yaml"
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in known:
         raise UsageError(f"no scenario {name!r}{nearest(name, known)}; {folder}/ has {', '.join(known) or 'none'}")
-    return checked(Scenario, {"name": name} | read_yaml(path), path)
+    require_name(name, f"{path}", "; rename the file")
+    content = read_yaml(path)
+    if (said := content.get("name", name)) != name:
+        raise InputError(f"{path}: name: expected {name!r}, the name of the file, or no such key, got {shown(said)}")
+    return checked(Scenario, {"name": name} | content, path)

@@ -9,16 +9,16 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
-from headstart.core.record import Record
+from headstart.core.record import GivenName, Positive, Record
 
 
 class PPOParams(Record):
     """Names and meaning as in Schulman et al. 2017 (PPO) and 2015 (GAE)."""
 
     worlds: int = Field(default=64, ge=1, le=1_000_000)
-    rollout_ticks: int = Field(default=64, ge=1)
-    num_epochs: int = Field(default=2, ge=1)
-    mini_batch_size: int = Field(default=2048, ge=1)
+    rollout_ticks: int = Field(default=64, ge=1, le=1_000_000)
+    num_epochs: int = Field(default=2, ge=1, le=100_000)
+    mini_batch_size: int = Field(default=2048, ge=1, le=2**31)
     clip_param: float = Field(default=0.2, gt=0)
     value_clip: float | None = Field(default=None, gt=0)
     value_loss_coef: float = Field(default=1.0, ge=0)
@@ -73,7 +73,7 @@ class Limits(Record):
     enabled: bool = True
     flag: float | None = None
     breach: float | None = None
-    hits: int | None = Field(default=None, ge=1)  # checks in a row that make a breach
+    hits: Positive | None = None  # checks in a row that make a breach
 
 
 class OnBreach(Record):
@@ -88,11 +88,11 @@ class OnBreach(Record):
 class Phase(Record):
     """`bc` clones the demonstrations anew; `critic` fits the value function while the policy only acts; `ppo` trains both."""
 
-    name: str = Field(pattern=r"^[a-z][a-z0-9_-]*$")
+    name: GivenName
     kind: Literal["bc", "critic", "ppo"]
-    cycle: int | None = Field(default=None, ge=0)  # non-decreasing over the phases; without it the index of the phase
-    epochs: int | None = Field(default=None, ge=1)  # of a bc phase
-    env_steps: int | None = Field(default=None, ge=1)  # of the others
+    cycle: int | None = Field(default=None, ge=0, le=10_000)  # non-decreasing over the phases; without it the index of the phase
+    epochs: Positive | None = None  # of a bc phase
+    env_steps: Positive | None = None  # of the others
     learning_rate: Ramp
     entropy_coef: Ramp = Ramp.model_validate(0.01)
     expert_share: Ramp = Ramp.model_validate(0)  # of the env steps: the expert acts, no surrogate loss
@@ -138,7 +138,7 @@ class Arm(Record):
     schema_: Literal["anneal-schedule/1"] = Field(default="anneal-schedule/1", alias="schema")
     start: Literal["random", "bc"]
     ppo: PPOParams = Field(default_factory=PPOParams)
-    phases: tuple[Phase, ...] = Field(min_length=1)
+    phases: tuple[Phase, ...] = Field(min_length=1, max_length=1000)
     value_start: Literal["clone", "fresh"] = "clone"  # for start: bc: the value head of the clone, or a new one
     guardrails: dict[str, Limits] = Field(default={})  # for all phases; a phase may override them
     accept_loosened: str | None = None  # why a guardrail may be looser than the default; without a reason: not promotable

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 from headstart.config.inputs import checked_inputs, hashes
 from headstart.config.params import Params, for_scenario, load_params, require_arm, require_arms_that_dvc_trains
 from headstart.config.project import LOCKS, REPORTS
-from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.scenario import Scenario, imports_of, load_scenario
 from headstart.config.settings import TOP, only, resolved, settings_path, value_at
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256, require_own_code
-from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError, UsageError
+from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError, UsageError, printable, too_large
 from headstart.core.files import write_record
 from headstart.core.git import git_state
 from headstart.core.lock import held, remove_unfinished
@@ -43,6 +43,7 @@ class Start(NamedTuple):
     inputs: dict[str, str]  # path → SHA-256
     git_revision: str | None
     git_dirty: bool | None
+    imported: tuple[str, ...]  # code of others that the scenario names
 
 
 class Entry(NamedTuple):
@@ -64,11 +65,14 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
         end_with_dvc()
         print(run(stage, *sys.argv[1:]))
     except HeadstartError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
-        print(f"error: {error.filename or stage.__name__}: {error.strerror or error}", file=sys.stderr)
+        print(printable(f"error: {error.filename or stage.__name__}: {error.strerror or error}"), file=sys.stderr)
         sys.exit(IntegrityError.exit_code)
+    except MemoryError as error:
+        print(f"error: {too_large(error)}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
         print("interrupted; run the same command again", file=sys.stderr)
         sys.exit(130)
@@ -101,7 +105,7 @@ def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: 
     if entry.params is not None:
         _require_current(name, read)
     inputs = checked_inputs(entry.deps, params, now)
-    start = Start(datetime.now(UTC), code_sha256(modules), inputs, *git_state(Path()))
+    start = Start(datetime.now(UTC), code_sha256(modules), inputs, *git_state(Path()), imports_of(scenario))
     if entry.params is not None:
         params, scenario = only(params, scenario, entry.params)
     record = partial(_record, read, whose, entry, start)
@@ -146,13 +150,14 @@ def _record(
     if home is None:
         return
     record = RunRecord(
-        run_id="-".join(whose).replace("_", "-").lower(),
+        run_id="-".join(whose).replace("_", "-"),
         stage=stage,
         scenario=scenario,
         arm=arm[0] if arm else None,
         status="failed" if failure else "completed",
         diagnostics=failure,
         code_sha256=start.code_sha256,
+        imported=start.imported,
         inputs=start.inputs,
         parameters=read,
         seeds=done.seeds,

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,9 +36,15 @@ def read_lock(root: Path) -> tuple[LockedStage, ...]:
 def parse_lock(data: bytes, where: Path) -> tuple[LockedStage, ...]:
     """As `read_lock`, from the bytes of a lock file."""
     try:
-        return tuple(_stage(name, entry) for name, entry in parse_yaml(data, where)["stages"].items())
+        return tuple(_stage(name, entry) for name, entry in parsed(data, where)["stages"].items())
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{where}: expected a lock file of DVC, got {' '.join(str(error).split())}") from None
+
+
+@lru_cache(maxsize=64)
+def parsed(data: bytes, where: Path) -> Any:
+    """The content of a file of DVC, which nobody may change. It is kept, because reading takes long."""
+    return parse_yaml(data, where)
 
 
 def _stage(name: str, entry: dict[str, Any]) -> LockedStage:

@@ -14,6 +14,7 @@ A message states what was expected, what was found, where, and how to correct it
 """
 
 from collections.abc import Iterable
+from itertools import islice
 
 
 class HeadstartError(Exception):
@@ -76,9 +77,22 @@ def shown(value: object) -> str:
         return "a number of too many digits"
 
 
+def printable(text: str) -> str:
+    """A text as it may stand in a terminal: characters that would steer it, or change the order of others, are escaped."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def too_large(error: MemoryError) -> str:
+    """What a person reads where the memory does not suffice; NumPy names the array."""
+    said = " ".join(str(error).split()) or "no more memory"
+    return f"expected what fits into memory: {printable(said)}; fewer worlds at once (capture.shard_worlds, ppo.worlds) or steps need less"
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """` (did you mean 'x'?)` for a message if a known word is close to `word`, else an empty text."""
     import difflib  # imported here because only errors need it
 
-    close = difflib.get_close_matches(word, known, 1)
+    close = difflib.get_close_matches(word[:100], list(islice(known, 1000)), 1)
     return f" (did you mean {close[0]!r}?)" if close else ""

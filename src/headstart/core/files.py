@@ -8,18 +8,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISREG
 from typing import TypeVar
 
 from pydantic import ValidationError
 
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
 from headstart.core.exchange import exchange
 from headstart.core.record import Record
 from headstart.core.strict_json import MAX_BYTES, canonical_json, parse_json, pretty_json, sha256_json
 
 __all__ = [
     "fresh_directory", "fresh_file", "inside", "is_temporary", "make_directory", "parse_record", "problems", "read_bytes",
-    "read_record", "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree", "sync_directory", "write_bytes", "write_record",
+    "read_record", "require_plain", "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree", "sync_directory",
+    "write_bytes", "write_record",
 ]  # fmt: skip
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
@@ -33,6 +35,7 @@ def sha256_bytes(data: bytes) -> str:
 def sha256_file(path: Path) -> str:
     """SHA-256 of a file's bytes. Raises InputError if it cannot be read."""
     try:
+        require_plain(path)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -136,9 +139,7 @@ def parse_record(data: bytes, model: type[AnyRecord], where: str) -> AnyRecord:
         expected = model.model_fields["schema_id"].default
         if not isinstance(value, dict) or value.get("schema_id") != expected:
             got = value.get("schema_id") if isinstance(value, dict) else value
-            raise InputError(
-                f"{where}: expected schema {expected!r}, got {repr(got)[:80]}; another version of headstart wrote it"
-            )
+            raise InputError(f"{where}: expected schema {expected!r}, got {shown(got)}; another version of headstart wrote it")
     try:
         return model.model_validate_json(canonical_json(value, where), strict=True)
     except ValidationError as error:
@@ -148,8 +149,9 @@ def parse_record(data: bytes, model: type[AnyRecord], where: str) -> AnyRecord:
 def read_bytes(path: Path, max_bytes: int, made_by: str | None = None) -> bytes:
     """All bytes of a file of at most `max_bytes`. Raises InputError if it is missing, unreadable or larger."""
     try:
+        require_plain(path)
         with path.open("rb") as file:
-            data = file.read(max_bytes + 1)
+            data = file.read(min(max_bytes, os.fstat(file.fileno()).st_size) + 1)  # as many bytes are allocated
     except FileNotFoundError:
         hint = f"; `{made_by}` makes it" if made_by else ""
         raise InputError(f"{path}: expected a file, found none{hint}") from None
@@ -160,11 +162,21 @@ def read_bytes(path: Path, max_bytes: int, made_by: str | None = None) -> bytes:
     return data
 
 
+def require_plain(path: Path) -> None:
+    """InputError for a pipe, a socket or a device, which could be read for ever, and for a folder; OSError where nothing is there."""
+    if not S_ISREG(path.stat().st_mode):
+        raise InputError(f"{path}: expected a file, got {'a folder' if path.is_dir() else 'a pipe or a device'}")
+
+
 def inside(root: Path, relative: str) -> Path:
     """The path `relative` below `root`. Raises InputError if it leaves `root`: by "..", as an absolute path, by a link."""
     path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise InputError(f"{relative!r}: expected a path inside {root}")
+    try:
+        is_inside = path.resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):  # a link to itself, a name that is too long, a zero byte
+        is_inside = False
+    if not is_inside:
+        raise InputError(f"{shown(relative)}: expected a path inside {root}")
     return path
 
 
@@ -173,7 +185,7 @@ def problems(error: ValidationError) -> str:
     lines = []
     for problem in error.errors(include_url=False)[:3]:
         field = ".".join(str(part) for part in problem["loc"]) or "the record"
-        got = "nothing" if problem["type"] == "missing" else repr(problem["input"])[:80]
+        got = "nothing" if problem["type"] == "missing" else shown(problem["input"])
         lines.append(f"field {field}: {problem['msg']}, got {got}")
     more = error.error_count() - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")

@@ -39,6 +39,7 @@ class RunRecord(Record):
     status: Literal["completed", "failed"]
     diagnostics: tuple[str, ...]  # why it failed
     code_sha256: Sha256  # of the files that the stage imports
+    imported: tuple[str, ...] = ()  # code of others that the scenario names: environment, wrappers, expert
     inputs: dict[RelativePath, Sha256]  # of a folder: over its files
     parameters: dict[str, JsonValue]  # keys of params.yaml, overridden by the scenario's recipe
     seeds: tuple[int, ...]  # that were actually run

@@ -7,29 +7,39 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
 
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 32
+MAX_VALUES = 500_000  # a value of 3 bytes of JSON takes up to 200 bytes of memory
 
 
-def parse_json(data: bytes, where: str, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH) -> Any:
-    """Parse one JSON document.
+def parse_json(
+    data: bytes,
+    where: str,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
+    max_values: int = MAX_VALUES,
+    infinite: bool = False,
+) -> Any:
+    """Parse one JSON document. `infinite`: of another program, which may write NaN and Infinity.
 
     Raises InputError, which begins with `where`, on: more than `max_bytes` bytes, nesting deeper than `max_depth`, text that is
-    not UTF-8 or not JSON, NaN, Infinity, a number beyond the range of a double, a duplicate key in one object.
+    not UTF-8 or not JSON, more than `max_values` values, NaN, Infinity, a number beyond the range of a double, a duplicate key in one object.
     """
     if len(data) > max_bytes:
         raise InputError(f"{where}: expected at most {max_bytes} bytes of JSON, got {len(data)}")
     brackets = data.count(b"{") + data.count(b"[")
     if brackets > max_depth and (depth := _depth(data)) > max_depth:
         raise InputError(f"{where}: expected JSON nested at most {max_depth} deep, got {depth}")
+    if (values := data.count(b",") + brackets) > max_values:
+        raise InputError(f"{where}: expected at most {max_values} values in JSON, got some {values}")
     try:
         return json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_object_without_duplicates,
-            parse_constant=_refuse_constant,
-            parse_float=_finite_float,
+            parse_constant=float if infinite else _refuse_constant,
+            parse_float=float if infinite else _finite_float,
         )
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
@@ -72,9 +82,9 @@ def _depth(data: bytes) -> int:
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result = dict(pairs)
     if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"key {twice!r} occurs twice in one object")
+        seen = set[str]()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"key {shown(twice)} occurs twice in one object")
     return result
 
 

@@ -1,15 +1,52 @@
-"""Reading YAML 1.2, as DVC writes it: 1e-05 is a number, NO and 10:20 are text. Other versions are rejected."""
+"""Reading YAML 1.2, as DVC writes it: 1e-05 is a number, NO and 10:20 are text. Other versions are rejected.
+
+Size, depth and number of values are limited while it is read, since the reader takes some 20 µs for each value.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.events import AliasEvent, DocumentStartEvent
+from ruamel.yaml.events import AliasEvent, CollectionEndEvent, CollectionStartEvent, DocumentStartEvent, Event
+from ruamel.yaml.parser import Parser
 
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
+from headstart.core.files import read_bytes
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 32
+MAX_EVENTS = (
+    50_000  # keys, values, beginnings and ends of lists and mappings: five times those of the largest dvc.lock of this project
+)
+
+
+class _Limited(Parser):
+    """Raises ValueError at the first value that is too many or too deep, before more is read. `plain`: also at tags and aliases."""
+
+    plain = False
+
+    def __init__(self, loader: Any) -> None:
+        super().__init__(loader)
+        self.seen = self.depth = 0
+
+    def get_event(self) -> Event:
+        event: Event = super().get_event()
+        self.seen += 1
+        self.depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if self.seen > MAX_EVENTS:
+            raise ValueError(f"expected at most {MAX_EVENTS} keys and values, got more")
+        if self.depth > MAX_DEPTH:
+            raise ValueError(f"line {event.start_mark.line + 1}: expected nesting at most {MAX_DEPTH} deep, got more")
+        if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
+            raise ValueError(f"expected YAML 1.2, got {'.'.join(map(str, event.version))}")
+        if self.plain and (problem := _unusual(event)):
+            raise ValueError(f"line {event.start_mark.line + 1}: {problem}")
+        return event
+
+
+class _Plain(_Limited):
+    plain = True
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -17,15 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Raises InputError, which names the file and the line.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: expected a YAML file, got {error.strerror}") from error
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{path}: expected at most {MAX_BYTES} bytes, got {len(data)}")
-    content = parse_yaml(data, path)
-    if problem := _unusual(data.decode()):
-        raise InputError(f"{path}: {problem}")
+    content = _load(read_bytes(path, MAX_BYTES), path, _Plain)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
     _require_text_keys(content, str(path))
@@ -33,24 +62,27 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def parse_yaml(data: bytes, where: Path) -> Any:
-    """One YAML document, in which aliases are allowed. InputError begins with `where`."""
+    """One YAML document of at most 1 MiB, in which aliases are allowed. InputError begins with `where`."""
+    return _load(data, where, _Limited)
+
+
+def _load(data: bytes, where: Path, parser: type[_Limited]) -> Any:
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{where}: expected at most {MAX_BYTES} bytes, got {len(data)}")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Parser = parser
     try:
-        return YAML(typ="safe", pure=True).load(data.decode())
+        return yaml.load(data.decode())
     except (YAMLError, ArithmeticError, AssertionError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: not readable as YAML: {' '.join(str(error).split())}") from error
+        raise InputError(f"{where}: not readable as YAML: {' '.join(str(error).split())[:500]}") from None
 
 
-def _unusual(text: str) -> str | None:
-    """A construct that is not allowed: an alias, a tag, another version of YAML. None: there is none."""
-    for event in YAML(typ="safe", pure=True).parse(text):
-        line = event.start_mark.line + 1
-        if isinstance(event, AliasEvent):
-            return f"line {line}: aliases are not allowed, got *{event.anchor}"
-        if (tag := getattr(event, "tag", None)) is not None:
-            return f"line {line}: tags are not allowed, got {tag}"
-        if isinstance(event, DocumentStartEvent) and event.version not in (None, (1, 2)):
-            return f"line {line}: expected YAML 1.2, got {'.'.join(map(str, event.version))}"
-    return None
+def _unusual(event: Event) -> str | None:
+    """What is not allowed: an alias or a tag."""
+    if isinstance(event, AliasEvent):
+        return f"aliases are not allowed, got *{event.anchor}"
+    tag = getattr(event, "tag", None)
+    return None if tag is None else f"tags are not allowed, got {tag}"
 
 
 def _require_text_keys(content: Any, where: str) -> None:
@@ -60,5 +92,5 @@ def _require_text_keys(content: Any, where: str) -> None:
     elif isinstance(content, dict):
         for key, value in content.items():
             if not isinstance(key, str):
-                raise InputError(f"{where}: expected text as key, got {key!r}")
-            _require_text_keys(value, f"{where}: {key}")
+                raise InputError(f"{where}: expected text as key, got {shown(key)}")
+            _require_text_keys(value, f"{where}: {key[:60]}")

@@ -17,12 +17,19 @@ import numpy as np
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, IntegrityError
+from headstart.core.files import require_plain
 
 MAX_BYTES = 8 << 30  # declared, all columns together
 MAX_CHUNK_BYTES = 16 << 20
 MAX_ATTRIBUTE_BYTES = 1 << 20
 # deflate turns one byte into at most 1032; HDF5 inflates a complete chunk, whatever its declared size
 INFLATES_TO = 1032
+UNPACKS_TO = 200  # bytes of columns that a byte of a file may become, beyond SAFE_TO_UNPACK; recordings stay below 50
+SAFE_TO_UNPACK = 256 << 20
+MAX_COLUMNS = 1024
+MAX_CHUNKS = 100_000  # of a column
+MAX_OBJECTS, MAX_DEPTH = 1_000_000, 16  # of another program's file, which has groups for every episode
+SAFE_SMALL = 1 << 16  # bytes that a column may declare without storing any
 SAFE_TO_INFLATE = 128 << 20
 
 _FILTERS = {h5py.h5z.FILTER_DEFLATE: "deflate", h5py.h5z.FILTER_FLETCHER32: "fletcher32"}
@@ -70,6 +77,7 @@ def open_guarded(path: Path, groups: set[str], allowed: Mapping[str, Allowed], a
     are the fixed-length strings that the root carries, all of them. Raises InputError naming file and path for anything else.
     """
     try:
+        require_plain(path)
         file = h5py.File(path, "r", locking=False)
     except FileNotFoundError:
         raise InputError(f"{path}: expected an HDF5 file, found none") from None
@@ -87,9 +95,56 @@ def open_guarded(path: Path, groups: set[str], allowed: Mapping[str, Allowed], a
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         declared = sum(math.prod(column.shape) * np.dtype(column.dtype).itemsize for column in columns.values())
-        if declared > MAX_BYTES:
-            raise InputError(f"{path}: expected at most {MAX_BYTES} bytes of columns, it declares {declared}")
+        require_unpacked(path, declared)
         yield Guarded(file, columns, texts)
+
+
+def require_unpacked(path: Path, declared: int) -> None:
+    """InputError for a file whose arrays take more memory than a file of its size, or any, may ask for."""
+    limit = min(MAX_BYTES, max(SAFE_TO_UNPACK, UNPACKS_TO * path.stat().st_size))
+    if declared > limit:
+        raise InputError(
+            f"{path}: expected at most {limit} bytes of columns, it declares {declared} in a file of {path.stat().st_size} bytes"
+        )
+
+
+def require_harmless(path: Path) -> tuple[int, int]:
+    """How many groups and columns the root of another program's file has, and the bytes that all columns declare; no data are read.
+
+    InputError, which names the path, for what may point outside of the file, is computed by unknown filters, or declares more than it stores.
+    """
+    declared = opened = 0
+
+    def look(group: h5py.Group, where: str, depth: int) -> None:
+        nonlocal declared, opened
+        names: list[bytes] = []
+        group.id.links.iterate(names.append)  # in one pass: by number it would be one for each
+        for name in names:
+            inner = f"{where}/{name.decode('utf-8', 'replace')}"[:200]
+            opened += 1
+            if group.id.links.get_info(name).type != h5py.h5l.TYPE_HARD or depth > MAX_DEPTH or opened > MAX_OBJECTS:
+                raise InputError(f"{inner}: expected at most {MAX_OBJECTS} data and groups, {MAX_DEPTH} deep, and no links")
+            thing = group[name]
+            if isinstance(thing, h5py.Group):
+                look(thing, inner, depth + 1)
+            elif isinstance(thing, h5py.Dataset):
+                _check_storage(thing.id.get_create_plist(), inner)
+                here = math.prod(thing.shape or ()) * thing.dtype.itemsize
+                if here > max(thing.id.get_storage_size() * INFLATES_TO, SAFE_SMALL):
+                    raise InputError(f"{inner}: declares {here} bytes but stores {thing.id.get_storage_size()}")
+                declared += here
+            else:
+                raise InputError(f"{inner}: expected a group or numbers, got something else")
+
+    try:
+        require_plain(path)
+        with h5py.File(path, "r", locking=False) as file:
+            look(file, "", 0)
+            return len(file), declared
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    except _HDF5_ERRORS as error:
+        raise InputError(f"{path}: expected a sound HDF5 file: {error!s:.200}") from None
 
 
 def read_column(guarded: Guarded, path: str) -> Array:
@@ -120,6 +175,8 @@ def _walk(
     group: h5py.h5g.GroupID, prefix: str, groups: set[str], allowed: Mapping[str, Allowed], columns: dict[str, Column]
 ) -> None:
     """Note every column below a group. Only hard links to allowed paths are followed; these end, so cycles end."""
+    if group.get_num_objs() > MAX_COLUMNS:  # before names are asked for by number, which takes longer the more there are
+        raise InputError(f"{prefix}: expected at most {MAX_COLUMNS} columns, got {group.get_num_objs()}")
     for index in range(group.get_num_objs()):
         name = group.get_objname_by_idx(index)
         path = prefix + name.decode("utf-8", "replace")
@@ -175,6 +232,8 @@ def _check_chunks(dataset: h5py.h5d.DatasetID, path: str) -> None:
     chunk_bytes = math.prod(plan.get_chunk()) * dataset.dtype.itemsize
     if chunk_bytes > MAX_CHUNK_BYTES:
         raise InputError(f"{path}: expected chunks of at most {MAX_CHUNK_BYTES} bytes, got {chunk_bytes}")
+    if dataset.get_num_chunks() > MAX_CHUNKS:
+        raise InputError(f"{path}: expected at most {MAX_CHUNKS} chunks, got {dataset.get_num_chunks()}")
     slack = 1024  # a checksum, and the frame of a stream that did not shrink
     chunks: list[Any] = []
     dataset.chunk_iter(chunks.append)

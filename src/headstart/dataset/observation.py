@@ -3,6 +3,8 @@
 import hashlib
 from typing import Literal
 
+from pydantic import Field
+
 from headstart.core.errors import SchemaMismatch
 from headstart.core.record import Record
 
@@ -18,7 +20,7 @@ class ObservationSchema(Record):
     world: str
     features: tuple[str, ...]  # F names, in column order
     map_channels: tuple[str, ...] = ()  # C names; empty: no map
-    map_size: int = 0  # cells on a side
+    map_size: int = Field(default=0, ge=0, le=8192)  # cells on a side
     actions: tuple[str, ...] = ()  # K names
     action_low: tuple[float, ...] = ()  # [D]
     action_high: tuple[float, ...] = ()  # [D]

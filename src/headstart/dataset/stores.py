@@ -81,10 +81,10 @@ def _remote(repo: Any, name: str) -> Store:
     try:
         return Store(name, where, repo.cloud.get_remote(name).odb)
     except Exception as error:  # of the library of some storage: what it raises is its own
-        return Store(name, where, None, _words(error))
+        return Store(name, where, None, words(error))
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
@@ -95,7 +95,7 @@ def there(store: Store, objects: Sequence[str]) -> set[str]:
     try:
         return set(store.odb.list_oids_exists(list(objects)))
     except Exception as error:
-        raise InputError(f"{store.said}: {_words(error)}") from error
+        raise InputError(f"{store.said}: {words(error)}") from error
 
 
 def bring(stores: Stores, objects: Sequence[str], root: Path) -> dict[str, int]:
@@ -127,7 +127,7 @@ def _bring(stores: Stores, one: str, root: Path) -> str:
                 failed.append(str(error))
                 continue
             if found == name_of(one):
-                _keep(stores.cache, one, copy)
+                keep(stores.cache, one, copy)
                 stores.faults.extend(corrupt)
                 return store.name
             if found is not None:
@@ -146,11 +146,11 @@ def _download(store: Store, one: str, copy: Path) -> str | None:
     except FileNotFoundError:
         return None
     except Exception as error:
-        raise InputError(f"{store.said}: {_words(error)}") from error
+        raise InputError(f"{store.said}: {words(error)}") from error
     return content_md5(copy)
 
 
-def _keep(cache: Store, one: str, copy: Path) -> None:
+def keep(cache: Store, one: str, copy: Path) -> None:
     """Put verified bytes into the cache, in place of corrupt ones if it has these."""
     from dvc.fs import localfs
 

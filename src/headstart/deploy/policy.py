@@ -5,19 +5,17 @@ from typing import Any
 
 import torch
 from gymnasium import Space
-from pydantic import ValidationError
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.curves import best_run
-from headstart.config.params import NetworkParams
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, IntegrityError
-from headstart.core.files import problems, read_record
+from headstart.core.files import read_record
 from headstart.deploy.checks import path_of, whole
 from headstart.deploy.rows import ContractRows, OwnRows, Rows
-from headstart.learn.networks import ActorCritic, load_tensors
+from headstart.learn.networks import ActorCritic
 from headstart.runs.checkpoint import CARD, WEIGHTS, Card, load_checkpoint
-from headstart.runs.policy import _network
+from headstart.runs.policy import network_of
 
 RUNS = "runs.json"  # beside the checkpoints of an arm
 
@@ -89,15 +87,7 @@ def load(folder: str | Path) -> Policy:
     arrays, card = load_checkpoint(path)
     if expected not in (None, card.weights_sha256):
         raise IntegrityError(f"{path / WEIGHTS}: expected hash {expected}, as {RUNS} says, found {card.weights_sha256}")
-    try:
-        network = _network(card.observation, NetworkParams.model_validate(card.network))
-        load_tensors(network, arrays)
-    except ValidationError as error:
-        raise InputError(f"{path / CARD}: network: {problems(error)}") from None
-    except RuntimeError as error:  # torch's word for missing and unknown names and for other shapes
-        said = " ".join(str(error).split())[:200]
-        raise InputError(f"{path / WEIGHTS}: expected the weights of the network that the card describes: {said}") from None
-    return Policy(network, card)
+    return Policy(network_of(arrays, card, path), card)
 
 
 def _best(arm: Path) -> tuple[Path, str]:

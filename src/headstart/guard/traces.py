@@ -120,9 +120,9 @@ def trace_named(name: str) -> Trace:
     word, _, number = name.replace("@", ":").partition(":")
     if name in INVENTED:
         return INVENTED[name]
-    if word == "nan" and number.isdecimal() and int(number) > 0:
+    if word == "nan" and number.isdecimal() and len(number) < 20 and int(number) > 0:
         return partial(nan_at, int(number))
-    if word == "noisy" and number.isdecimal():
+    if word == "noisy" and number.isdecimal() and len(number) < 20:
         return partial(noisy, int(number))
     raise UsageError(f"trace: expected one of {', '.join(INVENTED)}, nan@K, noisy:SEED or a .tsv file, got {name!r}")
 
@@ -191,7 +191,7 @@ def _row(line: str, metrics: Sequence[str], where: str) -> Reading:
     if len(cells) != len(metrics) + 2:
         raise InputError(f"{where}: expected {len(metrics) + 2} cells, got {len(cells)}")
     kind, steps, *numbers = cells
-    if kind not in ("update", "evaluation") or not steps.isdecimal():
+    if kind not in ("update", "evaluation") or not (steps.isdecimal() and len(steps) < 20):
         raise InputError(f"{where}: expected update or evaluation and a number of env steps, got {kind!r:.40} and {steps!r:.40}")
     try:
         values = {name: float(cell) if cell else None for name, cell in zip(metrics, numbers, strict=True)}

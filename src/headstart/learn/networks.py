@@ -6,6 +6,7 @@ Calling it runs in torch on any device, with gradients. `policy` and `value` run
 import math
 from collections.abc import Mapping
 from copy import deepcopy
+from itertools import pairwise
 from typing import Any, TypeVar
 
 import numpy as np
@@ -165,6 +166,31 @@ def _mlp(inputs: int, params: NetworkParams, outputs: int, last_gain: float) -> 
     return MLP(*layers, _orthogonal(nn.Linear(inputs, outputs), last_gain))
 
 
+def weight_shapes(
+    features: int, actions: int, map_shape: tuple[int, int, int] | None, params: NetworkParams
+) -> dict[str, tuple[int, ...]]:
+    """The weights of all layers of an ActorCritic, by name, without making one: [outputs, inputs, …]."""
+    inputs = features + (_embedding(map_shape) if map_shape else 0)
+    found: dict[str, tuple[int, ...]] = {}
+    for part, last in (("actor", actions), ("critic", 1)):
+        widths = (inputs, *params.hidden, last)
+        found |= {f"{part}.{2 * n}.weight": (after, before) for n, (before, after) in enumerate(pairwise(widths))}
+    if map_shape is not None:
+        channels, size, _ = map_shape
+        picture = size >= PICTURE_SIZE
+        found["encoder.0.weight"] = (32, channels, 8, 8) if picture else (16, channels, 3, 3)
+        found[f"encoder.{7 if picture else 3}.weight"] = (_embedding(map_shape), _map_numbers(size))
+    return found
+
+
+def _map_numbers(size: int) -> int:
+    """Numbers that the last layer of the encoder takes."""
+    if size >= PICTURE_SIZE:
+        side = ((size - 8) // 4 + 1 - 4) // 2 - 1  # after 8 × 8 cells by 4, 4 × 4 by 2, and 3 × 3
+        return int(64 * side**2)
+    return int(16 * ((size - 3) // 2 + 1) ** 2)
+
+
 def _embedding(shape: tuple[int, int, int]) -> int:
     return PICTURE_EMBEDDING if shape[1] >= PICTURE_SIZE else MAP_EMBEDDING
 
@@ -173,15 +199,13 @@ def _map_encoder(shape: tuple[int, int, int]) -> nn.Sequential:
     """Small maps: one layer of cells. Pictures of 36 × 36 and more: the three layers of Mnih et al. 2015, orthogonally initialised."""
     channels, size, _ = shape
     if size >= PICTURE_SIZE:
-        side = ((size - 8) // 4 + 1 - 4) // 2 - 1  # after 8 × 8 cells by 4, 4 × 4 by 2, and 3 × 3
         layers = [nn.Conv2d(channels, 32, 8, stride=4), nn.Conv2d(32, 64, 4, stride=2), nn.Conv2d(64, 64, 3)]
         parts = [part for layer in layers for part in (_orthogonal(layer, math.sqrt(2)), nn.ReLU())]
         return nn.Sequential(
-            *parts, nn.Flatten(), _orthogonal(nn.Linear(64 * side**2, PICTURE_EMBEDDING), math.sqrt(2)), nn.ReLU()
+            *parts, nn.Flatten(), _orthogonal(nn.Linear(_map_numbers(size), PICTURE_EMBEDDING), math.sqrt(2)), nn.ReLU()
         )
-    cells = ((size - 3) // 2 + 1) ** 2
     return nn.Sequential(
-        nn.Conv2d(channels, 16, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(16 * cells, MAP_EMBEDDING), nn.ReLU()
+        nn.Conv2d(channels, 16, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.Linear(_map_numbers(size), MAP_EMBEDDING), nn.ReLU()
     )
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from headstart.core.arrays import Array
 from headstart.core.errors import UsageError
+from headstart.core.memory import require_memory
 from headstart.learn.guide import Blend, Guide
 from headstart.learn.networks import ActorCritic
 from headstart.worlds.api import Act, World
@@ -88,6 +89,9 @@ class Player:
 
     def _empty(self, ticks: int, guided: bool, label_all: bool) -> Rollout:
         rows, names = (ticks, self.world.num_envs), self.world.names
+        size = f"{self.world.num_worlds:,} worlds × {ticks:,} steps × {len(names.features)} features"
+        shown = sum(value.nbytes for value in self._obs.values()) + 32 * self.world.num_envs
+        require_memory(ticks * shown, f"ppo.worlds, ppo.rollout_ticks: {size}")
         action = torch.empty(rows, dtype=torch.int64) if names.actions else torch.empty((*rows, len(names.action_low)))
         return Rollout(
             obs={

@@ -13,13 +13,15 @@ from headstart.config.project import CATALOGUE
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
 from headstart.core.git import changes, committed
 from headstart.dataset.catalogue import active_entries
+from headstart.release.faults import lines
 from headstart.release.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn, note_written, written
+from headstart.release.in_git import anchor_problems
 from headstart.release.lock import require_release, training_of
 from headstart.release.record import recipes_sha256, settings
 from headstart.release.registry import next_version, open_scenario
 from headstart.release.rollback import restore
 from headstart.release.standing import Standing, require_ready
-from headstart.release.verify import anchor_problems, verify
+from headstart.release.verify import verify
 
 
 def promote(root: Path, scenario: str, actor: str, reason: str) -> Release:
@@ -95,9 +97,9 @@ def require_unchanged(root: Path, params: Params, passed: Judged) -> None:
 
 def require_green(root: Path) -> None:
     """Raise IntegrityError naming every problem of `headstart verify`."""
-    problems = [problem for found in verify(root).values() for problem in found.problems]
-    if problems:
-        raise IntegrityError("; ".join(problems))
+    faults = [fault for found in verify(root).values() for fault in found.faults]
+    if faults:
+        raise IntegrityError("; ".join(lines(faults)))
 
 
 def require_drill(lines: Sequence[Line], days: int) -> None:

@@ -1,6 +1,5 @@
 """A recording that `headstart init` copies into a project: its format, found by looking at it, its environment, and its size."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from headstart.config.project import DEMONSTRATIONS
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
 from headstart.core.files import read_bytes
+from headstart.core.strict_json import parse_json
 from headstart.dataset.formats import lerobot, minari
+from headstart.dataset.formats.minari_guard import METADATA
 from headstart.dataset.formats.reading import ABOUT, read_recording
 from headstart.runs.first_scenario import Brought
 
@@ -33,7 +34,7 @@ def found(path: Path) -> tuple[str, Path]:
             return BEGINS[begins], path
     elif (path / lerobot.INFO).is_file():
         return "lerobot", path
-    elif not path.exists() or any((folder / minari.METADATA).is_file() for folder in (path, path / "data")):
+    elif not path.exists() or any((folder / METADATA).is_file() for folder in (path, path / "data")):
         return "minari", minari.folder_of(path)
     elif any(path.rglob("*.h5")):
         return "hdf5", path
@@ -61,10 +62,17 @@ def environment_of(kind: str, source: Path) -> tuple[str, Mapping[str, Any]] | N
     if kind != "minari":
         return None
     try:
-        spec = json.loads(json.loads(read_bytes(source / minari.METADATA, MAX_METADATA))["env_spec"])
-        return str(spec["id"]), dict(spec.get("kwargs") or {})
-    except (KeyError, TypeError, ValueError):
+        where = str(source / METADATA)
+        spec = parse_json(parse_json(read_bytes(Path(where), MAX_METADATA), where)["env_spec"].encode(), where)
+        name, kwargs = str(spec["id"]), dict(spec.get("kwargs") or {})
+    except (AttributeError, InputError, KeyError, TypeError, ValueError):
         return None
+    if ":" in name:
+        raise InputError(
+            f"--demonstrations: {where} names the environment {shown(name)}, whose module would be imported; if you trust it, name it "
+            "yourself with --env"
+        )
+    return name, kwargs
 
 
 def brought(kind: str, source: Path) -> Brought:

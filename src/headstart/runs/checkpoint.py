@@ -92,4 +92,7 @@ def load_checkpoint(directory: Path, expect: ObservationSchema | None = None) ->
     shapes = {name: tensor.shape for name, tensor in tensors.items()}
     if shapes != card.shapes:
         raise IntegrityError(f"{directory / WEIGHTS}: expected shapes {card.shapes}, found {shapes}")
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind == "f" and not np.isfinite(tensor).all():
+            raise InputError(f"{directory / WEIGHTS}: {name}: expected finite values, got {(~np.isfinite(tensor)).sum()} others")
     return tensors, card

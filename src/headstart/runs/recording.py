@@ -9,6 +9,7 @@ import numpy as np
 from headstart.config.params import CaptureParams, Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
+from headstart.core.memory import require_memory
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids
 from headstart.runs.worlds import worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, Observations, World
@@ -26,7 +27,16 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
 
     `world_ids` [W] i64 are global. Rows [N, T] that come after the end of a world's episode, or after their agent left, are cut off.
     """
-    ticks, agents = world.horizon, world.num_agents
+    ticks, agents, names = world.horizon, world.num_agents, world.names
+    row = (
+        4 * len(names.features)
+        + 9 * len(names.actions)
+        + len(names.map_channels) * names.map_size**2
+        + 4 * len(names.reward_terms)
+        + 32
+    )
+    size = f"{world.num_worlds:,} worlds × {agents} agents × {ticks:,} steps × {len(names.features)} features"
+    require_memory(world.num_envs * ticks * row, f"capture.shard_worlds, horizon: {size}")
     deviate = deviations(world, world_ids, settings)
     observation: dict[str, Array] = {}  # [N, T, …]
     steps: dict[str, Array] = {}  # [N, T, …]

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 import subprocess
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from headstart.core.errors import InputError, IntegrityError
 HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?:\.dir)?(?![0-9a-f])")
 REVISION = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 NAMES = re.compile(r"(^|/)(dvc\.lock|[^/]+\.dvc|data/catalogue(\.json|/[^/]+\.json)|governance/history\.ndjson)$")
+DEPS = re.compile(rb"^    deps:\n(?:    - .*\n|      .*\n)*", re.MULTILINE)  # of a stage in a lock file, as DVC writes it
 STASHES = ("refs/stash", "refs/exps/stash", "refs/exps/apply/stash", "refs/exps/celery/stash", "refs/exps/celery/failed")
 PATTERNS = ("dvc.lock", "*.dvc", "data/catalogue.json", "data/catalogue/*.json", "governance/history.ndjson")
 
@@ -29,36 +30,42 @@ class Needed(NamedTuple):
     unknown: frozenset[str]  # folders whose list of files is nowhere: neither in the cache nor in a remote
 
 
-def needed(root: Path, stores: Sequence[Any]) -> Needed:
-    """Every object that is needed, with the files of folders, whose lists are read from the first of DVC's `stores` that has them.
+def needed(root: Path, cache: Any, remotes: Sequence[Any] = ()) -> Needed:
+    """Every object that is needed, with the files of folders, whose lists are read from the cache or else from the first of `remotes`.
 
     Raises InputError in a shallow clone, and IntegrityError where the list of a folder is damaged.
     """
-    lock = root / "dvc.lock"
-    named = named_hashes(root)
-    own = set(_hashes(lock.read_bytes())) if lock.is_file() else set[str]()
-    lists = {folder: _files_of(folder, stores) for folder in named if folder.endswith(".dir")}
-    unknown = frozenset(folder for folder, files in lists.items() if files is None)
-    return Needed(_with_files(own, lists), _with_files(named, lists), unknown)
+    lock, text = root / "dvc.lock", named_in(root)
+    named, own = _hashes(text), _hashes(_without_deps(lock.read_bytes())) if lock.is_file() else set[str]()
+    folders = {
+        name for name in _hashes(_without_deps(text)) if name.endswith(".dir")
+    }  # deps are also source code, which no store has
+    lists = _lists(cache, {name for name in named if name.endswith(".dir")})
+    for store in remotes:
+        lists |= _lists(store, folders - lists.keys())
+    return Needed(_with_files(own, lists), _with_files(named, lists), frozenset(folders - lists.keys()))
 
 
-def named_hashes(root: Path) -> set[str]:
-    """Every hash of DVC in the files that git and the working trees hold, and in those of the commits that these files name."""
+def named_in(root: Path) -> bytes:
+    """The contents of all files that name hashes: those that git and the working trees hold, and those of the commits that these name."""
     if ask_git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
         raise InputError(
             f"{root.resolve()}: expected all commits, this clone is shallow: older ones may need data; `git fetch --unshallow`"
         )
     text = _in_git(root, ["--all", "--indexed-objects"], _stashed(root)) + _on_disk(root)
-    further = [commit for commit in sorted(set(REVISION.findall(text))) if commit]
-    return set(_hashes(text + _in_git(root, ["--no-walk"], _commits(root, further))))
+    return text + b"\n" + _in_git(root, ["--no-walk"], _commits(root, sorted(set(REVISION.findall(text)))))
 
 
-def _hashes(text: bytes) -> Iterator[str]:
-    return (found.decode() for found in HASH.findall(text))
+def _hashes(text: bytes) -> set[str]:
+    return {found.decode() for found in HASH.findall(text)}
 
 
-def _with_files(named: set[str], lists: dict[str, frozenset[str] | None]) -> frozenset[str]:
-    return frozenset(named).union(*(lists.get(folder) or () for folder in named))
+def _without_deps(text: bytes) -> bytes:
+    return DEPS.sub(b"", text)
+
+
+def _with_files(named: set[str], lists: dict[str, frozenset[str]]) -> frozenset[str]:
+    return frozenset(named).union(*(lists[name] for name in named if name in lists))
 
 
 # --- in git -------------------------------------------------------------------------------------------------------------
@@ -118,17 +125,16 @@ def _files_in(tree: Path) -> list[Path]:
 # --- folders ------------------------------------------------------------------------------------------------------------
 
 
-def _files_of(folder: str, stores: Sequence[Any]) -> frozenset[str] | None:
-    """The objects that a folder consists of; None where no store has its list."""
-    for store in stores:
-        path = store.oid_to_path(folder)
-        try:
-            content = store.fs.cat_file(path)
-        except FileNotFoundError:
-            continue
-        if hashlib.md5(content, usedforsecurity=False).hexdigest() != folder.removesuffix(".dir"):
-            raise IntegrityError(
-                f"{path}: expected the list of a folder with this MD5, found other bytes; `headstart verify` says more"
-            )
-        return frozenset(entry["md5"] for entry in json.loads(content))
-    return None
+def _lists(store: Any, folders: set[str]) -> dict[str, frozenset[str]]:
+    """Folder → the objects that it consists of, for those whose list a store has."""
+    return {folder: _files_of(store, folder) for folder in store.list_oids_exists(sorted(folders))}
+
+
+def _files_of(store: Any, folder: str) -> frozenset[str]:
+    path = store.oid_to_path(folder)
+    content = store.fs.cat_file(path)
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != folder.removesuffix(".dir"):
+        raise IntegrityError(
+            f"{path}: expected the list of a folder with this MD5, found other bytes; `headstart verify` says more"
+        )
+    return frozenset(entry["md5"] for entry in json.loads(content))

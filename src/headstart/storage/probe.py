@@ -109,13 +109,13 @@ def host_key(host: str, port: int | None) -> str:
     async def ask() -> Any:
         return await asyncio.wait_for(asyncssh.get_server_host_key(host, port or ()), 20)
 
+    file = KNOWN_HOSTS.expanduser()
     try:
         key = asyncio.run(ask())
-    except Exception as error:
+        known = asyncssh.read_known_hosts([str(file)]).match(host, "", port or 22)[0] if file.is_file() else []
+    except Exception as error:  # of asyncssh, the kernel, or a file that is none of known hosts
         raise InputError(f"{host}: expected an SSH server, got: {' '.join(str(error).split()) or type(error).__name__}") from None
     print_of = f"host key {key.get_fingerprint()}"
-    file = KNOWN_HOSTS.expanduser()
-    known = asyncssh.read_known_hosts([str(file)]).match(host, "", port or 22)[0] if file.is_file() else []
     if key in known or key.public_data in [one.public_data for one in known]:
         return f"{print_of} is the one in {KNOWN_HOSTS}"
     if known:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from headstart.core.errors import InputError, UsageError
 from headstart.core.files import write_bytes
@@ -18,8 +18,8 @@ SECRETS = frozenset([
     "sas_token", "connection_string", "client_secret", "gdrive_client_secret", "oss_key_id", "oss_key_secret", "custom_auth_header",
 ])  # fmt: skip
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
-# DVC's own limits are half an hour for SSH, and a minute for each of several tries for S3
-TIMEOUTS = {"s3": {"connect_timeout": "5", "read_timeout": "60"}, "ssh": {"timeout": "20"}}
+# DVC's own limits are half an hour for SSH, and a minute for each of many tries for S3
+TIMEOUTS = {"s3": {"connect_timeout": "5", "read_timeout": "30"}, "ssh": {"timeout": "20"}}
 
 
 class Place(NamedTuple):
@@ -69,10 +69,22 @@ def require_name(name: str) -> str:
     return name
 
 
-def require_open(url: str, cure: str) -> None:
-    """UsageError for an address with a password in it: it would stand in git, in the history of the shell and in the list of processes."""
-    if urlsplit(url).password is not None:
+def require_open(url: str, cure: str) -> SplitResult:
+    """An address, in parts.
+
+    UsageError for one with a password in it, which would stand in git, in the history of the shell and in the list of processes, and for
+    one that cannot be read.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise UsageError(f"{url.rpartition('@')[2]}: expected an address, got one that cannot be read: {error}") from None
+    if parts.password is not None:
         raise UsageError(f"{without_password(url)}: expected an address without a password; {cure}")
+    if not parts.hostname and url:
+        raise UsageError(f"{url}: expected an address, got one without a name of a machine or bucket")
+    return parts
 
 
 def without_password(url: str) -> str:

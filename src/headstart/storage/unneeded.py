@@ -118,22 +118,13 @@ def remove(store: Store, things: Iterable[Thing]) -> None:
         get_index(store.odb).clear()  # DVC remembers what a remote has
 
 
-def stores_of(repo: Any, *, remotes: bool = True) -> list[Any]:
-    """The cache, and the remotes of a project, the default one first."""
-    if not remotes:
-        return [repo.cache.local]
-    default = repo.config["core"].get("remote")
-    names = sorted(repo.config["remote"], key=lambda name: name != default)
-    return [repo.cache.local, *(repo.cloud.get_remote_odb(name) for name in names)]
-
-
 def needed_of(root: Path, repo: Any) -> Needed:
     """What must stay; the remotes are asked only for lists of folders that the cache lacks. InputError where one does not answer."""
-    found = needed(root, stores_of(repo, remotes=False))
+    found = needed(root, repo.cache.local)
     if not found.unknown:
         return found
     try:
-        return needed(root, stores_of(repo))
+        return needed(root, repo.cache.local, [repo.cloud.get_remote_odb(name) for name in repo.config["remote"]])
     except HeadstartError:
         raise
     except Exception as error:  # of boto, asyncssh or the kernel: there is no common class
@@ -165,8 +156,8 @@ def require_all_fetched(root: Path) -> None:
             )
 
 
-def push_needed(root: Path, repo: Any, name: str) -> tuple[int, int]:
-    """Push all that is needed to a remote; how many objects were pushed, and how many are neither here nor there.
+def push_needed(root: Path, repo: Any, name: str) -> int:
+    """Push all that is needed to a remote; how many objects were pushed.
 
     Raises InputError where the remote fails.
     """
@@ -186,7 +177,7 @@ def push_needed(root: Path, repo: Any, name: str) -> tuple[int, int]:
         raise InputError(
             f"remote {name}: {len(done.failed)} of {len(new)} objects were not pushed; the same command again goes on"
         )
-    return len(done.transferred), len(wanted - cache.keys() - there.keys())
+    return len(done.transferred)
 
 
 # --- outside of DVC -----------------------------------------------------------------------------------------------------

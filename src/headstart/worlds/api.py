@@ -29,6 +29,7 @@ from pydantic import ValidationError
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, UsageError, nearest, shown
+from headstart.core.memory import require_memory
 from headstart.core.record import Record
 from headstart.worlds.predicate import Predicate, all_hold, any_holds
 
@@ -125,6 +126,11 @@ class World(VectorEnv):
             shape = len(names.map_channels), names.map_size, names.map_size
             spaces["map"] = gym.spaces.Box(0, 255, shape, np.uint8)
         self.single_observation_space = gym.spaces.Dict(spaces)
+        cells = 4 * len(names.features) + len(names.actions) + len(names.map_channels) * names.map_size**2
+        # what a step returns, what the world keeps, and the bounds of the batch, low and high
+        require_memory(
+            4 * self.num_envs * cells, f"{self.num_worlds:,} worlds of {num_agents} agents with {len(names.features)} features"
+        )
         self.gone = np.zeros(self.num_envs, bool)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)

@@ -30,6 +30,7 @@ from headstart.worlds.gym_parts import (
 
 MAX_FEATURES = 4096
 MAX_ACTIONS = 1024  # joint actions of a MultiDiscrete or MultiBinary space
+MAX_CHOICES = 65_536  # of a Discrete space
 MAX_ACTION_DIMENSIONS = 256
 
 
@@ -128,15 +129,18 @@ class Acting:
         self._starts: Array = np.zeros(0, np.int64)
         self._sizes: tuple[int, ...] = ()
         match space:
+            case spaces.Discrete() if space.n > MAX_CHOICES:
+                raise InputError(f"{where}: expected at most {MAX_CHOICES} actions, got {space}")
             case spaces.Discrete():
                 self.names = tuple(f"action_{i}" for i in range(int(space.n)))
             case spaces.MultiDiscrete() | spaces.MultiBinary():
                 self._sizes = choices(space)
                 starts = getattr(space, "start", np.zeros(space.shape, np.int64))
                 self._starts = np.asarray(starts, np.int64).ravel()
-                if (count := math.prod(self._sizes)) > MAX_ACTIONS:
+                # of many parts the product alone would take minutes
+                if sum(n > 1 for n in self._sizes) > MAX_ACTIONS.bit_length() or math.prod(self._sizes) > MAX_ACTIONS:
                     raise InputError(
-                        f"{where}: expected at most {MAX_ACTIONS} joint actions, got {count} of {space}; "
+                        f"{where}: expected at most {MAX_ACTIONS} joint actions, got more of {space!s:.200}; "
                         "reduce them with a wrapper (setup.wrappers)"
                     )
                 self.names = tuple("_".join(("action", *map(str, one))) for one in product(*map(range, self._sizes)))

@@ -1,5 +1,6 @@
 """Gymnasium spaces as JSON, so that a checkpoint says what its policy takes and gives where the environment is not at hand."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ from gymnasium import Space, spaces
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
+
+MAX_CELLS = 1 << 24  # numbers of one observation or action
 
 
 def space_record(space: Space[Any]) -> dict[str, Any]:
@@ -40,9 +43,21 @@ def space_record(space: Space[Any]) -> dict[str, Any]:
 def space_from(record: Any) -> Space[Any]:
     """The space of a record. InputError for one that `space_record` did not write."""
     try:
-        return MADE[record["type"]](record)
-    except (KeyError, TypeError, ValueError, AssertionError, OverflowError) as error:
+        if _declared(record) > MAX_CELLS:  # before arrays of this size are made
+            raise ValueError(f"expected at most {MAX_CELLS} numbers")
+        with np.errstate(all="raise"):
+            return MADE[record["type"]](record)
+    except (ArithmeticError, AttributeError, AssertionError, LookupError, TypeError, ValueError) as error:
         raise InputError(f"expected the record of a space, got {record!r:.80}: {error}") from None
+
+
+def _declared(record: Any) -> int:
+    """Numbers of a space that is no Tuple and no Dict."""
+    shape = record.get("shape", record["n"] if record["type"] == "MultiBinary" else 1)
+    sizes = shape if isinstance(shape, list) else [shape]
+    if not all(isinstance(size, int) and size >= 0 for size in sizes):
+        raise ValueError("expected whole numbers ≥ 0 as shape")
+    return math.prod(sizes)
 
 
 def _box(record: Any) -> spaces.Box:

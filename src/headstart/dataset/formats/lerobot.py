@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, MissingExtra
-from headstart.core.files import fresh_directory
+from headstart.core.errors import InputError
+from headstart.core.files import fresh_directory, read_bytes
+from headstart.core.strict_json import MAX_BYTES, parse_json
+from headstart.dataset.formats.parquet_guard import package, require_declared
 from headstart.dataset.formats.recording import Recording, ends_of, leaves, nested
 
 VERSION = "v3.0"
@@ -61,7 +63,7 @@ def read(path: Path) -> Recording:
 
 def write(path: Path, recording: Recording, fps: int = 1, task: str = "demonstrations") -> None:
     """A new folder in the documented layout. InputError if it exists, and for observations that are no state vectors."""
-    pa, parquet = _package()
+    pa, parquet = package()
     if path.exists():
         raise InputError(f"{path}: expected a folder that does not exist yet")
     columns = _frames(recording, path)
@@ -121,12 +123,14 @@ def _described(path: Path) -> tuple[dict[str, Any], dict[str, int | None]]:
     """The features that meta/info.json describes, without pictures, which are refused; and how many episodes and frames, where it says so."""
     if not path.is_dir():
         raise InputError(f"{path}: expected the folder of a LeRobot dataset, with {INFO} in it, got a file")
+    if not (path / INFO).is_file():
+        raise InputError(f"{path}: expected a LeRobot dataset with {INFO}, found none")
+    info = parse_json(read_bytes(path / INFO, MAX_BYTES), str(path / INFO), infinite=True)
     try:
-        info = json.loads((path / INFO).read_bytes())
         version, features = str(info["codebase_version"]), dict(info["features"])
         kinds = {name: str(feature["dtype"]) for name, feature in features.items()}
         totals = {name: None if (total := info.get(f"total_{name}")) is None else int(total) for name in ("episodes", "frames")}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OverflowError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: expected a LeRobot dataset with {INFO}: {error!r}") from None
     if not version.startswith("v3."):
         raise InputError(
@@ -145,12 +149,13 @@ def _described(path: Path) -> tuple[dict[str, Any], dict[str, int | None]]:
 
 def _columns(path: Path, names: list[str]) -> dict[str, Array]:
     """The columns of all data files, in order."""
-    pa, parquet = _package()
+    pa, parquet = package()
     files = sorted(path.glob("data/*/*.parquet"))
     if not files:
         raise InputError(f"{path}: expected files data/chunk-…/file-….parquet, found none")
     tables = []
     for file in files:
+        require_declared(file)
         try:
             tables.append(parquet.read_table(file, columns=names))
         except (OSError, pa.ArrowException) as error:
@@ -234,12 +239,3 @@ def _stats(column: Array) -> dict[str, Any]:
     rows = column.reshape(len(column), -1).astype(np.float64)
     found = {"min": rows.min(axis=0), "max": rows.max(axis=0), "mean": rows.mean(axis=0), "std": rows.std(axis=0)}
     return {name: value.tolist() for name, value in found.items()} | {"count": [len(rows)]}
-
-
-def _package() -> tuple[Any, Any]:
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ModuleNotFoundError:
-        raise MissingExtra("the format lerobot needs pyarrow: `pip install 'headstart[lerobot]'`") from None
-    return pyarrow, parquet

@@ -10,15 +10,15 @@ import numpy as np
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, MissingExtra
 from headstart.core.files import fresh_directory
+from headstart.dataset.formats.minari_guard import METADATA, require_safe
 from headstart.dataset.formats.recording import Recording, Tree, leaves, mapped
-
-METADATA = "metadata.json"
 
 
 def read(path: Path) -> Recording:
     """InputError for a folder that Minari does not read, and for an episode whose columns do not fit; MissingExtra without Minari."""
     minari = _package()
     folder, episodes, total = folder_of(path), list[Any](), 0
+    require_safe(folder)
     try:
         data = minari.MinariDataset(folder)
         total = int(data.total_episodes)

@@ -1,6 +1,8 @@
 """`npz`: one file of numpy arrays, which a user writes in a few lines. `LAYOUT` describes it; `headstart formats npz` prints it."""
 
+import math
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -8,6 +10,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, nearest
 from headstart.core.files import fresh_file
 from headstart.dataset.formats.recording import Recording, ends_of, leaves, nested
+from headstart.dataset.hdf5_guard import require_unpacked
 
 LAYOUT = """\
 A file of numpy arrays: N steps of E episodes, one after the other. Row t holds o_t and the action that was chosen from it.
@@ -34,6 +37,7 @@ These may be there; what is missing is recorded as absent, and the checks that n
 Observations of a Dict space are observations.KEY, of a Tuple space observations.0, observations.1, …; so are final_observations.
 """
 ONE_ARRAY = b"\x93NUMPY"  # with which a file of np.save begins
+MAX_ARRAYS = 1024
 KEYS = (
     "observations", "actions", "lengths", "rewards", "terminated", "truncated", "final_observations", "seeds", "success", "harm", "infos",
 )  # fmt: skip
@@ -99,6 +103,7 @@ def _arrays(path: Path) -> dict[str, Array]:
                 raise InputError(f"{said}, got {'one array (.npy)' if begins == ONE_ARRAY else 'another kind of file'}")
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as file:
+                _require_declared(path, file.zip)
                 return {name: file[name] for name in file.files}
     except OSError as error:
         raise InputError(f"{said}: {error}") from None
@@ -109,6 +114,23 @@ def _arrays(path: Path) -> dict[str, Array]:
         raise InputError(f"{said}: {error}; {cure}") from None
 
 
+def _require_declared(path: Path, archive: ZipFile) -> None:
+    """InputError for arrays that declare more than the archive holds of them, before any is made."""
+    members = archive.infolist()
+    if len(members) > MAX_ARRAYS or len({one.filename for one in members}) < len(members):
+        raise InputError(f"{path}: expected at most {MAX_ARRAYS} arrays, each once, got {len(members)}")
+    require_unpacked(path, sum(one.file_size for one in members))
+    for one in members:
+        with archive.open(one) as stream:
+            version = np.lib.format.read_magic(stream)
+            read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+            shape, _, dtype = read(stream)
+        if (declared := math.prod(shape) * dtype.itemsize) > one.file_size or min(shape, default=0) < 0:
+            raise InputError(
+                f"{path}: {one.filename}: declares {declared} bytes of the shape {list(shape)}, holds {one.file_size}"
+            )
+
+
 def _group(arrays: dict[str, Array], group: str) -> dict[str, Array]:
     found = {name.removeprefix(group).lstrip("."): array for name, array in arrays.items() if name.split(".")[0] == group}
     return found
@@ -116,6 +138,6 @@ def _group(arrays: dict[str, Array], group: str) -> dict[str, Array]:
 
 def _flags(arrays: dict[str, Array], name: str, path: Path) -> Array | None:
     flag = arrays.get(name)
-    if flag is not None and not np.isin(flag, (0, 1)).all():
+    if flag is not None and (flag.dtype.kind not in "biuf" or not np.isin(flag, (0, 1)).all()):
         raise InputError(f"{path}: {name}: expected true or false, one an episode")
     return None if flag is None else flag.astype(bool)

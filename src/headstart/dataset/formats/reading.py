@@ -4,7 +4,7 @@ from pathlib import Path
 
 from headstart.config.project import DEMONSTRATIONS
 from headstart.core.errors import InputError, UsageError, nearest
-from headstart.core.files import sha256_file
+from headstart.core.files import inside, sha256_file
 from headstart.dataset.formats import hdf5, lerobot, minari, npz
 from headstart.dataset.formats.recording import Recording, require_sound
 
@@ -35,6 +35,9 @@ def files_of(path: Path) -> dict[str, str]:
             raise InputError(
                 f"{link}: expected files, got a link to a folder or to nothing, where DVC sees no change; copy the files there"
             )
+    for one in (path, *path.rglob("*")):
+        if path.is_relative_to(DEMONSTRATIONS):
+            inside(Path(), str(one))
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
     if not files or not files[0].is_file():
         raise InputError(f"{path}: expected a recording, found nothing there")

@@ -142,8 +142,9 @@ def ends_of(flags: Mapping[str, Array], length: Array, where: str) -> tuple[Arra
     """
     steps, found = int(length.sum()), {}
     for name, flag in flags.items():
-        if not np.isin(flag, (0, 1)).all():
-            raise InputError(f"{where}: {name}: expected true or false, got {flag[~np.isin(flag, (0, 1))].ravel()[0]}")
+        if flag.dtype.kind not in "biuf" or not np.isin(flag, (0, 1)).all():
+            got = flag[~np.isin(flag, (0, 1))].ravel()[0] if flag.dtype.kind in "biuf" else flag.dtype
+            raise InputError(f"{where}: {name}: expected true or false, got {got}")
         flag = flag.astype(bool)
         if flag.shape not in ((len(length),), (steps,)):
             raise InputError(
