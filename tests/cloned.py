@@ -3,15 +3,17 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tests.stages.test_capture import approve
 
 from headstart.config.params import Params, changed, load_params
 from headstart.config.scenario import Scenario
-from headstart.core.files import read_record, write_record
-from headstart.dataset.episodes import Episodes, Header
-from headstart.dataset.episodes_file import write_episodes
-from headstart.dataset.manifest import DatasetManifest
+from headstart.core.files import read_record, write_bytes
+from headstart.dataset.episodes import Episodes, Header, select
+from headstart.dataset.episodes_file import SHARD, write_episodes
+from headstart.dataset.manifest import DatasetManifest, stamp_bytes
 from headstart.stages.curate import curate
+from headstart.worlds.api import FIRST_WORLD
 
 ROOT = Path(__file__).parents[1]
 SEEDS = (8, 3)
@@ -57,8 +59,12 @@ def easy(scenario: Scenario) -> Scenario:
 def record_blocks(scenario: Scenario, episodes: Episodes, header: Header, params: Params) -> None:
     """Record, curate and stamp the episodes in the working directory, without the gates, which want more of them."""
     raw = Path("data") / scenario.name / "raw"
-    write_episodes(raw / "shard-0000.h5", episodes, header)
+    raw.mkdir(parents=True, exist_ok=True)
+    header = header.model_copy(update={"scenario_sha256": scenario.sha256})
+    for number, (_, worlds) in enumerate(params.capture.parts):
+        mine = np.isin(episodes.table.world - FIRST_WORLD["capture"], worlds)
+        write_episodes(raw / SHARD.format(number), select(episodes, mine), header)
     approve(scenario, Path())
     curate(params, scenario)
     manifest = read_record(raw.parent / "curated/manifest.json", DatasetManifest)
-    write_record(raw.parent / "validated.json", manifest.model_copy(update={"status": "validated"}))
+    write_bytes(raw.parent / "validated.json", stamp_bytes(manifest))

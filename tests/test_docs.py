@@ -22,8 +22,6 @@ from headstart.config.schedule import Arm, Limits, OnBreach, Phase, PPOParams, R
 from headstart.core import errors
 from headstart.core.files import read_record
 from headstart.guard.guardrails import GUARDRAILS, limit_text
-from headstart.release.history import Drilled
-from headstart.release.record import record_drill
 from headstart.runs.experiment import ExperimentRecord
 from headstart.view.comparison import printed
 
@@ -196,7 +194,7 @@ def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project
     recorded = 0
     for arguments in commands(RELEASE):
         if arguments[0] == "drill":  # tests/stages/test_drill.py runs it
-            record_drill(project.root, Drilled(passed=True, rounds=3, guardrails=("nonfinite",)), "Ada", "monthly")
+            project.drill()
         else:
             if "record" in arguments and (recorded := recorded + 1) == 2:
                 project.train(range(10, 20))

@@ -125,7 +125,7 @@ def test_episodes_that_differ_in_one_observation_only_are_not_duplicates(
 
 
 def test_the_index_has_the_golden_text(tmp_path: Path) -> None:
-    write_index(tmp_path / "i.tsv", two_episodes(), np.array([True, False]), [[], ["too-short", "no-success"]])
+    write_index(tmp_path / "i.tsv", two_episodes().table, np.array([True, False]), [[], ["too-short", "no-success"]])
 
     assert (tmp_path / "i.tsv").read_text() == (
         "# episode-index/1\n"

@@ -130,8 +130,10 @@ def two_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scenario: Scenar
         (folder / name).write_text(name)
     facts = DatasetFacts.model_validate(
         manifest_for("a").model_dump(include=set(DatasetFacts.model_fields))
+        | {"scenario": scenario.name, "scenario_sha256": scenario.sha256}
         | {"files": {n: stored_file(folder / n) for n in names}}
     )
+    write_record(folder / "manifest.json", manifest_of(facts))
     write_record(folder.parent / "validated.json", manifest_of(facts, "validated"))
     return folder
 

@@ -168,12 +168,12 @@ def test_a_step_that_differs_is_found_also_when_other_agents_have_left() -> None
     params, scenario = project(EXPERT, agents=2, masks="info", patience=30)
     for stage in (source, expert, capture):
         stage(params, scenario)
-    episodes, _ = read_episodes(Path("data/walk/raw/shard-0000.h5"))
+    episodes, header = read_episodes(Path("data/walk/raw/shard-0000.h5"))
     table = episodes.table
     longest = int(table.length.argmax())
     beside = (table.world == table.world[longest]) & (table.agent != table.agent[longest])
     assert table.length[beside].item() < table.length[longest]
 
-    assert replay(episodes, params, scenario) == (32, 0)
+    assert replay(episodes, header, params, scenario) == (32, 0)
     episodes.reward[table.start[longest] + table.length[longest] - 1] += 1
-    assert replay(episodes, params, scenario) == (32, 1)
+    assert replay(episodes, header, params, scenario) == (32, 1)

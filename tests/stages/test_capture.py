@@ -13,7 +13,7 @@ import headstart
 from headstart.config.params import CaptureParams, changed, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import GateFailed
-from headstart.dataset.episodes import Episodes, Header, concatenate
+from headstart.dataset.episodes import Episodes, Header, columns_of, concatenate, episodes_from, select
 from headstart.dataset.episodes_file import read_episodes
 from headstart.runs import replay as replay_module
 from headstart.runs.expert import expert_of
@@ -35,16 +35,27 @@ def scenario() -> Scenario:
 
 def recorded(scenario: Scenario, count: int, skip: int = 0, slip: float = 0.1, **settings: Any) -> Episodes:
     world = worlds_of(scenario, "capture", count, skip=skip)
-    header = Header(
+    params = CaptureParams(seed=SEED, worlds=count, shard_worlds=count, slip=slip, **settings)
+    ids = FIRST_WORLD["capture"] + skip + np.arange(count)
+    return record(world, expert_of(scenario, world), ids, params, header_of(scenario))
+
+
+def header_of(scenario: Scenario) -> Header:
+    return Header(
         scenario=scenario.name,
         scenario_sha256=scenario.sha256,
         policy_sha256="0" * 64,
         seed=SEED,
-        observation=schema_of(world),
+        observation=schema_of(worlds_of(scenario, "capture", 1)),
         writer_version=headstart.__version__,
     )
-    params = CaptureParams(seed=SEED, worlds=count, shard_worlds=count, slip=slip, **settings)
-    return record(world, expert_of(scenario, world), FIRST_WORLD["capture"] + skip + np.arange(count), params, header)
+
+
+def replayed(episodes: Episodes, scenario: Scenario) -> tuple[int, int]:
+    """With the settings with which four worlds were recorded, in shards of three."""
+    capture = {"seed": SEED, "worlds": 4, "blocks": 1, "shard_worlds": 3, "slip": 0.1}
+    params = changed(load_params(ROOT / "params.yaml"), {"seeds": [0], "capture": capture}, "test")
+    return replay(episodes, header_of(scenario), params, scenario)
 
 
 def noise_in(episodes: Episodes) -> list[np.ndarray]:
@@ -104,7 +115,43 @@ def test_slips_replace_about_their_share_of_actions_and_stay_allowed(scenario: S
 
 
 def test_a_recording_replays_exactly(scenario: Scenario) -> None:
-    assert replay(recorded(scenario, 4), load_params(ROOT / "params.yaml"), scenario) == (16, 0)
+    assert replayed(recorded(scenario, 4), scenario) == (16, 0)
+
+
+def test_every_bit_of_every_column_is_compared(scenario: Scenario) -> None:
+    """One value of one episode is changed by the least that its type allows; what comes before in the file is no fact of an episode."""
+    for name, column in columns_of(recorded(scenario, 4)).items():
+        columns = columns_of(recorded(scenario, 4))
+        at = (len(column) // 2, *[0] * (column.ndim - 1))
+        value = columns[name][at]
+        match column.dtype.kind:
+            case "f":
+                columns[name][at] = np.nextafter(value, np.float32(np.inf), dtype=np.float32)
+            case "S":
+                columns[name][at] = value[:-1] + (b"0" if value[-1:] != b"0" else b"1")
+            case "b":
+                columns[name][at] = not value
+            case _:
+                columns[name][at] = value ^ 1
+        if name in ("/episodes/start", "/episodes/length"):  # no file has them, for the episodes would not tile the steps
+            continue
+        compared, differing = replayed(episodes_from(columns), scenario)
+        assert (compared, differing) in ((16, 1), (16, 2)), name  # of two episodes of one name only one can be right
+
+
+def test_one_wrong_world_of_many_is_found_and_one_that_was_not_asked_for(scenario: Scenario) -> None:
+    episodes = recorded(scenario, 4)
+    episodes.expert_action[-1] ^= 1
+    assert replayed(episodes, scenario) == (16, 1)
+    assert replayed(recorded(scenario, 5), scenario) == (20, 4)
+
+
+def test_episodes_of_a_world_in_part_are_recorded_again_too(scenario: Scenario) -> None:
+    episodes = recorded(scenario, 4)
+    kept = select(episodes, np.arange(16) % 3 > 0)
+    assert replayed(kept, scenario) == (10, 0)
+    kept.table.harm[4] = not kept.table.harm[4]
+    assert replayed(kept, scenario) == (10, 1)
 
 
 @pytest.mark.parametrize("column", ["features", "action", "reward", "expert_action"])
@@ -114,7 +161,7 @@ def test_a_recorder_shifted_by_one_step_is_caught_by_replay(scenario: Scenario, 
         bad = replace(good, observation={"features": np.roll(good.observation["features"], -1, axis=0)})
     else:
         bad = replace(good, **{column: np.roll(getattr(good, column), -1, axis=0)})
-    compared, differing = replay(bad, load_params(ROOT / "params.yaml"), scenario)
+    compared, differing = replayed(bad, scenario)
     assert compared == 16
     assert differing > 12
 
@@ -206,6 +253,7 @@ def test_every_block_is_recorded_by_its_expert_and_replayed_with_it(
     assert [set(shard.table.world - FIRST_WORLD["capture"]) for shard in shards] == [{0, 1}, {2}, {3, 4}, {5}]
     assert [int(shard.expert_action.max()) > 0 for shard in shards] == [False, False, True, True]
     episodes = concatenate(shards)
-    assert replay(episodes, params, scenario) == (len(episodes.table.length), 0)
+    header = read_episodes(Path("data/queue_conflict/raw/shard-0000.h5"))[1]
+    assert replay(episodes, header, params, scenario) == (len(episodes.table.length), 0)
     monkeypatch.setattr(replay_module, "expert_of", lambda scenario, world, block: waits(scenario, world, 1 - block))
-    assert replay(episodes, params, scenario)[1] == len(episodes.table.length)
+    assert replay(episodes, header, params, scenario)[1] == len(episodes.table.length)

@@ -15,7 +15,7 @@ from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
 from headstart.core.verdict import Verdict
 from headstart.dataset.episodes import Episodes, Header, select
-from headstart.dataset.episodes_file import read_episodes, write_episodes
+from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, Tally
 from headstart.stages.curate import curate
 from headstart.stages.validate import validate
@@ -32,15 +32,23 @@ def in_blocks(worlds: int, blocks: int, **curate: Any) -> Params:
 
 @pytest.fixture
 def raw(robot_walks: tuple[Scenario, Episodes, Header], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a recording of ten worlds, in two shards, in a project with an approved expert."""
+    """The folder of a recording of ten worlds, in two blocks of one shard each, in a project with an approved expert."""
     monkeypatch.chdir(tmp_path)
     scenario, episodes, header = robot_walks
     approve(scenario, tmp_path)
     folder = tmp_path / "data" / scenario.name / "raw"
     folder.mkdir(parents=True)
-    for number, worlds in enumerate((range(7), range(7, 10))):
-        write_episodes(folder / f"shard-000{number}.h5", select(episodes, np.isin(np.arange(10), worlds)), header)
+    write_shards(folder, episodes, header, in_blocks(5, 2))
     return folder
+
+
+def write_shards(folder: Path, episodes: Episodes, header: Header, params: Params) -> None:
+    """In place of those that are there."""
+    for path in folder.glob("*"):
+        path.unlink()
+    for number, (_, worlds) in enumerate(params.capture.parts):
+        mine = np.isin(episodes.table.world - FIRST_WORLD["capture"], worlds)
+        write_episodes(folder / SHARD.format(number), select(episodes, mine), header)
 
 
 def curated(scenario: Scenario, params: Params) -> tuple[DatasetManifest, list[list[list[int]]]]:
@@ -55,9 +63,10 @@ def curated(scenario: Scenario, params: Params) -> tuple[DatasetManifest, list[l
 
 @pytest.mark.parametrize("policy", ["scripted", "ppo"])
 def test_the_manifest_names_the_kind_of_expert(policy: str, robot_walks: tuple[Scenario, Episodes, Header], raw: Path) -> None:
-    script = robot_walks[0]
+    script, params = robot_walks[0], in_blocks(10, 1)
+    write_shards(raw, *robot_walks[1:], params)
     gate = script.expert.model_copy(update={"policy": policy})
-    manifest, _ = curated(script.model_copy(update={"expert": gate}), in_blocks(10, 1))
+    manifest, _ = curated(script.model_copy(update={"expert": gate}), params)
     assert manifest.expert == policy
 
 
@@ -65,6 +74,7 @@ def test_the_manifest_names_the_kind_of_expert(policy: str, robot_walks: tuple[S
 def test_blocks_are_the_recorded_worlds_in_order_and_each_has_both_sides(
     worlds: int, blocks: int, robot_walks: tuple[Scenario, Episodes, Header], raw: Path
 ) -> None:
+    write_shards(raw, *robot_walks[1:], in_blocks(worlds, blocks))
     manifest, sides = curated(robot_walks[0], in_blocks(worlds, blocks))
 
     for number, (train, heldout) in enumerate(sides):
@@ -94,9 +104,7 @@ def test_a_block_counts_its_rejected_episodes_too(robot_walks: tuple[Scenario, E
 def test_a_recording_without_one_of_its_shards_is_refused(robot_walks: tuple[Scenario, Episodes, Header], raw: Path) -> None:
     (raw / "shard-0001.h5").unlink()
 
-    with pytest.raises(
-        InputError, match=r"expected 2 blocks of 5 recorded worlds, got 7 worlds; `dvc repro capture@nav_gap_seeker`"
-    ):
+    with pytest.raises(InputError, match=r"expected 2 shards, found no shard-0001\.h5; `dvc repro capture@nav_gap_seeker`"):
         curate(in_blocks(5, 2), robot_walks[0])
     assert not (raw.parent / "curated").exists()
 
@@ -106,10 +114,8 @@ def test_a_block_whose_episodes_were_all_rejected_fails_its_gate_in_words(
 ) -> None:
     scenario, episodes, header = robot_walks
     harmed = replace(episodes, table=replace(episodes.table, harm=np.arange(10) >= 5))
-    for path in raw.iterdir():
-        path.unlink()
-    write_episodes(raw / "shard-0000.h5", harmed, header)
     params = in_blocks(5, 2, reject_harm=True)
+    write_shards(raw, harmed, header, params)
     manifest, sides = curated(scenario, params)
 
     assert sides[1] == [[], []]

@@ -56,6 +56,12 @@ class CaptureParams(Record):
         """Worlds of all blocks."""
         return self.worlds * self.blocks
 
+    @property
+    def parts(self) -> list[tuple[int, range]]:
+        """Shard by shard the block that it belongs to, and its worlds, as numbers counted from the first that is recorded."""
+        step, blocks = self.shard_worlds, [range(b * self.worlds, (b + 1) * self.worlds) for b in range(self.blocks)]
+        return [(b, worlds[i : i + step]) for b, worlds in enumerate(blocks) for i in range(0, self.worlds, step)]
+
 
 class CurateParams(Record):
     min_steps: Positive

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
-from headstart.core.files import fresh_directory, is_temporary, parse_record, read_bytes, sha256_file, write_record
+from headstart.core.files import fresh_directory, parse_record, read_bytes, sha256_file, write_record
+from headstart.core.lock import remove_unfinished
 from headstart.core.record import Count, Record, RelativePath, Sha256
 from headstart.core.strict_json import MAX_BYTES, pretty_json, sha256_json
 
@@ -37,8 +38,7 @@ def sealed_directory(path: Path) -> Iterator[Path]:
     """As `fresh_directory`, with contents.json. Temporary files that a killed writer left are removed."""
     with fresh_directory(path) as folder:
         yield folder
-        for left in [file for file in folder.rglob("*") if is_temporary(file)]:
-            left.unlink()
+        remove_unfinished([folder])
         write_record(folder / CONTENTS, Contents(folder=_place(path), files=_files_of(folder)))
 
 

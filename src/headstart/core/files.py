@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from headstart.core.record import Record
 from headstart.core.strict_json import MAX_BYTES, canonical_json, parse_json, pretty_json, sha256_json
 
 __all__ = [
-    "fresh_directory", "fresh_file", "inside", "is_temporary", "make_directory", "parse_record", "problems", "read_bytes",
+    "fresh_directory", "fresh_file", "inside", "make_directory", "parse_record", "problems", "read_bytes",
     "read_record", "require_plain", "sha256_bytes", "sha256_file", "sha256_json", "sha256_tree", "sync_directory",
     "write_bytes", "write_record",
 ]  # fmt: skip
@@ -189,11 +188,6 @@ def problems(error: ValidationError) -> str:
         lines.append(f"field {field}: {problem['msg']}, got {got}")
     more = error.error_count() - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
-
-
-def is_temporary(path: Path) -> bool:
-    """Whether this is what a process writes before it renames it, and leaves when it is killed."""
-    return re.fullmatch(r"\..*\.tmp-[0-9a-f]{12}", path.name) is not None
 
 
 def _sibling(path: Path) -> Path:

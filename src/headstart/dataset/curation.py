@@ -4,18 +4,22 @@
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from headstart.config.params import CurateParams
 from headstart.core.arrays import Array
+from headstart.core.errors import InputError
 from headstart.core.files import write_bytes
-from headstart.dataset.episodes import Episodes
+from headstart.dataset.episodes import Episodes, EpisodeTable
 
 INDEX_COLUMNS = (
     "episode_id", "seed", "world", "episode", "agent", "length", "total_reward", "success", "harm", "accepted", "split", "reasons",
 )  # fmt: skip
+INDEX_TOP = ("# episode-index/1", "\t".join(INDEX_COLUMNS))
+FLAGS = {"true": True, "false": False}
 
 
 def reject_reasons(episodes: Episodes, rules: CurateParams) -> list[list[str]]:
@@ -35,21 +39,49 @@ def reject_reasons(episodes: Episodes, rules: CurateParams) -> list[list[str]]:
     return [[code for code, hits in broken.items() if hits[episode]] for episode in range(len(table.length))]
 
 
-def write_index(path: Path, episodes: Episodes, heldout: Array, reasons: list[list[str]]) -> None:
+def write_index(path: Path, table: EpisodeTable, heldout: Array, reasons: Sequence[Sequence[str]]) -> None:
     """Write a TSV of all episodes, rejected ones with their reasons (`episode-index/1`), atomically.
 
     One comment line with the schema id, one with the column names, then a row an episode. `heldout` [E] bool is the side of the
     split for accepted episodes. Floats keep every bit: `repr` is the shortest text that does.
     """
-    table = episodes.table
-    lines = ["# episode-index/1", "\t".join(INDEX_COLUMNS)]
+    lines = [*INDEX_TOP, *index_lines(table, heldout, reasons)]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
+
+
+def index_lines(table: EpisodeTable, heldout: Array, reasons: Sequence[Sequence[str]]) -> list[str]:
+    """A line an episode."""
+    lines = []
     for e, why in enumerate(reasons):
         numbers = [int(getattr(table, name)[e]) for name in INDEX_COLUMNS[1:6]]
         flags = [str(bool(flag)).lower() for flag in (table.success[e], table.harm[e], not why)]
         split = "none" if why else "heldout" if heldout[e] else "train"
         cells = [table.episode_id[e].decode(), *numbers, repr(float(table.total_reward[e])), *flags, split, ",".join(why)]
         lines.append("\t".join(map(str, cells)))
-    write_bytes(path, ("\n".join(lines) + "\n").encode())
+    return lines
+
+
+def read_index(path: Path) -> tuple[EpisodeTable, list[list[str]], list[str]]:
+    """The table of all recorded episodes, without behaviours, and for each why it was rejected; and the lines.
+
+    InputError for a file that `write_index` does not write.
+    """
+    try:
+        *lines, end = path.read_text("utf-8").split("\n")
+        top, lines = tuple(lines[:2]), lines[2:]
+        cells = list(zip(*(line.split("\t") for line in lines), strict=True))
+        text = dict(zip(INDEX_COLUMNS, cells, strict=True))
+        counts = {name: np.array([int(value) for value in text[name]], np.int64) for name in INDEX_COLUMNS[1:6]}
+        flags = {name: np.array([FLAGS[value] for value in text[name]], bool) for name in ("success", "harm")}
+        total = np.array([float(value) for value in text["total_reward"]], np.float32)
+    except (OSError, ValueError, KeyError, OverflowError) as error:
+        raise InputError(f"{path}: expected an index as `curate` writes it: {error}") from None
+    if end or top != INDEX_TOP:
+        raise InputError(f"{path}: expected {INDEX_TOP[0]!r}, the names of the columns, and a line an episode")
+    start = np.cumsum(counts["length"]) - counts["length"]
+    ids = np.array([value.encode() for value in text["episode_id"]], "S16")
+    table = EpisodeTable(episode_id=ids, start=start, total_reward=total, behaviour={}, **counts, **flags)
+    return table, [value.split(",") if value else [] for value in text["reasons"]], lines
 
 
 def split_by_world(worlds: Array, heldout_share: float, seed: int) -> Array:

@@ -4,7 +4,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.verdict import Verdict
 
-CURES = {  # gate → what a user can change; {capture} is the command that records again
+CURES = {  # gate → what a user can change; {capture} and {curate} are the commands that record and curate again
     "feature-range": "`feature_range` in the scenario file, or the space of a Gymnasium environment, if the world really shows such values",
     "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
     "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
@@ -12,7 +12,13 @@ CURES = {  # gate → what a user can change; {capture} is the command that reco
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
     "expert-hash": "`{capture}`, which records the expert that is approved now",
-    "replay-sample": "more `validate.replay_worlds`, or milder rules under `curate`: a world with a rejected agent is not replayed",
+    "replay-sample": "more `capture.worlds` or, of an environment of yours, `validate.replay_worlds`; or milder rules under `curate`",
+    "replay-mismatches": "`{capture}`, with world, expert and settings as they are now; if that does not help, a fault of the recorder",
+    "recorded-worlds": "`{capture}`, which records all worlds of `capture.worlds` and `capture.blocks`",
+    "index": "`{curate}`, which lists the episodes again",
+    "manifest": "`{curate}`, which counts the episodes again",
+    "split-rule": "`{curate}`, which divides the worlds again",
+    "near-duplicates": "a recording in which no episode occurs twice",
     "seeds": "`{capture}`, which records with `capture.seed` as it is now",
     "split-sides": "more `capture.worlds`, or another `curate.heldout_share`",
 }
@@ -44,4 +50,7 @@ def cures(verdict: Verdict, scenario: Scenario) -> str:
     if any(reason.name == "majority-action" and reason.measured == 1 for reason in verdict.reasons):
         known = known | {"majority-action": ONE_CHOICE}
     capture = stage_command("capture", scenario.name)
-    return "\n".join(f"  {reason.name}: {known.get(reason.name, NO_CURE).format(capture=capture)}" for reason in verdict.reasons)
+    curate = stage_command("curate", scenario.name)
+    return "\n".join(
+        f"  {reason.name}: {known.get(reason.name, NO_CURE).format(capture=capture, curate=curate)}" for reason in verdict.reasons
+    )

@@ -100,6 +100,21 @@ def concatenate(parts: Sequence[Episodes]) -> Episodes:
     return episodes_from({name: np.concatenate([columns[name] for columns in all_columns]) for name in first})
 
 
+def is_whole(table: EpisodeTable, mine: Array, agents: int, leave: bool) -> bool:
+    """Whether the episodes `mine`, a mask or indices, of a world have no gap: of every agent all lives from the first on, over the same ticks.
+
+    Agents that `leave` have one life, which may end before those of others.
+    """
+    agent, episode, length = table.agent[mine], table.episode[mine], table.length[mine]
+    lives = [np.sort(episode[agent == a]) for a in range(agents)]
+    ticks = {int(length[agent == a].sum()) for a in range(agents)}
+    return (
+        len(agent) == sum(map(len, lives))
+        and (leave or len(ticks) == 1)
+        and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
+    )
+
+
 def episode_ids(scenario_sha256: str, policy_sha256: str, seed: Array, world: Array, episode: Array, agent: Array) -> Array:
     """Names [E] S16 of episodes: the first 16 hex digits of SHA-256 over scenario, seed, world, episode, agent and policy.
 

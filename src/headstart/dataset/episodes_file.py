@@ -35,6 +35,7 @@ from headstart.dataset.episodes import Episodes, Header, columns_of, episodes_fr
 from headstart.dataset.hdf5_guard import Allowed, Column, dtype_name, open_guarded, read_column
 from headstart.dataset.observation import ObservationSchema
 
+SHARD = "shard-{:04d}.h5"  # of a recording
 CHUNK_BYTES = 1 << 20
 CHUNK_COLUMNS = 4
 MEMORY_BYTES = 16 << 20  # by which a file grows until it is written

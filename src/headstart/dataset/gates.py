@@ -4,6 +4,7 @@ A gate gives one Check that names the first offenders; one that does not apply t
 another program lacks says so. Dtypes and shapes need no gate: `read_episodes` refuses a file in which one is wrong.
 """
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -52,7 +53,7 @@ class Provenance(NamedTuple):
     expert_sha256: str  # of the expert as it is now
     recorded_sha256: str  # of the policy that the capture recorded
     replayed: int  # episodes that were simulated again from seed and recorded actions
-    differing: int  # of these, how many differ anywhere in observation, reward or end
+    differing: int  # of these, how many differ in any column
     no_replay: str | None = None  # why none could be
 
 
@@ -235,12 +236,22 @@ def _provenance(data: Dataset, found: Provenance) -> Iterator[Check]:
         yield not_applicable("replay-mismatches", "<=", 0, found.no_replay)
         yield not_applicable("seeds", "<=", 0, found.no_replay)
         return
-    yield at_least("replay-sample", n, MIN_REPLAYED, f"{n} episodes simulated again", n)
+    yield at_least("replay-sample", n, MIN_REPLAYED, _sample_text(n, len(episodes.table.length)), n)
     yield at_most("replay-mismatches", found.differing, 0, f"{found.differing} of {n} differ from the recording", n)
     if data.recorded:
         return
     others = sorted(set(np.unique(episodes.table.seed).tolist()) - {found.seed})
     yield at_most("seeds", len(others), 0, f"seeds other than {found.seed}: {others or 'none'}")
+
+
+def _sample_text(n: int, all_episodes: int) -> str:
+    """How many were simulated again, and of a sample how probable it is that it has none of the wrong ones."""
+    if n >= all_episodes:
+        return f"all {n} episodes simulated again"
+    wrong = [k for k in (1, 10, 100) if k <= all_episodes]
+    missed = [math.prod((all_episodes - n - i) / (all_episodes - i) for i in range(k)) for k in wrong]
+    odds = ", ".join(f"{k} with {max(0.0, p):.3f}" for k, p in zip(wrong, missed, strict=True))
+    return f"{n} of {all_episodes} episodes simulated again; so many wrong ones would be missed with probability: {odds}"
 
 
 def _split(data: Dataset) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from headstart.core.contents import StoredFile, stored_file
 from headstart.core.errors import IntegrityError
 from headstart.core.files import inside, sha256_json
 from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share
+from headstart.core.strict_json import pretty_json
 
 VERSION_DIGITS = 12
 TRAIN, HELDOUT = "block-{}/train.h5", "block-{}/heldout.h5"  # of block b, beside the manifest
@@ -100,6 +101,11 @@ def dataset_version(facts: DatasetFacts) -> str:
     """First 12 hex digits of the SHA-256 over the canonical JSON of the facts."""
     content = facts.model_dump(mode="json", include=set(DatasetFacts.model_fields))
     return sha256_json(content)[:VERSION_DIGITS]
+
+
+def stamp_bytes(manifest: DatasetManifest) -> bytes:
+    """validated.json of a dataset that passed."""
+    return pretty_json(manifest.model_copy(update={"status": "validated"}).model_dump(mode="json"))
 
 
 def require_files(manifest: DatasetManifest, directory: Path) -> None:

@@ -21,7 +21,8 @@ from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
-from headstart.runs.expert import expert_folder
+from headstart.runs.expert import approved_expert, expert_folder
+from headstart.runs.kept import require_clones_of_today
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import SeedJob
 from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, end_work, work_folder
@@ -81,12 +82,14 @@ def clones_of(params: Params, scenario: Scenario) -> dict[int, CloneRun]:
     """Seed → the clone that it starts from. GateFailed where one missed its gate, InputError where one is missing."""
     path = MODELS / scenario.name / "bc" / CLONES
     made = stage_command("bc_train", scenario.name)
-    clones = {clone.seed: clone for clone in read_record(path, CloneRuns, made_by=made).clones}
+    found = read_record(path, CloneRuns, made_by=made)
+    clones = {clone.seed: clone for clone in found.clones}
     wanted = {seed: params.seeds[params.clone_of(seed)] for seed in params.seeds}
     if missing := sorted(set(wanted.values()) - clones.keys()):
         raise InputError(f"{path}: expected clones of seeds {sorted(set(wanted.values()))}, {missing} are missing; `{made}`")
     if refused := [clone.seed for clone in clones.values() if clone.outcome != "PASS"]:
         raise GateFailed(f"{path}: expected clones that passed their gate, those of seeds {refused} did not; `{made}` says why")
+    require_clones_of_today(found, path.parent, scenario, approved_expert(scenario))
     return {seed: clones[own] for seed, own in wanted.items()}
 
 

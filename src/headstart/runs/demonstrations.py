@@ -11,12 +11,12 @@ from headstart.config.params import BCParams
 from headstart.config.project import DATA, REPORTS
 from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
-from headstart.core.errors import GateFailed, InputError
-from headstart.core.files import read_record
+from headstart.core.errors import GateFailed, InputError, IntegrityError
+from headstart.core.files import read_record, sha256_file
 from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.episodes import Episodes, select
 from headstart.dataset.episodes_file import read_episodes
-from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
 from headstart.dataset.observation import ObservationSchema
 
 if TYPE_CHECKING:
@@ -27,12 +27,11 @@ def require_validated(scenario: Scenario, block: int | None = None) -> tuple[Dat
     """The stamp of a validated dataset and its folder; GateFailed for any other.
 
     The hashes are checked of all files, or of those of one block, which is what a process needs that reads no other.
-    Raises IntegrityError where bytes differ, and InputError for a block that the dataset does not have.
+    Raises IntegrityError where bytes differ or the stamp is that of other data, and InputError for a block that the dataset does not have.
     """
     folder = DATA / scenario.name / "curated"
     stamp = validated(scenario.name)
-    if stamp.status != "validated":
-        raise GateFailed(f"{stamp.dataset}@{stamp.version}: expected a validated dataset, got a {stamp.status} one")
+    _require_stamp_of(folder, stamp, scenario)
     files = stamp.files
     if block is not None:
         files = {name: files[name] for side in (TRAIN, HELDOUT) if (name := side.format(block)) in files}
@@ -45,19 +44,48 @@ def require_validated(scenario: Scenario, block: int | None = None) -> tuple[Dat
     return stamp, folder
 
 
+def _require_stamp_of(folder: Path, stamp: DatasetManifest, scenario: Scenario) -> None:
+    """The stamp is, byte for byte, what `validate` writes for the dataset in the folder, which is one of the scenario."""
+    path, cure = (
+        folder.parent / "validated.json",
+        f"`{stage_command('validate', scenario.name)}` judges the dataset that is there",
+    )
+    manifest = read_record(folder / "manifest.json", DatasetManifest, made_by=stage_command("curate", scenario.name))
+    if path.read_bytes() != stamp_bytes(manifest):
+        raise IntegrityError(
+            f"{path}: expected what a PASS of {manifest.dataset}@{manifest.version} leaves, got another, of "
+            f"{stamp.dataset}@{stamp.version} ({stamp.status}); {cure}"
+        )
+    if (stamp.scenario, stamp.scenario_sha256) != (scenario.name, scenario.sha256):
+        raise IntegrityError(
+            f"{path}: expected a dataset of {scenario.name} with hash {scenario.sha256}, got one of {stamp.scenario} with "
+            f"{stamp.scenario_sha256}; `{stage_command('capture', scenario.name)}` records it"
+        )
+    if (verdict := _verdict(scenario.name)) is not None and verdict.subject.sha256 != sha256_file(folder / "manifest.json"):
+        raise GateFailed(
+            f"{folder}: expected the dataset that was judged, {verdict.subject.id}, got {stamp.dataset}@{stamp.version}; {cure}"
+        )
+
+
 def validated(dataset: str) -> DatasetManifest:
     """The stamp of a validated dataset. InputError where `validate` has not run, GateFailed where its gates do not pass."""
-    path, judged, made_by = (
-        DATA / dataset / "validated.json",
-        REPORTS / dataset / "validate/verdict.json",
-        stage_command("validate", dataset),
-    )
-    if not path.exists() and judged.exists() and (verdict := read_record(judged, Verdict)).outcome is not Outcome.PASS:
+    verdict, made_by = _verdict(dataset), stage_command("validate", dataset)
+    if verdict is not None and verdict.outcome is not Outcome.PASS:
         missed = ", ".join(reason.name for reason in verdict.reasons)
         raise GateFailed(
-            f"{dataset}: expected a validated dataset, its verdict is {verdict.outcome}: {missed} ({judged}); `{made_by}` names remedies"
+            f"{dataset}: expected a validated dataset, its verdict is {verdict.outcome}: {missed} ({_judged(dataset)}); "
+            f"`{made_by}` names remedies"
         )
-    return read_record(path, DatasetManifest, made_by=made_by)
+    return read_record(DATA / dataset / "validated.json", DatasetManifest, made_by=made_by)
+
+
+def _verdict(dataset: str) -> Verdict | None:
+    """The last one; None where the report is not at hand, as after a pull of the data alone."""
+    return read_record(_judged(dataset), Verdict) if _judged(dataset).exists() else None
+
+
+def _judged(dataset: str) -> Path:
+    return REPORTS / dataset / "validate" / "verdict.json"
 
 
 def read_demonstrations(

@@ -13,7 +13,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError, IntegrityError, UsageError
 from headstart.core.files import read_record
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.runs.expert_record import ExpertPolicy, weights_sha256
 from headstart.runs.own_expert import own_act
 from headstart.runs.own_source import cure_of_change, own_sha256
 from headstart.runs.worlds import score_of, worlds_of
@@ -78,8 +78,10 @@ def approved_expert(scenario: Scenario) -> ExpertPolicy:
     path = expert_folder(scenario) / "expert.json"
     expert = read_record(path, ExpertPolicy, made_by=stage_command("expert", scenario.name))
     if expert.state != "approved":
-        raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {'; '.join(expert.diagnostics)}")
-    now = source_of(scenario) or expert.policy_sha256  # `learned` compares the weights
+        why, cure = "; ".join(expert.diagnostics), f"`{stage_command('expert', scenario.name)}` judges it again"
+        raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {why}; {cure}")
+    # `learned` compares the weights with those of the seeds
+    now = source_of(scenario) or (weights_sha256(expert.acting_seeds) if expert.recorded else expert.policy_sha256)
     if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
         raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `{cure_of_change(scenario)}` again")
     return expert

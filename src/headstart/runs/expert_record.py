@@ -43,6 +43,11 @@ class ExpertPolicy(Record):
     state: Literal["draft", "approved"]
     diagnostics: tuple[str, ...]  # what an expert that is not approved missed, and by how much
 
+    @property
+    def acting_seeds(self) -> list[TrainedSeed]:
+        """Those of `recorded`, in its order."""
+        return [seed for number in self.recorded for seed in self.seeds if seed.seed == number]
+
     def acting(self, block: int) -> TrainedSeed:
         """The seed of a learned expert that acts in a block of the recording."""
         number = self.recorded[block % len(self.recorded)]

@@ -47,7 +47,8 @@ def _recording(params: Params, scenario: Scenario, world: World) -> Iterator[Imp
         return
     capture, limits = params.capture, params.validate_
     one_life = world.names.world != "town"  # elsewhere a world has one episode of each agent
-    replayed = min(limits.replay_worlds, capture.all_worlds) * world.num_agents
+    sample = min(limits.replay_worlds, capture.all_worlds) if scenario.is_foreign else capture.all_worlds
+    replayed = sample * world.num_agents
     if one_life and replayed < MIN_REPLAYED:
         yield Impossible(
             f"validate.replay_worlds {limits.replay_worlds}: {replayed} episodes can be replayed, the gate wants {MIN_REPLAYED}",

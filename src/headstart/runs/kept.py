@@ -3,9 +3,12 @@
 from pathlib import Path
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.config.project import DATA
+from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import IntegrityError
-from headstart.runs.checkpoint import load_checkpoint
+from headstart.core.files import read_record, sha256_file
+from headstart.runs.checkpoint import CARD, Card, load_checkpoint
 from headstart.runs.expert_record import ExpertPolicy, learned_sha256
 
 
@@ -28,6 +31,27 @@ def require_kept_clones(clones: CloneRuns, folder: Path, expert: ExpertPolicy) -
             )
         whose = {"kind": "bc", "scenario": clones.scenario, "seed": clone.seed, "weights_sha256": clone.weights_sha256}
         _require(folder / f"seed-{clone.seed}", whose)
+
+
+def require_clones_of_today(clones: CloneRuns, folder: Path, scenario: Scenario, expert: ExpertPolicy) -> None:
+    """Raise IntegrityError unless the clones are of this scenario, kept in `folder`, and learned from the dataset that is validated now."""
+    if clones.scenario != scenario.name:
+        raise IntegrityError(
+            f"{folder}: expected clones of {scenario.name}, found those of {clones.scenario}; {_again(scenario.name)}"
+        )
+    require_kept_clones(clones, folder, expert)
+    now = sha256_file(DATA / scenario.name / "validated.json")
+    for clone in clones.clones:
+        learned = read_record(folder / f"seed-{clone.seed}" / CARD, Card).lineage.get("dataset")
+        if learned != now:
+            raise IntegrityError(
+                f"{folder}: expected a clone of seed {clone.seed} that learned from the validated dataset {now}, found one of {learned}; "
+                f"{_again(scenario.name)}"
+            )
+
+
+def _again(scenario: str) -> str:
+    return f"`{stage_command('bc_train', scenario)}` trains them"
 
 
 def _require(folder: Path, expected: dict[str, object]) -> None:

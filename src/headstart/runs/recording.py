@@ -3,6 +3,7 @@ recording shows how it recovers; the label stays the expert's choice.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,10 +23,20 @@ BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses"
 RANDOM_STEPS = 16_000  # at most, under random actions
 
 
-def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams, header: Header) -> Episodes:
+class Taken(NamedTuple):
+    """Actions that were recorded before."""
+
+    there: Array  # [N, T] bool: a recorded step
+    action: Array  # [N, T] i64 or [N, T, D] f32
+
+
+def record(
+    world: World, expert: Act, world_ids: Array, settings: CaptureParams, header: Header, taken: Taken | None = None
+) -> Episodes:
     """One episode of every world, as whole lives, one after the other: an episode of the recording is one agent from spawn to end.
 
-    `world_ids` [W] i64 are global. Rows [N, T] that come after the end of a world's episode, or after their agent left, are cut off.
+    `world_ids` [W] i64 are global. Rows [N, T] that come after the end of a world's episode, or after their agent left, are cut off. What was
+    `taken` is executed in place of what the expert leads to, which is recorded nevertheless.
     """
     ticks, agents, names = world.horizon, world.num_agents, world.names
     row = (
@@ -51,7 +62,7 @@ def record(world: World, expert: Act, world_ids: Array, settings: CaptureParams,
         _put(observation, ticks, t, obs)  # before the step: a world may use its arrays again
         _put(steps, ticks, t, {"action": action, "expert_action": choice})
         there[:, t] = np.repeat(length == 0, agents) & ~world.gone
-        obs, reward, terminated, truncated, info = world.step(action)
+        obs, reward, terminated, truncated, info = world.step(action if taken is None else _executed(taken, t, action))
         outcome = {"reward": reward, "reward_terms": info["reward_terms"], "terminated": terminated, "truncated": truncated}
         _put(steps, ticks, t, outcome)
         ended = np.flatnonzero((terminated | truncated) & there[:, t])
@@ -112,6 +123,11 @@ def deviations(world: World, world_ids: Array, settings: CaptureParams) -> Calla
         return np.where(slipping[:, t], other, choice)
 
     return slip
+
+
+def _executed(taken: Taken, t: int, action: Array) -> Array:
+    there = taken.there[:, t].reshape(-1, *[1] * (action.ndim - 1))
+    return np.where(there, taken.action[:, t], action)
 
 
 def _put(columns: dict[str, Array], ticks: int, t: int, values: dict[str, Array]) -> None:

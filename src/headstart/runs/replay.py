@@ -1,4 +1,6 @@
-"""Simulate recorded worlds again, from seed and recorded actions: the recording must come out the same."""
+"""Record worlds again: the same seeds must give the same episodes, in every column."""
+
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -6,18 +8,17 @@ from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.user_code import called
-from headstart.dataset.episodes import Episodes, EpisodeTable
+from headstart.dataset.episodes import Episodes, EpisodeTable, Header, columns_of, episodes_from, is_whole, select
 from headstart.runs.expert import expert_of
+from headstart.runs.recording import Taken, record
 from headstart.runs.worlds import worlds_of
-from headstart.worlds.api import FIRST_WORLD, Act, World
+from headstart.worlds.api import FIRST_WORLD
 from headstart.worlds.gym import GymWorld
 from headstart.worlds.gym_setup import Env, GymSetup
-from headstart.worlds.make import ENVIRONMENTS
 
 ROUNDED_STEPS = (
     20  # of an episode with continuous actions: these are kept as float32, and an environment may blow up its rounding
 )
-NONE = -1  # no row: the agent has left, and its actions are ignored
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
 
 
@@ -70,61 +71,115 @@ def _recurs(env: Env, world: GymWorld, episodes: Episodes, e: int, absent: tuple
     return "rewards" in absent or np.allclose(rewards, episodes.reward[start : start + length], rtol=1e-4, atol=1e-5)
 
 
-def replay(episodes: Episodes, params: Params, scenario: Scenario) -> tuple[int, int]:
-    """Replay a sample of `validate.replay_worlds` worlds: (episodes compared, episodes that differ).
+def replay(episodes: Episodes, header: Header, params: Params, scenario: Scenario) -> tuple[int, int]:
+    """Record the worlds again: (episodes compared, episodes that differ in any column).
 
-    Only worlds all of whose agents were accepted can be replayed; actions, observations, rewards and ends must be the same bits.
+    All worlds of the town and the robot, shard by shard; of an environment that a user brings a sample of `validate.replay_worlds`. A script
+    acts again as it did. The choices of other experts are compared and the recorded actions executed, because a network rounds differently
+    beside another number of rows: so only worlds all of whose agents were accepted can be played.
     """
-    table, observation = episodes.table, params.capture.observation
-    agents = worlds_of(scenario, "capture", 1, observation).num_agents
-    ids = np.unique(table.world)
-    whole = ids[[_is_whole(table, world, agents, leave=scenario.world in ENVIRONMENTS) for world in ids]]
-    chosen = np.random.default_rng(params.capture.seed).permutation(whole)[: params.validate_.replay_worlds]
-    compared = differing = 0
-    for world_id in np.sort(chosen):
-        number = int(world_id) - FIRST_WORLD["capture"]
-        world = worlds_of(scenario, "capture", 1, observation, skip=number)
-        expert = expert_of(scenario, world, number // params.capture.worlds)
-        mine = np.flatnonzero(table.world == world_id)
-        mine = mine[np.lexsort((table.episode[mine], table.agent[mine]))]
-        lives = [np.arange(table.start[e], table.start[e] + table.length[e]) for e in mine]
-        steps = [
-            np.concatenate([life for life, e in zip(lives, mine, strict=True) if table.agent[e] == a]) for a in range(agents)
-        ]
-        rows = np.full((agents, max(map(len, steps))), NONE)
-        for a, of in enumerate(steps):
-            rows[a, : len(of)] = of
-        same = _same(world, expert, episodes, rows, int(table.seed[mine[0]]))
-        compared += len(mine)
-        differing += int((~same[table.agent[mine]]).sum())
+    settings, asked = params.capture, header.model_copy(update={"seed": params.capture.seed})
+    table, scripted = episodes.table, scenario.expert.policy == "scripted"
+    agents = worlds_of(scenario, "capture", 1, settings.observation).num_agents
+    numbers = table.world - FIRST_WORLD["capture"]
+    whole = np.unique(numbers) if scripted else _whole(table, numbers, agents, leave=scenario.is_foreign)
+    known = (numbers >= 0) & (numbers < settings.all_worlds)
+    compared, differing = int((~known).sum()), int((~known).sum())  # nothing records these again
+    for block, part in _batches(whole, params, scenario):
+        mine = np.isin(numbers, np.intersect1d(np.array(part), whole))
+        if not mine.any():
+            continue
+        world = worlds_of(scenario, "capture", len(part), settings.observation, skip=part.start)
+        stored = _in_order(select(episodes, mine))
+        taken = None if scripted else _taken(stored, np.array(part) + FIRST_WORLD["capture"], agents, world.horizon)
+        ids = FIRST_WORLD["capture"] + np.array(part)
+        again = record(world, expert_of(scenario, world, block), ids, settings, asked, taken)
+        compared += int(mine.sum())
+        differing += int((~same_episodes(stored, again, 0.0 if scripted else ROUNDING)).sum())
+        world.close()
     return compared, differing
 
 
-def _is_whole(table: EpisodeTable, world: int, agents: int, leave: bool) -> bool:
-    """Whether the recording of a world has no gap: of every agent all lives from the first on, over the same ticks.
+def same_episodes(stored: Episodes, again: Episodes, rounding: float = 0.0) -> Array:
+    """[E] bool: the episode of the same world, agent and life has the same bits in every column, but for what comes before it in the file.
 
-    Agents that `leave` have one life, which may end before those of others.
+    Real actions may differ by `rounding`.
     """
-    mine = table.world == world
-    lives = [np.sort(table.episode[mine & (table.agent == a)]) for a in range(agents)]
-    ticks = {int(table.length[mine & (table.agent == a)].sum()) for a in range(agents)}
-    return (leave or len(ticks) == 1) and all(len(of) > 0 and (of == np.arange(len(of))).all() for of in lives)
-
-
-def _same(world: World, expert: Act, episodes: Episodes, rows: Array, seed: int) -> Array:
-    """[A] bool: every recorded step of each agent is what the world does again; rows [A, T] index the step columns, NONE after an agent left."""
-    same = np.ones(len(rows), bool)
-    obs, _ = world.reset(seed=seed)
-    for now in rows.T:
-        left = now == NONE
-        for name, column in episodes.observation.items():
-            same &= left | (obs[name] == column[now]).reshape(len(now), -1).all(axis=1)
-        if episodes.action_mask is not None:
-            same &= left | (obs["mask"] == episodes.action_mask[now]).all(axis=1)
-        choice, recorded = expert(obs), episodes.expert_action[now]
-        alike = choice == recorded if choice.dtype.kind == "i" else np.abs(choice - recorded) <= ROUNDING
-        same &= left | alike.reshape(len(now), -1).all(axis=1)
-        obs, reward, terminated, truncated, _ = world.step(episodes.action[now])
-        same &= left | (reward == episodes.reward[now]) & (terminated == episodes.terminated[now])
-        same &= left | (truncated == episodes.truncated[now])
+    theirs = {key: e for e, key in enumerate(_keys(again.table))}
+    found = np.array([theirs.pop(key, -1) for key in _keys(stored.table)])  # a second one of the same name has no partner
+    same = found >= 0
+    same[same] = stored.table.length[same] == again.table.length[found[same]]
+    columns, others = columns_of(stored), columns_of(again)
+    if columns.keys() != others.keys():
+        return np.zeros(len(same), bool)
+    mine, partner = np.flatnonzero(same), found[same]
+    if not len(mine):
+        return same
+    rows, other_rows = (_rows(of.table, chosen) for of, chosen in ((stored, mine), (again, partner)))
+    starts = np.cumsum(stored.table.length[mine]) - stored.table.length[mine]
+    for name in columns.keys() - {"/episodes/start"}:
+        is_steps = name.startswith("/steps/")
+        a, b = (columns[name][rows], others[name][other_rows]) if is_steps else (columns[name][mine], others[name][partner])
+        alike = _alike(a, b, rounding if name in ("/steps/action", "/steps/expert_action") else 0.0)
+        same[mine] &= np.logical_and.reduceat(alike, starts) if is_steps else alike
     return same
+
+
+def _alike(a: Array, b: Array, rounding: float) -> Array:
+    """[n] bool from [n, …]: the same bits, or real numbers within `rounding`."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return np.zeros(len(a), bool)
+    if rounding and a.dtype.kind == "f":
+        same = np.abs(a - b) <= rounding
+    else:
+        same = a.view(f"u{a.itemsize}") == b.view(f"u{b.itemsize}") if a.dtype.kind == "f" else a == b
+    return np.asarray(same.reshape(len(a), -1).all(axis=1))
+
+
+def _keys(table: EpisodeTable) -> list[tuple[int, int, int]]:
+    return list(zip(table.world.tolist(), table.agent.tolist(), table.episode.tolist(), strict=True))
+
+
+def _rows(table: EpisodeTable, chosen: Array) -> Array:
+    """The rows of the chosen episodes, one episode after the other."""
+    length = table.length[chosen]
+    return np.repeat(table.start[chosen] - (np.cumsum(length) - length), length) + np.arange(length.sum())
+
+
+def _batches(whole: Array, params: Params, scenario: Scenario) -> Iterator[tuple[int, range]]:
+    """Block and worlds of what is recorded again in one go."""
+    if not scenario.is_foreign:
+        yield from params.capture.parts
+        return
+    chosen = np.random.default_rng(params.capture.seed).permutation(whole)[: params.validate_.replay_worlds]
+    for number in np.sort(chosen).tolist():
+        yield number // params.capture.worlds, range(number, number + 1)
+
+
+def _whole(table: EpisodeTable, numbers: Array, agents: int, leave: bool) -> Array:
+    ids = np.unique(numbers)
+    return ids[[is_whole(table, numbers == number, agents, leave) for number in ids]]
+
+
+def _in_order(episodes: Episodes) -> Episodes:
+    """By world, agent and life, as they are recorded."""
+    table = episodes.table
+    order = np.lexsort((table.episode, table.agent, table.world))
+    rows = _rows(table, order)
+    columns = {
+        name: column[rows] if name.startswith("/steps/") else column[order] for name, column in columns_of(episodes).items()
+    }
+    return episodes_from(columns | {"/episodes/start": np.cumsum(table.length[order]) - table.length[order]})
+
+
+def _taken(episodes: Episodes, ids: Array, agents: int, ticks: int) -> Taken:
+    """The actions of episodes in order, which are whole, by row of the worlds `ids` and tick."""
+    table = episodes.table
+    row = np.searchsorted(ids, table.world) * agents + table.agent  # of each episode
+    of_step = np.repeat(row, table.length)
+    first = np.searchsorted(of_step, of_step)  # of the row's first step
+    tick = np.minimum(np.arange(len(of_step)) - first, ticks - 1)
+    there = np.zeros((len(ids) * agents, ticks), bool)
+    action = np.zeros((*there.shape, *episodes.action.shape[1:]), episodes.action.dtype)
+    there[of_step, tick], action[of_step, tick] = True, episodes.action
+    return Taken(there, action)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from headstart.config.params import CaptureParams, Params
+from headstart.config.params import Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
@@ -18,10 +18,10 @@ from headstart.core.closure import code_sha256
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import IntegrityError
 from headstart.dataset.episodes import Header
-from headstart.dataset.episodes_file import write_episodes
+from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.pool import progress_bar
-from headstart.runs.recorded import found_recording, source_folder
+from headstart.runs.recorded import Source, found_recording, source_folder
 from headstart.runs.recording import record
 from headstart.runs.states import begin_work, end_work, work_folder
 from headstart.runs.worlds import schema_of, worlds_of
@@ -38,17 +38,17 @@ def capture(params: Params, scenario: Scenario) -> Done:
     code = code_sha256(["headstart.stages.capture"])
     shards = work_folder("capture", scenario.name, params, scenario, {"capture"}, policy_sha256, code)
     begin_work(shards)
-    parts = [(block, part) for block in range(settings.blocks) for part in _parts(block, settings)]
+    parts = settings.parts
     with progress_bar(f"capture {scenario.name}") as bar:
         task = bar.add_task("worlds", total=settings.all_worlds)
         for number, (block, part) in enumerate(parts):
-            path = shards / f"shard-{number:04d}.h5"
+            path = shards / SHARD.format(number)
             if not path.exists():
                 _write_shard(path, params, scenario, policy_sha256, block, part)
             bar.advance(task, len(part))
     with sealed_directory(DATA / scenario.name / "raw") as raw:
         for number in range(len(parts)):
-            shutil.copy2(shards / f"shard-{number:04d}.h5", raw)
+            shutil.copy2(shards / SHARD.format(number), raw)
     end_work(shards)
     worlds, shards_made = settings.all_worlds, len(parts)
     says = f"capture {scenario.name}: {worlds} worlds × {scenario.horizon} ticks in {shards_made} shards"
@@ -64,15 +64,29 @@ def _imported(scenario: Scenario, sha256: str) -> Done:
             f"`{stage_command('expert', scenario.name)}` takes note of it"
         )
     with sealed_directory(DATA / scenario.name / "raw") as raw:
-        shutil.copy2(folder / "episodes.h5", raw / "shard-0000.h5")
+        shutil.copy2(folder / "episodes.h5", raw / SHARD.format(0))
+        _require_recording(raw / SHARD.format(0), scenario, found)
     says = f"capture {scenario.name}: {found.episodes} recorded episodes, {found.steps:,} steps"
     return Done(says, {"worlds": found.episodes, "shards": 1})
 
 
-def _parts(block: int, settings: CaptureParams) -> list[range]:
-    """The worlds of a block shard by shard, as numbers counted from the first that is recorded."""
-    worlds = range(block * settings.worlds, (block + 1) * settings.worlds)
-    return [worlds[start : start + settings.shard_worlds] for start in range(0, settings.worlds, settings.shard_worlds)]
+def _require_recording(path: Path, scenario: Scenario, found: Source) -> None:
+    """IntegrityError unless the file has the episodes that the stage source counted, of this scenario and these files."""
+    episodes, header = read_episodes(path)
+    expected = {
+        "scenario": scenario.name,
+        "scenario_sha256": scenario.sha256,
+        "policy_sha256": found.sha256,
+        "episodes": found.episodes,
+        "steps": found.steps,
+    }
+    got = header.model_dump() | {"episodes": len(episodes.table.length), "steps": len(episodes.reward)}
+    for key, value in expected.items():
+        if got[key] != value:
+            raise IntegrityError(
+                f"{source_folder(scenario)}: expected {key} {value} in its episodes, got {got[key]}; "
+                f"`{stage_command('source', scenario.name)}` reads the recording again"
+            )
 
 
 def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: str, block: int, numbers: range) -> None:

@@ -11,17 +11,21 @@ from headstart.config.stage import Done, main
 from headstart.config.stage_command import pipeline_command, stage_command
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
-from headstart.core.files import read_record, sha256_file, write_record
+from headstart.core.files import read_record, sha256_file, write_bytes, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
+from headstart.dataset.completeness import Records, completeness_gates
+from headstart.dataset.curation import read_index
 from headstart.dataset.cures import cures
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.gates import Dataset, Provenance, dataset_gates, thresholds
-from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.near_duplicates import near_duplicates
 from headstart.runs.expert import approved_expert
 from headstart.runs.recording import record_random
 from headstart.runs.replay import replay, replay_recorded
 from headstart.runs.worlds import schema_of, worlds_of
+from headstart.worlds.api import FIRST_WORLD
 
 
 def validate(params: Params, scenario: Scenario) -> Done:
@@ -38,12 +42,14 @@ def validate(params: Params, scenario: Scenario) -> Done:
     episodes, header = concatenate([part for part, _ in parts]), parts[0][1]
     sides = np.concatenate([np.full(len(part.table.start), bool(index % 2)) for index, (part, _) in enumerate(parts)])
     found = (
-        replay(episodes, params, scenario)
+        replay(episodes, header, params, scenario)
         if scenario.demonstrations is None
         else replay_recorded(episodes, params, scenario, header.absent)
     )
     random = None if scenario.demonstrations is None else record_random(params, scenario, header)
     replayed, differing = (0, 0) if isinstance(found, str) else found
+    in_block = np.concatenate([np.full(len(part.table.start), index // 2) for index, (part, _) in enumerate(parts)])
+    recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"), in_block)
 
     data = Dataset(
         episodes, sides, schema, scenario, params.validate_, manifest.blocks, world.feature_bounds, header.absent, random
@@ -56,7 +62,11 @@ def validate(params: Params, scenario: Scenario) -> Done:
         differing=differing,
         no_replay=found if isinstance(found, str) else None,
     )
-    checks = dataset_gates(data, provenance)
+    checks = [
+        *dataset_gates(data, provenance),
+        *completeness_gates(data, recorded, params.capture, FIRST_WORLD["capture"]),
+        near_duplicates(episodes, sides),
+    ]
     subject = Subject(type="dataset", id=f"{manifest.dataset}@{manifest.version}", sha256=sha256_file(folder / "manifest.json"))
     verdict = judge(subject, checks, thresholds(data))
     write_record(REPORTS / scenario.name / "validate" / "verdict.json", verdict)
@@ -71,7 +81,7 @@ def validate(params: Params, scenario: Scenario) -> Done:
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {asked} gates\n{misses(verdict)}\n"
             f"possible remedies, before `{pipeline_command(scenario.name)}` runs again:\n{cures(verdict, scenario)}\nkept in {quarantine}"
         )
-    write_record(validated, manifest.model_copy(update={"status": "validated"}))
+    write_bytes(validated, stamp_bytes(manifest))
     says = f"validate {scenario.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"
     if left_out:
         says += f"; {left_out} gates do not apply: " + ", ".join(check.name for check in checks if not check.applies)
