@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from tests.histories import lines_of, release, verdict
+from tests.torture import catalogue_writes
 from tests.torture.recorder import REPOSITORY, acknowledge
 
 from headstart.core.arrays import Array
@@ -405,6 +406,7 @@ PROTOCOLS: dict[str, Protocol] = {
     "states": Protocol(begin_states, run_states, check_states),
     "shards": Protocol(begin_shards, run_shards, check_shards),
     "release": Protocol(begin_release, run_release, check_release, share=0.1),
+    "catalogue": Protocol(catalogue_writes.begin, catalogue_writes.run, catalogue_writes.check, share=0.3),
 }
 
 if __name__ == "__main__":
