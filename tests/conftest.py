@@ -17,8 +17,6 @@ from headstart.config.scenario import Scenario
 from headstart.core.verdict import Subject
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
-from headstart.release.history import Drilled
-from headstart.release.record import record_drill
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +43,7 @@ def twice_passed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
         project.commit()
         done = project.headstart("release", "record", "walk", "--by", "Ada")
         assert done.code == 0, done.err
-    record_drill(project.root, Drilled(passed=True, rounds=3, guardrails=("nonfinite",)), "Ada", "monthly")
+    project.drill()
     project.commit()
     return project.root
 

@@ -27,8 +27,8 @@ from headstart.core.verdict import Evidence
 from headstart.dataset.catalogue import Stored, add_entry, entry_of
 from headstart.dataset.manifest import Block, DatasetFacts, DatasetManifest, Quality, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
-from headstart.release.history import HISTORY, Line, read_history
-from headstart.release.record import record_verdict
+from headstart.release.history import HISTORY, Drilled, Line, read_history
+from headstart.release.record import record_drill, record_verdict
 from headstart.release.standing import Standing, standing_of
 from headstart.runs.checkpoint import save_checkpoint
 
@@ -137,6 +137,10 @@ class Project:
     def record(self, target: str | None = None) -> tuple[Line, Standing]:
         """What `headstart release record` does."""
         return record_verdict(self.root, "walk", "Ada", target)
+
+    def drill(self) -> None:
+        """What `headstart drill rollback --record` leaves."""
+        record_drill(self.root, Drilled(passed=True, rounds=3, guardrails=("nonfinite",)), "Ada", "monthly")
 
     def standing(self) -> Standing:
         return standing_of(read_history(self.root / HISTORY), "walk")

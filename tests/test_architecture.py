@@ -23,7 +23,7 @@ ROOMS = {
     "learn": {"core", "config", "worlds"},
     "runs": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn"},
     "release": {"core", "config", "dataset", "compare", "guard", "runs"},
-    "storage": {"core", "config", "dataset", "release"},
+    "storage": {"core", "config"},
     "deploy": {"core", "config", "worlds", "dataset", "compare", "learn", "runs"},
     "stages": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn", "runs"},
     "view": {"core", "config", "worlds", "dataset", "compare", "guard", "runs"},

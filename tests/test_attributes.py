@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from headstart.cli.init import TEMPLATE
-from headstart.release.lock import content_md5, read_lock
+from headstart.core.dvc_lock import content_md5, read_lock
 
 ROOT = Path(__file__).parents[1]
 CONVERTING = ("-c", "core.autocrlf=true")

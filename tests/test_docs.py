@@ -22,14 +22,13 @@ from headstart.config.schedule import Arm, Limits, OnBreach, Phase, PPOParams, R
 from headstart.core import errors
 from headstart.core.files import read_record
 from headstart.guard.guardrails import GUARDRAILS, limit_text
-from headstart.release.history import Drilled
-from headstart.release.record import record_drill
 from headstart.runs.experiment import ExperimentRecord
 from headstart.view.comparison import printed
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-ANNEAL, RELEASE, README = ((ROOT / page).read_text() for page in ("docs/anneal.md", "docs/release.md", "README.md"))
+ANNEAL, DATA, RELEASE = ((DOCS / f"{page}.md").read_text() for page in ("anneal", "data", "release"))
+README = (ROOT / "README.md").read_text()
 RAMPS_TO_1 = ("learning_rate", "entropy_coef", "expert_share", "bc_weight")
 SECTIONS: dict[str, type[BaseModel]] = {
     "An arm": Arm,
@@ -136,7 +135,7 @@ def commands(text: str) -> Iterator[list[str]]:
                 yield shlex.split(line, comments=True)[1:]
 
 
-@pytest.mark.parametrize("page", [ANNEAL, RELEASE, README], ids=["anneal", "release", "readme"])
+@pytest.mark.parametrize("page", [ANNEAL, DATA, RELEASE, README], ids=["anneal", "data", "release", "readme"])
 def test_every_command_is_one_that_the_program_takes(page: str) -> None:
     found = list(commands(page))
     assert len(found) >= 5
@@ -196,7 +195,7 @@ def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project
     recorded = 0
     for arguments in commands(RELEASE):
         if arguments[0] == "drill":  # tests/stages/test_drill.py runs it
-            record_drill(project.root, Drilled(passed=True, rounds=3, guardrails=("nonfinite",)), "Ada", "monthly")
+            project.drill()
         else:
             if "record" in arguments and (recorded := recorded + 1) == 2:
                 project.train(range(10, 20))

@@ -132,3 +132,26 @@ def test_a_package_of_another_version_is_missed(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(InputError, match="1 of these"):
         run()
     assert "MISSING package     torch>=2.8: 0.1 is here; `pip install 'torch>=2.8'`" in capsys.readouterr().out
+
+
+def test_what_a_killed_dvc_left_half_written_is_named_with_its_cure(tmp_path: Path) -> None:
+    pipeline = "stages:\n  a:\n    cmd: echo 1 > a\n    outs: [a]\n"
+    (tmp_path / "dvc.yaml").write_text(pipeline)
+    (tmp_path / "params.yaml").write_text("scenarios: []\n")
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
+    for command in (["dvc", "init", "--no-scm", "--quiet"], ["dvc", "repro", "--quiet"]):
+        subprocess.run(command, cwd=tmp_path, check=True, env=environment)
+    _, said = doctor(tmp_path)
+    assert "rwlock" not in said and "MISSING dvc.lock" not in said
+
+    lock, locks = tmp_path / "dvc.lock", tmp_path / ".dvc/tmp/rwlock"
+    lock.write_bytes(lock.read_bytes()[:60])
+    locks.write_bytes(b"")
+    code, said = doctor(tmp_path)
+    assert code == 3
+    assert (
+        "MISSING rwlock .dvc/tmp/rwlock was left half written by a DVC that was killed; where no DVC runs: `rm .dvc/tmp/rwlock`"
+        in said
+    )
+    assert "MISSING dvc.lock DVC cannot read the pipeline: " in said
+    assert "`git checkout dvc.lock`, then `dvc repro`, which takes from its cache what was made since" in said

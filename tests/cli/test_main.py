@@ -29,6 +29,7 @@ COMMANDS = [
     "results",
     "compile",
     "catalogue",
+    "lineage",
     "schedule",
     "drill",
     "promote",

@@ -1,6 +1,7 @@
 """Running a stage: its line, its errors, and the record that it leaves whether it succeeds or fails."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,12 @@ from pydantic import ValidationError
 
 from headstart.config import stage as running
 from headstart.config.params import Params, for_scenario, load_params
+from headstart.config.project import LOCKS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.settings import resolved
 from headstart.config.stage import Done, main, run
-from headstart.core.errors import GateFailed, InputError, IntegrityError
+from headstart.core import lock
+from headstart.core.errors import Busy, GateFailed, InputError, IntegrityError
 from headstart.core.files import read_record, sha256_file, write_bytes
 from headstart.core.run_record import RunRecord
 from headstart.core.strict_json import pretty_json
@@ -84,6 +87,33 @@ def test_a_stage_that_fails_leaves_a_record_that_says_why(project: Path, monkeyp
     assert (record.status, record.diagnostics) == ("failed", ("expected more", "in two lines"))
     assert record.outputs == {}
     assert record.circumstances.git_dirty is True
+
+
+def test_a_stage_that_another_process_runs_says_who_and_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(capture, "queue_conflict")
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file() and "locks" not in path.parts}
+    (project / "data/.queue_conflict.txt.tmp-0123456789ab").write_text("half")  # what the other one is writing
+    monkeypatch.setattr(lock, "PATIENCE_S", 0)
+    with lock.held(LOCKS / "capture-queue_conflict", "headstart capture queue_conflict"):
+        with pytest.raises(Busy, match=f"process {os.getpid()} has run `headstart capture queue_conflict` since 2"):
+            run(capture, "queue_conflict")
+        assert run(catalogue, "queue_conflict") == "another stage"
+    assert {path: path.read_bytes() for path in before} == before
+    assert (project / "data/.queue_conflict.txt.tmp-0123456789ab").exists()
+
+
+def test_what_a_killed_stage_left_half_written_is_removed_by_the_next_run_of_it_and_of_no_other(project: Path) -> None:
+    own = ["data/.queue_conflict.txt.tmp-0123456789ab", "reports/queue_conflict/.capture.tmp-0123456789ab/verdict.json"]
+    others = ["data/.other.txt.tmp-0123456789ab", "reports/queue_conflict/.curate.tmp-0123456789ab/verdict.json"]
+    for name in (*own, *others):
+        write_bytes(Path(name), b"half")
+    run(capture, "queue_conflict")
+    left = {path.relative_to(project).as_posix() for path in project.rglob("*") if ".tmp-" in path.as_posix() and path.is_file()}
+    assert left == set(others)
+
+
+def catalogue(params: Params, scenario: Scenario) -> Done:
+    return Done("another stage")
 
 
 def test_edits_while_a_stage_runs_are_not_recorded_as_what_ran(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

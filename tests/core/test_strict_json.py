@@ -1,11 +1,14 @@
 """JSON from files that nobody vouches for."""
 
+import json
 import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headstart.core.errors import InputError
-from headstart.core.strict_json import canonical_json, parse_json, pretty_json, sha256_json
+from headstart.core.strict_json import MAX_VALUES, canonical_json, parse_json, pretty_json, sha256_json
 
 
 def test_plain_json_is_parsed() -> None:
@@ -75,3 +78,60 @@ def test_the_hash_of_a_value_is_that_of_its_canonical_json() -> None:
 def test_what_json_cannot_hold_is_not_written(value: object) -> None:
     with pytest.raises(InputError, match="expected a value that JSON can hold"):
         canonical_json({"a": value})
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+).filter(lambda value: "\\ud" not in json.dumps(value))
+
+
+@settings(max_examples=2000, deadline=None)
+@given(VALUES)
+def test_what_is_written_is_read_back_and_written_alike(value: object) -> None:
+    for written in (canonical_json(value), pretty_json(value)):
+        assert parse_json(written, "f.json") == value
+    assert canonical_json(parse_json(pretty_json(value), "f.json")) == canonical_json(value)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(st.binary(max_size=40) | st.text(alphabet='{}[]:,"\\0eE-. \nabu\u202e', max_size=40).map(str.encode))
+def test_any_bytes_are_a_value_or_an_error_of_ours(data: bytes) -> None:
+    try:
+        value = parse_json(data, "f.json")
+    except InputError as error:
+        assert str(error).startswith("f.json: ")
+    else:
+        assert value == json.loads(data)
+
+
+class Key(str):
+    """Counts how often it is compared."""
+
+    compared = 0
+    __hash__ = str.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        Key.compared += 1
+        return str.__eq__(self, other)
+
+
+def test_a_late_duplicate_key_is_found_without_comparing_every_key_with_every_other() -> None:
+    from headstart.core.strict_json import _object_without_duplicates
+
+    keys = [Key(f"key {number}") for number in range(20_000)]
+
+    with pytest.raises(ValueError, match="key 'key 19999' occurs twice"):
+        _object_without_duplicates([(key, 0) for key in [*keys, keys[-1]]])
+    assert Key.compared < 10 * len(keys)
+
+
+@pytest.mark.parametrize("text", ["[" + "{}," * MAX_VALUES + "{}]", "[" + "0," * MAX_VALUES + "0]"], ids=["objects", "numbers"])
+def test_more_values_than_the_memory_should_hold_are_refused_before_they_are_made(text: str) -> None:
+    with pytest.raises(InputError, match="expected at most 500000 values in JSON"):
+        parse_json(text.encode(), "f.json")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -217,3 +218,46 @@ def test_an_episode_has_its_name_from_all_that_made_it() -> None:
 )
 def test_chunks_hold_about_a_megabyte(shape: tuple[int, ...], item_bytes: int, expected: tuple[int, ...] | None) -> None:
     assert chunk_shape(shape, item_bytes) == expected
+
+
+FULL = """
+import json, pickle, resource, signal, sys
+from pathlib import Path
+from headstart.dataset.episodes_file import write_episodes
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+path, (episodes, header) = Path(sys.argv[1]), pickle.loads(Path(sys.argv[2]).read_bytes())
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+said = []
+for size in map(int, sys.argv[3:]):  # as large as a file may become
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, most))
+    try:
+        write_episodes(path, episodes, header)
+        said.append("written")
+    except OSError as error:
+        said.append(error.strerror)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    said[-1] += f", {len(list(path.parent.glob('.*.tmp-*')))} left"
+print(json.dumps(said))
+"""
+
+
+def test_a_file_that_cannot_become_so_large_is_an_error_of_the_system_and_the_process_lives(
+    tmp_path: Path, episodes: Episodes, header: Header
+) -> None:
+    write_episodes(tmp_path / "whole", episodes, header)
+    whole = (tmp_path / "whole").stat().st_size
+    (tmp_path / "full.py").write_text(FULL)
+    (tmp_path / "pickled").write_bytes(pickle.dumps((episodes, header)))
+    sizes = [0, 1, 48, 512, *range(1000, whole, 1500), whole - 1]
+    (tmp_path / "out").mkdir()
+    target = tmp_path / "out/e.h5"
+    target.write_bytes(b"old")
+    command = [sys.executable, tmp_path / "full.py", target, tmp_path / "pickled", *map(str, sizes)]
+
+    done = subprocess.run(command, capture_output=True, text=True)
+
+    assert (done.returncode, done.stderr) == (0, "")  # -11: HDF5 crashed
+    said = json.loads(done.stdout)
+    assert said == ["File too large, 0 left"] * len(sizes)
+    assert target.read_bytes() == b"old"

@@ -102,6 +102,15 @@ def test_a_version_goes_where_the_user_wants_it_and_never_over_something(clone: 
     assert not (clone.root / "data/walk").exists()
 
 
+def test_a_version_that_is_checked_out_is_copied_elsewhere_without_any_store(project: Catalogued, tmp_path: Path) -> None:
+    shutil.rmtree(project.root / ".dvc/cache")
+    entry = entries(project)["snow"]
+
+    assert fetch(project.root, entry, to=tmp_path / "copy").objects == {"the workspace": 5}
+
+    require_here(entry, tmp_path / "copy")
+
+
 def test_an_edited_file_in_the_place_is_not_overwritten(project: Catalogued) -> None:
     file = project.root / "data/walk/curated/episodes.tsv"
     file.chmod(0o644)
@@ -170,7 +179,9 @@ def test_without_a_remote_one_line_says_what_to_type(clone: Catalogued) -> None:
     for name in ("store", "mirror"):
         clone.dvc("remote", "remove", name)
 
-    with pytest.raises(InputError, match=r"no object [0-9a-f]+; there is no remote: `headstart remote use` adds one") as error:
+    with pytest.raises(
+        InputError, match=r"no object [0-9a-f]+ in the cache; there is no remote: `headstart remote use` adds one"
+    ) as error:
         fetch(clone.root, entries(clone)["sun"])
     assert "\n" not in str(error.value)
 
@@ -179,7 +190,9 @@ def test_remotes_that_are_away_are_named(project: Catalogued, clone: Catalogued)
     for name in ("store", "mirror"):
         shutil.rmtree(project.root.parent / f"walk-{name}")
 
-    with pytest.raises(InputError, match=r"remote store .*walk-store\) and remote mirror .*: no object .*`dvc push` where it is"):
+    with pytest.raises(
+        InputError, match=r"in the cache or remote store .*walk-store\) or remote mirror .*; `dvc push` where it is"
+    ):
         fetch(clone.root, entries(clone)["sun"])
 
 

@@ -225,3 +225,17 @@ def test_the_package_lists_its_names_and_imports_nothing_before_they_are_asked_f
     assert headstart.load is __import__("headstart.deploy.policy", fromlist=["load"]).load
     with pytest.raises(AttributeError, match="module 'headstart' has no attribute 'lode'"):
         headstart.lode  # type: ignore[attr-defined]  # noqa: B018
+
+
+@pytest.mark.parametrize("hidden", ["[1000000000]", "[16384, 16384]", "[]"])
+def test_a_card_that_describes_more_than_its_weights_is_refused_before_a_network_is_made(
+    tmp_path: Path, hidden: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = checkpoint(tmp_path / "one", BOX, ACTING["box"]) / "card.json"
+    text, there = card.read_text(), '"hidden": [\n      16\n    ]'
+    assert there in text
+    card.write_text(text.replace(there, f'"hidden": {hidden}'))
+    monkeypatch.setattr("headstart.runs.policy.ActorCritic", None)  # a network that is made all the same is a TypeError
+
+    with pytest.raises(InputError, match=r"network: hidden\.0: .*less than or equal|actor\.0\.weight of the shape"):
+        headstart.load(tmp_path / "one")

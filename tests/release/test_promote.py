@@ -1,5 +1,7 @@
 """From two verdicts to a release, and everything that stands in the way of one."""
 
+import os
+import re
 import subprocess
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 from tests.released import Project
 
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
-from headstart.release.history import HISTORY, Drilled, Judged, Release, read_history
+from headstart.release.history import HISTORY, Drilled, Judged, Release, open_history, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.record import record_drill, record_verdict
@@ -51,6 +53,16 @@ def test_dvc_gets_the_arm_of_the_release_in_use_and_none_after_a_rollback_to_the
 
     roll_back(ready.root, "walk", "Ada", "worse")
     assert get("more") != 0
+
+
+def test_a_second_promotion_at_once_is_told_who_promotes_and_since_when(ready: Project) -> None:
+    with open_history(ready.root, "headstart promote walk"):
+        done = ready.headstart("promote", "walk", "--by", "Grace", "--reason", "me too")
+
+    assert done.code == 8
+    told = rf"error: headstart promote walk: .*process {os.getpid()} has run `headstart promote walk` since \d{{4}}-\d\d-\d\dT"
+    assert re.match(told, done.err), done.err
+    assert ready.standing().state == "ready"
 
 
 def interrupted(project: Project, monkeypatch: pytest.MonkeyPatch) -> Release:

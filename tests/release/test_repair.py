@@ -14,7 +14,8 @@ import pytest
 from headstart.config.project import LOCKS
 from headstart.core.errors import Busy, InputError, UsageError
 from headstart.release.faults import Findings, lines
-from headstart.release.repair import QUARANTINE, repair
+from headstart.release.quarantine import QUARANTINE
+from headstart.release.repair import repair
 from headstart.release.verify import Scope, scope_of, verify
 
 EVERYTHING = Scope(cache=True, remote="store", complete=True)

@@ -56,6 +56,7 @@ def remote(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.setenv(name, "")  # so that what a test sets is gone after it
         monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")  # boto waits longer and longer between them
     monkeypatch.setenv("HOME", str(tmp_path / "home"))  # neither keys nor known hosts of the person who tests
     if request.param == "s3":
         return _s3(request.getfixturevalue("s3_server"), tmp_path)

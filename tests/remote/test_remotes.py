@@ -113,6 +113,18 @@ def test_a_server_that_is_away_is_named_in_one_line(remote: Remote, project: Pro
     assert ended.code in (3, 4)
     assert ended.err.startswith("error: ") and ended.err.count("\n") == 1
     assert CONFIG.read_bytes() == before
+    if remote.kind != "dir":  # a folder that is not there is an empty remote
+        _write_away(remote)
+        ended = command("gc", "--remote", "store")
+        assert (ended.code, ended.err.count("\n")) == (3, 1), ended
+
+
+def _write_away(remote: Remote) -> None:
+    """The remote that is away, in the config as `remote use` would write it."""
+    kind, place, _, server = remote.away
+    s3, ssh = (f"url = s3://{place}", f"endpointurl = {server}"), (f"url = ssh://{place.replace(':/', '/')}", f"port = {server}")
+    lines = s3 if kind == "s3" else ssh
+    CONFIG.write_text("[core]\nremote = store\n['remote \"store\"']\n" + "\n".join(lines) + "\n")
 
 
 def test_a_damaged_object_is_never_checked_out_and_another_remote_has_it_whole(
@@ -129,10 +141,63 @@ def test_a_damaged_object_is_never_checked_out_and_another_remote_has_it_whole(
     if store.fs.protocol == "local":
         os.chmod(store.oid_to_path(victim), 0o644)
     store.fs.pipe_file(store.oid_to_path(victim), damaged)
+    found = command("verify", "--remote", "store")
+    assert found.code == 4 and f"{victim[:2]}/{victim[2:]}" in found.err
     root = clone(project, "clone")
-    with pytest.raises(DvcException, match="walks"):  # `headstart verify --remote` says which object
+    with pytest.raises(DvcException, match="walks"):
         pull(root)
     assert damaged not in ([path.read_bytes() for path in (root / "walks").iterdir()] if (root / "walks").exists() else [])
     with Repo(str(root)) as repo:
         repo.pull(remote="second")
     assert hashes(root) == hashes(project.root)
+
+
+def test_a_damaged_object_is_named_and_written_anew_from_another_remote(
+    remote: Remote, project: Project, command: Command
+) -> None:
+    assert command("remote", "use", "dir", str(project.root.parent / "second"), "--name", "second").code == 0
+    push(project.root)
+    assert remote.use(command).code == 0
+    push(project.root)
+    project.commit()
+    assert command("verify", "--all").code == 0
+    store = store_of(project.root)
+    victim, lost = [name for name in store.all() if not name.endswith(".dir")][:2]
+    whole = store.fs.cat_file(store.oid_to_path(victim))
+    if store.fs.protocol == "local":
+        os.chmod(store.oid_to_path(victim), 0o644)
+    store.fs.pipe_file(store.oid_to_path(victim), whole[:-1])
+    store.fs.remove(store.oid_to_path(lost))
+    for folder in (".dvc/cache", "walks"):
+        subprocess.run(["rm", "-r", folder], cwd=project.root, check=True)
+    name = Repo(str(project.root)).config["core"]["remote"]
+
+    ended = command("verify", "--remote", name)
+    assert ended.code == 4
+    assert f"MISS objects in remote {name}: 16 checked" in ended.out
+    assert sorted(line.split(" in ")[0].split("/")[0].strip() for line in ended.err.splitlines()[1:]) == ["walks", "walks"]
+
+    for who in ("reader",) if remote.kind == "s3" else ():
+        assert remote.use(command, who).code == 0
+        ended = command("verify", "--remote", name, "--repair", "--from", "second")
+        assert (ended.code, ended.out.count("not mended: remote")) == (4, 2), ended.out[:900]
+        assert remote.use(command).code == 0
+    ended = command("verify", "--remote", name, "--repair", "--from", "second")
+
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out.count(": back from ") == 2
+    assert store.fs.cat_file(store.oid_to_path(victim)) == whole
+    pull(project.root)
+    assert command("verify", "--all").code == 0
+
+
+def test_a_server_that_is_away_when_it_is_verified_is_one_line(remote: Remote, project: Project, command: Command) -> None:
+    assert remote.use(command).code == 0
+    project.commit()
+    name = Repo(str(project.root)).config["core"]["remote"]
+    url = {"dir": "/proc/nowhere", "s3": "http://127.0.0.1:1", "ssh": "ssh://nobody@127.0.0.1:1/nowhere"}[remote.kind]
+    subprocess.run(["dvc", "remote", "modify", name, "endpointurl" if remote.kind == "s3" else "url", url], check=True)
+    ended = command("verify", "--remote", name)
+    assert ended.code == 4
+    assert "Traceback" not in ended.err
+    assert f"remote {name}" in ended.err and len(ended.err.splitlines()) <= 3

@@ -7,6 +7,7 @@ import time
 CAMPAIGNS = {
     "kills": 1_000,
     "crash_states": 5_000,
+    "release_faults": 300,
     "mutations": 10_000,
     "fuzz": 100_000,
 }  # module beside this one: faults to plant

@@ -22,14 +22,19 @@ MEMORY = Path("/dev/shm")  # a disk that does not wait
 
 def run(count: int, seed: int) -> Counts:
     """As many different states of every protocol; of those that call git, and of those that have no more, fewer."""
-    planted, problems = 0, []
-    for name, protocol in PROTOCOLS.items():
-        with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
-            disk = recorded(name, protocol, Path(folder))
-            for promised, tree in different(disk, random.Random(seed), round(count * protocol.share)):
-                planted += 1
-                if problem := checked(protocol, promised, tree, Path(folder) / "crashed"):
-                    problems.append(f"{name}, {promised} promised: {problem}")
+    counts = [run_one(name, count, seed) for name in PROTOCOLS]
+    return Counts(sum(one.planted for one in counts), tuple(problem for one in counts for problem in one.problems))
+
+
+def run_one(name: str, count: int, seed: int) -> Counts:
+    """Of one protocol."""
+    protocol, planted, problems = PROTOCOLS[name], 0, []
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder:
+        disk = recorded(name, protocol, Path(folder))
+        for promised, tree in different(disk, random.Random(seed), round(count * protocol.share)):
+            planted += 1
+            if problem := checked(protocol, promised, tree, Path(folder) / "crashed"):
+                problems.append(f"{name}, {promised} promised: {problem}")
     return Counts(planted, tuple(problems))
 
 

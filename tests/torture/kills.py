@@ -17,7 +17,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ BY_DVC = ("capture@walk", "bc_train@walk", "expert@pole", "curate@walk")
 POOLS = ("headstart.runs.arm", "headstart.stages.bc_train", "headstart.runs.expert_training")
 ARMS = ("anneal", "baseline")  # folders with an output for each arm
 RESULTS = ("data", "models", "reports")
-REAL = 20  # of so many trials one has a real pool, and one a real DVC
+REAL = 30  # of so many trials one has a real pool, and one a real DVC
 WRITES = {
     "os.rename",
     "os.remove",
@@ -93,7 +93,7 @@ class Trials:
 
     def one(self, number: int) -> Iterator[str]:
         """A line for each thing that a kill left wrong."""
-        kind = {0: self._dvc, REAL // 2: self._pool}.get(number % REAL, self._disk if number % 4 == 3 else self._fork)
+        kind = {0: self._dvc, REAL // 2 + 1: self._pool}.get(number % REAL, self._disk if number % 4 == 3 else self._fork)
         yield from kind()
 
     def _fork(self) -> Iterator[str]:
@@ -131,7 +131,7 @@ class Trials:
         trial = self._copy(self.runs[command].before)
         pid, whom = forked(trial, command, pool=True), self.draw.choice(["manager", "worker"])
         time.sleep(self.draw.uniform(0.5, 6))
-        workers = children(pid)
+        below, workers = children(pid), children(pid, "spawn_main")
         victim = self.draw.choice(workers) if workers and whom == "worker" else pid
         at = f"{command}: its {'manager' if victim == pid else 'worker'} killed"
         os.kill(victim, signal.SIGKILL)
@@ -139,7 +139,7 @@ class Trials:
         if victim != pid and not (code == 1 and "was ended by SIGKILL" in said(trial) and "Traceback" not in said(trial)):
             if code != 0:  # it may have been done already
                 yield f"{at}: exit {code}, {said(trial)!r}"
-        yield from orphans(workers, at)
+        yield from orphans(below, at)
         yield from self._recovered(trial, command, at)
 
     def _dvc(self) -> Iterator[str]:
@@ -260,13 +260,16 @@ def said(project: Path) -> str:
     return (project / "said").read_text() if (project / "said").exists() else ""
 
 
-def children(pid: int) -> list[int]:
+def children(pid: int, named: str = "") -> list[int]:
+    """Of all generations, with this word in their command."""
     import psutil
 
-    try:
-        return [child.pid for child in psutil.Process(pid).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                found += [child.pid] if named in " ".join(child.cmdline()) else []
+    return found
 
 
 def orphans(pids: list[int], at: str) -> Iterator[str]:
@@ -289,9 +292,12 @@ def shell(project: Path, *command: str) -> subprocess.CompletedProcess[str]:
 
 
 def outputs(project: Path) -> list[Path]:
-    """The folders that stages leave, without what lies beside them half written."""
-    found = [path for name in RESULTS for path in (project / name).glob("*/*") if path.name not in ARMS]
-    found += [path for name in RESULTS for arm in ARMS for path in (project / name).glob(f"*/{arm}/*")]
+    """The folders of data and models that stages leave, without what lies beside them half written.
+
+    Into those of reports a stage still writes its record when they are in place; its next run removes what is half written of it.
+    """
+    found = [path for name in ("data", "models") for path in (project / name).glob("*/*") if path.name not in ARMS]
+    found += [path for arm in ARMS for path in (project / "models").glob(f"*/{arm}/*")]
     return [path for path in found if path.is_dir() and not path.name.startswith(".")]
 
 

@@ -19,19 +19,22 @@ from tests import pipelined
 from tests.torture.counts import Counts
 
 from headstart.core import own_code
+from headstart.core.contents import CONTENTS, require_whole
 from headstart.core.dvc_lock import LOCK
+from headstart.core.errors import HeadstartError
 from headstart.dataset.catalogue import MARKS
 from headstart.release.faults import Findings, guarded
 from headstart.release.history import HISTORY
 from headstart.release.in_git import history_findings, mark_findings
 from headstart.release.outputs import lock_findings, recorded_outputs
-from headstart.release.repair import QUARANTINE, repair
+from headstart.release.quarantine import QUARANTINE
+from headstart.release.repair import repair
 from headstart.release.verify import Scope, remembered_at, verify
 
 ROOT = Path("project")
-BATCH = 60
+BATCH = 100
 ALONE = 8  # of how many damages one is of a file that tells what the others should be
-REPAIRED, REPAIRED_ALONE = 0.5, 0.1  # shares of the damages that are also repaired
+REPAIRED, REPAIRED_ALONE = 0.3, 0.1  # shares of the damages that are also repaired
 ALL = Scope(cache=True, remote="store", complete=True)
 CHECK: dict[str, Callable[[Path], Findings]] = {
     LOCK: lambda root: lock_findings(root, partial(remembered_at, root)),
@@ -176,9 +179,10 @@ def damage_many(files: list[Kept], draw: random.Random, count: int, repaired: bo
             one.path.name for one in changed if one.path.suffix == ".dir"
         ]  # one copy of each is left, and tells the files
         left = [file for file in left if file not in changed and file.path.name not in listings]
+    problems = [f"{one.path}: the next stage would read it" for one in hurt if one.what == "workspace" and read_all_the_same(one)]
     bad = [one.path.read_bytes() for one in hurt if one.path.exists()]
     said = repair(ROOT, ALL) if repaired else [str(fault) for found in verify(ROOT, ALL).values() for fault in found.faults]
-    problems = [f"{one.path}: unnoticed" for one in hurt if not named(one, said)]
+    problems += [f"{one.path}: unnoticed" for one in hurt if not named(one, said)]
     if repaired:
         problems += not_brought_back(files, hurt, said)
         kept = [path.read_bytes() for path in (ROOT / QUARANTINE).rglob("*") if path.is_file()]
@@ -190,6 +194,15 @@ def damage_many(files: list[Kept], draw: random.Random, count: int, repaired: bo
             one.path.unlink(missing_ok=True)
             one.path.write_bytes(one.data)
     return problems
+
+
+def read_all_the_same(one: Kept) -> bool:
+    """Whether the check that every stage makes of its inputs passes, of a file in a folder that a stage sealed."""
+    sealed = [folder for folder in one.path.parents if (folder / CONTENTS).exists() or one.path == folder / CONTENTS]
+    try:
+        return bool(sealed) and bool(require_whole(sealed[0]))
+    except HeadstartError:
+        return False
 
 
 def named(one: Kept, said: list[str]) -> bool:

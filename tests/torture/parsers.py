@@ -29,8 +29,8 @@ from headstart.dataset.observation import ObservationSchema
 from headstart.deploy.policy import load
 from headstart.guard.traces import from_tsv
 from headstart.release.history import line_sha256, parse_history
-from headstart.release.lock import read_lock
 from headstart.runs.own_models import session_of
+from headstart.storage.missing import absent
 from headstart.telemetry.reader import read_telemetry
 from headstart.worlds.gym_setup import GymSetup
 from headstart.worlds.nav.setup import NavSetup
@@ -172,7 +172,7 @@ def _lock(folder: Path) -> Parser:
     deps, outs = [{"path": "a", "md5": "0" * 32, "size": 1}], [{"path": "b", "md5": "1" * 32}]
     run = {"cmd": "x", "deps": deps, "params": {"f": {"k": 1}}, "outs": outs}
     return Parser(
-        _of_trees([{"schema": "2.0", "stages": {"capture@a": run}}]), _stored(Path("dvc.lock"), lambda _: read_lock(Path()))
+        _of_trees([{"schema": "2.0", "stages": {"capture@a": run}}]), _stored(Path("dvc.lock"), lambda _: absent(Path()))
     )
 
 

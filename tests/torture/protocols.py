@@ -16,6 +16,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from tests.histories import lines_of, release, verdict
+from tests.torture import catalogue_writes
 from tests.torture.recorder import REPOSITORY, acknowledge
 
 from headstart.core.arrays import Array
@@ -23,8 +24,10 @@ from headstart.core.files import fresh_directory, read_record, write_bytes, writ
 from headstart.core.record import Count, Record
 from headstart.core.strict_json import canonical_json
 from headstart.dataset import episodes_file
+from headstart.dataset.catalogue import Entry, Stored, add_entry, change_mark, read_entries, read_marks
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import read_episodes, write_episodes
+from headstart.dataset.manifest import Quality
 from headstart.dataset.observation import ObservationSchema
 from headstart.release.history import HISTORY, Drilled, Event, Promoted, RolledBack, Swapped, open_history, read_history, written
 from headstart.release.registry import follow_history, open_recovered, tag_problems
@@ -216,6 +219,50 @@ def check_release(root: Path, promised: int) -> str | None:
     return between(len(done), promised, "events")
 
 
+# --- marks of the catalogue -------------------------------------------------------------------------------------------
+
+ENTRY = Entry(
+    dataset="walk",
+    version="0" * 12,
+    scenario="walk",
+    stored=(Stored(manifest_sha256="a" * 64, manifest_md5=None, files_md5=None),),
+    episodes=2,
+    steps=30,
+    rejected=0,
+    quality=Quality(success_rate=0.9, harm_rate=0.1, return_mean=1.5, steps_mean=10.0),
+    expert="scripted",
+    policy_sha256="6" * 64,
+    created_at="2026-01-01T00:00:00.000Z",
+    parameters={},
+    licence=None,
+)
+
+
+def begin_marks(root: Path) -> None:
+    add_entry(root, ENTRY)
+
+
+def tag(root: Path, number: int) -> None:
+    change_mark(root, ENTRY.name, lambda mark: mark.model_copy(update={"tags": (*mark.tags, f"tag-{number}-{'x' * 100}")}))
+
+
+def run_marks(root: Path) -> None:
+    for number in range(1, ROUNDS + 1):
+        tag(root, number)
+        acknowledge(number)
+
+
+def check_marks(root: Path, promised: int) -> str | None:
+    if read_entries(root) != (ENTRY,):
+        return "other facts than were there"
+    before = read_marks(root)[ENTRY.name].tags if read_marks(root) else ()
+    tag(root, 9)
+    numbers = [name.split("-")[1] for name in read_marks(root)[ENTRY.name].tags]
+    if numbers != [str(number + 1) for number in range(len(before))] + ["9"]:
+        return f"expected the tags in their order, found {numbers}"
+    return between(len(before), promised, "tags")
+
+
 # --- the log of a training --------------------------------------------------------------------------------------------
 
 ENVELOPE = Envelope(run_id="run-1", arm="scratch", world="town", scenario="walk", seed=3, stage="baseline")
@@ -354,10 +401,12 @@ PROTOCOLS: dict[str, Protocol] = {
     "file": Protocol(begin_file, run_file, check_file),
     "folder": Protocol(begin_folder, run_folder, check_folder),
     "history": Protocol(begin_history, run_history, check_history),
+    "marks": Protocol(begin_marks, run_marks, check_marks),
     "log": Protocol(begin_log, run_log, check_log),
     "states": Protocol(begin_states, run_states, check_states),
     "shards": Protocol(begin_shards, run_shards, check_shards),
     "release": Protocol(begin_release, run_release, check_release, share=0.1),
+    "catalogue": Protocol(catalogue_writes.begin, catalogue_writes.run, catalogue_writes.check, share=0.3),
 }
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
-"""What a program does to the files below a folder, call by call, in the order in which the kernel was asked (strace)."""
+"""What a program does to the files below a folder, call by call, in the order in which the kernel was asked (strace), or else `observer`."""
 
 import os
+import pickle
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 from tests.torture.disk import Disk
+from tests.torture.observer import ACKNOWLEDGED
 
 REPOSITORY = Path(__file__).parents[2]
 OF_DESCRIPTOR = ("lseek", "write", "writev", "pwrite64", "sendfile", "ftruncate", "fsync", "fdatasync")
@@ -17,7 +20,6 @@ OF_NAMES = "open,openat,creat,truncate,rename,renameat,renameat2,link,linkat,unl
 UNKNOWN = (
     "pwritev,pwritev2,copy_file_range,splice,fallocate,symlink,symlinkat"  # no program does these here, and the model lacks them
 )
-ACKNOWLEDGED = "/acknowledged/"  # a program asks to remove this folder when it has told its user that something is done
 APPEND = -1
 
 
@@ -27,36 +29,46 @@ def acknowledge(number: int) -> None:
         os.rmdir(f"{ACKNOWLEDGED}{number}")
 
 
-def record(program: list[str], root: Path, disk: Disk) -> None:
-    """Run a program of Python under strace, and tell `disk`, which knows the files of `root`, what it did to them.
+def record(program: list[str], root: Path, disk: Disk, traced: bool | None = None) -> None:
+    """Run a program of Python (`-m …` or `-c …`), and tell `disk`, which knows the files of `root`, what it did to them.
 
-    Raises RuntimeError if it fails, or if the kernel refuses to trace it.
+    It is traced, or observes itself where strace is missing or refused, which is said. Raises RuntimeError if it fails.
     """
-    trace = root.with_name(f"{root.name}.trace")
-    options = [
-        "-f",
-        "-y",
-        "-xx",
-        "-s",
-        str(1 << 24),
-        "-e",
-        f"trace={','.join(OF_DESCRIPTOR)},{OF_NAMES},{UNKNOWN}",
-        "-e",
-        "signal=none",
-        "-o",
-        str(trace),
-    ]
+    way = _trace if may_trace() and traced is not False else _observe
+    way(program, root.resolve(), disk)
+
+
+@cache
+def may_trace() -> bool:
+    """Whether strace is installed, and allowed."""
+    return (
+        bool(shutil.which("strace")) and subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True).returncode == 0
+    )
+
+
+def _trace(program: list[str], root: Path, disk: Disk) -> None:
+    out = root.with_name(f"{root.name}.trace")
+    options = f"-f -y -xx -s {1 << 24} -e signal=none -e trace={','.join(OF_DESCRIPTOR)},{OF_NAMES},{UNKNOWN} -o"
+    _run(["strace", *options.split(), str(out), sys.executable, *program], root)
+    recorded = _Recorded(root, disk)
+    for name, arguments, result in calls(out.read_text(errors="surrogateescape")):
+        recorded.tell(name, arguments, result)
+    out.unlink()
+
+
+def _observe(program: list[str], root: Path, disk: Disk) -> None:
+    out = root.with_name(f"{root.name}.calls")
+    _run([sys.executable, "-m", "tests.torture.observer", str(out), str(root), *program], root)
+    for name, *arguments in pickle.loads(out.read_bytes()):
+        getattr(disk, name)(*arguments)
+    out.unlink()
+
+
+def _run(command: list[str], root: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{REPOSITORY / 'src'}:{REPOSITORY}", "PYTHONDONTWRITEBYTECODE": "1"}
-    command = ["strace", *options, sys.executable, *program]
-    if shutil.which("strace") is None:
-        raise RuntimeError("expected strace, which records the calls; `apt-get install strace` installs it")
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=root)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr[-2000:]}")
-    recorded = _Recorded(root.resolve(), disk)
-    for name, arguments, result in calls(trace.read_text(errors="surrogateescape")):
-        recorded.tell(name, arguments, result)
-    trace.unlink()
 
 
 def calls(trace: str) -> Iterator[tuple[str, list[str], str]]:

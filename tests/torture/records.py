@@ -16,7 +16,7 @@ from headstart.core.record import Record
 from headstart.core.run_record import Circumstances, RunRecord
 from headstart.core.verdict import Evidence, Subject, at_least, judge
 from headstart.dataset.manifest import Block, DatasetFacts, Quality, Splits, StoredFile, Tally, manifest_of
-from headstart.release.history import Drilled, Line, Withdrawn, open_history
+from headstart.release.history import HISTORY, Drilled, Line, Withdrawn, open_history
 from headstart.runs.clone_report import CloneReports
 from headstart.runs.targets import TargetHistory
 from headstart.runs.tuning import TuningRecord
@@ -90,13 +90,13 @@ TELEMETRY = _telemetry()
 def history() -> tuple[tuple[Line, ...], bytes]:
     """Its lines, and the file."""
     with TemporaryDirectory() as folder:
-        path = Path(folder) / "history.ndjson"
+        root = Path(folder)
         for record in (
             Drilled(passed=True, rounds=3, guardrails=("nonfinite",)),
             Withdrawn(scenario="walk"),
             Withdrawn(scenario="walk"),
         ):
-            with open_history(path) as found:
+            with open_history(root, "a test") as found:
                 found.append(record, "Ada", "because – ü")
-        with open_history(path) as found:
-            return found.lines, path.read_bytes()
+        with open_history(root, "a test") as found:
+            return found.lines, (root / HISTORY).read_bytes()

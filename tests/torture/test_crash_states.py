@@ -5,20 +5,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.torture.crash_states import checked, different, run
+from tests.torture.crash_states import checked, different, run_one
 from tests.torture.disk import Disk, Tree, read_tree
-from tests.torture.protocols import Protocol
-from tests.torture.recorder import record
+from tests.torture.protocols import PROTOCOLS, Protocol
+from tests.torture.recorder import may_trace, record
 
 ALL: Callable[[int], int] = lambda count: count  # noqa: E731
 NONE: Callable[[int], int] = lambda count: 0  # noqa: E731
 
+TRACED = pytest.param(True, marks=pytest.mark.skipif(not may_trace(), reason="strace is missing or not allowed"), id="traced")
+TWO_WAYS = pytest.mark.parametrize("traced", [TRACED, pytest.param(False, id="observed")])
 
-def test_nothing_that_was_promised_is_lost() -> None:
-    counts = run(300, seed=7)
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_nothing_that_was_promised_is_lost(name: str) -> None:
+    counts = run_one(name, 300, seed=7)
 
     assert not counts.problems, str(counts)
-    assert counts.planted >= 6 * 300
+    assert counts.planted == 300 * PROTOCOLS[name].share
 
 
 PROMISED_FILE = """
@@ -53,12 +57,15 @@ def check_promised_file(root: Path, promised: int) -> str | None:
     ],
     ids=["sound", "not synced", "removed before", "folder not synced"],
 )
-def test_a_program_that_can_lose_something_is_found(tmp_path: Path, fault: dict[str, str], problem: str | None) -> None:
+@TWO_WAYS
+def test_a_program_that_can_lose_something_is_found(
+    tmp_path: Path, fault: dict[str, str], problem: str | None, traced: bool
+) -> None:
     root = tmp_path / "root"
     root.mkdir()
     (root / "f").write_bytes(b"0" * 50)
     disk = Disk(read_tree(root))
-    record(["-c", PROMISED_FILE.format_map(SOUND | fault), str(root)], root, disk)
+    record(["-c", PROMISED_FILE.format_map(SOUND | fault), str(root)], root, disk, traced)
     protocol = Protocol(lambda root: None, lambda root: None, check_promised_file)
 
     found = [checked(protocol, promised, tree, tmp_path / "crashed") for promised, tree in different(disk, random.Random(1), 60)]
@@ -108,7 +115,8 @@ def test_a_new_name_may_be_there_without_the_data_and_a_new_folder_not_at_all() 
     assert {"f": b"new"} not in trees(disk)  # the folder was made first
 
 
-def test_a_record_tells_what_a_program_did_in_all_ways_of_doing_it(tmp_path: Path) -> None:
+@TWO_WAYS
+def test_a_record_tells_what_a_program_did_in_all_ways_of_doing_it(tmp_path: Path, traced: bool) -> None:
     """Checked against the files that are there afterwards."""
     root = tmp_path / "root"
     root.mkdir()
@@ -133,8 +141,24 @@ subprocess.run(["sh", "-c", "echo $$ > shell; mv p moved; mkdir gone; rmdir gone
 shutil.rmtree(root / "c/b")
 """
 
-    record(["-c", program, str(root)], root, disk)
+    record(["-c", program, str(root)], root, disk, traced)
 
     assert read_tree(root) == disk.after_crash(disk.now, ALL, ALL, NONE)
     assert sorted(read_tree(root)) == ["a", "a/linked", "c", "moved", "old", "shell"]
     assert (root / "moved").read_bytes() == b"betweelate more"
+
+
+@pytest.mark.parametrize("name", ["file", "folder", "history"])
+def test_a_program_that_observes_itself_tells_what_strace_tells(tmp_path: Path, name: str) -> None:
+    """But for how its writes were cut, and for names of temporary files."""
+    told = []
+    for traced in [True] * may_trace() + [False]:
+        root = tmp_path / f"root-{traced}"
+        root.mkdir()
+        PROTOCOLS[name].begin(root)
+        disk = Disk(read_tree(root))
+        record(["-m", "tests.torture.protocols", name, str(root)], root, disk, traced)
+        assert read_tree(root) == disk.after_crash(disk.now, ALL, ALL, NONE)
+        told.append(([len(file.syncs) for file in disk.files], len(disk.changes), [n for _, n in disk.acknowledgements]))
+
+    assert told[0] == told[-1]

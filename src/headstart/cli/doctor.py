@@ -1,6 +1,7 @@
 """`headstart doctor`: what the commands need of this machine, line by line: ok, or missing with its cure."""
 
 import importlib.metadata as metadata
+import json
 import os
 import platform
 import re
@@ -40,7 +41,7 @@ class Line(NamedTuple):
 def doctor() -> None:
     """Say what this machine has and lacks for headstart; exit 3 if something that every project needs is missing."""
     missing = 0
-    for look in (_python, _packages, _threads, _programs, _project, _writable, _extras):
+    for look in (_python, _packages, _threads, _programs, _project, _dvc_files, _writable, _extras):
         for line in look():
             head = f"{line.mark:<8}{line.name:<12}"
             text = f"{line.says}; {line.cure}" if line.cure else line.says
@@ -136,6 +137,33 @@ def _project() -> Iterator[Line]:
         yield from _data(here)
     head = answer("git", "rev-parse", "--verify", "HEAD")
     yield _no_commit(_said(head), here) if head.returncode else Line(OK, "commit", head.stdout[:12])
+
+
+def _dvc_files() -> Iterator[Line]:
+    """The two files that DVC writes in place: one that was killed may leave half of them, and then DVC refuses every command."""
+    lock, locks = Path("dvc.lock"), Path(".dvc/tmp/rwlock")
+    if locks.is_file() and not _is_json(locks):
+        yield Line(
+            MISSING, "rwlock", f"{locks} was left half written by a DVC that was killed", f"where no DVC runs: `rm {locks}`"
+        )
+    if lock.is_file():
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+
+        try:
+            Repo(".").index.stages  # noqa: B018
+        except DvcException as error:
+            said = " ".join(str(error).split())
+            cure = "`git checkout dvc.lock`, then `dvc repro`, which takes from its cache what was made since"
+            yield Line(MISSING, "dvc.lock", f"DVC cannot read the pipeline: {said}", cure)
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return True
 
 
 def _data(here: Path) -> Iterator[Line]:

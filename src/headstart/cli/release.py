@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.project import typed_path
 from headstart.core.errors import IntegrityError, UsageError
 
 release_app = typer.Typer(no_args_is_help=True, help="Verdicts, releases and the way back.")
@@ -90,6 +91,22 @@ def list_releases() -> None:
             marks += [standing.versions[release_id]] if release_id in standing.versions else []
             marks += [] if standing.verified(release) else ["unverified"]
             typer.echo(f"  {release_id}\t{release.checkpoint}\t{release.git_revision[:12]}\t{', '.join(marks)}")
+
+
+@release_app.command()
+def fetch(
+    scenario: Scenario,
+    release_id: Annotated[str | None, typer.Option("--id", help="A release's id; without it the one in use.")] = None,
+    to: Annotated[
+        Path | None, typer.Option(parser=typed_path, metavar="FOLDER", help="For its files; default: .headstart/releases/ID.")
+    ] = None,
+    remote: Annotated[str | None, typer.Option(help="A remote of DVC; default: the one that is configured.")] = None,
+) -> None:
+    """Bring the weights and the card of a release, also into a fresh clone, once their hashes are those of the history."""
+    from headstart.release.fetch import fetch as bring
+
+    release, folder = bring(ROOT, scenario, release_id, to, remote)
+    typer.echo(f"{scenario}: {release.id} is in {folder}, with the hashes that the history has")
 
 
 @release_app.command()

@@ -83,11 +83,12 @@ def _shared(remote: str) -> str:
 
 
 def _remote(repo: Any, name: str) -> Any:
-    from headstart.storage.probe import require_extra
+    from headstart.storage.probe import answering, require_extra
     from headstart.storage.remotes import place_named
 
     require_extra(place_named(ROOT, name).url)
-    return repo.cloud.get_remote_odb(name)
+    with answering(f"remote {name}"):
+        return repo.cloud.get_remote_odb(name)
 
 
 def _say_objects(where: str, there: dict[str, int], objects: "Sequence[Thing]", done: bool) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
 from headstart.core.git import versions
 from headstart.core.yaml import parse_yaml
 
@@ -50,10 +50,22 @@ def parsed(data: bytes, where: Path) -> Any:
 def _stage(name: str, entry: dict[str, Any]) -> LockedStage:
     return LockedStage(
         name,
-        {dep["path"]: dep["md5"] for dep in entry.get("deps", ())},
-        {key: value for values in entry.get("params", {}).values() for key, value in values.items()},
-        {out["path"]: out["md5"] for out in entry.get("outs", ())},
+        {_path(dep["path"]): _text(dep["md5"]) for dep in entry.get("deps", ())},
+        {_text(key): value for values in entry.get("params", {}).values() for key, value in values.items()},
+        {_path(out["path"]): _text(out["md5"]) for out in entry.get("outs", ())},
     )
+
+
+def _path(value: Any) -> str:
+    if any(len(part.encode(errors="replace")) > 255 for part in _text(value).split("/")):
+        raise TypeError(f"expected a path that a file can have, got {shown(value)}")
+    return str(value)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text as path, key and MD5, got {shown(value)}")
+    return value
 
 
 def scan_lock(data: bytes) -> tuple[LockedStage, ...]:

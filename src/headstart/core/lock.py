@@ -24,12 +24,12 @@ _held: list[int] = []  # descriptors of the locks of this process
 
 
 @contextmanager
-def held(path: Path, doing: str, patience_s: float = PATIENCE_S) -> Iterator[None]:
-    """Hold the lock of the file `path`, in which stands who holds it. Raises Busy if another process still has it after `patience_s`."""
+def held(path: Path, doing: str, patience_s: float | None = None) -> Iterator[None]:
+    """Hold the lock of the file `path`, in which stands who holds it. Raises Busy if another still has it after `patience_s`, or PATIENCE_S."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        _take(descriptor, doing, patience_s)
+        _take(descriptor, doing, PATIENCE_S if patience_s is None else patience_s)
         os.ftruncate(descriptor, 0)
         os.write(descriptor, json.dumps({"pid": os.getpid(), "doing": doing, "since": utc_text(datetime.now(UTC))}).encode())
         _held.append(descriptor)

@@ -31,7 +31,7 @@ def _dvc() -> int:
 
     for ancestor in psutil.Process().parents():
         try:
-            if STAGE not in ancestor.environ():
+            if ancestor.environ().get(STAGE) != os.environ[STAGE]:
                 return int(ancestor.pid)
         except psutil.Error:  # of another user
             return int(ancestor.pid)

@@ -245,5 +245,5 @@ def _joined(known: Entry | None, entry: Entry) -> Entry:
 def _alone(root: Path) -> Iterator[None]:
     """Hold the lock of the catalogue, which a writer does for milliseconds, and remove what one that was killed left half written."""
     with held(root / LOCKS / "catalogue", "headstart catalogue", PATIENCE_S):
-        remove_unfinished((root / CATALOGUE).glob("*.json"))
+        remove_unfinished([root / CATALOGUE])
         yield

@@ -8,7 +8,7 @@ from headstart.core.dvc_lock import content_md5, read_lock
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import fresh_directory, inside
 from headstart.dataset.catalogue import Entry, Stored, checked_out, fetched
-from headstart.dataset.catalogue_check import files_problems
+from headstart.dataset.catalogue_check import files_problems, places
 from headstart.dataset.stores import Stores, bring, files_of, opened
 
 AWAY = "move it away, and run this again"
@@ -29,28 +29,42 @@ def fetch(root: Path, entry: Entry, remote: str | None = None, to: Path | None =
     are nowhere, IntegrityError where only corrupt ones are left or something else lies in the place.
     """
     stored = locked(root, entry) if to is None else None
-    path, folder = checked_out(entry.dataset) if stored else fetched(entry.name)
-    if stored:
-        missing = [
-            where for where, md5 in ((path, stored.manifest_md5), (folder, stored.files_md5)) if not _has(root / where, md5)
-        ]
-        if not missing:
-            return Fetched(folder.parent, {}, [])
-        with opened(root, remote) as (repo, stores):
-            _, _, came = _brought(root, entry, (stored,), stores)
-            _check_out(repo, [str((root / where).resolve()) for where in missing])
-        _require_right(root, entry, path, folder)
-        return Fetched(folder.parent, came, stores.faults)
+    return _to_its_place(root, entry, stored, remote) if stored else _beside(root, entry, to, remote)
+
+
+def _to_its_place(root: Path, entry: Entry, stored: Stored, remote: str | None) -> Fetched:
+    path, folder = checked_out(entry.dataset)
+    wanted = ((path, stored.manifest_md5), (folder, stored.files_md5))
+    missing = [where for where, md5 in wanted if not _has(root / where, md5)]
+    if not missing:
+        return Fetched(folder.parent, {}, [])
+    with opened(root, remote) as (repo, stores):
+        _, _, came = _brought(root, entry, (stored,), stores)
+        _check_out(repo, [str((root / where).resolve()) for where in missing])
+    _require_right(root, entry, path, folder)
+    return Fetched(folder.parent, came, stores.faults)
+
+
+def _beside(root: Path, entry: Entry, to: Path | None, remote: str | None) -> Fetched:
+    """In a folder of its own, complete or not at all."""
+    path, folder = fetched(entry.name)
     place = to or root / folder.parent
     if place.exists():
         _require_right(Path(), entry, place / path.name, place / folder.name)
         return Fetched(place, {}, [])
-    with opened(root, remote) as (_, stores):
-        one, files, came = _brought(root, entry, entry.stored[::-1], stores)
-        with fresh_directory(place) as new:
+    whole = [here for here in places(root, entry) if not files_problems(root, entry, *here)] if remote is None else []
+    faults: list[str] = []
+    with opened(root, remote) as (_, stores), fresh_directory(place) as new:
+        if whole:  # it is checked out, and wanted elsewhere
+            shutil.copyfile(root / whole[0][0], new / path.name)
+            shutil.copytree(root / whole[0][1], new / folder.name)
+            came = {"the workspace": 1 + sum(file.is_file() for file in (new / folder.name).rglob("*"))}
+        else:
+            one, files, came = _brought(root, entry, entry.stored[::-1], stores)
             _copy(stores, one, files, new / path.name, new / folder.name)
-            _require_right(Path(), entry, new / path.name, new / folder.name)
-    return Fetched(place, came, stores.faults)
+            faults = stores.faults
+        _require_right(Path(), entry, new / path.name, new / folder.name)
+    return Fetched(place, came, faults)
 
 
 def locked(root: Path, entry: Entry) -> Stored | None:

@@ -134,7 +134,7 @@ def _bring(stores: Stores, one: str, root: Path) -> str:
                 corrupt.append(_corrupt(store, one, found))
     if corrupt:
         raise IntegrityError("; ".join([*corrupt, *failed, "no other store has it; `dvc push` from where it is whole"]))
-    raise InputError("; ".join([f"{' and '.join(store.said for store in stores.all)}: no object {one}", *failed]))
+    raise InputError("; ".join([f"no object {one} in {' or '.join(store.said for store in stores.all)}", *failed]))
 
 
 def _download(store: Store, one: str, copy: Path) -> str | None:

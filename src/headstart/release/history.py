@@ -17,7 +17,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from headstart.config.project import WORK_DIR
+from headstart.config.project import LOCKS
 from headstart.core.errors import HeadstartError, IntegrityError
 from headstart.core.files import make_directory, parse_record, read_bytes, sha256_bytes, sha256_json, sync_directory, write_bytes
 from headstart.core.lock import held
@@ -27,7 +27,7 @@ from headstart.core.strict_json import canonical_json
 from headstart.core.verdict import Evidence
 
 HISTORY = Path("governance") / "history.ndjson"
-LOCK = WORK_DIR / "locks" / "history"
+LOCK = LOCKS / "history"
 PATIENCE_S = 3.0  # so long a command waits for another one to write its line
 GENESIS = "0" * 64  # the hash that the first line gives as that of its predecessor
 MAX_HISTORY_BYTES = 64 << 20

@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 
 from headstart.compare.comparison import Comparison
-from headstart.config.project import COMPARISONS, MODELS
-from headstart.core.dvc_lock import LOCK, scan_lock
+from headstart.config.project import COMPARISONS, DATA, MODELS
+from headstart.core.dvc_lock import LOCK, content_md5, scan_lock
 from headstart.core.errors import HeadstartError, UsageError, nearest
 from headstart.core.files import read_record, sha256_file
 from headstart.core.git import committed, has_commit, refs
 from headstart.dataset.catalogue import find_entry
 from headstart.release.history import HISTORY, Judged, Release, read_history
-from headstart.release.known import Known, Step
+from headstart.release.known import Known, Step, stage_facts
 from headstart.release.lineage_dataset import dataset_step, expert_step, name_of_dataset
 from headstart.release.lineage_episode import episode_step
 from headstart.release.lineage_steps import clone_step, run_step
@@ -27,7 +27,17 @@ EPISODE = re.compile(r"[0-9a-f]{16}")
 
 def lineage(root: Path, thing: str, episodes: bool = False) -> Step:
     """The steps up and down from a thing; with `episodes`, the ids of those that it learned from. UsageError for what is none."""
-    known = Known(root)
+    step = _found(Known(root), thing, episodes)
+    return step.model_copy(update={"made_from": tuple(_upwards(parent) for parent in step.made_from)})
+
+
+def _upwards(step: Step) -> Step:
+    """Without what it led to besides."""
+    return step.model_copy(update={"made_from": tuple(_upwards(parent) for parent in step.made_from), "led_to": ()})
+
+
+def _found(known: Known, thing: str, episodes: bool) -> Step:
+    root = known.root
     releases = {
         one.id: (one, name) for name, standing in fold(read_history(root / HISTORY)).items() for one in standing.releases.values()
     }
@@ -36,18 +46,23 @@ def lineage(root: Path, thing: str, episodes: bool = False) -> Step:
         return _release(known, *releases[thing], episodes)
     if EPISODE.fullmatch(thing):
         return episode_step(known, thing)
-    if ((root / thing).exists() and len(path.parts) > 1) or known.stage_of(path):
-        return _path(known, path, episodes)
     if thing.partition("@")[0] in {entry.dataset for entry in known.entries}:
         return dataset_step(
             known, find_entry(known.entries, thing).name if "@" in thing else name_of_dataset(known, thing), None, episodes
         )
+    inside = thing.isprintable() and path.parts and not path.is_absolute() and ".." not in path.parts
+    if inside and ((root / path).exists() or known.stage_of(path)):
+        return _path(known, path, episodes)
     match path.parts:
         case (scenario, "bc", seed) if seed.isdigit():
-            return clone_step(known, scenario, int(seed), episodes)
+            return _clone(known, scenario, int(seed), episodes)
         case (scenario, arm, seed) if seed.isdigit():
-            return run_step(known, scenario, arm, int(seed), episodes)
-    names = [*releases, *(entry.name for entry in known.entries), *(out for stage in known.stages for out in stage.outs)]
+            return _run(known, scenario, arm, int(seed), episodes)
+    names = [
+        *releases,
+        *(one for entry in known.entries for one in (entry.dataset, entry.name)),
+        *(out for stage in known.stages for out in stage.outs),
+    ]
     raise UsageError(
         f"{thing}: expected a path of the project, <dataset>[@<version>], the id of a release or an episode, or <scenario>/<arm>/<seed>"
         f"{nearest(thing, names)}"
@@ -61,9 +76,11 @@ def _path(known: Known, path: Path, episodes: bool) -> Step:
         return _evidence(known, path)
     match path.parts:
         case (top, scenario, "bc", seed, *_) if top == str(MODELS) and seed.startswith("seed-"):
-            return clone_step(known, scenario, _number(seed), episodes)
+            return _clone(known, scenario, _number(seed), episodes)
         case (top, scenario, "baseline" | "anneal", arm, seed, *_) if top == str(MODELS) and seed.startswith("seed-"):
-            return run_step(known, scenario, arm, _number(seed), episodes)
+            return _run(known, scenario, arm, _number(seed), episodes)
+        case (top, scenario, "baseline" | "anneal", arm, *_) if top == str(MODELS) and _arm_is_here(known, scenario, arm):
+            return _arm(known, scenario, arm, episodes)
         case (top, scenario, "expert", *_) if top == str(MODELS):
             return expert_step(known, scenario, None)
         case ("data", dataset, "curated" | "validated.json", *_):
@@ -72,6 +89,47 @@ def _path(known: Known, path: Path, episodes: bool) -> Step:
             return dataset_step(known, name, None, episodes)
     card = known.root / path / CARD
     return _checkpoint(known, path) if card.exists() else _output(known, path, episodes)
+
+
+def _run(known: Known, scenario: str, arm: str, seed: int, episodes: bool) -> Step:
+    """A run by its records; where these are not here, what dvc.lock says of its arm."""
+    folders = [MODELS / scenario / kind / arm for kind in ("anneal", "baseline")]
+    locked = [folder for folder in folders if known.stage_of(folder)]
+    if _arm_is_here(known, scenario, arm) or not locked:
+        return run_step(known, scenario, arm, seed, episodes)
+    return _output(known, locked[0], episodes)
+
+
+def _clone(known: Known, scenario: str, seed: int, episodes: bool) -> Step:
+    folder = MODELS / scenario / "bc"
+    if known.clones(scenario) is None and known.stage_of(folder):
+        return _output(known, folder, episodes)
+    return clone_step(known, scenario, seed, episodes)
+
+
+def _arm_is_here(known: Known, scenario: str, arm: str) -> bool:
+    return any(runs.arm == arm for runs in known.arms(scenario).values())
+
+
+def _arm(known: Known, scenario: str, arm: str, episodes: bool) -> Step:
+    """All runs of an arm that is here."""
+    folder, runs = next((folder, runs) for folder, runs in known.arms(scenario).items() if runs.arm == arm)
+    facts: list[tuple[str, str]] = [("seeds", ", ".join(str(run.seed) for run in runs.runs))]
+    breaks = stage_facts(known, folder, facts)
+    parents = tuple(run_step(known, scenario, arm, run.seed, episodes) for run in runs.runs)
+    led = tuple(Step(kind="output", name=out, facts=(("stage", stage),)) for stage, out in known.downstream(folder.as_posix()))
+    return Step(kind="arm", name=f"{scenario}/{arm}", facts=tuple(facts), breaks=tuple(breaks), made_from=parents, led_to=led)
+
+
+def _input(known: Known, path: Path, led: list[tuple[str, str]]) -> Step:
+    """A file that a person writes, and what dvc.lock says was made from it."""
+    now = content_md5(known.root / path)
+    stale = sorted({stage.name for stage in known.stages if stage.deps.get(str(path), now) != now})
+    facts = [("hash", f"MD5 {now}")] + (
+        [("changed", f"since {', '.join(stale)} read it; `dvc repro` runs them again")] if stale else []
+    )
+    later = tuple(Step(kind="output", name=out, facts=(("stage", stage),)) for stage, out in led)
+    return Step(kind="input", name=str(path), facts=tuple(facts), led_to=later)
 
 
 def _number(folder: str) -> int:
@@ -84,16 +142,20 @@ def _number(folder: str) -> int:
 def _output(known: Known, path: Path, episodes: bool) -> Step:
     """An output of a stage, made from its inputs, stage by stage; a comparison from the runs that it names."""
     found = known.stage_of(path)
+    led = [] if found else known.downstream(str(path))
+    if led:
+        return _input(known, path, led)
+    if found is None:
+        raise UsageError(f"{path}: expected an output of a stage, or what one reads; dvc.lock has neither")
     checked = known.checked(path)
-    if found is None or isinstance(checked, str):
-        return Step(kind="file", name=str(path), breaks=(str(checked),))
+    if isinstance(checked, str):
+        return Step(kind="output", name=str(path), breaks=(checked,))
     stage, out = found
     absent = () if (known.root / path).exists() else (f"{path} is not here; `dvc checkout {out}` or `dvc pull {out}` brings it",)
-    scenario = stage.name.partition("@")[2].partition("-")[0] or (Path(out).parts[2:3] or ("",))[0]
-    parents = _arms(known, scenario, stage.deps, episodes)
-    if not parents:
-        inputs = {before[1]: before[0] for dep in stage.deps if (before := known.stage_of(Path(dep)))}
-        parents = [_path(known, Path(dep), False) for dep in inputs]
+    read = [Path(dep) for dep in stage.deps]
+    inputs = [Path(made) for one in known.stages for made in one.outs if any(_touch(Path(made), dep) for dep in read)]
+    parents = [_path(known, one, episodes) for one in inputs if one.parts[0] in (str(MODELS), str(DATA)) and _tells(one)]
+    parents = [step for step in parents if step.kind == "arm"] or parents  # clones and experts stand below the runs
     comparison = known.root / path if path.parent.parent == COMPARISONS and path.suffix == ".json" else None
     breaks = _evidence_breaks(known, comparison) if comparison and comparison.exists() else ()
     return Step(
@@ -106,15 +168,13 @@ def _output(known: Known, path: Path, episodes: bool) -> Step:
     )
 
 
-def _arms(known: Known, scenario: str, deps: dict[str, str], episodes: bool) -> list[Step]:
-    """The runs of every arm that a stage read, if it read the models of a scenario."""
-    read = [Path(dep) for dep in deps if Path(dep).parts[0] == str(MODELS)]
-    return [
-        run_step(known, runs.scenario, runs.arm, run.seed, episodes)
-        for folder, runs in known.arms(scenario).items()
-        if any(folder.is_relative_to(dep) for dep in read)
-        for run in runs.runs
-    ]
+def _touch(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
+
+
+def _tells(path: Path) -> bool:
+    """Whether an output is a step of its own: settings.json repeats what the files of a person say, and a manifest stands for its files."""
+    return path.name not in ("settings.json", "validated.json", "environment.json")
 
 
 def _evidence_breaks(known: Known, comparison: Path) -> tuple[str, ...]:

@@ -118,12 +118,14 @@ def _checkout(commit: str, path: str) -> str:
 
 
 def name_of_dataset(known: Known, dataset: str) -> str:
-    """The version that is checked out, or else the newest of the catalogue."""
+    """The version that is checked out, or else that of dvc.lock, or else the newest of the catalogue."""
     path = known.root / checked_out(dataset)[0]
     if path.exists():
         manifest = read_record(path, DatasetManifest)
         return f"{manifest.dataset}@{manifest.version}"
-    return find_entry(known.entries, dataset).name
+    md5s = {stage.outs.get(checked_out(dataset)[0].as_posix()) for stage in known.stages} - {None}
+    locked = [entry.name for entry in known.entries if md5s & {one.manifest_md5 for one in entry.stored}]
+    return locked[0] if locked else find_entry(known.entries, dataset).name
 
 
 def here_of(known: Known, name: str) -> Here | None:

@@ -32,8 +32,7 @@ def run_step(known: Known, scenario: str, arm: str, seed: int, episodes: bool) -
         clones = known.clones(scenario)
         origin_of = [one for one in clones.clones if one.weights_sha256 == run.clone_sha256] if clones else []
         if origin_of:
-            clone = clone_step(known, scenario, origin_of[0].seed, episodes)
-            parents = (clone.model_copy(update={"led_to": ()}),)
+            parents = (clone_step(known, scenario, origin_of[0].seed, episodes),)
         elif clones:
             breaks.append(
                 f"{folder}/runs.json: expected a clone with weights {run.clone_sha256} in {MODELS}/{scenario}/bc, found none"

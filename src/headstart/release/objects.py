@@ -103,9 +103,12 @@ def store_findings(store: Store, needs: dict[str, Needed]) -> Findings:
         fault
         for md5, was in found.items()
         if (needed := needs.get(md5)) is None or needed.version not in never
-        if (fault := _fault(store, md5, was, needed))
+        if (fault := _fault(store, md5, was, needs))
     ]
     faults.sort(key=lambda fault: (fault.output or "", fault.text))
+    if unread := [(md5, was) for md5, was in found.items() if isinstance(was, Exception)]:
+        first, more = _name(store, unread[0][0], needs), f", as {len(unread) - 1} more" if len(unread) > 1 else ""
+        faults.append(Fault(f"{first}: expected an object that can be read{more}: {words(unread[0][1])}"))
     checked = sum(isinstance(was, str) for was in found.values())
     return Findings(checked, tuple(faults), f"nothing of {', '.join(sorted(never))}" if never else "")
 
@@ -117,19 +120,22 @@ def _never_sent(needs: dict[str, Needed], found: dict[str, str | Exception | Non
     return versions - there
 
 
-def _fault(store: Store, md5: str, was: str | Exception | None, needed: Needed | None) -> Fault | None:
-    path = store.odb.oid_to_path(md5)
-    what = f"{needed.what if needed else 'an object that dvc.lock does not need'} in {place_of(store)}: {path}"
+def _fault(store: Store, md5: str, was: str | Exception | None, needs: dict[str, Needed]) -> Fault | None:
+    what, needed = _name(store, md5, needs), needs.get(md5)
     flags = "--cache" if store.name == CACHE else f"--remote {store.name}"
     cure = f"`headstart verify {flags} --repair` brings back what is recorded"
     stage, output = (needed.stage, needed.output) if needed else (None, None)
     if was is None:
         return Fault(f"{what}: expected an object, found none", cure, store.name, md5, md5, output=output, stage=stage)
-    if isinstance(was, Exception):
-        return Fault(f"{what}: expected an object that can be read: {words(was)}")
-    if was != name_of(md5):
+    if isinstance(was, str) and was != name_of(md5):
         return Fault(f"{what}: expected the MD5 of its name, found {was}", cure, store.name, md5, md5, was, stage=stage)
     return None
+
+
+def _name(store: Store, md5: str, needs: dict[str, Needed]) -> str:
+    """What an object is, and where."""
+    what = needs[md5].what if md5 in needs else "an object that dvc.lock does not need"
+    return f"{what} in {place_of(store)}: {store.odb.oid_to_path(md5)}"
 
 
 def place_of(store: Store) -> str:

@@ -5,7 +5,6 @@ vouches for nothing: it believes times and sizes. It cannot take a file that com
 """
 
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from headstart.config.project import CATALOGUE, LOCKS, WORK_DIR
 from headstart.core.dvc_lock import content_md5, file_md5s, listing_md5, listing_of
@@ -22,31 +21,27 @@ from headstart.core.files import write_bytes
 from headstart.core.git import committed
 from headstart.core.lock import held
 from headstart.dataset.stores import CACHE, Store, Stores, bring, files_of, keep, name_of, opened, words
-from headstart.release.faults import GIT, RELEASES, RUNS, WORKSPACE, Fault
+from headstart.release.faults import GIT, RELEASES, WORKSPACE, Fault
 from headstart.release.history import HISTORY, read_history
 from headstart.release.objects import hash_of, place_of
 from headstart.release.outputs import again, recorded_outputs
-from headstart.release.rollback import RESTORED, restore
+from headstart.release.quarantine import QUARANTINE, Bench, move_away, moved
+from headstart.release.rollback import restore
 from headstart.release.standing import fold
 from headstart.release.verify import Scope, verify
 
 DOING, ROUNDS = "headstart verify --repair", 3
-QUARANTINE = WORK_DIR / "quarantine"  # one folder a repair; nothing in it is ever deleted
 
 
-class Bench(NamedTuple):
-    """What a repair works with."""
-
-    root: Path
-    cache: Store
-    remotes: dict[str, Store]  # all
-    sources: Stores  # the cache, and the remote from which good copies may come
-    quarantine: Path
-    moved: dict[str, Path]  # MD5 → what was moved away with these bytes
+class NoCopy(InputError):
+    """The recorded bytes are nowhere; says what was tried, in brackets."""
 
 
 def repair(root: Path, scope: Scope, source: str | None = None) -> list[str]:
-    """Mend what `verify` finds in this scope; returns a line for each fault. Raises Busy while DVC or one of its stages is at work."""
+    """Mend each fault in this scope that has a place; returns a line for each.
+
+    Raises Busy while DVC, a stage or another command of headstart is at work.
+    """
     said: list[str] = []
     with opened(root) as (repo, stores), exclusive(root, repo):
         bench = _bench(root, repo, stores, scope, source)
@@ -55,8 +50,8 @@ def repair(root: Path, scope: Scope, source: str | None = None) -> list[str]:
             if tracked := [fault for fault in faults if fault.store == GIT]:
                 faults = tracked  # what git tracks decides what else is a fault
             faults.sort(key=lambda fault: fault.store == RELEASES)  # they are restored from the outputs
-            moved = [_move_away(bench, fault) for fault in faults]
-            said += [_mend(bench, fault, error) for fault, error in zip(faults, moved, strict=True)]
+            kept = [move_away(bench, fault) for fault in faults]
+            said += [_mend(bench, fault, error) for fault, error in zip(faults, kept, strict=True)]
             if not any(map(_tells, faults)):
                 break
     return list(dict.fromkeys(said))
@@ -68,7 +63,7 @@ def _tells(fault: Fault) -> bool:
 
 
 def _faults(root: Path, scope: Scope) -> list[Fault]:
-    return [fault for found in verify(root, scope).values() for fault in found.faults]
+    return [fault for found in verify(root, scope).values() for fault in found.faults if fault.path is not None]
 
 
 @contextmanager
@@ -106,78 +101,27 @@ def _bench(root: Path, repo: Any, stores: Stores, scope: Scope, source: str | No
     return Bench(root, stores.cache, remotes, sources, quarantine, {})
 
 
-# --- away ---------------------------------------------------------------------------------------------------------------
-
-
-def _move_away(bench: Bench, fault: Fault) -> str | None:
-    """Move the offender of a fault, if there is one, to quarantine; returns what went wrong, or None."""
-    try:
-        if fault.path is not None and (moved := _moved(bench, fault.store, fault.path)) and fault.found:
-            bench.moved[fault.found] = moved  # the bytes of another object, if two were exchanged
-    except (HeadstartError, OSError) as error:
-        return " ".join(str(error).split())
-    return None
-
-
-def _moved(bench: Bench, store: str, path: str) -> Path | None:
-    """Where in quarantine the file, object or folder is now; None: there was none."""
-    if store in (WORKSPACE, GIT):
-        return _move(bench.root / path, bench.quarantine / "workspace" / path)
-    if store == CACHE:
-        return _move(Path(bench.cache.odb.oid_to_path(path)), bench.quarantine / "cache" / path[:2] / path[2:])
-    if store == RUNS:
-        return _move(Path(path), bench.quarantine.joinpath("runs", *Path(path).parts[-3:]))
-    if store == RELEASES:
-        return _move(bench.root / RESTORED / path, bench.quarantine / "releases" / path)
-    return _fetch_and_remove(bench.remotes[store], path, bench.quarantine / "remotes" / store / path[:2] / path[2:])
-
-
-def _move(path: Path, to: Path) -> Path | None:
-    if not os.path.lexists(path):
-        return None
-    to.parent.mkdir(parents=True, exist_ok=True)
-    shutil.move(path, to)
-    return to
-
-
-def _fetch_and_remove(store: Store, md5: str, to: Path) -> Path | None:
-    fs, path = store.odb.fs, store.odb.oid_to_path(md5)
-    to.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        fs.get_file(path, str(to))
-        fs.remove(path)
-    except FileNotFoundError:
-        return None
-    except Exception as error:  # of the library of some storage: what it raises is its own
-        raise InputError(f"{store.said}: expected to take the object away: {words(error)}") from error
-    return to
-
-
 # --- back ---------------------------------------------------------------------------------------------------------------
 
 
 def _mend(bench: Bench, fault: Fault, error: str | None) -> str:
     """Bring back what belongs where the fault is, unless an error kept the offender in its place; says what was done."""
     what = fault.text.partition(": expected ")[0]
-    if fault.path is None:
-        return f"{fault}: not mended"
     if error:
         return f"{what}: not mended: {error}"
     try:
-        if origin := _brought(bench, fault):
-            return f"{what}: {origin}"
+        return f"{what}: {_brought(bench, fault)}"
+    except NoCopy as none:
+        found = f"{what}: found no good copy{none}"
     except HeadstartError as raised:
-        error = str(raised)
-    none = f"{what}: found no good copy{f' ({error})' if error else ''}"
+        return f"{what}: not mended: {raised}"
     if fault.stage is None:
-        return (
-            f"{none}; what was found is in {bench.quarantine.relative_to(bench.root)}, and nothing that dvc.lock records needs it"
-        )
-    return f"{none}; {again(fault.stage)}"
+        return f"{found}; {bench.quarantine.relative_to(bench.root)} keeps what was there, and nothing that dvc.lock records needs it"
+    return f"{found}; {again(fault.stage)}"
 
 
-def _brought(bench: Bench, fault: Fault) -> str | None:
-    """Where the bytes came from; None: no good copy is anywhere."""
+def _brought(bench: Bench, fault: Fault) -> str:
+    """What was done. Raises NoCopy if no good copy is anywhere."""
     assert fault.path is not None
     if fault.store == RELEASES:
         _restore_release(bench.root, fault.path)
@@ -188,12 +132,11 @@ def _brought(bench: Bench, fault: Fault) -> str | None:
     if fault.md5 is None:
         return f"moved to {bench.quarantine.relative_to(bench.root)}"
     if fault.store == WORKSPACE:
-        origin = _to_workspace(bench, bench.root / fault.path, fault.md5)
-        return f"back from {origin}" if origin else None
+        return f"back from {_to_workspace(bench, bench.root / fault.path, fault.md5)}"
     origin = _to_cache(bench, fault.md5)
-    if origin and fault.store != CACHE:
+    if fault.store != CACHE:
         _to_remote(bench, bench.remotes[fault.store], fault.md5)
-    return f"back from {origin}" if origin else None
+    return f"back from {origin}"
 
 
 def _restore_release(root: Path, name: str) -> None:
@@ -208,15 +151,14 @@ def _is_in_git(root: Path, fault: Fault) -> bool:
     return content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == fault.md5
 
 
-def _to_workspace(bench: Bench, path: Path, md5: str) -> str | None:
+def _to_workspace(bench: Bench, path: Path, md5: str) -> str:
     """Put a file or a directory of the cache into the workspace; returns where its bytes were found."""
     origin = _to_cache(bench, md5)
-    if origin and not md5.endswith(".dir"):
+    if not md5.endswith(".dir"):
         _place(bench, md5, path)
-    elif origin:
-        for name, file in (files_of(bench.sources, md5) or {}).items():
-            if _to_workspace(bench, path / name, file) is None:
-                return None
+        return origin
+    for name, file in (files_of(bench.sources, md5) or {}).items():
+        _to_workspace(bench, path / name, file)
     return origin
 
 
@@ -229,19 +171,22 @@ def _place(bench: Bench, md5: str, path: Path) -> None:
     transfer(odb.fs, odb.oid_to_path(md5), odb.fs, str(path.parent.resolve() / path.name), links=list(odb.cache_types))
 
 
-def _to_cache(bench: Bench, md5: str) -> str | None:
-    """See to a good object in the cache; returns where its bytes were found. Raises HeadstartError if the remote has none either."""
+def _to_cache(bench: Bench, md5: str) -> str:
+    """See to a good object in the cache; returns where its bytes were found."""
     found = hash_of(bench.cache, md5)
     if found == name_of(md5):
         return place_of(bench.cache)
     if found is not None:
-        _moved(bench, CACHE, md5)
+        moved(bench, CACHE, md5)
     for place, copies in (("what was moved away", bench.moved), ("the workspace", _at_hand(bench.root))):
         if (copy := copies.get(name_of(md5))) and _kept(bench, copy, md5):
             return place
     if not bench.sources.remotes:
-        return None
-    (store,) = bring(bench.sources, [md5], bench.root)
+        raise NoCopy()
+    try:
+        (store,) = bring(bench.sources, [md5], bench.root)
+    except HeadstartError as error:
+        raise NoCopy(f" ({error})") from error
     return place_of(bench.remotes[store])
 
 

@@ -7,18 +7,21 @@ command again, by the same person for the same reason, finds its line and only f
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from headstart.compare.arm_runs import arm_folder
-from headstart.config.project import WORK_DIR
+from headstart.config.project import LOCKS, WORK_DIR
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import fresh_directory, inside
+from headstart.core.lock import held, remove_unfinished
 from headstart.release.history import Release, RolledBack, Swapped, Withdrawn, note, note_written, written
 from headstart.release.lock import best_release, release_of, require_release, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import require_unused, rollback_target
 from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
 
+PATIENCE_S = 60.0  # so long a command waits for another one that brings files from a remote
 RESTORED = WORK_DIR / "releases"  # below the project: the files of releases by id; git and DVC ignore it
 
 
@@ -68,46 +71,63 @@ def withdraw(root: Path, scenario: str, actor: str, reason: str) -> None:
         history.append(Withdrawn(scenario=scenario), actor, reason)
 
 
-def restore(root: Path, release: Release) -> Path:
+def restore(root: Path, release: Release, remote: str | None = None) -> Path:
     """The folder .headstart/releases/<id> with the release's files, verified by their hashes and restored if necessary.
 
-    They come from the training's folder while it holds them, else from DVC's cache or remote. Raises InputError, naming what was tried, if
-    the recorded bytes are nowhere.
+    They come from the training's folder while it holds them, else from DVC's cache or a remote: `remote`, or the default one. Raises InputError,
+    naming what was tried, if the recorded bytes are nowhere.
     """
     folder = root / RESTORED / release.id
-    try:
-        require_release(release, folder)
-        return folder
-    except HeadstartError as error:
-        tried = [f"{RESTORED}: {error}"]
-    for name, bring in (("the training's folder", _copy), ("DVC", _get)):
+    with held(root / LOCKS / "releases", f"restoring release {release.id}", PATIENCE_S):
+        remove_unfinished([folder])
         try:
-            with fresh_directory(folder) as fresh:
-                bring(root, release, fresh)
-                require_release(release, fresh)
+            require_release(release, folder)
             return folder
         except HeadstartError as error:
-            tried.append(f"{name}: {error}")
+            tried = [f"{RESTORED}: {error}"]
+        for name, bring in (("the training's folder", _copy), ("DVC", partial(_get, remote=remote))):
+            try:
+                with fresh_directory(folder) as fresh:
+                    bring(root, release, fresh)
+                    require_release(release, fresh)
+                return folder
+            except HeadstartError as error:
+                tried.append(f"{name}: {error}")
     raise InputError(f"release {release.id}: expected to restore it, found it nowhere; " + "; ".join(tried))
 
 
 def _copy(root: Path, release: Release, folder: Path) -> None:
-    source = root / release.checkpoint
+    copy_release(release, root / release.checkpoint, folder)
+
+
+def copy_release(release: Release, source: Path, folder: Path) -> None:
+    """Copy the files of a release out of a folder that holds its bytes."""
     require_release(release, source)
     for name in (WEIGHTS, CARD):
         shutil.copyfile(source / name, folder / name)
 
 
-def _get(root: Path, release: Release, folder: Path) -> None:
+def _get(root: Path, release: Release, folder: Path, remote: str | None) -> None:
     """From DVC's cache or remote, as the revision of the release had it."""
-    got = folder.resolve() / "got"
-    command = [sys.executable, "-m", "dvc", "get", "--quiet", "--rev", release.git_revision, "--out", str(got)]
+    got, remote = folder.resolve() / "got", remote or default_remote(root)
+    command = [sys.executable, "-m", "dvc", "get", "--rev", release.git_revision, "--out", str(got)]
+    command += ["--remote", remote] if remote else []  # the revision may be older than the remote
     done = subprocess.run([*command, str(root.resolve()), release.checkpoint], cwd=folder, capture_output=True, text=True)
     if done.returncode:
-        raise InputError(f"revision {release.git_revision[:12]}: {' '.join(done.stderr.split()) or 'it has no such files'}")
+        said = " ".join(line for line in done.stderr.splitlines() if line.startswith("ERROR: ")) or "it has no such files"
+        here = f"remote {remote}" if remote else "no remote is configured, and the cache lacks it"
+        raise InputError(f"revision {release.git_revision[:12]}, {here}: {said}")
     for name in (WEIGHTS, CARD):
         (got / name).rename(folder / name)
     shutil.rmtree(got)
+
+
+def default_remote(root: Path) -> str | None:
+    """The name of the remote that DVC takes here; None: there is none."""
+    from dvc.config import Config  # a second of imports
+
+    name = Config(dvc_dir=str(root / ".dvc"))["core"].get("remote")
+    return str(name) if name else None
 
 
 def _baseline(root: Path, scenario: str) -> Release | None:

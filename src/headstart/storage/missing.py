@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from headstart.core.dvc_lock import read_lock
 from headstart.core.errors import HeadstartError
 from headstart.core.run_record import RUN
-from headstart.release.lock import read_lock
 from headstart.storage.remotes import places
 
 SETS_ONE = "`headstart remote use` sets one that has it"

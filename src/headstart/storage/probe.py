@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from headstart.core.errors import InputError, IntegrityError, MissingExtra
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra
 from headstart.storage.remotes import without_password
 
 EXTRAS = {"s3": ("s3", "dvc_s3", "s3fs"), "ssh": ("ssh", "dvc_ssh", "sshfs")}  # scheme → extra, and the modules that it brings
@@ -38,14 +38,20 @@ def probe(config: Mapping[str, Any], name: str) -> Access:
     """
     url = str(config["remote"][name]["url"])
     require_extra(url)
+    with answering(without_password(url)), _patience():
+        return _try(config, name)
+
+
+@contextmanager
+def answering(whose: str) -> Iterator[None]:
+    """Errors of a remote as InputError, which names it: of boto, asyncssh or the kernel, which have no common class."""
     try:
-        with _patience():
-            return _try(config, name)
-    except Exception as error:  # of boto, asyncssh or the kernel: there is no common class
-        cause = str(error).strip() or type(error).__name__
-        raise InputError(
-            f"{without_password(url)}: expected a remote that answers, got: {' '.join(cause.split())[:300]}"
-        ) from None
+        yield
+    except HeadstartError:
+        raise
+    except Exception as error:
+        cause = " ".join((str(error).strip() or type(error).__name__).split())[:300]
+        raise InputError(f"{whose}: expected a remote that answers, got: {cause}") from None
 
 
 def _try(config: Mapping[str, Any], name: str) -> Access:
@@ -110,11 +116,9 @@ def host_key(host: str, port: int | None) -> str:
         return await asyncio.wait_for(asyncssh.get_server_host_key(host, port or ()), 20)
 
     file = KNOWN_HOSTS.expanduser()
-    try:
+    with answering(host):
         key = asyncio.run(ask())
         known = asyncssh.read_known_hosts([str(file)]).match(host, "", port or 22)[0] if file.is_file() else []
-    except Exception as error:  # of asyncssh, the kernel, or a file that is none of known hosts
-        raise InputError(f"{host}: expected an SSH server, got: {' '.join(str(error).split()) or type(error).__name__}") from None
     print_of = f"host key {key.get_fingerprint()}"
     if key in known or key.public_data in [one.public_data for one in known]:
         return f"{print_of} is the one in {KNOWN_HOSTS}"

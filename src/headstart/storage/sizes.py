@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.config.project import DATA, WORK_DIR
-from headstart.release.lock import read_lock
+from headstart.core.dvc_lock import read_lock
 from headstart.storage.needed import Needed
 from headstart.storage.unneeded import Store, size_of
 

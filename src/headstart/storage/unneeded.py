@@ -13,8 +13,10 @@ from typing import Any, NamedTuple
 import psutil
 
 from headstart.config.project import DATA, MODELS, REPORTS, WORK_DIR
-from headstart.core.errors import Busy, HeadstartError, InputError
+from headstart.core.errors import Busy, InputError
 from headstart.storage.needed import Needed, ask_git, needed
+from headstart.storage.probe import answering
+from headstart.storage.remotes import configuration
 
 KEPT_WORK = frozenset({"releases", "locks", "quarantine"})  # below .headstart: what lies there may be nowhere else
 DAY_S = 86400.0
@@ -41,14 +43,10 @@ class Store(NamedTuple):
 @contextmanager
 def open_project(root: Path) -> Iterator[Any]:
     """DVC's repository of a project. InputError where there is none."""
-    from dvc.exceptions import NotDvcRepoError
     from dvc.repo import Repo
 
-    try:
-        repo = Repo(str(root))
-    except NotDvcRepoError:
-        raise InputError(f"{root.resolve()}: expected a project of DVC, found none; `dvc init` makes one") from None
-    with repo:
+    configuration(root)  # with an error of ours where it cannot be read
+    with Repo(str(root)) as repo:
         yield repo
 
 
@@ -73,7 +71,9 @@ def look(odb: Any, days: float = 0.0) -> Store:
     """All that a store holds. What is younger than `days` counts as written lately; without days, what is no object by a day."""
     objects, strays, young = dict[str, int](), dict[str, int](), set[str]()
     now = time.time()
-    for path, size, written in _files_in(odb):
+    with answering(odb.path):
+        found = list(_files_in(odb))
+    for path, size, written in found:
         name = "".join(odb.fs.parts(path)[-2:])
         is_object = OBJECT.fullmatch(name) is not None
         (objects if is_object else strays)[name if is_object else path] = size
@@ -112,8 +112,9 @@ def remove(store: Store, things: Iterable[Thing]) -> None:
     """Remove them, in their order."""
     from dvc_data.hashfile.db import get_index
 
-    for thing in things:
-        store.odb.fs.remove(store.odb.oid_to_path(thing.name) if thing.name in store.objects else thing.name)
+    with answering(store.odb.path):
+        for thing in things:
+            store.odb.fs.remove(store.odb.oid_to_path(thing.name) if thing.name in store.objects else thing.name)
     if store.odb.fs.protocol != "local":
         get_index(store.odb).clear()  # DVC remembers what a remote has
 
@@ -123,15 +124,9 @@ def needed_of(root: Path, repo: Any) -> Needed:
     found = needed(root, repo.cache.local)
     if not found.unknown:
         return found
-    try:
+    lists = f"{len(found.unknown)} folders that commits need, whose lists of files are not in the cache, so nothing was removed"
+    with answering(lists):
         return needed(root, repo.cache.local, [repo.cloud.get_remote_odb(name) for name in repo.config["remote"]])
-    except HeadstartError:
-        raise
-    except Exception as error:  # of boto, asyncssh or the kernel: there is no common class
-        raise InputError(
-            f"the cache lacks the lists of {len(found.unknown)} folders that commits need, so their files cannot be told from others, and a "
-            f"remote that may have them does not answer: {' '.join(str(error).split())[:200]}; nothing was removed"
-        ) from None
 
 
 def require_own_cache(root: Path, repo: Any) -> None:
@@ -163,16 +158,11 @@ def push_needed(root: Path, repo: Any, name: str) -> int:
     """
     from dvc_data.hashfile.hash_info import HashInfo
 
-    try:
+    with answering(f"remote {name}"):
         remote = repo.cloud.get_remote_odb(name)
         cache, there = look(repo.cache.local).objects, look(remote).objects
-        wanted = needed_of(root, repo).all
-        new = {HashInfo("md5", one) for one in wanted if one in cache and one not in there}
+        new = {HashInfo("md5", one) for one in needed_of(root, repo).all if one in cache and one not in there}
         done = repo.cloud.transfer(repo.cache.local, remote, new, shallow=True)
-    except HeadstartError:
-        raise
-    except Exception as error:  # of boto, asyncssh or the kernel: there is no common class
-        raise InputError(f"remote {name}: {' '.join(str(error).split())[:300]}; the same command again goes on") from None
     if done.failed:
         raise InputError(
             f"remote {name}: {len(done.failed)} of {len(new)} objects were not pushed; the same command again goes on"
