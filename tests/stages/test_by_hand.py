@@ -295,4 +295,5 @@ def test_a_folder_that_was_edited_and_listed_anew_is_held_to_the_other_records(p
     assert refuses("bc_train", "another spelling").code == 4
     write_record(stamp, found.model_copy(update={"status": "draft"}))
     for stage in ("bc_train", "anneal"):
+        shutil.rmtree("reports", ignore_errors=True)
         assert refuses(stage, "a draft").code == 4
