@@ -20,6 +20,7 @@ from headstart.core.errors import Busy, GateFailed, InputError, IntegrityError
 from headstart.core.files import read_record, sha256_file, write_bytes
 from headstart.core.run_record import RunRecord
 from headstart.core.strict_json import pretty_json
+from headstart.core.yaml import read_yaml
 
 ROOT = Path(__file__).parents[2]
 PIPELINE = """
@@ -73,6 +74,17 @@ def test_a_record_says_what_went_in_what_came_out_and_under_which_circumstances(
     assert record.circumstances.git_dirty is False
     assert record.circumstances.seconds >= 0
     require_schema(path.read_bytes(), "run/1")
+
+
+def test_a_record_names_the_code_of_others_that_the_scenario_imports(project: Path) -> None:
+    content = read_yaml(Path(__file__).parents[2] / "scenarios/cartpole.yaml")
+    content |= {"setup": {"id": "mine:Env-v0", "wrappers": ["a.b:Wrapper"]}}
+    (project / "scenarios/queue_conflict.yaml").write_text(json.dumps(content))
+
+    run(capture, "queue_conflict")
+
+    record = read_record(project / "reports/queue_conflict/capture/run.json", RunRecord)
+    assert record.imported == ("mine:Env-v0", "a.b:Wrapper", "experts.pole:act")
 
 
 def test_a_stage_that_fails_leaves_a_record_that_says_why(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
