@@ -53,18 +53,18 @@ def _beside(root: Path, entry: Entry, to: Path | None, remote: str | None) -> Fe
         _require_right(Path(), entry, place / path.name, place / folder.name)
         return Fetched(place, {}, [])
     whole = [here for here in places(root, entry) if not files_problems(root, entry, *here)] if remote is None else []
-    faults: list[str] = []
-    with opened(root, remote) as (_, stores), fresh_directory(place) as new:
-        if whole:  # it is checked out, and wanted elsewhere
+    if whole:  # it is checked out, and wanted elsewhere
+        with fresh_directory(place) as new:
             shutil.copyfile(root / whole[0][0], new / path.name)
             shutil.copytree(root / whole[0][1], new / folder.name)
-            came = {"the workspace": 1 + sum(file.is_file() for file in (new / folder.name).rglob("*"))}
-        else:
-            one, files, came = _brought(root, entry, entry.stored[::-1], stores)
+            _require_right(Path(), entry, new / path.name, new / folder.name)
+        return Fetched(place, {"the workspace": 1 + sum(file.is_file() for file in (place / folder.name).rglob("*"))}, [])
+    with opened(root, remote) as (_, stores):
+        one, files, came = _brought(root, entry, entry.stored[::-1], stores)
+        with fresh_directory(place) as new:
             _copy(stores, one, files, new / path.name, new / folder.name)
-            faults = stores.faults
-        _require_right(Path(), entry, new / path.name, new / folder.name)
-    return Fetched(place, came, faults)
+            _require_right(Path(), entry, new / path.name, new / folder.name)
+    return Fetched(place, came, stores.faults)
 
 
 def locked(root: Path, entry: Entry) -> Stored | None:
