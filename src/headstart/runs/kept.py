@@ -60,5 +60,5 @@ def _require(folder: Path, expected: dict[str, object]) -> None:
         if (found := getattr(card, key)) != value:
             raise IntegrityError(
                 f"{folder}: expected a checkpoint with {key} {value}, as the record of the runs says, found {found}; "
-                f"`{stage_command('evaluate', card.scenario)} --force` makes both anew"
+                f"`{stage_command('evaluate', str(expected['scenario']))} --force` makes both anew"
             )
