@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import pytest
 import yaml
@@ -54,15 +54,27 @@ def tables(text: str, under: str) -> list[list[str]]:
     return [[cell.strip() for cell in row.strip("|").split(" | ")] for row in rows[2:]]
 
 
+BEYOND = 10_000  # a limit that no schedule meets is in the JSON Schema only
+
+
 def kind_of(name: str, field: FieldInfo) -> str:
     """What a field takes, in the words of the page."""
-    kind = _word(field.annotation)
-    bounds = {type(mark).__name__: next(iter(vars_of(mark).values())) for mark in field.metadata if type(mark).__slots__}
+    kind, marks = _word(field.annotation), [*field.metadata, *marks_of(field.annotation)]
+    bounds = {type(mark).__name__: next(iter(vars_of(mark).values())) for mark in marks if type(mark).__slots__}
     low = f"≥ {bounds['Ge']:g}" if "Ge" in bounds else f"> {bounds['Gt']:g}" if "Gt" in bounds else ""
-    high = f"≤ {bounds['Le']:g}" if "Le" in bounds else ""
+    high = f"≤ {bounds['Le']:g}" if bounds.get("Le", BEYOND) < BEYOND else ""
     if field.annotation is Ramp:
         low, high = "≥ 0", "≤ 1" if name in RAMPS_TO_1 else ""
     return ", ".join(part for part in (kind, low, high) if part)
+
+
+def marks_of(annotation: Any) -> list[Any]:
+    """The bounds in a type that may be absent: Annotated[int, Field(ge=1)] | None."""
+    if get_origin(annotation) is Annotated:
+        return [mark for info in annotation.__metadata__ for mark in info.metadata]
+    return (
+        [mark for part in get_args(annotation) for mark in marks_of(part)] if get_origin(annotation) in (Union, UnionType) else []
+    )
 
 
 def vars_of(mark: Any) -> dict[str, Any]:
@@ -72,6 +84,8 @@ def vars_of(mark: Any) -> dict[str, Any]:
 def _word(annotation: Any) -> str:
     if get_origin(annotation) in (Union, UnionType):
         return _word(next(part for part in get_args(annotation) if part is not NoneType))
+    if get_origin(annotation) is Annotated:
+        return _word(get_args(annotation)[0])
     if get_origin(annotation) is Literal:
         return ", ".join(f"`{value}`" for value in get_args(annotation))
     if get_origin(annotation) is dict:

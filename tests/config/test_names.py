@@ -34,6 +34,12 @@ def test_a_scenario_file_without_a_name_that_all_tools_can_spell_is_refused_with
         load_scenario(name, scenarios(name))
 
 
+@pytest.mark.parametrize("name", ["catalogue", "quarantine", "evaluate"])
+def test_a_scenario_has_no_name_of_a_folder_that_all_scenarios_share(scenarios: Any, name: str) -> None:
+    with pytest.raises(InputError, match="which are folders of all scenarios; rename the file"):
+        load_scenario(name, scenarios(name))
+
+
 @pytest.mark.parametrize("name", ["Mine", "CartPole-v1", "x" * 64])
 def test_a_scenario_may_have_capitals_and_sixty_four_letters(scenarios: Any, name: str) -> None:
     assert load_scenario(name, scenarios(name)).name == name

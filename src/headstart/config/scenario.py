@@ -25,6 +25,7 @@ KEYS = {  # policy → the keys of `expert` that it may have beside the gate; th
     "demonstrations": set[str](),
 }
 NEEDED = {"callable": ("call",), "onnx": ("path",), "sb3": ("path", "algorithm")}
+TAKEN = ("catalogue", "evaluate", "evidence", "metrics", "plots", "quarantine", "tuning")  # folders of data/ and reports/
 TASK = ("name", "world", "horizon", "setup", "success", "harm")  # the keys that decide the episodes
 PICKLED = (  # why a file of Stable-Baselines3 is not loaded without a word
     "loading a file of Stable-Baselines3 runs the code that is pickled in it: say `trusted: true` if you know who made it"
@@ -210,6 +211,10 @@ def load_scenario(name: str, folder: Path = Path("scenarios")) -> Scenario:
     if name not in known:
         raise UsageError(f"no scenario {name!r}{nearest(name, known)}; {folder}/ has {', '.join(known) or 'none'}")
     require_name(name, f"{path}", "; rename the file")
+    if name in TAKEN:
+        raise InputError(
+            f"{path}: expected another name than {', '.join(TAKEN)}, which are folders of all scenarios; rename the file"
+        )
     content = read_yaml(path)
     if (said := content.get("name", name)) != name:
         raise InputError(f"{path}: name: expected {name!r}, the name of the file, or no such key, got {shown(said)}")
