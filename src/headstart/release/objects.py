@@ -110,7 +110,13 @@ def store_findings(store: Store, needs: dict[str, Needed]) -> Findings:
         first, more = _name(store, unread[0][0], needs), f", as {len(unread) - 1} more" if len(unread) > 1 else ""
         faults.append(Fault(f"{first}: expected an object that can be read{more}: {words(unread[0][1])}"))
     checked = sum(isinstance(was, str) for was in found.values())
-    return Findings(checked, tuple(faults), f"nothing of {', '.join(sorted(never))}" if never else "")
+    return Findings(checked, tuple(faults), f"nothing of {_few(sorted(never))}" if never else "")
+
+
+def _few(versions: list[str]) -> str:
+    if len(versions) < 3:
+        return ", ".join(versions)
+    return f"{len(versions)} dataset versions (`headstart catalogue check` names them)"
 
 
 def _never_sent(needs: dict[str, Needed], found: dict[str, str | Exception | None]) -> set[str]:
