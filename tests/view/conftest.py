@@ -59,6 +59,18 @@ def results(tmp_path: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def saved() -> None:
+    """For a test that looks at PNG files: its figures are drawn to the last pixel."""
+
+
+@pytest.fixture(autouse=True)
+def _built_but_not_saved(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To render a figure takes a second, which a test of the report's text does not need."""
+    if "saved" not in request.fixturenames:
+        monkeypatch.setattr("headstart.view.figures.png", lambda figure: b"not rendered")
+
+
+@pytest.fixture
 def make_arm() -> Callable[..., ArmRuns]:
     return arm
 

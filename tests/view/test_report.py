@@ -239,6 +239,7 @@ def test_a_report_without_records_of_runs_says_so(results: Results) -> None:
 # --- figures ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("saved")
 def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Results) -> None:
     root = results(FAST, [*SLOW[:5], *NEVER[:5]])
 
@@ -285,6 +286,7 @@ def test_an_arm_has_its_colour_whichever_baseline_is_the_strongest(results: Resu
     assert orders == [["matched", "scratch", "pretrained", "matched"], ["scratch", "scratch", "pretrained", "matched"]]
 
 
+@pytest.mark.usefixtures("saved")
 def test_equal_results_give_equal_bytes(results: Results) -> None:
     path = write_report(results(FAST, SLOW), "walk")
     first = {file.name: file.read_bytes() for file in path.parent.glob("*.*")}
@@ -294,6 +296,7 @@ def test_equal_results_give_equal_bytes(results: Results) -> None:
     assert {file.name: file.read_bytes() for file in path.parent.glob("*.*")} == first
 
 
+@pytest.mark.usefixtures("saved")
 def test_an_arm_that_was_evaluated_otherwise_is_left_out_of_the_curves(
     results: Results, make_arm: Callable[..., ArmRuns]
 ) -> None:

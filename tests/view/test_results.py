@@ -74,6 +74,7 @@ def test_what_is_no_ratio_is_not_shown_as_one(
     assert len(widths) == 1
 
 
+@pytest.mark.usefixtures("saved")
 def test_every_record_has_a_figure_that_is_the_same_bytes_again(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
     found = record(results(FAST, SLOW))
     drawn = figures([found])
