@@ -19,7 +19,7 @@ evidence: $(VENV)/ready  ## the full comparison, experiment by experiment: hours
 	headstart evidence
 
 test: $(VENV)/ready  ## all tests but the slow ones
-	pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile
+	pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-slow: $(VENV)/ready  ## the long runs
 	pytest -m slow

@@ -19,6 +19,19 @@ from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
 
 
+LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
+    "stages/test_smoke.py", "torture/test_kills.py", "stages/test_by_hand.py", "torture/test_crash_states.py", "torture/test_fuzz.py",
+    "test_package.py", "cli/test_wrong_arguments.py", "release/test_promote.py", "torture/test_mutations.py", "remote/test_remotes.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        return next((i for i, name in enumerate(LONGEST) if item.path.as_posix().endswith(f"tests/{name}")), len(LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     """Worlds in tests are small: a second thread would only wait, spinning. A test about threads sets their number itself."""

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
@@ -108,7 +109,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root.mkdir()
     project = new_project(root)
     pipeline = yaml.safe_load((root / "dvc.yaml").read_text())
-    stages = {name: stage for name, stage in pipeline["stages"].items() if name != "bc_train_walk"} | ENTRY_STAGES
+    stages = {name: stage for name, stage in pipeline["stages"].items() if name != "bc_train_walk"} | deepcopy(ENTRY_STAGES)
     stages["bc_train_walk"] |= {
         "deps": ["data/walk/validated.json", "data/walk/curated", "models/walk/expert"],
         "params": ["bc_train"],

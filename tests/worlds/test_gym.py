@@ -186,7 +186,7 @@ def test_a_bad_setup_is_named(setup: dict[str, object], message: str) -> None:
 @pytest.mark.parametrize(
     ("observed", "acting", "message"),
     [
-        (ROW, spaces.MultiDiscrete([40, 40]), "at most 1024 joint actions, got 1600"),
+        (ROW, spaces.MultiDiscrete([40, 40]), "at most 1024 joint actions, got more of MultiDiscrete"),
         (ROW, spaces.Tuple([CHOICE, CHOICE]), "actions from Discrete, MultiDiscrete, MultiBinary or a bounded Box .*, got Tuple"),
         (ROW, spaces.Box(-np.inf, np.inf, (1,)), r"actions with bounds, got Box\(-inf.*gymnasium.ActionWrapper of your own"),
         (ROW, spaces.Box(-1, 1, (300,)), "actions from .* bounded Box of at most 256 numbers"),

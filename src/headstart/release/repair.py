@@ -26,7 +26,7 @@ from headstart.release.history import HISTORY, read_history
 from headstart.release.objects import hash_of, place_of
 from headstart.release.outputs import again, recorded_outputs
 from headstart.release.quarantine import QUARANTINE, Bench, move_away, moved
-from headstart.release.rollback import restore
+from headstart.release.rollback import RELEASES_LOCK, restore_alone
 from headstart.release.standing import fold
 from headstart.release.verify import Scope, verify
 
@@ -76,7 +76,7 @@ def exclusive(root: Path, repo: Any) -> Iterator[None]:
     command = " ".join(sys.argv)  # as DVC names this process in its own calls
     try:
         with ExitStack() as locks:
-            for path in sorted((root / LOCKS).glob("*")):
+            for path in sorted({*(root / LOCKS).glob("*"), root / RELEASES_LOCK}):
                 locks.enter_context(held(path, DOING, patience_s=0))
             locks.enter_context(repo.lock)
             locks.enter_context(rwlock(repo.tmp_dir, repo.fs, command, [], [repo.root_dir], hardlink))
@@ -142,7 +142,7 @@ def _brought(bench: Bench, fault: Fault) -> str:
 def _restore_release(root: Path, name: str) -> None:
     for standing in fold(read_history(root / HISTORY)).values():
         if name in standing.releases:
-            restore(root, standing.releases[name])
+            restore_alone(root, standing.releases[name])
 
 
 def _is_in_git(root: Path, fault: Fault) -> bool:

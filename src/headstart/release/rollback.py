@@ -22,6 +22,7 @@ from headstart.release.standing import require_unused, rollback_target
 from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
 
 PATIENCE_S = 60.0  # so long a command waits for another one that brings files from a remote
+RELEASES_LOCK = LOCKS / "releases"
 RESTORED = WORK_DIR / "releases"  # below the project: the files of releases by id; git and DVC ignore it
 
 
@@ -77,22 +78,27 @@ def restore(root: Path, release: Release, remote: str | None = None) -> Path:
     They come from the training's folder while it holds them, else from DVC's cache or a remote: `remote`, or the default one. Raises InputError,
     naming what was tried, if the recorded bytes are nowhere.
     """
+    with held(root / RELEASES_LOCK, f"restoring release {release.id}", PATIENCE_S):
+        return restore_alone(root, release, remote)
+
+
+def restore_alone(root: Path, release: Release, remote: str | None = None) -> Path:
+    """The same, for who has the lock of the releases."""
     folder = root / RESTORED / release.id
-    with held(root / LOCKS / "releases", f"restoring release {release.id}", PATIENCE_S):
-        remove_unfinished([folder])
+    remove_unfinished([folder])
+    try:
+        require_release(release, folder)
+        return folder
+    except HeadstartError as error:
+        tried = [f"{RESTORED}: {error}"]
+    for name, bring in (("the training's folder", _copy), ("DVC", partial(_get, remote=remote))):
         try:
-            require_release(release, folder)
+            with fresh_directory(folder) as fresh:
+                bring(root, release, fresh)
+                require_release(release, fresh)
             return folder
         except HeadstartError as error:
-            tried = [f"{RESTORED}: {error}"]
-        for name, bring in (("the training's folder", _copy), ("DVC", partial(_get, remote=remote))):
-            try:
-                with fresh_directory(folder) as fresh:
-                    bring(root, release, fresh)
-                    require_release(release, fresh)
-                return folder
-            except HeadstartError as error:
-                tried.append(f"{name}: {error}")
+            tried.append(f"{name}: {error}")
     raise InputError(f"release {release.id}: expected to restore it, found it nowhere; " + "; ".join(tried))
 
 
