@@ -117,7 +117,9 @@ def _require_last_run(path: Path, params: Params, now: dict[str, Any], seen: set
         if value_at(now, key) != value:
             raise IntegrityError(f"{path}: expected what {origin.stage} makes with today's {key}, got it with another; {cure}")
     if _with_cure(_sha256, origin.path, params) != record.outputs.get(origin.path.as_posix()):
-        raise IntegrityError(f"{origin.path}: expected what the last run of {origin.stage} left, got another; {cure}")
+        raise IntegrityError(
+            f"{origin.path}: expected what the last run of {origin.stage} left, got another; {_cure(path, params)}"
+        )
     for name, sha256 in record.inputs.items():
         if origin_of(Path(name)) and Path(name).exists():
             if _with_cure(_sha256, Path(name), params) != sha256:

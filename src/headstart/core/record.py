@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from headstart.core.errors import InputError, shown
 
@@ -36,12 +36,19 @@ def _is_path(value: Any) -> Any:
     return value
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable() or not text.strip():
+        raise ValueError("expected one line of printable text")
+    return text
+
+
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 # what a user gives a name: a scenario, an arm, a target, a variant, a phase; it becomes part of paths, commands and tags
 GivenName = Annotated[str, BeforeValidator(_is_name), StringConstraints(pattern=NAME)]
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$")]  # also several given names, joined
 RelativePath = Annotated[str, BeforeValidator(_is_path), StringConstraints(max_length=1024, pattern=PATH)]
 RunId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{1,255}$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]  # that a person wrote
 UtcTime = Annotated[str, StringConstraints(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")]
 Count = Annotated[int, Field(ge=0, le=2**53)]  # up to 2**53 every JSON reader represents integers exactly
 Positive = Annotated[int, Field(ge=1, le=2**53)]

@@ -10,27 +10,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, JsonValue, StringConstraints, model_validator
+from pydantic import JsonValue, StringConstraints, model_validator
 
 from headstart.config.project import CATALOGUE, DATA, FETCHED, LOCKS
 from headstart.core.errors import InputError, UsageError, nearest
 from headstart.core.files import parse_record, read_record, write_record
 from headstart.core.git import committed
 from headstart.core.lock import held, remove_unfinished
-from headstart.core.record import Count, Name, Record, Sha256, UtcTime
+from headstart.core.record import Count, Name, Record, Sha256, UtcTime, Words
 from headstart.dataset.manifest import DatasetManifest, Quality
 
 MARKS = CATALOGUE / "marks.json"
 PATIENCE_S = 30.0  # for other writers
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise ValueError("expected one line of printable text")
-    return text
-
-
-Words = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
 
 
 class Stored(Record):

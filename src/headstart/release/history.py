@@ -15,14 +15,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import Field
 
 from headstart.config.project import LOCKS
 from headstart.core.errors import HeadstartError, IntegrityError
 from headstart.core.files import make_directory, parse_record, read_bytes, sha256_bytes, sha256_json, sync_directory, write_bytes
 from headstart.core.lock import held
 from headstart.core.provenance import utc_text
-from headstart.core.record import Arm, Count, Name, Record, RelativePath, Sha256, UtcTime
+from headstart.core.record import Arm, Count, Name, Record, RelativePath, Sha256, UtcTime, Words
 from headstart.core.strict_json import canonical_json
 from headstart.core.verdict import Evidence
 
@@ -127,15 +127,6 @@ class Drilled(Record):
 
 Event = Judged | Promoted | RolledBack | Swapped | Withdrawn | Drilled
 AnyEvent = TypeVar("AnyEvent", Judged, Promoted, RolledBack, Swapped, Withdrawn)
-
-
-def _printable(text: str) -> str:
-    if not text.isprintable() or not text.strip():
-        raise ValueError("expected one line of printable text")
-    return text
-
-
-Words = Annotated[str, StringConstraints(min_length=1, max_length=500), AfterValidator(_printable)]
 
 
 class Line(Record):
