@@ -7,5 +7,15 @@ from dvc.repo import Repo
 
 def changed_stages(folder: Path) -> set[str]:
     """The names of the stages that it lists, as `expert@walk`."""
+    return set(changed_paths(folder))
+
+
+def changed_paths(folder: Path) -> dict[str, set[str]]:
+    """Stage, as `expert@walk` → the paths of its dependencies and outputs that it lists."""
     with Repo(str(folder)) as repo:
-        return {name.rpartition(":")[2] for name in repo.status()}  # from elsewhere it says `path:stage`
+        listed = repo.status()
+    found = {}
+    for name, changes in listed.items():
+        groups = [group for change in changes if isinstance(change, dict) for group in change.values()]
+        found[name.rpartition(":")[2]] = {path for group in groups for path in group}  # from elsewhere it says `path:stage`
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.dvc_status import changed_stages
+from tests.dvc_status import changed_paths, changed_stages
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparison import Comparison
@@ -114,33 +114,38 @@ def test_every_stage_leaves_its_outputs(clone: Path) -> None:
         assert kinds[-2:] == ["checkpoint", "run_ended"]
 
 
-@pytest.mark.parametrize(
-    ("files", "changed"),
-    [
-        (("view/report.py", "release/promote.py", "cli/main.py", "worlds/town/draw/picture.py", "__init__.py"), ()),
-        (("learn/ppo.py",), ("expert", "baseline", "anneal")),
-        (("compare/comparison.py",), ("evaluate",)),
-        (("dataset/curation.py",), ("curate", "validate")),
-        (("dataset/formats/npz.py",), ("source",)),
-        (("dataset/catalogue.py",), ("catalogue",)),
-        (("stages/capture.py",), ("capture",)),
-        (("stages/bc_train.py",), ("bc_train",)),
-    ],
-    ids=lambda value: "-".join(value),
-)
-def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(
-    clone: Path, files: tuple[str, ...], changed: tuple[str, ...]
-) -> None:
-    paths = [clone / "src/headstart" / name for name in files]
-    before = [path.read_text() for path in paths]
+EDITED = {  # file below src/headstart → the stages that import it
+    "view/report.py": set(),
+    "release/promote.py": set(),
+    "cli/main.py": set(),
+    "worlds/town/draw/picture.py": set(),
+    "__init__.py": set(),
+    "learn/ppo.py": {"expert", "baseline", "anneal"},
+    "compare/comparison.py": {"evaluate"},
+    "dataset/curation.py": {"curate", "validate"},
+    "dataset/formats/npz.py": {"source"},
+    "dataset/catalogue.py": {"catalogue"},
+    "stages/capture.py": {"capture"},
+    "stages/bc_train.py": {"bc_train"},
+}
+
+
+def test_dvc_runs_again_what_imports_an_edited_file_and_nothing_else(clone: Path) -> None:
+    sources = clone / "src/headstart"
+    before = {name: (sources / name).read_text() for name in EDITED}
     try:
-        for path, text in zip(paths, before, strict=True):
-            path.write_text(text + "\n# edited\n")
-        found = {name.split("@")[0] for name in changed_stages(clone)}
+        for name, text in before.items():
+            (sources / name).write_text(text + "\n# edited\n")
+        changed = changed_paths(clone)
     finally:
-        for path, text in zip(paths, before, strict=True):
-            path.write_text(text)
-    assert found == set(changed)
+        for name, text in before.items():
+            (sources / name).write_text(text)
+    for name, stages in EDITED.items():
+        ways = {
+            (sources / name).relative_to(clone),
+            *(sources / name).relative_to(clone).parents,
+        }  # a dep is a file, or a folder around it
+        assert {stage.split("@")[0] for stage, paths in changed.items() if ways & {Path(path) for path in paths}} == stages, name
 
 
 def add_recipe(scenario: dict[str, Any]) -> None:
@@ -200,17 +205,18 @@ def test_an_arm_of_the_recipe_is_trained_and_judged_anew_alone(clone: Path) -> N
     assert set(re.findall(r"tage '(\S*)'(?::| is cached)", out)) == ran
 
 
-@pytest.mark.parametrize("folder", ["demonstrations", "experts"])
-def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_for_it(clone: Path, folder: str) -> None:
-    new = clone / folder / "new.py"
+def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_for_it(clone: Path) -> None:
+    new = [clone / folder / "new.py" for folder in ("demonstrations", "experts")]
     try:
-        new.write_bytes(b"anything")
-        found = {name.split("@")[0] for name in changed_stages(clone)}
+        for path in new:
+            path.write_bytes(b"anything")
+        changed = {name.split("@")[0]: paths for name, paths in changed_paths(clone).items()}
         out = run(clone, "dvc", "repro", "expert@queue_conflict")
     finally:
-        new.unlink(missing_ok=True)
+        for path in new:
+            path.unlink(missing_ok=True)
         run(clone, "dvc", "repro", "source@queue_conflict")
-    assert found == {"source"}
+    assert changed == {"source": {"demonstrations", "experts"}}
     assert "Stage 'expert@queue_conflict' didn't change, skipping" in out
 
 
