@@ -212,11 +212,12 @@ def named(one: Kept, said: list[str]) -> bool:
 
 
 def not_brought_back(files: list[Kept], hurt: list[Kept], said: list[str]) -> list[str]:
-    """Files of which a good copy is left somewhere, and that repair did not bring back."""
+    """Files of which a good copy is left somewhere, and that repair did not bring back. A release comes back as a whole."""
     copies = {file.data for file in files if file not in hurt and file.what in ("workspace", "cache", "remote")}
+    lost = {file.path.parent for file in hurt if file.what == "release" and file.data not in copies}
     return [
         f"{one.path}: not brought back; {' | '.join(line for line in said if named(one, [line]))}"
         for one in hurt
-        if one.data in copies or one.what == "git"
+        if (one.data in copies and one.path.parent not in lost) or one.what == "git"
         if not one.path.exists() or one.path.read_bytes() != one.data
     ]
