@@ -134,6 +134,15 @@ class Project:
         with chdir(self.root), Repo() as repo:
             repo.commit(force=True)
 
+    def make_ready(self) -> None:
+        """Two passes on seeds of their own, and a drill, all committed: the candidate is ready."""
+        for seeds in (range(10), range(10, 20)):
+            self.train(seeds)
+            self.commit()
+            self.record()
+        self.drill()
+        self.commit()
+
     def record(self, target: str | None = None) -> tuple[Line, Standing]:
         """What `headstart release record` does."""
         return record_verdict(self.root, "walk", "Ada", target)

@@ -86,12 +86,7 @@ def test_the_arm_comes_by_dvc_alone_where_the_judged_commit_has_the_remote(proje
     store = tmp_path / "store"
     subprocess.run(["dvc", "remote", "add", "--quiet", "--default", "store", str(store)], cwd=project.root, check=True)
     bare = tmp_path / "project.git"
-    for seeds in (range(10), range(10, 20)):
-        project.train(seeds)
-        project.commit()
-        project.record()
-    project.drill()
-    project.commit()
+    project.make_ready()
     release = promote(project.root, "walk", "Ada", "spring")
     project.commit()
     project.git("init", "--quiet", "--bare", "--initial-branch", "main", str(bare))

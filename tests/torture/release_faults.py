@@ -170,12 +170,7 @@ def run(count: int, seed: int) -> Counts:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "ready").mkdir()
         project = new_project(Path(folder, "ready"))
-        for seeds in (range(10), range(10, 20)):
-            project.train(seeds)
-            project.commit()
-            project.record()
-        project.drill()
-        project.commit()
+        project.make_ready()
         for command in COMMANDS:
             Path(folder, command).mkdir()
             own = copy_of(project.root, Path(folder, command, "project"))

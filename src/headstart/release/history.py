@@ -216,7 +216,7 @@ def torn_end(data: bytes, where: str) -> bytes:
     Raises IntegrityError if they hold a whole line: then it is its newline that was changed.
     """
     torn = data[data.rfind(b"\n") + 1 :]
-    if _is_line(torn[:-1]):
+    if line_in(torn[:-1]):
         raise IntegrityError(f"{where}: expected a newline behind its last line, found {torn[-1:]!r}")
     return torn
 
@@ -266,12 +266,12 @@ def line_sha256(line: Line) -> str:
     return sha256_json(line.model_dump(mode="json", exclude={"sha256"}))
 
 
-def _is_line(data: bytes) -> bool:
+def line_in(data: bytes) -> Line | None:
+    """The line that these bytes spell, whose hash is not looked at; None: they spell none."""
     try:
-        parse_record(data, Line, "")
+        return parse_record(data, Line, "")
     except HeadstartError:
-        return False
-    return True
+        return None
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -4,12 +4,11 @@ import subprocess
 from pathlib import Path
 
 from headstart.core.errors import HeadstartError
-from headstart.core.files import parse_record
 from headstart.core.git import committed, versions
 from headstart.dataset.catalogue import MARKS, read_entries, read_marks
 from headstart.dataset.catalogue_check import catalogue_problems, places
 from headstart.release.faults import GIT, Fault, Findings
-from headstart.release.history import HISTORY, Line, line_sha256, read_history, torn_end
+from headstart.release.history import HISTORY, line_in, line_sha256, read_history, torn_end
 from headstart.release.outputs import REPAIR
 from headstart.release.standing import fold
 
@@ -60,11 +59,8 @@ def _history_fault(root: Path, problem: str) -> Fault:
 
 def _is_line(data: bytes) -> bool:
     """Whether this is a whole line of a history with its own hash."""
-    try:
-        line = parse_record(data, Line, "a line")
-    except HeadstartError:
-        return False
-    return line_sha256(line) == line.sha256
+    line = line_in(data)
+    return line is not None and line_sha256(line) == line.sha256
 
 
 def catalogue_findings(root: Path) -> Findings:

@@ -215,9 +215,10 @@ def _with_origin(known: Known, card: Card, step: Step) -> Step:
 
 def _release(known: Known, release: Release, scenario: str, episodes: bool) -> Step:
     """A release, from the verdict that counted, the run and the dataset."""
-    lines = [line for line in read_history(known.root / HISTORY) if isinstance(line.record, Judged)]
     verdicts = [
-        (line, line.record) for line in lines if isinstance(line.record, Judged) and line.record.candidate.id == release.id
+        (line, line.record)
+        for line in read_history(known.root / HISTORY)
+        if isinstance(line.record, Judged) and line.record.candidate.id == release.id
     ]
     facts = [
         ("weights", release.weights_sha256),

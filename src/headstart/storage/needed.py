@@ -127,14 +127,15 @@ def _files_in(tree: Path) -> list[Path]:
 
 def _lists(store: Any, folders: set[str]) -> dict[str, frozenset[str]]:
     """Folder → the objects that it consists of, for those whose list a store has."""
-    return {folder: _files_of(store, folder) for folder in store.list_oids_exists(sorted(folders))}
+    return {folder: frozenset(listed(store, folder).values()) for folder in store.list_oids_exists(sorted(folders))}
 
 
-def _files_of(store: Any, folder: str) -> frozenset[str]:
+def listed(store: Any, folder: str) -> dict[str, str]:
+    """Path → object, of the files of a folder, as its list in a store has them. IntegrityError where the list is damaged."""
     path = store.oid_to_path(folder)
     content = store.fs.cat_file(path)
     if hashlib.md5(content, usedforsecurity=False).hexdigest() != folder.removesuffix(".dir"):
         raise IntegrityError(
             f"{path}: expected the list of a folder with this MD5, found other bytes; `headstart verify` says more"
         )
-    return frozenset(entry["md5"] for entry in json.loads(content))
+    return {entry["relpath"]: entry["md5"] for entry in json.loads(content)}

@@ -1,13 +1,12 @@
 """How many bytes lie where: by stage in the working tree and in DVC's cache, and what is in no stage."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.config.project import DATA, WORK_DIR
 from headstart.core.dvc_lock import read_lock
-from headstart.storage.needed import Needed
+from headstart.storage.needed import Needed, listed
 from headstart.storage.unneeded import Store, size_of
 
 QUARANTINE = DATA / "quarantine"
@@ -28,7 +27,8 @@ def by_stage(root: Path, store: Store) -> dict[str, Bytes]:
         name = stage.name.partition("@")[0]
         for path, md5 in stage.outs.items():
             workspace[name] += size_of(root / path)
-            for one in {md5, *_listed(store, md5)} - seen:
+            files = listed(store.odb, md5).values() if md5.endswith(".dir") and md5 in store.objects else ()
+            for one in {md5, *files} - seen:
                 seen.add(one)
                 cache[name] += store.objects.get(one, 0)
     return {name: Bytes(workspace[name], cache[name]) for name in workspace}
@@ -50,12 +50,6 @@ def outside(root: Path) -> dict[str, int]:
     found = {f"{WORK_DIR}/{path.name}": size_of(path) for path in sorted((root / WORK_DIR).glob("*"))}
     found |= {QUARANTINE.as_posix(): size_of(root / QUARANTINE), ".dvc/cache/runs": size_of(root / ".dvc/cache/runs")}
     return {name: size for name, size in found.items() if size}
-
-
-def _listed(store: Store, md5: str) -> list[str]:
-    if not md5.endswith(".dir") or md5 not in store.objects:
-        return []
-    return [entry["md5"] for entry in json.loads(store.odb.fs.cat_file(store.odb.oid_to_path(md5)))]
 
 
 def shown(size: float) -> str:

@@ -1,6 +1,5 @@
 """What nothing needs any more: objects of DVC's cache or of a remote, work folders of runs that stopped, and files that a kill left."""
 
-import json
 import os
 import re
 import shutil
@@ -13,8 +12,8 @@ from typing import Any, NamedTuple
 import psutil
 
 from headstart.config.project import DATA, MODELS, REPORTS, WORK_DIR
-from headstart.core.errors import Busy, InputError
-from headstart.storage.needed import Needed, ask_git, needed
+from headstart.core.errors import Busy, InputError, IntegrityError
+from headstart.storage.needed import Needed, ask_git, listed, needed
 from headstart.storage.probe import answering
 from headstart.storage.remotes import configuration
 
@@ -219,8 +218,8 @@ def _age_s(path: Path) -> float:
 
 def _inside(odb: Any, name: str) -> str:
     try:
-        paths = [entry["relpath"] for entry in json.loads(odb.fs.cat_file(odb.oid_to_path(name)))]
-    except (ValueError, KeyError, TypeError):
+        paths = list(listed(odb, name))
+    except IntegrityError:
         return "a folder whose list is damaged"
     return f"a folder: {', '.join(paths[:3])}{f' and {len(paths) - 3} more' if len(paths) > 3 else ''}"
 
