@@ -1,12 +1,14 @@
 """What all tests share."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jsonschema
 import numba
 import pytest
+from playwright.sync_api import Browser
+from tests.browser import chromium
 from tests.recorded import record_robot
 from tests.released import Project, copy_of, new_project
 from tests.scores import score
@@ -35,6 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_thread() -> None:
     """Worlds in tests are small: a second thread would only wait, spinning. A test about threads sets their number itself."""
     numba.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium; skips where it is not installed."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
