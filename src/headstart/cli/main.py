@@ -24,6 +24,7 @@ from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.init import init
 from headstart.cli.lineage import lineage
+from headstart.cli.observe import observe
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.remote import remote_app
@@ -134,6 +135,7 @@ def report() -> None:
 
 app.command()(init)
 app.command()(lineage)
+app.command()(observe)
 app.command()(play)
 app.command("check")(check_scenario)
 app.command()(tune)

@@ -6,7 +6,9 @@ give equal bytes.
 
 import base64
 import hashlib
+import html
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -25,18 +27,20 @@ def page(
     data: Mapping[str, Any] | None = None,
     scripts: Sequence[str] = (),
     charts: bool = False,
+    connect: bool = False,
     **shown: Any,
 ) -> bytes:
     """The bytes of a page.
 
     `template`: a file in view/pages that extends base.html; it is given `shown`, whose texts it escapes. `data`: id → what a script reads
     from the JSON block with that id. `scripts`: files in view/pages, run in this order. With `charts`, Vega draws the specification in the
-    JSON block `chart-NAME` into each `<div class="chart" data-chart="NAME">`.
+    JSON block `chart-NAME` into each `<div class="chart" data-chart="NAME">`. With `connect`, scripts may ask the server that the page is from.
     """
     sources = [*((_vega(), _source("charts.js")) if charts else ()), *map(_source, scripts)]
     styles = [_source("page.css")]
     allowed = {"script-src": sources, "style-src": styles}
     policy = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
+    policy += ["connect-src 'self'"] if connect else []
     policy += [f"{kind} {' '.join(map(_hash, texts))}" for kind, texts in allowed.items() if texts]
     blocks = {name: Markup(embedded(value)) for name, value in sorted((data or {}).items())}
     text = (
@@ -52,6 +56,13 @@ def page(
         )
     )
     return text.encode()
+
+
+def policy_of(made: bytes) -> str:
+    """The Content-Security-Policy of a page, for the header of a server."""
+    found = re.search(rb'http-equiv="Content-Security-Policy" content="([^"]*)"', made)
+    assert found is not None
+    return html.unescape(found[1].decode())
 
 
 def embedded(value: Any) -> str:

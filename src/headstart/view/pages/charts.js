@@ -19,8 +19,8 @@ function drawAll() {
     const spec = JSON.parse(document.getElementById("chart-" + place.dataset.chart).textContent);
     return embed(place, spec, {
       actions: false, ast: true, renderer: "svg", defaultStyle: false, config: colours(), tooltip: { disableDefaultStyle: true },
-    });
-  }));
+    }).then((drawn) => { place.view = drawn.view; });
+  })).then(() => document.dispatchEvent(new Event("drawn")));
 }
 
 dark.addEventListener("change", drawAll);
