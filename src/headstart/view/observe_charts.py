@@ -20,12 +20,12 @@ class Curves(NamedTuple):
 
 OF_ARM = {
     "return": Curves(
-        "Return", "return, mean of episodes", {"return sampled": "sampled", "return deterministic": "likeliest", "training": "training"},
+        "Return", "return, mean of episodes", {"return sampled": "sampled actions", "return deterministic": "likeliest actions"},
         target="return_mean",
     ),
     "success": Curves(
         "Success and harm", "share of episodes",
-        {"success sampled": "success", "harm sampled": "harm", "success deterministic": "success, likeliest"},
+        {"success sampled": "success", "harm sampled": "harm", "success deterministic": "success of the likeliest actions"},
         share=True, target="success_rate",
     ),
     "entropy": Curves("Entropy of the policy", "nats", {"entropy": "entropy"}),

@@ -13,8 +13,9 @@ from typing import Any
 from headstart.telemetry.kinds import AnyLine, BcEpoch, PhaseStarted
 from headstart.view.observe_charts import Curves
 from headstart.view.observe_log import Source, Unreadable
-from headstart.view.observe_panels import Table, finding, panels
+from headstart.view.observe_panels import finding, panels
 from headstart.view.observe_state import Seen, row_of, take
+from headstart.view.observe_tables import Table
 
 RECENT = 4000  # rows, about half an hour
 KEPT = 600  # rows of one kind in a curve: of a longer one every second row, then every fourth, …
@@ -47,6 +48,7 @@ class Feed:
 
     source: Source
     charts: Mapping[str, Curves]
+    x: str  # of the charts: env steps, or epochs
     beside: Callable[[Seen], Mapping[str, Table]]  # panels of what is not in the log
     live: bool = True  # false: a replay, of which no record is late
     seen: Seen = field(default_factory=Seen)
@@ -55,7 +57,7 @@ class Feed:
     forgotten: int = 0  # n of the last row that left `recent`
     recent: deque[Row] = field(default_factory=deque)
     kept: dict[str, Thinned] = field(default_factory=dict)
-    last: dict[str, float] = field(default_factory=dict)  # series → its last value
+    last: dict[str, tuple[int, float]] = field(default_factory=dict)  # series → its last x and y
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     shown: dict[str, Any] = field(default_factory=dict)  # panels and sentences after `n` lines
 
@@ -73,8 +75,9 @@ class Feed:
             if (row := _row(self.n, record)) is not None:
                 self._add(row)
         fresh: dict[str, Any] = panels(self.seen) | dict(self.beside(self.seen))
-        fresh["says"] = {name: finding(self.last, curves.series) for name, curves in self.charts.items()}
-        fresh["target"] = self.seen.started.target if self.seen.started else {}
+        target = self.seen.started.target if self.seen.started else {}
+        says = {name: finding(self.last, curves, self.x, target) for name, curves in self.charts.items()}
+        fresh |= {"says": says, "target": target}
         if part.records or part.restarts or fresh != self.shown:
             self.shown = fresh
             self.changed.set()
@@ -93,10 +96,17 @@ class Feed:
             sent.clear()
         fresh = {name: panel for name, panel in self.shown.items() if sent.get(name) != panel}
         sent |= fresh
-        return {"n": self.n, "reset": reset, "rows": rows, "panels": fresh, "age": self._age()}
+        return {
+            "n": self.n,
+            "reset": reset,
+            "rows": rows,
+            "panels": fresh,
+            "age": self._age(),
+            "over": self.seen.ended is not None,
+        }
 
     def _add(self, row: Row) -> None:
-        self.last |= row["v"]
+        self.last |= {name: (row["x"], y) for name, y in row["v"].items()}
         self.recent.append(row)
         while len(self.recent) > RECENT:
             self.forgotten = self.recent.popleft()["n"]

@@ -1,19 +1,16 @@
-"""What the page shows of a run: one table a panel. A cell is a text, or a text with a state, a gauge or its last values."""
+"""What the page shows of a run that is watched, one table a panel."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from headstart.config.schedule import Phase, Ramp
-from headstart.guard.guardrails import Guardrail, limit_text, moved
 from headstart.telemetry.kinds import BcEpoch, Evaluation, Proportion, Update
+from headstart.view.observe_charts import Curves
+from headstart.view.observe_health import alerts, drift
 from headstart.view.observe_state import PhaseSeen, Seen
+from headstart.view.observe_tables import BAD, OK, OUTCOMES, WARN, Cell, Table, duration, number, state, table
 
-Cell = str | dict[str, Any]
-Table = dict[str, Any]  # head: names of columns; rows: cells; none: what stands there without rows
-
-OK, WARN, BAD, NONE = "ok", "warn", "bad", "none"  # states; a word always stands beside the colour
-OUTCOMES = {"completed": OK, "running": OK, "held": WARN, "frozen": BAD, "stopped": BAD, "waiting": ""}
-LEVELS = {"quiet": ("OK", OK), "flag": ("warn", WARN), "breach": ("breach", BAD)}
+PHASES = {"completed": OK, "running": OK, "held": WARN, "frozen": BAD, "stopped": BAD, "waiting": ""}
 OFTEN = 200  # held-out steps with an action below which its recall says little
 COUNTERS = {  # of an update: field → name, unit
     "terminations": ("episodes that ended by themselves", "in this rollout"),
@@ -35,30 +32,11 @@ def panels(seen: Seen) -> dict[str, Table]:
         "run": _run(seen),
         "cycles": _cycles(seen),
         "cloning": _cloning(seen),
-        "drift": _drift(seen),
-        "alerts": _alerts(seen),
+        "drift": drift(seen),
+        "alerts": alerts(seen),
         "counters": _counters(seen),
         "numbers": _numbers(seen),
     }
-
-
-def state(text: str, level: str, **more: Any) -> Cell:
-    """A cell with a state."""
-    return {"t": text, "c": level, **more}
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[Cell]], none: str = "") -> Table:
-    """A table; `none` stands there while it has no rows."""
-    return {"head": list(head), "rows": [list(row) for row in rows], "none": none}
-
-
-def number(value: float | None, why: str = "not measured") -> str:
-    """A number as a person rounds it."""
-    if value is None:
-        return why
-    if isinstance(value, int) or (abs(value) >= 1000 and value == round(value)):
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
 
 
 # --- the run ------------------------------------------------------------------------------------------------------------
@@ -71,13 +49,12 @@ def _run(seen: Seen) -> Table:
     rows: list[tuple[str, Cell]] = [("State", _state(seen)), ("Phase", _phase(seen)), ("Env steps", _steps(seen))]
     rows.append(("Time left", _time_left(seen)))
     if started is not None:
-        rows.append(("Target", _target(seen)))
+        rows += [("Target", _target(started.target)), ("Target reached", _reached(seen))]
         commit = f"{started.git_revision[:12]}{', with changes' if started.git_dirty else ''}" if started.git_revision else "none"
-        rows.append(
-            ("Made by", f"headstart {started.versions.get('headstart', 'unknown')}, commit {commit}, on {started.device}")
-        )
+        rows.append(("Version", f"headstart {started.versions.get('headstart', 'unknown')}, commit {commit}"))
     memory = f"{last.wall.rss_mib:,.0f} MiB" if last.wall.rss_mib is not None else "not measured"
-    rows.append(("World", f"{last.world}, {f'{started.agents} agents, ' if started else ''}stage {last.stage}, memory {memory}"))
+    agents = f", {started.agents} agents, on {started.device}" if started else ""
+    rows.append(("World", f"{last.world}{agents}, stage {last.stage}, memory {memory}"))
     return table([], rows)
 
 
@@ -86,9 +63,10 @@ def _state(seen: Seen) -> Cell:
         return state("running", OK)
     if end.status != "completed":
         return state(f"{end.status}{f': {end.error_type}' if end.error_type else ''}", BAD)
-    levels = {"PASS": OK, "HOLD": WARN, "FAIL": BAD, None: OK}
+    if end.verdict is None:
+        return state("ended", OK)
     reasons = f": {'; '.join(end.reasons)}" if end.reasons else ""
-    return state(f"ended{f', guardrails {end.verdict}' if end.verdict else ''}{reasons}"[:300], levels[end.verdict])
+    return state(f"ended, guardrails {end.verdict}{reasons}"[:300], OUTCOMES[end.verdict])
 
 
 def _phase(seen: Seen) -> str:
@@ -119,29 +97,19 @@ def _time_left(seen: Seen) -> str:
     return f"{duration(max(seen.arm.budget - done, 0) / rate)} at {number(float(f'{rate:.3g}'))} env steps a second"
 
 
-def duration(seconds: float) -> str:
-    """A time as a person says it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _target(seen: Seen) -> Cell:
-    assert seen.started is not None
-    target = seen.started.target
+def _target(target: Mapping[str, Any]) -> str:
     wants = {"success_rate": "success ≥", "harm_rate": "harm ≤", "return_mean": "return ≥"}
     text = ", ".join(f"{sign} {target[key]}" for key, sign in wants.items() if target.get(key) is not None)
-    text = f"{target.get('name')}: {text}, {target.get('consecutive')} evaluations in a row"
-    found = seen.evaluations.get(str(target.get("mode")))
+    return f"{target.get('name')}: {text}, in {target.get('consecutive')} evaluations in a row"
+
+
+def _reached(seen: Seen) -> Cell:
+    assert seen.started is not None
     if seen.ended is not None:
         reached = seen.ended.steps_to_target
-        return state(
-            f"{text}; {'not reached' if reached is None else f'reached at {reached:,} env steps'}",
-            WARN if reached is None else OK,
-        )
-    met = found.consecutive_met if found else 0
-    return f"{text}; met by the last {met}" if met else f"{text}; not met by the last"
+        return state("no", WARN) if reached is None else state(f"at {reached:,} env steps", OK)
+    found = seen.evaluations.get(str(seen.started.target.get("mode")))
+    return f"met by the last {found.consecutive_met}" if found and found.consecutive_met else "not met by the last evaluation"
 
 
 # --- annealing ----------------------------------------------------------------------------------------------------------
@@ -173,7 +141,7 @@ def _progress(phase: Phase, of: PhaseSeen) -> Cell:
 
 
 def _outcome(of: PhaseSeen) -> Cell:
-    level = OUTCOMES.get(of.outcome, BAD)
+    level = PHASES.get(of.outcome, BAD)
     text = of.outcome + (f", still open: {', '.join(of.open)}" if of.open else "")
     if of.attempt:
         text, level = f"{text}, rolled back {of.attempt} ×", BAD
@@ -181,25 +149,29 @@ def _outcome(of: PhaseSeen) -> Cell:
 
 
 def _cloning(seen: Seen) -> Table:
-    epoch, head = seen.epoch, ["Held-out accuracy", "Against", "Weakest action"]
-    if epoch is None:
-        clone = seen.started.inputs.get("bc") if seen.started else None
-        if clone is None:
-            return table(head, [], "Not measured: this run starts from random weights and clones nothing.")
-        return table(head, [], f"Not measured in this run: it starts from clone {clone[:12]} and has no bc phase.")
-    limit = _accuracy_limit(seen)
-    low = epoch.accuracy_heldout is not None and limit is not None and epoch.accuracy_heldout < limit
-    marks = [mark for mark in ((limit, "threshold"), (epoch.majority_baseline, "constant action")) if mark[0] is not None]
-    level, word = (BAD, "below the threshold") if low else (OK, "at or above the threshold") if limit is not None else ("", "")
-    text = f"{number(epoch.accuracy_heldout)}{f', {word}' if word else ''} (epoch {epoch.bc_epoch})"
+    if seen.epoch is not None:
+        return cloning(seen.epoch, accuracy_limit(seen), "this run")
+    clone = seen.started.inputs.get("bc") if seen.started else None
+    if clone is not None:
+        return table([], [], f"Not measured in this run: it starts from clone {clone[:12]} and has no bc phase.")
+    return table([], [], "Not measured: this run clones nothing." if seen.started else "Not begun.")
+
+
+def cloning(epoch: BcEpoch, limit: float | None, whose: str) -> Table:
+    """How well a clone predicts held-out steps, against the limit of the guardrail and against always taking the most frequent action."""
+    found = epoch.accuracy_heldout
+    marks = [mark for mark in ((limit, "guardrail"), (epoch.majority_baseline, "constant action")) if mark[0] is not None]
+    level, word = ("", "") if limit is None else (BAD, ", too low") if found is None or found < limit else (OK, ", high enough")
+    gauge = {"value": found or 0.0, "marks": [value for value, _ in marks]}
     against = "; ".join(f"{name} {number(value)}" for value, name in marks)
-    if limit is None:
-        against += "; the threshold is no part of this log, `bc_train` holds the clone to it"
-    gauge = {"value": epoch.accuracy_heldout or 0.0, "marks": [value for value, _ in marks]}
-    return table(head, [[state(text, level, gauge=gauge), against, _weakest(epoch)]])
+    against += "" if limit is not None else "; the gate of `bc_train` is no part of its log"
+    accuracy = state(f"{number(found)}{word}", level, gauge=gauge)
+    head = ["Clone", "Held-out accuracy", "Against", "Weakest action"]
+    return table(head, [[f"{whose}, epoch {epoch.bc_epoch}", accuracy, against, _weakest(epoch)]])
 
 
-def _accuracy_limit(seen: Seen) -> float | None:
+def accuracy_limit(seen: Seen) -> float | None:
+    """Below it a guardrail stops the run."""
     rules = seen.started.guardrails if seen.started else ()
     found = next((rule.get("breach") for rule in rules if rule.get("name") == "bc_accuracy"), None)
     return float(found) if isinstance(found, int | float) else None
@@ -211,51 +183,6 @@ def _weakest(epoch: BcEpoch) -> str:
         return "not measured: actions are continuous"
     name, of = min(often.items(), key=lambda item: item[1].recall)
     return f"{name}: recall {of.recall:.3f} of {of.n:,} held-out steps"
-
-
-# --- guardrails ---------------------------------------------------------------------------------------------------------
-
-
-def _drift(seen: Seen) -> Table:
-    head = ["Guardrail", "Value", "Reference", "Change", "Warns / acts at", "State", "Last values"]
-    rows = []
-    for name, of in seen.guardrails.items():
-        rule, measured = of.rule, of.measured
-        warn = f"{limit_text(rule, rule.flag)} / " if rule.flag is not None else ""
-        limits = f"{warn}{limit_text(rule, rule.breach)} → {rule.decision}"
-        if measured.level == "not applicable":
-            rows.append([name, "not measured", "–", "–", limits, f"not measured: {measured.text}", "–"])
-            continue
-        word, level = LEVELS[measured.level]
-        if measured.level == "breach" and of.hits < rule.hits:
-            word += f", {of.hits} of {rule.hits} in a row"
-        base = "–" if measured.baseline is None else number(measured.baseline)
-        values: Cell = {"t": "", "spark": list(of.values)} if len(of.values) > 1 else "–"
-        rows.append([f"{name} ({rule.metric})", number(measured.value), base, _change(rule, measured.value, measured.baseline), limits,
-                     state(word, level), values])  # fmt: skip
-    random = seen.arm is not None and seen.arm.start == "random"
-    why = "Only numbers that are not finite are watched: the run starts from random weights." if random else "No check yet."
-    return table(head, rows, why)
-
-
-def _change(rule: Guardrail, value: float | None, base: float | None) -> str:
-    if value is None or base is None:
-        return "–"
-    by = moved(rule, value, base)
-    text = f"{100 * by:+.1f} %" if rule.measure == "relative" else f"{by:+.3g}"
-    return text.replace("-", "−")
-
-
-def _alerts(seen: Seen) -> Table:
-    rows = []
-    for alert in reversed(seen.alerts.values()):
-        since = f"{alert.since.env_steps:,} env steps, {alert.since.wall.time_utc[11:19]} UTC" if alert.since else "the beginning"
-        word = "cleared" if alert.cleared else {WARN: "open", BAD: "acted on"}[alert.level]
-        if alert.about in ("run", "log", "nonfinite"):
-            word = "open"
-        times = f" ×{alert.times}" if alert.times > 1 else ""
-        rows.append([state(f"{word}{times}", OK if alert.cleared else alert.level), alert.about, alert.text, since])
-    return table(["State", "About", "What", "Since"], rows, "No alert so far.")
 
 
 # --- counters and numbers -----------------------------------------------------------------------------------------------
@@ -295,8 +222,12 @@ def _proportion(of: Proportion) -> str:
     return f"{of.k} of {of.n} ({of.low:.3f} … {of.high:.3f})"
 
 
-def finding(last: Mapping[str, float], names: Mapping[str, str]) -> str:
-    """The last value of each series of a curve, as a sentence."""
-    return (
-        ", ".join(f"{name} {number(last[key])}" if key in last else f"{name} not measured" for key, name in names.items()) + "."
-    )
+def finding(last: Mapping[str, tuple[int, float]], curves: Curves, x: str, target: Mapping[str, Any]) -> str:
+    """The last value of each series of a curve, and its target, as a sentence. `last`: series → x, y."""
+    known = [last[key] for key in curves.series if key in last]
+    if not known:
+        return "Not measured yet."
+    values = [f"{name} {number(last[key][1])}" if key in last else f"{name} not measured" for key, name in curves.series.items()]
+    wanted = target.get(curves.target) if curves.target else None
+    aim = f"; target {wanted:g}" if isinstance(wanted, int | float) else ""
+    return f"At {max(at for at, _ in known):,} {x}: {', '.join(values)}{aim} ({curves.unit})."

@@ -98,6 +98,12 @@ class Door:
         return response
 
 
+def door_of(port: int) -> Door:
+    """A door with a new token."""
+    hosts = frozenset(f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]"))
+    return Door(hosts, secrets.token_urlsafe(32), f"headstart-{port}")
+
+
 def _equal(one: str, other: str) -> bool:
     """Whether two secrets are equal, in a time that does not depend on where they differ."""
     return secrets.compare_digest(one.encode("utf-8", "surrogatepass"), other.encode())

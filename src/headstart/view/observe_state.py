@@ -218,7 +218,7 @@ def row_of(record: AnyLine | Unreadable) -> dict[str, float] | None:
     """What curves draw of a record: series → value; None where it has none."""
     match record:
         case Update():
-            return _numbers({name: getattr(record, name) for name in UPDATE_SERIES} | {"training": record.return_mean})
+            return _numbers({name: getattr(record, name) for name in UPDATE_SERIES})
         case Evaluation():
             mode, n = record.policy_mode, record.success.n or 1
             return _numbers({f"return {mode}": record.return_mean, f"success {mode}": record.success.k / n,

@@ -1,7 +1,7 @@
 // What the server says of a run, as tables and curves: messages come with ids, so that a connection that breaks goes on where it was.
 const settings = JSON.parse(document.getElementById("settings").textContent);
 const source = new EventSource("/events?run=" + encodeURIComponent(settings.run));
-let kept = {}, target = {}, age = null, heard = performance.now(), due = 0;
+let kept = {}, target = {}, age = null, over = false, heard = performance.now(), due = 0;
 
 function make(tag, kind, ...inside) {
   const it = document.createElement(tag);
@@ -44,7 +44,9 @@ function fill(name, panel) {
     return it;
   })));
   const none = make("tr", "faint", make("td", "", panel.none));
-  document.getElementById("panel-" + name).replaceChildren(
+  const place = document.getElementById("panel-" + name);
+  place.className = head.length ? "" : "pairs";
+  place.replaceChildren(
     ...(rows.length && head.length ? [make("thead", "", make("tr", "", ...head))] : []), make("tbody", "", ...(rows.length ? rows : [none])));
 }
 
@@ -71,7 +73,7 @@ source.onmessage = (event) => {
   message.rows.forEach(keep);
   for (const [name, panel] of Object.entries(panels)) fill(name, panel);
   for (const [name, text] of Object.entries(says || {})) document.getElementById("says-" + name).textContent = text;
-  [target, age, heard] = [aim || target, message.age, performance.now()];
+  [target, age, over, heard] = [aim || target, message.age, message.over, performance.now()];
   due ||= setTimeout(() => { due = 0; draw(); }, 250);
 };
 
@@ -80,7 +82,7 @@ setInterval(() => {
   const time = late < 120 ? `${Math.round(late)} s` : `${Math.round(late / 60)} min`;
   const said = source.readyState === EventSource.CLOSED ? ["bad", "Not connected: `headstart observe` has ended, or eight pages watch already. Load the page again."]
     : source.readyState === EventSource.CONNECTING ? ["warn", "Connection lost; trying again …"]
-    : late === null ? ["faint", "No further record is awaited."]
+    : late === null ? ["faint", over ? "The log has ended." : "Playing …"]
     : late > settings.stale_s ? ["warn", `stale: no record for ${time}`] : ["faint", `Last record ${time} ago.`];
   [place.className, place.textContent] = said;
 }, 1000);
