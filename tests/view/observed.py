@@ -144,12 +144,26 @@ class Reader:
     def __init__(self, port: int, door: Door) -> None:
         self.port, self.door = port, door
         self.cookie = {"Cookie": f"{door.cookie}={door.session}"}
+        self.open: dict[http.client.HTTPResponse, http.client.HTTPConnection] = {}
 
     def get(self, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> http.client.HTTPResponse:
-        """The response, whose body is not read yet. `headers`: without the cookie, unless they have it."""
+        """The response, of which the body is not read yet. `headers`: without the cookie, unless they have it."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request(method, path, headers=headers or {})
-        return connection.getresponse()
+        response = connection.getresponse()
+        self.open[response] = connection
+        return response
+
+    def status(self, path: str, headers: dict[str, str] | None = None, method: str = "GET") -> int:
+        """That of a response that is not read."""
+        response = self.get(path, headers, method)
+        self.leave(response)
+        return response.status
+
+    def leave(self, response: http.client.HTTPResponse) -> None:
+        """Close the connection."""
+        response.close()
+        self.open.pop(response).close()
 
     @contextmanager
     def events(self, run: str, after: int | None = None) -> Iterator[Iterator[tuple[int, dict[str, Any]]]]:
@@ -157,10 +171,8 @@ class Reader:
         last = {} if after is None else {"Last-Event-ID": str(after)}
         response = self.get(f"/events?run={run}", self.cookie | last)
         assert response.status == 200, response.read()
-        try:
-            yield _messages(response)
-        finally:
-            response.close()
+        yield _messages(response)
+        self.leave(response)
 
 
 def _messages(response: http.client.HTTPResponse) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -184,6 +196,9 @@ def served(root: Path, run: str | None = None, speed: float | None = None) -> It
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield Reader(port, door)
+        reader = Reader(port, door)
+        yield reader
+        for response in list(reader.open):
+            reader.leave(response)
         server.should_exit = True
         thread.join()
