@@ -3,6 +3,8 @@
 Size, depth and number of values are limited while it is read, since the reader takes some 20 µs for each value.
 """
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,12 @@ def parse_yaml(data: bytes, where: Path) -> Any:
 
 
 def _load(data: bytes, where: Path, parser: type[_Limited]) -> Any:
+    """A copy of what was read; a process reads the same settings many times."""
+    return deepcopy(_loaded(data, where, parser))
+
+
+@lru_cache(maxsize=32)
+def _loaded(data: bytes, where: Path, parser: type[_Limited]) -> Any:
     if len(data) > MAX_BYTES:
         raise InputError(f"{where}: expected at most {MAX_BYTES} bytes, got {len(data)}")
     yaml = YAML(typ="safe", pure=True)
