@@ -5,11 +5,13 @@ killed goes on where it was, an arm that differs in anything begins anew. This p
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRun, CloneRuns, SeedRun
+from headstart.config.notify import notify
 from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
@@ -44,7 +46,7 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
             SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed)) for seed in params.seeds
         ]
         title = f"{stage} {scenario.name} {arm}"
-        runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
+        runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes, partial(_tell, jobs[0]))
         for job in jobs:
             copy_whole(job.run_dir / POLICY, models_now / job.run_dir.name)
             copy_whole(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
@@ -76,6 +78,11 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         f"harm {metrics['harm_rate']:.3f}, return {metrics['return_mean']:.3f}" + "".join(guarded)
     )
     return Done(says, metrics, seeds=params.seeds)
+
+
+def _tell(job: SeedJob, run: SeedRun) -> None:
+    """A run that a guardrail held or ended is told to a person as soon as it is over."""
+    notify(job.params.notify, (job.stage, job.scenario.name, job.arm), run.outcome, run.reasons, run.seed)
 
 
 def clones_of(params: Params, scenario: Scenario) -> dict[int, CloneRun]:
