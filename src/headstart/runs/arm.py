@@ -29,12 +29,15 @@ from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import SeedJob
 from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, end_work, work_folder
 from headstart.runs.worlds import design_of, require_variants, worlds_of
+from headstart.telemetry.tensorboard import require_tensorboard
 
 
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> Done:
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
     require_sound(params, scenario, arm)
+    if params.telemetry.tensorboard:
+        require_tensorboard()
     require_variants(params, scenario)
     clones = clones_of(params, scenario) if recipe.start == "bc" else {}
     began = time.monotonic()
@@ -113,7 +116,7 @@ def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
 
     Clones and their data decide only what starts from them.
     """
-    recipe, inputs, decide = params.arms[arm], [], {"seeds", "network", "evaluation", "device"}
+    recipe, inputs, decide = params.arms[arm], [], {"seeds", "network", "evaluation", "device", "telemetry"}
     if recipe.start == "bc":
         inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", expert_folder(scenario)) if path.is_dir()]
         decide.add("bc_train")
