@@ -60,7 +60,8 @@ def steps_section(comparisons: Sequence[Comparison], headline: Comparison, clock
     """Every target, the headline first; then the ratio at other levels, and what else describes the steps."""
     ordered = sorted(comparisons, key=lambda found: found is not headline)
     parts = [Part(f"{found.target.name}: {found.verdict.outcome}", _target(found)) for found in ordered]
-    return Section("steps", "Steps to target", [Part("", [Text(RATIO)]), *parts, *_beyond(headline, clock)])
+    intro = [Part("", [Text(RATIO)])] if headline.grid else []
+    return Section("steps", "Steps to target", [*intro, *parts, *_beyond(headline, clock)])
 
 
 def _target(found: Comparison) -> list[Block]:
