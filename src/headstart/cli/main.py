@@ -27,6 +27,7 @@ from headstart.cli.lineage import lineage
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.remote import remote_app
+from headstart.cli.report import report
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
 from headstart.cli.storage import gc, storage
@@ -121,18 +122,8 @@ def anneal(scenario: Scenario, arm: str) -> None:
     _run("anneal", scenario, arm)
 
 
-@app.command()
-def report() -> None:
-    """Write reports/<scenario>/report.md for the scenarios of params.yaml, and say in a few lines what stands in it."""
-    from headstart.config.params import load_params
-    from headstart.view.report import summary, write_report
-
-    for scenario in load_params().scenarios:
-        write_report(Path(), scenario)
-        typer.echo(summary(Path(), scenario))
-
-
 app.command()(init)
+app.command()(report)
 app.command()(lineage)
 app.command()(play)
 app.command("check")(check_scenario)
