@@ -22,12 +22,12 @@ class Killed(BaseException):
     """A kill that a test can catch."""
 
 
-def killer(after: int) -> tuple[list[int], Callable[[int], None]]:
+def killer(after: int) -> tuple[list[int], Callable[[int | str], None]]:
     """The env steps that were reported, and what reports them until the kill; 0: there is none."""
     done: list[int] = []
 
-    def report(steps: int) -> None:
-        done.append(steps)
+    def report(steps: int | str) -> None:
+        done.extend([steps] if isinstance(steps, int) else [])
         if len(done) == after:
             raise Killed
 

@@ -41,7 +41,8 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
     metrics = summary(headline)
     write_bytes(REPORTS / "metrics" / f"{scenario.name}.json", pretty_json(metrics))
     numbers = {name: value for name, value in metrics.items() if not isinstance(value, str)}
-    return Done(sentence(headline), numbers, seeds=params.seeds)
+    look = f"{COMPARISONS / scenario.name}; `headstart report` writes {REPORTS / scenario.name / 'report.md'}"
+    return Done(sentence(headline), numbers, params.seeds, look)
 
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], CloneRuns | None, list[Evidence]]:
