@@ -288,7 +288,9 @@ def _killer(after: int) -> Callable[[int | str], None]:
     done: list[int] = []
 
     def report(steps: int | str) -> None:
-        done.extend([steps] if isinstance(steps, int) else [])
+        if isinstance(steps, str):
+            return
+        done.append(steps)
         if len(done) == after:
             raise Killed
 

@@ -129,7 +129,9 @@ def killed_after(reports: int, done: list[int]) -> Callable[..., Any]:
 
     def run(function: Callable[..., Any], jobs: Sequence[Any], *rest: object) -> list[Any]:
         def report(epochs: int | str) -> None:
-            done.extend([epochs] if isinstance(epochs, int) else [])
+            if isinstance(epochs, str):
+                return
+            done.append(epochs)
             if len(done) == reports:
                 raise Killed
 
