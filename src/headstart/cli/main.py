@@ -68,10 +68,10 @@ def program(
 
 
 def _run(stage: str, *arguments: str) -> None:
-    from headstart.config.stage import run
+    from headstart.config.stage import printed, run
 
     function = getattr(importlib.import_module(f"headstart.stages.{stage}"), stage)
-    typer.echo(run(function, *arguments))
+    typer.echo(printed(run(function, *arguments)))
 
 
 @app.command()
