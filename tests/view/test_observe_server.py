@@ -200,7 +200,7 @@ def test_a_page_that_was_away_for_longer_than_rows_are_kept_gets_all(project: Pa
         with reader.events(RUN) as messages:
             next(messages)
             write(log_folder(project), lines((event for i in range(20) for event in update(i)), first=100))
-            after, message = next(messages)
+            after, _ = next(messages)
         for back, resets in ((2, False), (30, True)):
             with reader.events(RUN, after - back) as messages:
                 assert next(messages)[1]["reset"] == resets

@@ -28,6 +28,7 @@ from headstart.cli.observe import observe
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.remote import remote_app
+from headstart.cli.report import report
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
 from headstart.cli.storage import gc, storage
@@ -68,10 +69,10 @@ def program(
 
 
 def _run(stage: str, *arguments: str) -> None:
-    from headstart.config.stage import run
+    from headstart.config.stage import printed, run
 
     function = getattr(importlib.import_module(f"headstart.stages.{stage}"), stage)
-    typer.echo(run(function, *arguments))
+    typer.echo(printed(run(function, *arguments)))
 
 
 @app.command()
@@ -122,18 +123,8 @@ def anneal(scenario: Scenario, arm: str) -> None:
     _run("anneal", scenario, arm)
 
 
-@app.command()
-def report() -> None:
-    """Write reports/<scenario>/report.md for the scenarios of params.yaml, and say in a few lines what stands in it."""
-    from headstart.config.params import load_params
-    from headstart.view.report import summary, write_report
-
-    for scenario in load_params().scenarios:
-        write_report(Path(), scenario)
-        typer.echo(summary(Path(), scenario))
-
-
 app.command()(init)
+app.command()(report)
 app.command()(lineage)
 app.command()(observe)
 app.command()(play)

@@ -52,7 +52,8 @@ def curate(params: Params, scenario: Scenario) -> Done:
         f"{facts.rejected.episodes} rejected {facts.rejection_reasons or ''}".rstrip()
     )
     metrics: dict[str, float | None] = {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes}
-    return Done(says, metrics | facts.quality.model_dump())
+    look = f"{DATA / scenario.name / 'curated' / 'episodes.tsv'}, every episode, and why it was rejected"
+    return Done(says, metrics | facts.quality.model_dump(), look=look)
 
 
 def read_raw(folder: Path, settings: CaptureParams, scenario: Scenario) -> tuple[Episodes, Header]:

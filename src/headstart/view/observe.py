@@ -43,8 +43,16 @@ def listen(host: str, port: int) -> socket.socket:
 
 def server_of(app: ASGIApp) -> uvicorn.Server:
     """A server that writes no log, since the token is in an address."""
-    quiet = {"access_log": False, "log_level": "critical", "server_header": False}
-    config = uvicorn.Config(app, http="h11", ws="none", limit_concurrency=64, timeout_graceful_shutdown=1, **quiet)
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        access_log=False,
+        log_level="critical",
+        server_header=False,
+        limit_concurrency=64,
+        timeout_graceful_shutdown=1,
+    )
     return uvicorn.Server(config)
 
 

@@ -50,17 +50,11 @@ def chart(curves: Curves, x: str) -> dict[str, Any]:
     scale = {"domain": [0, 1]} if curves.share else {"zero": False}
     across = {"field": "x", "type": "quantitative", "title": x, "axis": {"format": "~s", "tickCount": 5}}
     y = {"field": "y", "type": "quantitative", "title": curves.unit, "scale": scale, "axis": {"tickCount": 5}}
+    legend = {"orient": "top", "title": None, "symbolType": "stroke", "symbolSize": 400, "columns": 3} if len(names) > 1 else None
     series = {
-        "color": {
-            "field": "s",
-            "type": "nominal",
-            "scale": {"domain": names, "range": list(COLOURS[: len(names)])},
-            "legend": None,
-        },
-        "strokeDash": {"field": "s", "type": "nominal", "scale": {"domain": names, "range": list(DASHES[: len(names)])}},
+        channel: {"field": "s", "type": "nominal", "scale": {"domain": names, "range": list(of[: len(names)])}, "legend": legend}
+        for channel, of in (("color", COLOURS), ("strokeDash", DASHES))
     }
-    legend = {"orient": "top", "title": None, "symbolType": "stroke", "symbolSize": 400, "columns": 3}
-    series["color"]["legend"] = series["strokeDash"]["legend"] = legend if len(names) > 1 else None
     tooltip = [
         {"field": "s", "title": "series"}, {"field": "x", "title": x, "format": ","}, {"field": "y", "title": curves.unit, "format": ".4~g"}
     ]  # fmt: skip
