@@ -1,4 +1,4 @@
-"""Numbers of single episodes, for rankings: how long nothing changes, how the actions go back and forth, and how far an episode is from the others.
+"""Numbers of single episodes, for rankings: how long nothing changes, how actions go back and forth, how far an episode is from the others.
 
 Robust z: distance from the median in units of 1.4826 times the median distance from it (Iglewicz and Hoaglin 1993).
 """

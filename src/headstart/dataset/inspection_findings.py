@@ -3,7 +3,7 @@
 `wrong`: what no later stage should read. `look`: episodes or numbers that a person should look at. `note`: what is good to know.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -115,7 +115,7 @@ def _episodes(found: Inspection) -> Iterator[Finding]:
             continue
         values = np.where(found.accepted, np.nan_to_num(found.columns[name].values), 0)
         rows = np.flatnonzero(values >= limit)
-        ids = _ids(found, rows[np.argsort(-values[rows], kind="stable")])
+        ids = _ids(found, rows[np.argsort(-values[rows], kind="stable")].tolist())
         if ids:
             yield Finding("look", f"{_count(len(ids), 'episode')} {text}: {listed(ids)}", episodes=ids)
 
@@ -178,7 +178,7 @@ def _metadata(metadata: Sequence[Item]) -> Iterator[Finding]:
         yield Finding("note", f"not said: {listed([item.name for item in missing], 8)}", command)
 
 
-def _ids(found: Inspection, rows: Sequence[int]) -> tuple[str, ...]:
+def _ids(found: Inspection, rows: Iterable[int]) -> tuple[str, ...]:
     ids = found.opened.ids
     return tuple(ids[row] for row in rows)
 

@@ -35,7 +35,7 @@ class Item(NamedTuple):
 
 def checklist(root: Path, opened: Opened, said: Mapping[str, str]) -> tuple[Item, ...]:
     """`said`: what the files of a recording say of themselves."""
-    return tuple((*(_of_dataset(root, opened) if opened.scenario else _of_recording(said)), *_of_contents(opened)))
+    return (*(_of_dataset(root, opened) if opened.scenario else _of_recording(said)), *_of_contents(opened))
 
 
 def _of_dataset(root: Path, opened: Opened) -> Iterator[Item]:

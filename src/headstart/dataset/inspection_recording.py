@@ -14,7 +14,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, shown
 from headstart.core.files import read_bytes
 from headstart.core.strict_json import parse_json
-from headstart.dataset.episodes import Absent, Episodes, EpisodeTable, episode_ids
+from headstart.dataset.episodes import Absent, Episodes, EpisodeTable
 from headstart.dataset.formats import lerobot
 from headstart.dataset.formats.minari_guard import METADATA
 from headstart.dataset.formats.reading import read_recording
@@ -24,7 +24,6 @@ from headstart.dataset.observation import ObservationSchema
 
 MOST_NUMBERS = 1024  # of one array of an observation
 MOST_ACTIONS = 1024  # that whole numbers are a choice between
-NO_SCENARIO = "0" * 64  # in the names of its episodes
 
 
 def open_recording(kind: str, path: Path) -> Opened:
@@ -117,7 +116,7 @@ def _table(recording: Recording, reward: Array) -> EpisodeTable:
     number, zero = np.arange(count), np.zeros(count, np.int64)
     seeds = np.full(count, -1) if recording.seeds is None else recording.seeds
     return EpisodeTable(
-        episode_id=episode_ids(NO_SCENARIO, NO_SCENARIO, zero, number, zero, zero),
+        episode_id=number.astype("S16"),  # they are called by their place
         start=recording.start,
         length=recording.length,
         seed=seeds,
