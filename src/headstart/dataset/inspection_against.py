@@ -19,7 +19,9 @@ from headstart.dataset.inspection import Inspection, Spread, spread_of
 from headstart.dataset.inspection_open import Opened
 from headstart.dataset.manifest import DatasetFacts
 
-FACTS = sorted(DatasetFacts.model_fields.keys() - {"files", "quality", "blocks", "splits", "accepted", "rejected", "rejection_reasons"})
+FACTS = sorted(
+    DatasetFacts.model_fields.keys() - {"files", "quality", "blocks", "splits", "accepted", "rejected", "rejection_reasons"}
+)
 KEPT = ("capture", "curate", "expert")  # settings of a dataset that is in no catalogue
 
 
@@ -67,7 +69,9 @@ class Against(NamedTuple):
 def against(root: Path, here: Inspection, there: Inspection) -> Against:
     """Both, compared."""
     a, b = (dict(zip(one.opened.ids, one.accepted.tolist(), strict=True)) for one in (here, there))
-    both = a.keys() & b.keys() if here.opened.scenario and there.opened.scenario else set()  # a recording only counts its episodes
+    both = (
+        a.keys() & b.keys() if here.opened.scenario and there.opened.scenario else set()
+    )  # a recording only counts its episodes
     names, others = here.opened.schema.features, there.opened.schema.features
     return Against(
         there=there.opened.name,

@@ -112,7 +112,6 @@ def as_json(look: Look) -> dict[str, Any]:
     """Every number, with null for what was not measured."""
     found, opened = look.found, look.found.opened
     return {
-        "schema": "inspection/1",
         "dataset": opened.name,
         "state": opened.state,
         "hashes": plain(opened.hashes),

@@ -90,6 +90,18 @@ def open_dataset(root: Path, name: str) -> Opened:
     raise _not_here(root, name)
 
 
+def episode_names(root: Path, name: str) -> list[str]:
+    """The ids of all recorded episodes, without their steps. Raises as `open_dataset`."""
+    dataset, _, version = name.partition("@")
+    here = root / DATA / dataset
+    folder = here / "curated"
+    if version and _version_in(folder) != version:
+        folder = root / fetched(name)[1]
+    if (folder / "episodes.tsv").is_file():
+        return [one.decode() for one in read_index(folder / "episodes.tsv")[0].episode_id.tolist()]
+    return open_dataset(root, name).ids
+
+
 def _at_hand(root: Path, dataset: str) -> Opened:
     here = root / DATA / dataset
     if not (here / "curated/manifest.json").is_file():
