@@ -138,7 +138,8 @@ def _split_text(found: Inspection) -> str:
     if split is None:
         return "Nothing was split yet."
     sides = f"{split.episodes[0]:,} episodes of {split.worlds[0]:,} worlds to train on, {split.episodes[1]:,} of {split.worlds[1]:,} held out."
-    return f"{sides} Worlds on both sides: {len(split.leaked)}. Held-out episodes that stand, with little noise, among the others: {len(split.copies)}."
+    copies = f"Held-out episodes that stand, with little noise, among the others: {len(split.copies)}."
+    return f"{sides} Worlds on both sides: {len(split.leaked)}. {copies}"
 
 
 def _actions_text(found: Inspection) -> str:
@@ -201,11 +202,12 @@ def _against(found: Against) -> dict[str, Any]:
         "differences": found.differences,
         "columns": [_apart(one) for one in found.columns],
         "features": [_apart(one) for one in found.features],
-        "actions": [
-            (one.name, *("no such action" if side is None else f"{side:.2%}" for side in (one.here, one.there)))
-            for one in found.actions
-        ],
+        "actions": [(one.name, *map(_share, (one.here, one.there))) for one in found.actions],
     }
+
+
+def _share(side: float | None) -> str:
+    return "no such action" if side is None else f"{side:.2%}"
 
 
 def _apart(one: Apart) -> list[str]:
@@ -266,20 +268,14 @@ def _action_bars(found: Inspection) -> dict[str, Any]:
         for one in found.actions
     ]
     y = {"field": "action", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 160}}
+    x = {"type": "quantitative", "axis": {"format": "%"}, "title": "share of labels; tick: executed"}
     bars = {
         "mark": {"type": "bar", "tooltip": True, "color": BLUE},
-        "encoding": {
-            "x": {
-                "field": "share of labels",
-                "type": "quantitative",
-                "axis": {"format": "%"},
-                "title": "share of labels; tick: executed",
-            }
-        },
+        "encoding": {"x": x | {"field": "share of labels"}},
     }
     ticks = {
         "mark": {"type": "tick", "tooltip": True, "color": ORANGE, "thickness": 3},
-        "encoding": {"x": {"field": "share executed", "type": "quantitative"}},
+        "encoding": {"x": x | {"field": "share executed"}},
     }
     return _spec(values, max(60, 20 * len(values))) | {"encoding": {"y": y}, "layer": [bars, ticks]}
 
