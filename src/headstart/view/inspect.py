@@ -8,11 +8,13 @@ import headstart
 from headstart.dataset.inspection import Inspection
 from headstart.dataset.inspection_against import Against, Apart
 from headstart.dataset.inspection_coverage import Range
+from headstart.dataset.inspection_episodes import Column
 from headstart.dataset.inspection_look import GROUPS, Look, counts, groups_of, plain, play_command, rejected_by
 from headstart.view.inspect_text import MARKS, shown, spark
 from headstart.view.page import page
 
 CELLS = 30  # of a histogram
+ALWAYS = ("return", "length", "success", "harm", "anomalies", "strangeness")  # columns of the table; others where they vary
 FLAGS = ("success", "harm")  # columns that are true or false
 LINKED = 5  # episodes of a list that have a link
 STYLES = {"wrong": "bad", "look": "warn", "note": "faint"}
@@ -69,8 +71,8 @@ def _episodes(look: Look) -> dict[str, Any]:
     groups = sum(members.astype(np.int64) << bit for bit, members in enumerate(groups_of(look).values()))
     columns = [
         {"label": column.label, "unit": column.unit, "flag": name in FLAGS, "values": _short(column.values)}
-        for name, column in found.columns.items()
-        if np.isfinite(column.values).any()
+        for name in dict.fromkeys([*ALWAYS, *found.columns])
+        if np.isfinite((column := found.columns[name]).values).any() and (name in ALWAYS or _varies(column))
     ]
     notes = {row: list(found.opened.reasons[row]) for row in np.flatnonzero(~found.accepted).tolist()}
     for row, odd in found.anomalies.items():
@@ -220,11 +222,12 @@ def _apart(one: Apart) -> list[str]:
 
 def _histograms(found: Inspection) -> list[dict[str, Any]]:
     """Of each number that varies; rejected episodes stand on the accepted ones, in another colour and with a name."""
-    return [
-        _histogram(found, name)
-        for name, column in found.columns.items()
-        if name not in FLAGS and len(known := column.values[np.isfinite(column.values)]) and known.min() < known.max()
-    ]
+    return [_histogram(found, name) for name, column in found.columns.items() if name not in FLAGS and _varies(column)]
+
+
+def _varies(column: Column) -> bool:
+    known = column.values[np.isfinite(column.values)]
+    return bool(len(known) and known.min() < known.max())
 
 
 def _histogram(found: Inspection, name: str) -> dict[str, Any]:
