@@ -115,7 +115,6 @@ def _usual_page(name: str) -> Path:
 
 def _flags(dataset: str, flag: str | None, reason: str | None, unflag: str | None) -> None:
     from headstart.config.stage_command import stage_command
-    from headstart.core.record import Words
     from headstart.dataset.flags import change_flag, flags_path, read_flags
 
     scenario = dataset.partition("@")[0]
@@ -123,7 +122,7 @@ def _flags(dataset: str, flag: str | None, reason: str | None, unflag: str | Non
         raise UsageError(f"{dataset}: expected the dataset of a scenario: `headstart init` makes one of a recording")
     known = _episodes(dataset)
     if flag is not None:
-        _require_words(reason, Words)
+        _require_words(str(reason))
         change_flag(ROOT, scenario, _one(flag, known, dataset), reason)
         _require_watched()
     there = read_flags(ROOT, scenario)
@@ -136,11 +135,13 @@ def _flags(dataset: str, flag: str | None, reason: str | None, unflag: str | Non
         typer.echo(f"next: git add flags && {stage_command('curate', scenario)}")
 
 
-def _require_words(reason: str | None, words: object) -> None:
+def _require_words(reason: str) -> None:
     from pydantic import TypeAdapter, ValidationError
 
+    from headstart.core.record import Words
+
     try:
-        TypeAdapter(words).validate_python(reason)
+        TypeAdapter[str](Words).validate_python(reason)
     except ValidationError as error:
         raise UsageError(f"--reason: expected one line of 1 to 500 printable characters, got {reason!r:.60}") from error
 

@@ -125,16 +125,15 @@ def _actions(look: Look) -> Iterator[str]:
             share = one.labelled / max(1, total)
             said = "<0.1%" if 0 < share < 0.001 else f"{share:.1%}"
             yield f"  {one.name[: wide - 1]:{wide}}{said:>8}{one.labelled:>11,}{one.executed:>11,}  {bar}"
-    for one in found.dimensions:
-        yield from _range(one)
+    yield from map(_range, found.dimensions)
     if found.behaviours:
         yield f"{'behaviours':26}{'total':>11}{'episodes':>11}{'most of one':>13}"
         for counter in found.behaviours:
             yield f"  {counter.name[:22]:24}{counter.total:>11,}{counter.episodes:>11,}{counter.most:>13,}"
 
 
-def _range(one: Range) -> Iterator[str]:
-    yield f"  {one.name[:20]:22}{one.least:>10.4g} to {one.most:<10.4g} mean {one.mean:<10.4g} |{spark(one.bins):{BINS}}|"
+def _range(one: Range) -> str:
+    return f"  {one.name[:20]:22}{one.least:>10.4g} to {one.most:<10.4g} mean {one.mean:<10.4g} |{spark(one.bins):{BINS}}|"
 
 
 def _rejected(look: Look) -> Iterator[str]:
