@@ -208,7 +208,7 @@ def test_an_arm_of_the_recipe_is_trained_and_judged_anew_alone(clone: Path) -> N
 
 
 def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_for_it(clone: Path) -> None:
-    new = [clone / folder / "new.py" for folder in ("demonstrations", "experts")]
+    new = [clone / folder / "new.py" for folder in ("demonstrations", "experts", "flags")]
     try:
         for path in new:
             path.write_bytes(b"anything")
@@ -218,7 +218,7 @@ def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_f
         for path in new:
             path.unlink(missing_ok=True)
         run(clone, "dvc", "repro", "source@queue_conflict")
-    assert changed == {"source": {"demonstrations", "experts"}}
+    assert changed == {"source": {"demonstrations", "experts"}, "curate": {"flags"}}
     assert "Stage 'expert@queue_conflict' didn't change, skipping" in out
 
 

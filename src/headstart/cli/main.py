@@ -23,6 +23,7 @@ from headstart.cli.evidence import evidence, results
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.init import init
+from headstart.cli.inspect import inspect
 from headstart.cli.lineage import lineage
 from headstart.cli.observe import observe
 from headstart.cli.play import play
@@ -128,6 +129,7 @@ app.command()(report)
 app.command()(lineage)
 app.command()(observe)
 app.command()(play)
+app.command()(inspect)
 app.command("check")(check_scenario)
 app.command()(tune)
 app.command()(evidence)
