@@ -16,17 +16,18 @@ class Curves(NamedTuple):
     series: Mapping[str, str]  # of `observe_state.row_of` → its name in the legend
     share: bool = False  # 0 … 1
     target: str | None = None  # key of the target that is drawn as a line
+    points: bool = False  # of few rows: each has a mark
 
 
 OF_ARM = {
     "return": Curves(
         "Return", "return, mean of episodes", {"return sampled": "sampled actions", "return deterministic": "likeliest actions"},
-        target="return_mean",
+        target="return_mean", points=True,
     ),
     "success": Curves(
         "Success and harm", "share of episodes",
         {"success sampled": "success", "harm sampled": "harm", "success deterministic": "success of the likeliest actions"},
-        share=True, target="success_rate",
+        share=True, target="success_rate", points=True,
     ),
     "entropy": Curves("Entropy of the policy", "nats", {"entropy": "entropy"}),
     "kl": Curves("Change of the policy", "KL divergence, nats", {"kl_divergence": "by an update", "kl_to_reference": "from the clone"}),
@@ -38,9 +39,9 @@ OF_ARM = {
 OF_CLONE = {
     "accuracy": Curves(
         "Accuracy", "share of decisions", {"accuracy_heldout": "held out", "accuracy": "training", "majority_baseline": "constant action"},
-        share=True,
+        share=True, points=True,
     ),
-    "loss": Curves("Loss", "loss, nats", {"loss_heldout": "held out", "loss": "training"}),
+    "loss": Curves("Loss", "loss, nats", {"loss_heldout": "held out", "loss": "training"}, points=True),
 }  # fmt: skip
 
 
@@ -58,7 +59,7 @@ def chart(curves: Curves, x: str) -> dict[str, Any]:
     tooltip = [
         {"field": "s", "title": "series"}, {"field": "x", "title": x, "format": ","}, {"field": "y", "title": curves.unit, "format": ".4~g"}
     ]  # fmt: skip
-    rule = {"type": "rule", "strokeDash": [2, 3], "tooltip": None}
+    rule = {"type": "rule", "strokeDash": [2, 3], "aria": False}  # the place of the chart has a label
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
         "usermeta": {"embedOptions": {"logLevel": 1}},  # errors: a warning about an axis without data says nothing here
@@ -71,7 +72,7 @@ def chart(curves: Curves, x: str) -> dict[str, Any]:
             {"data": {"name": "target"}, "mark": rule, "encoding": {"y": y, "tooltip": {"field": "y", "title": "target"}}},
             {
                 "data": {"name": "rows"},
-                "mark": {"type": "line", "point": {"size": 14, "filled": True}, "strokeWidth": 1.8, "interpolate": "linear"},
+                "mark": {"type": "line", "point": {"size": 14, "aria": False} if curves.points else False, "strokeWidth": 1.8, "aria": False},
                 "encoding": {"x": across, "y": y, **series, "tooltip": tooltip},
             },
         ],

@@ -18,7 +18,7 @@ from headstart.view.observe_state import Seen, row_of, take
 from headstart.view.observe_tables import Table
 
 RECENT = 4000  # rows, about half an hour
-KEPT = 600  # rows of one kind in a curve: of a longer one every second row, then every fourth, …
+KEPT = 400  # rows of one kind in a curve: of a longer one every second row, then every fourth, …
 Row = dict[str, Any]  # n: of its message; k: kind of its record; x; v: series → value
 
 
