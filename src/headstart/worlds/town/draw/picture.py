@@ -4,6 +4,7 @@ An agent's status is a shape at its upper right: ring, waits; triangle, may use 
 A yellow cell: where two agents shall meet.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -79,16 +80,19 @@ def _blend(cell: Picture, area: Area, colour: Rgb) -> None:
     cell[:] = np.rint(cell * (1 - share) + np.array(colour) * share).astype(np.uint8)
 
 
+@cache
 def _disc(centre: tuple[float, float], radius: float) -> Area:
     y, x = _samples()
     return _smooth((y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2)
 
 
+@cache
 def _triangle() -> Area:
     y, x = _samples()
     return _smooth((y <= 9.5) & (y - 1 >= 2 * np.abs(x - 25)))
 
 
+@cache
 def _square() -> Area:
     y, x = _samples()
     return _smooth((np.abs(y - 6) <= 4) & (np.abs(x - 25) <= 4))
