@@ -21,8 +21,8 @@ from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
-    "stages/test_smoke.py", "torture/test_kills.py", "stages/test_by_hand.py", "torture/test_crash_states.py", "torture/test_fuzz.py",
-    "test_package.py", "cli/test_wrong_arguments.py", "release/test_promote.py", "torture/test_mutations.py", "remote/test_remotes.py",
+    "stages/test_smoke.py", "torture/test_kills.py", "release/test_promote.py", "torture/test_fuzz.py", "torture/test_crash_states.py",
+    "stages/test_by_hand.py", "torture/test_mutations.py", "remote/test_remotes.py", "release/test_fetch.py", "release/test_record.py",
 )  # fmt: skip
 
 

@@ -21,6 +21,7 @@ def models() -> dict[str, Any]:
     from headstart.compare.arm_runs import ArmRuns, CloneRuns
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift import ShiftFindings
+    from headstart.config.notify import Notification
     from headstart.config.schedule import Arm
     from headstart.core.contents import Contents
     from headstart.core.run_record import RunRecord
@@ -62,6 +63,7 @@ def models() -> dict[str, Any]:
         "expert-policy": ExpertPolicy,
         "expert-progress": TrainingProgress,
         "history": Line,  # a line
+        "notification": Notification,  # a line
         "observation": ObservationSchema,
         "policy-contract": PolicyContract,
         "progress": Progress,

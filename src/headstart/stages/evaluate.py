@@ -41,7 +41,7 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
     metrics = summary(headline)
     write_bytes(REPORTS / "metrics" / f"{scenario.name}.json", pretty_json(metrics))
     numbers = {name: value for name, value in metrics.items() if not isinstance(value, str)}
-    return Done(sentence(headline), numbers, seeds=params.seeds)
+    return Done(sentence(headline), numbers, seeds=params.seeds, verdict=headline.verdict)
 
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], CloneRuns | None, list[Evidence]]:
