@@ -49,12 +49,12 @@ class Shown(NamedTuple):
 
 def play(
     what: Annotated[
-        str, typer.Argument(metavar="SCENARIO|DATASET[@VERSION]", help="A file in scenarios/, without .yaml, or its dataset.")
+        str, typer.Argument(metavar="NAME[@VERSION]", help="Of a scenario or its dataset; with a version, of the catalogue's.")
     ],
     episode: Annotated[
         str | None,
         typer.Argument(
-            metavar="[EPISODE]",
+            metavar="EPISODE",
             help="Of the dataset: its number from 0, or its name. Without it a policy acts.",
             show_default=False,
         ),
@@ -80,18 +80,24 @@ def play(
         Path | None,
         typer.Option(parser=typed_path, metavar="FILE", help="Write thumbnails of the dataset's episodes, as .html or .png."),
     ] = None,
-    episodes: Annotated[int, typer.Option(min=1, max=100_000, help="How many, for --sheet.")] = 1000,
-    agent: Annotated[int, typer.Option(min=0, help="Whose actions and rewards stand beside the picture.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the world and of a policy's choices.")] = 0,
-    world: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Its id; 1000000 is the first that is captured.")] = 0,
-    ticks: Annotated[int | None, typer.Option(min=0, help="How far to play; without it, to the end.")] = None,
-    ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, help="In a terminal and in a film.")] = 8.0,
+    episodes: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many, for --sheet.")] = 1000,
+    agent: Annotated[int, typer.Option(min=0, metavar="N", help="Whose actions and rewards stand beside the picture.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Of the world and of a policy's choices.")] = 0,
+    world: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Its id; 1000000 is the first that is captured.")
+    ] = 0,
+    ticks: Annotated[int | None, typer.Option(min=0, metavar="N", help="How far to play; without it, to the end.")] = None,
+    ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, metavar="N", help="In a terminal and in a film.")] = 8.0,
 ) -> None:
-    """Watch a policy, or a recorded episode.
+    """Watch a policy, or a recorded episode: in the terminal, as a page, a film or a picture.
 
-    A policy in a world: `headstart play queue_conflict --policy FOLDER`. An episode of a dataset, rebuilt, held to its record and searched for
-    anomalies: `headstart play queue_conflict 12 --html episode.html`; it exits with 4 where the record differs. All episodes of a dataset at a
-    glance: `headstart play queue_conflict --sheet sheet.html`.
+    A recorded episode is rebuilt and held to its record step by step; exit 4 where they differ.
+
+    A policy: headstart play queue_conflict --policy FOLDER
+
+    An episode of a dataset: headstart play queue_conflict 12 --html FILE
+
+    All episodes at a glance: headstart play queue_conflict --sheet FILE
     """
     to = Shown(html, gif, mp4, png, ticks_per_second)
     for file in filter(None, (html, gif, mp4, png, sheet)):

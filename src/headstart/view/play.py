@@ -36,8 +36,8 @@ def played(
         track.see(world, agent)
         actions = act(obs)
         track.acted(obs, agent, actions[agent], _probability(act, agent, actions))
-        obs, *outcome, info = world.step(actions)
-        track.paid(agent, *outcome, info)
+        obs, reward, terminated, truncated, info = world.step(actions)
+        track.paid(agent, reward, terminated, truncated, info)
         if info["episode_end"][0]:
             track.ended(info, agent)
             break

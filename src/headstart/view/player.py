@@ -1,6 +1,6 @@
 """One or two episodes as a page that plays them: pictures inside the file, and beside them what was done, paid and counted.
 
-A picture is a PNG of at most COLOURS colours, the same ones in a whole episode; between the whole pictures, every KEY moments, it holds only the
+A picture is a PNG of few colours, the same ones in a whole episode; between the whole pictures, every KEY moments, it holds only the
 pixels that changed, and the others are transparent.
 """
 
@@ -17,16 +17,21 @@ from headstart.view.gif import palette_of
 from headstart.view.page import page
 from headstart.view.track import Track
 
-SIZE = 512  # pixels of the longer side, at most
-COLOURS = 127  # of an episode
-CLEAR = COLOURS  # index of a pixel that did not change
+SIZES = (
+    (512, 127),
+    (400, 63),
+    (288, 31),
+    (160, 15),
+    (96, 15),
+)  # pixels of the longer side and colours, until a page keeps within BYTES
+BYTES = 4_800_000  # of all pictures of a page
 KEY = 32  # moments between whole pictures
 DIGITS = 5
 
 
 def player(tracks: Sequence[Track], title: str, frames_per_second: float, words: Sequence[str] = ()) -> bytes:
     """The bytes of the page. Equal tracks give equal bytes. `words`: paragraphs below the title."""
-    data = {"tracks": [_data(track) for track in tracks], "fps": frames_per_second}
+    data = {"tracks": [_data(*one) for one in zip(tracks, _all_pictures(tracks), strict=True)], "fps": frames_per_second}
     return page(
         "player.html",
         title,
@@ -44,8 +49,8 @@ def _longest(tracks: Sequence[Track]) -> int:
     return max(max(len(track), len(track.frames) - 1) for track in tracks)
 
 
-def _data(track: Track) -> dict[str, Any]:
-    pictures, size = _pictures(track)
+def _data(track: Track, shown_as: tuple[list[str], list[int]]) -> dict[str, Any]:
+    pictures, size = shown_as
     changing = [i for i in range(len(track.counter_names)) if len({row[i] for row in track.counters if row}) > 1]
     shown = [i for i in changing if track.counter_names[i] not in ("total_reward", "return")]  # which stand there anyway
     return {
@@ -75,29 +80,40 @@ def _short(value: float) -> float | int | str:
     return int(short) if short == int(short) and abs(short) < 1e15 else short
 
 
-def _pictures(track: Track) -> tuple[list[str], list[int]]:
+def _all_pictures(tracks: Sequence[Track]) -> list[tuple[list[str], list[int]]]:
+    """As large as a page may be."""
+    found: list[tuple[list[str], list[int]]] = []
+    for size, colours in SIZES:
+        found = [_pictures(track, size, colours) for track in tracks]
+        if sum(len(one) for pictures, _ in found for one in pictures) <= BYTES:
+            break
+    return found
+
+
+def _pictures(track: Track, longer: int, colours: int) -> tuple[list[str], list[int]]:
     """A data address for every moment, and width and height."""
     if not len(track.frames):
         return [], [0, 0]
-    images = (fitted(frame, SIZE) for frame in track.frames)
-    palette = palette_of([fitted(track.frames[int(at)], SIZE) for at in np.linspace(0, len(track.frames) - 1, 8)], COLOURS)
+    images = (fitted(frame, longer) for frame in track.frames)
+    palette = palette_of([fitted(track.frames[int(at)], longer) for at in np.linspace(0, len(track.frames) - 1, 8)], colours)
     found, before = list[str](), np.zeros(0, np.uint8)
     size = [0, 0]
     for t, image in enumerate(images):
         size = list(image.size)
         now = np.asarray(image.quantize(palette=palette, dither=Image.Dither.NONE))
         whole = t % KEY == 0 or now.shape != before.shape
-        found.append(_png(now if whole else np.where(now == before, CLEAR, now).astype(np.uint8), palette))
+        found.append(_png(now if whole else np.where(now == before, colours, now).astype(np.uint8), palette, colours))
         before = now
     return found, size
 
 
-def _png(index: Array, palette: Image.Image) -> str:
+def _png(index: Array, palette: Image.Image, clear: int) -> str:
+    """`clear`: the index of pixels that did not change."""
     image = Image.fromarray(index, "P")
-    colours = (palette.getpalette() or [])[: 3 * COLOURS]
-    image.putpalette(colours + [0] * (3 * (COLOURS + 1) - len(colours)))
+    colours = (palette.getpalette() or [])[: 3 * clear]
+    image.putpalette(colours + [0] * (3 * (clear + 1) - len(colours)))
     file = io.BytesIO()
-    image.save(file, "PNG", transparency=CLEAR, compress_level=9)
+    image.save(file, "PNG", transparency=clear, compress_level=9)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 

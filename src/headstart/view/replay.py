@@ -39,7 +39,7 @@ def record_of(found: Found) -> Track:
     """What the record itself has."""
     episodes, e, schema = found.episodes, found.e, found.header.observation
     start = int(episodes.table.start[e])
-    track = Track(found.title, "", schema.actions, schema.reward_terms)
+    track = Track(found.title, "", "", schema.actions, schema.reward_terms)
     for row in range(start, start + int(episodes.table.length[e])):
         mask = episodes.action_mask
         track.action.append(episodes.action[row].tolist())
@@ -99,7 +99,7 @@ def _from_world(found: Found, params: Params, mode: str | None, proof: Proof) ->
             if track.paid(agent, reward, terminated, truncated, info) or k == proof.steps - 1:
                 track.ended(info, agent)
                 held.end(k, {name: rows[agent] for name, rows in info["final_obs"].items()}, bool(track.end))
-        for a in np.flatnonzero(terminated | truncated):
+        for a in np.flatnonzero(terminated | truncated).tolist():
             now[a], begun[a] = now[a] + 1, t + 1
         if info["episode_end"][0]:
             stats = info["stats"]
@@ -139,7 +139,7 @@ def _from_recording(found: Found, mode: str | None, proof: Proof) -> tuple[Track
     header.observation.require_same(schema_of(world), "the environment of this scenario")
     recipe = GymSetup.model_validate(dict(scenario.setup)).recipe
     env = recipe._replace(kwargs={**recipe.kwargs, **({} if mode is None else {"render_mode": mode})}).make()
-    track = Track(found.title, f"seed {seed}", world.names.actions, world.names.reward_terms)
+    track = Track(found.title, f"seed {seed}", "", world.names.actions, world.names.reward_terms)
     try:
         called(f"setup.id: {recipe.id}", _steps, env, world, found, track, proof)
     finally:

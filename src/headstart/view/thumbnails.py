@@ -41,7 +41,7 @@ def thumbnails(
         return [_curve(episodes, int(e)) for e in chosen], str(error)
 
 
-def _small(picture: Array) -> Image.Image:
+def _small(picture: Any) -> Image.Image:
     image = Image.fromarray(picture)
     image.thumbnail((SIZE, SIZE), Image.Resampling.BOX)
     return image

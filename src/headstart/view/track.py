@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,8 @@ class Track:
     """T steps of one agent. Moment t is before action t; moment T, if it can be seen, is the end."""
 
     title: str
-    about: str = ""  # who acts and where, for a line below the title
+    about: str = ""  # where, for a line below the title
+    legend: str = ""  # what the picture shows
     action_names: tuple[str, ...] = ()  # K; empty: actions are real
     term_names: tuple[str, ...] = ()  # R
     counter_names: tuple[str, ...] = ()  # S
@@ -100,7 +102,9 @@ class Track:
 def track_of(world: World, title: str, about: str = "") -> Track:
     """An empty track of `world`."""
     names = world.names
-    return Track(title, about, names.actions, names.reward_terms, names.stats)
+    drawing = f"headstart.worlds.{names.world}.draw.picture"
+    legend = import_module(drawing).LEGEND if names.world in ("town", "nav") else ""
+    return Track(title, about, legend, names.actions, names.reward_terms, names.stats)
 
 
 def side_by_side(tracks: Sequence[Track]) -> Iterator[tuple[Any, ...]]:

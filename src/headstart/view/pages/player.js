@@ -37,7 +37,7 @@ function tell({ track, body }, t) {
   if (t >= T) row(body, "end", track.end || "it goes on");
   else {
     row(body, "action", track.actions.length ? name(track.action[t]) : track.action[t].join(", "));
-    if (track.mask[t]) row(body, "allowed", track.actions.filter((_, i) => track.mask[t][i] === "1").join(", "));
+    if (track.mask[t].includes("0")) row(body, "allowed", track.actions.filter((_, i) => track.mask[t][i] === "1").join(", "));
     if (track.probability[t] !== null) row(body, "its probability", track.probability[t].toFixed(3));
     row(body, "reward", track.reward[t]);
   }

@@ -16,6 +16,10 @@ from headstart.worlds.town.state import CLAIM, GRID, NONE, WAITING
 Picture = npt.NDArray[np.uint8]  # [height, width, 3]
 Area = npt.NDArray[np.float64]  # [CELL, CELL] share of each pixel that a shape covers
 CELL = 32  # pixels
+LEGEND = (
+    "Discs are agents with their numbers; squares are objects: F fridge, T stove, S shower, B bed, W workplace, with a dot for each agent in "
+    "the queue. At an agent a ring says that it waits, a triangle that it may use the object, a square that it uses it. Yellow: a meeting."
+)
 FINE = 4  # samples a pixel, each way, for smooth edges
 
 # 5 × 7 dots of the letters of objects and the numbers of agents; a row is five bits
