@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from tests.scores import score
 from headstart.cli.schema import schema_of
 from headstart.compare.arm_runs import Score
 from headstart.config.scenario import Scenario
+from headstart.core.progress_lines import QUIET
 from headstart.core.verdict import Subject
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
+
+os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that reads stderr
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
     "stages/test_smoke.py", "torture/test_kills.py", "release/test_promote.py", "torture/test_fuzz.py", "torture/test_crash_states.py",

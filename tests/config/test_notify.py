@@ -123,7 +123,7 @@ def test_a_stage_tells_of_a_failed_gate_and_of_a_verdict_but_not_of_a_fault(proj
         return capture
 
     for success in (0.95, 0.5):
-        assert run(compared(success), "queue_conflict") == "compared"
+        assert run(compared(success), "queue_conflict").says == "compared"
     told = outbox()[2:]
     assert [(line["stage"], line["outcome"], line["reasons"]) for line in told] == [
         ("capture", "HOLD", ["HOLD: success of the candidate"])

@@ -116,13 +116,14 @@ def test_every_stage_leaves_its_outputs(clone: Path) -> None:
 
 
 EDITED = {  # file below src/headstart → the stages that import it
-    "view/report.py": set(),
+    "view/report.py": {"report"},
+    "view/pages/report.html": {"report"},
     "release/promote.py": set(),
     "cli/main.py": set(),
     "worlds/town/draw/picture.py": set(),
     "__init__.py": set(),
     "learn/ppo.py": {"expert", "baseline", "anneal"},
-    "compare/comparison.py": {"evaluate"},
+    "compare/comparison.py": {"evaluate", "report"},
     "dataset/curation.py": {"curate", "validate"},
     "dataset/formats/npz.py": {"source"},
     "dataset/catalogue.py": {"catalogue"},
@@ -202,12 +203,12 @@ def test_an_arm_of_the_recipe_is_trained_and_judged_anew_alone(clone: Path) -> N
     finally:
         file.write_text(before)
         run(clone, "dvc", "repro")
-    ran = {"settings@queue_conflict", "anneal@queue_conflict-pretrained", "evaluate@queue_conflict"}
+    ran = {"settings@queue_conflict", "anneal@queue_conflict-pretrained", "evaluate@queue_conflict", "report@queue_conflict"}
     assert set(re.findall(r"tage '(\S*)'(?::| is cached)", out)) == ran
 
 
 def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_for_it(clone: Path) -> None:
-    new = [clone / folder / "new.py" for folder in ("demonstrations", "experts")]
+    new = [clone / folder / "new.py" for folder in ("demonstrations", "experts", "flags")]
     try:
         for path in new:
             path.write_bytes(b"anything")
@@ -217,7 +218,7 @@ def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_f
         for path in new:
             path.unlink(missing_ok=True)
         run(clone, "dvc", "repro", "source@queue_conflict")
-    assert changed == {"source": {"demonstrations", "experts"}}
+    assert changed == {"source": {"demonstrations", "experts"}, "curate": {"flags"}}
     assert "Stage 'expert@queue_conflict' didn't change, skipping" in out
 
 
@@ -314,13 +315,16 @@ def test_everything_comes_back_from_the_remote(clone: Path) -> None:
 
 def test_the_catalogue_agrees_with_the_files_and_the_report_reads(clone: Path) -> None:
     assert "1 versions: 1 checked in the workspace, 1 checked in the cache" in run(clone, "headstart", "catalogue", "check")
-    assert "report.md" in run(clone, "headstart", "report")
-    text = (clone / "reports/queue_conflict/report.md").read_text()
+    before = {name: (clone / "reports/queue_conflict" / name).read_bytes() for name in ("report.html", "report.md")}
+    assert "read it: reports/queue_conflict/report.html" in run(clone, "headstart", "report")
+    assert before == {name: (clone / "reports/queue_conflict" / name).read_bytes() for name in before}  # as the stage wrote them
+    text = before["report.md"].decode()
     assert "## beyond_expert: " in text
     assert not re.search(r"\bnan\b", text.lower())
-    for name in ("curves_beyond_expert", "steps_beyond_expert", "confusion"):
-        assert f"({name}.png)" in text
-        assert (clone / f"reports/queue_conflict/{name}.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("curves_return", "steps_beyond_expert", "confusion"):
+        assert f"(report/{name}.png)" in text
+        assert (clone / f"reports/queue_conflict/report/{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert 'href="queue_conflict/report.html"' in (clone / "reports/index.html").read_text()
 
 
 def test_the_notebook_loads_the_dataset_and_the_policy_plots_and_plays(clone: Path) -> None:

@@ -28,6 +28,7 @@ def models() -> dict[str, Any]:
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue, Marks
     from headstart.dataset.episodes import Header
+    from headstart.dataset.flags import Flags
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
     from headstart.deploy.contract import PolicyContract
@@ -62,6 +63,7 @@ def models() -> dict[str, Any]:
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
         "expert-progress": TrainingProgress,
+        "flags": Flags,
         "history": Line,  # a line
         "notification": Notification,  # a line
         "observation": ObservationSchema,

@@ -22,12 +22,12 @@ LEAST_SPREAD = 0.1  # a feature that hardly moves counts by its units
 
 def near_duplicates(episodes: Episodes, heldout: Array) -> Check:
     """The check of held-out episodes [E] bool."""
-    pairs = _pairs(episodes, heldout) if heldout.any() and not heldout.all() else []
+    pairs = near_pairs(episodes, heldout) if heldout.any() and not heldout.all() else []
     text = f"held-out episodes that stand among the others: {', '.join(f'{a} as {b}' for a, b in pairs[:3]) or 'none'}"
     return at_most("near-duplicates", len(pairs), 0, text, int(heldout.sum()))
 
 
-def _pairs(episodes: Episodes, heldout: Array) -> list[tuple[int, int]]:
+def near_pairs(episodes: Episodes, heldout: Array) -> list[tuple[int, int]]:
     """Held-out episode → one to train on that is the same up to noise."""
     spread = _spread(episodes)
     summary = _summaries(episodes, spread)

@@ -28,6 +28,7 @@ from headstart.runs.expert_record import ExpertPolicy
 
 RECORDS = Path("reports/evidence")
 DECIDES = ("src/", "scenarios/", "params.yaml", "dvc.yaml", "stage")  # what must be that of the commit which a record names
+REPORT = "headstart.stages.report"  # shows what the others found
 CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
 
@@ -193,4 +194,5 @@ def fingerprint(params: Params, name: str) -> dict[str, str]:
     )
     settings["arms"] = {arm: settings["arms"][arm] for arm in (*changed.baselines, changed.candidate)}
     sha256 = sha256_json({"params": settings, "scenario": scenario.model_dump(mode="json")})
-    return {"code_sha256": code_sha256(stage_modules()), "settings_sha256": sha256}
+    decides = [module for module in stage_modules() if module != REPORT]
+    return {"code_sha256": code_sha256(decides), "settings_sha256": sha256}
