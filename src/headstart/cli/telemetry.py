@@ -1,7 +1,7 @@
 """`headstart telemetry`: read the log of a run, also of one that still runs, and of other programs' logs of the versions 1.0 to 1.2."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from headstart.core.errors import Busy, UsageError
 if TYPE_CHECKING:
     from headstart.telemetry.drift import Comparison, Limit
     from headstart.telemetry.logs import AnyRecord
+    from headstart.telemetry.rules import Severity
 
 ALERT = 7  # exit code: a rule or a limit was broken
 telemetry_app = typer.Typer(no_args_is_help=True, help="Read the logs of runs: check, watch, sum up, compare, draw, convert.")
@@ -94,7 +95,8 @@ def watch(
     for one in alert or ():
         rule_of(one)
     base = read_baseline(baseline) if baseline else {}
-    severities = {"none": (), "warn": ("warn", "alert"), "alert": ("alert",)}[fail_on]
+    counts: dict[str, tuple[Severity, ...]] = {"none": (), "warn": ("warn", "alert"), "alert": ("alert",)}
+    severities = counts[fail_on]
     seen: Watch | None = None
     count, late = 0, None
     try:
@@ -111,7 +113,7 @@ def watch(
         late = error
     if seen is None:
         raise late or UsageError(f"{log}: expected records to watch, got none")
-    fired = {severity: seen.fired(severity) for severity in ("alert", "warn")}
+    fired = {"alert": seen.fired("alert"), "warn": seen.fired("warn")}
     if as_json:
         rules = [vars(one) | {"rule": one.rule.text, "severity": one.rule.severity} for one in seen.rules]
         _json({"event": "end", "records": count, **fired, "rules": rules}, indent=None)
@@ -216,7 +218,8 @@ def plot(
     from headstart.telemetry.logs import sound_log
     from headstart.view.telemetry_curves import curves, png, svg
 
-    make = {".svg": svg, ".png": png, ".json": pretty_json}.get(out.suffix)
+    makers: dict[str, Callable[[Any], bytes]] = {".svg": svg, ".png": png, ".json": pretty_json}
+    make = makers.get(out.suffix)
     if make is None:
         raise UsageError(f"--out: expected a name that ends in .svg, .png or .json, got {out}")
     read = [sound_log(log, assume) for log in logs]

@@ -69,8 +69,6 @@ def exit_code(problems: tuple[Problem, ...]) -> int:
 
 
 def _order(record: AnyRecord, seen: Seen, place: Place) -> Iterator[Problem]:
-    if seen.seq is not None and record.seq != seen.seq + 1:
-        yield place.problem("integrity", "seq", str(seen.seq + 1), record.seq)
     if seen.ended:
         yield place.problem("invalid", "kind", "nothing after run_ended", record.kind)
     if seen.seq is None and record.seq == 1 and record.kind != "run_started" and record.stage not in NO_HEADER:

@@ -3,12 +3,13 @@
 `reader.py` reads a run's own log for the machine and stops at the first fault; here all faults are listed beside what could be read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, shown
 from headstart.core.files import inside, read_bytes, read_record, sha256_bytes
+from headstart.core.record import Record
 from headstart.core.strict_json import canonical_json, parse_json
 from headstart.telemetry.imported import IMPORTED_KINDS, AnyImported
 from headstart.telemetry.kinds import KINDS, AnyLine
@@ -18,7 +19,7 @@ from headstart.telemetry.upgrade import VERSIONS, array_items, upgrade
 from headstart.telemetry.writer import INDEX, SegmentIndex
 
 SEGMENTS = "telemetry-[0-9][0-9][0-9][0-9].ndjson"
-FORMATS = {"telemetry/3": KINDS, "telemetry-imported/1": IMPORTED_KINDS}
+FORMATS: dict[str, Mapping[str, type[Record]]] = {"telemetry/3": KINDS, "telemetry-imported/1": IMPORTED_KINDS}
 AnyRecord = AnyLine | AnyImported
 
 
@@ -43,7 +44,7 @@ def read_log(path: Path, assumed: str | None = None) -> Log:
     if files == [path] and is_of_version_1(whole[path]):
         return _of_version_1(name, path, whole[path], assumed)
     found, torn, problems = _lines(whole), 0, list(_segment_problems(path, whole))
-    records, places = list[AnyRecord](), list[Place]()
+    records, places, due = list[AnyRecord](), list[Place](), None
     for place, line, is_last in found:
         try:
             value = _parsed(line, place)
@@ -53,12 +54,18 @@ def read_log(path: Path, assumed: str | None = None) -> Log:
             else:
                 said = str(error).removeprefix(f"{place.file}, line {place.line}: ").removeprefix("expected ")
                 problems.append(place.problem("integrity", "", said, shown(line[:40].decode(errors="replace"))))
+            due = None  # nothing is known of what follows a line that is no record
             continue
         record, more = _record(value, place)
         problems += more
+        due = due if record is not None else None
         if record is not None:
+            place = place._replace(seq=record.seq)
+            if due is not None and record.seq != due:
+                problems.append(place.problem("integrity", "seq", str(due), record.seq))
+            due = record.seq + 1
             records.append(record)
-            places.append(place._replace(seq=record.seq))
+            places.append(place)
     return Log(name, tuple(files), tuple(records), tuple(places), tuple(problems), torn)
 
 
@@ -152,10 +159,11 @@ def _record(value: Any, place: Place) -> tuple[Any, list[Problem]]:
         return None, [place.problem("invalid", "", "a JSON object", shown(value))]
     seq = value.get("seq")
     place = place._replace(seq=seq if isinstance(seq, int) else None)
-    for key, known in (("schema_id", FORMATS), ("kind", FORMATS.get(str(value.get("schema_id")), {}))):
-        if not isinstance(value.get(key), str) or value[key] not in known:
-            return None, [place.problem("invalid", key, f"one of {', '.join(known)}", shown(value.get(key)))]
-    return fitted(FORMATS[value["schema_id"]][value["kind"]], value, canonical_json(value), place)
+    kinds = FORMATS.get(str(value.get("schema_id")))
+    if kinds is None or str(value.get("kind")) not in kinds:
+        key, known = ("schema_id", list(FORMATS)) if kinds is None else ("kind", list(kinds))
+        return None, [place.problem("invalid", key, f"one of {', '.join(known)}", shown(value.get(key)))]
+    return fitted(kinds[value["kind"]], value, canonical_json(value), place)
 
 
 def _segment_problems(path: Path, whole: dict[Path, bytes]) -> Iterator[Problem]:

@@ -198,8 +198,9 @@ def _phases(records: Sequence[AnyRecord]) -> list[Phase]:
         elif isinstance(record, ReadingLine | GuardrailLine):
             found[-1] = _judged(found[-1], record)
         elif isinstance(record, PhaseEnded):
-            ended = {"outcome": record.outcome, "env_steps_used": record.env_steps_used}
-            found[-1] = found[-1]._replace(**ended, open_guardrails=record.open_guardrails)
+            found[-1] = found[-1]._replace(
+                outcome=record.outcome, env_steps_used=record.env_steps_used, open_guardrails=record.open_guardrails
+            )
     return found
 
 

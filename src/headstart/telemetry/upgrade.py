@@ -142,7 +142,7 @@ def _fields(value: Any, place: Place, assumed: str | None) -> tuple[dict[str, An
         problems += [problem] if problem else []
         if isinstance(given, float) and not math.isfinite(given):
             fields["nonfinite"].append(RENAMED.get(name, name))
-        _put(fields, RENAMED.get(name, name), new)
+        _put(fields, RENAMED.get(str(name), str(name)), new)
     problems += _one_entropy(value, fields, place)
     if other:
         fields["other"] = _finite(other)

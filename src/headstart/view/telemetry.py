@@ -1,7 +1,7 @@
 """What the commands of `headstart telemetry` print: summaries, drift, problems and alerts, as text for 80 columns or as Markdown."""
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from headstart.core.errors import printable
@@ -26,7 +26,7 @@ def number(value: object) -> str:
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
 
 
-Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, head, rows
+Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]  # title, head, rows
 
 
 def tables(summary: Summary, wall: bool = True) -> Iterator[Table]:
@@ -45,9 +45,8 @@ def tables(summary: Summary, wall: bool = True) -> Iterator[Table]:
         )
         for one in summary.phases
     ]
-    gates = [
-        (one.name, number(one.bc_accuracy), number(one.bc_threshold)) for one in summary.phases if one.bc_accuracy is not None
-    ]
+    cloned = [one for one in summary.phases if one.kind == "bc" and one.bc_accuracy is not None]
+    gates = [(one.name, number(one.bc_accuracy), number(one.bc_threshold)) for one in cloned]
     alerts = [
         (one.guardrail, one.severity, one.decision, number(one.times), number(one.first), number(one.last))
         for one in summary.alerts

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from headstart.core.errors import InputError, MissingExtra, UsageError
+from headstart.core.errors import InputError, MissingExtra, UsageError, printable
 from headstart.telemetry.fields import numbers, require_field
 from headstart.telemetry.imported import ImportedUpdate
 from headstart.telemetry.kinds import Evaluation, Line, PhaseEnded, PhaseStarted, RollbackLine, Update
@@ -85,7 +85,7 @@ def _vl_convert() -> Any:
 def _names(logs: Sequence[Log]) -> list[str]:
     """Each log by its arm and seed; by its path where these are not enough."""
     names = [_name(log) for log in logs]
-    return names if len(set(names)) == len(names) else [log.name for log in logs]
+    return [printable(name) for name in (names if len(set(names)) == len(names) else [log.name for log in logs])]
 
 
 def _name(log: Log) -> str:
@@ -127,7 +127,7 @@ def _shades(log: Log, x: str) -> Iterator[dict[str, Any]]:
     began, number, at = None, 0, 0
     for record, at in _places(log, x):
         if isinstance(record, PhaseStarted):
-            began, number = (at, record.phase), number + 1
+            began, number = (at, printable(record.phase or "?")), number + 1
         elif isinstance(record, PhaseEnded) and began is not None:
             yield {"from": began[0], "to": at, "phase": began[1], "odd": number % 2 == 1}
             began = None
