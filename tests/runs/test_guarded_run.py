@@ -71,7 +71,7 @@ def trainer(scenario: Scenario, arm: Arm) -> Trainer:
 
 
 def watched(
-    run_dir: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int], None] = lambda steps: None
+    run_dir: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int | str], None] = lambda steps: None
 ) -> tuple[GuardedRun, TelemetryWriter]:
     """A run that has not begun, or goes on from what was kept."""
     progress = load_progress(run_dir)
@@ -226,7 +226,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
     guarded, telemetry = watched(tmp_path, scenario)
     damaged = []
 
-    def damage(steps: int) -> None:
+    def damage(steps: int | str) -> None:
         """When the fault is about to be seen, the newest safe state has lost a byte."""
         if guarded.trainer.at.updates == 9 and not damaged:
             damaged.append(guarded.control.safe[-1])
@@ -249,8 +249,8 @@ def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
     inject(monkeypatch, broken(4))
     guarded, telemetry = watched(tmp_path, scenario)
 
-    def remove(steps: int) -> None:
-        for path in (tmp_path / "states").iterdir():
+    def remove(steps: int | str) -> None:
+        for path in (tmp_path / "states").glob("*"):
             path.unlink()
 
     guarded.setup = RunSetup(scenario, guarded.setup.returns, tmp_path, remove)
@@ -284,10 +284,12 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Pat
     assert logs[0] == logs[1]
 
 
-def _killer(after: int) -> Callable[[int], None]:
-    done = []
+def _killer(after: int) -> Callable[[int | str], None]:
+    done: list[int] = []
 
-    def report(steps: int) -> None:
+    def report(steps: int | str) -> None:
+        if isinstance(steps, str):
+            return
         done.append(steps)
         if len(done) == after:
             raise Killed

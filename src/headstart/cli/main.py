@@ -23,10 +23,12 @@ from headstart.cli.evidence import evidence, results
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.init import init
+from headstart.cli.inspect import inspect
 from headstart.cli.lineage import lineage
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.remote import remote_app
+from headstart.cli.report import report
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
 from headstart.cli.storage import gc, storage
@@ -69,10 +71,10 @@ def program(
 
 
 def _run(stage: str, *arguments: str) -> None:
-    from headstart.config.stage import run
+    from headstart.config.stage import printed, run
 
     function = getattr(importlib.import_module(f"headstart.stages.{stage}"), stage)
-    typer.echo(run(function, *arguments))
+    typer.echo(printed(run(function, *arguments)))
 
 
 @app.command()
@@ -123,20 +125,11 @@ def anneal(scenario: Scenario, arm: str) -> None:
     _run("anneal", scenario, arm)
 
 
-@app.command()
-def report() -> None:
-    """Write reports/<scenario>/report.md for the scenarios of params.yaml, and say in a few lines what stands in it."""
-    from headstart.config.params import load_params
-    from headstart.view.report import summary, write_report
-
-    for scenario in load_params().scenarios:
-        write_report(Path(), scenario)
-        typer.echo(summary(Path(), scenario))
-
-
 app.command()(init)
+app.command()(report)
 app.command()(lineage)
 app.command()(play)
+app.command()(inspect)
 app.command("check")(check_scenario)
 app.command()(tune)
 app.command()(evidence)

@@ -149,7 +149,7 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     """Make the recordings and clones of the tuning seeds in `clones_folder` where they are missing, given the project's expert."""
     import importlib
 
-    from headstart.config.stage import PIPELINE, run
+    from headstart.config.stage import PIPELINE, printed, run
     from headstart.core.files import fresh_directory, write_bytes
     from headstart.runs.expert import expert_folder
     from headstart.runs.own_source import own_files
@@ -157,7 +157,9 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     if (home / "ready").exists():
         return
     expert = expert_folder(scenario)
-    write_bytes(home / "params.yaml", _yaml(params.model_dump(mode="json", by_alias=True, exclude={"evidence"})).encode())
+    write_bytes(
+        home / "params.yaml", _yaml(params.model_dump(mode="json", by_alias=True, exclude={"evidence", "notify"})).encode()
+    )
     write_bytes(home / "scenarios" / f"{scenario.name}.yaml", _yaml(_described(scenario)).encode())
     write_bytes(home / PIPELINE, PIPELINE.read_bytes())
     with fresh_directory(home / expert) as copy:
@@ -166,7 +168,8 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
         write_bytes(home / own, own.read_bytes())
     with contextlib.chdir(home):
         for stage in CLONING:
-            typer.echo(run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), scenario.name), err=True)
+            done = run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), scenario.name)
+            typer.echo(printed(done), err=True)
         write_bytes(Path("ready"), b"")
 
 

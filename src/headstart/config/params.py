@@ -179,6 +179,12 @@ class PromotionParams(Record):
     drill_days: int = Field(default=30, ge=1, le=36_500)  # greatest age of the last rollback drill
 
 
+class NotifyParams(Record):
+    """Whom a HOLD or a FAIL reaches, beside the outbox. It decides no result."""
+
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)  # a program and its arguments; reads JSON on stdin
+
+
 class Params(Record):
     # of a project that `headstart init` made: the version of this package that its results come from; None: DVC watches the sources
     headstart: str | None = None
@@ -202,6 +208,7 @@ class Params(Record):
     comparison: ComparisonParams
     tuning: TuningParams
     promotion: PromotionParams = PromotionParams()
+    notify: NotifyParams = NotifyParams()
     telemetry: TelemetryParams = TelemetryParams()
     evidence: dict[GivenName, dict[str, Any]] = Field(
         default={}

@@ -16,6 +16,7 @@ from headstart.config.stage_command import stage_command
 from headstart.core.arrays import MODES, Mode
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record, write_record
+from headstart.core.progress_lines import Kept
 from headstart.guard.control import outcome
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import play_in_modes
@@ -43,7 +44,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     if (job.run_dir / RESULT).exists():
-        report(job.params.arms[job.arm].budget)
+        report(Kept(job.params.arms[job.arm].budget))
         return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
     setup = RunSetup(job.scenario, returns, job.run_dir, report, job.params.telemetry)
@@ -60,7 +61,7 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
         guarded = GuardedRun(trainer, setup, telemetry)
         if progress:
             resume(guarded, progress)
-            report(trainer.at.env_steps)
+            report(Kept(trainer.at.env_steps))
         else:
             telemetry.write("run_started", **started_fields(job, lineage, trainer))
         run_guarded(guarded)

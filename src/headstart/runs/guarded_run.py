@@ -48,7 +48,7 @@ class RunSetup:
     scenario: Scenario
     returns: tuple[float, float] | None  # of an untrained policy and of the expert; None: only what is not finite is watched
     run_dir: Path  # where states and progress are kept
-    report: Callable[[int], None]  # env steps done
+    report: Callable[[int | str], None]  # env steps done, or a few words on how the run stands
     telemetry: TelemetryParams = field(default_factory=TelemetryParams)  # which updates the log holds
 
 
@@ -103,6 +103,7 @@ def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
     name = f"{event.phase.name}-start-{event.env_steps}"
     guarded.control = control.phase_began(guarded.control, name)
     guarded.reference.pop(control.OF_PHASE, None)
+    _say(guarded)
     _keep(guarded, name)
     guarded.telemetry.write(
         "phase_started",
@@ -157,6 +158,7 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     setup, trainer = guarded.setup, guarded.trainer
     scores = {mode: score_of(played, trainer.evaluation, setup.scenario) for mode, played in event.played.items()}
     guarded.curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
+    _say(guarded)
     for fields in evaluation_fields(event, trainer, guarded.curve, hardest_target(setup.scenario)):
         guarded.telemetry.write("evaluation", **fields)
     values = _evaluation_values(guarded, event, scores["sampled"])
@@ -185,6 +187,13 @@ def _evaluation_values(guarded: GuardedRun, event: Evaluated, sampled: Score) ->
         if expert > untrained:  # else there is no scale, and the guardrail says that it could not be checked
             values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
     return values
+
+
+def _say(guarded: GuardedRun) -> None:
+    """For whoever watches: the phase, and the success of the latest evaluation."""
+    phases, at = guarded.trainer.arm.phases, guarded.trainer.at
+    success = f", success {guarded.curve[-1].score('sampled').success_rate:.3f}" if guarded.curve else ""
+    guarded.setup.report(f"{phases[min(at.phase, len(phases) - 1)].name}{success}")
 
 
 def _end_phase(guarded: GuardedRun, env_steps: int) -> None:
