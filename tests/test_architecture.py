@@ -26,7 +26,7 @@ ROOMS = {
     "storage": {"core", "config"},
     "deploy": {"core", "config", "worlds", "dataset", "compare", "learn", "runs"},
     "stages": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "learn", "runs"},
-    "view": {"core", "config", "worlds", "dataset", "compare", "guard", "runs"},
+    "view": {"core", "config", "worlds", "telemetry", "dataset", "compare", "guard", "runs"},
     "cli": {
         "core",
         "config",
