@@ -39,12 +39,12 @@ def convert_sb3(
         said = (done.stderr.strip().splitlines() or ["no reason was given"])[-1].removeprefix("error: ")
         raise kinds.get(done.returncode, InputError)(said)
     steps, place = int(done.stdout.split()[-1]), out if out.is_relative_to(EXPERTS) else EXPERTS / out.name
-    with output(as_json) as said:
-        said.found(path=out, expert={"policy": "onnx", "path": place, "training_steps": steps})
-        said.say(f"{out}: written; it computes what {model} does")
+    with output(as_json) as told:
+        told.found(path=out, expert={"policy": "onnx", "path": place, "training_steps": steps})
+        told.say(f"{out}: written; it computes what {model} does")
         if not out.is_relative_to(EXPERTS):
-            said.say(f"move it into {EXPERTS}/, which DVC watches")
-        said.verbatim(
+            told.say(f"move it into {EXPERTS}/, which DVC watches")
+        told.verbatim(
             f"expert:\n  policy: onnx\n  path: {place}\n"
             f"  training_steps: {steps}  # env steps that trained it: the all-in ratio charges them\n"
             "  success_rate: 0.9  # the gate: choose its limits\n  harm_rate: 0.1"

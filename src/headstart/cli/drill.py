@@ -64,7 +64,7 @@ def rollback(
 
 def say_drills(out: Output, rows: "Sequence[Row]") -> None:
     """A line for each drill, and what its fault was; the columns are explained below."""
-    cells = [("", "guardrail", "expected", "decided", "checks", "hash", "goes on", "without")]
+    cells: list[tuple[str, ...]] = [("", "guardrail", "expected", "decided", "checks", "hash", "goes on", "without")]
     for row in rows:
         marks = ("yes" if mark else "NO" for mark in (row.exact, row.goes_on, row.fails_without))
         checks = "never" if row.checks is None else str(row.checks)

@@ -24,7 +24,7 @@ def _completing(names: Callable[[], Iterable[str]]) -> Names:
             return []
 
     complete.__annotations__ = {"incomplete": str, "return": list[str]}
-    del complete.__wrapped__  # type: ignore[attr-defined]  # Typer looks at the signature
+    del complete.__wrapped__  # Typer looks at the signature
     return complete
 
 

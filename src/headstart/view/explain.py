@@ -50,11 +50,12 @@ def explain(root: Path, run: str) -> Explained:
     runs, home = _runs(root, scenario, rest[0])
     if len(rest) == 1:
         return _arm(root, runs)
-    seed = next((one for one in runs.runs if f"seed-{one.seed}" == rest[1]), None)
+    wanted = f"seed-{rest[1].removeprefix('seed-')}"
+    seed = next((one for one in runs.runs if f"seed-{one.seed}" == wanted), None)
     if seed is None:
         known = [f"seed-{one.seed}" for one in runs.runs]
-        raise UsageError(f"{scenario}/{rest[0]} has no {rest[1]!r}{nearest(rest[1], known)}: it has {', '.join(known)}")
-    return _log(REPORTS / scenario / home / runs.arm / "telemetry" / rest[1], seed, root)
+        raise UsageError(f"{scenario}/{rest[0]} has no {wanted!r}{nearest(wanted, known)}; it has {', '.join(known)}")
+    return _log(REPORTS / scenario / home / runs.arm / "telemetry" / wanted, seed, root)
 
 
 def _named(path: Path) -> list[str]:
@@ -77,7 +78,7 @@ def _runs(root: Path, scenario: str, arm: str) -> tuple[ArmRuns, str]:
         params = load_params(root / "params.yaml")
         trained = stage_command("baseline" if arm in params.baselines else "anneal", scenario, arm)
         raise InputError(f"{MODELS / scenario}: expected runs of {arm}, found none; `{trained}` trains them")
-    raise UsageError(f"{scenario} has no runs of an arm {arm!r}{nearest(arm, paths)}: it has {', '.join(paths)}")
+    raise UsageError(f"{scenario} has no runs of an arm {arm!r}{nearest(arm, paths)}; it has {', '.join(paths)}")
 
 
 # --- a scenario: its verdict ------------------------------------------------------------------------------------------------
