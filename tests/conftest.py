@@ -22,6 +22,7 @@ from headstart.core.verdict import Subject
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
 
+os.environ["COLUMNS"] = "1000"  # what a test looks for stands on one line, unless it sets the width of a terminal
 os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that reads stderr
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting

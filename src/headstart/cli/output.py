@@ -1,5 +1,7 @@
 """How a command prints what it found: lines for a person, or with --json one object for a program."""
 
+import os
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,6 +12,8 @@ import typer
 
 from headstart.core.errors import printable
 
+COMMAND = re.compile(r"`[^`]+`")
+TIED = "\u00a0"  # a space at which no line is broken
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object in place of text.")]
 
 
@@ -74,16 +78,20 @@ def output(as_json: bool) -> Iterator[Output]:
 
 
 def columns() -> int:
-    """The width of the terminal, 80 where there is none; longer lines than 120 columns are hard to read."""
-    return max(40, min(120, shutil.get_terminal_size((80, 24)).columns))
+    """COLUMNS, or the width of the terminal up to 120, beyond which lines are hard to read; 80 where there is no terminal."""
+    found = shutil.get_terminal_size((80, 24)).columns
+    return max(40, found if os.environ.get("COLUMNS") else min(found, 120))
 
 
 def _wrapped(line: str, first: str, rest: str) -> list[str]:
+    """Lines no wider than the terminal; a command between backticks stays on one line, so that it can be copied, as does a path."""
     if len(first) + len(line) <= columns():
         return [(first + line).rstrip()]
-    return textwrap.wrap(
-        line, columns(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
+    tied = COMMAND.sub(lambda found: found[0].replace(" ", TIED), line)
+    rows = textwrap.wrap(
+        tied, columns(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False, break_long_words=False
     )
+    return [row.replace(TIED, " ") for row in rows]
 
 
 def _plain(value: Any) -> Any:
