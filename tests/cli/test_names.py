@@ -9,7 +9,7 @@ import pytest
 
 from headstart.cli.names import arm_names, dataset_names, run_names, scenario_names
 
-SLOW = {"torch", "numba", "numpy", "scipy", "pydantic", "matplotlib", "dvc", "h5py"}
+SLOW = {"torch", "numba", "scipy", "matplotlib", "dvc", "h5py", "rich.console"}
 SCRIPT = f"""
 import atexit, sys
 atexit.register(lambda: print(sorted({SLOW!r} & set(sys.modules)), file=sys.stderr))

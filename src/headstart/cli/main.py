@@ -104,4 +104,4 @@ def main() -> None:
     """Entry point."""
     with ending():
         enter_project()
-        app(standalone_mode=True)
+        app(prog_name="headstart")
