@@ -26,8 +26,8 @@ os.environ["COLUMNS"] = "1000"  # what a test looks for stands on one line, unle
 os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that reads stderr
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
-    "stages/test_smoke.py", "torture/test_kills.py", "stages/test_by_hand.py", "torture/test_crash_states.py", "torture/test_fuzz.py",
-    "test_package.py", "cli/test_wrong_arguments.py", "release/test_promote.py", "torture/test_mutations.py", "remote/test_remotes.py",
+    "stages/test_smoke.py", "torture/test_kills.py", "release/test_promote.py", "torture/test_fuzz.py", "torture/test_crash_states.py",
+    "stages/test_by_hand.py", "torture/test_mutations.py", "remote/test_remotes.py", "release/test_fetch.py", "release/test_record.py",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ from headstart.stages.catalogue import catalogue
 from headstart.stages.curate import curate
 from headstart.stages.evaluate import evaluate
 from headstart.stages.expert import expert
+from headstart.stages.report import report
 from headstart.stages.settings import settings
 from headstart.stages.source import source
 from headstart.stages.validate import validate
@@ -56,7 +57,7 @@ def _describe() -> None:
     Path("dvc.yaml").write_text((TEMPLATE / "pipeline.yaml").read_text().replace("SCENARIO", "pole"))
     Path(".gitignore").write_text((TEMPLATE / "gitignore").read_text())
     Path(".dvcignore").write_text((ROOT / ".dvcignore").read_text())
-    for folder in ("environments", "experts"):
+    for folder in ("environments", "experts", "flags"):
         Path(folder).mkdir()
         Path(folder, "README.md").write_text("what a user brings\n")
     shutil.copytree(TEMPLATE / "plots", ".dvc/plots")
@@ -74,6 +75,7 @@ def _run_stages() -> None:
         run(baseline, "pole", "scratch")
         run(anneal, "pole", "tiny")
         run(evaluate, "pole")
+        run(report, "pole")
     shutil.copytree("models/pole/anneal/tiny/seed-8", "policies/pole/tiny")
     found = read_record(Path("reports/evaluate/pole/held.json"), Comparison)
     write_record(Path("reports/evidence/again.json"), experiment_record(found))

@@ -23,6 +23,7 @@ from headstart.core.run_record import RunRecord
 from headstart.dataset.catalogue import read_entries
 from headstart.dataset.manifest import DatasetManifest
 
+pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).parents[2]
 TINY: dict[str, dict[str, Any]] = {
     "expert": {"worlds": 400},
@@ -115,13 +116,14 @@ def test_every_stage_leaves_its_outputs(clone: Path) -> None:
 
 
 EDITED = {  # file below src/headstart → the stages that import it
-    "view/report.py": set(),
+    "view/report.py": {"report"},
+    "view/pages/report.html": {"report"},
     "release/promote.py": set(),
     "cli/main.py": set(),
     "worlds/town/draw/picture.py": set(),
     "__init__.py": set(),
     "learn/ppo.py": {"expert", "baseline", "anneal"},
-    "compare/comparison.py": {"evaluate"},
+    "compare/comparison.py": {"evaluate", "report"},
     "dataset/curation.py": {"curate", "validate"},
     "dataset/formats/npz.py": {"source"},
     "dataset/catalogue.py": {"catalogue"},
@@ -201,12 +203,12 @@ def test_an_arm_of_the_recipe_is_trained_and_judged_anew_alone(clone: Path) -> N
     finally:
         file.write_text(before)
         run(clone, "dvc", "repro")
-    ran = {"settings@queue_conflict", "anneal@queue_conflict-pretrained", "evaluate@queue_conflict"}
+    ran = {"settings@queue_conflict", "anneal@queue_conflict-pretrained", "evaluate@queue_conflict", "report@queue_conflict"}
     assert set(re.findall(r"tage '(\S*)'(?::| is cached)", out)) == ran
 
 
 def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_for_it(clone: Path) -> None:
-    new = [clone / folder / "new.py" for folder in ("demonstrations", "experts")]
+    new = [clone / folder / "new.py" for folder in ("demonstrations", "experts", "flags")]
     try:
         for path in new:
             path.write_bytes(b"anything")
@@ -216,7 +218,7 @@ def test_what_another_scenario_brings_concerns_no_stage_but_the_one_that_looks_f
         for path in new:
             path.unlink(missing_ok=True)
         run(clone, "dvc", "repro", "source@queue_conflict")
-    assert changed == {"source": {"demonstrations", "experts"}}
+    assert changed == {"source": {"demonstrations", "experts"}, "curate": {"flags"}}
     assert "Stage 'expert@queue_conflict' didn't change, skipping" in out
 
 
@@ -251,25 +253,23 @@ def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
 def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> None:
     run(clone, "git", "add", "-A")
     run(clone, "git", "commit", "-q", "-m", "results")
-    for name in ("scratch", "pretrained"):
-        out = run(clone, "dvc", "exp", "run", "-n", f"as-{name}", "-S", f"candidate={name}")
-        assert "Running stage 'anneal" not in out
-        assert "Running stage 'baseline" not in out
+    out = run(clone, "dvc", "exp", "run", "-n", "as-scratch", "-S", "candidate=scratch")
+    assert "Running stage 'anneal" not in out
+    assert "Running stage 'baseline" not in out
     out = run(clone, "dvc", "exp", "run", "-n", "gentler", "-S", "arms.pretrained.ppo.num_epochs=3")
     assert "Stage 'anneal@queue_conflict-pretrained' is cached" in out  # the arm of the recipe above, from the run cache
     assert "Stage 'baseline@queue_conflict-matched' didn't change, skipping" in out
-    assert "arms.pretrained.ppo.num_epochs" in run(clone, "dvc", "params", "diff", "as-pretrained", "gentler")
+    assert "arms.pretrained.ppo.num_epochs" in run(clone, "dvc", "params", "diff", "as-scratch", "gentler")
     rows = json.loads(run(clone, "dvc", "exp", "show", "--json"))
     found = json.dumps(rows)
     assert "as-scratch" in found
-    assert "as-pretrained" in found
     (shown,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    dvc exp show")]
     table = run(clone, *shlex.split(shown), "--no-pager")
     assert max(len(line.strip()) for line in table.splitlines()) <= 120
-    assert table.count("['queue_conflict']") == 5  # by name, in every row: the workspace, main and the experiments
+    assert table.count("['queue_conflict']") == 4  # by name, in every row: the workspace, main and the experiments
     run(clone, "git", "checkout", "--", ".")
     run(clone, "dvc", "checkout")
-    diff = json.loads(run(clone, "dvc", "plots", "diff", "as-scratch", "as-pretrained", "--json"))
+    diff = json.loads(run(clone, "dvc", "plots", "diff", "as-scratch", "HEAD", "--json"))
     assert sorted(diff["data"]) == [
         "reports/plots/queue_conflict.tsv",
         "reports/queue_conflict/bc_confusion.csv",
@@ -315,13 +315,16 @@ def test_everything_comes_back_from_the_remote(clone: Path) -> None:
 
 def test_the_catalogue_agrees_with_the_files_and_the_report_reads(clone: Path) -> None:
     assert "1 versions: 1 checked in the workspace, 1 checked in the cache" in run(clone, "headstart", "catalogue", "check")
-    assert "report.md" in run(clone, "headstart", "report")
-    text = (clone / "reports/queue_conflict/report.md").read_text()
+    before = {name: (clone / "reports/queue_conflict" / name).read_bytes() for name in ("report.html", "report.md")}
+    assert "read it: reports/queue_conflict/report.html" in run(clone, "headstart", "report")
+    assert before == {name: (clone / "reports/queue_conflict" / name).read_bytes() for name in before}  # as the stage wrote them
+    text = before["report.md"].decode()
     assert "## beyond_expert: " in text
     assert not re.search(r"\bnan\b", text.lower())
-    for name in ("curves_beyond_expert", "steps_beyond_expert", "confusion"):
-        assert f"({name}.png)" in text
-        assert (clone / f"reports/queue_conflict/{name}.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("curves_return", "steps_beyond_expert", "confusion"):
+        assert f"(report/{name}.png)" in text
+        assert (clone / f"reports/queue_conflict/report/{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert 'href="queue_conflict/report.html"' in (clone / "reports/index.html").read_text()
 
 
 def test_the_notebook_loads_the_dataset_and_the_policy_plots_and_plays(clone: Path) -> None:

@@ -67,7 +67,7 @@ def saved() -> None:
 def _built_but_not_saved(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """To render a figure takes a second, which a test of the report's text does not need."""
     if "saved" not in request.fixturenames:
-        monkeypatch.setattr("headstart.view.figures.png", lambda figure: b"not rendered")
+        monkeypatch.setattr("headstart.view.report.png", lambda spec: b"not rendered")
 
 
 @pytest.fixture

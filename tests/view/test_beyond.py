@@ -15,9 +15,10 @@ from headstart.compare.levels import Ceiling, Ending, Interval, Steps
 from headstart.compare.power import Power
 from headstart.core.files import read_record
 from headstart.runs.wall_clock import WallClock
-from headstart.view.beyond import aggregate_text, areas_text, beyond_section, ceiling_text, clock_text, power_text
-from headstart.view.figures import performance
-from headstart.view.report import report
+from headstart.view.beyond import aggregate_text, areas_text, ceiling_text, clock_text, levels_table, power_text
+from headstart.view.blocks import as_markdown, figures_of
+from headstart.view.charts_ratio import performance
+from headstart.view.report import read_report
 from headstart.view.results import page
 
 Results = Callable[..., Path]
@@ -56,7 +57,7 @@ def test_the_headline_is_the_target_that_the_recipe_of_the_scenario_names(result
     easy = scenario.read_text().replace("targets: {", "targets: {easier: {success_rate: 0.5}, ")
     scenario.write_text(easy + "recipe: {comparison: {target: easier}}\n")
 
-    assert "the strongest baseline for easier. These figures" in report(root, "walk")[0]
+    assert "the strongest baseline for easier. These figures" in read_report(root, "walk").text
 
 
 def test_the_report_has_the_section_once_for_the_headline_and_says_that_the_logs_are_not_there(results: Results) -> None:
@@ -65,17 +66,18 @@ def test_the_report_has_the_section_once_for_the_headline_and_says_that_the_logs
     easier = found.model_copy(update={"target": found.target.model_copy(update={"name": "easier"})})
     (root / "reports/evaluate/walk/easier.json").write_text(easier.model_dump_json())
 
-    text, figures = report(root, "walk")
+    made = read_report(root, "walk")
+    text, figures = made.text, {figure.name for figure in figures_of(made.sections)}
 
     assert text.count("## Beyond the target") == 1
     assert "pretrained against scratch, the strongest baseline for beyond. These figures decide no verdict" in text
     assert "* Seconds to target: not known, since the telemetry of these runs is not there; `dvc pull` brings it." in text
-    assert "![Performance profile, target beyond](profile_beyond.png)" in text
-    assert "profile_beyond.png" in figures and "profile_easier.png" not in figures
+    assert "![Share of seeds whose return in the exam is at least a level](report/profile_beyond.png)" in text
+    assert "profile_beyond" in figures and "profile_easier" not in figures
 
 
 def test_the_levels_are_rows_with_arrivals_and_bounds(compared: Callable[..., Comparison]) -> None:
-    text = beyond_section(compared(FAST, [*SLOW[:4], *NEVER[:6]]), None, drawn=False)
+    text = as_markdown(levels_table(compared(FAST, [*SLOW[:4], *NEVER[:6]])))
 
     head, _, *rows = text[text.index("| mean return") :].split("\n\n")[0].splitlines()
     assert head == "| mean return at least | pretrained there | scratch there | ratio of medians | 95 % upper bound |"
@@ -83,11 +85,10 @@ def test_the_levels_are_rows_with_arrivals_and_bounds(compared: Callable[..., Co
     # From scratch's return at its start, 0.2 less a nudge, up to 1.8: the candidate is there at 1,000 steps, four of scratch after 7,000.
     assert rows[0] == "| 0.200 | 10 of 10 | 5 of 10 | not estimable | not estimable |"
     assert rows[5] == "| 1.088 | 10 of 10 | 4 of 10 | not estimable | 0.143 |"
-    assert "profile" not in text
 
 
 def test_a_level_that_the_clones_have_is_met_before_training(compared: Callable[..., Comparison]) -> None:
-    text = beyond_section(compared([0] * 10, SLOW), None, drawn=False)
+    text = as_markdown(levels_table(compared([0] * 10, SLOW)))
 
     assert "10 of 10 | 10 of 10 | met before training | – |" in text
     assert "0.000 |" not in text
@@ -131,7 +132,7 @@ def test_power_is_planned_and_reached_with_intervals_and_at_the_same_ratio(compa
 
 
 def test_a_baseline_by_itself_has_no_figures_and_says_so(results: Results) -> None:
-    text = report(results(None, SLOW), "walk")[0]
+    text = read_report(results(None, SLOW), "walk").text
 
     assert "## Beyond the target\n\nscratch alone: nothing to compare it with." in text
     assert "profile_" not in text
@@ -146,7 +147,6 @@ def test_seconds_have_a_ratio_of_medians_a_bound_and_both_medians(compared: Call
     text = clock_text(found, clocked([3.0] * 10, [12.0] * 10))
     assert text.startswith("Seconds to target: ratio 0.250 (≤ 0.250), medians: pretrained 3.0, scratch 12.0. ")
     assert "without recording and cloning" in text and "interrupted" not in text
-    assert text in beyond_section(found, clocked([3.0] * 10, [12.0] * 10), drawn=False)
 
 
 def test_seconds_of_runs_that_never_arrived_give_a_bound_only(compared: Callable[..., Comparison]) -> None:
@@ -176,15 +176,15 @@ def test_the_profile_shows_the_share_of_runs_at_or_above_each_return(make_arm: C
     ours = with_exams(make_arm("pretrained", [1] * 5), [scored(90, value) for value in returns])
     theirs = with_exams(make_arm("scratch", [1] * 2), [scored(90, value) for value in (0.5, 1.5)])
 
-    (axes,) = performance([theirs, ours], "sampled").axes
+    spec = performance([theirs, ours], "sampled")
 
-    scratch, candidate = axes.get_lines()
-    shares = dict(zip(np.round(candidate.get_xdata(), 6).tolist(), candidate.get_ydata(), strict=True))
-    assert shares[0.5] == shares[0.995] == 1
-    assert shares[1.01] == pytest.approx(3 / 5)
+    rows = spec["data"]["values"]
+    shares = {row["level"]: row["share"] for row in rows if row["arm"] == "pretrained"}
+    assert shares[0.5] == shares[0.9875] == 1
+    assert shares[1.025] == pytest.approx(3 / 5)
     assert shares[2.0] == pytest.approx(2 / 5)
-    assert max(scratch.get_xdata()) == 2.0 and min(scratch.get_ydata()) == 0
-    assert len(axes.collections) == 1  # the band of five runs; two have none
+    assert {row["share"] for row in rows if row["arm"] == "scratch" and row["level"] > 1.5} == {0}
+    assert {row["arm"] for row in rows if "low" in row} == {"pretrained"}  # the band of five runs; two have none
 
 
 # --- the page of results ----------------------------------------------------------------------------------------------

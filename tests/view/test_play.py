@@ -71,6 +71,6 @@ def test_a_png_holds_the_size_and_the_pixels() -> None:
     assert rows == b"\x00" + picture[0].tobytes() + b"\x00" + picture[1].tobytes()
 
 
-def test_a_world_that_cannot_be_drawn_says_so() -> None:
-    with pytest.raises(UsageError, match="a gym world cannot be drawn, expected None, got 'ansi'"):
+def test_a_world_that_has_no_text_says_so() -> None:
+    with pytest.raises(UsageError, match="an environment of your own draws pictures, expected rgb_array, got 'ansi'"):
         make(Task("gym", {"id": "CartPole-v1"}, 5, ["every x > 0"], ["sum x < 0"]), num_worlds=1, render_mode="ansi")

@@ -14,16 +14,16 @@ from headstart.compare.shift import ShiftFindings, ShiftLimits
 from headstart.core.errors import InputError
 from headstart.core.files import read_record, write_record
 from headstart.core.run_record import Circumstances, RunRecord
+from headstart.view.blocks import figures_of
 from headstart.view.comparison import styled
-from headstart.view.figures import steps_to_target
-from headstart.view.report import NO_FIGURES, report, write_report
+from headstart.view.report import NO_FIGURES, read_report, write_report
 
 Results = Callable[..., Path]
 FAST, SLOW, NEVER = [1] * 10, [8] * 10, [None] * 10
 
 
 def test_a_proven_head_start_reads_as_pass_with_both_ratios(results: Results) -> None:
-    text = report(results([1, 1, 1, 1, 1, 1, 1, 1, 1, 2], SLOW), "walk")[0]
+    text = read_report(results([1, 1, 1, 1, 1, 1, 1, 1, 1, 2], SLOW), "walk").text
 
     assert "## beyond: PASS" in text
     assert (
@@ -38,7 +38,7 @@ def test_a_proven_head_start_reads_as_pass_with_both_ratios(results: Results) ->
 
 
 def test_every_baseline_is_a_row_the_strongest_first(results: Results) -> None:
-    text = report(results(FAST, SLOW, {"matched": [5] * 10, "tuned": NEVER}), "walk")[0]
+    text = read_report(results(FAST, SLOW, {"matched": [5] * 10, "tuned": NEVER}), "walk").text
 
     assert rows_below(text, "| against |") == [
         "| matched | 12,000 | 0.250 | 0.250 | 1.500 | 1.500 | 1.00 |",
@@ -49,7 +49,7 @@ def test_every_baseline_is_a_row_the_strongest_first(results: Results) -> None:
 
 
 def test_the_end_stands_beside_the_target_the_clones_the_expert_and_the_baselines_in_one_order(results: Results) -> None:
-    text = report(results(FAST, SLOW, {"matched": [5] * 10}), "walk")[0]
+    text = read_report(results(FAST, SLOW, {"matched": [5] * 10}), "walk").text
 
     head, _, *rows = text[text.index("| final policies") :].split("\n\n")[0].splitlines()
     assert head == "| final policies, pretrained − | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |"
@@ -60,15 +60,15 @@ def test_the_end_stands_beside_the_target_the_clones_the_expert_and_the_baseline
 
 
 def test_the_spread_between_clones_is_a_table_where_seeds_share_them(results: Results) -> None:
-    text = report(results([1, 2, 1, 1, 2, 1], [8] * 6, clones=3), "walk")[0]
+    text = read_report(results([1, 2, 1, 1, 2, 1], [8] * 6, clones=3), "walk").text
 
     assert "| standard deviation of | clones | runs | between clones | between seeds of one clone |" in text
     assert "| log steps to target | 3 | 6 | 0.4 | 0 |" in text  # ln 2 · √(1/3): means 0, ln 2, 0
-    assert "standard deviation" not in report(results(FAST, SLOW), "walk")[0]
+    assert "standard deviation" not in read_report(results(FAST, SLOW), "walk").text
 
 
 def test_too_few_seeds_read_as_hold_and_why(results: Results) -> None:
-    text = report(results([1, 1], [8, 8]), "walk")[0]
+    text = read_report(results([1, 1], [8, 8]), "walk").text
 
     assert "## beyond: HOLD" in text
     assert "* HOLD: 2 runs from 2 clones; fewer than 10 replicates cannot show a ratio" in text
@@ -76,7 +76,7 @@ def test_too_few_seeds_read_as_hold_and_why(results: Results) -> None:
 
 
 def test_censored_seeds_are_marked_and_counted_with_their_budget(results: Results) -> None:
-    text = report(results(FAST, [*SLOW[:3], *NEVER[:7]]), "walk")[0]
+    text = read_report(results(FAST, [*SLOW[:3], *NEVER[:7]]), "walk").text
 
     assert "| 0 | 0 to 1,000 | 7,000 to 8,000 |" in text
     assert "| 9 | 0 to 1,000 | > 12,000 |" in text
@@ -87,7 +87,7 @@ def test_censored_seeds_are_marked_and_counted_with_their_budget(results: Result
 
 
 def test_a_target_that_the_clones_meet_has_no_ratio(results: Results) -> None:
-    text = report(results([0] * 10, SLOW), "walk")[0]
+    text = read_report(results([0] * 10, SLOW), "walk").text
 
     assert "## beyond: PASS" in text
     assert (
@@ -95,16 +95,16 @@ def test_a_target_that_the_clones_meet_has_no_ratio(results: Results) -> None:
     )
     assert rows_below(text, "| against |") == ["| scratch | 12,000 | met before training | – | 0.714 | 0.714 | 1.00 |"]
     assert "| 0 | 0 (met before training) | 7,000 to 8,000 |" in text
-    assert "0.000" not in text[: text.index("| final policies")]
+    assert "0.000" not in text[text.index("## Steps to target") : text.index("## Safety")]
 
 
 def test_a_number_that_is_missing_is_said_and_never_zero(results: Results) -> None:
-    text = report(results([*FAST[:9], None], NEVER), "walk")[0]
+    text = read_report(results([*FAST[:9], None], NEVER), "walk").text
 
     assert "* HOLD: seeds of pretrained that never reached beyond: 9" in text
     assert "| 9 | > 12,000 | > 12,000 |" in text
     assert "| scratch | 0 of 10 | not reached by half |" in text
-    nothing = report(results(NEVER, NEVER), "walk")[0]
+    nothing = read_report(results(NEVER, NEVER), "walk").text
     assert "no ratio can be shown" in nothing
     for word in ("None", "nan", "inf"):
         assert not re.search(rf"\b{word}\b", text + nothing), word
@@ -113,29 +113,30 @@ def test_a_number_that_is_missing_is_said_and_never_zero(results: Results) -> No
 def test_the_baseline_alone_has_no_ratio_and_no_figure_of_steps(results: Results) -> None:
     path = write_report(results(None, SLOW, {"matched": [5] * 10}), "walk")
 
-    text = path.read_text()
+    text = path.with_name("report.md").read_text()
     assert "## beyond: HOLD" in text
     assert "no ratio: the baseline is not compared with itself." in text
     assert "All-in" not in text
-    assert path.with_name("curves_beyond.png").exists()
-    assert not path.with_name("steps_beyond.png").exists()
+    assert "scratch is described alone: there is nothing to compare it with" in text
+    assert (path.parent / "report/curves_return.png").exists()
+    assert not (path.parent / "report/steps_beyond.png").exists()
 
 
 def test_continuous_actions_have_no_matrix(results: Results) -> None:
-    path = write_report(results(FAST, SLOW, continuous=True), "walk")
+    made = read_report(results(FAST, SLOW, continuous=True), "walk")
 
-    assert "Imitation, means: held-out accuracy 0.750 (best constant action 0.700). Expert in" in path.read_text()
-    assert "| 0 | PASS | 0.800 | – | 0.900 |" in path.read_text()
-    assert not path.with_name("confusion.png").exists()
+    assert "Imitation, means: held-out accuracy 0.750 (best constant action 0.700). Expert in" in made.text
+    assert "| 0 | PASS | 0.800 | – | – | 0.900 |" in made.text
+    assert "confusion" not in {figure.name for figure in figures_of(made.sections)}
 
 
 def test_every_clone_is_a_row_with_its_gate_and_a_bad_one_is_in_the_heading(results: Results) -> None:
-    text = report(results(FAST, SLOW), "walk")[0]
+    text = read_report(results(FAST, SLOW), "walk").text
 
     assert "## Clones: FAIL" in text
     assert rows_below(text, "| seed | gate |") == [
-        "| 0 | PASS | 0.800 | 0.440 | 0.900 | 0.040 | 1.400 |",
-        "| 1 | FAIL | 0.700 | 0.440 | 0.900 | 0.040 | 1.400 |",
+        "| 0 | PASS | 0.800 | 0.440 | – | 0.900 | 0.040 | 1.400 |",
+        "| 1 | FAIL | 0.700 | 0.440 | – | 0.900 | 0.040 | 1.400 |",
     ]
     assert "held-out accuracy 0.750 (best constant action 0.700), macro-F1 0.440." in text
 
@@ -148,37 +149,39 @@ def rows_below(text: str, head: str) -> list[str]:
 
 def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
     root = results(FAST, SLOW)
-    assert "## Distribution shift\n\nNot measured." in report(root, "walk")[0]
+    assert "## Distribution shift\n\nNot measured." in read_report(root, "walk").text
 
     missing = ShiftFindings(
         candidate="pretrained", scratch="scratch", limits=ShiftLimits(), missing=("the clones recorded no facts",)
     )
     write_record(root / "reports/evaluate/walk/shift.json", missing)
 
-    assert "## Distribution shift\n\nNot measured: the clones recorded no facts." in report(root, "walk")[0]
-    assert "no shifted variant was measured" in report(root, "walk")[0]
+    assert "## Distribution shift\n\nNot measured: the clones recorded no facts." in read_report(root, "walk").text
+    assert "no shifted variant was measured" in read_report(root, "walk").text
 
 
 def test_the_dataset_is_described_by_its_quality(results: Results) -> None:
-    text = report(results(FAST, SLOW), "walk")[0]
+    text = read_report(results(FAST, SLOW), "walk").text
 
-    assert "adds to the expert's actions: success 0.900, harm 0.100, mean return 1.500." in text
+    assert "| of the accepted episodes, slips included | success 0.900, harm 0.100, mean return 1.500 |" in text
+    assert "| rejected: too-short | 1 episodes |" in text
+    assert "2 episodes (30 steps) accepted, 1 rejected, in 2 blocks" in text
 
 
 def test_the_report_says_how_much_tuning_each_arm_got_and_whether_it_was_fair(results: Results) -> None:
     root = results(FAST, SLOW, {"matched": [5] * 10})
     assert (
-        "## Tuning\n\nTuning: no search by `headstart tune` is on record for pretrained, matched, scratch.\n"
-        in report(root, "walk")[0]
+        "* Tuning: no search by `headstart tune` is on record for pretrained, matched, scratch.\n"
+        in read_report(root, "walk").text
     )
 
     record = root / "reports/tuning/walk/pretrained.json"
     record.parent.mkdir(parents=True)
     record.write_bytes((Path(__file__).parents[2] / "reports/tuning/queue_conflict/pretrained.json").read_bytes())
     assert (
-        "## Tuning\n\nTuning, searches by `headstart tune`: pretrained: 16 trials, 6.0 M steps; matched: none on record; scratch: none on "
+        "* Tuning, searches by `headstart tune`: pretrained: 16 trials, 6.0 M steps; matched: none on record; scratch: none on "
         "record. Not fair to scratch: scratch has not been tuned, pretrained has: 16 trials, 6.0 M steps.\n"
-    ) in report(root, "walk")[0]
+    ) in read_report(root, "walk").text
 
 
 # --- provenance -------------------------------------------------------------------------------------------------------
@@ -203,16 +206,16 @@ def test_every_stage_that_left_a_record_is_a_row_the_oldest_first(results: Resul
     ran(root / "reports/walk/anneal/fast", "2025-01-02T00:00:00Z", "1" * 40, **failed)
     ran(root / "reports/other/curate", "2025-01-01T00:00:00Z", "2" * 40)
 
-    section = report(root, "walk")[0].partition("## Provenance\n\n")[2]
+    text = read_report(root, "walk").text
 
-    assert section.splitlines()[:5] == [
-        "| stage | status | git revision | started (UTC) | seconds | code |",
-        "|---|---|---|---|---|---|",
-        "| curate | completed | 1111111 | 2025-01-01 00:00:00 | 1,234.6 | abcdabcd |",
-        "| anneal fast | failed | 1111111 | 2025-01-02 00:00:00 | 1,234.6 | 99999999 |",
-        "| evaluate | completed | 1111111 | 2025-01-03 00:00:00 | 1,234.6 | abcdabcd |",
+    assert rows_below(text, "| stage | status |") == [
+        "| curate | completed | 1111111 | 1,234.6 | – | 0 and 0 | abcdabcd |",
+        "| anneal fast | failed: why | 1111111 | 1,234.6 | – | 0 and 0 | 99999999 |",
+        "| evaluate | completed | 1111111 | 1,234.6 | – | 0 and 0 | abcdabcd |",
     ]
-    assert "different git revisions" not in section
+    assert "different git revisions" not in text
+    assert f"    git checkout {'1' * 40} && dvc exp run -S 'scenarios=[walk]'\n" in text  # params.yaml here does not name it
+    assert text.endswith("*The stages began 2025-01-01 00:00 to 2025-01-03 00:00 UTC, on here (2 cores).*\n")
 
 
 @pytest.mark.parametrize(
@@ -226,14 +229,14 @@ def test_stages_of_different_revisions_are_pointed_out(
     ran(root / "reports/walk/curate", "2025-01-01T00:00:00Z", "1" * 40)
     ran(root / "reports/evaluate/walk", "2025-01-03T00:00:00Z", revision, dirty, stage="evaluate")
 
-    text = report(root, "walk")[0]
+    text = read_report(root, "walk").text
 
     assert f"| evaluate | completed | {shown} |" in text
     assert "The stages ran at different git revisions, or some with changes that were not committed." in text
 
 
 def test_a_report_without_records_of_runs_says_so(results: Results) -> None:
-    assert "## Provenance\n\nNo stage left the record of its run." in report(results(FAST, SLOW), "walk")[0]
+    assert "\n\nNo stage left the record of its run." in read_report(results(FAST, SLOW), "walk").text
 
 
 # --- figures ----------------------------------------------------------------------------------------------------------
@@ -245,35 +248,15 @@ def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Resul
 
     path = write_report(root, "walk")
 
-    text = path.read_text()
+    text = path.with_name("report.md").read_text()
     names = re.findall(r"!\[[^]]+\]\(([^)]+)\)\n\n\*[^*]+\*", text)
-    assert names == ["curves_beyond.png", "steps_beyond.png", "profile_beyond.png", "confusion.png"]
+    drawn = ("curves_return", "curves_success", "steps_beyond", "profile_beyond", "confusion")
+    assert [name for name in names if "ratio_" not in name] == [f"report/{name}.png" for name in drawn]
     for name in names:
-        assert path.with_name(name).read_bytes().startswith(b"\x89PNG")
-    assert "*pretrained ends at success 0.95 and return 1.80 after 12,000 env steps (n = 10 seeds);" in text
+        assert (path.parent / name).read_bytes().startswith(b"\x89PNG")
+    assert "*pretrained ends at success 0.95 after 12,000 env steps (n = 10 seeds);" in text
     assert "*pretrained: all 10 within 1,000 steps; scratch: 5 of 10 within 12,000 steps. Open arrow: not reached within" in text
     assert "They miss use most: 0.0% of 4." in text
-
-
-def test_the_share_of_seeds_at_the_target_is_drawn_as_kaplan_and_meier_have_it(results: Results) -> None:
-    root = results(FAST, [*SLOW[:5], *NEVER[:5]])
-    found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
-
-    _, arrivals = steps_to_target(found).axes
-
-    scratch, candidate = ([list(axis) for axis in line.get_data()] for line in arrivals.get_lines())
-    assert candidate == [[0, 1000], [0, 1.0]]
-    assert scratch == [[0, 8000, 12_000], [0, 0.5, 0.5]]  # five were still on their way at 12,000
-
-
-def test_arms_that_arrive_together_do_not_hide_each_other(results: Results) -> None:
-    root = results(FAST, SLOW, {"matched": SLOW, "tuned": NEVER})
-    found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
-
-    rows, _ = steps_to_target(found).axes
-
-    dots = [tuple(float(axis[0]) for axis in line.get_data()) for line in rows.get_lines() if len(line.get_xdata()) == 1]
-    assert len(dots) == len(set(dots)) == 4 * 10
 
 
 def test_an_arm_has_its_colour_whichever_baseline_is_the_strongest(results: Results) -> None:
@@ -289,28 +272,27 @@ def test_an_arm_has_its_colour_whichever_baseline_is_the_strongest(results: Resu
 @pytest.mark.usefixtures("saved")
 def test_equal_results_give_equal_bytes(results: Results) -> None:
     path = write_report(results(FAST, SLOW), "walk")
-    first = {file.name: file.read_bytes() for file in path.parent.glob("*.*")}
+    first = {file.name: file.read_bytes() for file in path.parent.rglob("*.*")}
 
     write_report(path.parents[2], "walk")
 
-    assert {file.name: file.read_bytes() for file in path.parent.glob("*.*")} == first
+    assert {file.name: file.read_bytes() for file in path.parent.rglob("*.*")} == first
 
 
-@pytest.mark.usefixtures("saved")
 def test_an_arm_that_was_evaluated_otherwise_is_left_out_of_the_curves(
     results: Results, make_arm: Callable[..., ArmRuns]
 ) -> None:
-    root = results(FAST, SLOW)
-    path = write_report(root, "walk")
-    two_arms = path.with_name("curves_beyond.png").read_bytes()
+    def drawn() -> set[str]:
+        (curves,) = (one for one in figures_of(read_report(root, "walk").sections) if one.name == "curves_return")
+        assert curves.spec is not None
+        return {row["arm"] for layer in curves.spec["layer"] for row in layer["data"]["values"] if "arm" in row}
 
+    root = results(FAST, SLOW)
     write_record(root / "models/walk/anneal/other/runs.json", make_arm("other", FAST, design={"exam_worlds": 7}))
-    write_report(root, "walk")
-    assert path.with_name("curves_beyond.png").read_bytes() == two_arms
+    assert drawn() == {"scratch", "pretrained"}
 
     write_record(root / "models/walk/anneal/ablation/runs.json", make_arm("ablation", FAST))
-    write_report(root, "walk")
-    assert path.with_name("curves_beyond.png").read_bytes() != two_arms
+    assert drawn() == {"scratch", "pretrained", "ablation"}
 
 
 def test_runs_that_changed_after_the_comparison_are_refused(results: Results, make_arm: Callable[..., ArmRuns]) -> None:
@@ -321,17 +303,19 @@ def test_runs_that_changed_after_the_comparison_are_refused(results: Results, ma
         write_report(root, "walk")
 
 
-def test_without_matplotlib_the_report_is_written_and_says_how_to_get_figures(
+def test_without_vl_convert_the_report_is_written_and_says_how_to_get_figures(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "vl_convert", None)
 
     path = write_report(results(FAST, SLOW), "walk")
 
-    assert NO_FIGURES in path.read_text()
-    assert "![" not in path.read_text()
-    assert "## beyond: PASS" in path.read_text()
-    assert not list(path.parent.glob("*.png"))
+    text = path.with_name("report.md").read_text()
+    assert NO_FIGURES in text
+    assert "![" not in text
+    assert "## beyond: PASS" in text
+    assert "No figures: vl_convert is not installed." in path.read_text() and "data-chart" not in path.read_text()
+    assert not list(path.parent.rglob("*.png"))
 
 
 # --- bad input --------------------------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def test_a_pass_says_by_how_much_all_arms_and_what_to_type_next(said: Callable[.
         ["matched", "0.950", "0.040", "1.80", "5,000", "10", "of", "10"],
         ["scratch", "0.950", "0.040", "1.80", "8,000", "10", "of", "10"],
     ]
-    assert "read it: reports/walk/report.md" in text
+    assert "read it: reports/walk/report.html" in text
     assert "watch it: headstart play walk --policy models/walk/anneal/pretrained/seed-0" in text
 
 
@@ -67,7 +67,7 @@ def test_a_command_that_is_wider_than_a_terminal_is_broken_before_its_options_as
     assert shell.stdout == f"watch it: headstart play {'w' * 30} --policy {policy} --gif robot.gif\n"
 
 
-def test_without_matplotlib_no_figure_is_promised(results: Results) -> None:
+def test_without_vl_convert_no_figure_is_promised(results: Results) -> None:
     found = read_record(results(FAST, SLOW) / "reports/evaluate/walk/beyond.json", Comparison)
 
     lines = printed(found, None, drawn=False).splitlines()[-2:]

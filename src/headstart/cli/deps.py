@@ -23,7 +23,7 @@ OWN = "src/headstart/"
 VERSION = "settings.headstart"
 SCENARIO = "SCENARIO"  # stands in TEMPLATE for the name of the scenario
 ABOUT = """\
-settings → source → expert → capture → curate → validate → bc_train → anneal → evaluate, with `baseline` beside anneal. `headstart init`
+settings → source → expert → capture → curate → validate → bc_train → anneal → evaluate → report, with `baseline` beside anneal. `headstart init`
 wrote this file. `params` are what a stage may read; the version of headstart is among them, so that another one runs every stage again.
 """
 
@@ -69,10 +69,15 @@ def with_deps(text: str) -> str:
             sources = [f"src/{path}" for path in named(closure([module]))]
         except SyntaxError as error:
             raise InputError(f"{error.filename or module}: expected Python, line {error.lineno}: {error.msg}") from None
-        now = [dep for dep in stage.get("deps", ()) if isinstance(dep, str) and dep.startswith(OWN)]
+        now = [dep for dep in stage.get("deps", ()) if isinstance(dep, str) and dep.startswith(OWN) and not _is_page(Path(dep))]
         if now != sources:  # a list that is right keeps its comments
             stage["deps"] = sources + [dep for dep in stage.get("deps", ()) if dep not in now]
     return _text(yaml, pipeline)
+
+
+def _is_page(path: Path) -> bool:
+    """Whether it is a template, a style or a script, which no import shows."""
+    return path.is_file() and path.suffix != ".py"
 
 
 def template_of(text: str) -> str:

@@ -28,6 +28,7 @@ FOLDERS = {  # DVC watches them
     "environments": "Modules with environments of your own: `setup: {id: environments.mine:MyEnv-v0}`.",
     "experts": "Files and modules of experts of your own: `expert: {policy: callable, call: experts.mine:act, …}`.",
     "demonstrations": "Recordings: `demonstrations: {format: npz, path: demonstrations/mine.npz}`. `headstart formats` lists the formats.",
+    "flags": "Episodes that were looked at and rejected: `headstart inspect DATASET --flag EPISODE --reason TEXT` writes here.",
 }
 WRITTEN = ("data", "models", "reports")  # by the stages
 MESSAGE = "Add a headstart project"  # of the commit

@@ -4,7 +4,6 @@ Rooms are imported inside the commands, so that `headstart --help` needs neither
 """
 
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,10 +24,12 @@ from headstart.cli.explain import explain
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
 from headstart.cli.init import init
+from headstart.cli.inspect import inspect
 from headstart.cli.lineage import lineage
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
 from headstart.cli.remote import remote_app
+from headstart.cli.report import report
 from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
 from headstart.cli.storage import gc, storage
@@ -68,21 +69,12 @@ def program(
             os.environ[variable] = "1"
 
 
-@app.command()
-def report() -> None:
-    """Write reports/<scenario>/report.md for the scenarios of params.yaml, and say in a few lines what stands in it."""
-    from headstart.config.params import load_params
-    from headstart.view.report import summary, write_report
-
-    for scenario in load_params().scenarios:
-        write_report(Path(), scenario)
-        typer.echo(summary(Path(), scenario))
-
-
 app.command()(init)
 app.command()(explain)
+app.command()(report)
 app.command()(lineage)
 app.command()(play)
+app.command()(inspect)
 app.command("check")(check_scenario)
 app.command()(tune)
 app.command()(evidence)

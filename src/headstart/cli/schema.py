@@ -28,12 +28,14 @@ def models() -> dict[str, Any]:
     from headstart.compare.arm_runs import ArmRuns, CloneRuns
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift import ShiftFindings
+    from headstart.config.notify import Notification
     from headstart.config.schedule import Arm
     from headstart.core.contents import Contents
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue, Marks
     from headstart.dataset.episodes import Header
+    from headstart.dataset.flags import Flags
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
     from headstart.deploy.contract import PolicyContract
@@ -68,7 +70,9 @@ def models() -> dict[str, Any]:
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
         "expert-progress": TrainingProgress,
+        "flags": Flags,
         "history": Line,  # a line
+        "notification": Notification,  # a line
         "observation": ObservationSchema,
         "policy-contract": PolicyContract,
         "progress": Progress,

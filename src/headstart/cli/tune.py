@@ -162,7 +162,9 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     if (home / "ready").exists():
         return
     expert = expert_folder(scenario)
-    write_bytes(home / "params.yaml", _yaml(params.model_dump(mode="json", by_alias=True, exclude={"evidence"})).encode())
+    write_bytes(
+        home / "params.yaml", _yaml(params.model_dump(mode="json", by_alias=True, exclude={"evidence", "notify"})).encode()
+    )
     write_bytes(home / "scenarios" / f"{scenario.name}.yaml", _yaml(_described(scenario)).encode())
     write_bytes(home / PIPELINE, PIPELINE.read_bytes())
     with fresh_directory(home / expert) as copy:

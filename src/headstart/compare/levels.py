@@ -134,6 +134,11 @@ def area_between(candidate: ArmRuns, scratch: ArmRuns, mode: Mode, measure: str,
     return Interval(mean=float(ours.mean() - theirs.mean()), low=float(low), high=float(high))
 
 
+def mean_area(arm: ArmRuns, measure: str, mode: Mode, end: int) -> float | None:
+    """Mean over env steps 0..end of the arm's mean curve. None where the end is 0."""
+    return float(np.mean([_area(run, measure, mode, end) for run in arm.runs])) if end > 0 else None
+
+
 def _area(run: SeedRun, measure: str, mode: Mode, end: int) -> float:
     """Mean of one run's curve over env steps 0..end, by trapezoids."""
     steps, values = points(run, measure, mode)

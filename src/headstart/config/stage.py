@@ -10,13 +10,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.config.inputs import checked_inputs, hashes
+from headstart.config.notify import notify
 from headstart.config.params import Params, for_scenario, load_params, require_arm, require_arms_that_dvc_trains
 from headstart.config.project import LOCKS, REPORTS
 from headstart.config.scenario import Scenario, imports_of, load_scenario
 from headstart.config.settings import TOP, only, resolved, settings_path, value_at
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256, require_own_code
-from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError, UsageError, printable, too_large
+from headstart.core.errors import (
+    Busy,
+    GateFailed,
+    HeadstartError,
+    Hold,
+    InputError,
+    IntegrityError,
+    UsageError,
+    printable,
+    too_large,
+)
 from headstart.core.files import write_record
 from headstart.core.git import git_state
 from headstart.core.lock import held, remove_unfinished
@@ -25,6 +36,7 @@ from headstart.core.progress_lines import progress
 from headstart.core.record import Record
 from headstart.core.run_record import RUN, RunRecord, circumstances
 from headstart.core.strict_json import parse_json
+from headstart.core.verdict import Outcome, Verdict
 from headstart.core.yaml import parse_yaml
 
 PIPELINE = Path("dvc.yaml")
@@ -37,6 +49,7 @@ class Done(NamedTuple):
     metrics: Mapping[str, float | None] = {}
     seeds: tuple[int, ...] = ()  # that were actually run
     look: str = ""  # what to open, and what to type to see more
+    verdict: Verdict | None = None  # a HOLD or a FAIL is told to a person
 
 
 def printed(done: Done) -> str:
@@ -132,6 +145,9 @@ def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: 
     except HeadstartError as error:
         if not isinstance(error, UsageError | Busy):
             record(Done(""), tuple(str(error).splitlines()))
+        if isinstance(error, GateFailed | Hold):
+            outcome = Outcome.FAIL if isinstance(error, GateFailed) else Outcome.HOLD
+            notify(params.notify, whose, outcome, str(error).splitlines())
         raise
     except AttributeError as error:
         if not isinstance(error.obj, Record):
@@ -141,6 +157,8 @@ def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: 
             f"{PIPELINE}: expected all settings that {stage.__name__} reads among its params, {where} is not"
         ) from error
     record(done)
+    if done.verdict is not None:
+        notify(params.notify, whose, done.verdict.outcome, [f"{check.outcome}: {check.text}" for check in done.verdict.reasons])
     return done
 
 

@@ -28,6 +28,7 @@ from headstart.runs.expert_record import ExpertPolicy
 
 RECORDS = Path("reports/evidence")
 DECIDES = ("src/", "scenarios/", "params.yaml", "dvc.yaml", "stage")  # what must be that of the commit which a record names
+REPORT = "headstart.stages.report"  # shows what the others found
 CPU_INFO = Path("/proc/cpuinfo")  # of Linux
 
 
@@ -189,8 +190,9 @@ def fingerprint(params: Params, name: str) -> dict[str, str]:
     changed = of_experiment(params, name)
     scenario = load_scenario(changed.scenarios[0])
     settings = for_scenario(changed, scenario).model_dump(
-        mode="json", by_alias=True, exclude={"processes", "evidence", "promotion", "tuning"}
+        mode="json", by_alias=True, exclude={"processes", "evidence", "notify", "promotion", "tuning"}
     )
     settings["arms"] = {arm: settings["arms"][arm] for arm in (*changed.baselines, changed.candidate)}
     sha256 = sha256_json({"params": settings, "scenario": scenario.model_dump(mode="json")})
-    return {"code_sha256": code_sha256(stage_modules()), "settings_sha256": sha256}
+    decides = [module for module in stage_modules() if module != REPORT]
+    return {"code_sha256": code_sha256(decides), "settings_sha256": sha256}

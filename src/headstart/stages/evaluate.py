@@ -6,6 +6,7 @@ from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, arm_folder
 from headstart.compare.comparability import require_clones, require_runs
 from headstart.compare.comparison import Comparison, all_in_text, compare, steps_text
 from headstart.compare.findings import ComparisonLimits
+from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.compare.shift import find_shift
 from headstart.config.params import Params, headline_target
 from headstart.config.project import COMPARISONS, MODELS, REPORTS
@@ -38,11 +39,10 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
         for target, comparison in compared.items():
             write_record(folder / f"{target}.json", comparison)
     write_bytes(REPORTS / "plots" / f"{scenario.name}.tsv", curve_table(headline).encode())
-    metrics = summary(headline)
-    write_bytes(REPORTS / "metrics" / f"{scenario.name}.json", pretty_json(metrics))
-    numbers = {name: value for name, value in metrics.items() if not isinstance(value, str)}
-    look = f"{COMPARISONS / scenario.name}; `headstart report` writes {REPORTS / scenario.name / 'report.md'}"
-    return Done(sentence(headline), numbers, params.seeds, look)
+    write_bytes(REPORTS / "metrics" / f"{scenario.name}.json", pretty_json(summary(headline)))
+    numbers = {name: value for name, value in measured(headline).items() if not isinstance(value, str)}
+    look = f"{COMPARISONS / scenario.name}; the stage report writes {REPORTS / scenario.name / 'report.html'}"
+    return Done(sentence(headline), numbers, params.seeds, look, headline.verdict)
 
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], CloneRuns | None, list[Evidence]]:
@@ -70,8 +70,17 @@ def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], C
     return runs, clones, [Evidence(path=path.as_posix(), sha256=sha256_file(path)) for path in files]
 
 
+SHOWN = ("verdict", "success_rate", "harm_rate", "return_mean", "ratio_upper", "all_in_ratio_upper")
+
+
 def summary(found: Comparison) -> dict[str, Any]:
-    """The metrics for `dvc exp show`; their names do not depend on the candidate."""
+    """The metrics for `dvc metrics show` and `dvc exp show`: as many as a terminal has room for. The others are in the record of the run."""
+    metrics = measured(found)
+    return {name: metrics[name] for name in SHOWN}
+
+
+def measured(found: Comparison) -> dict[str, Any]:
+    """All metrics; their names do not depend on the candidate."""
     arm, exam, strongest = found.candidate, found.candidate.exams["sampled"], found.strongest
     online, all_in = (strongest.online, strongest.all_in) if strongest else (None, None)
     if arm.reached.median_steps == 0:  # met before training: the clone needs no steps, and there is no ratio
@@ -94,12 +103,14 @@ def summary(found: Comparison) -> dict[str, Any]:
 
 
 def curve_table(found: Comparison) -> str:
-    """The candidate's learning curve as TSV: IQM over seeds with its 95 % bootstrap band."""
+    """The candidate's learning curve as TSV: IQM over seeds with its 95 % bootstrap band, which stays empty where seeds are too few for one."""
     lines = ["arm\tenv_steps\tsuccess_rate\tsuccess_low\tsuccess_high\treturn_mean\treturn_low\treturn_high\tharm_rate"]
     success, harm, returns = (found.candidate.curves[name] for name in ("success", "harm", "return"))
+    wide = found.candidate.reached.runs >= RUNS_FOR_BOUND
     for i, steps in enumerate(success.env_steps):
-        bands = [band[i] for c in (success, returns) for band in (c.iqm, c.low, c.high)]
-        lines.append(f"{found.candidate.arm}\t{steps}\t" + "\t".join(f"{v:.6f}" for v in bands) + f"\t{harm.iqm[i]:.6f}")
+        ends = [(f"{c.low[i]:.6f}", f"{c.high[i]:.6f}") if wide else ("", "") for c in (success, returns)]
+        values = [cell for c, end in zip((success, returns), ends, strict=True) for cell in (f"{c.iqm[i]:.6f}", *end)]
+        lines.append("\t".join((found.candidate.arm, str(steps), *values, f"{harm.iqm[i]:.6f}")))
     return "\n".join(lines) + "\n"
 
 

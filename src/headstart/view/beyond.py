@@ -1,4 +1,6 @@
-"""Beyond the target, as text: the ratio at other levels, areas between curves, where they end, power, seconds, and several scenarios at once."""
+"""Beyond the target, as text and tables: the ratio at other levels, areas between curves, where they end, power,
+seconds, and several scenarios at once.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -11,31 +13,18 @@ from headstart.compare.levels import Ending, Interval, LevelRatio, Steps, aggreg
 from headstart.compare.power import Power
 from headstart.compare.ratio import RUNS_FOR_BOUND, estimate_ratio, kaplan_meier, median_steps
 from headstart.runs.wall_clock import WallClock
-from headstart.view.comparison import number, ratio_cells, table
+from headstart.view.blocks import Table
+from headstart.view.comparison import arms_of, number, ratio_cells
 
 
-def beyond_section(found: Comparison, clock: WallClock | None, drawn: bool) -> str:
-    """Markdown on one target; the figure is shown where it is `drawn`. `clock` is None where the logs of the runs are not there."""
-    lines = ["## Beyond the target", ""]
-    if found.beyond is None:
-        return "\n".join([*lines, f"{found.candidate.arm} alone: nothing to compare it with."])
-    ours, theirs, target = found.candidate, found.grid[0].baseline, found.target.name
-    lines += [
-        f"{ours.arm} against {theirs.arm}, the strongest baseline for {target}. These figures decide no verdict, and each interval holds "
-        "for its own figure alone.",
-        "",
-        *(f"* {text}" for text in (ceiling_text(found), areas_text(found), power_text(found), clock_text(found, clock)) if text),
-        "",
-        *table(
-            f"mean return at least | {ours.arm} there | {theirs.arm} there | ratio of medians | 95 % upper bound",
-            (_level(row, ours.reached.runs, theirs.reached.runs) for row in found.beyond.levels),
-        ),
-        "",
-        "A run is there at the first of two evaluations in a row at this level; its steps are counted as those to the target.",
-    ]
-    if drawn:
-        lines += ["", f"![Performance profile, target {target}](profile_{target}.png)", "", _profile_caption(found)]
-    return "\n".join(lines)
+def levels_table(found: Comparison) -> Table:
+    """The ratio to the strongest baseline at other levels of return; of a comparison that has one."""
+    assert found.beyond is not None
+    ours, theirs = found.candidate, found.grid[0].baseline
+    return Table(
+        f"mean return at least | {ours.arm} there | {theirs.arm} there | ratio of medians | 95 % upper bound",
+        [_level(row, ours.reached.runs, theirs.reached.runs) for row in found.beyond.levels],
+    )
 
 
 def _level(row: LevelRatio, ours: int, theirs: int) -> Sequence[str]:
@@ -43,16 +32,15 @@ def _level(row: LevelRatio, ours: int, theirs: int) -> Sequence[str]:
     return f"{row.level:.3f}", *arrived, *ratio_cells(row.ratio)
 
 
-def _profile_caption(found: Comparison) -> str:
-    few = min(found.candidate.reached.runs, *(one.baseline.reached.runs for one in found.grid)) < RUNS_FOR_BOUND
+def profile_text(found: Comparison) -> str:
+    """How the performance profile is read."""
+    few = min(arm.reached.runs for arm in arms_of(found)) < RUNS_FOR_BOUND
     band = (
         f"no band, since some arms have fewer than {RUNS_FOR_BOUND} seeds"
         if few
         else "band: its 95 % bootstrap interval at each return, which has no width where all seeds agree"
     )
-    return (
-        f"*Share of seeds whose last checkpoint has at least this mean return in the exam, {found.target.mode} policy; {band}.*"
-    )
+    return f"Share of seeds whose last checkpoint has at least this mean return in the exam, {found.target.mode} policy; {band}."
 
 
 # --- where the curves end -----------------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
-"""The final policies of a comparison as Markdown: the exam of each arm, and the candidate less the target, the clones and the other arms.
+"""The final policies of a comparison: the exam of each arm, and the candidate less the target, the clones and the other arms.
 
-Targets of one scenario are judged on the same runs, so what two of them share is printed once.
+Targets of one scenario are judged on the same runs, so what two of them share is shown once.
 """
 
 from collections.abc import Sequence
@@ -8,17 +8,16 @@ from collections.abc import Sequence
 from headstart.compare.comparison import Comparison
 from headstart.compare.findings import OTHERS, ArmSummary
 from headstart.compare.ratio import Difference
-from headstart.view.comparison import arms_of, table
+from headstart.view.blocks import Table
+from headstart.view.comparison import arms_of
 
 FIRST = ("success", "harm", "return")  # of the quantities, before measures
 
 
-def ends_lines(comparisons: Sequence[Comparison]) -> list[str]:
-    """Markdown on the final policies, once for all targets that give the same: the exam of each arm, and the candidate less the others."""
-    lines = _exam_table(comparisons[0])
-    for same in _with_same_ends([found for found in comparisons if found.final]):
-        lines += ["", *_final_table(same)]
-    return lines
+def ends_tables(comparisons: Sequence[Comparison]) -> list[Table]:
+    """The final policies, once for all targets that give the same: the exam of each arm, and the candidate less the others."""
+    same = _with_same_ends([found for found in comparisons if found.final])
+    return [_exam_table(comparisons[0]), *map(_final_table, same)]
 
 
 def _with_same_ends(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
@@ -45,7 +44,7 @@ def _ends_agree(one: Comparison, other: Comparison) -> bool:
     )
 
 
-def _final_table(same: Sequence[Comparison]) -> list[str]:
+def _final_table(same: Sequence[Comparison]) -> Table:
     """The final policies: the candidate less another, with the bound that is held to the margin. A row for each of the targets."""
     margins = {name: margin for found in same for name, margin in found.margins.items()}
     quantities = [*FIRST, *sorted(margins.keys() - set(FIRST))]  # a file's keys are in the order of the alphabet
@@ -55,9 +54,9 @@ def _final_table(same: Sequence[Comparison]) -> list[str]:
     for other in [name for name in there if same[0].final[name] or name != "expert"]:  # recorded demonstrations have no expert
         rows.append((other, {name: of for found in same for name, of in found.final[other].items()}))
     columns = " | ".join(f"{name} (margin {margins[name]:.3g})" for name in quantities)
-    return table(
+    return Table(
         f"final policies, {same[0].candidate.arm} − | {columns}",
-        ((whose, *(_final_cell(of.get(name), name) for name in quantities)) for whose, of in rows),
+        [(whose, *(difference_cell(of.get(name), name) for name in quantities)) for whose, of in rows],
     )
 
 
@@ -67,21 +66,22 @@ def _target_cell(found: Comparison) -> str:
     return f"target {found.target.name} (margins {margins})"
 
 
-def _final_cell(of: Difference | None, quantity: str) -> str:
+def difference_cell(of: Difference | None, quantity: str) -> str:
     if of is None:
         return "–"
     sign, bound = ("≤", of.high) if quantity == "harm" else ("≥", of.low)
-    return f"{_signed(of.mean)} ({'no bound' if bound is None else f'{sign} {_signed(bound)}'})"
+    return f"{signed(of.mean)} ({'no bound' if bound is None else f'{sign} {signed(bound)}'})"
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     """With three digits behind the point; what rounds to zero is +0.000."""
     return f"{round(value, 3) + 0.0:+,.3f}"
 
 
-def _exam_table(found: Comparison) -> list[str]:
-    """Lines of Markdown: the final policies of each arm in the exam."""
-    return table("exam | success, sampled | success, deterministic | harm, sampled | return (IQM)", map(_exam, arms_of(found)))
+def _exam_table(found: Comparison) -> Table:
+    """The final policies of each arm in the exam."""
+    columns = "exam | success, sampled | success, deterministic | harm, sampled | return (IQM)"
+    return Table(columns, [_exam(arm) for arm in arms_of(found)])
 
 
 def _exam(arm: ArmSummary) -> Sequence[str]:

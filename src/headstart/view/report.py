@@ -1,132 +1,238 @@
-"""The report of a comparison as Markdown with figures, and its lines for a terminal: did the head start help, by how much, is it safe,
-how sure are we.
+"""The report of a comparison as a page and as Markdown, and its lines for a terminal: did the head start help, by how much, how sure are we, is
+it as good and as safe, what taught it, what next.
 
 It reads what the stages left and measures nothing. What is missing is named, never drawn as zero.
 """
 
-import importlib.util
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
-from headstart.compare.arm_runs import ArmRuns, Score, arm_folder
+from headstart.compare.arm_runs import ArmRuns, arm_folder
 from headstart.compare.comparison import Comparison
-from headstart.compare.curves import best_run
+from headstart.compare.curves import best_run, score_value
 from headstart.compare.shift import ShiftFindings
 from headstart.config.params import for_scenario, headline_target, load_params
 from headstart.config.project import COMPARISONS, LOCKS, REPORTS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import InputError
-from headstart.core.files import read_record, sha256_file, write_bytes
+from headstart.core.files import fresh_directory, read_record, sha256_file, write_bytes
 from headstart.core.lock import held, remove_unfinished
-from headstart.core.run_record import RUN, RunRecord
-from headstart.core.verdict import Verdict, decide
-from headstart.dataset.manifest import DatasetManifest
-from headstart.runs.clone_report import CloneReport, CloneReports, pooled
-from headstart.runs.expert_record import ExpertPolicy
+from headstart.core.run_record import RUN
 from headstart.runs.tuning import tuning_text
-from headstart.runs.wall_clock import wall_clock
-from headstart.view.beyond import beyond_section
-from headstart.view.comparison import number, printed, section, shift_section, styled, table
-from headstart.view.ends import ends_lines
+from headstart.runs.wall_clock import WallClock, evaluation_seconds, wall_clock
+from headstart.view.blocks import Items, Linked, Part, Section, Table, figures_of, kind_of, markdown, section
+from headstart.view.charts import Axes, Levels, can_draw, png
+from headstart.view.comparison import printed, styled
+from headstart.view.glossary import TERMS
+from headstart.view.judged import SIGNS, glance_section, verdict_section
+from headstart.view.measured import curves_section, safety_section, steps_section
+from headstart.view.page import page
+from headstart.view.shift import shift_blocks
+from headstart.view.taught import Taught, data_section, dataset_text, read_taught, require_one_expert, who_text
+from headstart.view.went import Lineage, Logs, lineage_section, read_lineage, read_logs, schedule_section
 
 SHIFT = "shift.json"  # beside the comparisons
 DRAWN = {"town": "", "nav": " --gif robot.gif"}  # worlds that can be drawn: in a terminal, or as a picture only
-NO_FIGURES = "No figures: matplotlib is not installed. `pip install 'headstart[view]'`, then `headstart report` again."
+PICTURES = "report"  # the folder of the pictures, beside report.md
+NO_FIGURES = "No figures: vl_convert is not installed. `pip install 'headstart[view]'`, then `headstart report` again."
+
+
+class Report(NamedTuple):
+    """The whole report of one scenario."""
+
+    scenario: str
+    headline: Comparison
+    sections: list[Section]
+    ended: str  # machine and time
+
+    @property
+    def text(self) -> str:
+        """As Markdown."""
+        drawn = [] if can_draw() else [NO_FIGURES]
+        return "\n\n".join([f"# {self.scenario}", *drawn, markdown(self.sections, PICTURES), f"*{self.ended}*"]) + "\n"
+
+    @property
+    def page(self) -> bytes:
+        """As one HTML file."""
+        data = {f"chart-{figure.name}": figure.spec for figure in figures_of(self.sections)}
+        outcome = self.headline.verdict.outcome
+        return page(
+            "report.html",
+            f"{self.scenario}: {outcome}",
+            data,
+            charts=bool(data),
+            scenario=self.scenario,
+            outcome=outcome.value,
+            sign=SIGNS[outcome],
+            told="" if can_draw() else NO_FIGURES,
+            sections=self.sections,
+            ended=self.ended,
+            linked=Linked({term: term_key(term) for term in TERMS}),
+            address=term_key,
+            kind_of=kind_of,
+        )
 
 
 def write_report(root: Path, scenario: str) -> Path:
-    """Write reports/<scenario>/report.md and its figures; returns its path."""
-    path = root / REPORTS / scenario / "report.md"
-    text, figures = report(root, scenario)
+    """As `put_report`, while no other process writes it."""
+    path = page_path(root, scenario)
     with held(root / LOCKS / f"report-{scenario}", f"headstart report {scenario}"):
-        remove_unfinished([path, *map(path.with_name, figures)])
-        for name, picture in figures.items():
-            write_bytes(path.with_name(name), picture)
-        write_bytes(path, text.encode())
+        remove_unfinished([path, path.with_suffix(".md"), path.with_name(PICTURES)])
+        return put_report(root, scenario)
+
+
+def put_report(root: Path, scenario: str) -> Path:
+    """Write reports/<scenario>/report.html and report.md, and the pictures of the latter; returns the path of the page."""
+    made, path = read_report(root, scenario), page_path(root, scenario)
+    pictures = {f"{figure.name}.png": png(figure.spec) for figure in figures_of(made.sections) if figure.spec}
+    _replace_pictures(path.with_name(PICTURES), pictures)
+    write_bytes(path.with_suffix(".md"), made.text.encode())
+    write_bytes(path, made.page)
     return path
+
+
+def page_path(root: Path, scenario: str) -> Path:
+    """Where the page of a scenario lies."""
+    return root / REPORTS / scenario / "report.html"
+
+
+def _replace_pictures(folder: Path, pictures: dict[str, bytes]) -> None:
+    """The record of the stage's run stays."""
+    kept = (folder / RUN).read_bytes() if (folder / RUN).exists() else None
+    with fresh_directory(folder) as new:
+        for name, picture in pictures.items():
+            write_bytes(new / name, picture)
+        if kept is not None:
+            write_bytes(new / RUN, kept)
 
 
 def summary(root: Path, scenario: str) -> str:
     """What `evaluate` found for the scenario's headline target, for a terminal."""
     described = load_scenario(scenario, root / "scenarios")
-    target = _headline(root, described)
-    found = read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by=stage_command("evaluate", scenario))
-    folder = arm_folder(scenario, found.candidate.arm, _baselines(found))
-    best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
-    watch = f"headstart play {scenario} --policy {folder}/seed-{best.seed}{DRAWN.get(described.world, '')}"
-    return printed(found, watch if described.world in DRAWN else None, can_draw())
+    found = read_headline(root, scenario)
+    return printed(found, _watch(root, described, found), can_draw())
 
 
-def _headline(root: Path, scenario: Scenario) -> str:
+def read_headline(root: Path, scenario: str) -> Comparison:
+    """The comparison that the verdict is about."""
+    target = headline_of(root, load_scenario(scenario, root / "scenarios"))
+    return read_record(root / COMPARISONS / scenario / f"{target}.json", Comparison, made_by=stage_command("evaluate", scenario))
+
+
+def headline_of(root: Path, scenario: Scenario) -> str:
+    """The target that the verdict is about."""
     return headline_target(for_scenario(load_params(root / "params.yaml"), scenario), scenario)
 
 
-def report(root: Path, scenario: str) -> tuple[str, dict[str, bytes]]:
-    """The whole report of one scenario, and file name → PNG of its figures; none of these where matplotlib is not installed.
+def _watch(root: Path, scenario: Scenario, found: Comparison) -> str | None:
+    """The command that plays the candidate; None where its world cannot be drawn."""
+    if scenario.world not in DRAWN:
+        return None
+    folder = arm_folder(found.scenario, found.candidate.arm, _baselines(found))
+    best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
+    return f"headstart play {scenario.name} --policy {folder}/seed-{best.seed}{DRAWN[scenario.world]}"
 
-    Raises InputError where `evaluate` has compared nothing, and where a record is missing.
-    """
+
+# --- what is read -------------------------------------------------------------------------------------------------------
+
+
+class _Read(NamedTuple):
+    """All records that a report shows."""
+
+    comparisons: list[Comparison]
+    headline: Comparison
+    arms: list[ArmRuns]  # those of `headline` in the order of `styled`, then every other arm that was evaluated in the same way
+    shift: ShiftFindings | None
+    taught: Taught
+    clock: WallClock | None
+    logs: Logs  # of the candidate
+    axes: Axes
+    lineage: Lineage
+    watch: str | None
+
+
+def read_report(root: Path, scenario: str) -> Report:
+    """Raises InputError, which names it, where a record is missing or not the one that was compared."""
+    read = _read(root, scenario)
+    found, taught = read.headline, read.taught
+    candidate = next(arm for arm in read.arms if arm.arm == found.candidate.arm)
+    who = (
+        f"{who_text(taught)} {dataset_text(taught)}"
+        if candidate.recipe.needs_demonstrations or candidate.recipe.start == "bc"
+        else "Nothing: it starts from random weights."
+    )
+    levels = Levels(*_levels(taught))
+    sections = [
+        verdict_section(found, who, read.watch),
+        glance_section(found, {arm.arm: arm for arm in read.arms}, read.lineage.seconds, read.clock),
+        curves_section(found, read.arms, levels, read.axes),
+        steps_section(read.comparisons, found, read.clock),
+        safety_section(read.comparisons, found, read.arms),
+        data_section(taught, sorted({run.demonstration_steps for run in candidate.runs} - {0})),
+        section("shift", "Distribution shift", *shift_blocks(read.shift)),
+        schedule_section(candidate, read.logs),
+        lineage_section(root, found, taught.dataset, read.lineage),
+        _not_measured(root, read),
+        section("glossary", "Glossary", Table("word | meaning", list(TERMS.items()))),
+    ]
+    return Report(scenario, found, sections, read.lineage.when)
+
+
+def _read(root: Path, scenario: str) -> _Read:
     folder = root / COMPARISONS / scenario
     comparisons = [read_record(path, Comparison) for path in sorted(folder.glob("*.json")) if path.name not in (SHIFT, RUN)]
     if not comparisons:
         raise InputError(f"{folder}: expected comparisons; `{stage_command('evaluate', scenario)}` makes them")
-    shift = read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None
-    reports = root / REPORTS / scenario / "bc_train"
-    made = stage_command("bc_train", scenario)
-    clones = read_record(reports / "metrics.json", CloneReports, made_by=made).clones
-    gates = {seed: read_record(reports / f"seed-{seed}.json", Verdict, made_by=made) for seed in clones}
-    arms = [_arms(root, found) if can_draw() else [] for found in comparisons]
-    parts = [f"# {scenario}", *([] if can_draw() else [NO_FIGURES])]
-    parts += [section(found, of_found) for found, of_found in zip(comparisons, arms, strict=True)]
-    parts += ["\n".join(["## Final policies", "", *ends_lines(comparisons)])]
-    target = _headline(root, load_scenario(scenario, root / "scenarios"))
-    parts += [beyond_section(found, wall_clock(root, found), can_draw()) for found in comparisons if found.target.name == target]
-    parts += [shift_section(shift), _expert(root, scenario), _dataset(root, scenario)]
-    parts += [_cloning(clones, gates), f"## Tuning\n\n{_tuning(root, comparisons[0])}"]
-    parts += [_honesty(comparisons, shift), _provenance(root, scenario)]
-    expert = read_record(root / "models" / scenario / "expert" / "expert.json", ExpertPolicy, made_by="dvc pull").score
-    return "\n\n".join(parts) + "\n", _figures(comparisons, arms, clones, expert, target) if can_draw() else {}
-
-
-def _figures(
-    comparisons: list[Comparison], arms: list[list[ArmRuns]], clones: dict[int, CloneReport], expert: Score | None, headline: str
-) -> dict[str, bytes]:
-    from headstart.view.figures import confusion, learning_curves, performance, png, steps_to_target
-
-    drawn = {}
-    for found, of_found in zip(comparisons, arms, strict=True):
-        drawn[f"curves_{found.target.name}.png"] = png(learning_curves(found, expert, of_found))
-        if found.grid:
-            drawn[f"steps_{found.target.name}.png"] = png(steps_to_target(found))
-        if found.grid and found.target.name == headline:
-            compared = of_found[: len(styled(found))]
-            drawn[f"profile_{headline}.png"] = png(performance(compared, found.target.mode))
-    if decisions := pooled(clones.values()):
-        drawn["confusion.png"] = png(confusion(decisions))
-    return drawn
-
-
-def can_draw() -> bool:
-    """Is matplotlib installed?"""
-    return importlib.util.find_spec("matplotlib") is not None
+    described = load_scenario(scenario, root / "scenarios")
+    target = headline_of(root, described)
+    headline = next((found for found in comparisons if found.target.name == target), None)
+    if headline is None:
+        raise InputError(
+            f"{folder}: expected {target}.json, the target that the verdict is about; `{stage_command('evaluate', scenario)}` makes it"
+        )
+    arms, taught = _arms(root, headline), read_taught(root, scenario)
+    require_one_expert(taught, scenario)
+    candidate, stage = arms[styled(headline).index(headline.candidate)], "anneal" if headline.grid else "baseline"
+    logs = read_logs(root, scenario, stage, candidate)
+    axes = _axes(root, headline, arms[: len(styled(headline))], {candidate.arm: logs})
+    return _Read(
+        comparisons=comparisons,
+        headline=headline,
+        arms=arms,
+        shift=read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None,
+        taught=taught,
+        clock=wall_clock(root, headline),
+        logs=logs,
+        axes=axes,
+        lineage=read_lineage(root, scenario),
+        watch=_watch(root, described, headline),
+    )
 
 
 def _arms(root: Path, found: Comparison) -> list[ArmRuns]:
     """The arms that were compared, in the order of their colours, then every other arm that was evaluated in the same way.
 
-    Raises InputError where the runs are not those that were compared.
+    Raises InputError where the runs are not those that were compared, or their seeds are not.
     """
     others = sorted(path.parent.name for path in (root / "models" / found.scenario / "anneal").glob("*/runs.json"))
     arms = dict.fromkeys((*(arm.arm for arm in styled(found)), *others))
     paths = {arm: root / arm_folder(found.scenario, arm, _baselines(found)) / "runs.json" for arm in arms}
     runs = {arm: read_record(path, ArmRuns, made_by="dvc pull") for arm, path in paths.items()}
+    again = stage_command("evaluate", found.scenario)
     for evidence in found.verdict.evidence:
+        if not (root / evidence.path).is_file():
+            raise InputError(f"{root / evidence.path}: expected what was compared, found no file; `dvc pull` brings it")
         if sha256_file(root / evidence.path) != evidence.sha256:
-            again = stage_command("evaluate", found.scenario)
             raise InputError(f"{root / evidence.path}: expected the runs that were compared, found others; `{again}` compares")
+    for arm in styled(found):
+        expected, got = [one.seed for one in arm.passages], sorted(run.seed for run in runs[arm.arm].runs)
+        if expected != got:
+            raise InputError(
+                f"{paths[arm.arm]}: expected the seeds that were compared, {expected}, got {got}; `{again}` compares"
+            )
     return [arm for arm in runs.values() if arm.design == runs[found.candidate.arm].design]
 
 
@@ -135,130 +241,56 @@ def _baselines(found: Comparison) -> list[str]:
     return [one.baseline.arm for one in found.grid] or [found.candidate.arm]
 
 
-def accuracy_text(clones: Sequence[CloneReport]) -> str:
-    """How often the clones' most likely action is the expert's, in episodes that they did not learn from: means over the clones."""
-    f1 = [clone.macro_f1 for clone in clones if clone.macro_f1 is not None]
-    accuracy, constant = (
-        fmean(of) for of in zip(*((clone.accuracy or 0.0, clone.constant_accuracy) for clone in clones), strict=True)
-    )
-    return f"held-out accuracy {accuracy:.3f} (best constant action {constant:.3f})" + (
-        f", macro-F1 {fmean(f1):.3f}" if f1 else ""
-    )
+def _axes(root: Path, found: Comparison, arms: Sequence[ArmRuns], known: dict[str, Logs]) -> Axes:
+    """What curves may be drawn against: seconds only where the logs of all arms that were compared are here, and from one machine."""
+    cost = {arm.arm: fmean(run.demonstration_steps for run in arm.runs) for arm in arms}
+    logs = {arm.arm: known.get(arm.arm) or read_logs(root, found.scenario, "baseline", arm) for arm in arms}
+    if not all(logs.values()):
+        return Axes(cost)
+    clock = {}
+    for arm, of in logs.items():
+        seconds = [evaluation_seconds(tuple(log), found.target.mode)[0] for log in of.values()]
+        steps = sorted(set.intersection(*map(set, seconds)))
+        clock[arm] = (steps, [fmean(one[step] for one in seconds) for step in steps])
+    return Axes(cost, clock)
 
 
-def confusion_caption(decisions: Mapping[str, Mapping[str, int]]) -> str:
-    """What the matrix shows, in numbers."""
-    counts = {name: (row.get(name, 0), sum(row.values())) for name, row in decisions.items()}
-    right, total = map(sum, zip(*counts.values(), strict=True))
-    worst = min(counts, key=lambda name: counts[name][0] / counts[name][1])
-    hits, n = counts[worst]
-    return (
-        f"*Of {total:,} held-out decisions of the expert the clones repeat {right / total:.1%} (always the commonest action: "
-        f"{max(n for _, n in counts.values()) / total:.1%}). They miss {worst} most: {hits / n:.1%} of {n:,}.*"
-    )
+def _levels(taught: Taught) -> tuple[dict[str, float], dict[str, float]]:
+    """Return and success of the expert, and the mean of the clones by themselves."""
+    measures = ("return", "success")
+    expert = {} if taught.expert.score is None else {name: score_value(taught.expert.score, name) for name in measures}
+    alone = [clone.closed_loop["sampled"] for clone in taught.clones.values()]
+    return expert, {name: fmean(score_value(score, name) for score in alone) for name in measures}
 
 
-def _expert(root: Path, scenario: str) -> str:
-    verdict = _verdict(root, scenario, "expert")
-    lines = [
-        f"* {'ok' if c.passed else 'MISSED'}: {c.text}: {json.dumps(c.measured)} {c.direction} {c.threshold}"
-        if c.applies
-        else f"* {c.name}: {c.text}"
-        for c in verdict.checks
-    ]
-    return "\n".join([f"## Expert: {verdict.outcome}", "", *lines])
+# --- what was not measured ----------------------------------------------------------------------------------------------
 
 
-def _dataset(root: Path, scenario: str) -> str:
-    manifest = read_record(
-        root / "data" / scenario / "validated.json", DatasetManifest, made_by=stage_command("validate", scenario)
-    )
-    verdict = _verdict(root, scenario, "validate")
-    why = ", ".join(f"{n} {reason}" for reason, n in manifest.rejection_reasons.items()) or "none"
-    train, heldout, quality = manifest.splits.train, manifest.splits.heldout, manifest.quality
-    named = {"success": quality.success_rate, "harm": quality.harm_rate, "mean return": quality.return_mean}
-    shown = ", ".join(f"{name} {'not recorded' if value is None else f'{value:.3f}'}" for name, value in named.items())
-    made = (
-        "" if manifest.expert == "demonstrations" else ", with the slips or the noise that `capture` adds to the expert's actions"
-    )
-    passed = sum(check.applies for check in verdict.checks)
-    left_out = [f"{check.name} {check.text}" for check in verdict.checks if not check.applies]
-    return (
-        f"## Dataset {manifest.dataset}@{manifest.version}: {verdict.outcome}, {passed} gates\n\n"
-        f"{manifest.accepted.episodes:,} episodes ({manifest.accepted.steps:,} steps) accepted, {manifest.rejected.episodes:,} rejected "
-        f"({why}) in {len(manifest.blocks)} blocks; {train.worlds} worlds to train, {heldout.worlds} held out, none on both sides. Accepted "
-        f"episodes{made}: {shown}." + (f" Gates that do not apply: {'; '.join(left_out)}." if left_out else "")
-    )
-
-
-def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
-    return read_record(root / REPORTS / scenario / stage / "verdict.json", Verdict, made_by=stage_command(stage, scenario))
-
-
-def _cloning(clones: dict[int, CloneReport], gates: dict[int, Verdict]) -> str:
-    expert = next(iter(clones.values())).expert
-    theirs = "The recording does not tell success, harm and return."
-    if expert is not None:
-        whose = "Recorded demonstrations" if next(iter(clones.values())).recorded else "Expert in the same closed loop"
-        theirs = f"{whose}: success {expert.success_rate:.3f}, harm {expert.harm_rate:.3f}, return {expert.return_mean:.3f}."
-    outcome = decide(check for gate in gates.values() for check in gate.checks)
-    lines = [
-        f"## Clones: {outcome}",
-        "",
-        f"{len(clones)} clones, each of its own block of the recording. Imitation, means: {accuracy_text(list(clones.values()))}. {theirs}",
-    ]
-    if (decisions := pooled(clones.values())) and can_draw():
-        lines += ["", "![What the clones do where the expert acts](confusion.png)", "", confusion_caption(decisions)]
-    rows = [(str(seed), gates[seed].outcome.value, *_clone_cells(clone)) for seed, clone in clones.items()]
-    columns = "seed | gate | held-out accuracy | macro-F1 | success | harm | return"
-    return "\n".join([*lines, "", *table(columns, rows)])
-
-
-def _clone_cells(clone: CloneReport) -> Sequence[str]:
-    score = clone.closed_loop["sampled"]
-    cells = (clone.accuracy, clone.macro_f1, score.success_rate, score.harm_rate, score.return_mean)
-    return [number(value, ".3f") for value in cells]
-
-
-def _tuning(root: Path, found: Comparison) -> str:
-    return tuning_text(found.scenario, found.candidate.arm, _baselines(found), root)
-
-
-def _honesty(comparisons: list[Comparison], shift: ShiftFindings | None) -> str:
+def _not_measured(root: Path, read: _Read) -> Section:
+    comparisons, shift = read.comparisons, read.shift
     own_experts = any(found.learned_experts > 1 for found in comparisons) or (shift is not None and shift.no_expert)
-    lines = [
-        "* The steps of the candidate are counted to the end of their evaluation interval, those of a baseline to its beginning.",
-        "* First passage is optimistic: a policy that hovers at the target passes it by luck. The exam holds the last checkpoint to it.",
-        f"* The replicates share {'' if own_experts else 'one expert, '}the recording's settings, and the evaluation and exam worlds: the "
-        "result is about these.",
+    items = [
+        "The steps of the candidate are counted to the end of their evaluation interval, those of a baseline to its beginning.",
+        "First passage is optimistic: a policy that hovers at the target passes it by luck. The exam holds the last checkpoint to it.",
+        f"The replicates share {'' if own_experts else 'one expert, '}the recording's settings, and the evaluation and exam worlds: the "
+        "result is about these, and about the machine and versions above.",
+        f"{len(comparisons)} {'targets were' if len(comparisons) > 1 else 'target was'} judged on the same runs; the verdict is that of the "
+        f"headline {read.headline.target.name}, and no bound is corrected for looking at several.",
     ]
     if any(one.baseline.reached.censored for found in comparisons for one in found.grid):
-        lines.append(
-            "* Where fewer than half of a baseline's seeds arrive within its budget, there is no ratio, only an upper bound of it."
+        items.append(
+            "Where fewer than half of a baseline's seeds arrive within its budget, there is no ratio, only an upper bound of it."
         )
-    worlds = "* Exam worlds are used by nothing else, but they are drawn like the training worlds"
     measured = len(shift.variants) if shift is not None else 0
-    lines.append(
+    worlds = "Exam worlds are used by nothing else, but they are drawn like the training worlds"
+    items.append(
         f"{worlds}; {measured} held-out variants are not." if measured else f"{worlds}: no shifted variant was measured."
     )
-    return "\n".join(["## What these numbers do not say", "", *lines])
+    items += [] if read.clock else ["Seconds to target: the logs of the runs are not here, or there is no baseline."]
+    tuning = tuning_text(read.headline.scenario, read.headline.candidate.arm, _baselines(read.headline), root)
+    return Section("limits", "What was not measured", [Part("", [Items([*items, tuning])])])
 
 
-def _provenance(root: Path, scenario: str) -> str:
-    """Which code made the numbers: a row for every stage that left the record of its run, the oldest first."""
-    paths = [*(root / REPORTS / scenario).rglob(RUN), *(root / COMPARISONS / scenario).glob(RUN)]
-    runs = sorted((read_record(path, RunRecord) for path in paths), key=lambda run: (run.circumstances.started_at, run.run_id))
-    lines = ["## Provenance", ""]
-    if not runs:
-        return "\n".join([*lines, "No stage left the record of its run."])
-    lines += table("stage | status | git revision | started (UTC) | seconds | code", map(_run, runs))
-    if len({(run.circumstances.git_revision, run.circumstances.git_dirty) for run in runs}) > 1:
-        lines += ["", "The stages ran at different git revisions, or some with changes that were not committed."]
-    return "\n".join([*lines, "", f"Inputs, settings and versions of a run: `{RUN}` in the reports of its stage."])
-
-
-def _run(run: RunRecord) -> Sequence[str]:
-    what = run.circumstances
-    revision = (what.git_revision or "unknown")[:7] + (" + changes" if what.git_dirty else "")
-    stage = run.stage if run.arm is None else f"{run.stage} {run.arm}"
-    return stage, run.status, revision, what.started_at[:19].replace("T", " "), f"{what.seconds:,.1f}", run.code_sha256[:8]
+def term_key(term: str) -> str:
+    """The address of a word in the glossary of a page."""
+    return f"term-{term.replace(' ', '-').lower()}"

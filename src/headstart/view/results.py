@@ -12,9 +12,11 @@ from headstart.core.verdict import Check
 from headstart.runs.experiment import ExperimentRecord
 from headstart.runs.tuning import tuning_text
 from headstart.view.beyond import aggregate_text, areas_text, ceiling_text
-from headstart.view.comparison import number, reason_lines, shown_text, table, target_lines
-from headstart.view.ends import ends_lines
-from headstart.view.report import accuracy_text, can_draw
+from headstart.view.blocks import Block, Items, Table, as_markdown
+from headstart.view.charts import both_curves, can_draw, png
+from headstart.view.comparison import number, reason_items, shown_text, target_blocks
+from headstart.view.ends import ends_tables
+from headstart.view.taught import accuracy_text
 
 HEAD = """# Results
 
@@ -32,14 +34,20 @@ CHANGED = "its code or settings have changed since"
 
 def page(records: Sequence[ExperimentRecord], current: Mapping[str, bool], root: Path = Path()) -> str:
     """The whole page; `current` says of each record whether it would run with the same code and settings today."""
-    overview = table(
+    overview = Table(
         "experiment | verdict | candidate | ratio (bound) | all-in (bound) | success | harm | return | steps (median) | baseline | success "
         "| harm | return | steps | commit",
-        (_row(record, current[record.name]) for record in records),
+        [_row(record, current[record.name]) for record in records],
     )
     over = aggregate_text(_one_for_each_scenario(records))
     return "\n".join(
-        [HEAD, *overview, "", *([over, ""] if over else []), *(section(record, current[record.name], root) for record in records)]
+        [
+            HEAD,
+            as_markdown(overview),
+            "",
+            *([over, ""] if over else []),
+            *(section(record, current[record.name], root) for record in records),
+        ]
     )
 
 
@@ -54,12 +62,10 @@ def _one_for_each_scenario(records: Sequence[ExperimentRecord]) -> dict[str, Com
 
 
 def figures(records: Sequence[ExperimentRecord]) -> dict[str, bytes]:
-    """File name → PNG: the learning curves of every experiment's headline target; none where matplotlib is not installed."""
+    """File name → PNG: the learning curves of every experiment's headline target; none where vl_convert is not installed."""
     if not can_draw():
         return {}
-    from headstart.view.figures import learning_curves, png
-
-    return {picture(record): png(learning_curves(record.comparisons[record.headline], record.expert.score)) for record in records}
+    return {picture(record): png(both_curves(record.comparisons[record.headline], record.expert.score)) for record in records}
 
 
 def picture(record: ExperimentRecord) -> str:
@@ -105,15 +111,20 @@ def section(record: ExperimentRecord, current: bool, root: Path = Path()) -> str
     everywhere = [one for one in _reasons(found) if all(one in _reasons(other) for other in record.comparisons.values())]
     lines = [f"## {record.name}", "", f"**{found.verdict.outcome}**: {shown_text(found)}", ""]
     if everywhere and found.grid:
-        lines += ["Not a PASS for any target, because of:", "", *reason_lines(everywhere), ""]
+        lines += ["Not a PASS for any target, because of:", "", as_markdown(Items(reason_items(everywhere))), ""]
     lines += [_made(record, current, root), "", f"    {record.command}", "", _taught(record), ""]
     lines += [f"![Learning curves of {record.name}]({picture(record)})"]
     lines += [f"\n{text}" for text in (ceiling_text(found), areas_text(found)) if text]
     for name, comparison in record.comparisons.items():
         own = [reason for reason in _reasons(comparison) if reason not in everywhere]
         lines += ["", f"### {record.name}, {name}: {comparison.verdict.outcome}", ""]
-        lines += target_lines(comparison, own, steps=comparison is not found)
-    return "\n".join([*lines, "", f"### {record.name}, final policies", "", *ends_lines(list(record.comparisons.values())), ""])
+        lines += [_blocks(target_blocks(comparison, own, steps=comparison is not found))]
+    ends = _blocks(ends_tables(list(record.comparisons.values())))
+    return "\n".join([*lines, "", f"### {record.name}, final policies", "", ends, ""])
+
+
+def _blocks(blocks: Sequence[Block]) -> str:
+    return "\n\n".join(map(as_markdown, blocks))
 
 
 def _made(record: ExperimentRecord, current: bool, root: Path) -> str:

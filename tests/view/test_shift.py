@@ -3,7 +3,12 @@
 from headstart.compare.drift import FeatureDrift, MixDrift
 from headstart.compare.shift import ShiftFindings, ShiftLimits
 from headstart.compare.variants import VariantDifference, VariantFinding, VariantRates
-from headstart.view.comparison import shift_section
+from headstart.view.blocks import as_markdown
+from headstart.view.shift import shift_blocks
+
+
+def shift_section(found: ShiftFindings | None) -> str:
+    return "\n\n".join(map(as_markdown, shift_blocks(found)))
 
 
 def moved(feature: str, distance: float) -> FeatureDrift:

@@ -1,0 +1,46 @@
+"""reports/index.html: every scenario with a report, its verdict in a sentence, and what has not been judged yet."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from headstart.config.project import LOCKS, REPORTS
+from headstart.core.errors import HeadstartError
+from headstart.core.files import write_bytes
+from headstart.core.lock import held, remove_unfinished
+from headstart.view.blocks import Linked
+from headstart.view.judged import SIGNS, sentence
+from headstart.view.page import page
+from headstart.view.report import page_path, read_headline
+
+
+class Entry(NamedTuple):
+    """A line of the index."""
+
+    scenario: str
+    outcome: str  # PASS, HOLD, FAIL, or why there is none
+    sign: str
+    says: str
+    link: str  # of its report; empty: there is none
+
+
+def write_index(root: Path, scenarios: Sequence[str]) -> Path:
+    """Of these scenarios and all others that have a report; returns its path."""
+    path = root / REPORTS / "index.html"
+    others = sorted(found.parent.name for found in (root / REPORTS).glob("*/report.html"))
+    entries = [_entry(root, scenario) for scenario in dict.fromkeys((*scenarios, *others))]
+    shown = page("index.html", "Reports", entries=entries, linked=Linked({}))
+    with held(root / LOCKS / "reports", "headstart report"):
+        remove_unfinished([path])
+        write_bytes(path, shown)
+    return path
+
+
+def _entry(root: Path, scenario: str) -> Entry:
+    link = f"{scenario}/report.html" if page_path(root, scenario).exists() else ""
+    try:
+        found = read_headline(root, scenario)
+    except HeadstartError as error:
+        return Entry(scenario, "not judged", "?", str(error), link)
+    outcome = found.verdict.outcome
+    return Entry(scenario, outcome.value, SIGNS[outcome], sentence(found), link)

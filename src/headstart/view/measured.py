@@ -1,0 +1,159 @@
+"""What was measured of the arms, as sections of a report: their curves, their steps to each target, and their final policies."""
+
+from collections.abc import Sequence
+
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.comparison import Comparison
+from headstart.compare.curves import score_value
+from headstart.compare.ratio import RUNS_FOR_BOUND
+from headstart.runs.wall_clock import WallClock
+from headstart.view.beyond import areas_text, ceiling_text, clock_text, levels_table, power_text, profile_text
+from headstart.view.blocks import Block, Figure, Items, Note, Part, Section, Table, Text, section
+from headstart.view.charts import Axes, Levels, can_draw, curves
+from headstart.view.charts_ratio import performance, ratio_by_level, steps_to_target
+from headstart.view.comparison import (
+    curves_finding,
+    left_out,
+    number,
+    seeds_table,
+    spread_table,
+    steps_finding,
+    styled,
+    target_blocks,
+)
+from headstart.view.ends import ends_tables
+
+LEGEND = "Click an arm in the legend to show it alone, and again for all; shift-click adds another."
+RATIO = (
+    "The ratio is the candidate's median env steps to the target divided by the baseline's; below 1 the candidate is faster. Its upper bound is "
+    "one-sided, 95 %. All-in: with the steps that the demonstrations cost charged to every run of the candidate."
+)
+
+
+def curves_section(found: Comparison, arms: Sequence[ArmRuns], levels: Levels, axes: Axes) -> Section:
+    """Return and success of every arm during training."""
+    blocks: list[Block] = []
+    for measure in ("return", "success"):
+        spec = curves(found, measure, levels, arms, axes) if can_draw() else None
+        shows = f"Learning curves, {measure} against env steps, target {found.target.name}"
+        finding = curves_finding(found, arms, measure)
+        blocks.append(Figure(f"curves_{measure}", spec, shows, finding, _curves_table(found, measure)))
+    shaded = f"Shaded: every other phase of {found.candidate.arm}. {LEGEND}" if found.grid else LEGEND
+    return section("curves", "Learning curves", *blocks, Note(shaded))
+
+
+def _curves_table(found: Comparison, measure: str) -> Table:
+    """The interquartile mean and its band, at every evaluation."""
+    arms = styled(found)
+    by_steps: dict[int, dict[str, str]] = {}
+    for arm in arms:
+        band = arm.curves[measure]
+        for steps, iqm, low, high in zip(band.env_steps, band.iqm, band.low, band.high, strict=True):
+            by_steps.setdefault(steps, {})[arm.arm] = f"{iqm:.3f}" + (
+                f" ({low:.3f} to {high:.3f})" if arm.reached.runs >= RUNS_FOR_BOUND else ""
+            )
+    rows = [(f"{steps:,}", *(of.get(arm.arm, "ended") for arm in arms)) for steps, of in sorted(by_steps.items())]
+    return Table(f"env steps | {' | '.join(arm.arm for arm in arms)}", rows)
+
+
+def steps_section(comparisons: Sequence[Comparison], headline: Comparison, clock: WallClock | None) -> Section:
+    """Every target, the headline first; then the ratio at other levels, and what else describes the steps."""
+    ordered = sorted(comparisons, key=lambda found: found is not headline)
+    parts = [Part(f"{found.target.name}: {found.verdict.outcome}", _target(found)) for found in ordered]
+    intro = [Part("", [Text(RATIO)])] if headline.grid else []
+    return Section("steps", "Steps to target", [*intro, *parts, *_beyond(headline, clock)])
+
+
+def _target(found: Comparison) -> list[Block]:
+    blocks = target_blocks(found, found.verdict.reasons)
+    if skipped := left_out(found):
+        blocks.append(Items(skipped))
+    if found.grid:
+        spec = steps_to_target(found) if can_draw() else None
+        shows = f"Steps to {found.target.name}, seed by seed"
+        finding = steps_finding(found)
+        blocks.append(Figure(f"steps_{found.target.name}", spec, shows, finding, seeds_table(found)))
+        blocks.append(
+            Note("Between the evaluation before and the first that meets the target; >: not reached by then (censored).")
+        )
+    return blocks + ([spread_table(found)] if found.spread else [])
+
+
+def _beyond(found: Comparison, clock: WallClock | None) -> list[Part]:
+    if found.beyond is None:
+        return [Part("Beyond the target", [Text(f"{found.candidate.arm} alone: nothing to compare it with.")])]
+    ours, theirs = found.candidate.arm, found.grid[0].baseline.arm
+    intro = (
+        f"{ours} against {theirs}, the strongest baseline for {found.target.name}. These figures decide no verdict, and each interval holds "
+        "for its own figure alone."
+    )
+    said = [text for text in (ceiling_text(found), areas_text(found), power_text(found), clock_text(found, clock)) if text]
+    reading = (
+        "A run is there at the first of two evaluations in a row at this level; its steps are counted as those to the target."
+    )
+    return [Part("Beyond the target", [Text(intro), Items(said), _levels_figure(found), Note(reading)])]
+
+
+def _levels_figure(found: Comparison) -> Figure:
+    """The ratio as a function of what is asked for, so that nobody need believe in one target."""
+    assert found.beyond is not None
+    spec = ratio_by_level(found)
+    rows = found.beyond.levels
+    met = sum(0 in (row.ratio.median, row.ratio.upper) for row in rows)
+    bounds = [row.ratio.upper for row in rows if row.ratio.upper]
+    most = f" At the others the upper bound is at most {max(bounds):.3f}." if bounds else ""
+    none = "" if spec else " There is nothing to draw."
+    finding = (
+        f"At {met} of {len(rows)} levels of return, from {rows[0].level:.3f} to {rows[-1].level:.3f}, half of {found.candidate.arm} is "
+        f"there before any training.{most}{none}"
+    )
+    name = f"ratio_{found.target.name}"
+    return Figure(name, spec if can_draw() else None, "Ratio of steps against the level of return", finding, levels_table(found))
+
+
+# --- the end ------------------------------------------------------------------------------------------------------------
+
+
+def safety_section(comparisons: Sequence[Comparison], headline: Comparison, arms: Sequence[ArmRuns]) -> Section:
+    """Success, harm and return of the last checkpoints, sampled and likeliest actions, and the scenario's own measures."""
+    blocks: list[Block] = [*ends_tables(comparisons)]
+    blocks.append(
+        Note("In brackets: the one-sided 95 % bound that is held to the margin. Held-out variants: under distribution shift.")
+    )
+    compared = arms[: len(styled(headline))]
+    blocks += [_measures(headline, compared)] if compared[0].runs[0].exam[headline.target.mode].measures else []
+    if headline.grid:
+        spec = performance(compared, headline.target.mode) if can_draw() else None
+        shows = "Share of seeds whose return in the exam is at least a level"
+        blocks.append(
+            Figure(f"profile_{headline.target.name}", spec, shows, _spread(headline, compared), _returns(compared, headline))
+        )
+    return section("safety", "Safety and quality", *blocks)
+
+
+def _measures(found: Comparison, arms: Sequence[ArmRuns]) -> Table:
+    names = sorted(arms[0].runs[0].exam[found.target.mode].measures)
+    rows = [(arm.arm, *(f"{_mean(arm, name, found):,.3f}" for name in names)) for arm in arms]
+    return Table(f"mean at the exam | {' | '.join(names)}", rows)
+
+
+def _mean(arm: ArmRuns, name: str, found: Comparison) -> float:
+    return sum(score_value(run.exam[found.target.mode], name) for run in arm.runs) / len(arm.runs)
+
+
+def _spread(found: Comparison, arms: Sequence[ArmRuns]) -> str:
+    each = "; ".join(
+        f"{arm.arm} from {min(returns):.3f} to {max(returns):.3f}" for arm in arms if (returns := _exam_returns(arm, found))
+    )
+    return f"Mean return of a seed in the exam: {each}. {profile_text(found)}"
+
+
+def _exam_returns(arm: ArmRuns, found: Comparison) -> list[float]:
+    return [run.exam[found.target.mode].return_mean for run in arm.runs]
+
+
+def _returns(arms: Sequence[ArmRuns], found: Comparison) -> Table:
+    seeds = sorted({run.seed for arm in arms for run in arm.runs})
+    of = {arm.arm: {run.seed: run.exam[found.target.mode].return_mean for run in arm.runs} for arm in arms}
+    rows = [(str(seed), *(number(of[arm.arm].get(seed), ".3f", "not measured") for arm in arms)) for seed in seeds]
+    return Table(f"seed | {' | '.join(f'return of {arm.arm}' for arm in arms)}", rows)

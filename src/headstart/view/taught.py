@@ -1,0 +1,257 @@
+"""What taught the candidate, as sections of a report: the expert and its dataset, the clones, and what each cost."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import NamedTuple
+
+from headstart.config.project import DATA, MODELS, REPORTS
+from headstart.config.stage_command import stage_command
+from headstart.core.errors import InputError
+from headstart.core.files import read_record
+from headstart.core.run_record import RUN, RunRecord
+from headstart.core.verdict import Verdict, decide, missed
+from headstart.dataset.manifest import DatasetManifest
+from headstart.runs.clone_report import CloneReport, CloneReports, pooled
+from headstart.runs.expert_record import ExpertPolicy
+from headstart.view.blocks import Block, Figure, Items, Note, Part, Section, Table, Text
+from headstart.view.charts import can_draw
+from headstart.view.charts_training import confusion
+from headstart.view.comparison import number
+
+EXPERTS = {
+    "scripted": "a script that comes with the world",
+    "ppo": "a policy that PPO trained from random weights",
+    "callable": "the user's own Python function",
+    "onnx": "the user's own policy, an ONNX file",
+    "sb3": "the user's own policy, a model of Stable-Baselines3",
+    "demonstrations": "whoever acted in a recording that the user brought",
+}
+
+
+class Taught(NamedTuple):
+    """The records of what the candidate learned from."""
+
+    expert: ExpertPolicy
+    expert_gate: Verdict
+    dataset: DatasetManifest
+    dataset_gates: Verdict
+    clones: dict[int, CloneReport]  # by seed
+    clone_gates: dict[int, Verdict]
+    slip: float | None  # share of executed actions that the recording replaced; None: the record of the recording is not there
+
+
+def read_taught(root: Path, scenario: str) -> Taught:
+    """InputError names the file that is missing, and the stage that makes it."""
+    reports, made = root / REPORTS / scenario, stage_command("bc_train", scenario)
+    clones = read_record(reports / "bc_train/metrics.json", CloneReports, made_by=made).clones
+    return Taught(
+        expert=read_record(root / MODELS / scenario / "expert/expert.json", ExpertPolicy, made_by="dvc pull"),
+        expert_gate=_verdict(root, scenario, "expert"),
+        dataset=read_record(
+            root / DATA / scenario / "validated.json", DatasetManifest, made_by=stage_command("validate", scenario)
+        ),
+        dataset_gates=_verdict(root, scenario, "validate"),
+        clones=clones,
+        clone_gates={seed: read_record(reports / f"bc_train/seed-{seed}.json", Verdict, made_by=made) for seed in clones},
+        slip=_slip(reports / "capture" / RUN),
+    )
+
+
+def _verdict(root: Path, scenario: str, stage: str) -> Verdict:
+    return read_record(root / REPORTS / scenario / stage / "verdict.json", Verdict, made_by=stage_command(stage, scenario))
+
+
+def _slip(path: Path) -> float | None:
+    if not path.exists():
+        return None
+    found = read_record(path, RunRecord).parameters.get("capture")
+    slip = found.get("slip") if isinstance(found, dict) else None
+    return float(slip) if isinstance(slip, int | float) else None
+
+
+def require_one_expert(taught: Taught, scenario: str) -> None:
+    """InputError unless the dataset was recorded from the expert that was judged."""
+    expected, got = taught.expert.policy_sha256, taught.dataset.policy_sha256
+    if expected != got:
+        again = stage_command("validate", scenario)
+        raise InputError(
+            f"data/{scenario}/validated.json: expected a dataset of the expert in models/{scenario}/expert, policy_sha256 {expected[:12]}, "
+            f"got {got[:12]}; `{again}` makes it anew"
+        )
+
+
+# --- sections -----------------------------------------------------------------------------------------------------------
+
+
+def who_text(taught: Taught) -> str:
+    """In one sentence: who demonstrated, how well, and with how many slips."""
+    expert = taught.expert
+    score = expert.score
+    shown = (
+        "; the recording does not tell its success, harm and return"
+        if score is None
+        else f": success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} in {score.episodes:,} episodes"
+    )
+    return f"The expert is {EXPERTS[expert.kind]}{shown}. {_slips(taught)}"
+
+
+def _slips(taught: Taught) -> str:
+    if taught.expert.kind == "demonstrations":
+        return "Nothing was added to the recorded actions."
+    if taught.slip is None:
+        return "How many slips the recording adds is not known: `dvc pull` brings the record of the recording."
+    return (
+        f"In the recording {taught.slip:.1%} of its actions were replaced by random ones (slips), with the expert's own action as the label."
+        if taught.slip
+        else "The recording adds no slips to its actions."
+    )
+
+
+def dataset_text(taught: Taught) -> str:
+    """Name and hash, size, and split."""
+    dataset = taught.dataset
+    train, heldout = dataset.splits.train, dataset.splits.heldout
+    return (
+        f"Dataset {dataset.dataset}@{dataset.version}: {dataset.accepted.episodes:,} episodes ({dataset.accepted.steps:,} steps) accepted, "
+        f"{dataset.rejected.episodes:,} rejected, in {len(dataset.blocks)} blocks, one for each clone; {train.worlds:,} worlds to train on and "
+        f"{heldout.worlds:,} held out, none on both sides."
+    )
+
+
+def data_section(taught: Taught, costs: Sequence[int]) -> Section:
+    """`costs`: env steps that the demonstrations of each run of the candidate cost."""
+    return Section(
+        "data",
+        "Expert, dataset and clones",
+        [
+            Part(
+                f"Expert: {taught.expert_gate.outcome}",
+                [Text(who_text(taught)), Text(_cost(taught, costs)), _gate_table(taught.expert_gate)],
+            ),
+            Part(f"Dataset: {taught.dataset_gates.outcome}", _dataset(taught)),
+            Part(f"Clones: {clones_outcome(taught)}", _clones(taught)),
+        ],
+    )
+
+
+def _cost(taught: Taught, costs: Sequence[int]) -> str:
+    if not costs:
+        return "What the demonstrations cost is not measured: the candidate starts from random weights."
+    low, high = min(costs), max(costs)
+    each = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    trained = max((taught.expert.training_steps(block) for block in range(len(taught.dataset.blocks))), default=0)
+    included = (
+        f", the {trained:,} env steps that trained the expert among them"
+        if trained
+        else ", and the expert itself took no training"
+    )
+    return f"The demonstrations of one run cost {each} env steps, rejected episodes among them{included}; the all-in ratio charges them."
+
+
+def _gate_table(gate: Verdict) -> Table:
+    rows = [
+        (
+            check.name,
+            check.text,
+            _value(check.measured),
+            f"{check.direction} {_value(check.threshold)}",
+            "ok" if check.passed else "MISSED",
+        )
+        for check in gate.checks
+        if check.applies
+    ]
+    return Table("gate | what was measured | measured | limit | result", rows)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _dataset(taught: Taught) -> list[Block]:
+    dataset, gates = taught.dataset, taught.dataset_gates
+    quality = dataset.quality
+    named = {"success": quality.success_rate, "harm": quality.harm_rate, "mean return": quality.return_mean}
+    shown = ", ".join(f"{name} {'not recorded' if value is None else f'{value:.3f}'}" for name, value in named.items())
+    reasons = [(reason, f"{n:,}") for reason, n in dataset.rejection_reasons.items()] or [("none", "–")]
+    facts = [
+        ("hash", dataset.version),
+        ("accepted", f"{dataset.accepted.episodes:,} episodes, {dataset.accepted.steps:,} steps"),
+        ("rejected", f"{dataset.rejected.episodes:,} episodes, {dataset.rejected.steps:,} steps"),
+        *((f"rejected: {reason}", f"{n} episodes" if n != "–" else n) for reason, n in reasons if reason != "none"),
+        ("of the accepted episodes, slips included", shown),
+        (
+            "split",
+            f"{dataset.splits.rule}; seed {dataset.splits.seed}, {dataset.splits.heldout_share:.0%} of the worlds held out",
+        ),
+        ("to train on", f"{dataset.splits.train.episodes:,} episodes in {dataset.splits.train.worlds:,} worlds"),
+        ("held out", f"{dataset.splits.heldout.episodes:,} episodes in {dataset.splits.heldout.worlds:,} worlds"),
+    ]
+    passed = sum(check.applies and check.passed for check in gates.checks)
+    said = [f"{passed} of {sum(check.applies for check in gates.checks)} gates passed.", *(missed(one) for one in gates.reasons)]
+    said += [f"Left out: {check.name}, {check.text}." for check in gates.checks if not check.applies]
+    return [Text(dataset_text(taught)), Table("dataset | value", facts), Items(said)]
+
+
+def clones_outcome(taught: Taught) -> str:
+    return decide(check for gate in taught.clone_gates.values() for check in gate.checks).value
+
+
+def _clones(taught: Taught) -> list[Block]:
+    clones = taught.clones
+    first = next(iter(clones.values()))
+    theirs = "The recording does not tell success, harm and return."
+    if (expert := first.expert) is not None:
+        whose = "Recorded demonstrations" if first.recorded else "Expert in the same closed loop"
+        theirs = f"{whose}: success {expert.success_rate:.3f}, harm {expert.harm_rate:.3f}, return {expert.return_mean:.3f}."
+    text = f"{len(clones)} clones, each of its own block of the recording. Imitation, means: {accuracy_text(list(clones.values()))}. {theirs}"
+    rows = [(str(seed), taught.clone_gates[seed].outcome.value, *_cells(clone)) for seed, clone in clones.items()]
+    table = Table("seed | gate | held-out accuracy | macro-F1 | value fit | success | harm | return", rows)
+    reading = "Held-out accuracy: share of held-out decisions that are the expert's. Value fit: share of the variance of held-out returns that "
+    reading += "the clone's value function explains. Success, harm and return: the clone acting by itself."
+    decisions = pooled(clones.values())
+    return [Text(text), *([_matrix(decisions)] if decisions else []), table, Note(reading)]
+
+
+def _cells(clone: CloneReport) -> Sequence[str]:
+    score = clone.closed_loop["sampled"]
+    shown = (
+        clone.accuracy,
+        clone.macro_f1,
+        clone.value_explained_variance,
+        score.success_rate,
+        score.harm_rate,
+        score.return_mean,
+    )
+    return [number(value, ".3f") for value in shown]
+
+
+def accuracy_text(clones: Sequence[CloneReport]) -> str:
+    """How often the clones' most likely action is the expert's, in episodes that they did not learn from: means over the clones."""
+    f1 = [clone.macro_f1 for clone in clones if clone.macro_f1 is not None]
+    accuracy, constant = (
+        fmean(of) for of in zip(*((clone.accuracy or 0.0, clone.constant_accuracy) for clone in clones), strict=True)
+    )
+    return f"held-out accuracy {accuracy:.3f} (best constant action {constant:.3f})" + (
+        f", macro-F1 {fmean(f1):.3f}" if f1 else ""
+    )
+
+
+def _matrix(decisions: Mapping[str, Mapping[str, int]]) -> Figure:
+    """What the clones do where the expert acts."""
+    counts = {name: (row.get(name, 0), sum(row.values())) for name, row in decisions.items()}
+    right, total = map(sum, zip(*counts.values(), strict=True))
+    worst = min(counts, key=lambda name: counts[name][0] / counts[name][1])
+    hits, n = counts[worst]
+    finding = (
+        f"Of {total:,} held-out decisions of the expert the clones repeat {right / total:.1%} (always the commonest action: "
+        f"{max(n for _, n in counts.values()) / total:.1%}). They miss {worst} most: {hits / n:.1%} of {n:,}."
+    )
+    rows = [
+        (name, f"{n:,}", f"{hits:,}", f"{hits / n:.1%}") for name, (hits, n) in sorted(counts.items(), key=lambda of: -of[1][1])
+    ]
+    numbers = Table("the expert's action | decisions | repeated | share", rows)
+    spec = confusion(decisions) if can_draw() else None
+    return Figure("confusion", spec, "What the clones do where the expert acts, in % of its decisions", finding, numbers)
