@@ -22,7 +22,6 @@ from headstart.core.verdict import Subject
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
 
-os.environ["COLUMNS"] = "1000"  # what a test looks for stands on one line, unless it sets the width of a terminal
 os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that reads stderr
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
@@ -42,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_thread() -> None:
     """Worlds in tests are small: a second thread would only wait, spinning. A test about threads sets their number itself."""
     numba.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test looks for stands on one line, unless it sets the width itself."""
+    monkeypatch.setenv("COLUMNS", "1000")
 
 
 @pytest.fixture(scope="session")

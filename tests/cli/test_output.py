@@ -20,7 +20,7 @@ TEXT_ONLY = {
 
 
 @pytest.fixture(autouse=True)
-def a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def a_narrow_terminal(a_wide_terminal: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
 
 
