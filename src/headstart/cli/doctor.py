@@ -234,6 +234,7 @@ PURPOSE = {
     "onnx": "experts in ONNX files",
     "sb3": "experts of Stable-Baselines3, and policies for it",
     "tune": "headstart tune",
+    "mp4": "films of episodes",
     "box2d": "LunarLander and other environments of Box2D",
     "minigrid": "MiniGrid environments",
     "mujoco": "MuJoCo environments",

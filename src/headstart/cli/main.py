@@ -34,6 +34,7 @@ from headstart.cli.schedule import schedule_app
 from headstart.cli.schema import schema
 from headstart.cli.storage import gc, storage
 from headstart.cli.targets import targets
+from headstart.cli.telemetry import telemetry_app
 from headstart.cli.tune import tune
 from headstart.core.progress_lines import QUIET
 
@@ -48,6 +49,7 @@ app.add_typer(catalogue_app, name="catalogue")
 app.add_typer(schedule_app, name="schedule")
 app.add_typer(drill_app, name="drill")
 app.add_typer(remote_app, name="remote")
+app.add_typer(telemetry_app, name="telemetry")
 cli_stages.add_to(app)
 cli_release.add_to(app)
 

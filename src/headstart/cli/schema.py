@@ -50,6 +50,7 @@ def models() -> dict[str, Any]:
     from headstart.runs.recorded import Environment, Source
     from headstart.runs.targets import TargetHistory
     from headstart.runs.tuning import TuningRecord
+    from headstart.telemetry.imported import ANY_IMPORTED
     from headstart.telemetry.kinds import ANY_LINE
     from headstart.telemetry.writer import SegmentIndex
 
@@ -83,6 +84,7 @@ def models() -> dict[str, Any]:
         "targets": TargetHistory,
         "telemetry-index": SegmentIndex,
         "telemetry": ANY_LINE,  # a line
+        "telemetry-imported": ANY_IMPORTED,  # a line
         "tuning": TuningRecord,
         "verdict": Verdict,
     }
