@@ -56,8 +56,8 @@ def _version(asked: bool) -> None:
 @app.callback()
 def program(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.", envvar=QUIET)] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", envvar=DEBUG)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     for asked, variable in ((quiet, QUIET), (debug, DEBUG)):
         if asked:  # processes that a command begins read it too

@@ -78,5 +78,9 @@ def expert(
         out.say(f"{scenario}: {verdict.outcome}{f'; return {artefact.score.return_mean:.3f}' if artefact.score else ''}")
         for check in verdict.checks:
             mark = "--" if not check.applies else "ok" if check.passed else "MISS"
-            limit = f": {check.measured} {check.direction} {check.threshold}" if check.applies else ""
+            limit = f": {_short(check.measured)} {check.direction} {_short(check.threshold)}" if check.applies else ""
             out.say(f"{check.name}: {check.text}{limit}", f"  {mark:<5}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "not measured" if value is None else str(value)
