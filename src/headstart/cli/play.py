@@ -99,6 +99,7 @@ def play(
 
     All episodes at a glance: headstart play queue_conflict --sheet FILE
     """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a screen, and prints that there is none
     to = Shown(html, gif, mp4, png, ticks_per_second)
     for file in filter(None, (html, gif, mp4, png, sheet)):
         _require_writable(file)
