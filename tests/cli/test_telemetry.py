@@ -72,10 +72,17 @@ def test_validate_lists_a_hundred_problems_and_counts_the_rest(command: Command)
     assert out.rstrip().endswith("and 30 more")
 
 
+def test_a_log_that_is_not_there_keeps_no_other_from_being_checked(command: Command) -> None:
+    code, out, _ = command("validate", "nowhere", str(HOME / "nav_pretrained.ndjson"))
+    assert (code, "error: nowhere: " in out, "16 records, valid" in out) == (3, True, True)
+    code, out, _ = command("validate", "--json", "nowhere", str(HOME / "nav_pretrained.ndjson"))
+    assert [(one["valid"], one["exit_code"]) for one in json.loads(out)] == [(False, 3), (True, 0)]
+
+
 def test_a_missing_log_is_an_input_error(command: Command) -> None:
     for name in ("validate", "summary", "watch"):
-        code, _, err = command(name, "nowhere.ndjson")
-        assert (code, "nowhere.ndjson" in err) == (3, True)
+        code, out, err = command(name, "nowhere.ndjson")
+        assert (code, "nowhere.ndjson" in out + err) == (3, True)
 
 
 def test_watch_exits_with_7_on_an_alert_and_by_what_it_is_told(command: Command) -> None:

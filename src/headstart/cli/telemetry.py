@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from headstart.cli.project import typed_path
-from headstart.core.errors import Busy, UsageError
+from headstart.core.errors import Busy, HeadstartError, UsageError
 
 if TYPE_CHECKING:
     from headstart.telemetry.drift import Comparison, Limit
@@ -39,28 +39,28 @@ def validate(
 
     codes, told = [], []
     for path in logs:
-        log = read_log(path, assume)
+        try:
+            log = read_log(path, assume)
+        except HeadstartError as error:  # the other logs are checked all the same
+            codes.append(error.exit_code)
+            told.append({"log": str(path), "valid": False, "exit_code": error.exit_code, "error": str(error)})
+            if not as_json:
+                _say(f"error: {error}")
+            continue
         found = check(log, strict)
         codes.append(exit_code(found))
         errors = sum(problem.level != "warning" for problem in found)
         told.append(
-            {
-                "log": log.name,
-                "records": len(log.records),
-                "valid": not errors,
-                "torn_bytes": log.torn_bytes,
-                "exit_code": codes[-1],
-            }
-            | {"problems": [problem._asdict() for problem in found[:MAX_PROBLEMS]], "problems_in_all": len(found)}
+            {"log": log.name, "records": len(log.records), "valid": not errors, "torn_bytes": log.torn_bytes}
+            | {"exit_code": codes[-1], "problems": [one._asdict() for one in found[:MAX_PROBLEMS]], "problems_in_all": len(found)}
         )
         if not as_json:
-            warnings = len(found) - errors
-            says = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}" if found else "valid"
+            says = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'warning')}" if found else "valid"
             _say(f"{log.name}: {_counted(len(log.records), 'record')}, {says}")
             for problem in found[:MAX_PROBLEMS]:
                 _say(f"  {'warning' if problem.level == 'warning' else 'error'}: {problem.text}")
             if len(found) > MAX_PROBLEMS:
-                _say(f"  and {len(found) - MAX_PROBLEMS} more")
+                _say(f"  and {len(found) - MAX_PROBLEMS:,} more")
     if as_json:
         _json(told)
     raise typer.Exit(max(codes))
