@@ -50,9 +50,9 @@ def usual(
         twins(episodes),
     )
     n = len(sample.table.length)
-    shares = {kind: sum(any(rule(sample, e, known)) for e in range(n)) / n for kind, rule in BEHAVIOUR.items()}
+    shown = {kind: sum(any(rule(sample, e, known)) for e in range(n)) for kind, rule in BEHAVIOUR.items()}
     constant = {"constant-reward": 1.0} if scenario.constant_reward else {}
-    return known._replace(common={kind: share for kind, share in shares.items() if share > COMMON and n > 1 / COMMON} | constant)
+    return known._replace(common={kind: count / n for kind, count in shown.items() if count > max(1.0, COMMON * n)} | constant)
 
 
 def _usual_rewards(episodes: Episodes) -> tuple[Array, Array, Array]:

@@ -8,8 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from headstart.core.arrays import Array
-from headstart.dataset.curation import forbidden
-from headstart.dataset.episodes import Absent, Episodes, select
+from headstart.dataset.episodes import Absent, Episodes
 from headstart.dataset.lags import LAGS
 from headstart.dataset.observation import ObservationSchema
 from headstart.dataset.pairing import Fit, lag_scores_of
@@ -88,12 +87,23 @@ def _values(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
     action, schema = episodes.action[rows], known.schema
     if schema.actions:
         outside = np.asarray((action < 0) | (action >= len(schema.actions)))
-        masked = forbidden(select(episodes, np.arange(len(episodes.table.length)) == e)) & ~outside
-        yield from _ranges("forbidden-action", masked, lambda t: f"{schema.actions[action[t]]} is not allowed by the mask")
+        yield from _ranges(
+            "forbidden-action",
+            _masked(episodes, rows, action) & ~outside,
+            lambda t: f"{schema.actions[action[t]]} is not allowed by the mask",
+        )
     else:
         low, high = (np.array(bound, np.float32) for bound in (schema.action_low, schema.action_high))
         outside = np.asarray(~((action >= low) & (action <= high)).all(axis=1))
     yield from _ranges("out-of-range", outside, lambda t: f"action {np.asarray(action[t]).tolist()} is not in the action space")
+
+
+def _masked(episodes: Episodes, rows: slice, action: Array) -> Array:
+    """[T] bool: the mask does not allow the action; ids that do not exist are not asked for."""
+    mask = episodes.action_mask
+    if mask is None:
+        return np.zeros(len(action), bool)
+    return np.asarray(~mask[rows][np.arange(len(action)), np.clip(action, 0, mask.shape[1] - 1)])
 
 
 def _displacement(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:

@@ -38,8 +38,10 @@ def list_of(look: Look, group: str, top: int) -> str:
     lines += [f"{'':{wide}}" + "".join(f"{_short(column):>12}" for column in columns)] if len(rows) else []
     for row in rows[:top]:
         cells = "".join(f"{shown(column.values[row]):>12}" for column in columns)
+        name = found.opened.ids[row]
         why = [*found.opened.reasons[row], *(one.kind for one in found.anomalies.get(int(row), ()))]
-        lines.append(f"{found.opened.ids[row]:{wide}}{cells}")
+        why += [f"flagged: {look.flags[name]}"] if name in look.flags else []
+        lines.append(f"{name:{wide}}{cells}")
         lines += textwrap.wrap("; ".join(why), WIDTH, initial_indent="    ", subsequent_indent="    ") if why else []
     lines += [f"… and {len(rows) - top:,} more; --top {len(rows)} lists all"] if len(rows) > top else []
     if len(rows) and (command := play_command(found, found.opened.ids[rows[0]])):
