@@ -172,7 +172,7 @@ def test_plot_writes_a_picture_of_several_logs(command: Command) -> None:
     for name in ("a.svg", "a.png", "a.json"):
         code, out, _ = command("plot", *logs, "--out", name, "--fields", "return_mean,entropy")
         assert code == 0
-        assert out.startswith(f"{name}: return_mean, entropy of nav_mixed pretrained, seed 7, nav_mixed scratch, seed 7")
+        assert out.startswith(f"{name}: return_mean, entropy of nav_mixed pretrained, seed 7; nav_mixed scratch, seed 7")
     assert Path("a.svg").read_bytes().startswith(b"<svg")
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(Path("a.json").read_text())["$schema"].endswith("v6.json")

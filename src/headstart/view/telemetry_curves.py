@@ -47,13 +47,20 @@ def curves(logs: Sequence[Log], fields: Sequence[str] | None = None, x: str = "e
     panels = [_panel(name, rows, names, shades, marks, (x, domain, name == drawn[-1], name == drawn[0])) for name in drawn]
     return {
         "$schema": SCHEMA,
-        "description": f"{', '.join(drawn)} of {', '.join(names)} over {AXES[x]}",
+        "description": f"{', '.join(drawn)} of {'; '.join(names)} over {AXES[x]}",
         "vconcat": panels,
         "resolve": {"scale": {"color": "shared", "strokeDash": "shared"}, "legend": {"color": "shared", "strokeDash": "shared"}},
         "spacing": 12,
         "config": {
             "view": {"stroke": None},
-            "legend": {"orient": "top", "labelLimit": 600, "symbolType": "stroke", "symbolStrokeWidth": 2.5, "symbolSize": 500},
+            "legend": {
+                "orient": "top",
+                "columns": 2,
+                "labelLimit": 600,
+                "symbolType": "stroke",
+                "symbolStrokeWidth": 2.5,
+                "symbolSize": 500,
+            },
             "axis": {"titleFontWeight": "normal"},
         },
     }
