@@ -265,7 +265,7 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
     assert "as-scratch" in found
     assert "as-pretrained" in found
     (shown,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    dvc exp show")]
-    table = run(clone, *shlex.split(shown), "--no-pager")
+    table = run(clone, *shlex.split(shown, comments=True), "--no-pager")
     longer = len("as-pretrained") - len("pretrained")  # than the names of the README, with which it fits a terminal
     assert max(len(line.strip()) for line in table.splitlines()) <= 80 + longer
     assert all(name in table for name in ("verdict", "ratio_upper", "candidate", "as-scratch", "as-pretrained", "gentler"))

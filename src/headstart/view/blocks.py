@@ -134,7 +134,7 @@ def as_markdown(block: Block, pictures: str = "") -> str:
         case Items(items):
             return "\n".join(f"* {_plain(item)}" for item in items)
         case Command(line):
-            return f"    {line}"
+            return f"    {' '.join(line.split())}"  # code, in which nothing is a tag
         case Table():
             return "\n".join(_table(block))
         case Figure():
