@@ -32,16 +32,14 @@ def steps_to_target(found: Comparison) -> Spec:
     }
     shape = of_arm | {"scale": {"domain": names, "range": [SHAPES[i % len(SHAPES)] for i in range(len(names))]}}
     tips = [tip("arm"), tip("seed"), tip("steps", ",d", "env steps"), tip("reached")]
-    line = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": place | {"x2": {"datum": 0}}}
-    there, never = (
-        {"transform": [{"filter": f"datum.reached === {reached}"}], "mark": {"type": "point", "opacity": 1, **mark}}
-        for reached, mark in (
-            ("true", {"size": 70, "filled": True}),
-            ("false", {"size": 60, "filled": False, "shape": "triangle-right"}),
-        )
-    )
-    layers = [line, there | {"encoding": place | {"shape": shape, "tooltip": tips}}]
-    layers += [never | {"encoding": place | {"tooltip": tips}}] if not all(row["reached"] for row in rows) else []
+    line: Spec = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": place | {"x2": {"datum": 0}}}
+    dot: Spec = {"transform": [{"filter": "datum.reached"}], "mark": {"type": "point", "opacity": 1, "size": 70, "filled": True}}
+    arrow: Spec = {
+        "transform": [{"filter": "!datum.reached"}],
+        "mark": {"type": "point", "opacity": 1, "size": 60, "filled": False, "shape": "triangle-right"},
+    }
+    layers = [line, dot | {"encoding": place | {"shape": shape, "tooltip": tips}}]
+    layers += [arrow | {"encoding": place | {"tooltip": tips}}] if not all(row["reached"] for row in rows) else []
     return chart(max(160, 7 * len(names) * len(arms[0].passages) + 60), layers, data={"values": rows})
 
 
