@@ -4,6 +4,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
+IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 .PHONY: help setup repro evidence test test-slow torture check smoke bench bench-cartpole clean
 
 help:  ## what can be made (the default)
@@ -18,8 +19,8 @@ repro: $(VENV)/ready  ## the default pipeline, from the expert to the verdict: a
 evidence: $(VENV)/ready  ## the full comparison, experiment by experiment: hours; a finished one is not run again
 	headstart evidence
 
-test: $(VENV)/ready  ## all tests but the slow ones
-	pytest -m "not slow" --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+test: $(VENV)/ready  ## all tests but those of `make smoke` and the slow ones
+	pytest -m "not slow and not pipeline" $(IN_PARALLEL)
 
 test-slow: $(VENV)/ready  ## the long runs
 	pytest -m slow
@@ -32,8 +33,8 @@ check: $(VENV)/ready  ## lint, format and types
 	ruff format --check
 	mypy
 
-smoke: $(VENV)/ready  ## every stage on tiny settings, in a temporary clone
-	pytest tests/stages/test_smoke.py
+smoke: $(VENV)/ready  ## the pipeline by DVC, and the package as others get it: every stage, on tiny settings
+	pytest -m pipeline $(IN_PARALLEL)
 
 bench: $(VENV)/ready  ## speed, beside what the machine allows
 	python benchmarks/bench.py

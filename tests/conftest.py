@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,13 +17,16 @@ from tests.scores import score
 from headstart.cli.schema import schema_of
 from headstart.compare.arm_runs import Score
 from headstart.config.scenario import Scenario
+from headstart.core.progress_lines import QUIET
 from headstart.core.verdict import Subject
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
 
+os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that reads stderr
+
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
-    "stages/test_smoke.py", "torture/test_kills.py", "stages/test_by_hand.py", "torture/test_crash_states.py", "torture/test_fuzz.py",
-    "test_package.py", "cli/test_wrong_arguments.py", "release/test_promote.py", "torture/test_mutations.py", "remote/test_remotes.py",
+    "stages/test_smoke.py", "torture/test_kills.py", "release/test_promote.py", "torture/test_fuzz.py", "torture/test_crash_states.py",
+    "stages/test_by_hand.py", "torture/test_mutations.py", "remote/test_remotes.py", "release/test_fetch.py", "release/test_record.py",
 )  # fmt: skip
 
 
@@ -37,6 +41,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def one_thread() -> None:
     """Worlds in tests are small: a second thread would only wait, spinning. A test about threads sets their number itself."""
     numba.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test looks for stands on one line, unless it sets the width itself."""
+    monkeypatch.setenv("COLUMNS", "1000")
 
 
 @pytest.fixture(scope="session")

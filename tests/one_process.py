@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from headstart.core.progress_lines import Amount
+
 
 def run_here(
     function: Callable[..., Any],
     jobs: Sequence[Any],
     title: str,
-    units: int,
+    units: Amount,
     processes: int = 0,
     finished: Callable[[Any], object] = lambda result: None,
 ) -> list[Any]:

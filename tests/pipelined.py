@@ -57,7 +57,7 @@ def _describe() -> None:
     Path("dvc.yaml").write_text((TEMPLATE / "pipeline.yaml").read_text().replace("SCENARIO", "pole"))
     Path(".gitignore").write_text((TEMPLATE / "gitignore").read_text())
     Path(".dvcignore").write_text((ROOT / ".dvcignore").read_text())
-    for folder in ("environments", "experts"):
+    for folder in ("environments", "experts", "flags"):
         Path(folder).mkdir()
         Path(folder, "README.md").write_text("what a user brings\n")
     shutil.copytree(TEMPLATE / "plots", ".dvc/plots")

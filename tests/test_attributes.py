@@ -66,6 +66,7 @@ def test_a_project_of_init_keeps_the_bytes_that_its_stages_hash(tmp_path: Path) 
         "dvc.lock",
         "scenarios/a.yaml",
         "experts/a.py",
+        "flags/a.json",
         "environments/b/c.py",
         "demonstrations/d.csv",
     ]

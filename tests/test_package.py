@@ -17,6 +17,7 @@ import yaml
 
 import headstart
 
+pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).parents[1]
 BUILT_FROM = (
     "src",

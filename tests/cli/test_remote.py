@@ -46,7 +46,10 @@ def test_a_folder_is_written_as_it_was_typed_and_becomes_the_default(project: Pr
     assert command("remote", "use", "dir", str(project.root.parent / "other"), "--name", "second")[0] == 0
     code, out, _ = command("remote", "list")
     assert code == 0
-    assert out.splitlines() == [f"second\t{project.root.parent / 'other'}\tdefault", f"store\t{project.root.parent / 'store'}"]
+    assert out.splitlines() == [
+        f"second: {project.root.parent / 'other'}, the default",
+        f"store: {project.root.parent / 'store'}",
+    ]
     assert list((project.root.parent / "store").iterdir()) == []  # the probe is gone
 
 
@@ -117,7 +120,7 @@ def test_settings_of_another_remote_of_the_same_name_do_not_stay(project: Projec
     assert "keyfile" in LOCAL.read_text()  # the same place: it is still the key for it
     assert command("remote", "use", "s3", "bucket")[0] == 0
     assert "keyfile" not in LOCAL.read_text() and "port" not in CONFIG.read_text()
-    assert command("remote", "list")[1] == "store\ts3://bucket\tdefault\n"
+    assert command("remote", "list")[1] == "store: s3://bucket, the default\n"
 
 
 @pytest.mark.parametrize(

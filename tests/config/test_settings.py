@@ -78,3 +78,13 @@ def test_a_part_holds_what_is_named_and_nothing_else() -> None:
     assert theirs.sha256 == hashed
     name = next(iter(scenario.variants))
     assert variant_of(theirs, name).sha256 == variant_of(scenario, name).sha256 != hashed
+
+
+def test_event_files_are_no_setting_of_a_stage_and_what_the_log_holds_is() -> None:
+    params, scenario = settings("nav_mixed")
+    before = resolved(params, scenario)
+    boarded = changed(params, {"telemetry": {"tensorboard": True}}, "test")
+    assert resolved(boarded, scenario) == before
+    assert resolved(changed(params, {"telemetry": {"minibatch": True}}, "test"), scenario) != before
+    part, _ = only(boarded, scenario, ["telemetry", "seeds"])
+    assert (part.telemetry.tensorboard, part.telemetry.every) == (True, 1)

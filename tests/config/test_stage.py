@@ -60,7 +60,7 @@ def capture(params: Params, scenario: Scenario) -> Done:
 def test_a_record_says_what_went_in_what_came_out_and_under_which_circumstances(
     project: Path, require_schema: Callable[[bytes | str, str], None]
 ) -> None:
-    assert run(capture, "queue_conflict") == "captured"
+    assert run(capture, "queue_conflict").says == "captured"
 
     path = project / "reports/queue_conflict/capture/run.json"
     record = read_record(path, RunRecord)
@@ -109,7 +109,7 @@ def test_a_stage_that_another_process_runs_says_who_and_changes_nothing(project:
     with lock.held(LOCKS / "capture-queue_conflict", "headstart capture queue_conflict"):
         with pytest.raises(Busy, match=f"process {os.getpid()} has run `headstart capture queue_conflict` since 2"):
             run(capture, "queue_conflict")
-        assert run(catalogue, "queue_conflict") == "another stage"
+        assert run(catalogue, "queue_conflict").says == "another stage"
     assert {path: path.read_bytes() for path in before} == before
     assert (project / "data/.queue_conflict.txt.tmp-0123456789ab").exists()
 
@@ -154,7 +154,7 @@ def test_a_stage_that_reads_a_setting_which_its_entry_does_not_name_fails(projec
     with pytest.raises(InputError, match=r"dvc\.yaml: .* all settings that capture reads .*, CaptureParams\.noise is not"):
         run(capture, "queue_conflict")
     (project / "dvc.yaml").write_text(PIPELINE.replace("[capture.worlds,", "[capture.worlds, capture.noise,"))
-    assert run(capture, "queue_conflict") == "noise 0.3"
+    assert run(capture, "queue_conflict").says == "noise 0.3"
 
 
 def test_a_stage_that_dvc_runs_refuses_settings_which_dvc_did_not_compare(
@@ -183,7 +183,7 @@ def test_a_stage_without_reports_keeps_no_record(project: Path) -> None:
     def catalogue(params: Params, scenario: Scenario) -> Done:
         return Done("listed")
 
-    assert run(catalogue, "queue_conflict") == "listed"
+    assert run(catalogue, "queue_conflict").says == "listed"
     assert not (project / "reports").exists()
 
 
@@ -238,3 +238,33 @@ def test_the_code_of_another_tree_is_refused(
     said = capsys.readouterr().err
     assert said.startswith(f"error: {project}: expected the code of this tree, {project}/src/headstart, got that of {ROOT}/src")
     assert not (project / "reports").exists()
+
+
+def test_the_last_line_of_a_stage_names_what_to_open(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def capture(params: Params, scenario: Scenario) -> Done:
+        return Done("captured\n  twice", look="data/queue_conflict.txt")
+
+    monkeypatch.setattr("sys.argv", ["stage", "queue_conflict"])
+    main(capture)
+
+    assert capsys.readouterr().out == "captured\n  twice\nlook: data/queue_conflict.txt\n"
+
+
+@pytest.mark.parametrize(
+    ("dvc", "command"), [(None, "headstart capture queue_conflict"), ("capture@queue_conflict", "dvc repro")]
+)
+def test_ctrl_c_ends_a_stage_with_130_and_the_command_that_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dvc: str | None, command: str
+) -> None:
+    def capture(params: Params, scenario: Scenario) -> Done:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, "end_with_dvc", lambda: None)
+    monkeypatch.setattr("sys.argv", ["stage", "queue_conflict"])
+    monkeypatch.delenv("DVC_STAGE", raising=False) if dvc is None else monkeypatch.setenv("DVC_STAGE", dvc)
+    with pytest.raises(SystemExit) as ended:
+        main(capture)
+
+    out, err = capsys.readouterr()
+    assert (ended.value.code, out) == (130, "")
+    assert err == f"interrupted; complete files and checkpoints are kept, and this goes on: `{command}`\n"

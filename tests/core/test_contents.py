@@ -5,8 +5,11 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headstart.core.contents import CONTENTS, require_listed, require_whole, sealed_below, sealed_directory, tree_sha256
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
@@ -123,3 +126,40 @@ def test_a_folder_that_could_not_be_filled_leaves_the_old_one(folder: Path) -> N
         (fresh / "half").write_bytes(b"")
         raise KeyboardInterrupt
     require_whole(folder)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(
+    files=st.dictionaries(st.sampled_from(["a", "b", "sub/a", "sub/deep/c.json"]), st.binary(max_size=9), min_size=1),
+    number=st.integers(0, 10**6),
+    fault=st.sampled_from(["bit", "byte more", "byte less", "gone", "new", "other name"]),
+)
+def test_no_change_of_any_file_goes_unnoticed(files: dict[str, bytes], number: int, fault: str) -> None:
+    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as home:  # nothing waits for a disk
+        with sealed_directory(Path(home) / "out") as fresh:
+            for name, data in files.items():
+                (fresh / name).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / name).write_bytes(data)
+        out = Path(home) / "out"
+        require_whole(out)
+        file = out / sorted([*files, CONTENTS])[number % (len(files) + 1)]
+        data = bytearray(file.read_bytes())
+        match fault:
+            case "bit" if data:
+                data[number % len(data)] ^= 1 << number % 8
+                file.write_bytes(data)
+            case "byte less" if data:
+                del data[number % len(data)]
+                file.write_bytes(data)
+            case "bit" | "byte more" | "byte less":
+                data.insert(number % (len(data) + 1), number % 256)
+                file.write_bytes(data)
+            case "gone":
+                file.unlink()
+            case "new":
+                (file.parent / "new").write_bytes(data)
+            case "other name":
+                file.rename(file.with_name("moved"))
+
+        with pytest.raises(IntegrityError):
+            require_whole(out)

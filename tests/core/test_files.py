@@ -6,10 +6,14 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headstart.core.errors import InputError
 from headstart.core.files import (
@@ -259,3 +263,22 @@ def test_a_path_that_leaves_its_root_is_refused(tmp_path: Path, relative: str) -
 
 def test_a_path_within_its_root_is_given_back(tmp_path: Path) -> None:
     assert inside(tmp_path, "a/..b/c") == tmp_path / "a" / "..b" / "c"
+
+
+@settings(max_examples=2000, deadline=None)
+@given(parts=st.lists(st.sampled_from(["a", "..", ".", "", "out", "link", "\x00", "é", "/", "a" * 300]), max_size=6))
+def test_no_path_leads_out_of_a_folder(parts: list[str]) -> None:
+    root = _with_a_link()
+    try:
+        found = inside(root, "/".join(parts))
+    except InputError:
+        return
+    assert found.resolve().is_relative_to(root.resolve())
+
+
+@cache
+def _with_a_link() -> Path:
+    """A folder with a link out of it."""
+    root = Path(mkdtemp())
+    (root / "link").symlink_to(root.parent)
+    return root

@@ -8,15 +8,19 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headstart.core.errors import InputError, IntegrityError, SchemaMismatch
 from headstart.core.files import sha256_file
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, columns_of, concatenate, episode_ids, episodes_from, select
-from headstart.dataset.episodes_file import chunk_shape, read_episodes, write_episodes
+from headstart.dataset.episodes_file import _expected, chunk_shape, read_episodes, write_episodes
+from headstart.dataset.observation import ObservationSchema
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "episodes.json"
 
@@ -261,3 +265,47 @@ def test_a_file_that_cannot_become_so_large_is_an_error_of_the_system_and_the_pr
     said = json.loads(done.stdout)
     assert said == ["File too large, 0 left"] * len(sizes)
     assert target.read_bytes() == b"old"
+
+
+def random_column(draw: np.random.Generator, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
+    if dtype.kind == "b":
+        return draw.random(shape) < 0.5
+    return np.frombuffer(draw.bytes(dtype.itemsize * int(np.prod(shape))), dtype).reshape(shape)
+
+
+def random_episodes(lengths: list[int], seed: int, discrete: bool, with_map: bool) -> tuple[Episodes, Header]:
+    """Columns of random bytes, not finite numbers among them, with starts and lengths that fit; and their header."""
+    draw, length = np.random.default_rng(seed), np.array(lengths, np.int64)
+    schema = ObservationSchema(
+        world="town",
+        features=("near", "far"),
+        map_channels=("wall",) if with_map else (),
+        map_size=3 if with_map else 0,
+        actions=("stay", "go", "run") if discrete else (),
+        action_low=() if discrete else (-1.0,),
+        action_high=() if discrete else (1.0,),
+        reward_terms=("need",),
+    )
+    columns = {
+        path: random_column(draw, np.dtype(column.dtype), column.shape)
+        for path, column in _expected(schema, int(length.sum()), len(length)).items()
+    }
+    columns |= {"/episodes/length": length, "/episodes/start": np.cumsum(length) - length}
+    about = {"scenario": "walk", "scenario_sha256": "a" * 64, "policy_sha256": "b" * 64, "writer_version": "1"}
+    return episodes_from(columns), Header(**about, seed=seed, observation=schema)
+
+
+@settings(max_examples=200, deadline=None)  # a file of thirty columns takes 20 ms
+@given(
+    lengths=st.lists(st.integers(1, 5), max_size=6),
+    seed=st.integers(0, 2**32 - 1),
+    discrete=st.booleans(),
+    with_map=st.booleans(),
+)
+def test_any_episodes_come_back_bit_by_bit(lengths: list[int], seed: int, discrete: bool, with_map: bool) -> None:
+    written, header = random_episodes(lengths, seed, discrete, with_map)
+    with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        write_episodes(Path(folder) / "e.h5", written, header)
+        found, found_header = read_episodes(Path(folder) / "e.h5", header.observation)
+    assert same(found, written)
+    assert found_header == header

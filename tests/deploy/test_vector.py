@@ -116,7 +116,7 @@ def test_options_that_are_no_dict_and_worlds_without_a_picture_are_named() -> No
     with pytest.raises(UsageError, match=r"options: expected a dict or None, got \[1\]"):
         world.reset(options=[1])  # type: ignore[arg-type]
     world.reset(seed=0)
-    with pytest.raises(UsageError, match="render: expected a town or a robot, a gym world cannot be drawn"):
+    with pytest.raises(UsageError, match="render: expected a gym world made with render_mode rgb_array, got None"):
         world.render()
 
 

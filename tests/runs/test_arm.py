@@ -6,8 +6,9 @@ import pytest
 from tests.shifts import clone_run
 
 from headstart.compare.arm_runs import CloneRun, Score
-from headstart.config.params import BCParams, NetworkParams, Params, load_params
+from headstart.config.params import BCParams, NetworkParams, Params, TelemetryParams, load_params
 from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.schedule import Arm
 from headstart.core.errors import InputError, IntegrityError, UsageError
 from headstart.core.files import write_record
 from headstart.runs.arm import run_arm, run_dir_of
@@ -152,3 +153,25 @@ def test_another_clone_than_the_one_on_record_is_refused(
         card.write_text(card.read_text().replace('"scenario": "queue_conflict"', '"scenario": "other"'))
     with pytest.raises(IntegrityError, match=rf"seed-{SEED}: expected the clone of queue_conflict with weights .*got one {got}"):
         begin(SeedJob(params, scenario, "pretrained", SEED, "anneal", "", Path("run"), clone.model_copy(update=change)))
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_event_files_are_written_beside_the_work_and_change_nothing_of_the_log(
+    params: Params, asked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cartpole = load_scenario("cartpole", ROOT / "scenarios")
+    monkeypatch.setattr("headstart.runs.arm_seed.require_code", lambda *of: None)
+    tiny = {"worlds": 4, "rollout_ticks": 16, "num_epochs": 1, "mini_batch_size": 32}
+    arm = Arm.model_validate(
+        {"start": "random", "ppo": tiny, "phases": [{"name": "learn", "kind": "ppo", "env_steps": 128, "learning_rate": 0.001}]}
+    )
+    few = params.evaluation.model_copy(update={"worlds": 2, "exam_worlds": 2, "every": 64, "variant_worlds": 0})
+    network = params.network.model_copy(update={"hidden": (4,), "normalise": False})
+    changes = {"arms": {"scratch": arm}, "evaluation": few, "network": network}
+    settings = params.model_copy(update=changes | {"telemetry": TelemetryParams(tensorboard=asked)})
+    train_seed(SeedJob(settings, cartpole, "scratch", 3, "baseline", "", Path("run")), lambda steps: None)
+
+    assert len(list(Path(".headstart/tensorboard/cartpole/scratch/seed-3").glob("events.*"))) == asked
+    assert len({run_dir_of(one, cartpole, "scratch", "") for one in (settings, params.model_copy(update=changes))}) == 1
+    other = settings.model_copy(update={"telemetry": TelemetryParams(every=2)})
+    assert run_dir_of(other, cartpole, "scratch", "") != run_dir_of(settings, cartpole, "scratch", "")

@@ -22,11 +22,13 @@ class Killed(BaseException):
     """A kill that a test can catch."""
 
 
-def killer(after: int) -> tuple[list[int], Callable[[int], None]]:
+def killer(after: int) -> tuple[list[int], Callable[[int | str], None]]:
     """The env steps that were reported, and what reports them until the kill; 0: there is none."""
     done: list[int] = []
 
-    def report(steps: int) -> None:
+    def report(steps: int | str) -> None:
+        if isinstance(steps, str):
+            return
         done.append(steps)
         if len(done) == after:
             raise Killed

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.canonical import canonical_sha256
 
-from headstart.config.params import EvaluationParams, NetworkParams
+from headstart.config.params import EvaluationParams, NetworkParams, TelemetryParams
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.schedule import Arm, Phase
 from headstart.core.errors import IntegrityError
@@ -29,7 +29,7 @@ from headstart.runs.policy import new_network
 from headstart.runs.progress import load_progress
 from headstart.runs.states import state_path
 from headstart.runs.worlds import score_of, worlds_of
-from headstart.telemetry.kinds import Envelope, Finding, GuardrailLine, ReadingLine, RollbackLine
+from headstart.telemetry.kinds import AnyLine, Envelope, Finding, GuardrailLine, Minibatch, ReadingLine, RollbackLine, Update
 from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
 
@@ -71,7 +71,7 @@ def trainer(scenario: Scenario, arm: Arm) -> Trainer:
 
 
 def watched(
-    run_dir: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int], None] = lambda steps: None
+    run_dir: Path, scenario: Scenario, arm: Arm | None = None, report: Callable[[int | str], None] = lambda steps: None
 ) -> tuple[GuardedRun, TelemetryWriter]:
     """A run that has not begun, or goes on from what was kept."""
     progress = load_progress(run_dir)
@@ -226,7 +226,7 @@ def test_a_checkpoint_that_is_not_whole_is_passed_over_and_named(
     guarded, telemetry = watched(tmp_path, scenario)
     damaged = []
 
-    def damage(steps: int) -> None:
+    def damage(steps: int | str) -> None:
         """When the fault is about to be seen, the newest safe state has lost a byte."""
         if guarded.trainer.at.updates == 9 and not damaged:
             damaged.append(guarded.control.safe[-1])
@@ -249,8 +249,8 @@ def test_without_a_whole_checkpoint_the_run_ends_with_an_error(
     inject(monkeypatch, broken(4))
     guarded, telemetry = watched(tmp_path, scenario)
 
-    def remove(steps: int) -> None:
-        for path in (tmp_path / "states").iterdir():
+    def remove(steps: int | str) -> None:
+        for path in (tmp_path / "states").glob("*"):
             path.unlink()
 
     guarded.setup = RunSetup(scenario, guarded.setup.returns, tmp_path, remove)
@@ -284,10 +284,12 @@ def test_a_run_that_is_killed_goes_on_and_ends_with_the_same_bytes(tmp_path: Pat
     assert logs[0] == logs[1]
 
 
-def _killer(after: int) -> Callable[[int], None]:
-    done = []
+def _killer(after: int) -> Callable[[int | str], None]:
+    done: list[int] = []
 
-    def report(steps: int) -> None:
+    def report(steps: int | str) -> None:
+        if isinstance(steps, str):
+            return
         done.append(steps)
         if len(done) == after:
             raise Killed
@@ -382,3 +384,84 @@ def test_a_first_update_that_is_not_finite_is_nothing_to_compare_with(
     inject(monkeypatch, broken(2))  # the first of its phase
     run = finish(tmp_path, scenario)
     assert run.rollbacks == 1 and math.isfinite(run.reference["loss_total"])
+
+
+# --- what the log holds of its updates ----------------------------------------------------------------------------------
+
+
+def sampled(run_dir: Path, scenario: Scenario, log_bytes: int = 1 << 28, **settings: Any) -> tuple[AnyLine, ...]:
+    """The log of a run with such `telemetry`."""
+    guarded, telemetry = watched(run_dir, scenario)
+    telemetry._max_total_bytes = log_bytes
+    guarded.setup = replace(guarded.setup, telemetry=TelemetryParams(**settings))
+    with telemetry:
+        run_guarded(guarded)
+    return read_telemetry(run_dir / "telemetry")
+
+
+def updates(lines: tuple[AnyLine, ...]) -> list[int]:
+    return [line.iteration for line in lines if isinstance(line, Update)]
+
+
+def test_every_third_update_is_written_beside_the_first_and_last_of_each_phase(tmp_path: Path, scenario: Scenario) -> None:
+    whole, part = sampled(tmp_path / "whole", scenario), sampled(tmp_path / "part", scenario, every=3)
+
+    assert updates(whole) == list(range(1, 10))
+    assert updates(part) == [1, 2, 3, 6, 9]  # warm: 1; tune: 2 … 9
+    others = [[line.kind for line in log if line.kind != "update"] for log in (whole, part)]
+    assert others[0] == others[1]
+
+
+def test_an_update_at_which_a_guardrail_speaks_is_written_before_its_reading(
+    tmp_path: Path, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inject(monkeypatch, broken(5))
+    lines = sampled(tmp_path, scenario, every=100)
+
+    assert 5 in updates(lines)
+    at = next(place for place, line in enumerate(lines) if isinstance(line, Update) and line.iteration == 5)
+    assert [line.kind for line in lines[at : at + 4]] == ["update", "reading", "guardrail", "rollback"]
+    assert updates(lines) == [1, 2, 5, 6, 9]  # 6: the first after the rollback
+
+
+def test_minibatches_average_to_their_update(tmp_path: Path, scenario: Scenario) -> None:
+    lines = sampled(tmp_path, scenario, minibatch=True)
+
+    for update in (line for line in lines if isinstance(line, Update)):
+        steps = [line for line in lines if isinstance(line, Minibatch) and line.iteration == update.iteration]
+        assert [(step.pass_index, step.minibatch) for step in steps] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+        assert sum(step.transitions for step in steps) == update.transitions
+        assert np.mean([step.loss_value for step in steps]) == pytest.approx(update.loss_value, rel=1e-6)
+        if update.phase == "warm":
+            assert {step.loss_policy for step in steps} == {None} == {update.loss_policy}
+        else:
+            assert max(step.kl_divergence for step in steps) == update.kl_divergence_max
+            assert np.mean([step.grad_norm for step in steps]) == pytest.approx(update.grad_norm, rel=1e-6)
+        assert {step.loss_kl for step in steps} == {None}  # the schedule has no such term
+
+
+def test_a_log_that_fills_says_so_and_holds_fewer_updates(tmp_path: Path, scenario: Scenario) -> None:
+    whole = sampled(tmp_path / "whole", scenario)
+    full = sampled(tmp_path / "full", scenario, log_bytes=12_000)
+
+    said = [line for line in full if isinstance(line, GuardrailLine) and line.guardrail == "telemetry_backlog"]
+    assert (said[0].severity, said[0].decision) == ("warn", "continue")
+    assert "of its updates, one in 2 is written" in said[0].reason
+    assert "none but the first and last" in said[-1].reason
+    assert updates(full)[-1] == updates(whole)[-1]
+    assert len(updates(full)) < len(updates(whole))
+    assert {line.kind for line in full} == {line.kind for line in whole}
+
+
+@pytest.mark.parametrize("after", (3, 6))
+def test_a_log_that_fills_does_so_alike_after_a_kill(tmp_path: Path, scenario: Scenario, after: int) -> None:
+    sampled(tmp_path / "whole", scenario, log_bytes=14_000)
+    guarded, telemetry = watched(tmp_path / "killed", scenario, report=_killer(after))
+    telemetry._max_total_bytes = 14_000
+    with pytest.raises(Killed):
+        run_guarded(guarded)
+    telemetry._close()
+    sampled(tmp_path / "killed", scenario, log_bytes=14_000)
+
+    logs = [canonical_sha256(read_telemetry(tmp_path / name / "telemetry")) for name in ("whole", "killed")]
+    assert logs[0] == logs[1]

@@ -13,6 +13,7 @@ import pytest
 
 from headstart.core.errors import Busy, HeadstartError, InputError
 from headstart.core.lock import held
+from headstart.core.progress_lines import Amount, Work
 from headstart.runs.pool import run_all
 
 
@@ -35,7 +36,7 @@ def fail_or_take_long(job: Path | None, report: Callable[[int], None]) -> None:
 
 
 def test_results_come_in_the_order_of_jobs_from_other_processes() -> None:
-    results = run_all(square, [3, 1, 2], "squares", units=3, processes=2)
+    results = run_all(square, [3, 1, 2], "squares", units=Amount(3, "jobs"), processes=2)
     assert [value for value, _, _ in results] == [9, 1, 4]
     assert os.getpid() not in {pid for _, pid, _ in results}
     assert {threads for _, _, threads in results} == {"1"}
@@ -43,19 +44,21 @@ def test_results_come_in_the_order_of_jobs_from_other_processes() -> None:
 
 def test_each_result_is_handed_over_as_it_comes() -> None:
     seen: list[int] = []
-    results = run_all(square, [3, 1, 2], "squares", units=3, processes=1, finished=lambda result: seen.append(result[0]))
+    results = run_all(
+        square, [3, 1, 2], "squares", units=Amount(3, "jobs"), processes=1, finished=lambda result: seen.append(result[0])
+    )
     assert sorted(seen) == sorted(value for value, _, _ in results) == [1, 4, 9]
 
 
 def test_an_error_in_a_job_is_raised_as_it_is() -> None:
     with pytest.raises(InputError, match="job 2: expected something else"):
-        run_all(fail_on_two, [1, 2, 3], "failing", units=3, processes=2)
+        run_all(fail_on_two, [1, 2, 3], "failing", units=Amount(3, "jobs"), processes=2)
 
 
 def test_an_error_ends_the_other_jobs_and_says_nothing_of_them(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     slow = tmp_path / "slow"
     with pytest.raises(InputError, match="expected a path, got none"):
-        run_all(fail_or_take_long, [slow, None, slow], "failing", units=3, processes=2)
+        run_all(fail_or_take_long, [slow, None, slow], "failing", units=Amount(3, "jobs"), processes=2)
     assert not slow.exists()
     assert capfd.readouterr().err == ""
 
@@ -81,7 +84,7 @@ def job(path, report):
     time.sleep(60)
 
 if __name__ == "__main__":
-    run_all(job, [sys.argv[1]], "sleeping", units=1)
+    run_all(job, [sys.argv[1]], "sleeping", units=Amount(1, "jobs"))
 """
 
 
@@ -123,7 +126,7 @@ def test_a_worker_that_was_ended_is_named_in_one_line_and_the_others_end(
     how: str, says: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(HeadstartError, match=says) as caught:
-        run_all(end_by, ["wait", how], "ending", units=2, processes=2)
+        run_all(end_by, ["wait", how], "ending", units=Amount(2, "jobs"), processes=2)
     assert caught.value.__cause__ is None and caught.value.__suppress_context__
     assert [process for process in psutil.Process().children() if "spawn_main" in " ".join(process.cmdline())] == []
     assert capfd.readouterr().err == ""
@@ -149,6 +152,7 @@ LOCKED = """
 import os, sys, time
 from pathlib import Path
 from headstart.core.lock import held
+from headstart.core.progress_lines import Amount
 from headstart.runs.pool import run_all
 
 def job(folder, report):
@@ -157,11 +161,58 @@ def job(folder, report):
 
 if __name__ == "__main__":
     with held(Path(sys.argv[1], "lock"), "one"):
-        run_all(job, [Path(sys.argv[1])], "sleeping", units=1)
+        run_all(job, [Path(sys.argv[1])], "sleeping", units=Amount(1, "jobs"))
+"""
+
+
+def test_what_jobs_say_of_themselves_is_told_until_they_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str | None]] = []
+    counted: list[int] = []
+    monkeypatch.setattr(Work, "say", lambda work, job, words: said.append((job, words)))
+    monkeypatch.setattr(Work, "advance", lambda work, units: counted.append(units))
+    run_all(speak, [7, 8], "speaking", units=Amount(2, "jobs"), processes=1)
+    assert said == [("seed 7", "ppo"), ("seed 7", None), ("seed 8", "ppo"), ("seed 8", None)]
+    assert counted == [1, 1]
+
+
+def speak(job: int, report: Callable[[int | str], None]) -> None:
+    report("ppo")
+    report(1)
+
+
+def test_ctrl_c_ends_the_workers_without_a_word_from_them(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(INTERRUPTED)
+    parent = subprocess.Popen(
+        [sys.executable, script, tmp_path], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )  # as in a terminal, where Ctrl-C reaches every process of the group
+    assert wait_for(lambda: len(list(tmp_path.glob("pid-*"))) == 2)
+    workers = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
+    os.killpg(parent.pid, signal.SIGINT)
+    _, err = parent.communicate(timeout=60)
+    assert (parent.returncode, err) == (130, "interrupted\n")
+    assert not any(alive(worker) for worker in workers)
+
+
+INTERRUPTED = """
+import os, sys, time
+from pathlib import Path
+from headstart.core.progress_lines import Amount
+from headstart.runs.pool import run_all
+
+def job(folder, report):
+    (folder / f"pid-{os.getpid()}").touch()
+    time.sleep(60)
+
+if __name__ == "__main__":
+    try:
+        run_all(job, [Path(sys.argv[1])] * 3, "sleeping", units=Amount(3, "jobs"), processes=2)
+    except KeyboardInterrupt:
+        sys.exit(print("interrupted", file=sys.stderr) or 130)
 """
 
 
 def test_the_environment_is_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    run_all(square, [1], "one", units=1)
+    run_all(square, [1], "one", units=Amount(1, "jobs"))
     assert "OMP_NUM_THREADS" not in os.environ

@@ -1,5 +1,6 @@
 """An arm on its seeds: each starts from its own clone and pays for its own demonstrations; a kill costs nothing."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -9,12 +10,13 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cloned import ROOT, SEEDS, easy, record_blocks, tiny_params
+from tests.cloned import ROOT, SEEDS, TINY, easy, record_blocks, tiny_params
 from tests.one_process import run_here
 from tests.sealed import reseal
 
 from headstart.cli import main as cli
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.config.notify import OUTBOX
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.config.stage import run
@@ -85,6 +87,16 @@ def test_every_seed_starts_from_its_own_clone(scenario: Scenario) -> None:
     assert len(set(weights.values())) == len(SEEDS)
     assert (runs.recipe, runs.rollout_steps, runs.design) == (PARAMS.arms["tiny"], 32, clones().design)
     assert [run.demonstration_steps for run in runs.runs] == [60, 60]  # five episodes of 12 steps; a script is not trained
+
+
+def test_a_run_that_a_guardrail_held_is_told_to_a_person(scenario: Scenario) -> None:
+    strict = TINY["arms"]["tiny"] | {"guardrails": {"reference_kl": {"flag": 1e-12}}}
+    anneal(tiny_params(arms={"tiny": strict}), scenario, "tiny")
+    runs = read_record(MODELS / "anneal/tiny/runs.json", ArmRuns).runs
+    assert {run.outcome for run in runs} == {"HOLD"}
+    told = [json.loads(line) for line in OUTBOX.read_text().splitlines()]
+    assert {(one["stage"], one["arm"], one["outcome"]) for one in told} == {("anneal", "tiny", "HOLD")}
+    assert {one["seed"]: tuple(one["reasons"]) for one in told} == {run.seed: run.reasons for run in runs}
 
 
 def test_with_one_clone_both_seeds_start_from_it(scenario: Scenario) -> None:
@@ -166,8 +178,8 @@ def test_an_arm_that_was_killed_ends_as_if_it_had_not_been(
         """The first seed ends, the second is killed after half of its steps."""
         done = [0]
 
-        def report(steps: int) -> None:
-            done[0] += steps
+        def report(steps: int | str) -> None:
+            done[0] += steps if isinstance(steps, int) else 0
             if done[0] == 128 + 64:
                 raise KeyboardInterrupt
 

@@ -14,8 +14,10 @@ from headstart.core.contents import require_whole
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
 from headstart.core.verdict import Verdict
+from headstart.dataset.curation import read_index
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
+from headstart.dataset.flags import change_flag
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, Tally
 from headstart.stages.curate import curate
 from headstart.stages.validate import validate
@@ -154,3 +156,44 @@ def test_a_dataset_that_fails_goes_to_quarantine_with_what_can_cure_it(
     assert {path.name for path in kept.iterdir()} == names
     assert read_record(kept / "manifest.json", DatasetManifest).status == "quarantined"
     require_whole(kept)
+
+
+def test_a_flagged_episode_is_rejected_and_comes_back_with_its_flag_taken_back(
+    robot_walks: tuple[Scenario, Episodes, Header], raw: Path
+) -> None:
+    scenario, episodes, _ = robot_walks
+    names = [name.decode() for name in episodes.table.episode_id]
+    before, _ = curated(scenario, in_blocks(5, 2))
+    change_flag(Path(), scenario.name, names[3], "stands in the wall")
+    change_flag(Path(), "another", names[4], "of another scenario")
+    flagged, sides = curated(scenario, in_blocks(5, 2))
+
+    assert flagged.rejection_reasons == {"flagged": 1}
+    assert (flagged.accepted.episodes, flagged.rejected) == (9, Tally(worlds=1, episodes=1, steps=12))
+    assert flagged.blocks[0].accepted.episodes == 4
+    assert 3 not in {world for block in sides for side in block for world in side}
+    _, reasons, _ = read_index(Path("data") / scenario.name / "curated/episodes.tsv")
+    assert reasons == [["flagged"] if e == 3 else [] for e in range(10)]
+
+    change_flag(Path(), scenario.name, names[3], None)
+    assert curated(scenario, in_blocks(5, 2))[0] == before != flagged
+
+
+def test_a_flag_stands_beside_the_reasons_of_the_rules(robot_walks: tuple[Scenario, Episodes, Header], raw: Path) -> None:
+    scenario, episodes, _ = robot_walks
+    least = float(np.sort(episodes.table.total_reward)[3]) + 1e-6
+    worst = int(np.argmin(episodes.table.total_reward))
+    change_flag(Path(), scenario.name, episodes.table.episode_id[worst].decode(), "the worst")
+    manifest, _ = curated(scenario, in_blocks(5, 2, min_return=least))
+    assert manifest.rejection_reasons == {"flagged": 1, "low-return": 4}
+    assert manifest.rejected.episodes == 4
+
+
+def test_a_flag_of_no_recorded_episode_is_named_and_rejects_nothing(
+    robot_walks: tuple[Scenario, Episodes, Header], raw: Path
+) -> None:
+    change_flag(Path(), robot_walks[0].name, "0" * 16, "of an earlier recording")
+    done = curate(in_blocks(5, 2), robot_walks[0])
+    said = f"; flags/{robot_walks[0].name}.json: 1 flag names no recorded episode: {'0' * 16}"
+    assert done.says.endswith(said)
+    assert done.metrics["accepted"] == 10

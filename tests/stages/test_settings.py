@@ -26,7 +26,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_file_says_what_params_and_scenario_say() -> None:
-    assert run(settings, "nav_gap_seeker") == f"settings nav_gap_seeker: {WRITTEN}"
+    assert run(settings, "nav_gap_seeker").look == WRITTEN.as_posix()
     scenario = load_scenario("nav_gap_seeker")
     assert json.loads(WRITTEN.read_bytes()) == {"settings": resolved(for_scenario(load_params(), scenario), scenario)}
 

@@ -14,6 +14,7 @@ from tests.own_experts import POLE
 
 from headstart.core.yaml import parse_yaml
 
+pytestmark = pytest.mark.pipeline
 ROOT = Path(__file__).parents[2]
 OWN = """
 import gymnasium as gym

@@ -215,11 +215,11 @@ def test_a_package_that_is_missing_is_named_with_the_command_that_installs_it(mo
         walk()
 
 
-def test_there_is_no_script_and_no_picture() -> None:
+def test_there_is_no_script_and_no_picture_of_an_environment_that_draws_none() -> None:
     with pytest.raises(UsageError, match="no scripted expert"):
         walk().expert_actions()
-    with pytest.raises(UsageError, match="a pettingzoo world cannot be drawn"):
-        make(Task("pettingzoo", {"id": TOYS}, 8, ("every return > 0",), ("any return < 0",)), 1, render_mode="ansi")
+    with pytest.raises(UsageError, match="with rgb_array among its render_modes, it has \\[\\]"):
+        make(Task("pettingzoo", {"id": TOYS}, 8, ("every return > 0",), ("any return < 0",)), 1, render_mode="rgb_array")
 
 
 def test_the_hash_follows_the_code_of_the_environment_and_of_the_module_that_makes_it(

@@ -162,11 +162,27 @@ class TuningParams(Record):
     space: dict[str, tuple[int | float, ...]] = Field(default={})
 
 
+class TelemetryParams(Record):
+    """What the log of a run holds of its updates; all other records are always written."""
+
+    every: Positive = 1  # write every n-th update, beside the first and last of a phase and those at which a guardrail speaks
+    minibatch: bool = False  # with each update a record for each of its optimiser steps
+    # of the log of one seed: as it fills, fewer updates are written, and a warning in the log says so
+    max_total_bytes: int = Field(default=256 << 20, ge=1 << 16)
+    tensorboard: bool = False  # also write event files, to .headstart/tensorboard/<scenario>/<arm>/seed-<n>
+
+
 class PromotionParams(Record):
     """The requirements of `headstart promote`."""
 
     required_passes: int = Field(default=2, ge=1, le=10)  # in a row, each on new runs
     drill_days: int = Field(default=30, ge=1, le=36_500)  # greatest age of the last rollback drill
+
+
+class NotifyParams(Record):
+    """Whom a HOLD or a FAIL reaches, beside the outbox. It decides no result."""
+
+    command: tuple[str, ...] | None = Field(default=None, min_length=1)  # a program and its arguments; reads JSON on stdin
 
 
 class Params(Record):
@@ -192,6 +208,8 @@ class Params(Record):
     comparison: ComparisonParams
     tuning: TuningParams
     promotion: PromotionParams = PromotionParams()
+    notify: NotifyParams = NotifyParams()
+    telemetry: TelemetryParams = TelemetryParams()
     evidence: dict[GivenName, dict[str, Any]] = Field(
         default={}
     )  # experiment of `headstart evidence` → the keys of this file that it overrides

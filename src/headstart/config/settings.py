@@ -16,7 +16,7 @@ from headstart.core.record import Record
 
 R = TypeVar("R", bound=Record)
 TOP = "settings"  # the key above all others: without it, columns of `dvc exp show` would clash with those of params.yaml
-ALWAYS = ("processes", "scenario.name")  # they decide no output
+ALWAYS = ("processes", "notify", "telemetry.tensorboard", "scenario.name")  # they decide no output
 
 
 def settings_path(scenario: str) -> Path:
@@ -29,7 +29,8 @@ def resolved(params: Params, scenario: Scenario) -> dict[str, Any]:
 
     `scenario.task` holds those that decide the episodes. Targets and variants are lists: their order counts, and DVC ignores that of keys.
     """
-    found = params.model_dump(mode="json", by_alias=True, exclude={"scenarios", "processes", "tuning", "promotion", "evidence"})
+    others = dict.fromkeys(("scenarios", "processes", "notify", "tuning", "promotion", "evidence"), True)
+    found = params.model_dump(mode="json", by_alias=True, exclude=others | {"telemetry": {"tensorboard"}})
     trained = {"scratch", params.candidate, *params.baselines, *params.anneal.arms}
     about = scenario.model_dump(mode="json", exclude={"recipe"})
     task = {key: about.pop(key) for key in TASK}

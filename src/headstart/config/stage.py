@@ -1,27 +1,42 @@
-"""How a stage runs: it reads its scenario and settings, prints one line with its result or its error, and writes the record of its run."""
+"""How a stage runs: it reads its scenario and settings, prints its result or its error, and writes the record of its run."""
 
+import os
+import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.config.inputs import checked_inputs, hashes
+from headstart.config.notify import notify
 from headstart.config.params import Params, for_scenario, load_params, require_arm, require_arms_that_dvc_trains
 from headstart.config.project import LOCKS, REPORTS
 from headstart.config.scenario import Scenario, imports_of, load_scenario
 from headstart.config.settings import TOP, only, resolved, settings_path, value_at
 from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256, require_own_code
-from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError, UsageError, printable, too_large
+from headstart.core.errors import (
+    Busy,
+    GateFailed,
+    HeadstartError,
+    Hold,
+    InputError,
+    IntegrityError,
+    UsageError,
+    printable,
+    too_large,
+)
 from headstart.core.files import write_record
 from headstart.core.git import git_state
 from headstart.core.lock import held, remove_unfinished
-from headstart.core.parent import end_with_dvc
+from headstart.core.parent import STAGE, end_with_dvc
+from headstart.core.progress_lines import progress
 from headstart.core.record import Record
 from headstart.core.run_record import RUN, RunRecord, circumstances
 from headstart.core.strict_json import parse_json
+from headstart.core.verdict import Outcome, Verdict
 from headstart.core.yaml import parse_yaml
 
 PIPELINE = Path("dvc.yaml")
@@ -33,6 +48,18 @@ class Done(NamedTuple):
     says: str  # one or a few lines, printed for the user
     metrics: Mapping[str, float | None] = {}
     seeds: tuple[int, ...] = ()  # that were actually run
+    look: str = ""  # what to open, and what to type to see more
+    verdict: Verdict | None = None  # a HOLD or a FAIL is told to a person
+
+
+def printed(done: Done) -> str:
+    """What a person reads when a stage has ended; the last line names what to open."""
+    return f"{done.says}\nlook: {done.look}" if done.look else done.says
+
+
+def interrupted(command: Sequence[str]) -> str:
+    """What is said after Ctrl-C. `command`: to go on with."""
+    return f"interrupted; complete files and checkpoints are kept, and this goes on: `{shlex.join(command)}`"
 
 
 class Start(NamedTuple):
@@ -56,14 +83,14 @@ class Entry(NamedTuple):
 
 
 def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
-    """Run a stage from the command line: `python -m headstart.stages.<stage> SCENARIO …`; prints its one-line result."""
+    """Run a stage from the command line: `python -m headstart.stages.<stage> SCENARIO …`; prints its result."""
     wanted = names.split()
     try:
         if len(sys.argv) - 1 != len(wanted):
             raise UsageError(f"expected {names}, got {' '.join(sys.argv[1:]) or 'nothing'}")
         require_own_code(Path())
         end_with_dvc()
-        print(run(stage, *sys.argv[1:]))
+        print(printed(run(stage, *sys.argv[1:])), flush=True)
     except HeadstartError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
@@ -74,11 +101,12 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
         print(f"error: {too_large(error)}", file=sys.stderr)
         sys.exit(InputError.exit_code)
     except KeyboardInterrupt:
-        print("interrupted; run the same command again", file=sys.stderr)
+        by_hand = ("headstart", stage.__name__.replace("_", "-"), *sys.argv[1:])
+        print(interrupted(("dvc", "repro") if STAGE in os.environ else by_hand), file=sys.stderr)
         sys.exit(130)
 
 
-def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
+def run(stage: Callable[..., Done], name: str, *arm: str) -> Done:
     """Run a stage on the named scenario with the settings of params.yaml that dvc.yaml names for it, and no others.
 
     Nothing is read before all inputs are known to be what their own records say. The run record goes into the stage's reports, also after a
@@ -97,7 +125,7 @@ def run(stage: Callable[..., Done], name: str, *arm: str) -> str:
         return _run(stage, params, scenario, whose, entry)
 
 
-def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: tuple[str, ...], entry: Entry) -> str:
+def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: tuple[str, ...], entry: Entry) -> Done:
     """The part of `run` that one process does at a time."""
     _, name, *arm = whose
     modules, now = [f"headstart.stages.{stage.__name__}"], resolved(params, scenario)
@@ -110,12 +138,16 @@ def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: 
         params, scenario = only(params, scenario, entry.params)
     record = partial(_record, read, whose, entry, start)
     try:
-        done = stage(params, scenario, *arm)
+        with progress(" ".join(whose)):
+            done = stage(params, scenario, *arm)
         if code_sha256(modules) != start.code_sha256:
             raise IntegrityError(f"{stage.__name__} {name}: its source files changed while it ran; run it again")
     except HeadstartError as error:
         if not isinstance(error, UsageError | Busy):
             record(Done(""), tuple(str(error).splitlines()))
+        if isinstance(error, GateFailed | Hold):
+            outcome = Outcome.FAIL if isinstance(error, GateFailed) else Outcome.HOLD
+            notify(params.notify, whose, outcome, str(error).splitlines())
         raise
     except AttributeError as error:
         if not isinstance(error.obj, Record):
@@ -125,7 +157,9 @@ def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: 
             f"{PIPELINE}: expected all settings that {stage.__name__} reads among its params, {where} is not"
         ) from error
     record(done)
-    return done.says
+    if done.verdict is not None:
+        notify(params.notify, whose, done.verdict.outcome, [f"{check.outcome}: {check.text}" for check in done.verdict.reasons])
+    return done
 
 
 def _require_current(name: str, read: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from headstart.core.git import versions
 from headstart.core.yaml import parse_yaml
 
 LOCK = "dvc.lock"
+OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")  # the name of an object in a store of DVC
 
 
 class LockedStage(NamedTuple):

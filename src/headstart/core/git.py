@@ -12,19 +12,20 @@ if TYPE_CHECKING:
     import psutil
 
 ON_DISK = ("-c", "core.fsync=loose-object,reference", "-c", "core.fsyncMethod=fsync")  # what git syncs, in this command
+TIMEOUT_S = 600
 PATIENCE_S = 5  # how long git, which takes milliseconds, may hold a lock
 WRITTEN = ("dvc.lock", "data/catalogue", "reports")  # by the pipeline, of what git tracks
 
 
 def head(root: Path) -> str:
     """The checked-out revision. Raises InputError outside of a repository, or before its first commit."""
-    return _git(root, "rev-parse", "--verify", "HEAD").decode().strip()
+    return answer(root, "rev-parse", "--verify", "HEAD").decode().strip()
 
 
 def changes(root: Path, without: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Tracked files that differ from HEAD, except for those below the paths `without`."""
     exclude = [f":(exclude){path}" for path in without]
-    listed = _git(root, "diff", "--name-only", "-z", "HEAD", "--", ".", *exclude).decode()
+    listed = answer(root, "diff", "--name-only", "-z", "HEAD", "--", ".", *exclude).decode()
     return tuple(path for path in listed.split("\0") if path)
 
 
@@ -37,20 +38,20 @@ def git_state(directory: Path) -> tuple[str | None, bool | None]:
         directory = directory.parent
     try:
         without = [f":(exclude,top){path}" for path in WRITTEN]
-        return head(directory), bool(_git(directory, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", *without))
+        return head(directory), bool(answer(directory, "status", "--porcelain", "--untracked-files=no", "--", ":(top)", *without))
     except InputError:
         return None, None
 
 
 def committed(root: Path, path: str, revision: str = "HEAD") -> bytes | None:
     """The content of a file at a revision; None if the file does not exist there."""
-    return _git(root, "show", f"{revision}:./{path}") if _git(root, "ls-tree", revision, "--", path) else None
+    return answer(root, "show", f"{revision}:./{path}") if answer(root, "ls-tree", revision, "--", path) else None
 
 
 def tracked(root: Path, folder: str, revision: str = "HEAD") -> tuple[str, ...]:
     """The files below a folder at a revision."""
     return tuple(
-        filter(None, _git(root, "ls-tree", "-r", "-z", "--name-only", revision, "--", f"{folder}/").decode().split("\0"))
+        filter(None, answer(root, "ls-tree", "-r", "-z", "--name-only", revision, "--", f"{folder}/").decode().split("\0"))
     )
 
 
@@ -59,27 +60,24 @@ def versions(root: Path, path: str, of: str = "HEAD") -> list[tuple[str, bytes]]
 
     `--all`: in all branches, tags and experiments.
     """
-    revisions = _git(root, "log", "--full-history", "--format=%H", of, "--", path).decode().split()
+    revisions = answer(root, "log", "--full-history", "--format=%H", of, "--", path).decode().split()
     contents = ((revision, committed(root, path, revision)) for revision in revisions)
     return [(revision, content) for revision, content in contents if content is not None]
 
 
 def has_commit(root: Path, commit: str) -> bool:
     """Whether the repository has a commit."""
-    try:
-        return bool(_git(root, "cat-file", "-t", f"{commit}^{{commit}}"))
-    except InputError:
-        return False
+    return accepts(root, "cat-file", "-e", f"{commit}^{{commit}}")
 
 
 def refs(root: Path, pattern: str) -> tuple[str, ...]:
     """Names of all references that begin with a pattern."""
-    return tuple(_git(root, "for-each-ref", "--format=%(refname)", pattern).decode().split())
+    return tuple(answer(root, "for-each-ref", "--format=%(refname)", pattern).decode().split())
 
 
 def tags(root: Path) -> dict[str, str]:
     """Name of each tag → the commit of an annotated one, an empty text for another."""
-    listed = _git(root, "for-each-ref", "--format=%(refname:strip=2) %(*objectname)", "refs/tags").decode()
+    listed = answer(root, "for-each-ref", "--format=%(refname:strip=2) %(*objectname)", "refs/tags").decode()
     return dict(line.split(" ", 1) for line in listed.splitlines())
 
 
@@ -87,20 +85,20 @@ def set_tag(root: Path, tag: str, commit: str, message: str, at: str) -> None:
     """Set an annotated tag, in place of one of that name; it is on disk when this returns, and equal arguments give an equal object."""
     _remove_stale_locks(root, f"refs/tags/{tag}.lock")
     who = {"GIT_COMMITTER_NAME": "headstart", "GIT_COMMITTER_EMAIL": "headstart@localhost", "GIT_COMMITTER_DATE": at}
-    _git(root, "tag", "--annotate", "--no-sign", "--force", "--message", message, "--", tag, commit, env=who, settings=ON_DISK)
+    answer(root, "tag", "--annotate", "--no-sign", "--force", "--message", message, "--", tag, commit, env=who, settings=ON_DISK)
 
 
 def delete_tags(root: Path, *names: str) -> None:
     """Delete tags that are there."""
     _remove_stale_locks(root, "packed-refs.lock", "packed-refs.new", *(f"refs/tags/{name}.lock" for name in names))
-    _git(root, "tag", "--delete", "--", *names, settings=ON_DISK)
+    answer(root, "tag", "--delete", "--", *names, settings=ON_DISK)
 
 
 def _remove_stale_locks(root: Path, *names: str) -> None:
     """Remove locks that a git process left when it was killed: those that are here when no git process works in this project any more."""
     import psutil  # only tags need it
 
-    folder = root / _git(root, "rev-parse", "--git-common-dir").decode().strip()
+    folder = root / answer(root, "rev-parse", "--git-common-dir").decode().strip()
     here = [folder / name for name in names if (folder / name).exists()]
     if here and not psutil.wait_procs(_git_processes(root), timeout=PATIENCE_S)[1]:
         for path in here:
@@ -118,12 +116,26 @@ def _git_processes(root: Path) -> "list[psutil.Process]":
     return found
 
 
-def _git(root: Path, *arguments: str, env: Mapping[str, str] | None = None, settings: Sequence[str] = ()) -> bytes:
+def accepts(root: Path, *arguments: str) -> bool:
+    """Whether git does what it is asked, rather than refuse."""
+    try:
+        answer(root, *arguments)
+    except InputError:
+        return False
+    return True
+
+
+def answer(
+    root: Path, *arguments: str, given: bytes = b"", env: Mapping[str, str] | None = None, settings: Sequence[str] = ()
+) -> bytes:
+    """What git prints; `given` is what it reads. InputError with its words where it refuses, or is not done in TIMEOUT_S."""
     command = ["git", *settings, *arguments]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, timeout=60, env={**os.environ, **(env or {})})
+        done = subprocess.run(
+            command, cwd=root, input=given, capture_output=True, timeout=TIMEOUT_S, env={**os.environ, **(env or {})}
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise InputError(f"git {arguments[0]}: expected a program that runs and answers within 60 s: {error}") from None
+        raise InputError(f"git {arguments[0]}: expected a program that runs and answers within {TIMEOUT_S} s: {error}") from None
     if done.returncode:
         said = " ".join(done.stderr.decode(errors="replace").split())
         raise InputError(f"{root.resolve()}: expected a git repository with a commit; git {arguments[0]} printed: {said}")

@@ -2,7 +2,8 @@
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib import invalidate_caches
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import packages_distributions
@@ -30,9 +31,15 @@ def code_of(*modules: str) -> dict[str, str]:
             waiting += _with_packages(name)
             if not is_installed(path):
                 waiting += [part for one in _imports(name, path) for part in _with_packages(one)]
-    provided, packages = packages_distributions(), {name.split(".")[0] for name in modules if name in found}
+    provided, packages = _distributions(), {name.split(".")[0] for name in modules if name in found}
     names = {name for package in packages for name in provided.get(package, ())}
     return {name: sha256_file(path) for name, path in found.items()} | {f"{name} {package_version(name)}": "" for name in names}
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Package → the distributions that bring it; reading them takes a tenth of a second."""
+    return packages_distributions()
 
 
 def _with_packages(module: str) -> list[str]:

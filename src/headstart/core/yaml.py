@@ -3,6 +3,8 @@
 Size, depth and number of values are limited while it is read, since the reader takes some 20 µs for each value.
 """
 
+from copy import deepcopy
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
     Raises InputError, which names the file and the line.
     """
-    content = _load(read_bytes(path, MAX_BYTES), path, _Plain)
+    content = _load(read_bytes(path, MAX_BYTES), path, plain=True)
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected keys and values at the top, got {type(content).__name__}")
     _require_text_keys(content, str(path))
@@ -63,14 +65,20 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def parse_yaml(data: bytes, where: Path) -> Any:
     """One YAML document of at most 1 MiB, in which aliases are allowed. InputError begins with `where`."""
-    return _load(data, where, _Limited)
+    return _load(data, where, plain=False)
 
 
-def _load(data: bytes, where: Path, parser: type[_Limited]) -> Any:
+def _load(data: bytes, where: Path, plain: bool) -> Any:
+    """A copy of what was read; a process reads the same settings many times."""
+    return deepcopy(_loaded(data, where, plain))
+
+
+@lru_cache(maxsize=32)
+def _loaded(data: bytes, where: Path, plain: bool) -> Any:
     if len(data) > MAX_BYTES:
         raise InputError(f"{where}: expected at most {MAX_BYTES} bytes, got {len(data)}")
     yaml = YAML(typ="safe", pure=True)
-    yaml.Parser = parser
+    yaml.Parser = _Plain if plain else _Limited
     try:
         return yaml.load(data.decode())
     except (YAMLError, ArithmeticError, AssertionError, LookupError, RecursionError, TypeError, ValueError) as error:

@@ -22,16 +22,14 @@ LEAST_SPREAD = 0.1  # a feature that hardly moves counts by its units
 
 def near_duplicates(episodes: Episodes, heldout: Array) -> Check:
     """The check of held-out episodes [E] bool."""
-    pairs = _pairs(episodes, heldout) if heldout.any() and not heldout.all() else []
+    pairs = near_pairs(episodes, heldout) if heldout.any() and not heldout.all() else []
     text = f"held-out episodes that stand among the others: {', '.join(f'{a} as {b}' for a, b in pairs[:3]) or 'none'}"
     return at_most("near-duplicates", len(pairs), 0, text, int(heldout.sum()))
 
 
-def _pairs(episodes: Episodes, heldout: Array) -> list[tuple[int, int]]:
+def near_pairs(episodes: Episodes, heldout: Array) -> list[tuple[int, int]]:
     """Held-out episode → one to train on that is the same up to noise."""
-    features = episodes.observation["features"]
-    some = np.nan_to_num(features[:: len(features) // SPREAD_ROWS + 1])
-    spread = np.maximum(some.std(axis=0, dtype=np.float64), LEAST_SPREAD)
+    spread = _spread(episodes)
     summary = _summaries(episodes, spread)
     train, held = np.flatnonzero(~heldout), np.flatnonzero(heldout)
     tree = cKDTree(summary[train])
@@ -40,6 +38,27 @@ def _pairs(episodes: Episodes, heldout: Array) -> list[tuple[int, int]]:
     near = distance <= min(NEAR, UNUSUAL * usual)
     candidates = zip(held[near].tolist(), train[nearest[near]].tolist(), strict=True)
     return [(a, b) for a, b in candidates if _alike(episodes, a, b, CLOSE * np.maximum(spread, 1.0))]
+
+
+def twins(episodes: Episodes) -> dict[int, int]:
+    """Every episode that is the same as another one up to noise → that one, whichever sides they are on."""
+    if len(episodes.table.length) < 2:
+        return {}
+    spread = _spread(episodes)
+    summary = _summaries(episodes, spread)
+    distance, nearest = map(np.asarray, cKDTree(summary).query(summary, k=2))
+    other = np.where(nearest[:, 0] == np.arange(len(summary)), nearest[:, 1], nearest[:, 0])
+    # in a dataset of copies the usual distance is none: the exact ones count nevertheless
+    near = np.flatnonzero(distance[:, 1] <= max(min(NEAR, UNUSUAL * float(np.median(distance[:, 1]))), 1e-9))
+    close = CLOSE * np.maximum(spread, 1.0)
+    return {int(e): int(other[e]) for e in near if _alike(episodes, int(e), int(other[e]), close)}
+
+
+def _spread(episodes: Episodes) -> Array:
+    """[F], in whose units features are compared."""
+    features = episodes.observation["features"]
+    some = np.nan_to_num(features[:: len(features) // SPREAD_ROWS + 1])
+    return np.asarray(np.maximum(some.std(axis=0, dtype=np.float64), LEAST_SPREAD))
 
 
 def _summaries(episodes: Episodes, spread: Array) -> Array:

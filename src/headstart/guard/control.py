@@ -100,9 +100,7 @@ def judge(control: Control, at: Position, arm: Arm, reading: Reading, reference:
     if not arm.accept_loosened:
         control = replace(control, loosened=_with(control.loosened, *loosened(arm, phase)))
     rules = limits(arm, phase)
-    values, control = _with_means(control, rules, reading)
-    if reading.kind == "evaluation":
-        values, control = _with_swing(control, phase, values, reference)
+    values, control = checked_values(control, phase, rules, reading, reference)
     findings: list[Finding] = []
     for rule in rules.values():
         if rule.on == reading.kind:
@@ -157,6 +155,14 @@ def outcome(control: Control) -> tuple[Outcome, tuple[str, ...]]:
     if not control.applied:
         reasons.append("no guardrail could be checked")
     return (Outcome.HOLD if reasons else Outcome.PASS), tuple(reasons)
+
+
+def checked_values(
+    control: Control, phase: Phase, rules: Mapping[str, Guardrail], reading: Reading, reference: Values
+) -> tuple[Values, Control]:
+    """What guardrails are held to: the values of a reading, and at an evaluation also the means of the updates before it and the swing."""
+    values, control = _with_means(control, rules, reading)
+    return _with_swing(control, phase, values, reference) if reading.kind == "evaluation" else (values, control)
 
 
 def _with_means(control: Control, rules: Mapping[str, Guardrail], reading: Reading) -> tuple[Values, Control]:

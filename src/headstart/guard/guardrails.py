@@ -143,10 +143,10 @@ def measure(rule: Guardrail, values: Values, reference: Values) -> Measured:
     text = f"{rule.metric} {value:.4g}" + ("" if base is None else f", reference {base:.4g}")
     if not (math.isfinite(value) and (base is None or math.isfinite(base))):
         return Measured("breach", value, base, f"{text} is not finite")
-    moved = _moved(rule, value, base)
-    if _beyond(rule, moved, rule.breach, rule.inclusive) and _beside(rule, values):
+    by = moved(rule, value, base)
+    if _beyond(rule, by, rule.breach, rule.inclusive) and _beside(rule, values):
         return Measured("breach", value, base, text)
-    if rule.flag is not None and _beyond(rule, moved, rule.flag):
+    if rule.flag is not None and _beyond(rule, by, rule.flag):
         return Measured("flag", value, base, text)
     return Measured("quiet", value, base, text)
 
@@ -216,7 +216,7 @@ def _is_looser(rule: Guardrail, default: Guardrail) -> bool:
     return flags_later or looser(rule, rule.breach, default.breach) or rule.hits > default.hits
 
 
-def _moved(rule: Guardrail, value: float, base: float | None) -> float:
+def moved(rule: Guardrail, value: float, base: float | None) -> float:
     """The value in the measure of the guardrail."""
     if base is None:
         return value

@@ -13,7 +13,7 @@ import torch
 from headstart.config.params import EvaluationParams
 from headstart.config.position import Position
 from headstart.config.schedule import Arm, Phase
-from headstart.core.arrays import MODES, Mode
+from headstart.core.arrays import MODES, Array, Mode
 from headstart.core.errors import UsageError
 from headstart.learn.bc import Epoch, clone_epoch, judge
 from headstart.learn.demonstrations import Demonstrations
@@ -41,6 +41,7 @@ class Updated:
     metrics: Metrics
     weights: Weights
     rollout: Rollout
+    minibatches: dict[str, Array]  # column of the compiled LOG → [optimiser steps]; empty if the update was skipped
 
 
 @dataclass(frozen=True)
@@ -184,13 +185,14 @@ def learn(trainer: Trainer) -> Updated:
     every_step = phase.labels == "all" and weights.bc_weight > 0  # labels without a weight are not computed
     rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.expert_share, phase.blend, every_step)
     recorded = trainer.demonstrations[0] if trainer.demonstrations else None
+    minibatches: dict[str, Array] = {}
     metrics = update(
-        trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded
+        trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded, minibatches
     )
     if trainer.reference is None and not metrics["nonfinite"]:
         trainer.network.observe(rollout.obs)  # a clone keeps the normaliser with which it was trained
     trainer.at = replace(at, env_steps=at.env_steps + rollout.reward.size, updates=at.updates + 1)
-    return Updated(trainer.at.updates, trainer.at.env_steps, metrics, weights, rollout)
+    return Updated(trainer.at.updates, trainer.at.env_steps, metrics, weights, rollout, minibatches)
 
 
 def clone(trainer: Trainer) -> Cloned:

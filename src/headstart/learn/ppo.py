@@ -51,10 +51,12 @@ def update(
     generator: torch.Generator,
     reference: ActorCritic | None = None,
     demonstrations: Demonstrations | None = None,
+    minibatches: dict[str, Array] | None = None,
 ) -> Metrics:
     """Several epochs of shuffled minibatches over one rollout; returns metrics averaged over rows.
 
-    With `weights.bc_weight`, every minibatch is followed by as many rows of `demonstrations`.
+    With `weights.bc_weight`, every minibatch is followed by as many rows of `demonstrations`. `minibatches` receives what `learn` tells of each,
+    nothing if the update is skipped.
     """
     batch, metrics = estimate(network, rollout, params, reference if weights.kl_weight > 0 else None)
     if reference is not None:
@@ -83,6 +85,8 @@ def update(
     rate = Ramp.model_validate(weights.learning_rate)
     log = learn(network, optimizer, batch, recorded, plan, params.num_epochs, rate, generator)
     absent = ["loss_kl"] * (batch.reference is None) + ["loss_bc"] * (weights.bc_weight == 0)
+    if minibatches is not None:
+        minibatches |= log
     nonfinite = metrics["nonfinite"] + float((log["finite"] == 0).sum())
     return metrics | _summary(log | {"loss_total": _total(log, plan.coef)}, absent) | {"nonfinite": nonfinite}
 

@@ -1,10 +1,9 @@
 """What git tracks against HEAD: the history of releases, the catalogue, and the records that nothing computes again."""
 
-import subprocess
 from pathlib import Path
 
 from headstart.core.errors import HeadstartError
-from headstart.core.git import committed, versions
+from headstart.core.git import accepts, answer, committed, versions
 from headstart.dataset.catalogue import MARKS, read_entries, read_marks
 from headstart.dataset.catalogue_check import catalogue_problems, places
 from headstart.release.faults import GIT, Fault, Findings
@@ -85,7 +84,7 @@ def mark_findings(root: Path) -> Findings:
 def final_findings(root: Path) -> Findings:
     """The bytes of FINAL against HEAD."""
     recorded = blobs(root, *FINAL)
-    found = hashes_now(root, [name for name in recorded if (root / name).is_file()])
+    found = hashes_now(root, list(recorded))
     faults = [
         Fault(
             f"{name}: expected what HEAD holds, found {'other bytes' if name in found else 'no file'}",
@@ -101,13 +100,13 @@ def final_findings(root: Path) -> Findings:
 
 def blobs(root: Path, *paths: str) -> dict[str, str]:
     """File → its hash in HEAD, of all files below these paths; none before the first commit."""
-    tree = subprocess.run(["git", "ls-tree", "-r", "-z", "HEAD", "--", *paths], cwd=root, capture_output=True, check=False).stdout
+    tree = answer(root, "ls-tree", "-r", "-z", "HEAD", "--", *paths) if accepts(root, "rev-parse", "HEAD") else b""
     entries = [entry.split("\t", 1) for entry in tree.decode().split("\0") if entry]
     return {name: about.split()[2] for about, name in entries}
 
 
 def hashes_now(root: Path, names: list[str]) -> dict[str, str]:
-    """File → the hash that git would give it. The bytes are read: `git status` believes times and sizes."""
-    command, paths = ["git", "hash-object", "--stdin-paths"], "".join(f"{name}\n" for name in names)
-    done = subprocess.run(command, cwd=root, input=paths, capture_output=True, text=True, check=False)
-    return dict(zip(names, done.stdout.split(), strict=False))
+    """File → the hash that git would give it, of those that are there. The bytes are read: `git status` believes times and sizes."""
+    names = [name for name in names if (root / name).is_file()]
+    found = answer(root, "hash-object", "--stdin-paths", given="".join(f"{name}\n" for name in names).encode())
+    return dict(zip(names, found.decode().split(), strict=True))

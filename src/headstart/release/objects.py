@@ -5,13 +5,12 @@ byte. Here every object is read.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from headstart.core.dvc_lock import LOCK, file_md5s, listing_md5, parsed, scan_lock
+from headstart.core.dvc_lock import LOCK, OBJECT, file_md5s, listing_md5, parsed, scan_lock
 from headstart.core.git import committed
 from headstart.dataset.catalogue import checked_out, read_entries
 from headstart.dataset.stores import CACHE, Store, Stores, files_of, name_of, words
@@ -22,7 +21,6 @@ from headstart.release.standing import fold
 from headstart.runs.checkpoint import CARD, WEIGHTS
 
 CHUNK, READERS = 1 << 20, 8  # bytes at a time, objects at a time
-OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 class Needed(NamedTuple):

@@ -1,7 +1,6 @@
 """The outputs of stages in the workspace, file by file, against dvc.lock; and dvc.lock against git and what DVC remembers of its runs."""
 
 import re
-import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from headstart.config.stage_command import stage_command
 from headstart.core.dvc_lock import LOCK, LockedStage, content_md5, file_md5s, listing_md5, parsed, read_lock
 from headstart.core.errors import InputError
 from headstart.core.files import sha256_json
-from headstart.core.git import committed
+from headstart.core.git import accepts, answer, committed
 from headstart.release.faults import GIT, WORKSPACE, Fault, Findings
 
 REPAIR = "`headstart verify --repair` moves it away and brings back what is recorded"
@@ -50,8 +49,8 @@ def kept_outputs(root: Path) -> list[Output]:
 
 def added(root: Path) -> list[Output]:
     """What the files of `dvc add` record, of those that git tracks."""
-    listed = subprocess.run(["git", "ls-files", "-z", "*.dvc"], cwd=root, capture_output=True, check=False).stdout.decode()
-    names = [name for name in listed.split("\0") if name and (root / name).is_file()]
+    listed = answer(root, "ls-files", "-z", "*.dvc") if accepts(root, "rev-parse", "--git-dir") else b""
+    names = [name for name in listed.decode().split("\0") if name and (root / name).is_file()]
     return [output for name in names for output in _added(root / name, name)]
 
 

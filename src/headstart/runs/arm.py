@@ -5,11 +5,13 @@ killed goes on where it was, an arm that differs in anything begins anew. This p
 """
 
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRun, CloneRuns, SeedRun
+from headstart.config.notify import notify
 from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
@@ -19,6 +21,7 @@ from headstart.core.closure import code_sha256
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
+from headstart.core.progress_lines import Amount
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
 from headstart.runs.expert import approved_expert, expert_folder
@@ -27,12 +30,15 @@ from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import SeedJob
 from headstart.runs.states import POLICY, TELEMETRY, begin_work, copy_whole, end_work, work_folder
 from headstart.runs.worlds import design_of, require_variants, worlds_of
+from headstart.telemetry.tensorboard import require_tensorboard
 
 
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> Done:
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
     require_sound(params, scenario, arm)
+    if params.telemetry.tensorboard:
+        require_tensorboard()
     require_variants(params, scenario)
     clones = clones_of(params, scenario) if recipe.start == "bc" else {}
     began = time.monotonic()
@@ -44,7 +50,8 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
             SeedJob(params, scenario, arm, seed, stage, code, run_dir / f"seed-{seed}", clones.get(seed)) for seed in params.seeds
         ]
         title = f"{stage} {scenario.name} {arm}"
-        runs = run_all(run_seed, jobs, title, recipe.budget * len(jobs), params.processes)
+        amount = Amount(recipe.budget * len(jobs), "env steps")
+        runs = run_all(run_seed, jobs, title, amount, params.processes, partial(_tell, jobs[0]))
         for job in jobs:
             copy_whole(job.run_dir / POLICY, models_now / job.run_dir.name)
             copy_whole(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
@@ -75,7 +82,13 @@ def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Pa
         f"({metrics['steps_per_s']:,.0f} steps/s with evaluation); exam success {metrics['success_rate']:.3f}, "
         f"harm {metrics['harm_rate']:.3f}, return {metrics['return_mean']:.3f}" + "".join(guarded)
     )
-    return Done(says, metrics, seeds=params.seeds)
+    look = f"{reports / TELEMETRY}; `headstart explain {scenario.name}/{arm}` tells how it went"
+    return Done(says, metrics, params.seeds, look)
+
+
+def _tell(job: SeedJob, run: SeedRun) -> None:
+    """A run that a guardrail held or ended is told to a person as soon as it is over."""
+    notify(job.params.notify, (job.stage, job.scenario.name, job.arm), run.outcome, run.reasons, run.seed)
 
 
 def clones_of(params: Params, scenario: Scenario) -> dict[int, CloneRun]:
@@ -106,7 +119,7 @@ def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:
 
     Clones and their data decide only what starts from them.
     """
-    recipe, inputs, decide = params.arms[arm], [], {"seeds", "network", "evaluation", "device"}
+    recipe, inputs, decide = params.arms[arm], [], {"seeds", "network", "evaluation", "device", "telemetry"}
     if recipe.start == "bc":
         inputs = [sha256_tree(path) for path in (MODELS / scenario.name / "bc", expert_folder(scenario)) if path.is_dir()]
         decide.add("bc_train")

@@ -1,6 +1,8 @@
 """One seed of an arm, alone in its process: trained under guard, examined, and kept; what it had done before a kill is not done again."""
 
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 import numba
@@ -8,12 +10,13 @@ import torch
 
 from headstart.compare.arm_runs import Score, SeedRun
 from headstart.compare.target import steps_to_target
-from headstart.config.project import MODELS
+from headstart.config.project import MODELS, TENSORBOARD
 from headstart.config.scenario import modes_of
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import MODES, Mode
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record, write_record
+from headstart.core.progress_lines import Kept
 from headstart.guard.control import outcome
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import play_in_modes
@@ -26,11 +29,12 @@ from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
 from headstart.runs.own_expert import require_stateless
 from headstart.runs.policy import load_policy, new_network, save_policy
 from headstart.runs.pool import Report
-from headstart.runs.progress import SeedJob, load_progress
+from headstart.runs.progress import Progress, SeedJob, load_progress
 from headstart.runs.shift import shift_facts
 from headstart.runs.states import POLICY, RESULT, TELEMETRY, require_code
 from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.telemetry.kinds import Envelope
+from headstart.telemetry.kinds import Envelope, Line
+from headstart.telemetry.tensorboard import event_files
 from headstart.telemetry.writer import TelemetryWriter
 
 
@@ -40,18 +44,24 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     if (job.run_dir / RESULT).exists():
-        report(job.params.arms[job.arm].budget)
+        report(Kept(job.params.arms[job.arm].budget))
         return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
-    setup = RunSetup(job.scenario, returns, job.run_dir, report)
+    setup = RunSetup(job.scenario, returns, job.run_dir, report, job.params.telemetry)
     progress = load_progress(job.run_dir)
     if progress is None:
         shutil.rmtree(job.run_dir, ignore_errors=True)  # a log without a state to go on from
-    with TelemetryWriter(job.run_dir / TELEMETRY, envelope_of(job), keep=progress.telemetry_seq if progress else 0) as telemetry:
+    log = partial(
+        TelemetryWriter, job.run_dir / TELEMETRY, envelope_of(job), max_total_bytes=job.params.telemetry.max_total_bytes
+    )
+    with (
+        _event_files(job, progress) as mirror,
+        log(keep=progress.telemetry_seq if progress else 0, mirror=mirror) as telemetry,
+    ):
         guarded = GuardedRun(trainer, setup, telemetry)
         if progress:
             resume(guarded, progress)
-            report(trainer.at.env_steps)
+            report(Kept(trainer.at.env_steps))
         else:
             telemetry.write("run_started", **started_fields(job, lineage, trainer))
         run_guarded(guarded)
@@ -85,6 +95,17 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
     )
     write_record(job.run_dir / RESULT, result)
     return result
+
+
+def _event_files(job: SeedJob, progress: Progress | None) -> AbstractContextManager[Callable[[Line], None] | None]:
+    """What writes the run's event files, where the settings ask for them; a run from its beginning replaces those of an earlier one."""
+    if not job.params.telemetry.tensorboard:
+        return nullcontext()
+    folder = TENSORBOARD / job.scenario.name / job.arm / f"seed-{job.seed}"
+    if progress is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return event_files(folder)
+    return event_files(folder, next(state.env_steps for state in progress.states if state.id == progress.latest))
 
 
 def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | None]:

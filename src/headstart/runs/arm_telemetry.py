@@ -1,7 +1,7 @@
 """What an arm says in its telemetry: the fields of each kind of record, from what happened."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from platform import python_version
@@ -34,6 +34,8 @@ OF_POLICY = (
     *("clip_fraction", "clip_fraction_max", "grad_norm", "grad_norm_max"),
 )
 COUNTS = ("updates", "transitions", "adv_zero_std_batches", "clip_triggered_minibatches", "expert_steps")
+ALWAYS_OF_MINIBATCH = ("loss_value", "grad_norm_value", "adv_std")  # of one optimiser step, and of one in which the policy learns
+OF_MINIBATCH = ("loss_policy", "entropy", "kl_divergence", "clip_fraction", "loss_bc", "loss_kl", "grad_norm")
 SCHEDULED = ("learning_rate", "bc_weight", "kl_weight", "expert_share")  # what a schedule changes from update to update
 
 
@@ -92,6 +94,22 @@ def update_fields(event: Updated, world: World, open_guardrails: Sequence[str], 
         }
         | (_town_fields(event, world) if world.names.world == "town" else {})
     )
+
+
+def minibatch_fields(event: Updated, passes: int) -> Iterator[dict[str, Any]]:
+    """`minibatch`, once for each optimiser step of an update that passes so often over its rollout; none of an update that was skipped."""
+    log = event.minibatches
+    shown = [name for name in OF_MINIBATCH if name in event.metrics]
+    for number in range(len(log.get("rows", ()))):
+        pass_index, minibatch = divmod(number, len(log["rows"]) // passes)
+        names = (*ALWAYS_OF_MINIBATCH, *shown) if log["actor_learns"][number] else ALWAYS_OF_MINIBATCH
+        yield {
+            "env_steps": event.env_steps,
+            "iteration": event.epoch,
+            "pass_index": pass_index,
+            "minibatch": minibatch,
+            "transitions": int(log["rows"][number]),
+        } | {name: float(log[name][number]) for name in names}
 
 
 def _episode_length(stats: Array, world: World) -> float:

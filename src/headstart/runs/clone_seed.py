@@ -20,6 +20,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import MODES
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record, sha256_file, write_record
+from headstart.core.progress_lines import Kept
 from headstart.core.record import Count, Name, Record, Sha256
 from headstart.core.verdict import Subject, Verdict
 from headstart.learn.bc import Fitting, epoch_fields, fit, fitting_of, judge
@@ -111,7 +112,7 @@ def train_clone(job: CloneJob, report: Report) -> Clone:
     """Train, on one thread; `report` receives an epoch when it is done."""
     require_code("bc_train", job.scenario.name, job.code_sha256)
     if (job.folder / RESULT).exists():
-        report(job.params.bc_train.epochs)
+        report(Kept(job.params.bc_train.epochs))
         return read_record(job.folder / RESULT, Clone)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
@@ -182,7 +183,7 @@ def _fit(
             raise IntegrityError(f"{path}: expected hash {progress.sha256}, found {found}")
         fitting.restore(load_state(folder, progress.latest))
         epochs, seq = list(progress.epochs), progress.telemetry_seq
-        report(fitting.epoch)
+        report(Kept(fitting.epoch))
     else:
         shutil.rmtree(folder, ignore_errors=True)  # a log without a state to go on from
     with TelemetryWriter(folder / TELEMETRY, whose, keep=seq) as telemetry:
@@ -195,5 +196,6 @@ def _fit(
             sha256 = sha256_file(state_path(folder, name))
             commit(folder, CloneProgress(latest=name, sha256=sha256, epochs=tuple(epochs), telemetry_seq=telemetry.seq), {name})
             report(1)
+            report(f"held-out accuracy {epoch.heldout.accuracy:.3f}" if epoch.heldout.scores else f"loss {epoch.loss:.4g}")
         telemetry.write("run_ended", status="completed", censored=False)
     return epochs

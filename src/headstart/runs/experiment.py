@@ -190,7 +190,7 @@ def fingerprint(params: Params, name: str) -> dict[str, str]:
     changed = of_experiment(params, name)
     scenario = load_scenario(changed.scenarios[0])
     settings = for_scenario(changed, scenario).model_dump(
-        mode="json", by_alias=True, exclude={"processes", "evidence", "promotion", "tuning"}
+        mode="json", by_alias=True, exclude={"processes", "evidence", "notify", "promotion", "tuning"}
     )
     settings["arms"] = {arm: settings["arms"][arm] for arm in (*changed.baselines, changed.candidate)}
     sha256 = sha256_json({"params": settings, "scenario": scenario.model_dump(mode="json")})

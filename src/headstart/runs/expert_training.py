@@ -20,6 +20,7 @@ from headstart.config.schedule import Arm
 from headstart.core.arrays import Mode
 from headstart.core.closure import code_sha256
 from headstart.core.files import fresh_directory, read_record, write_bytes, write_record
+from headstart.core.progress_lines import Amount, Kept
 from headstart.core.record import Record
 from headstart.learn.anneal import Evaluated, Trainer, Updated, run, trainer_of
 from headstart.learn.evaluation import Acting
@@ -66,7 +67,7 @@ def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path)
     work = work_folder("expert", scenario.name, params, scenario, decide, recipe.model_dump(mode="json"), code)
     begin_work(work)
     function = partial(train_seed, params, scenario, code, work)
-    trained = run_all(function, seeds, title, recipe.budget * len(seeds), params.processes)
+    trained = run_all(function, seeds, title, Amount(recipe.budget * len(seeds), "env steps"), params.processes)
     with fresh_directory(reports) as reports_now:
         for seed in seeds:
             copy_whole(work / f"seed-{seed}" / POLICY, folder / f"seed-{seed}")
@@ -85,7 +86,7 @@ def train_seed(params: Params, scenario: Scenario, code: str, work: Path, seed: 
     numba.set_num_threads(1)
     own, settings, recipe = work / f"seed-{seed}", params.expert, _recipe(params)
     if (own / RESULT).exists():
-        report(recipe.budget)
+        report(Kept(recipe.budget))
         return read_record(own / RESULT, TrainedSeed)
     wanted = scenario.expert
     gate = Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)
@@ -124,7 +125,7 @@ def _train(trainer: Trainer, params: Params, scenario: Scenario, own: Path, gate
         progress = read_record(own / PROGRESS, TrainingProgress)
         go_on(own, progress.latest, trainer)
         curve += progress.curve
-        report(trainer.at.env_steps)
+        report(Kept(trainer.at.env_steps))
     settled = partial(has_settled, curve, gate, settings.plateau_evaluations, settings.plateau_gain)
     if settled():
         return curve
@@ -134,6 +135,7 @@ def _train(trainer: Trainer, params: Params, scenario: Scenario, own: Path, gate
         elif isinstance(event, Evaluated):
             scores = {mode: score_of(played, trainer.evaluation, scenario) for mode, played in event.played.items()}
             curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
+            report(f"success {scores[MODE].success_rate:.3f}")
             if trainer.at.begun:
                 latest = keep(own, f"at-{event.env_steps}", trainer)
                 commit(own, TrainingProgress(latest=latest, curve=tuple(curve)), {latest.id})

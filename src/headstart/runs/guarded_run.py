@@ -9,10 +9,12 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from headstart.compare.arm_runs import CurvePoint, Score
+from headstart.config.params import TelemetryParams
 from headstart.config.scenario import Scenario
 from headstart.core.errors import InputError, IntegrityError
 from headstart.guard import control
@@ -21,7 +23,14 @@ from headstart.guard.guardrails import Reading, kpi
 from headstart.learn.anneal import Cloned, Evaluated, PhaseBegan, PhaseEnded, Trainer, Updated, run
 from headstart.learn.bc import epoch_fields
 from headstart.learn.state import begin_retry, restore, state_of, state_sha256
-from headstart.runs.arm_telemetry import conflict_rates, evaluation_fields, hardest_target, reading_fields, update_fields
+from headstart.runs.arm_telemetry import (
+    conflict_rates,
+    evaluation_fields,
+    hardest_target,
+    minibatch_fields,
+    reading_fields,
+    update_fields,
+)
 from headstart.runs.progress import Progress
 from headstart.runs.states import KeptState, commit, load_state
 from headstart.runs.trainer_states import go_on, keep
@@ -39,7 +48,8 @@ class RunSetup:
     scenario: Scenario
     returns: tuple[float, float] | None  # of an untrained policy and of the expert; None: only what is not finite is watched
     run_dir: Path  # where states and progress are kept
-    report: Callable[[int], None]  # env steps done
+    report: Callable[[int | str], None]  # env steps done, or a few words on how the run stands
+    telemetry: TelemetryParams = field(default_factory=TelemetryParams)  # which updates the log holds
 
 
 @dataclass
@@ -93,6 +103,7 @@ def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
     name = f"{event.phase.name}-start-{event.env_steps}"
     guarded.control = control.phase_began(guarded.control, name)
     guarded.reference.pop(control.OF_PHASE, None)
+    _say(guarded)
     _keep(guarded, name)
     guarded.telemetry.write(
         "phase_started",
@@ -109,13 +120,29 @@ def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
 def _updated(guarded: GuardedRun, event: Updated) -> None:
     seconds, guarded.clock = time.monotonic() - guarded.clock, time.monotonic()
     world, env_steps = guarded.trainer.player.world, event.rollout.reward.size
-    guarded.telemetry.write("update", **update_fields(event, world, guarded.control.open, seconds))
+    write = partial(_write_update, guarded, event, update_fields(event, world, guarded.control.open, seconds))
+    if due := _is_due(guarded, event):
+        write()
     guarded.setup.report(env_steps)
     values = {name: event.metrics.get(name) for name in WATCHED}
     if event.metrics["expert_steps"] == env_steps:
         values["entropy"] = None  # no row is the policy's own
     guarded.reference |= control.first_shown(guarded.reference, values)
-    _check(guarded, Reading("update", event.env_steps, values))
+    _check(guarded, Reading("update", event.env_steps, values), on_finding=None if due else write)
+
+
+def _is_due(guarded: GuardedRun, event: Updated) -> bool:
+    """Whether the log holds an update whatever the guardrails say: the first and last of an attempt at a phase, and every n-th."""
+    trainer, every = guarded.trainer, guarded.setup.telemetry.every * guarded.telemetry.thinned
+    is_first = event.env_steps - event.rollout.reward.size <= trainer.at.attempt_from
+    return is_first or trainer.phase_is_over or event.epoch % every == 0
+
+
+def _write_update(guarded: GuardedRun, event: Updated, fields: dict[str, Any]) -> None:
+    guarded.telemetry.write("update", **fields)
+    if guarded.setup.telemetry.minibatch:
+        for step in minibatch_fields(event, guarded.trainer.arm.ppo.num_epochs):
+            guarded.telemetry.write("minibatch", **step)
 
 
 def _cloned(guarded: GuardedRun, event: Cloned) -> None:
@@ -131,6 +158,7 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     setup, trainer = guarded.setup, guarded.trainer
     scores = {mode: score_of(played, trainer.evaluation, setup.scenario) for mode, played in event.played.items()}
     guarded.curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
+    _say(guarded)
     for fields in evaluation_fields(event, trainer, guarded.curve, hardest_target(setup.scenario)):
         guarded.telemetry.write("evaluation", **fields)
     values = _evaluation_values(guarded, event, scores["sampled"])
@@ -161,6 +189,13 @@ def _evaluation_values(guarded: GuardedRun, event: Evaluated, sampled: Score) ->
     return values
 
 
+def _say(guarded: GuardedRun) -> None:
+    """For whoever watches: the phase, and the success of the latest evaluation."""
+    phases, at = guarded.trainer.arm.phases, guarded.trainer.at
+    success = f", success {guarded.curve[-1].score('sampled').success_rate:.3f}" if guarded.curve else ""
+    guarded.setup.report(f"{phases[min(at.phase, len(phases) - 1)].name}{success}")
+
+
 def _end_phase(guarded: GuardedRun, env_steps: int) -> None:
     guarded.telemetry.write(
         "phase_ended",
@@ -174,14 +209,16 @@ def _end_phase(guarded: GuardedRun, env_steps: int) -> None:
 # --- decisions --------------------------------------------------------------------------------------------------------
 
 
-def _check(guarded: GuardedRun, reading: Reading) -> None:
-    """Hold a reading to the guardrails, and do what they decide."""
+def _check(guarded: GuardedRun, reading: Reading, on_finding: Callable[[], None] | None = None) -> None:
+    """Hold a reading to the guardrails, and do what they decide; `on_finding` comes before the log has the reading."""
     trainer = guarded.trainer
     if guarded.setup.returns is None:  # the run starts from random weights: nothing was learned that could be lost
         reading = Reading(reading.kind, reading.env_steps, {"nonfinite": reading.values.get("nonfinite")})
     reading = guarded.hook(reading)
-    guarded.telemetry.write("reading", **reading_fields(reading))
     guarded.control, decision = control.judge(guarded.control, trainer.at, trainer.arm, reading, guarded.reference)
+    if on_finding and decision.findings:
+        on_finding()
+    guarded.telemetry.write("reading", **reading_fields(reading))
     for finding in decision.findings:
         guarded.telemetry.write("guardrail", **finding.model_dump())
     if decision.action == "continue":

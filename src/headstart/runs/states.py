@@ -43,7 +43,8 @@ class KeptState(Record):
 
 def work_folder(room: str, name: str, params: Params, scenario: Scenario, decide: set[str], *more: object) -> Path:
     """A folder named by all that decides the result: the sections `decide` of the settings, the scenario and its environment, and `more`."""
-    settings = params.model_dump(mode="json", include=decide) | {"observation": params.capture.observation}
+    settings = params.model_dump(mode="json", include=decide, exclude={"telemetry": {"tensorboard"}})
+    settings["observation"] = params.capture.observation
     environment = environment_sha256(scenario.world, scenario.setup)
     key = sha256_json([settings, scenario.model_dump(mode="json", exclude={"recipe"}), environment, *more])
     return WORK_DIR / room / f"{name}-{key[:KEY_DIGITS]}"

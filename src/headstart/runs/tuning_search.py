@@ -28,6 +28,7 @@ from headstart.config.scenario import Scenario, Target
 from headstart.config.schedule import Arm
 from headstart.core.closure import code_sha256
 from headstart.core.errors import Busy, IntegrityError
+from headstart.core.progress_lines import Amount
 from headstart.runs.arm import clones_of
 from headstart.runs.pool import Report, run_all
 from headstart.runs.progress import SeedJob
@@ -99,7 +100,7 @@ def run_search(search: Search, limits: Limits, finished: Callable[[int], None]) 
             if number is not None:
                 finished(number)
 
-        run_all(run_trial, jobs, title, len(jobs), search.params.processes, said)
+        run_all(run_trial, jobs, title, Amount(len(jobs), "trials"), search.params.processes, said)
 
 
 def run_trial(job: TrialJob, report: Report) -> int | None:

@@ -14,6 +14,7 @@ from headstart.core.closure import code_sha256
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, write_bytes, write_record
+from headstart.core.progress_lines import Amount
 from headstart.core.verdict import Outcome, misses
 from headstart.runs.clone_report import CloneReports
 from headstart.runs.clone_seed import Clone, CloneJob, clones_folder, train_clone
@@ -36,7 +37,7 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
     begin_work(work)
     with sealed_directory(models) as models_now, fresh_directory(reports / "bc_train") as report:
         jobs = [CloneJob(params, scenario, block, dataset, work, code, expert) for block in range(params.num_clones)]
-        clones = run_all(train_clone, jobs, f"bc_train {name}", settings.epochs * len(jobs), params.processes)
+        clones = run_all(train_clone, jobs, f"bc_train {name}", Amount(settings.epochs * len(jobs), "epochs"), params.processes)
         for job in jobs:
             copy_whole(job.folder / POLICY, models_now / job.folder.name)
             copy_whole(job.folder / TELEMETRY, report / TELEMETRY / job.folder.name)
@@ -62,7 +63,8 @@ def bc_train(params: Params, scenario: Scenario) -> Done:
             f"no schedule starts from them; change bc_train or its data, and run `{pipeline_command(name)}` again"
         )
     metrics = {key: float(np.mean(values)) for key, values in _values(clones).items()}
-    return Done(f"bc_train {name}: PASS; {sentence(clones)}", metrics, seeds=tuple(clone.run.seed for clone in clones))
+    look = f"{reports / 'bc_train' / 'metrics.json'}; `dvc plots show {reports / 'bc_losses.tsv'}` draws the training"
+    return Done(f"bc_train {name}: PASS; {sentence(clones)}", metrics, tuple(clone.run.seed for clone in clones), look)
 
 
 def _values(clones: Sequence[Clone]) -> dict[str, list[float]]:

@@ -17,10 +17,10 @@ from headstart.config.stage_command import stage_command
 from headstart.core.closure import code_sha256
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import IntegrityError
+from headstart.core.progress_lines import Amount, Kept, progress
 from headstart.dataset.episodes import Header
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.runs.expert import approved_expert, expert_of
-from headstart.runs.pool import progress_bar
 from headstart.runs.recorded import Source, found_recording, source_folder
 from headstart.runs.recording import record
 from headstart.runs.states import begin_work, end_work, work_folder
@@ -39,20 +39,26 @@ def capture(params: Params, scenario: Scenario) -> Done:
     shards = work_folder("capture", scenario.name, params, scenario, {"capture"}, policy_sha256, code)
     begin_work(shards)
     parts = settings.parts
-    with progress_bar(f"capture {scenario.name}") as bar:
-        task = bar.add_task("worlds", total=settings.all_worlds)
+    with progress(f"capture {scenario.name}", Amount(settings.all_worlds, "worlds")) as work:
         for number, (block, part) in enumerate(parts):
             path = shards / SHARD.format(number)
-            if not path.exists():
-                _write_shard(path, params, scenario, policy_sha256, block, part)
-            bar.advance(task, len(part))
+            if path.exists():
+                work.advance(Kept(len(part)))
+                continue
+            _write_shard(path, params, scenario, policy_sha256, block, part)
+            work.advance(len(part))
     with sealed_directory(DATA / scenario.name / "raw") as raw:
         for number in range(len(parts)):
             shutil.copy2(shards / SHARD.format(number), raw)
     end_work(shards)
     worlds, shards_made = settings.all_worlds, len(parts)
     says = f"capture {scenario.name}: {worlds} worlds × {scenario.horizon} ticks in {shards_made} shards"
-    return Done(says, {"worlds": worlds, "shards": shards_made}, seeds=(settings.seed,))
+    return Done(
+        says,
+        {"worlds": worlds, "shards": shards_made},
+        seeds=(settings.seed,),
+        look=f"{DATA / scenario.name / 'raw'}, every step",
+    )
 
 
 def _imported(scenario: Scenario, sha256: str) -> Done:
@@ -67,7 +73,7 @@ def _imported(scenario: Scenario, sha256: str) -> Done:
         shutil.copy2(folder / "episodes.h5", raw / SHARD.format(0))
         _require_recording(raw / SHARD.format(0), scenario, found)
     says = f"capture {scenario.name}: {found.episodes} recorded episodes, {found.steps:,} steps"
-    return Done(says, {"worlds": found.episodes, "shards": 1})
+    return Done(says, {"worlds": found.episodes, "shards": 1}, look=f"{DATA / scenario.name / 'raw'}, every step")
 
 
 def _require_recording(path: Path, scenario: Scenario, found: Source) -> None:

@@ -32,7 +32,8 @@ def catalogue(params: Params, scenario: Scenario) -> Done:
     }
     entry = entry_of(manifest, stored, utc_text(datetime.now(UTC)), parameters, scenario.licence)
     entries = add_entry(Path(), entry)
-    return Done(f"catalogue {scenario.name}: {entry.name} is one of {len(entries)} versions")
+    says = f"catalogue {scenario.name}: {entry.name} is one of {len(entries)} versions"
+    return Done(says, look=f"data/catalogue/{scenario.name}.json; `headstart catalogue show {entry.name}`")
 
 
 if __name__ == "__main__":

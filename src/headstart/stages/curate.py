@@ -1,6 +1,6 @@
 """Stage `curate`: accept or reject every episode, with reasons, and split the accepted ones by world into train and held-out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from headstart.dataset.curation import reject_reasons, write_index
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, concatenate, is_whole, select
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.dataset.facts import Decided, block_of, facts_of
+from headstart.dataset.flags import FLAGGED, flags_path, read_flags
 from headstart.dataset.manifest import HELDOUT, TRAIN, manifest_of
 from headstart.worlds.api import FIRST_WORLD
 
@@ -31,10 +32,13 @@ def curate(params: Params, scenario: Scenario) -> Done:
         )
     table, made_by = episodes.table, stage_command("capture", scenario.name)
     block = block_of(table.world, capture, made_by, dealt=scenario.demonstrations is not None)
-    decided = Decided(reject_reasons(episodes, settings), block, settings.seed, settings.heldout_share)
+    reasons, unknown = with_flags(reject_reasons(episodes, settings), table, read_flags(Path(), scenario.name))
+    decided = Decided(reasons, block, settings.seed, settings.heldout_share)
     accepted, heldout = decided.accepted, decided.heldout(table.world)
     if not accepted.any():
-        raise InputError(f"data/{scenario.name}/raw: no episode is left; reasons: {decided.counts}; see `curate` in params.yaml")
+        raise InputError(
+            f"data/{scenario.name}/raw: no episode is left; reasons: {decided.counts}; see `curate` in params.yaml, {flags_path(scenario.name)}"
+        )
     with sealed_directory(DATA / scenario.name / "curated") as folder:
         for number in range(capture.blocks):
             mine = accepted & (block == number)
@@ -51,8 +55,19 @@ def curate(params: Params, scenario: Scenario) -> Done:
         f"({facts.splits.train.episodes} train, {facts.splits.heldout.episodes} held out), "
         f"{facts.rejected.episodes} rejected {facts.rejection_reasons or ''}".rstrip()
     )
+    if unknown:
+        name = "flags name" if len(unknown) > 1 else "flag names"
+        says += f"; {flags_path(scenario.name)}: {len(unknown)} {name} no recorded episode: {', '.join(unknown[:3])}"
     metrics: dict[str, float | None] = {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes}
-    return Done(says, metrics | facts.quality.model_dump())
+    look = f"{DATA / scenario.name / 'curated' / 'episodes.tsv'}, every episode, and why it was rejected"
+    return Done(says, metrics | facts.quality.model_dump(), look=look)
+
+
+def with_flags(reasons: list[list[str]], table: EpisodeTable, flags: Mapping[str, str]) -> tuple[list[list[str]], list[str]]:
+    """The reasons of each episode with those of the flags; and the flags that name none of the episodes, as after a new recording."""
+    names = [name.decode() for name in table.episode_id.tolist()]
+    found = [[*why, FLAGGED] if name in flags else why for name, why in zip(names, reasons, strict=True)]
+    return found, sorted(flags.keys() - set(names))
 
 
 def read_raw(folder: Path, settings: CaptureParams, scenario: Scenario) -> tuple[Episodes, Header]:

@@ -41,7 +41,8 @@ def evaluate(params: Params, scenario: Scenario) -> Done:
     write_bytes(REPORTS / "plots" / f"{scenario.name}.tsv", curve_table(headline).encode())
     write_bytes(REPORTS / "metrics" / f"{scenario.name}.json", pretty_json(summary(headline)))
     numbers = {name: value for name, value in measured(headline).items() if not isinstance(value, str)}
-    return Done(sentence(headline), numbers, seeds=params.seeds)
+    look = f"{COMPARISONS / scenario.name}; the stage report writes {REPORTS / scenario.name / 'report.html'}"
+    return Done(sentence(headline), numbers, params.seeds, look, headline.verdict)
 
 
 def read_arms(params: Params, scenario: Scenario) -> tuple[dict[str, ArmRuns], CloneRuns | None, list[Evidence]]:

@@ -34,17 +34,21 @@ def expert(params: Params, scenario: Scenario) -> Done:
     write_record(reports / "verdict.json", verdict)
     if scenario.expert.policy == "ppo":
         end_work(work)
-    result, seeds = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
+    result, over = artefact.score, f" over {len(artefact.seeds)} seeds" if artefact.seeds else ""
     shown = "success, harm and return are not all recorded"
     if result is not None:
         shown = f"success {result.success}/{result.episodes}, harm {result.harm}, return {result.return_mean:.3f}"
-    says = f"expert {scenario.name}: {artefact.state}{seeds}; {shown}" + "".join(
+    says = f"expert {scenario.name}: {artefact.state}{over}; {shown}" + "".join(
         f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics)
     )
     metrics: dict[str, float | None] = {
         name: getattr(result, name, None) for name in ("success_rate", "harm_rate", "return_mean")
     }
-    return Done(says, metrics, tuple(seed.seed for seed in artefact.seeds) or (params.expert.seed,))
+    seeds = tuple(seed.seed for seed in artefact.seeds) or (params.expert.seed,)
+    look = f"{reports / 'verdict.json'}, every check with its limit"
+    if not scenario.is_foreign and scenario.expert.policy != "demonstrations":
+        look += f"; `headstart play {scenario.name}` shows it act"
+    return Done(says, metrics, seeds, look)
 
 
 def _seed_lines(artefact: ExpertPolicy) -> list[str]:

@@ -18,7 +18,7 @@ def settings(params: Params, scenario: Scenario) -> Done:
     require_possible(params, scenario)
     path = settings_path(scenario.name)
     write_bytes(path, pretty_json({TOP: resolved(params, scenario)}))
-    return Done(f"settings {scenario.name}: {path}")
+    return Done(f"settings {scenario.name}: all settings that its stages read", look=path.as_posix())
 
 
 if __name__ == "__main__":

@@ -40,7 +40,11 @@ def source(params: Params, scenario: Scenario) -> Done:
             environment = Environment(sha256=environment_sha256(scenario.world, scenario.setup))
         write_record(folder / ENVIRONMENT, environment)
         write_record(folder / SOURCE, found)
-    return Done(f"source {name}: {says}", {"episodes": found.episodes, "steps": found.steps})
+    return Done(
+        f"source {name}: {says}",
+        {"episodes": found.episodes, "steps": found.steps},
+        look=(source_folder(scenario) / SOURCE).as_posix(),
+    )
 
 
 def require_enough(params: Params, scenario: Scenario, episodes: int) -> None:

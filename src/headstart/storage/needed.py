@@ -7,12 +7,12 @@ any branch, tag, stash, experiment, queued experiment, release or working tree, 
 import hashlib
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.core.errors import InputError, IntegrityError
+from headstart.core.git import answer
 
 HASH = re.compile(rb"(?<![0-9a-f])[0-9a-f]{32}(?:\.dir)?(?![0-9a-f])")
 REVISION = re.compile(rb"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
@@ -48,7 +48,7 @@ def needed(root: Path, cache: Any, remotes: Sequence[Any] = ()) -> Needed:
 
 def named_in(root: Path) -> bytes:
     """The contents of all files that name hashes: those that git and the working trees hold, and those of the commits that these name."""
-    if ask_git(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
+    if answer(root, "rev-parse", "--is-shallow-repository").strip() == b"true":
         raise InputError(
             f"{root.resolve()}: expected all commits, this clone is shallow: older ones may need data; `git fetch --unshallow`"
         )
@@ -76,32 +76,22 @@ def _in_git(root: Path, walk: list[str], revisions: Iterable[bytes]) -> bytes:
     revisions = list(revisions)
     if "--no-walk" in walk and not revisions:
         return b""
-    listed = ask_git(root, "rev-list", "--objects", *walk, "--stdin", given=b"\n".join(revisions)).decode(errors="replace")
+    listed = answer(root, "rev-list", "--objects", *walk, "--stdin", given=b"\n".join(revisions)).decode(errors="replace")
     pairs = (line.partition(" ") for line in listed.splitlines())
     blobs = {blob for blob, _, path in pairs if NAMES.search(path)}
-    return ask_git(root, "cat-file", "--batch", given="\n".join(blobs).encode())
+    return answer(root, "cat-file", "--batch", given="\n".join(blobs).encode())
 
 
 def _stashed(root: Path) -> list[bytes]:
     """Commits of stashes, of which only the last one of each kind is a reference: `git stash`, and queued experiments of DVC."""
-    known = ask_git(root, "for-each-ref", "--format=%(refname)", *STASHES).decode().split()
-    return [line for name in known for line in ask_git(root, "reflog", "show", "--format=%H", name).split()]
+    known = answer(root, "for-each-ref", "--format=%(refname)", *STASHES).decode().split()
+    return [line for name in known for line in answer(root, "reflog", "show", "--format=%H", name).split()]
 
 
 def _commits(root: Path, revisions: Iterable[bytes]) -> list[bytes]:
     """Those revisions that are commits of this repository."""
-    lines = ask_git(root, "cat-file", "--batch-check", given=b"\n".join(revisions)).splitlines()
+    lines = answer(root, "cat-file", "--batch-check", given=b"\n".join(revisions)).splitlines()
     return [line.split()[0] for line in lines if line.split()[1:2] == [b"commit"]]
-
-
-def ask_git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
-    """What git answers; InputError with its words where it refuses."""
-    done = subprocess.run(["git", *arguments], cwd=root, input=given, capture_output=True)
-    if done.returncode:
-        raise InputError(
-            f"{root.resolve()}: expected a git repository, git {arguments[0]} says: {' '.join(done.stderr.decode().split())}"
-        )
-    return done.stdout
 
 
 # --- on disk ------------------------------------------------------------------------------------------------------------
@@ -109,14 +99,14 @@ def ask_git(root: Path, *arguments: str, given: bytes = b"") -> bytes:
 
 def _on_disk(root: Path) -> bytes:
     """The contents of the same files as they are now, here, in the other working trees, and where experiments run."""
-    listed = ask_git(root, "worktree", "list", "--porcelain").decode(errors="replace").splitlines()
+    listed = answer(root, "worktree", "list", "--porcelain").decode(errors="replace").splitlines()
     trees = {Path(line.removeprefix("worktree ")) for line in listed if line.startswith("worktree ")}
     trees |= {root.resolve(), *(lock.parent for lock in (root / ".dvc/tmp/exps").rglob("dvc.lock"))}
     return b"\n".join(file.read_bytes() for tree in sorted(trees) if tree.is_dir() for file in _files_in(tree))
 
 
 def _files_in(tree: Path) -> list[Path]:
-    listed = ask_git(
+    listed = answer(
         tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *(f":(glob)**/{one}" for one in PATTERNS)
     )
     return [tree / name.decode() for name in listed.split(b"\0") if name and (tree / name.decode()).is_file()]

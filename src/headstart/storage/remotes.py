@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from headstart.core.errors import InputError, UsageError
 from headstart.core.files import write_bytes
-from headstart.core.git import versions
+from headstart.core.git import accepts, versions
 
 CONFIG, LOCAL, IGNORED = Path(".dvc/config"), Path(".dvc/config.local"), Path(".dvc/.gitignore")
 SECRETS = frozenset([
@@ -138,11 +137,11 @@ def move_secrets(root: Path) -> dict[str, bool]:
 
 def require_unseen(root: Path) -> None:
     """See that git ignores .dvc/config.local. InputError where it tracks the file."""
-    if not _in_git(root):
+    if not accepts(root, "rev-parse", "--git-dir"):
         return
-    if _git(root, "ls-files", "--error-unmatch", "--", str(LOCAL)) == 0:
+    if accepts(root, "ls-files", "--error-unmatch", "--", str(LOCAL)):
         raise InputError(f"{LOCAL}: expected a file that git does not track, it is in git; `git rm --cached {LOCAL}`")
-    if _git(root, "check-ignore", "--quiet", "--", str(LOCAL)) != 0:
+    if not accepts(root, "check-ignore", "--quiet", "--", str(LOCAL)):
         path = root / IGNORED
         now = path.read_text() if path.exists() else ""
         write_bytes(path, f"{now.rstrip()}\n/{LOCAL.name}\n".lstrip().encode())
@@ -185,11 +184,3 @@ def _committed(root: Path) -> bytes:
         return b"".join(content for _, content in versions(root, CONFIG.as_posix()))
     except InputError:  # no repository, or no commit yet
         return b""
-
-
-def _in_git(root: Path) -> bool:
-    return _git(root, "rev-parse", "--git-dir") == 0
-
-
-def _git(root: Path, *arguments: str) -> int:
-    return subprocess.run(["git", *arguments], cwd=root, capture_output=True, timeout=60).returncode

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from headstart.config.project import DATA, WORK_DIR
 from headstart.core.dvc_lock import read_lock
 from headstart.storage.needed import Needed, listed
-from headstart.storage.unneeded import Store, size_of
+from headstart.storage.unneeded import Listing, size_of
 
 QUARANTINE = DATA / "quarantine"
 
@@ -19,7 +19,7 @@ class Bytes(NamedTuple):
     cache: int
 
 
-def by_stage(root: Path, store: Store) -> dict[str, Bytes]:
+def by_stage(root: Path, store: Listing) -> dict[str, Bytes]:
     """Stage, without its scenario and arm → its bytes. An object of two stages counts for the first one."""
     seen: set[str] = set()
     workspace, cache = defaultdict[str, int](int), defaultdict[str, int](int)
@@ -34,13 +34,13 @@ def by_stage(root: Path, store: Store) -> dict[str, Bytes]:
     return {name: Bytes(workspace[name], cache[name]) for name in workspace}
 
 
-def others(store: Store, kept: Needed) -> tuple[int, int]:
+def others(store: Listing, kept: Needed) -> tuple[int, int]:
     """Bytes of objects that only other commits, experiments, releases and catalogue entries need, and of those that nothing needs."""
     needed = sum(size for name, size in store.objects.items() if name in kept.all and name not in kept.here)
     return needed, sum(size for name, size in store.objects.items() if name not in kept.all) + sum(store.strays.values())
 
 
-def only_here(store: Store, kept: Needed, remote: Store) -> int:
+def only_here(store: Listing, kept: Needed, remote: Listing) -> int:
     """Bytes of what is needed and not in a remote."""
     return sum(size for name, size in store.objects.items() if name in kept.all and name not in remote.objects)
 

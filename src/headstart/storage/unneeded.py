@@ -1,7 +1,6 @@
 """What nothing needs any more: objects of DVC's cache or of a remote, work folders of runs that stopped, and files that a kill left."""
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -12,14 +11,15 @@ from typing import Any, NamedTuple
 import psutil
 
 from headstart.config.project import DATA, MODELS, REPORTS, WORK_DIR
+from headstart.core.dvc_lock import OBJECT
 from headstart.core.errors import Busy, InputError, IntegrityError
-from headstart.storage.needed import Needed, ask_git, listed, needed
+from headstart.core.git import answer
+from headstart.storage.needed import Needed, listed, needed
 from headstart.storage.probe import answering
 from headstart.storage.remotes import configuration
 
 KEPT_WORK = frozenset({"releases", "locks", "quarantine"})  # below .headstart: what lies there may be nowhere else
 DAY_S = 86400.0
-OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 class Thing(NamedTuple):
@@ -30,7 +30,7 @@ class Thing(NamedTuple):
     says: str  # why it may go, or what it holds
 
 
-class Store(NamedTuple):
+class Listing(NamedTuple):
     """A store of DVC's, with what is in it."""
 
     odb: Any
@@ -66,7 +66,7 @@ def project(root: Path) -> Iterator[Any]:
             repo.lock.unlock()
 
 
-def look(odb: Any, days: float = 0.0) -> Store:
+def look(odb: Any, days: float = 0.0) -> Listing:
     """All that a store holds. What is younger than `days` counts as written lately; without days, what is no object by a day."""
     objects, strays, young = dict[str, int](), dict[str, int](), set[str]()
     now = time.time()
@@ -78,7 +78,7 @@ def look(odb: Any, days: float = 0.0) -> Store:
         (objects if is_object else strays)[name if is_object else path] = size
         if now - written < (days if is_object else max(days, 1.0)) * DAY_S:
             young.add(name if is_object else path)
-    return Store(odb, objects, strays, frozenset(young))
+    return Listing(odb, objects, strays, frozenset(young))
 
 
 def _files_in(odb: Any) -> Iterator[tuple[str, int, float]]:
@@ -96,7 +96,7 @@ def _files_in(odb: Any) -> Iterator[tuple[str, int, float]]:
         yield path, int(info["size"]), written
 
 
-def unneeded(store: Store, kept: Needed) -> list[Thing]:
+def unneeded(store: Listing, kept: Needed) -> list[Thing]:
     """What may go from a store, folders before their files, so that a kill leaves no folder without them."""
     loose = [name for name in store.objects if name not in kept.all and name not in store.young]
     folders = [Thing(name, store.objects[name], _inside(store.odb, name)) for name in sorted(loose) if name.endswith(".dir")]
@@ -107,7 +107,7 @@ def unneeded(store: Store, kept: Needed) -> list[Thing]:
     return [*folders, *files, *strays]
 
 
-def remove(store: Store, things: Iterable[Thing]) -> None:
+def remove(store: Listing, things: Iterable[Thing]) -> None:
     """Remove them, in their order."""
     from dvc_data.hashfile.db import get_index
 
@@ -139,9 +139,9 @@ def require_own_cache(root: Path, repo: Any) -> None:
 
 def require_all_fetched(root: Path) -> None:
     """InputError where a repository that this one pushes to has commits that are not here: they may need what a remote holds."""
-    for name in ask_git(root, "remote").decode().split():
-        listed = [line.split() for line in ask_git(root, "ls-remote", name).splitlines()]
-        known = ask_git(root, "cat-file", "--batch-check", given=b"\n".join(line[0] for line in listed)).splitlines()
+    for name in answer(root, "remote").decode().split():
+        listed = [line.split() for line in answer(root, "ls-remote", name).splitlines()]
+        known = answer(root, "cat-file", "--batch-check", given=b"\n".join(line[0] for line in listed)).splitlines()
         lacking = [ref.decode() for (_, ref), answer in zip(listed, known, strict=True) if answer.endswith(b"missing")]
         if lacking:
             raise InputError(

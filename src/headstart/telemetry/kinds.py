@@ -166,6 +166,27 @@ class Update(Line):
     on_time_ratio: Share | None = None  # null when no shift began
 
 
+class Minibatch(Line):
+    """One optimiser step of an update, where `telemetry.minibatch` asks for it. The names are those of `update`."""
+
+    kind: Literal["minibatch"] = "minibatch"
+    iteration: Positive  # of the update
+    pass_index: Count  # over the rollout, from 0
+    minibatch: Count  # of the pass, from 0
+    transitions: Positive
+    loss_value: Measured
+    grad_norm_value: Measured
+    adv_std: Measured
+    # the policy's part: null if the actor is frozen, or was stopped by target_kl
+    loss_policy: float | None = None
+    entropy: float | None = None
+    kl_divergence: float | None = None
+    clip_fraction: Share | None = None
+    loss_bc: float | None = None
+    loss_kl: float | None = None
+    grad_norm: float | None = None
+
+
 class Proportion(Record):
     """k of n, with its confidence bounds."""
 
@@ -281,6 +302,7 @@ AnyLine = (
     | PhaseStarted
     | BcEpoch
     | Update
+    | Minibatch
     | Evaluation
     | CheckpointLine
     | ReadingLine

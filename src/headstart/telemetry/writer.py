@@ -9,6 +9,7 @@ import json
 import math
 import os
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,16 @@ import numpy as np
 from pydantic import ValidationError
 
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
-from headstart.core.files import make_directory, problems, read_bytes, read_record, sync_directory, write_bytes, write_record
+from headstart.core.files import (
+    inside,
+    make_directory,
+    problems,
+    read_bytes,
+    read_record,
+    sync_directory,
+    write_bytes,
+    write_record,
+)
 from headstart.core.provenance import utc_text
 from headstart.core.record import Count, Record, RelativePath, Sha256
 from headstart.core.strict_json import canonical_json
@@ -30,7 +40,11 @@ FLUSH_S = 1.0
 MAX_SEGMENT_BYTES = 1 << 30
 INDEX = "index.json"
 
-_BUFFERED = {"update", "reading"}
+MAX_TOTAL_BYTES = 256 << 20
+FULL = 1 << 40  # what `thinned` is from then on
+WALL_BYTES = 256  # at which a record's `wall` is counted, whose own length two equal runs do not share
+
+_BUFFERED = {"update", "minibatch", "reading"}
 _FSYNC = {"checkpoint", "guardrail", "rollback", "phase_ended", "run_ended"}
 _OWN = {"kind", "schema_id", "seq", "nonfinite", "wall", *Envelope.model_fields}
 _WALL = ("update_s", "env_steps_per_s")
@@ -54,21 +68,31 @@ class SegmentIndex(Record):
 class TelemetryWriter:
     """Writes the records of one run, as a context manager: into a directory that has none, or after the first `keep` of them.
 
-    Every record goes into a buffer of 64 KiB, which is written to the file after a second, or at once with any kind but `update` and `reading`;
-    fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an exception, a `run_ended`
-    records it.
+    Every record goes into a buffer of 64 KiB, which is written to the file after a second, or at once with any kind but `update`,
+    `minibatch` and `reading`; fsync follows a checkpoint, a guardrail, the end of a phase or of the run. If the block ends by an
+    exception, a `run_ended` records it.
     """
 
-    def __init__(self, directory: Path, envelope: Envelope, max_bytes: int = 16 << 20, keep: int = 0) -> None:
-        """A segment has at most `max_bytes`. Raises InputError if the directory holds telemetry of another run.
+    def __init__(
+        self,
+        directory: Path,
+        envelope: Envelope,
+        max_bytes: int = 16 << 20,
+        keep: int = 0,
+        max_total_bytes: int = MAX_TOTAL_BYTES,
+        mirror: Callable[[Line], None] | None = None,
+    ) -> None:
+        """A segment has at most `max_bytes`. `mirror` is shown every record. Raises InputError if the directory holds telemetry of another run.
 
-        With `keep`, an interrupted run resumes: records beyond that number and an incomplete end are removed, because the run
-        will write them again. Raises IntegrityError if there are fewer.
+        As the log fills its `max_total_bytes`, `thinned` asks for fewer updates; no record that is given is dropped. With `keep`, an
+        interrupted run resumes: records beyond that number and an incomplete end are removed, because the run will write them again.
+        Raises IntegrityError if there are fewer.
         """
         if not keep and any(directory.glob("telemetry-*")):
             raise InputError(f"{directory}: expected no telemetry of another run")
         self.directory, self.envelope = directory, envelope
-        self._max_bytes = max_bytes
+        self._max_bytes, self._max_total_bytes, self._mirror = max_bytes, max_total_bytes, mirror
+        self._size = 0  # of the log, as if every `wall` had WALL_BYTES
         self.seq = 0  # number of the last record
         self._env_steps, self._ended = 0, False
         self._phase: str | None = None
@@ -111,9 +135,21 @@ class TelemetryWriter:
         if taken := sorted(_OWN & fields.keys()):
             raise InputError(f"telemetry record {kind!r}: {taken} are set by the writer and cannot be given")
         line = self._line(kind, fields)
-        self._append(kind, canonical_json(line.model_dump(mode="json")) + b"\n")
+        data = canonical_json(line.model_dump(mode="json")) + b"\n"
+        self._append(kind, data)
         self.seq, self._env_steps, self._ended = line.seq, line.env_steps, kind == "run_ended"
         self._phase = None if kind == "phase_ended" else line.phase
+        if self._mirror:
+            self._mirror(line)
+        before, self._size = self.thinned, self._size + _size(data)
+        if self.thinned > before and not self._ended:
+            self.write("guardrail", **_backlog(self._size, self._max_total_bytes, self.thinned))
+
+    @property
+    def thinned(self) -> int:
+        """Of how many updates one should be written: 1, 2 from half of `max_total_bytes` on, 4 from three quarters on, and so on."""
+        left = self._max_total_bytes - self._size
+        return 1 << ((self._max_total_bytes // left).bit_length() - 1) if left > 0 else FULL
 
     def flush(self) -> None:
         """Write all records to disk."""
@@ -181,6 +217,7 @@ class TelemetryWriter:
                     break
                 self._closed.append(segment)
                 self.seq += segment.records
+                self._size += sum(map(_size, read_bytes(inside(self.directory, segment.name), MAX_SEGMENT_BYTES).splitlines()))
             write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
         here, *later = self._segments()[len(self._closed) :] or [self._segment_path()]
         for path in reversed(later):
@@ -192,6 +229,7 @@ class TelemetryWriter:
         self._open_segment("ab")
         for line in lines:
             self._count(line)
+            self._size += _size(line)
         self.seq, last = keep, json.loads(lines[-1])
         self._env_steps, self._phase = last["env_steps"], None if last["kind"] == "phase_ended" else last["phase"]
 
@@ -214,6 +252,28 @@ class TelemetryWriter:
         self._closed.append(Segment(name=self._path.name, sha256=digest, records=self._records))
         write_record(self.directory / INDEX, SegmentIndex(segments=tuple(self._closed)))
         self._open_segment()
+
+
+def _size(line: bytes) -> int:
+    """Bytes of a record, if its `wall` had WALL_BYTES: equal for equal runs, so that both thin out alike."""
+    return len(line.rstrip(b"\n")) + 1 - len(canonical_json(json.loads(line)["wall"])) + WALL_BYTES
+
+
+def _backlog(size: int, limit: int, thinned: int) -> dict[str, Any]:
+    """The `guardrail` that says that fewer updates are written from here on."""
+    kept = f"one in {thinned}" if thinned < FULL else "none but the first and last of a phase"
+    return {
+        "guardrail": "telemetry_backlog",
+        "severity": "warn",
+        "metric": "log_bytes",
+        "value": size,
+        "threshold": limit,
+        "direction": "above",
+        "window": 1,
+        "hits": 1,
+        "decision": "continue",
+        "reason": f"the log has {size:,} of at most {limit:,} bytes (telemetry.max_total_bytes): of its updates, {kept} is written",
+    }
 
 
 def _finite(value: Any, name: str, nonfinite: list[str]) -> Any:

@@ -40,16 +40,26 @@ class GymWorld(World):
     InputError from `reset` and `step`: an error in the environment's code, with its file and line; an observation of another shape than its
     space, a number that is not finite, flags that are no single values, a mask that allows nothing, and a key of `setup.info` that no step of
     SILENT_EPISODES episodes told.
+
+    Made with render_mode "rgb_array", `render` gives the pictures of the environment's own `render`; the step that ends an episode tells them
+    in info["final_render"], since the next episode begins in it.
     """
 
+    render_modes = ("rgb_array",)
     seen: Sequence[Any] | Array  # [N] observations as the environment gives them, the last one of an agent that left
     infos: Sequence[dict[str, Any]]  # [N] infos of the last step or reset
 
-    def __init__(self, task: Task, num_worlds: int, first_world: int = 0) -> None:
+    def __init__(self, task: Task, num_worlds: int, first_world: int = 0, render_mode: str | None = None) -> None:
         """Raises InputError for an unknown id or a space that is not supported, MissingExtra where the environment's package is missing."""
         setup = task.checked_setup(EnvironmentSetup if task.world == "pettingzoo" else GymSetup)
         self._where = f"setup.id: {setup.id}"
-        made = made_copies(setup, num_worlds) if isinstance(setup, GymSetup) else made_groups(setup, num_worlds)
+        if render_mode not in (None, *self.render_modes):
+            raise UsageError(f"render_mode: an environment of your own draws pictures, expected rgb_array, got {render_mode!r}")
+        made = (
+            made_copies(setup, num_worlds, render_mode)
+            if isinstance(setup, GymSetup)
+            else made_groups(setup, num_worlds, render_mode)
+        )
         self.classes, self.observing, self.acting, self._copies, self._agents = made
         picture = self.observing.map_shape
         names = WorldSpec(
@@ -63,7 +73,7 @@ class GymWorld(World):
             action_low=(-1.0,) * self.acting.dimensions,
             action_high=(1.0,) * self.acting.dimensions,
         )
-        super().__init__(task, names, range(first_world, first_world + num_worlds), len(self._agents) or 1)
+        super().__init__(task, names, range(first_world, first_world + num_worlds), len(self._agents) or 1, render_mode)
         self._seed, self._all = 0, np.arange(num_worlds)
         self._every = np.arange(self.num_envs)
         self._episode, self._tick = np.zeros(num_worlds, np.int64), np.zeros(num_worlds, np.int64)
@@ -104,15 +114,23 @@ class GymWorld(World):
         stats, final = self.running_stats, self._emptied(self._look(self.seen, self._every))
         self.gone = left & ~ended
         self._rows = self._emptied(final)
-        if over.any():
-            self._end(np.flatnonzero(over), np.flatnonzero(ended))
-        info = {
+        info: dict[str, Any] = {
             "reward_terms": reward[:, None].astype(np.float32),
             "final_obs": final,
             "episode_end": over,
             "stats": stats,
         }
+        if over.any():
+            if self.render_mode is not None:
+                info["final_render"] = self.render()
+            self._end(np.flatnonzero(over), np.flatnonzero(ended))
         return self._observations(), reward.astype(np.float32), terminated, truncated, info
+
+    def render(self) -> tuple[Any, ...]:
+        """One picture [H, W, 3] u8 for each of the W worlds. InputError for anything else, MissingExtra where a package is missing."""
+        if self.render_mode is None:
+            raise UsageError(f"render: expected a {self.names.world} world made with render_mode rgb_array, got None")
+        return called(self._where, self._copies.render)
 
     @property
     def own_spaces(self) -> dict[str, Space[Any]]:

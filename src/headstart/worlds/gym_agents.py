@@ -11,7 +11,7 @@ from gymnasium import Space, spaces
 from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, MissingExtra
 from headstart.core.user_code import said
-from headstart.worlds.gym_copies import MASK, Made, Start, Step, begun, each_of
+from headstart.worlds.gym_copies import MASK, Made, Start, Step, begun, drawn, each_of, require_drawn
 from headstart.worlds.gym_setup import EnvironmentSetup
 from headstart.worlds.gym_spaces import Acting, Observing
 
@@ -89,14 +89,22 @@ class Groups:
         seen, rewards, ends, cuts, infos = ([row for of in part for row in of] for part in zip(*steps, strict=True))
         return seen, rewards, ends, cuts, infos
 
+    def render(self) -> tuple[Array, ...]:
+        return tuple(drawn(group.env) for group in self._groups)
+
     def close(self) -> None:
         for group in self._groups:
             group.env.close()
 
 
-def made_groups(setup: EnvironmentSetup, num_worlds: int) -> Made:
+def made_groups(setup: EnvironmentSetup, num_worlds: int, render_mode: str | None = None) -> Made:
     """W environments. InputError for one that cannot be made, or whose agents differ in their spaces; MissingExtra without its package."""
     where = f"setup.id: {setup.id}"
+    if render_mode is not None:
+        one = _environment(setup, where)
+        one.close()
+        require_drawn(one.metadata, where)
+        setup = setup.model_copy(update={"kwargs": {**setup.kwargs, "render_mode": render_mode}})
     groups = [Group(_environment(setup, where), where) for _ in range(num_worlds)]
     env, agents = groups[0].env, groups[0].names
     if not agents:

@@ -13,7 +13,7 @@ from gymnasium.vector.async_vector_env import AsyncState
 from gymnasium.vector.utils import iterate
 
 from headstart.core.arrays import Array
-from headstart.core.errors import HeadstartError, InputError, MissingExtra
+from headstart.core.errors import HeadstartError, InputError, MissingExtra, UsageError
 from headstart.core.user_code import called, said
 from headstart.worlds.gym_setup import Env, GymSetup, Recipe
 from headstart.worlds.gym_spaces import Acting, Observing
@@ -42,6 +42,10 @@ class Copies(Protocol):
 
     def step(self, acts: Array) -> Step:
         """Actions [W, …], or [W, A, …]: observations, reward, terminated, truncated, info of N rows."""
+        ...
+
+    def render(self) -> tuple[Array, ...]:
+        """A picture [H, W, 3] u8 of each copy, of those that were made to be drawn."""
         ...
 
     def close(self) -> None:
@@ -75,6 +79,9 @@ class OneByOne:
         if self._masks[0] is not None:
             infos = tuple(info | {MASK: mask()} for info, mask in zip(infos, self._masks, strict=True) if mask is not None)
         return seen, rewards, terminations, truncations, infos
+
+    def render(self) -> tuple[Array, ...]:
+        return tuple(drawn(env) for env in self._envs)
 
     def close(self) -> None:
         for env in self._envs:
@@ -122,6 +129,9 @@ class InProcesses:
         rows = list(iterate(self._envs.observation_space, seen))
         return rows, rewards, terminations, truncations, [info for (info,) in infos[WHOLE]]
 
+    def render(self) -> tuple[Array, ...]:
+        raise UsageError(f"{self._where}: expected copies that are drawn, which are stepped one by one, got processes")
+
     def close(self) -> None:
         self._envs.close()
 
@@ -158,21 +168,24 @@ class CartPoles:
     def step(self, acts: Array) -> Step:
         return (*self._envs.step(acts)[:4], self._infos)
 
+    def render(self) -> tuple[Array, ...]:
+        raise UsageError("CartPole: expected copies that are drawn, which are stepped one by one, got all at once")
+
     def close(self) -> None:
         self._one.close()
         self._envs.close()
 
 
-def _copies_of(one: Env, recipe: Recipe, num: int, vectorization: Literal["sync", "async"]) -> Copies:
+def _copies_of(one: Env, recipe: Recipe, num: int, how: Literal["sync", "async", "drawn"]) -> Copies:
     """W copies of the environment `one`, which was made from the same recipe and is kept or closed. Raises what `Recipe.make` raises."""
     poles = f"{CartPoleVectorEnv.__module__}:{CartPoleVectorEnv.__name__}"
-    if not recipe.wrappers and one.spec and one.spec.vector_entry_point == poles:
+    if how != "drawn" and not recipe.wrappers and one.spec and one.spec.vector_entry_point == poles:
         at_once = gym.make_vec(
             recipe.id, num, vectorization_mode="vector_entry_point", max_episode_steps=ENDLESS, **recipe.kwargs
         )
         assert isinstance(at_once, CartPoleVectorEnv)
         return CartPoles(at_once, one)
-    if vectorization == "async":
+    if how == "async":
         one.close()
         return InProcesses(recipe, num)
     return OneByOne([one, *(recipe.make() for _ in range(num - 1))])
@@ -212,13 +225,41 @@ def each_of(acts: Array) -> Sequence[Any] | Array:
     return acts.tolist() if acts.dtype == np.int64 and acts.ndim == 1 else acts
 
 
-def made_copies(setup: GymSetup, num_worlds: int) -> Made:
-    """W copies of a Gymnasium environment. InputError for one that cannot be made, MissingExtra without its package."""
-    where = f"setup.id: {setup.id}"
+def drawn(env: Any) -> Array:
+    """What an environment draws of itself, as a picture [H, W, 3] u8."""
     try:
-        one = setup.recipe.make()
+        picture = np.asarray(env.render())
+    except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
+        raise MissingExtra(
+            f"{env}: drawing it needs a package that is not installed ({error}); `pip install pygame-ce`?"
+        ) from error
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] < 3:
+        raise InputError(f"render: expected a picture [H, W, 3] of uint8, got {picture.dtype} {list(picture.shape)}")
+    return picture[:, :, :3].copy()
+
+
+def require_drawn(metadata: Any, where: str) -> None:
+    """UsageError unless an environment says that it can draw pictures."""
+    modes = list((metadata or {}).get("render_modes") or ())
+    if "rgb_array" not in modes:
+        raise UsageError(
+            f"{where}: expected an environment that can be drawn, with rgb_array among its render_modes, it has {modes}"
+        )
+
+
+def made_copies(setup: GymSetup, num_worlds: int, render_mode: str | None = None) -> Made:
+    """W copies of a Gymnasium environment. InputError for one that cannot be made, MissingExtra without its package."""
+    where, recipe = f"setup.id: {setup.id}", setup.recipe
+    try:
+        one = recipe.make()
+        if render_mode is not None:
+            one.close()
+            require_drawn(one.metadata, where)
+            recipe = recipe._replace(kwargs={**recipe.kwargs, "render_mode": render_mode})
+            one = recipe.make()
         observing, acting = Observing(one.observation_space, where), Acting(one.action_space, where)
-        return Made(_classes(one), observing, acting, _copies_of(one, setup.recipe, num_worlds, setup.vectorization))
+        classes, how = _classes(one), "drawn" if render_mode is not None else setup.vectorization
+        return Made(classes, observing, acting, _copies_of(one, recipe, num_worlds, how))
     except (gym.error.DependencyNotInstalled, ModuleNotFoundError) as error:
         module = setup.id.partition(":")[0]
         package = module.partition(".")[0]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from headstart.core.errors import InputError, UsageError
+from headstart.core.errors import InputError
 from headstart.core.strict_json import sha256_json
 from headstart.worlds.api import Task, World
 
@@ -16,7 +16,7 @@ def make(task: Task, num_worlds: int, first_world: int = 0, hybrid: bool = False
     """W = `num_worlds` worlds of one task, with ids from `first_world`; `hybrid` observations have a map beside the features.
 
     `render_mode` is what `render` returns: "ansi" or "rgb_array". Raises InputError for an unknown world or a bad setup, UsageError for a
-    mode that the world does not have.
+    mode that the world does not have, MissingExtra where an environment needs a package to draw itself.
     """
     if task.script is not None and task.world != "nav":
         raise InputError(f"expert.script: world {task.world} has no scripts to choose from, got {task.script!r}")
@@ -33,9 +33,7 @@ def make(task: Task, num_worlds: int, first_world: int = 0, hybrid: bool = False
     if task.world in ENVIRONMENTS:
         from headstart.worlds.gym import GymWorld
 
-        if render_mode is not None:
-            raise UsageError(f"render_mode: a {task.world} world cannot be drawn, expected None, got {render_mode!r}")
-        return GymWorld(task, num_worlds, first_world)
+        return GymWorld(task, num_worlds, first_world, render_mode)
     raise InputError(f"world: expected town, nav, gym or pettingzoo, got {task.world!r}")
 
 
