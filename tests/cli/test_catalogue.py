@@ -120,11 +120,14 @@ def test_all_that_is_known_of_a_version_is_shown_in_eighty_columns(
 def test_a_check_counts_what_was_checked(project: Catalogued, command: Command) -> None:
     sun, snow = names(project)
     project.remote("store", default=True)
+    away = "the folder is not on this machine; `headstart remote use` sets a remote that is, and `dvc push` makes the folder"
 
     code, out, _ = command("catalogue", "check")
 
     assert code == 0
-    assert out.splitlines() == [
+    *lines, not_asked = out.splitlines()
+    assert not_asked == f"not asked: remote store ({project.root.parent / 'walk-store'}): {away}"
+    assert lines == [
         f"{sun}  cache",
         f"{snow}  data/walk as recorded, cache",
         "2 versions: 1 checked in the workspace, 2 checked in the cache, 0 on a remote; 0 cannot be checked, for their bytes are nowhere",

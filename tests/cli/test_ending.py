@@ -77,6 +77,16 @@ def test_other_ends_have_a_code_and_a_line_too(
     assert err.startswith(says) and "Traceback" not in err and err.count("\n") <= 1
 
 
+def test_in_a_terminal_an_error_is_broken_between_words_and_a_command_in_it_is_not(
+    failing: Callable[[BaseException], None], command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    failing(GateFailed("expected a folder that is here; `dvc pull --force models` brings it"))
+
+    assert command("formats")[2] == "error: expected a folder that is here;\n  `dvc pull --force models` brings it\n"
+
+
 def test_the_traceback_is_shown_where_it_is_asked_for(
     failing: Callable[[BaseException], None], command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """How commands print: lines that fit a terminal, or one object; and that every command which prints results can do both."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,11 @@ import pytest
 import typer
 from tests.released import Ended, Project
 
+from headstart.cli.drill import say_drills
+from headstart.cli.formats import formats
 from headstart.cli.main import app
-from headstart.cli.output import columns, output
+from headstart.cli.output import Output, columns, output
+from headstart.runs.drill import Row
 
 TEXT_ONLY = {
     "compile": "it prints nothing",
@@ -161,9 +164,6 @@ def test_lines_are_as_wide_as_the_terminal_within_reason(monkeypatch: pytest.Mon
     assert columns() == used
 
 
-Snapshot = Callable[[int], str]
-
-
 @pytest.mark.parametrize("width", [80, 120])
 def test_no_line_is_wider_than_the_terminal(project: Project, monkeypatch: pytest.MonkeyPatch, width: int) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
@@ -181,3 +181,61 @@ def test_no_line_is_wider_than_the_terminal(project: Project, monkeypatch: pytes
         out = project.headstart(*line.split()).out
         wide = [row for row in out.splitlines() if len(row) > width and not any(len(word) > width / 2 for word in row.split())]
         assert wide == [], line
+
+
+FORMATS = {
+    80: """\
+npz      numpy arrays, a layout that a few lines write (`headstart formats npz`)
+minari   a dataset of Minari, a folder or the id of a local one; pip install
+         'headstart[minari]'
+lerobot  a LeRobot dataset of version 3 with state vectors, a folder; pip
+         install 'headstart[lerobot]'
+hdf5     episodes files of headstart itself, a file or a folder
+""",
+    120: """\
+npz      numpy arrays, a layout that a few lines write (`headstart formats npz`)
+minari   a dataset of Minari, a folder or the id of a local one; pip install 'headstart[minari]'
+lerobot  a LeRobot dataset of version 3 with state vectors, a folder; pip install 'headstart[lerobot]'
+hdf5     episodes files of headstart itself, a file or a folder
+""",
+}
+DRILLS = """\
+      guardrail        expected  decided          checks  hash  goes on  without
+ok    policy_kl_burst  rollback  rollback         2       yes   yes      yes
+MISS  nonfinite        rollback  continue         never   yes   NO       yes
+MISS  grad_norm        freeze    freeze, wrongly  3       yes   yes      yes
+faults, in the same order:
+  policy_kl_burst: a KL divergence of 0.5
+  nonfinite: a loss that is not a number
+  grad_norm: a gradient of 1e6
+"""
+LEGEND = {
+    80: """\
+checks: bad readings until it decided; hash: every state that was gone back to
+is the kept one; goes on: the run came to its end; without: with the guardrail
+off the fault passes
+""",
+    120: """\
+checks: bad readings until it decided; hash: every state that was gone back to is the kept one; goes on: the run came to
+its end; without: with the guardrail off the fault passes
+""",
+}
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_a_person_sees_at_both_widths(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    formats()
+    assert capsys.readouterr().out == FORMATS[width]
+
+    say_drills(
+        Output(False),
+        [
+            Row("policy_kl_burst", "a KL divergence of 0.5", "rollback", "rollback", 2, True, True, True),
+            Row("nonfinite", "a loss that is not a number", "rollback", "continue", None, True, False, True),
+            Row("grad_norm", "a gradient of 1e6", "freeze", "freeze", 3, True, True, True, right=False),
+        ],
+    )
+    assert capsys.readouterr().out == DRILLS + LEGEND[width]

@@ -137,6 +137,8 @@ def test_settings_of_another_remote_of_the_same_name_do_not_stay(project: Projec
         (("s3", ""), 2, "expected an address, got one without a name"),
         (("s3", "b", "--endpoint", "http://[x"), 2, "expected an address, got one that cannot be read"),
         (("dir", "params.yaml/x"), 3, "add /params.yaml/x/ to .gitignore"),
+        (("dir", "../stüre"), 2, "expected an address or a path of ASCII characters"),
+        (("dir", "../a\nb"), 2, "expected an address or a path of ASCII characters"),
         (("dir", "/proc/x"), 3, "/proc/x: expected a remote that answers"),
         (("ssh", "a@b:/x", "--keyfile", "nokey"), 3, "expected a private key, found no file"),
         (("s3", "b", "--key-id", "AKIA"), 3, "secret of AKIA: expected a line with it, got nothing"),
@@ -217,3 +219,14 @@ def test_another_host_key_than_the_known_one_is_refused(tmp_path: Path, monkeypa
     hosts.write_text(f"[example.org]:2222 {other.export_public_key().decode()}")
     with pytest.raises(IntegrityError, match="got another"):
         probe.host_key("example.org", 2222)
+
+
+def test_the_configuration_is_replaced_as_a_whole_or_stays(project: Project, command: Command, tmp_path: Path) -> None:
+    from headstart.storage.remotes import configuration, edited
+
+    assert command("remote", "use", "dir", str(tmp_path / "store"))[0] == 0
+    before = CONFIG.read_bytes()
+    with pytest.raises(UnicodeEncodeError), edited(configuration(Path()), "repo") as content:  # of DVC, which writes ASCII
+        content["remote"]["other"] = {"url": "/stüre"}
+    assert CONFIG.read_bytes() == before
+    assert [path.name for path in CONFIG.parent.glob(".config*")] == []

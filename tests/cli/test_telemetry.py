@@ -48,7 +48,7 @@ def test_validate_lists_the_problems_of_every_file(command: Command) -> None:
 
 def test_validate_as_json_has_file_line_seq_field_expected_and_got(command: Command) -> None:
     code, out, _ = command("validate", "--json", str(HOME / "seq_gap.ndjson"))
-    (found,) = json.loads(out)
+    (found,) = json.loads(out)["logs"]
     assert (code, found["exit_code"], found["valid"], found["records"]) == (4, 4, False, 9)
     assert found["problems"] == [
         {
@@ -72,10 +72,17 @@ def test_validate_lists_a_hundred_problems_and_counts_the_rest(command: Command)
     assert out.rstrip().endswith("and 30 more")
 
 
+def test_a_log_that_is_not_there_keeps_no_other_from_being_checked(command: Command) -> None:
+    code, out, _ = command("validate", "nowhere", str(HOME / "nav_pretrained.ndjson"))
+    assert (code, "error: nowhere: " in out, "16 records, valid" in out) == (3, True, True)
+    code, out, _ = command("validate", "--json", "nowhere", str(HOME / "nav_pretrained.ndjson"))
+    assert [(one["valid"], one["exit_code"]) for one in json.loads(out)["logs"]] == [(False, 3), (True, 0)]
+
+
 def test_a_missing_log_is_an_input_error(command: Command) -> None:
     for name in ("validate", "summary", "watch"):
-        code, _, err = command(name, "nowhere.ndjson")
-        assert (code, "nowhere.ndjson" in err) == (3, True)
+        code, out, err = command(name, "nowhere.ndjson")
+        assert (code, "nowhere.ndjson" in out + err) == (3, True)
 
 
 def test_watch_exits_with_7_on_an_alert_and_by_what_it_is_told(command: Command) -> None:
@@ -165,7 +172,7 @@ def test_plot_writes_a_picture_of_several_logs(command: Command) -> None:
     for name in ("a.svg", "a.png", "a.json"):
         code, out, _ = command("plot", *logs, "--out", name, "--fields", "return_mean,entropy")
         assert code == 0
-        assert out.startswith(f"{name}: return_mean, entropy of nav_mixed pretrained, seed 7, nav_mixed scratch, seed 7")
+        assert out.startswith(f"{name}: return_mean, entropy of nav_mixed pretrained, seed 7; nav_mixed scratch, seed 7")
     assert Path("a.svg").read_bytes().startswith(b"<svg")
     assert Path("a.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads(Path("a.json").read_text())["$schema"].endswith("v6.json")
@@ -244,3 +251,13 @@ def test_a_file_of_anything_else_is_an_error_of_ours(command: Command) -> None:
             assert code in (3, 4), (content, name, out, err)
             assert (out + err).replace("\n", "").isprintable()
     assert read_log(HOME / "v1_0.ndjson").problems == ()
+
+
+def test_a_log_is_found_by_the_name_of_its_run(command: Command) -> None:
+    home = Path("reports/nav_mixed/anneal/pre-trained/telemetry/seed-7")
+    home.mkdir(parents=True)
+    (home / "telemetry-0000.ndjson").write_bytes((HOME / "nav_pretrained.ndjson").read_bytes())
+    code, out, _ = command("summary", "nav_mixed/pre-trained/seed-7")
+    assert (code, out.splitlines()[0]) == (0, f"{home}: completed")
+    assert command("summary", "nav_mixed/pre-trained/seed-8")[0] == 3
+    assert command("drift", "nav_mixed/pre-trained/seed-7", "--baseline", "nav_mixed/pre-trained/seed-7", "--abs", "1")[0] == 0

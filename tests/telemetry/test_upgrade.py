@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 from tests.logged import ROOT, SAMPLES, bc_stage, version_1, with_health
 
+from headstart.core.errors import IntegrityError
 from headstart.telemetry.check import check, exit_code
 from headstart.telemetry.imported import ImportedRun, ImportedUpdate
 from headstart.telemetry.logs import Log, read_log
+from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.upgrade import ANNEAL, BASIC, LATER
 
 
@@ -147,3 +149,22 @@ def test_an_array_of_anything_else_has_no_record(tmp_path: Path, items: str) -> 
     log = read_log(path)
     assert log.records == ()
     assert exit_code(check(log)) == 3
+
+
+def test_an_imported_log_is_none_to_the_code_that_decides(tmp_path: Path) -> None:
+    """What judges and promotes runs reads logs by `read_telemetry`."""
+    (tmp_path / "telemetry-0000.ndjson").write_bytes((ROOT / SAMPLES / "v1_2.upgraded.ndjson").read_bytes())
+    assert exit_code(check(read_log(tmp_path))) == 0
+    with pytest.raises(IntegrityError, match=r"line 1: .*field run_started\.schema_id: Input should be 'telemetry/3'"):
+        read_telemetry(tmp_path)
+
+
+def test_a_rotated_log_is_read_in_the_order_of_its_epochs(tmp_path: Path) -> None:
+    path = tmp_path / "log.ndjson"
+    for names in (("", ".1", ".2"), (".2", ".1", "")):  # either way has been used
+        for number, name in enumerate(names):
+            lines = [json.dumps(version_1(2 * number + epoch, "1.1")) + "\n" for epoch in (1, 2)]
+            Path(f"{path}{name}").write_text("".join(lines))
+        log = read_log(path)
+        assert [one.iteration for one in log.records[1:] if isinstance(one, ImportedUpdate)] == [1, 2, 3, 4, 5, 6]
+        assert [str(file) for file in log.files] == [f"{path}{name}" for name in names]

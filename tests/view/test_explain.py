@@ -85,8 +85,8 @@ def test_broken_guardrails_and_the_way_back_are_named_and_those_that_could_not_b
 def test_a_run_that_goes_on_has_no_end_and_no_verdict(tmp_path: Path) -> None:
     found = explain(tmp_path, str(write_log(tmp_path / "log", *BEGUN)))
 
-    assert "tune (ppo, 400 steps, running)" in found.text
-    assert found.text.endswith("It has not ended, or was interrupted; the same command goes on.")
+    assert "tune (ppo, 400 steps, not ended)" in found.text
+    assert found.text.endswith("It goes on, or was interrupted: the command that began it goes on with it.")
     assert (found.facts["ended"], found.facts["verdict"]) == (False, None)
 
 

@@ -101,3 +101,10 @@ def test_a_png_holds_the_size_and_the_pixels() -> None:
 def test_a_world_that_has_no_text_says_so() -> None:
     with pytest.raises(UsageError, match="an environment of your own draws pictures, expected rgb_array, got 'ansi'"):
         make(Task("gym", {"id": "CartPole-v1"}, 5, ["every x > 0"], ["sum x < 0"]), num_worlds=1, render_mode="ansi")
+
+
+def test_a_whole_episode_of_a_policy_says_how_it_ended() -> None:
+    world = town()
+    track = played(world, lambda obs: world.expert_actions(), seed=1, ticks=None, agent=0, title="expert")
+    assert len(track) == 128
+    assert track.says == (f"128 steps, return {sum(track.reward):.4g}, success yes, harm no",)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from headstart.cli.output import wrapped
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra, printable, too_large
 
 DEBUG = "HEADSTART_DEBUG"  # set: the traceback of an error is shown
@@ -70,7 +71,10 @@ def ending() -> Iterator[None]:
 def _end(text: str, code: int) -> None:
     if os.environ.get(DEBUG):
         traceback.print_exc()
-    typer.echo(f"error: {printable(text)}", err=True)
+    text = f"error: {printable(text)}"
+    if sys.stderr.isatty():  # elsewhere it stays on one line, for who searches in a log
+        text = "\n".join(row for line in text.splitlines() for row in wrapped(line, "", "  "))
+    typer.echo(text, err=True)
     sys.exit(code)
 
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 import headstart
-from headstart.cli import release as cli_release
 from headstart.cli import stages as cli_stages
 from headstart.cli.catalogue import catalogue_app
 from headstart.cli.check import check as check_scenario
@@ -28,6 +27,7 @@ from headstart.cli.inspect import inspect
 from headstart.cli.lineage import lineage
 from headstart.cli.play import play
 from headstart.cli.project import enter_project
+from headstart.cli.release import promote, release_app, verify
 from headstart.cli.remote import remote_app
 from headstart.cli.report import report
 from headstart.cli.schedule import schedule_app
@@ -45,13 +45,6 @@ app = typer.Typer(
     help="Give PPO a head start from an expert's behaviour. `headstart STAGE SCENARIO` runs a stage; the others ask of the results.",
     epilog=exit_codes_text(),
 )
-app.add_typer(catalogue_app, name="catalogue")
-app.add_typer(schedule_app, name="schedule")
-app.add_typer(drill_app, name="drill")
-app.add_typer(remote_app, name="remote")
-app.add_typer(telemetry_app, name="telemetry")
-cli_stages.add_to(app)
-cli_release.add_to(app)
 
 
 def _version(asked: bool) -> None:
@@ -63,35 +56,36 @@ def _version(asked: bool) -> None:
 @app.callback()
 def program(
     version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True, callback=_version)] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.", envvar=QUIET)] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", envvar=DEBUG)] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     for asked, variable in ((quiet, QUIET), (debug, DEBUG)):
         if asked:  # processes that a command begins read it too
             os.environ[variable] = "1"
 
 
-app.command()(init)
-app.command()(explain)
-app.command()(report)
-app.command()(lineage)
-app.command()(play)
-app.command()(inspect)
-app.command("check")(check_scenario)
-app.command()(tune)
-app.command()(evidence)
-app.command()(results)
-app.command("compile")(compile_rules)
-app.command()(convert_sb3)
-app.command()(deps)
-app.command()(doctor)
-app.command()(schema)
-app.command()(storage)
-app.command()(gc)
-app.command()(targets)
-app.command()(formats)
-app.command()(export)
-app.command()(export_policy)
+PANELS = {  # of the help
+    "Begin": (init, check_scenario, formats, targets, tune, doctor),
+    "Look": (report, explain, play, inspect, lineage),
+    "Data": (verify, storage, gc, export),
+    "Policies": (promote, export_policy, convert_sb3),
+    "This repository": (evidence, results, compile_rules, deps, schema),
+}
+GROUPS = {
+    "Look": {"telemetry": telemetry_app},
+    "Data": {"catalogue": catalogue_app, "remote": remote_app},
+    "Policies": {"release": release_app, "schedule": schedule_app, "drill": drill_app},
+}
+NAMES = {check_scenario: "check", compile_rules: "compile"}  # of functions that are not called as their command
+
+for _panel, _commands in PANELS.items():
+    for _command in _commands:
+        app.command(NAMES.get(_command), rich_help_panel=_panel)(_command)
+    if _panel == "Begin":
+        cli_stages.add_to(app, "Stages")
+for _panel, _groups in GROUPS.items():
+    for _name, _group in _groups.items():
+        app.add_typer(_group, name=_name, rich_help_panel=_panel)
 
 
 def main() -> None:

@@ -33,7 +33,7 @@ class Output:
             return
         rest = " " * len(first) if rest is None else rest
         for line in printable(str(text)).splitlines() or [""]:
-            for row in _wrapped(line, first, rest):
+            for row in wrapped(line, first, rest):
                 typer.echo(row)
             first = rest
 
@@ -83,7 +83,7 @@ def columns() -> int:
     return max(40, found if os.environ.get("COLUMNS") else min(found, 120))
 
 
-def _wrapped(line: str, first: str, rest: str) -> list[str]:
+def wrapped(line: str, first: str, rest: str) -> list[str]:
     """Lines no wider than the terminal; a command between backticks stays on one line, so that it can be copied, as does a path."""
     if len(first) + len(line) <= columns():
         return [(first + line).rstrip()]

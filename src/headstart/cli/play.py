@@ -99,6 +99,7 @@ def play(
 
     All episodes at a glance: headstart play queue_conflict --sheet FILE
     """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a screen, and prints that there is none
     to = Shown(html, gif, mp4, png, ticks_per_second)
     for file in filter(None, (html, gif, mp4, png, sheet)):
         _require_writable(file)
@@ -200,7 +201,12 @@ def _policies(what: str, policies: Sequence[str | None], to: Shown, where: tuple
             tracks.append(played(watched, act, seed, ticks, agent, "expert" if of is None else Path(of).name, about))
         finally:
             watched.close()
-    _show(tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, [])
+    _show(
+        tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, list(tracks[0].says) if len(tracks) == 1 else []
+    )
+    for track in tracks:
+        for line in track.says:
+            typer.echo(printable(f"{track.title}: {line}"))
     _next(to, "")
 
 

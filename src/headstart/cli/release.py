@@ -20,13 +20,6 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; stands in the histor
 ROOT = Path()
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.add_typer(release_app, name="release")
-    app.command()(promote)
-    app.command()(verify)
-
-
 def promote(scenario: Scenario, by: By, reason: Reason, as_json: Json = False) -> None:
     """Put the candidate to use; exits with 5 while it is not ready and with 6 after a FAIL."""
     from headstart.release.promote import promote as put_to_use

@@ -161,9 +161,19 @@ def _use(out: Output, name: str, url: str, settings: tuple[dict[str, str], dict[
     """Try a remote, then write it. `settings`: options, and what git must not see. `typed`: a folder as it was typed, which is written so if it
     is relative.
     """
-    from headstart.storage.remotes import CONFIG, LOCAL, merged, move_secrets, require_name, require_unseen, write_remote
+    from headstart.storage.remotes import (
+        CONFIG,
+        LOCAL,
+        merged,
+        move_secrets,
+        require_name,
+        require_plain,
+        require_unseen,
+        write_remote,
+    )
 
     name, (options, private) = require_name(name), settings
+    require_plain(url, *options.values(), *private.values())
     require_unseen(ROOT)
     for option, known in move_secrets(ROOT).items():
         after = "; git has it in its history: replace it where it was issued" if known else ""

@@ -23,13 +23,13 @@ TRAINING = {
 }
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the program."""
-    app.command()(expert)
+def add_to(app: typer.Typer, panel: str) -> None:
+    """Add the commands to the program, in a panel of its help."""
+    app.command(rich_help_panel=panel)(expert)
     for stage, says in STAGES.items():
-        app.command(stage.replace("_", "-"), help=says)(_of_scenario(stage))
+        app.command(stage.replace("_", "-"), help=says, rich_help_panel=panel)(_of_scenario(stage))
     for stage, says in TRAINING.items():
-        app.command(stage, help=says)(_of_arm(stage))
+        app.command(stage, help=says, rich_help_panel=panel)(_of_arm(stage))
 
 
 def _of_scenario(stage: str):  # type: ignore[no-untyped-def]  # Typer reads the signature of what it gets
@@ -78,5 +78,9 @@ def expert(
         out.say(f"{scenario}: {verdict.outcome}{f'; return {artefact.score.return_mean:.3f}' if artefact.score else ''}")
         for check in verdict.checks:
             mark = "--" if not check.applies else "ok" if check.passed else "MISS"
-            limit = f": {check.measured} {check.direction} {check.threshold}" if check.applies else ""
+            limit = f": {_short(check.measured)} {check.direction} {_short(check.threshold)}" if check.applies else ""
             out.say(f"{check.name}: {check.text}{limit}", f"  {mark:<5}")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else "not measured" if value is None else str(value)

@@ -105,7 +105,7 @@ def _say_objects(out: Output, where: str, there: dict[str, int], objects: "Seque
     from headstart.storage.sizes import shown, total
 
     size = sum(thing.size for thing in objects)
-    going = f"{len(objects)} {'go' if done else 'would go'}, {shown(size)}" if objects else "all of them are needed"
+    going = f"{len(objects)} {'go' if done else 'would go'}, {shown(size)}"
     out.say(f"{where}: {len(there)} objects, {total(there.values())}; {going}")
     if objects:
         out.say(SAFE, "  ")
@@ -124,8 +124,9 @@ def _say_things(out: Output, things: "Sequence[Thing]") -> None:
 def _say_unknown(out: Output, kept: "Needed") -> None:
     """Usual in a fresh clone: the data of older commits was made on another machine, and was never pushed."""
     if kept.unknown:
+        count = f"{len(kept.unknown)} folder{'s' if len(kept.unknown) > 1 else ''}"
         out.say(
-            f"not looked at: {len(kept.unknown)} folders of older or other commits, which are neither in this cache nor in a remote. Nothing "
-            "here is missing for that; `dvc repro` at such a commit makes its folders again",
+            f"not here: {count} of older or other commits, neither in this cache nor in a remote. What is checked out does not need them; "
+            "`dvc repro` at such a commit makes them again",
             rest="  ",
         )

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from headstart.cli.names import run_names
+from headstart.cli.output import Json
 from headstart.cli.project import typed_path
-from headstart.core.errors import Busy, UsageError
+from headstart.config.project import REPORTS, TENSORBOARD
+from headstart.core.errors import Busy, HeadstartError, UsageError
 
 if TYPE_CHECKING:
     from headstart.telemetry.drift import Comparison, Limit
@@ -18,19 +21,28 @@ if TYPE_CHECKING:
 ALERT = 7  # exit code: a rule or a limit was broken
 telemetry_app = typer.Typer(no_args_is_help=True, help="Read the logs of runs: check, watch, sum up, compare, draw, convert.")
 
-A_LOG = "A run's telemetry folder, one .ndjson file, or a log of version 1.0 to 1.2."
-ALog = Annotated[Path, typer.Argument(metavar="LOG", parser=typed_path, help=A_LOG)]
-Logs = Annotated[list[Path], typer.Argument(metavar="LOG…", parser=typed_path, help=A_LOG)]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+def _log(text: str) -> Path:
+    """The path that was typed, or where the log of `SCENARIO/ARM/seed-N` lies."""
+    path, named = typed_path(text), text.split("/")
+    if path.exists() or len(named) != 3 or not all(part.replace("-", "_").isidentifier() for part in named):
+        return path
+    scenario, arm, seed = named
+    return next(iter(sorted((REPORTS / scenario).glob(f"*/{arm}/telemetry/{seed}"))), path)
+
+
+A_LOG = "SCENARIO/ARM/seed-N, a telemetry folder, one .ndjson file, or a log of version 1.0 to 1.2."
+ALog = Annotated[Path, typer.Argument(metavar="LOG", parser=_log, help=A_LOG, autocompletion=run_names)]
+Logs = Annotated[list[Path], typer.Argument(metavar="LOG…", parser=_log, help=A_LOG, autocompletion=run_names)]
 Assume = Annotated[str | None, typer.Option("--assume-version", metavar="1.0", help="Of records that state no version.")]
-Base = Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="A JSON object of numbers, or another log.")]
+Base = Annotated[Path | None, typer.Option(parser=_log, metavar="FILE", help="A JSON object of numbers, or another log.")]
 
 
 @telemetry_app.command()
 def validate(
     logs: Logs,
     strict: Annotated[bool, typer.Option(help="An unknown field, and an end that is torn, are errors too.")] = False,
-    as_json: AsJson = False,
+    as_json: Json = False,
     assume: Assume = None,
 ) -> None:
     """Check logs, and list what is wrong; exits with 3 for an invalid record, 4 where bytes are missing or changed."""
@@ -39,30 +51,30 @@ def validate(
 
     codes, told = [], []
     for path in logs:
-        log = read_log(path, assume)
+        try:
+            log = read_log(path, assume)
+        except HeadstartError as error:  # the other logs are checked all the same
+            codes.append(error.exit_code)
+            told.append({"log": str(path), "valid": False, "exit_code": error.exit_code, "error": str(error)})
+            if not as_json:
+                _say(f"error: {error}")
+            continue
         found = check(log, strict)
         codes.append(exit_code(found))
         errors = sum(problem.level != "warning" for problem in found)
         told.append(
-            {
-                "log": log.name,
-                "records": len(log.records),
-                "valid": not errors,
-                "torn_bytes": log.torn_bytes,
-                "exit_code": codes[-1],
-            }
-            | {"problems": [problem._asdict() for problem in found[:MAX_PROBLEMS]], "problems_in_all": len(found)}
+            {"log": log.name, "records": len(log.records), "valid": not errors, "torn_bytes": log.torn_bytes}
+            | {"exit_code": codes[-1], "problems": [one._asdict() for one in found[:MAX_PROBLEMS]], "problems_in_all": len(found)}
         )
         if not as_json:
-            warnings = len(found) - errors
-            says = f"{_counted(errors, 'error')}, {_counted(warnings, 'warning')}" if found else "valid"
+            says = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'warning')}" if found else "valid"
             _say(f"{log.name}: {_counted(len(log.records), 'record')}, {says}")
             for problem in found[:MAX_PROBLEMS]:
                 _say(f"  {'warning' if problem.level == 'warning' else 'error'}: {problem.text}")
             if len(found) > MAX_PROBLEMS:
-                _say(f"  and {len(found) - MAX_PROBLEMS} more")
+                _say(f"  and {len(found) - MAX_PROBLEMS:,} more")
     if as_json:
-        _json(told)
+        _json({"logs": told})
     raise typer.Exit(max(codes))
 
 
@@ -81,7 +93,7 @@ def watch(
     idle_timeout: Annotated[
         float | None, typer.Option(min=0, metavar="S", help="With --follow: exit with 8 after so long.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
 ) -> None:
     """Hold a log to rules, one line when a rule begins to hold and one when it no longer does; exits with 7 on an alert."""
     from headstart.telemetry.drift import read_baseline
@@ -134,7 +146,7 @@ def summary(
         int | None, typer.Option(min=1, help="Latest values and extremes of so many updates; without it, of all.")
     ] = None,
     form: Annotated[Literal["text", "markdown", "json"], typer.Option("--format")] = "text",
-    as_json: AsJson = False,
+    as_json: Json = False,
     wall: Annotated[
         bool, typer.Option("--wall/--no-wall", help="Also what the clock says, which two equal runs do not share.")
     ] = True,
@@ -168,7 +180,7 @@ def summary(
 @telemetry_app.command("drift")
 def drift_command(
     log: ALog,
-    baseline: Annotated[Path, typer.Option(parser=typed_path, metavar="FILE", help="A JSON object of numbers, or another log.")],
+    baseline: Annotated[Path, typer.Option(parser=_log, metavar="FILE", help="A JSON object of numbers, or another log.")],
     absolute: Annotated[str | None, typer.Option("--abs", metavar="X", help="The change that is allowed …")] = None,
     relative: Annotated[
         str | None, typer.Option("--rel", metavar="P", help="… and as a share of the base, as 0.02 or 2%.")
@@ -176,7 +188,7 @@ def drift_command(
     limit: Annotated[
         list[str] | None, typer.Option(metavar="FIELD=ABS,REL", help="For one field; with no limit nothing fails.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: Json = False,
     assume: Assume = None,
 ) -> None:
     """Compare the updates of a log with a baseline, of a log the median of its last five; exits with 7 beyond a limit."""
@@ -256,11 +268,10 @@ def upgrade(
 
 @telemetry_app.command()
 def tensorboard(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN…", parser=typed_path, help="Telemetry folders of finished runs.")],
+    runs: Logs,
     logdir: Annotated[Path | None, typer.Option(parser=typed_path, help="Without it .headstart/tensorboard.")] = None,
 ) -> None:
     """Convert finished logs into TensorBoard's event files, a folder a run; `tensorboard --logdir` shows them."""
-    from headstart.config.project import TENSORBOARD
     from headstart.telemetry.kinds import Line
     from headstart.telemetry.logs import sound_log
     from headstart.telemetry.tensorboard import convert

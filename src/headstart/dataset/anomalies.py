@@ -8,7 +8,8 @@ import numpy as np
 
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
-from headstart.dataset.anomaly_rules import BEHAVIOUR, FAULTS, MOST, Anomaly, Usual, rewards_of
+from headstart.dataset.anomaly_behaviour import BEHAVIOUR, MOST
+from headstart.dataset.anomaly_rules import FAULTS, Anomaly, Usual, rewards_of
 from headstart.dataset.episodes import Absent, Episodes, select
 from headstart.dataset.gates import FAR, UNBOUNDED
 from headstart.dataset.near_duplicates import twins

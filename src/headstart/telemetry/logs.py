@@ -42,7 +42,7 @@ def read_log(path: Path, assumed: str | None = None) -> Log:
     whole = {file: read_bytes(file, MAX_FILE_BYTES) for file in files}
     name = str(path)
     if files == [path] and is_of_version_1(whole[path]):
-        return _of_version_1(name, path, whole[path], assumed)
+        return _of_version_1(name, _rotated(path, whole[path]), assumed)
     found, torn, problems = _lines(whole), 0, list(_segment_problems(path, whole))
     records, places, due = list[AnyRecord](), list[Place](), None
     for place, line, is_last in found:
@@ -96,7 +96,7 @@ def files_of(path: Path) -> list[Path]:
 def is_of_version_1(data: bytes) -> bool:
     """Whether these are records of the versions 1.0 to 1.2: one array, or a first line without our schema."""
     head = data.lstrip()
-    if head.startswith(b"["):
+    if not _is_lines(head):
         return True
     try:
         first = parse_json(head.split(b"\n", 1)[0], "", MAX_LINE_BYTES, MAX_LINE_DEPTH, infinite=True)
@@ -116,24 +116,41 @@ def parse_record_line(line: bytes, place: Place) -> AnyRecord:
     return cast(AnyRecord, record)
 
 
-def _of_version_1(name: str, path: Path, data: bytes, assumed: str | None) -> Log:
+def _of_version_1(name: str, whole: dict[Path, bytes], assumed: str | None) -> Log:
+    first, data = next(iter(whole)), b"".join(whole.values())
     items: list[tuple[Any, Place]] = []
     problems, torn = list[Problem](), 0
-    if data.lstrip().startswith(b"["):
-        items = array_items(data, str(path))
-    else:
-        for place, line, is_last in _lines({path: data}):
-            try:
-                items.append((parse_json(line, "", MAX_LINE_BYTES, MAX_LINE_DEPTH, infinite=True), place))
-            except InputError as error:
-                if is_last and not line.endswith(b"\n"):
-                    torn = len(line)
-                else:
-                    said = str(error).removeprefix(": expected ")
-                    problems.append(place.problem("integrity", "", said, shown(line[:40].decode(errors="replace"))))
-    found = upgrade(items, data, assumed)
+    for place, line, is_last in _lines(whole) if _is_lines(data) else ():
+        try:
+            items.append((parse_json(line, "", MAX_LINE_BYTES, MAX_LINE_DEPTH, infinite=True), place))
+        except InputError as error:
+            if is_last and not line.endswith(b"\n"):
+                torn = len(line)
+            else:
+                said = str(error).removeprefix(": expected ")
+                problems.append(place.problem("integrity", "", said, shown(line[:40].decode(errors="replace"))))
+    found = upgrade(items if _is_lines(data) else array_items(data, str(first)), data, assumed)
     records = found.records if len(found.records) > 1 else ()
-    return Log(name, (path,), records, found.places, (*problems, *found.problems), torn)
+    return Log(name, tuple(whole), records, found.places, (*problems, *found.problems), torn)
+
+
+def _is_lines(data: bytes) -> bool:
+    return not data.lstrip().startswith(b"[")
+
+
+def _rotated(path: Path, data: bytes) -> dict[Path, bytes]:
+    """A log and its parts `<name>.1`, `<name>.2` …, which are the later ones in some programs, and the earlier in others."""
+    whole = {path: data}
+    while (part := Path(f"{path}.{len(whole)}")).is_file() and _is_lines(data):
+        whole[part] = read_bytes(part, MAX_FILE_BYTES)
+    return dict(sorted(whole.items(), key=lambda one: _first_epoch(one[1])))
+
+
+def _first_epoch(data: bytes) -> float:
+    try:
+        return float(parse_json(data.lstrip().split(b"\n", 1)[0], "", MAX_LINE_BYTES, MAX_LINE_DEPTH)["epoch"])
+    except (InputError, TypeError, KeyError, ValueError):
+        return 0.0
 
 
 def _lines(whole: dict[Path, bytes]) -> Iterator[tuple[Place, bytes, bool]]:

@@ -225,7 +225,7 @@ def _phase_facts(lines: Sequence[AnyLine]) -> Iterator[dict[str, Any]]:
                 "name": line.phase,
                 "kind": line.phase_kind,
                 "env_steps": used,
-                "outcome": ended.outcome if ended else "running",
+                "outcome": ended.outcome if ended else "not ended",
             }
 
 
@@ -289,7 +289,7 @@ def _exam(run: SeedRun | None) -> str:
 
 def _end(ended: RunEnded | None) -> str:
     if ended is None:
-        return "It has not ended, or was interrupted; the same command goes on."
+        return "It goes on, or was interrupted: the command that began it goes on with it."
     if ended.verdict is None:
         return f"It {ended.status}."
     reasons = f": {'; '.join(ended.reasons)}" if ended.reasons else ""

@@ -40,10 +40,16 @@ def played(
         track.paid(agent, reward, terminated, truncated, info)
         if info["episode_end"][0]:
             track.ended(info, agent)
+            track.says = (_outcome(world, track, info["stats"]),)
             break
     else:
         track.see(world, agent)
     return track
+
+
+def _outcome(world: World, track: Track, stats: Array) -> str:
+    success, harm = ("yes" if found[0] else "no" for found in (world.success(stats), world.harm(stats)))
+    return f"{len(track)} steps, return {sum(track.reward):.4g}, success {success}, harm {harm}"
 
 
 def _probability(act: Any, row: int, actions: Array) -> float | None:

@@ -31,7 +31,11 @@ DIGITS = 5
 
 def player(tracks: Sequence[Track], title: str, frames_per_second: float, words: Sequence[str] = ()) -> bytes:
     """The bytes of the page. Equal tracks give equal bytes. `words`: paragraphs below the title."""
-    data = {"tracks": [_data(*one) for one in zip(tracks, _all_pictures(tracks), strict=True)], "fps": frames_per_second}
+    counting = {name for track in tracks for name in _counting(track)}
+    data = {
+        "tracks": [_data(*one, counting) for one in zip(tracks, _all_pictures(tracks), strict=True)],
+        "fps": frames_per_second,
+    }
     return page(
         "player.html",
         title,
@@ -49,10 +53,15 @@ def _longest(tracks: Sequence[Track]) -> int:
     return max(max(len(track), len(track.frames) - 1) for track in tracks)
 
 
-def _data(track: Track, shown_as: tuple[list[str], list[int]]) -> dict[str, Any]:
+def _counting(track: Track) -> list[str]:
+    """Counters that change, but for those that stand there anyway."""
+    changing = [name for i, name in enumerate(track.counter_names) if len({row[i] for row in track.counters if row}) > 1]
+    return [name for name in changing if name not in ("total_reward", "return")]
+
+
+def _data(track: Track, shown_as: tuple[list[str], list[int]], counting: set[str]) -> dict[str, Any]:
     pictures, size = shown_as
-    changing = [i for i in range(len(track.counter_names)) if len({row[i] for row in track.counters if row}) > 1]
-    shown = [i for i in changing if track.counter_names[i] not in ("total_reward", "return")]  # which stand there anyway
+    shown = [i for i, name in enumerate(track.counter_names) if name in counting]
     return {
         "title": track.title,
         "size": size,

@@ -22,6 +22,9 @@ from headstart.worlds.make import make
 def rebuilt(found: Found, params: Params, mode: str | None) -> tuple[Track, Proof]:
     """The episode as it is shown, and what came of the replay; where none is possible, what the record has."""
     proof = Proof(int(found.episodes.table.length[found.e]))
+    if found.header.scenario_sha256 != found.dataset.scenario.sha256:
+        proof.why_not = f"scenarios/{found.dataset.scenario.name}.yaml says another task today than when it was recorded"
+        return record_of(found), proof
     try:
         if found.dataset.scenario.demonstrations is not None:
             return _from_recording(found, mode, proof)

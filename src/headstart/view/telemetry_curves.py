@@ -9,11 +9,10 @@ from headstart.telemetry.fields import numbers, require_field
 from headstart.telemetry.imported import ImportedUpdate
 from headstart.telemetry.kinds import Evaluation, Line, PhaseEnded, PhaseStarted, RollbackLine, Update
 from headstart.telemetry.logs import AnyRecord, Log
+from headstart.view.charts import COLOURS, DASHES, GREY, SCALE, SCHEMA, SHORT, STILL, WIDTH
 
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")  # Okabe and Ito
-DASHES = ((1, 0), (6, 4), (8, 3, 2, 3), (2, 2), (10, 4), (6, 2, 2, 2))  # the same as the colour, to whom colours look alike
-WIDTH, HEIGHT = 640, 110  # of a panel
+HEIGHT = 110  # of a panel
+RED = "#B00020"
 MAX_LOGS = 12  # beyond these a picture says nothing
 USUAL = (
     *("return_mean", "evaluation.return_mean", "evaluation.success_rate", "loss_total", "kl_divergence", "entropy", "grad_norm"),
@@ -48,13 +47,20 @@ def curves(logs: Sequence[Log], fields: Sequence[str] | None = None, x: str = "e
     panels = [_panel(name, rows, names, shades, marks, (x, domain, name == drawn[-1], name == drawn[0])) for name in drawn]
     return {
         "$schema": SCHEMA,
-        "description": f"{', '.join(drawn)} of {', '.join(names)} over {AXES[x]}",
+        "description": f"{', '.join(drawn)} of {'; '.join(names)} over {AXES[x]}",
         "vconcat": panels,
         "resolve": {"scale": {"color": "shared", "strokeDash": "shared"}, "legend": {"color": "shared", "strokeDash": "shared"}},
         "spacing": 12,
         "config": {
             "view": {"stroke": None},
-            "legend": {"orient": "top", "labelLimit": 600, "symbolType": "stroke", "symbolStrokeWidth": 2},
+            "legend": {
+                "orient": "top",
+                "columns": 2,
+                "labelLimit": 600,
+                "symbolType": "stroke",
+                "symbolStrokeWidth": 2.5,
+                "symbolSize": 500,
+            },
             "axis": {"titleFontWeight": "normal"},
         },
     }
@@ -67,11 +73,8 @@ def svg(spec: dict[str, Any]) -> bytes:
 
 
 def png(spec: dict[str, Any]) -> bytes:
-    drawn: bytes = _vl_convert().vegalite_to_png(json.dumps(spec), config=STILL, scale=2)
+    drawn: bytes = _vl_convert().vegalite_to_png(json.dumps(spec), config=STILL, scale=SCALE)
     return drawn
-
-
-STILL = {"background": "white", "font": "DejaVu Sans, Helvetica, sans-serif"}
 
 
 def _vl_convert() -> Any:
@@ -154,10 +157,11 @@ def _panel(
         "type": "quantitative",
         "title": AXES[x] if is_last else None,
         "scale": {"domain": domain, "nice": False},
-        "axis": {"labels": is_last, "grid": False, "labelExpr": "format(datum.value, '~s')"},
+        "axis": {"labels": is_last, "grid": False, **SHORT},
     }
-    of_log: dict[str, Any] = {"field": "log", "type": "nominal", "title": None} | ({} if len(names) > 1 else {"legend": None})
-    dash = of_log | {"scale": {"domain": list(names), "range": [list(one) for one in DASHES * 2][: len(names)]}}
+    of_log: dict[str, Any] = {"field": "log", "type": "nominal", "title": None}
+    dashes = [list(one) for one in DASHES * 2][: len(names)] if len(names) > 1 else [[1, 0]]
+    dash = of_log | {"scale": {"domain": list(names), "range": dashes}}
     colour = of_log | {"scale": {"domain": list(names), "range": list(COLOURS * 2)[: len(names)]}}
     down = {"type": "quantitative", "title": None, "scale": {"zero": False}}
     layers = list(_shaded(shades, across, is_first))
@@ -168,8 +172,20 @@ def _panel(
     of_line = {"x": {"field": "x"} | across, "y": {"field": "y"} | down, "color": colour, "strokeDash": dash}
     layers.append({"data": {"values": mine}, "mark": line, "encoding": of_line})
     if marks:
-        rule = {"type": "rule", "color": "#B00020", "strokeDash": [3, 3], "strokeWidth": 1.5}
+        rule = {"type": "rule", "color": RED, "strokeDash": [3, 3], "strokeWidth": 1.5}
         layers.append({"data": {"values": marks}, "mark": rule, "encoding": {"x": {"field": "x"} | across}})
+    if marks and is_first:
+        text = {
+            "type": "text",
+            "text": "rollback",
+            "color": RED,
+            "align": "right",
+            "baseline": "top",
+            "dx": -3,
+            "y": 2,
+            "fontSize": 10,
+        }
+        layers.append({"data": {"values": marks}, "mark": text, "encoding": {"x": {"field": "x"} | across}})
     title = {"text": field, "anchor": "start", "frame": "group", "fontSize": 11, "offset": 4}
     return {"title": title, "width": WIDTH, "height": HEIGHT, "layer": layers}
 
@@ -180,7 +196,7 @@ def _shaded(shades: list[dict[str, Any]], across: dict[str, Any], named: bool) -
         return
     opacity = {"condition": {"test": "datum.odd", "value": 0.14}, "value": 0.04}
     place = {"x": {"field": "from"} | across, "x2": {"field": "to"}}
-    yield {"data": {"values": shades}, "mark": {"type": "rect", "color": "#7f858f"}, "encoding": place | {"opacity": opacity}}
+    yield {"data": {"values": shades}, "mark": {"type": "rect", "color": GREY}, "encoding": place | {"opacity": opacity}}
     text = {
         "type": "text",
         "align": "left",
