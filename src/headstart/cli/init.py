@@ -23,7 +23,9 @@ NEW = {"dvc.yaml": "pipeline.yaml", "params.yaml": "settings.yaml"}  # file of t
 LINES = {".gitignore": "gitignore", ".gitattributes": "gitattributes", ".dvcignore": "dvcignore"}  # what is missing is appended
 KEPT = {"README.md": "readme.md", "Makefile": "makefile"}  # left alone where they are
 DVC = {".dvc/.gitignore": "dvc_gitignore", ".dvc/config": "dvc_config"}  # the file last that every project of DVC has
-PLOTS = {f".dvc/plots/{name}.json": f"plots/{name}.json" for name in ("curves", "losses")}
+PLOTS = {f".dvc/plots/{name}.json": f"plots/{name}.json" for name in ("curves", "losses")} | {
+    ".dvc/plots/page.html": "plots/page.html"
+}
 FOLDERS = {  # DVC watches them
     "environments": "Modules with environments of your own: `setup: {id: environments.mine:MyEnv-v0}`.",
     "experts": "Files and modules of experts of your own: `expert: {policy: callable, call: experts.mine:act, …}`.",

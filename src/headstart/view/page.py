@@ -34,7 +34,7 @@ def page(
     from the JSON block with that id. `scripts`, `styles`: files in view/pages, in this order. With `charts`, Vega draws the specification in the
     JSON block `chart-NAME` into each `<div class="chart" data-chart="NAME">`.
     """
-    sources = [*((_vega(), _source("charts.js")) if charts else ()), *map(_source, scripts)]
+    sources = [*((vega(), _source("charts.js")) if charts else ()), *map(_source, scripts)]
     sheets = [_source("page.css"), *map(_source, styles)]
     allowed = {"script-src": sources, "style-src": sheets}
     policy = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
@@ -77,7 +77,7 @@ def _source(name: str) -> str:
 
 
 @cache
-def _vega() -> str:
+def vega() -> str:
     """Vega, Vega-Lite and vega-embed as one script, from the wheel of vl-convert."""
     import vl_convert
 
