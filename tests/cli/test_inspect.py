@@ -187,8 +187,9 @@ def test_a_recording_is_looked_at_before_anything_is_made_of_it(command: Command
     code, out, err = command("inspect", str(poles))
     assert (code, err) == (0, "")
     assert "a recording (npz), before anything was made of it" in " ".join(out.split())
-    assert "30 of 30 recorded episodes accepted" in out and "action 0" in out
-    assert "hashes: nothing is recorded of them" in out and "missing licence" in out
+    assert "  30 recorded episodes, " in out and "action 0" in out
+    assert "hashes: nothing is recorded of them" in out and "missing licence, author" in out
+    assert "slips             not measured: it is not recorded" in out  # without labels
     found = json.loads(command("inspect", str(poles), "--json")[1])
     assert [one["name"] for one in found["features"]] == [f"observation[{i}]" for i in range(4)]
     assert "success" not in found["spread"]  # which the file does not have

@@ -275,7 +275,8 @@ def _not_here(root: Path, name: str) -> HeadstartError:
         here = [path.parent.name for path in (root / DATA).glob("*/raw")] + [
             path.parent.name for path in (root / DATA).glob("*/curated")
         ]
-        known = sorted({*here, *(entry.dataset for entry in entries), *(entry.name for entry in entries if version)})
+        versions = [entry.name for entry in entries if version and entry.dataset == dataset]
+        known = versions or sorted({*here, *(entry.dataset for entry in entries)})
         if not version and (root / f"scenarios/{dataset}.yaml").is_file():
             return InputError(
                 f"data/{dataset}: expected a recording, found none yet; `{stage_command('capture', dataset)}` makes it"
