@@ -31,7 +31,7 @@ class Opened:
 
     def drawn(self) -> "Opened":
         """When all charts are drawn."""
-        self.page.wait_for_function("document.documentElement.dataset.drawn === 'yes'")
+        self.page.locator("html[data-drawn=yes]").wait_for(state="attached")  # the page's policy allows no expression
         return self
 
     def hidden_from_readers(self) -> list[str]:

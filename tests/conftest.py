@@ -43,6 +43,12 @@ def one_thread() -> None:
     numba.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def a_wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test looks for stands on one line, unless it sets the width itself."""
+    monkeypatch.setenv("COLUMNS", "1000")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Headless Chromium; skips where it is not installed."""

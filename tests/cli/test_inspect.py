@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from tests.inspected import robot_project
 from tests.poles import record_poles
 from tests.stages.test_by_hand import flip
@@ -13,8 +14,10 @@ from tests.stages.test_by_hand import flip
 from headstart.config.scenario import Scenario
 from headstart.core.contents import sealed_directory
 from headstart.dataset.episodes import Episodes, Header
+from headstart.dataset.episodes_file import write_episodes
 from headstart.dataset.flags import read_flags
 from headstart.dataset.formats.npz import write
+from headstart.dataset.inspection_recording import said_of_itself
 
 Command = Callable[..., tuple[int, str, str]]
 NAME = "nav_gap_seeker"
@@ -90,6 +93,16 @@ def test_a_dataset_without_its_stamp_says_so(command: Command, ids: list[str]) -
     assert ": curated, not validated\n" in command("inspect", NAME)[1]
 
 
+def test_a_stamp_of_another_version_is_no_damage(
+    command: Command, robot_walks: tuple[Scenario, Episodes, Header], ids: list[str]
+) -> None:
+    stamp = Path(f"data/{NAME}/validated.json").read_bytes()
+    robot_project(robot_walks, heldout_share=0.4)
+    Path(f"data/{NAME}/validated.json").write_bytes(stamp)
+    code, out, _ = command("inspect", NAME)
+    assert code == 0 and "curated, not validated: validated.json is that of another version" in " ".join(out.split())
+
+
 def test_one_that_is_not_here_is_named_with_its_neighbour(command: Command, ids: list[str]) -> None:
     code, _, err = command("inspect", "nav_gap_seker")
     assert code == 2 and "no such dataset (did you mean 'nav_gap_seeker'?)" in err
@@ -122,9 +135,7 @@ def test_rejected_episodes_are_listed_with_their_reasons_and_have_numbers(
 def test_an_episode_is_flagged_by_the_beginning_of_its_id_and_the_flag_taken_back(command: Command, ids: list[str]) -> None:
     code, out, _ = command("inspect", NAME, "--flag", ids[3][:6], "--reason", "stands in the wall")
     assert code == 0
-    assert out == (
-        f"{ids[3]}  stands in the wall\n1 flagged in flags/{NAME}.json\nnext: git add flags && dvc repro curate@{NAME}\n"
-    )
+    assert out == (f"{ids[3]}  stands in the wall\n1 flagged in flags/{NAME}.json\nnext: git add flags && dvc repro\n")
     assert read_flags(Path(), NAME) == {ids[3]: "stands in the wall"}
     assert command("inspect", NAME, "--flags")[1].startswith(f"{ids[3]}  stands in the wall\n")
     assert "1 flagged episode is still in the dataset" in " ".join(command("inspect", NAME)[1].split())
@@ -176,11 +187,54 @@ def test_a_recording_is_looked_at_before_anything_is_made_of_it(command: Command
     code, out, err = command("inspect", str(poles))
     assert (code, err) == (0, "")
     assert "a recording (npz), before anything was made of it" in " ".join(out.split())
-    assert "30 of 30 recorded episodes accepted" in out and "action 0" in out
-    assert "hashes: nothing is recorded of them" in out and "missing licence" in out
+    assert "  30 recorded episodes, " in out and "action 0" in out
+    assert "hashes: nothing is recorded of them" in out and "missing licence, author" in out
+    assert "slips             not measured: it is not recorded" in out  # without labels
     found = json.loads(command("inspect", str(poles), "--json")[1])
     assert [one["name"] for one in found["features"]] == [f"observation[{i}]" for i in range(4)]
     assert "success" not in found["spread"]  # which the file does not have
+
+
+def test_what_a_file_says_of_itself_is_in_the_checklist(command: Command, poles: Path, tmp_path: Path) -> None:
+    for folder, name in (("spaces", "metadata.json"), ("lerobot", "meta/info.json")):
+        (tmp_path / folder / name).parent.mkdir(parents=True)
+    minari, lerobot = tmp_path / "spaces", tmp_path / "lerobot"
+    (minari / "metadata.json").write_text('{"author": ["Ada"], "code_permalink": "https://x", "max": NaN, "dataset_size": 3}')
+    (lerobot / "meta/info.json").write_text('{"robot_type": "so100", "fps": 30}')
+    (lerobot / "README.md").write_text("---\nlicense: apache-2.0\ntags:\n  - x\n---\n# Mine\n")
+    assert said_of_itself("minari", minari) == {"author": "['Ada']", "source": "https://x"}
+    assert said_of_itself("lerobot", lerobot) == {"source": "so100", "licence": "apache-2.0"}
+    (lerobot / "meta/info.json").write_text("{")
+    assert said_of_itself("lerobot", lerobot) == {"licence": "apache-2.0"}
+    assert said_of_itself("npz", poles) == {}
+
+
+@pytest.mark.parametrize("kind", ["minari", "lerobot", "hdf5"])
+def test_recordings_of_every_format_can_be_looked_at(
+    kind: str, command: Command, poles: Path, robot_walks: tuple[Scenario, Episodes, Header]
+) -> None:
+    path, recording = Path("demonstrations") / kind, record_poles(12)
+    match kind:
+        case "minari":
+            pytest.importorskip("minari")
+            from headstart.dataset.formats import minari
+
+            box = spaces.Box(-np.inf, np.inf, (4,), np.float64)
+            minari.write(path / "data", recording, (box, spaces.Discrete(2)), "pole/mine-v0")
+        case "lerobot":
+            pytest.importorskip("pyarrow")
+            from headstart.dataset.formats import lerobot
+
+            lerobot.write(path, recording, task="pole")
+        case _:
+            path.mkdir()
+            write_episodes(path / "one.h5", *robot_walks[1:])
+    code, out, err = command("inspect", str(path), "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["state"] == f"a recording ({kind}), before anything was made of it"
+    assert found["counts"]["recorded"] == (10 if kind == "hdf5" else 12)
+    assert len(found["features"]) > 3 and found["actions"]
 
 
 def test_two_recordings_are_compared(command: Command, poles: Path) -> None:

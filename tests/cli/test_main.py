@@ -173,7 +173,7 @@ def test_a_command_finds_the_project_from_any_folder_below_it(  # type: ignore[n
 
     code, out, _ = command("play", "queue_conflict", "--ticks", "0", "--png", "town.png")
 
-    assert (code, out) == (0, "notes/today/town.png\n")
+    assert (code, out) == (0, "open notes/today/town.png\n")
     assert (below / "town.png").exists()
 
 
@@ -197,7 +197,7 @@ def test_the_version_is_that_of_the_package(command) -> None:  # type: ignore[no
 def test_a_new_network_and_the_expert_are_shown_side_by_side(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = command("play", "queue_conflict", "--ticks", "3", "--against", "untrained", "--gif", "both.gif")
 
-    assert (code, out) == (0, "both.gif\n")
+    assert (code, out) == (0, "open both.gif\n")
     with Image.open(in_project / "both.gif") as picture:
         assert picture.n_frames == 4  # type: ignore[attr-defined]
 
@@ -211,14 +211,14 @@ def test_a_picture_replaces_nothing_but_a_file(command, in_project: Path, name: 
     code, _, err = command("play", "queue_conflict", "--ticks", "0", "--png", name)
 
     assert code == 2
-    assert "expected the name of a picture" in err
+    assert "expected the name of a file" in err
     assert (in_project / "link.png").is_symlink() and Path("/dev/null").is_char_device()
 
 
 def test_two_worlds_need_a_picture(command) -> None:  # type: ignore[no-untyped-def]
     code, _, err = command("play", "queue_conflict", "--against", "untrained")
     assert code == 2
-    assert "--against: expected --gif FILE beside it" in err
+    assert "--against: expected --html FILE, --gif FILE or --mp4 FILE beside it" in err
 
 
 def test_a_params_file_that_is_no_yaml_is_named(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
@@ -255,18 +255,16 @@ def test_a_full_disk_is_named(command, in_project: Path, monkeypatch: pytest.Mon
     assert not list(in_project.glob(".town.png*"))
 
 
-def test_an_environment_of_the_users_own_is_not_drawn(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_world_without_text_names_the_files_that_show_it(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
     (in_project / "scenarios/cartpole.yaml").write_bytes((ROOT / "scenarios/cartpole.yaml").read_bytes())
     code, _, err = command("play", "cartpole")
     assert code == 2
-    assert err.startswith(
-        "error: cartpole: expected a town or a robot, the worlds that can be drawn; an environment of your own draws itself"
-    )
+    assert err == "error: cartpole: expected --html, --gif, --mp4 or --png FILE, for a gym world is drawn in pixels only\n"
 
 
 def test_play_writes_a_picture_or_text(command, in_project: Path) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = command("play", "queue_conflict", "--ticks", "2", "--png", "town.png")
-    assert (code, out) == (0, "town.png\n")
+    assert (code, out) == (0, "open town.png\n")
     assert (in_project / "town.png").read_bytes().startswith(b"\x89PNG")
 
     code, out, _ = command("play", "queue_conflict", "--ticks", "2")

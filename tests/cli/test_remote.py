@@ -46,7 +46,10 @@ def test_a_folder_is_written_as_it_was_typed_and_becomes_the_default(project: Pr
     assert command("remote", "use", "dir", str(project.root.parent / "other"), "--name", "second")[0] == 0
     code, out, _ = command("remote", "list")
     assert code == 0
-    assert out.splitlines() == [f"second\t{project.root.parent / 'other'}\tdefault", f"store\t{project.root.parent / 'store'}"]
+    assert out.splitlines() == [
+        f"second: {project.root.parent / 'other'}, the default",
+        f"store: {project.root.parent / 'store'}",
+    ]
     assert list((project.root.parent / "store").iterdir()) == []  # the probe is gone
 
 
@@ -117,7 +120,7 @@ def test_settings_of_another_remote_of_the_same_name_do_not_stay(project: Projec
     assert "keyfile" in LOCAL.read_text()  # the same place: it is still the key for it
     assert command("remote", "use", "s3", "bucket")[0] == 0
     assert "keyfile" not in LOCAL.read_text() and "port" not in CONFIG.read_text()
-    assert command("remote", "list")[1] == "store\ts3://bucket\tdefault\n"
+    assert command("remote", "list")[1] == "store: s3://bucket, the default\n"
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,8 @@ def test_settings_of_another_remote_of_the_same_name_do_not_stay(project: Projec
         (("s3", ""), 2, "expected an address, got one without a name"),
         (("s3", "b", "--endpoint", "http://[x"), 2, "expected an address, got one that cannot be read"),
         (("dir", "params.yaml/x"), 3, "add /params.yaml/x/ to .gitignore"),
+        (("dir", "../stüre"), 2, "expected an address or a path of ASCII characters"),
+        (("dir", "../a\nb"), 2, "expected an address or a path of ASCII characters"),
         (("dir", "/proc/x"), 3, "/proc/x: expected a remote that answers"),
         (("ssh", "a@b:/x", "--keyfile", "nokey"), 3, "expected a private key, found no file"),
         (("s3", "b", "--key-id", "AKIA"), 3, "secret of AKIA: expected a line with it, got nothing"),
@@ -214,3 +219,14 @@ def test_another_host_key_than_the_known_one_is_refused(tmp_path: Path, monkeypa
     hosts.write_text(f"[example.org]:2222 {other.export_public_key().decode()}")
     with pytest.raises(IntegrityError, match="got another"):
         probe.host_key("example.org", 2222)
+
+
+def test_the_configuration_is_replaced_as_a_whole_or_stays(project: Project, command: Command, tmp_path: Path) -> None:
+    from headstart.storage.remotes import configuration, edited
+
+    assert command("remote", "use", "dir", str(tmp_path / "store"))[0] == 0
+    before = CONFIG.read_bytes()
+    with pytest.raises(UnicodeEncodeError), edited(configuration(Path()), "repo") as content:  # of DVC, which writes ASCII
+        content["remote"]["other"] = {"url": "/stüre"}
+    assert CONFIG.read_bytes() == before
+    assert [path.name for path in CONFIG.parent.glob(".config*")] == []

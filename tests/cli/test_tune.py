@@ -17,6 +17,7 @@ from headstart.cli.tune import clones_folder, make_clones, recipe_text
 from headstart.config import stage
 from headstart.config.params import Params, changed, for_scenario, load_params
 from headstart.config.scenario import load_scenario
+from headstart.config.stage import Done
 from headstart.core.files import read_record
 from headstart.core.yaml import read_yaml
 from headstart.runs import tuning_search
@@ -56,6 +57,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_two_trials_leave_a_record_that_a_further_trial_continues(
     tiny: Path, command: Command, require_schema: Callable[[bytes | str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     path = Path("reports/tuning/tiny/other.json")
     code, out, err = command("tune", "tiny", "other", "--trials", "2")
     assert code == 0, err
@@ -142,11 +144,11 @@ def test_without_optuna_the_extra_is_named(tiny: Path, command: Command, monkeyp
 def test_clones_of_the_tuning_seeds_are_made_once_in_a_project_of_their_own(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[tuple[str, int, tuple[int, ...]]] = []
 
-    def run(function: Callable[..., object], name: str) -> str:
+    def run(function: Callable[..., object], name: str) -> Done:
         params = for_scenario(load_params(), load_scenario(name))
         assert json.loads(Path("models/tiny/expert/expert.json").read_text()) == {"of": "the project"}
         ran.append((function.__name__, params.capture.seed, params.seeds))
-        return ""
+        return Done("")
 
     monkeypatch.setattr(stage, "run", run)
     (tiny / "models/tiny/expert").mkdir(parents=True)

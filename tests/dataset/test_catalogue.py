@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.released import REPOSITORY
 
-from headstart.core.errors import Busy, InputError, UsageError
+from headstart.core.errors import Busy, InputError, IntegrityError, UsageError
 from headstart.dataset import catalogue
 from headstart.dataset.catalogue import (
     MARKS,
@@ -140,7 +140,7 @@ def test_a_file_that_contradicts_itself_is_refused(tmp_path: Path, change, says:
     change(content)
     (tmp_path / FACTS).write_text(json.dumps(content))
 
-    with pytest.raises(InputError, match=says):
+    with pytest.raises(IntegrityError, match=says):
         read_entries(tmp_path)
 
 

@@ -25,6 +25,7 @@ def test_a_flag_is_kept_in_a_file_that_git_can_show_and_taken_back(tmp_path: Pat
     assert change_flag(tmp_path, "walk", ONE, "another reason")[ONE] == "another reason"
     change_flag(tmp_path, "walk", TWO, None)
     assert change_flag(tmp_path, "walk", ONE, None) == read_flags(tmp_path, "walk") == {}
+    assert not path.exists()  # the folder is as it was: DVC has nothing to do
 
 
 def test_taking_back_a_flag_that_is_none_writes_no_file(tmp_path: Path) -> None:

@@ -393,7 +393,8 @@ def test_a_report_of_other_runs_is_a_break(root: Path) -> None:
 # --- the command --------------------------------------------------------------------------------------------------------
 
 
-def test_a_person_reads_it_in_eighty_columns_and_a_program_as_json(root: Path) -> None:
+def test_a_person_reads_it_in_eighty_columns_and_a_program_as_json(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     project = Project(root)
 
     for thing in ("reports/evaluate/walk/beyond.json", "walk", episode_id(6)):

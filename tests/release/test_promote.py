@@ -138,7 +138,7 @@ def test_a_tag_that_was_moved_is_found(ready: Project) -> None:
 
     assert done.code == 4
     assert "tag walk@v1.0.0: expected revision" in done.err
-    assert "walk\tpromoted" in ready.headstart("release", "list").out
+    assert "walk: promoted" in ready.headstart("release", "list").out
     assert ready.headstart("verify").code == 0
 
 

@@ -372,7 +372,33 @@ def test_a_remote_that_refuses_is_named_and_keeps_what_it_has(here: Path, monkey
 def test_an_unknown_remote_is_refused_with_those_that_there_are(here: Path) -> None:
     with pytest.raises((UsageError, InputError), match="store"):
         repair(here, Scope(cache=True), "stare")
-    assert any("store" in line for line in faults(here, Scope(remote="stare")))
+    with pytest.raises(UsageError, match="did you mean 'store'"):
+        verify(here, Scope(remote="stare"))
+
+
+def test_a_remote_that_is_not_on_this_machine_is_named_with_what_sets_another(here: Path) -> None:
+    store = here.parent / "store"
+    store.rename(store.with_name("away"))
+    (fault,) = faults(here, Scope(remote="store"))
+    assert "the folder is not on this machine; `headstart remote use` sets a remote that is" in fault
+
+
+def test_what_the_remote_has_for_other_commits_is_hashed_too(here: Path) -> None:
+    md5 = hashlib.md5(b"of another commit\n").hexdigest()
+    other = sent(here, "data/one.txt").parents[1] / md5[:2] / md5[2:]
+    other.parent.mkdir(exist_ok=True)
+    other.write_bytes(b"of another commit\n")
+    assert faults(here, Scope(remote="store")) == []
+    bad = flip(other)
+    (fault,) = faults(here, Scope(remote="store"))
+    assert fault.startswith("an object that dvc.lock does not need in remote store: ")
+
+    (said,) = repair(here, Scope(remote="store"))
+
+    assert "found no good copy" in said
+    assert quarantined(here) == [bad]
+    assert not other.exists()  # so that nobody takes it for whole
+    assert faults(here) == []
 
 
 def headstart(root: Path, *arguments: str) -> tuple[int, str, str]:

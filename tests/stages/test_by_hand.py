@@ -1,7 +1,9 @@
 """Gates hold wherever a command is typed: a stage with an input that is damaged, exchanged or out of date refuses, and says what to type."""
 
+import importlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,11 +16,12 @@ import yaml
 from tests.cloned import ROOT, easy, tiny_params
 from tests.one_process import run_here
 from tests.sealed import reseal
+from typer.main import get_command
 
 from headstart.cli import main as cli
 from headstart.config.checked import merged
 from headstart.config.scenario import Scenario
-from headstart.config.stage import main
+from headstart.config.stage import main, run
 from headstart.core.files import read_record, write_record
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.manifest import DatasetManifest
@@ -174,6 +177,15 @@ def refuses(stage: str, what: str) -> Ended:
     assert ended.code in (3, 4, 6), f"{stage}, {what}: exit {ended.code}: {ended.said}"
     assert "dvc repro" in ended.said or "remove " in ended.said, f"{stage}, {what}: {ended.said}"
     return ended
+
+
+def test_every_stage_ends_with_something_to_open_that_is_there_and_commands_that_there_are(project: Path) -> None:
+    known: Any = get_command(cli.app)
+    for stage in ORDER:
+        done = run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), "walk", *ARMS.get(stage, ()))
+        assert (project / re.split("[,;]", done.look)[0]).exists(), (stage, done.look)
+        for words in map(str.split, re.findall("`headstart ([^`]+)`", done.look)):
+            known.commands[words[0]].make_context(words[0], words[1:])  # raises where it is none, or an argument is wrong
 
 
 @pytest.mark.parametrize("fault", [flip, cut, lose, add, unlist, respell])

@@ -2,11 +2,17 @@
 
 import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.released import Project
 
+from headstart.core.files import write_record
+from headstart.core.run_record import RunRecord, circumstances
+
+Command = Callable[..., tuple[int, str, str]]
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -76,6 +82,20 @@ def test_a_report_of_a_stage_that_failed_does_not_stand_for_its_output(clone: Pr
         clone.root, "reports/evaluate"
     )  # dvc asks before it replaces the record
     assert "`dvc pull models/walk/bc`" in how_to_fetch(clone.root, "models/walk/bc")
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    empty: dict[str, Any] = {key: {} for key in ("inputs", "parameters", "metrics", "outputs")}
+    about = {
+        "run_id": "a",
+        "stage": "evaluate",
+        "scenario": "walk",
+        "arm": None,
+        "diagnostics": (),
+        "code_sha256": "a" * 64,
+        "seeds": (),
+    }
+    whole = RunRecord(status="completed", circumstances=circumstances(began, None, None), **about, **empty)
+    write_record(clone.root / "reports/evaluate/run.json", whole)  # all that some stages leave there
+    assert "reports/evaluate" not in absent(clone.root)[0]
 
 
 def test_doctor_counts_what_is_here(clone: Project, trained: Path, capsys: pytest.CaptureFixture[str]) -> None:

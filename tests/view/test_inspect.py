@@ -18,6 +18,8 @@ from headstart.dataset.inspection_look import Look, as_json, look_at
 from headstart.view.inspect import page_of
 from headstart.view.inspect_text import spark, text_of
 
+LONG = HOSTILE[0] + "x" * 90  # wider than a telephone
+
 
 @pytest.fixture(scope="module")
 def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
@@ -31,7 +33,7 @@ def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
     schema = SCHEMA.model_copy(update={"features": (*HOSTILE[:6],), "actions": (*HOSTILE[:5],)})
     reasons = [["harm", "no-success"] if world % 8 == 3 else [] for world in range(40)]
     said = dict(zip(("licence", "author", "source"), HOSTILE[:3], strict=True))
-    here = opened_from(walks, schema, reasons=reasons, name=HOSTILE[0], state=HOSTILE[1])
+    here = opened_from(walks, schema, reasons=reasons, name=LONG, state=HOSTILE[1])
     there = opened_from(record_walks(range(20, 60)), schema, name=HOSTILE[2], play=HOSTILE[2])
     found = look_at(root, here, there, said, 3)
     assert found.found.accepted.sum() == 35
@@ -51,7 +53,7 @@ def test_the_page_loads_nothing_fits_its_screen_and_shows_hostile_names_as_text(
 ) -> None:
     with opened(browser, written, width, scheme) as it:  # type: ignore[arg-type]
         it.drawn()
-        assert it.page.locator("h1").text_content() == HOSTILE[0]
+        assert it.page.locator("h1").text_content() == LONG
         assert it.page.locator("img, main script").count() == 0
         assert it.page.locator(".chart svg").count() >= 4
         assert it.hidden_from_readers() == []

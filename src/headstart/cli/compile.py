@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
 from headstart.core.errors import IntegrityError
@@ -15,6 +14,8 @@ LAYOUT = "################\n#F.............#\n#..............#\n#..............#
 
 def compile_rules() -> None:
     """Compile the town and the learner, once for each version of them; the robot is compiled when it is first used."""
+    from multiprocessing import get_context
+
     context = get_context("spawn")
     # side by side, each in a process of its own, since numba compiles one at a time
     processes = [context.Process(target=_run, args=(part,)) for part in (step, decide_and_learn)]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.output import Json, output
 from headstart.cli.project import typed_path
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra
 
@@ -19,6 +20,7 @@ def convert_sb3(
         Path | None, typer.Option(parser=typed_path, metavar="FILE", help="What VecNormalize.save wrote, if it learned with one.")
     ] = None,
     trusted: Annotated[bool, typer.Option("--trusted", help="You know who made the file, so its pickled code may run.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Convert the policy of a Stable-Baselines3 model to ONNX, check it, and print the scenario's lines."""
     from headstart.config.project import EXPERTS
@@ -36,11 +38,14 @@ def convert_sb3(
         kinds: dict[int, type[HeadstartError]] = {kind.exit_code: kind for kind in (InputError, IntegrityError, MissingExtra)}
         said = (done.stderr.strip().splitlines() or ["no reason was given"])[-1].removeprefix("error: ")
         raise kinds.get(done.returncode, InputError)(said)
-    steps = int(done.stdout.split()[-1])
-    typer.echo(f"{out}: written; it computes what {model} does")
-    if not out.is_relative_to(EXPERTS):
-        typer.echo(f"move it into {EXPERTS}/, which DVC watches")
-    typer.echo(
-        f"expert:\n  policy: onnx\n  path: {out if out.is_relative_to(EXPERTS) else EXPERTS / out.name}\n  training_steps: {steps}"
-        "  # env steps that trained it: the all-in ratio charges them\n  success_rate: 0.9  # the gate: choose its limits\n  harm_rate: 0.1"
-    )
+    steps, place = int(done.stdout.split()[-1]), out if out.is_relative_to(EXPERTS) else EXPERTS / out.name
+    with output(as_json) as told:
+        told.found(path=out, expert={"policy": "onnx", "path": place, "training_steps": steps})
+        told.say(f"{out}: written; it computes what {model} does")
+        if not out.is_relative_to(EXPERTS):
+            told.say(f"move it into {EXPERTS}/, which DVC watches")
+        told.verbatim(
+            f"expert:\n  policy: onnx\n  path: {place}\n"
+            f"  training_steps: {steps}  # env steps that trained it: the all-in ratio charges them\n"
+            "  success_rate: 0.9  # the gate: choose its limits\n  harm_rate: 0.1"
+        )

@@ -9,8 +9,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
+from headstart.cli.output import Json, output
 from headstart.core.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ wrote this file. `params` are what a stage may read; the version of headstart is
 """
 
 
-def deps() -> None:
+def deps(as_json: Json = False) -> None:
     """Write into dvc.yaml which source files every stage imports, and the pipeline that `init` copies: run it when an import has changed."""
     from headstart.core.files import read_bytes, write_bytes
 
@@ -39,11 +38,14 @@ def deps() -> None:
             f"{PIPELINE}: its stages run the installed package, whose version stands in for its sources: none is named"
         )
     deps = with_deps(text)
-    for path, written in ((PIPELINE, deps), (TEMPLATE, template_of(deps))):
-        now = path.read_text() if path.exists() else ""
-        if written != now:
-            write_bytes(path, written.encode())
-        typer.echo(f"{path}: {'written' if written != now else 'as the imports are'}")
+    done: dict[str, bool] = {}
+    with output(as_json) as out:
+        for path, wanted in ((PIPELINE, deps), (TEMPLATE, template_of(deps))):
+            done[str(path)] = wanted != (path.read_text() if path.exists() else "")
+            if done[str(path)]:
+                write_bytes(path, wanted.encode())
+            out.say(f"{path}: {'written' if done[str(path)] else 'as the imports are'}")
+        out.found(written=done)
 
 
 def with_deps(text: str) -> str:

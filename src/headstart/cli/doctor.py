@@ -1,6 +1,5 @@
 """`headstart doctor`: what the commands need of this machine, line by line: ok, or missing with its cure."""
 
-import importlib.metadata as metadata
 import json
 import os
 import platform
@@ -9,14 +8,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
 import headstart
+from headstart.cli.output import Json, output
 from headstart.cli.programs import answer
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.provenance import package_version
@@ -26,7 +23,6 @@ if TYPE_CHECKING:
 
 OK, MISSING, ABSENT = "ok", "MISSING", "--"  # ABSENT: something optional
 FOR_DEVELOPERS = ("test", "bench")
-WIDTH = 80
 
 
 class Line(NamedTuple):
@@ -38,29 +34,24 @@ class Line(NamedTuple):
     cure: str = ""
 
 
-def doctor() -> None:
+def doctor(as_json: Json = False) -> None:
     """Say what this machine has and lacks for headstart; exit 3 if something that every project needs is missing."""
-    missing = 0
-    for look in (_python, _packages, _threads, _programs, _project, _dvc_files, _writable, _extras):
-        for line in look():
-            head = f"{line.mark:<8}{line.name:<12}"
-            text = f"{line.says}; {line.cure}" if line.cure else line.says
-            typer.echo(
-                textwrap.fill(
-                    text,
-                    WIDTH,
-                    initial_indent=head,
-                    subsequent_indent=" " * len(head),
-                    break_on_hyphens=False,
-                    break_long_words=False,
-                )
-            )
-            missing += line.mark == MISSING
-    if missing:
-        raise InputError(f"{missing} of these must be mended first")
+    found: list[Line] = []
+    with output(as_json) as out:
+        for look in (_python, _packages, _threads, _programs, _project, _dvc_files, _writable, _extras):
+            for line in look():
+                found.append(line)
+                out.say(f"{line.says}; {line.cure}" if line.cure else line.says, f"{line.mark:<8}{line.name:<12}")
+        missing = sum(line.mark == MISSING for line in found)
+        marks = {OK: "ok", MISSING: "missing", ABSENT: "absent"}
+        out.found(missing=missing, lines=[line._asdict() | {"mark": marks[line.mark]} for line in found])
+        if missing:
+            raise InputError(f"{missing} of these must be mended first")
 
 
 def _python() -> Iterator[Line]:
+    from importlib import metadata
+
     from packaging.specifiers import SpecifierSet
 
     wanted = metadata.metadata("headstart")["Requires-Python"]
@@ -222,6 +213,8 @@ def _writable() -> Iterator[Line]:
 
 
 def _extras() -> Iterator[Line]:
+    from importlib import metadata
+
     for extra in sorted(metadata.metadata("headstart").get_all("Provides-Extra") or ()):
         if extra in FOR_DEVELOPERS:
             continue
@@ -241,6 +234,7 @@ PURPOSE = {
     "onnx": "experts in ONNX files",
     "sb3": "experts of Stable-Baselines3, and policies for it",
     "tune": "headstart tune",
+    "mp4": "films of episodes",
     "box2d": "LunarLander and other environments of Box2D",
     "minigrid": "MiniGrid environments",
     "mujoco": "MuJoCo environments",
@@ -256,6 +250,8 @@ def _requirements(extra: str | None) -> dict[str, str]:
 
 def _needed(distribution: str, extra: str | None) -> "Iterator[Requirement]":
     """What a distribution needs here, by itself or for one of its extras, without the conditions."""
+    from importlib import metadata
+
     from packaging.requirements import Requirement
 
     for text in metadata.requires(distribution) or ():

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cli.names import arm_names, scenario_names
+from headstart.cli.output import Json, Output, output
 from headstart.core.errors import GateFailed, UsageError
 
 if TYPE_CHECKING:
@@ -24,10 +27,13 @@ def _group() -> None:
 def rollback(
     guardrail: Annotated[str, typer.Option(help="One that can break, or all.")] = "all",
     n: Annotated[int, typer.Option("--n", min=1, max=1000, help="Runs of each drill, broken at different updates.")] = 3,
-    scenario: Annotated[str, typer.Option(help="Whose arm, limits and clone; cartpole is the quickest.")] = "queue_conflict",
-    arm: Annotated[str, typer.Option(help="An arm that starts from the clone.")] = "pretrained",
+    scenario: Annotated[
+        str, typer.Option(help="Whose arm and clone; cartpole is the quickest.", autocompletion=scenario_names)
+    ] = "queue_conflict",
+    arm: Annotated[str, typer.Option(help="An arm that starts from the clone.", autocompletion=arm_names)] = "pretrained",
     record: Annotated[bool, typer.Option("--record", help="Write it to the history; `headstart promote` asks for it.")] = False,
     by: Annotated[str | None, typer.Option("--by", help="Who drills; stands in the history.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Inject a fault for every guardrail into short real runs, and check that they roll back; exits with 6 on any miss."""
     if record and not by:
@@ -43,31 +49,38 @@ def rollback(
     described = load_scenario(scenario)
     params = for_scenario(load_params(), described)
     names = tuple(FAULTS) if guardrail == "all" else (guardrail,)
-    rows = rollback_drill(params, described, arm, names, n, typer.echo)
-    typer.echo(table(rows))
-    missed = sum(not row.passed for row in rows)
-    if record and by:
-        _record(rows, n, f"{scenario}, arm {arm}", by)
-    if missed:
-        raise GateFailed(f"{missed} of {len(rows)} drills missed")
-    typer.echo(f"{len(rows)} drills, {n} runs each: all passed")
+    with output(as_json) as out:
+        rows = rollback_drill(params, described, arm, names, n, out.say)
+        missed = sum(not row.passed for row in rows)
+        drills = [asdict(row) | {"passed": row.passed} for row in rows]
+        out.found(scenario=scenario, arm=arm, runs_each=n, missed=missed, drills=drills)
+        say_drills(out, rows)
+        if record and by:
+            out.say(_record(rows, n, f"{scenario}, arm {arm}", by))
+        if missed:
+            raise GateFailed(f"{missed} of {len(rows)} drills missed")
+        out.say(f"{len(rows)} drills, {n} runs each: all passed")
 
 
-def table(rows: "Sequence[Row]") -> str:
-    """One line for each drill."""
-    cells: list[tuple[str, ...]] = [
-        ("", "guardrail", "fault", "expected", "decided", "checks", "hash equal", "goes on", "negative control")
-    ]
+def say_drills(out: Output, rows: "Sequence[Row]") -> None:
+    """A line for each drill, and what its fault was; the columns are explained below."""
+    cells: list[tuple[str, ...]] = [("", "guardrail", "expected", "decided", "checks", "hash", "goes on", "without")]
     for row in rows:
         marks = ("yes" if mark else "NO" for mark in (row.exact, row.goes_on, row.fails_without))
         checks = "never" if row.checks is None else str(row.checks)
         decided = row.decided if row.right else f"{row.decided}, wrongly"
-        cells.append(("ok" if row.passed else "MISS", row.guardrail, row.fault, row.expected, decided, checks, *marks))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in cells)
+        cells.append(("ok" if row.passed else "MISS", row.guardrail, row.expected, decided, checks, *marks))
+    out.table(cells)
+    out.say("faults, in the same order:")
+    for row in rows:
+        out.say(f"{row.guardrail}: {row.fault}", "  ", "    ")
+    out.say(
+        "checks: bad readings until it decided; hash: every state that was gone back to is the kept one; goes on: the run came to its end; "
+        "without: with the guardrail off the fault passes"
+    )
 
 
-def _record(rows: "Sequence[Row]", rounds: int, on: str, by: str) -> None:
+def _record(rows: "Sequence[Row]", rounds: int, on: str, by: str) -> str:
     from headstart.release.history import Drilled
     from headstart.release.record import record_drill
 
@@ -75,4 +88,4 @@ def _record(rows: "Sequence[Row]", rounds: int, on: str, by: str) -> None:
     line = record_drill(
         Path(), Drilled(passed=all(row.passed for row in rows), rounds=rounds, guardrails=names), by, f"drill on {on}"
     )
-    typer.echo(f"line {line.seq + 1} of the history; commit governance")
+    return f"line {line.seq + 1} of the history; commit governance"

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.output import Json, output
 from headstart.core.errors import HeadstartError, InputError
 
 RESULTS = Path("docs/results.md")
@@ -16,6 +17,7 @@ def evidence(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Of `evidence` in params.yaml; all.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Run the experiments of the full comparison that are not on record with today's code and settings: reports/evidence."""
     from headstart.config.params import load_params
@@ -30,30 +32,36 @@ def evidence(
         )
     for name in chosen:
         fingerprint(load_params(), name)  # refuses what cannot be run before the first experiment is
-    for name in chosen:
-        params = load_params()  # as the commit has it that the experiment begins from
-        if is_current(recorded(name), fingerprint(params, name)):
-            typer.echo(f"{name}: on record, with today's code and settings")
-            continue
-        planned = plan(name, params)
-        typer.echo(f"{name}: {planned['command']}")
-        try:
-            record = run(name, params, planned)
-        except HeadstartError as error:  # the others are run all the same
-            typer.echo(f"error: {name}: {error}", err=True)
-            missed.append(name)
-            continue
-        write_record(record_path(name), record)
-        typer.echo(f"{name}: {record.comparisons[record.headline].verdict.outcome}, {record_path(name)}")
-    if missed:
-        raise InputError(
-            f"{', '.join(missed)}: expected a comparison, got none, for the reason above; "
-            f"`headstart evidence {' '.join(missed)}` runs what is missing"
-        )
-    typer.echo("`headstart results` writes docs/results.md from the records")
+    outcomes: dict[str, str | None] = {}
+    with output(as_json) as out:
+        for name in chosen:
+            params = load_params()  # as the commit has it that the experiment begins from
+            before = recorded(name)
+            if before is not None and is_current(before, fingerprint(params, name)):
+                outcomes[name] = before.comparisons[before.headline].verdict.outcome.value
+                out.say(f"{name}: on record, with today's code and settings")
+                continue
+            planned = plan(name, params)
+            out.say(f"{name}: {planned['command']}", rest="    ")
+            try:
+                record = run(name, params, planned)
+            except HeadstartError as error:  # the others are run all the same
+                typer.echo(f"error: {name}: {error}", err=True)
+                missed.append(name)
+                continue
+            write_record(record_path(name), record)
+            outcomes[name] = record.comparisons[record.headline].verdict.outcome.value
+            out.say(f"{name}: {outcomes[name]}, {record_path(name)}")
+        out.found(outcomes=outcomes, records={name: record_path(name) for name in outcomes}, missed=missed)
+        if missed:
+            raise InputError(
+                f"{', '.join(missed)}: expected a comparison, got none, for the reason above; "
+                f"`headstart evidence {' '.join(missed)}` runs what is missing"
+            )
+        out.say("`headstart results` writes docs/results.md from the records")
 
 
-def results() -> None:
+def results(as_json: Json = False) -> None:
     """Write docs/results.md and its figures from the records in reports/evidence; what stands there is what they say."""
     from headstart.config.params import load_params
     from headstart.core.files import write_bytes
@@ -65,8 +73,9 @@ def results() -> None:
     if not records:
         raise InputError(f"{RECORDS}: expected records of experiments, found none; `headstart evidence` makes them")
     current = {record.name: is_current(record, fingerprint(params, record.name)) for record in records}
-    for name, picture in figures(records).items():
-        write_bytes(RESULTS.parent / name, picture)
-        typer.echo(RESULTS.parent / name)
-    write_bytes(RESULTS, page(records, current).encode())
-    typer.echo(RESULTS)
+    pictures = {RESULTS.parent / name: picture for name, picture in figures(records).items()}
+    with output(as_json) as out:
+        for path, content in {**pictures, RESULTS: page(records, current).encode()}.items():
+            write_bytes(path, content)
+            out.say(path)
+        out.found(written=[*pictures, RESULTS], current=current)

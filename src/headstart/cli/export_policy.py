@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.output import Json, output
 from headstart.cli.project import typed_path
 from headstart.core.errors import UsageError
 
@@ -24,6 +25,7 @@ def export_policy(
     masks: Annotated[
         bool, typer.Option("--masks", help="Your environment tells masks: the file takes them. That of a town always does.")
     ] = False,
+    as_json: Json = False,
 ) -> None:
     """Write a policy as an ONNX file or as a model of Stable-Baselines3, once it computes the same on 10,000 observations."""
     if onnx is None and sb3 is None:
@@ -40,15 +42,17 @@ def export_policy(
         from headstart.deploy.sb3_policy import export_sb3, normaliser_path, require_sb3
 
         require_sb3(policy, sb3, masks)
-    if onnx is not None:
-        contract = export_onnx(policy, onnx, masks)
-        typer.echo(
-            f"{onnx}: computes what the policy does: at most {contract.largest_difference:.1e} apart on {contract.compared_rows:,} observations"
-        )
-        taken = ", ".join(f"{port.name} {['N', *port.shape[1:]]}".replace("'", "") for port in contract.inputs)
-        typer.echo(f"{contract_path(onnx)}: takes {taken}, gives {contract.output.name}")
-    if sb3 is not None:
-        beside = export_sb3(policy, sb3, masks)
-        typer.echo(f"{sb3}: acts as the policy does on {OBSERVATIONS:,} observations")
-        if beside:
-            typer.echo(f"{normaliser_path(sb3)}: the VecNormalize whose normalize_obs its observations need")
+    with output(as_json) as out:
+        if onnx is not None:
+            contract = export_onnx(policy, onnx, masks)
+            out.found(onnx={"path": onnx, "contract": contract})
+            apart = f"at most {contract.largest_difference:.1e} apart on {contract.compared_rows:,} observations"
+            out.say(f"{onnx}: computes what the policy does: {apart}", rest="  ")
+            taken = ", ".join(f"{port.name} {['N', *port.shape[1:]]}".replace("'", "") for port in contract.inputs)
+            out.say(f"{contract_path(onnx)}: takes {taken}, gives {contract.output.name}", rest="  ")
+        if sb3 is not None:
+            beside = export_sb3(policy, sb3, masks)
+            out.found(sb3={"path": sb3, "normaliser": normaliser_path(sb3) if beside else None, "observations": OBSERVATIONS})
+            out.say(f"{sb3}: acts as the policy does on {OBSERVATIONS:,} observations")
+            if beside:
+                out.say(f"{normaliser_path(sb3)}: the VecNormalize whose normalize_obs its observations need", rest="  ")

@@ -5,27 +5,40 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.names import dataset_names
+from headstart.cli.output import Json, output
 from headstart.cli.project import typed_path
 
+Dataset = Annotated[
+    str,
+    typer.Argument(metavar="DATASET[@VERSION]", help="As `headstart catalogue list` shows it", autocompletion=dataset_names),
+]
 
-def formats(name: Annotated[str | None, typer.Argument(help="One of them, for its layout")] = None) -> None:
+
+def formats(
+    name: Annotated[str | None, typer.Argument(help="One of them, for its layout")] = None, as_json: Json = False
+) -> None:
     """List the formats of recorded demonstrations, or print the layout of one."""
     from headstart.core.errors import UsageError, nearest
     from headstart.dataset.formats.reading import ABOUT, FORMATS
 
-    if name is None:
-        for one, about in ABOUT.items():
-            typer.echo(f"{one:8} {about}")
-        return
-    if name not in FORMATS:
+    if name is not None and name not in FORMATS:
         raise UsageError(f"expected a format among {', '.join(FORMATS)}, got {name!r}{nearest(name, FORMATS)}")
-    typer.echo(str(getattr(FORMATS[name], "LAYOUT", FORMATS[name].__doc__)).strip())
+    with output(as_json) as out:
+        if name is None:
+            out.found(formats=ABOUT)
+            out.table([*ABOUT.items()])
+            return
+        layout = str(getattr(FORMATS[name], "LAYOUT", FORMATS[name].__doc__)).strip()
+        out.found(format=name, layout=layout)
+        out.verbatim(layout)
 
 
 def export(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="As `headstart catalogue list` shows it")],
+    dataset: Dataset,
     kind: Annotated[str, typer.Option("--format", help="npz, minari, lerobot or hdf5")],
     out: Annotated[Path, typer.Option(help="A file, or a new folder of minari and lerobot")],
+    as_json: Json = False,
 ) -> None:
     """Write a validated dataset for other programs: its accepted episodes, in the environment's own observations and actions."""
     from headstart.config.params import for_scenario, load_params
@@ -55,7 +68,8 @@ def export(
             minari.write(out, found.recording, (found.observations, found.actions), f"headstart/{manifest.dataset}-v0")
     infos = (f"infos.{key}" for key in scenario.setup.get("info", ()))  # a dataset keeps the counters of episodes only
     missing = [*header.absent, *infos]
-    absent = f"; absent: {', '.join(missing)}" if missing else ""
-    typer.echo(
-        f"{out}: {manifest.dataset}@{manifest.version}, {len(episodes.table.length)} episodes, {len(episodes.reward):,} steps{absent}"
-    )
+    absent, name = f"; absent: {', '.join(missing)}" if missing else "", f"{manifest.dataset}@{manifest.version}"
+    with output(as_json) as said:
+        counts = {"episodes": len(episodes.table.length), "steps": len(episodes.reward)}
+        said.found(path=out, dataset=name, format=kind, absent=missing, **counts)
+        said.say(f"{out}: {name}, {counts['episodes']} episodes, {counts['steps']:,} steps{absent}", rest="  ")

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import headstart
+from headstart.cli.output import Json, output
 from headstart.cli.programs import answer
 from headstart.cli.project import typed_path
 from headstart.core.errors import InputError, UsageError
@@ -22,7 +23,9 @@ NEW = {"dvc.yaml": "pipeline.yaml", "params.yaml": "settings.yaml"}  # file of t
 LINES = {".gitignore": "gitignore", ".gitattributes": "gitattributes", ".dvcignore": "dvcignore"}  # what is missing is appended
 KEPT = {"README.md": "readme.md", "Makefile": "makefile"}  # left alone where they are
 DVC = {".dvc/.gitignore": "dvc_gitignore", ".dvc/config": "dvc_config"}  # the file last that every project of DVC has
-PLOTS = {f".dvc/plots/{name}.json": f"plots/{name}.json" for name in ("curves", "losses")}
+PLOTS = {f".dvc/plots/{name}.json": f"plots/{name}.json" for name in ("curves", "losses")} | {
+    ".dvc/plots/page.html": "plots/page.html"
+}
 FOLDERS = {  # DVC watches them
     "environments": "Modules with environments of your own: `setup: {id: environments.mine:MyEnv-v0}`.",
     "experts": "Files and modules of experts of your own: `expert: {policy: callable, call: experts.mine:act, …}`.",
@@ -38,6 +41,7 @@ def init(
     directory: Annotated[Path, typer.Argument(metavar="[DIR]", help="Of the project; it may be your own repository.")] = Path(),
     env: Annotated[str | None, typer.Option(help="A Gymnasium id, or module:id.", show_default=USUAL)] = None,
     demonstrations: Annotated[Path | None, typer.Option(help="A recording, in place of an expert; it is copied.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Write a project: the pipeline, its settings with comments, and a scenario made from an environment."""
     here, root = (Path(os.path.abspath(typed_path(str(path)))) for path in (Path(), directory))
@@ -63,7 +67,7 @@ def init(
         commands += [f"git add {shlex.join(tracked)} && git commit -m '{MESSAGE}'"]
     commands += [f"dvc add {shlex.join(large)}    # too large for git"] if large else []
     commands += [f"headstart check {words['scenario']}", "dvc repro"]
-    _say(root, files, commands, committed=repository is None)
+    _say(root, files, commands, repository is None, as_json)
 
 
 # --- what is written --------------------------------------------------------------------------------------------------
@@ -198,14 +202,18 @@ def _too_large(root: Path, files: list[str]) -> list[str]:
     return [name for name in files if name.startswith("demonstrations/") and size > LARGE and not name.endswith("README.md")]
 
 
-def _say(root: Path, files: list[str], commands: list[str], committed: bool) -> None:
+def _say(root: Path, files: list[str], commands: list[str], committed: bool, as_json: bool) -> None:
     """Print what was written, and the next commands."""
-    typer.echo(f"{root}: wrote {', '.join(sorted(files))}")
-    if committed:
-        typer.echo("they are the first commit of a new git repository")
-    if left := [name for name in KEPT if name not in files]:
-        typer.echo(f"{' and '.join(left)} were there, and stay as they are")
-    if taken := [f"{name}/" for name in WRITTEN if (root / name).is_dir()]:
-        typer.echo(f"there already: {', '.join(taken)}; stages write into them, and .gitignore leaves all folders below them out")
-    typer.echo("next:\n" + "\n".join(f"    {command}" for command in commands))
-    typer.echo("after a run:\n    headstart report\n    git add --all && git commit -m 'first run'")
+    with output(as_json) as out:
+        out.found(folder=root, written=sorted(files), committed=committed, next=commands)
+        out.say(f"{root}: wrote {', '.join(sorted(files))}", rest="  ")
+        if committed:
+            out.say("they are the first commit of a new git repository")
+        if left := [name for name in KEPT if name not in files]:
+            out.say(f"{' and '.join(left)} were there, and stay as they are")
+        if taken := [f"{name}/" for name in WRITTEN if (root / name).is_dir()]:
+            out.say(
+                f"there already: {', '.join(taken)}; stages write into them, and .gitignore leaves all folders below them out"
+            )
+        out.verbatim("next:\n" + "\n".join(f"    {command}" for command in commands))
+        out.verbatim("after a run:\n    headstart report\n    git add --all && git commit -m 'first run'")

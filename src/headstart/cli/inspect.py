@@ -114,7 +114,7 @@ def _usual_page(name: str) -> Path:
 
 
 def _flags(dataset: str, flag: str | None, reason: str | None, unflag: str | None) -> None:
-    from headstart.config.stage_command import stage_command
+    from headstart.config.stage_command import pipeline_command
     from headstart.dataset.flags import change_flag, flags_path, read_flags
 
     scenario = dataset.partition("@")[0]
@@ -132,7 +132,7 @@ def _flags(dataset: str, flag: str | None, reason: str | None, unflag: str | Non
         typer.echo(f"{name}  {why}" + ("" if name in known else "  (no episode of this recording)"))
     typer.echo(f"{len(there)} flagged in {flags_path(scenario)}")
     if flag is not None or unflag is not None:
-        typer.echo(f"next: git add flags && {stage_command('curate', scenario)}")
+        typer.echo(f"next: git add flags && {pipeline_command(scenario)}")
 
 
 def _require_words(reason: str) -> None:

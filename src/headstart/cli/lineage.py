@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cli.output import Json, columns, output
 from headstart.core.errors import IntegrityError
 
 if TYPE_CHECKING:
     from headstart.release.known import Step
 
-WIDTH, LABEL = 80, 10
+LABEL = 10
 ONCE = ("stage", "settings", "manifest", "holds", "capture", "curate")  # facts that many steps share
 HASH = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
 
@@ -23,17 +24,19 @@ def lineage(
         typer.Argument(help="A path, <dataset>[@<version>], an episode's id, a release's id, or <scenario>/<arm>/<seed>"),
     ],
     episodes: Annotated[bool, typer.Option("--episodes", help="List the ids of the episodes that were learned from.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    as_json: Json = False,
 ) -> None:
     """What a report, checkpoint, dataset or episode came from, and what came of it; exits with 4 where a hash is not the recorded one."""
     from headstart.cli.project import typed_path
     from headstart.release.lineage import lineage as steps_of
 
     typed = typed_path(thing)
-    step = steps_of(Path(), str(typed) if typed.exists() and not typed.is_absolute() else thing, episodes)
-    typer.echo(step.model_dump_json(indent=2) if as_json else "\n".join(lines_of(step)))
-    if breaks := list(step.all_breaks()):
-        raise IntegrityError("\n  ".join([f"{len(breaks)} break{'s' if len(breaks) > 1 else ''}", *breaks]))
+    with output(as_json) as out:
+        step = steps_of(Path(), str(typed) if typed.exists() and not typed.is_absolute() else thing, episodes)
+        out.found(**step.model_dump(mode="json"))
+        out.verbatim("\n".join(lines_of(step)))
+        if breaks := list(step.all_breaks()):
+            raise IntegrityError("\n  ".join([f"{len(breaks)} break{'s' if len(breaks) > 1 else ''}", *breaks]))
 
 
 def lines_of(step: "Step", how: str = "", depth: int = 0, told: set[tuple[str, ...]] | None = None) -> list[str]:
@@ -64,4 +67,4 @@ def _untold(step: "Step", told: set[tuple[str, ...]]) -> list[tuple[str, str]]:
 
 
 def _wrapped(text: str, first: str, rest: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False) or [first]
+    return textwrap.wrap(text, columns(), initial_indent=first, subsequent_indent=rest, break_on_hyphens=False) or [first]

@@ -1,113 +1,225 @@
-"""`headstart play`: watch one world, in the terminal or as a picture, still or moving."""
+"""`headstart play`: watch a policy in a world, or prove and watch a recorded episode; in the terminal, as a page, a film or a picture."""
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from headstart.cli.project import typed_path
-from headstart.core.errors import UsageError
+from headstart.core.errors import IntegrityError, UsageError, printable, shown
 
 if TYPE_CHECKING:
     from headstart.config.scenario import Scenario
+    from headstart.view.play_dataset import Opened
+    from headstart.view.track import Track
     from headstart.worlds.api import Act, World
 
 MAX_SEED = 2**31 - 1
 UNTRAINED = "untrained"
-Policy = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FOLDER", help=f"A checkpoint, or `{UNTRAINED}`: a new network. Without it the scripted expert acts, or your own."
-    ),
-]
-Picture = Annotated[
-    Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a picture of the last moment instead.")
-]
-Movie = Annotated[
-    Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write the episode as an animated picture instead.")
-]
+OUTPUTS = ("html", "gif", "mp4", "png")
+Output = Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE")]
+
+
+class Shown(NamedTuple):
+    """Where an episode goes, and how fast."""
+
+    html: Path | None
+    gif: Path | None
+    mp4: Path | None
+    png: Path | None
+    speed: float  # ticks a second
+
+    @property
+    def files(self) -> dict[str, Path]:
+        return {name: path for name in OUTPUTS if (path := getattr(self, name)) is not None}
+
+    def mode(self, scenario: "Scenario") -> str:
+        """The render mode: pictures for files, text for a terminal."""
+        if self.files:
+            return "rgb_array"
+        if scenario.world != "town":
+            raise UsageError(
+                f"{scenario.name}: expected --html, --gif, --mp4 or --png FILE, for a {scenario.world} world is drawn in pixels only"
+            )
+        return "ansi"
 
 
 def play(
-    scenario: Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")],
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Of the episode and of a policy's choices.")] = 0,
-    world: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Its id; 1000000 is the first that is captured.")] = 0,
-    policy: Policy = None,
-    against: Annotated[
-        str | None, typer.Option(metavar="FOLDER", help="Another policy beside it, in the same world; with --gif.")
+    what: Annotated[
+        str, typer.Argument(metavar="NAME[@VERSION]", help="Of a scenario or its dataset; with a version, of the catalogue's.")
+    ],
+    episode: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="EPISODE",
+            help="Of the dataset: its number from 0, or its name. Without it a policy acts.",
+            show_default=False,
+        ),
     ] = None,
-    ticks: Annotated[int | None, typer.Option(min=0, help="How far to play; without it, to the end of the episode.")] = None,
-    ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, help="In a terminal and in a GIF.")] = 8.0,
-    png: Picture = None,
-    gif: Movie = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FOLDER", help=f"A checkpoint, or `{UNTRAINED}`: a new network. Without it the scenario's expert acts."
+        ),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="OTHER", help="Another policy, or episode, beside it and in step.")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a page that plays it: pause, scrub, speed.")
+    ] = None,
+    gif: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a moving picture.")] = None,
+    mp4: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a film (extra `mp4`).")] = None,
+    png: Annotated[
+        Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a picture of the last moment.")
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(parser=typed_path, metavar="FILE", help="Write thumbnails of the dataset's episodes, as .html or .png."),
+    ] = None,
+    episodes: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many, for --sheet.")] = 1000,
+    agent: Annotated[int, typer.Option(min=0, metavar="N", help="Whose actions and rewards stand beside the picture.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Of the world and of a policy's choices.")] = 0,
+    world: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Its id; 1000000 is the first that is captured.")
+    ] = 0,
+    ticks: Annotated[int | None, typer.Option(min=0, metavar="N", help="How far to play; without it, to the end.")] = None,
+    ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, metavar="N", help="In a terminal and in a film.")] = 8.0,
 ) -> None:
-    """Watch one world: the expert or a policy, in the terminal or as a picture."""
-    from headstart.config.scenario import load_scenario
-    from headstart.view.play import frames, show
+    """Watch a policy, or a recorded episode: in the terminal, as a page, a film or a picture.
 
-    if gif and png:
-        raise UsageError("--gif, --png: expected one of them, got both")
-    for file in filter(None, (gif, png)):
+    A recorded episode is rebuilt and held to its record step by step; exit 4 where they differ.
+
+    A policy: headstart play queue_conflict --policy FOLDER
+
+    An episode of a dataset: headstart play queue_conflict 12 --html FILE
+
+    All episodes at a glance: headstart play queue_conflict --sheet FILE
+    """
+    os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a screen, and prints that there is none
+    to = Shown(html, gif, mp4, png, ticks_per_second)
+    for file in filter(None, (html, gif, mp4, png, sheet)):
         _require_writable(file)
-    if against is not None and gif is None:
-        raise UsageError("--against: expected --gif FILE beside it, since two worlds do not fit in a terminal")
-    chosen = load_scenario(scenario)
-    if chosen.is_foreign:
-        raise UsageError(
-            f"{scenario}: expected a town or a robot, the worlds that can be drawn; an environment of your own draws itself: "
-            "`headstart.load(FOLDER).predict(obs)` acts in it, as docs/examples/gymnasium_loop.py shows"
-        )
-    if chosen.world == "nav" and not (gif or png):
-        raise UsageError(f"{scenario}: expected --gif FILE or --png FILE, since the robot's world is drawn in pixels only")
-    last = chosen.horizon - 1 if ticks is None else ticks
-    mode = "rgb_array" if png or gif else "ansi"
-    policies = [policy] if against is None else [against, policy]
-    players = [_player(chosen, of, world, seed, mode) for of in policies]
-    played = [frames(watched, act, seed, last) for watched, act in players]
-    if gif:
-        from headstart.view.gif import moving_picture
-
-        titles = ["expert" if of is None else Path(of).name for of in policies]
-        _write(gif, moving_picture(played, titles, ticks_per_second))
-    elif png:
-        from headstart.view.play import png as encoded
-
-        *_, moment = played[0]
-        _write(png, encoded(moment))
+    if sheet is not None:
+        if episode is not None or policy is not None or to.files:
+            raise UsageError(
+                "--sheet: expected a dataset alone, since it shows all episodes; leave the episode, --policy and other files away"
+            )
+        _sheet(what, sheet, episodes)
+    elif episode is not None or "@" in what:
+        if policy is not None:
+            raise UsageError(
+                f"--policy: expected no episode beside it, got {shown(episode)}: a policy acts by itself, an episode is recorded"
+            )
+        if episode is None:
+            raise UsageError(f"{what}: expected an episode behind it, as `headstart play {what} 0`, or --sheet FILE")
+        _episodes(what, [episode, *([against] if against else [])], to)
     else:
-        show(played[0], sys.stdout, ticks_per_second, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+        _policies(what, [policy] if against is None else [against, policy], to, (world, seed, ticks, agent))
 
 
-def _require_writable(path: Path) -> None:
-    """Raise UsageError unless a file can be put there without replacing anything but a file."""
-    if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UsageError(f"{path}: expected the name of a picture, new or to be replaced; this is no plain file")
+# --- a dataset --------------------------------------------------------------------------------------------------------
 
 
-def _write(path: Path, data: bytes) -> None:
-    from headstart.core.files import write_bytes
+def _episodes(what: str, which: Sequence[str], to: Shown) -> None:
+    """Prove and show one episode, or two in step; IntegrityError where a record differs from its replay."""
+    from headstart.view.play_dataset import open_dataset
 
-    write_bytes(path, data)
-    typer.echo(path)
+    dataset, colour = open_dataset(what), sys.stdout.isatty()
+    mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world == "town" and colour else None
+    found = [_proved(dataset, one, mode) for one in which]
+    tracks = [track for track, *_ in found]
+    _show(
+        tracks,
+        f"{dataset.name}: {' and '.join(track.title for track in tracks)}",
+        to,
+        [] if len(which) > 1 else list(tracks[0].says),
+    )
+    for track, _ in found:
+        typer.echo(printable(f"{dataset.name}, {track.title}: {track.about}".rstrip(": ")))
+        for line in track.says:
+            typer.echo(printable(f"  {line}"))
+        typer.echo(
+            f"  {len(track.marks) or 'no'} anomal{'y' if len(track.marks) == 1 else 'ies'}"
+            + (f" ({track.checked})" if track.checked else "")
+        )
+        for mark in track.marks:
+            steps = (
+                f"step {mark.first_step}" if mark.first_step == mark.last_step else f"steps {mark.first_step}-{mark.last_step}"
+            )
+            typer.echo(printable(f"    {steps}: {mark.kind}: {mark.text}"))
+    _next(to, f"headstart play {what} {which[0]} --html episode.html")
+    if wrong := [text for _, text in found if text]:
+        raise IntegrityError("\n  ".join(wrong))
+
+
+def _proved(dataset: "Opened", which: str, mode: str | None) -> "tuple[Track, str]":
+    """An episode with all that was found, and what is wrong with its record; empty: nothing."""
+    from headstart.config.params import for_scenario, load_params
+    from headstart.view.play_dataset import find_episode
+    from headstart.view.play_proved import proved
+
+    return proved(find_episode(dataset, which), for_scenario(load_params(), dataset.scenario), mode)
+
+
+def _sheet(what: str, path: Path, count: int) -> None:
+    from headstart.config.params import for_scenario, load_params
+    from headstart.view.play_dataset import open_dataset
+    from headstart.view.sheet import sheet
+
+    if path.suffix.lower() not in (".html", ".png"):
+        raise UsageError(f"--sheet: expected a file that ends in .html or .png, got {path.name}")
+    dataset = open_dataset(what)
+    data, says = sheet(dataset, for_scenario(load_params(), dataset.scenario), count, path.suffix.lower() == ".png")
+    _write(path, data)
+    typer.echo(says)
+    typer.echo(f"open {path}")
+
+
+# --- policies ---------------------------------------------------------------------------------------------------------
+
+
+def _policies(what: str, policies: Sequence[str | None], to: Shown, where: tuple[int, int, int | None, int]) -> None:
+    from headstart.config.scenario import load_scenario
+    from headstart.view.play import played
+
+    world, seed, ticks, agent = where
+    chosen = load_scenario(what)
+    if len(policies) > 1 and not to.files:
+        raise UsageError(
+            "--against: expected --html FILE, --gif FILE or --mp4 FILE beside it, since two worlds do not fit in a terminal"
+        )
+    mode = to.mode(chosen)
+    tracks = []
+    for of in policies:
+        watched, act = _player(chosen, of, world, seed, mode)
+        try:
+            about = f"world {world}, seed {seed}" + (f"; beside the picture: agent {agent}" if watched.num_agents > 1 else "")
+            tracks.append(played(watched, act, seed, ticks, agent, "expert" if of is None else Path(of).name, about))
+        finally:
+            watched.close()
+    _show(
+        tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, list(tracks[0].says) if len(tracks) == 1 else []
+    )
+    for track in tracks:
+        for line in track.says:
+            typer.echo(printable(f"{track.title}: {line}"))
+    _next(to, "")
 
 
 def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str) -> "tuple[World, Act]":
-    """One world, and who acts in it: a checkpoint, a new network, or the scripted expert or the user's own."""
+    """One world, and who acts in it: a checkpoint, a new network, or the scenario's own expert."""
     from headstart.runs.worlds import task_of
     from headstart.worlds.make import make
 
     folder = None if policy in (None, UNTRAINED) else typed_path(str(policy))
-    hybrid = folder is not None and _sees_map(folder)
+    hybrid = folder is not None and scenario.world == "town" and _sees_map(folder)
     watched = make(task_of(scenario), num_worlds=1, first_world=world, hybrid=hybrid, render_mode=mode)
-    if policy is None and scenario.demonstrations is not None:
-        raise UsageError(f"{scenario.name}: expected --policy FOLDER: recorded demonstrations have no expert that could act")
     if policy is None:
-        from headstart.runs.expert import script
-        from headstart.runs.own_expert import own_act
-
-        return watched, own_act(scenario, watched) if scenario.expert.is_own else script(watched)
+        return watched, _expert(scenario, watched)
     from headstart.config.params import for_scenario, load_params
     from headstart.learn.evaluation import Acting
     from headstart.runs.policy import load_policy, new_network
@@ -119,8 +231,76 @@ def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mod
     return watched, Acting(network, seed, "sampled")
 
 
+def _expert(scenario: "Scenario", watched: "World") -> "Act":
+    from headstart.runs.expert import expert_of, script
+    from headstart.runs.own_expert import own_act
+
+    if scenario.demonstrations is not None:
+        raise UsageError(
+            f"{scenario.name}: expected --policy FOLDER, or an episode: recorded demonstrations have no expert that could act"
+        )
+    if scenario.expert.is_own:
+        return own_act(scenario, watched)
+    return script(watched) if scenario.expert.policy == "scripted" else expert_of(scenario, watched)
+
+
 def _sees_map(checkpoint: Path) -> bool:
     from headstart.core.files import read_record
     from headstart.runs.checkpoint import CARD, Card
 
     return bool(read_record(checkpoint / CARD, Card).observation.map_channels)
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def _show(tracks: "Sequence[Track]", title: str, to: Shown, words: Sequence[str]) -> None:
+    """Write the files that were asked for, or play in the terminal."""
+    titles = [track.title for track in tracks]
+    if to.files and (undrawn := [track.title for track in tracks if not track.frames]) and set(to.files) != {"html"}:
+        why = next((line for track in tracks for line in track.says if line.startswith("not ")), "nothing drew it")
+        raise UsageError(
+            f"{undrawn[0]}: expected pictures for {', '.join(f'--{name}' for name in to.files)}, there are none: {why}; --html shows the record"
+        )
+    from headstart.view.track import side_by_side
+
+    if to.html:
+        from headstart.view.player import player
+
+        _write(to.html, player(tracks, title, to.speed, words))
+    if to.gif:
+        from headstart.view.gif import moving_picture
+
+        _write(to.gif, moving_picture(side_by_side(tracks), titles, to.speed))
+    if to.mp4:
+        from headstart.view.gif import film
+
+        film(to.mp4, side_by_side(tracks), titles, to.speed)
+    if to.png:
+        from headstart.view.play import png
+
+        _write(to.png, png(tracks[0].frames[-1]))
+    if not to.files and tracks[0].texts:
+        from headstart.view.play import show
+
+        show(tracks[0].texts, sys.stdout, to.speed, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+
+
+def _next(to: Shown, otherwise: str) -> None:
+    """The last line: what to open, or what to type."""
+    for path in to.files.values():
+        typer.echo(f"open {path}")
+    if not to.files and otherwise:
+        typer.echo(f"watch it: {otherwise}")
+
+
+def _require_writable(path: Path) -> None:
+    """Raise UsageError unless a file can be put there without replacing anything but a file."""
+    if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
+        raise UsageError(f"{path}: expected the name of a file, new or to be replaced; this is no plain file")
+
+
+def _write(path: Path, data: bytes) -> None:
+    from headstart.core.files import write_bytes
+
+    write_bytes(path, data)

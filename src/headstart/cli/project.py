@@ -17,6 +17,7 @@ NEED_NO_PROJECT = (
     "--help",
     "--version",
     "--install-completion",
+    "telemetry",
     "--show-completion",
 )
 

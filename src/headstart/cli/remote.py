@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from headstart.cli.output import Json, Output, output
 from headstart.cli.project import typed_path
 from headstart.core.errors import InputError, UsageError
 
@@ -19,15 +20,19 @@ use_app = typer.Typer(no_args_is_help=True, help="Set the remote: try it, write 
 remote_app.add_typer(use_app, name="use")
 
 ROOT = Path()
+NOT_HASHED = "it does not take the hash of what it fetches: `dvc remote modify {name} verify true`"
 Name = Annotated[str, typer.Option("--name", help="Of the remote in .dvc/config.")]
 
 
 @use_app.command("dir")
-def use_dir(path: Annotated[str, typer.Argument(help="A folder, as on a shared disk.")], name: Name = "store") -> None:
+def use_dir(
+    path: Annotated[str, typer.Argument(help="A folder, as on a shared disk.")], name: Name = "store", as_json: Json = False
+) -> None:
     """A folder."""
     folder = Path(os.path.abspath(typed_path(path)))
     _require_apart(folder)
-    _use(name, str(folder), {}, {}, typed=path)
+    with output(as_json) as out:
+        _use(out, name, str(folder), ({}, {}), typed=path)
 
 
 @use_app.command("s3")
@@ -38,6 +43,7 @@ def use_s3(
     region: Annotated[str | None, typer.Option(help="Of the bucket.")] = None,
     key_id: Annotated[str | None, typer.Option(help="Of an access key; its secret is asked for.")] = None,
     name: Name = "store",
+    as_json: Json = False,
 ) -> None:
     """A bucket of S3; without --profile and --key-id, with the credentials of the environment (AWS_ACCESS_KEY_ID …)."""
     from headstart.storage.remotes import require_open
@@ -49,7 +55,8 @@ def use_s3(
     private = {}
     if key_id:
         private = {"access_key_id": key_id, "secret_access_key": _secret(f"secret of {key_id}")}
-    _use(name, url, {option: value for option, value in options.items() if value}, private)
+    with output(as_json) as out:
+        _use(out, name, url, ({option: value for option, value in options.items() if value}, private))
 
 
 @use_app.command("ssh")
@@ -59,6 +66,7 @@ def use_ssh(
     keyfile: Annotated[Path | None, typer.Option(help="A private key; without it, the agent's and those in ~/.ssh.")] = None,
     password: Annotated[bool, typer.Option("--password", help="Ask for a password, for .dvc/config.local.")] = False,
     name: Name = "store",
+    as_json: Json = False,
 ) -> None:
     """A folder of another machine, by SFTP."""
     from headstart.storage.probe import host_key, require_extra
@@ -77,29 +85,37 @@ def use_ssh(
         if not key.is_file():
             raise InputError(f"{key}: expected a private key, found no file")
         private["keyfile"] = str(key)  # of this machine
-    typer.echo(host_key(parts.hostname or "", port))
-    if password:
-        private["password"] = _secret("password")
-    _use(name, url, options, private)
+    with output(as_json) as out:
+        out.say(host_key(parts.hostname or "", port), rest="  ")
+        if password:
+            private["password"] = _secret("password")
+        _use(out, name, url, (options, private))
 
 
 @remote_app.command("list")
-def list_remotes() -> None:
+def list_remotes(as_json: Json = False) -> None:
     """All remotes, the default one first."""
     from headstart.storage.remotes import places, without_password
 
-    found = places(ROOT)
-    if not found:
-        typer.echo("no remote yet; `headstart remote use` sets one")
-    for place in found:
-        notes = ["default"] * place.default + ["takes no hash of what it fetches: verify = true is not set"] * (
-            not place.verifies
+    with output(as_json) as out:
+        found = places(ROOT)
+        out.found(
+            remotes=[
+                {"name": of.name, "url": without_password(of.url), "default": of.default, "verifies": of.verifies} for of in found
+            ]
         )
-        typer.echo("\t".join([place.name, without_password(place.url), *notes]))
+        if not found:
+            out.say("no remote yet; `headstart remote use` sets one")
+        for place in found:
+            out.say(f"{place.name}: {without_password(place.url)}{', the default' if place.default else ''}", rest="  ")
+            if not place.verifies:
+                out.say(NOT_HASHED.format(name=place.name), "  ")
 
 
 @remote_app.command()
-def check(name: Annotated[str | None, typer.Argument(help="Of a remote; else of the default one.")] = None) -> None:
+def check(
+    name: Annotated[str | None, typer.Argument(help="Of a remote; else of the default one.")] = None, as_json: Json = False
+) -> None:
     """See whether a remote answers, and may be read and written."""
     from headstart.storage.probe import host_key, require_extra
     from headstart.storage.remotes import configuration, place_named
@@ -112,15 +128,19 @@ def check(name: Annotated[str | None, typer.Argument(help="Of a remote; else of 
             f"remote {place.name}: expected the folder {place.url}, which is not on this machine; `dvc push` makes it, and "
             "`headstart remote use` sets another one"
         )
-    if parts.scheme == "ssh":
-        typer.echo(host_key(parts.hostname or "", parts.port or options.get("port")))
-    _say(place.name, place.url, _probed(config, place.name))
-    if not place.verifies:
-        typer.echo(f"it does not take the hash of what it fetches: `dvc remote modify {place.name} verify true`")
+    with output(as_json) as out:
+        if parts.scheme == "ssh":
+            out.say(host_key(parts.hostname or "", parts.port or options.get("port")), rest="  ")
+        _say(out, place.name, place.url, _probed(config, place.name))
+        out.found(verifies=place.verifies)
+        if not place.verifies:
+            out.say(NOT_HASHED.format(name=place.name), rest="  ")
 
 
 @remote_app.command("push-all")
-def push_all(name: Annotated[str | None, typer.Argument(help="Of a remote; else to the default one.")] = None) -> None:
+def push_all(
+    name: Annotated[str | None, typer.Argument(help="Of a remote; else to the default one.")] = None, as_json: Json = False
+) -> None:
     """Push what every commit, experiment, release and catalogue entry needs; `dvc push` takes what this commit needs.
 
     `dvc push --all-commits` goes to the remote that each commit names itself, which is another one after a change.
@@ -131,25 +151,39 @@ def push_all(name: Annotated[str | None, typer.Argument(help="Of a remote; else 
 
     place = place_named(ROOT, name)
     require_extra(place.url)
-    with open_project(ROOT) as repo:
-        typer.echo(f"{place.name}: {push_needed(ROOT, repo, place.name)} objects pushed")
+    with output(as_json) as out, open_project(ROOT) as repo:
+        count = push_needed(ROOT, repo, place.name)
+        out.found(name=place.name, pushed=count)
+        out.say(f"{place.name}: {count} objects pushed")
 
 
-def _use(name: str, url: str, options: dict[str, str], private: dict[str, str], typed: str = "") -> None:
-    """Try a remote, then write it. `typed`: a folder as it was typed, which is written so if it is relative."""
-    from headstart.storage.remotes import CONFIG, LOCAL, merged, move_secrets, require_name, require_unseen, write_remote
+def _use(out: Output, name: str, url: str, settings: tuple[dict[str, str], dict[str, str]], typed: str = "") -> None:
+    """Try a remote, then write it. `settings`: options, and what git must not see. `typed`: a folder as it was typed, which is written so if it
+    is relative.
+    """
+    from headstart.storage.remotes import (
+        CONFIG,
+        LOCAL,
+        merged,
+        move_secrets,
+        require_name,
+        require_plain,
+        require_unseen,
+        write_remote,
+    )
 
-    name = require_name(name)
+    name, (options, private) = require_name(name), settings
+    require_plain(url, *options.values(), *private.values())
     require_unseen(ROOT)
     for option, known in move_secrets(ROOT).items():
         after = "; git has it in its history: replace it where it was issued" if known else ""
-        typer.echo(f"{option} was in {CONFIG}, and is in {LOCAL} now{after}")
+        out.say(f"{option} was in {CONFIG}, and is in {LOCAL} now{after}", rest="  ")
     access = _probed(merged(ROOT, name, {"url": url, **options}, private), name)
     write_remote(ROOT, name, {"url": _written(url, typed), **options}, private)
-    _say(name, url, access)
+    _say(out, name, url, access)
     if private:
-        typer.echo(f"{', '.join(private)}: in {LOCAL}, which git ignores")
-    typer.echo(f"it is the default: commit {CONFIG}; then `dvc push`, or `dvc pull`")
+        out.say(f"{', '.join(private)}: in {LOCAL}, which git ignores")
+    out.say(f"it is the default: commit {CONFIG}; then `dvc push`, or `dvc pull`")
 
 
 def _secret(what: str) -> str:
@@ -172,8 +206,11 @@ def _probed(config: dict[str, object], name: str) -> "Access":
     return probe(config, name)
 
 
-def _say(name: str, url: str, access: "Access") -> None:
-    typer.echo(f"{name}\t{url}\t{access.says}")
+def _say(out: Output, name: str, url: str, access: "Access") -> None:
+    from headstart.storage.remotes import without_password
+
+    out.found(name=name, url=without_password(url), writes=access.writes, says=access.says)
+    out.say(f"{name}: {url}: {access.says}", rest="  ")
 
 
 def _require_apart(folder: Path) -> None:

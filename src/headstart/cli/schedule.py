@@ -1,10 +1,13 @@
 """`headstart schedule`: check the schedule of an arm, or rehearse it. Neither command needs torch or numba."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from headstart.cli.names import arm_names, scenario_names
+from headstart.cli.output import Json, output
 from headstart.core.errors import GateFailed, Hold, InputError, MissingExtra, UsageError
 
 if TYPE_CHECKING:
@@ -17,14 +20,18 @@ if TYPE_CHECKING:
 
 schedule_app = typer.Typer(no_args_is_help=True, help="Check the schedule of an arm, or rehearse it.")
 
-FileOrArm = Annotated[str, typer.Argument(metavar="FILE_OR_ARM", help="An arm of params.yaml, or a YAML file of one arm.")]
-ForScenario = Annotated[str | None, typer.Option("--scenario", help="Whose recipe, metrics and evaluations count.")]
+FileOrArm = Annotated[
+    str, typer.Argument(metavar="FILE_OR_ARM", help="An arm of params.yaml, or a YAML file of one arm.", autocompletion=arm_names)
+]
+ForScenario = Annotated[
+    str | None, typer.Option("--scenario", help="Whose recipe, metrics and evaluations count.", autocompletion=scenario_names)
+]
 MAX_TRACE_BYTES = 16 << 20
 CODES = {"PASS": 0, "HOLD": Hold.exit_code, "FAIL": GateFailed.exit_code}
 
 
 @schedule_app.command()
-def check(file_or_arm: FileOrArm, scenario: ForScenario = None) -> None:
+def check(file_or_arm: FileOrArm, scenario: ForScenario = None, as_json: Json = False) -> None:
     """Show a schedule and its problems; exits with 3 on an error, 5 where nothing that it makes could be promoted."""
     from headstart.guard.schedule_check import check_schedule
     from headstart.view.schedule import describe, problem_text
@@ -34,12 +41,15 @@ def check(file_or_arm: FileOrArm, scenario: ForScenario = None) -> None:
     budget, rollout = params.arms["scratch"].budget, _rollout(arm, described) if described else None
     problems = check_schedule(arm, known_metrics=known, evaluation_every=params.evaluation.every, budget=budget, rollout=rollout)
     levels = {problem.level for problem in problems}
-    if "error" in levels:
-        typer.echo(problem_text(problems))
-        raise typer.Exit(InputError.exit_code)
-    typer.echo(describe(arm, known, problems))
-    typer.echo(f"\n{file_or_arm}: {'HOLD' if 'hold' in levels else 'sound'}")
-    raise typer.Exit(CODES["HOLD" if "hold" in levels else "PASS"])
+    outcome = "error" if "error" in levels else "HOLD" if "hold" in levels else "sound"
+    with output(as_json) as out:
+        out.found(arm=file_or_arm, outcome=outcome, problems=[asdict(problem) for problem in problems], recipe=arm)
+        if outcome == "error":
+            out.verbatim(problem_text(problems))
+            raise typer.Exit(InputError.exit_code)
+        out.verbatim(describe(arm, known, problems))
+        out.verbatim(f"\n{file_or_arm}: {outcome}")
+    raise typer.Exit(CODES["HOLD" if outcome == "HOLD" else "PASS"])
 
 
 @schedule_app.command()
@@ -57,6 +67,7 @@ def simulate(
     ] = None,
     svg: Annotated[Path | None, typer.Option(help="Draw the rehearsal to this file as well.")] = None,
     record: Annotated[Path | None, typer.Option(help="Write what was read to this .tsv, a trace to rehearse with again.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Rehearse a schedule on a trace of metrics with the code that decides in real runs; exits with PASS 0, HOLD 5, FAIL 6."""
     from headstart.guard.simulation import simulate as rehearse
@@ -80,7 +91,11 @@ def simulate(
         from headstart.core.files import write_bytes
 
         write_bytes(record, to_tsv(found.readings).encode())
-    typer.echo(timeline(found))
+    with output(as_json) as out:
+        shown = [event for event in found.events if event.kind not in ("update", "evaluation")]
+        events = [{"env_steps": of.env_steps, "phase": of.phase, "kind": of.kind, "text": of.text} for of in shown]
+        out.found(arm=file_or_arm, outcome=found.outcome, reasons=found.reasons, env_steps=found.at.env_steps, events=events)
+        out.verbatim(timeline(found))
     met = 0 if found.outcome == expect else GateFailed.exit_code
     raise typer.Exit(CODES[found.outcome] if expect is None else met)
 

@@ -5,15 +5,22 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from headstart.cli.output import Json, output
 from headstart.core.errors import UsageError, nearest
 
 
-def schema(name: Annotated[str | None, typer.Argument(help="Of a file, as arm-runs; without it all names.")] = None) -> None:
-    """Print the JSON Schema (draft 2020-12) of a file."""
-    if name is None:
-        typer.echo("\n".join(models()))
-    else:
+def schema(
+    name: Annotated[str | None, typer.Argument(help="Of a file, as arm-runs; without it all names.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the JSON Schema (draft 2020-12) of a file; it is JSON also without --json."""
+    if name is not None:
         typer.echo(json.dumps(schema_of(name), indent=2))
+        return
+    with output(as_json) as out:
+        names = list(models())
+        out.found(schemas=names)
+        out.verbatim("\n".join(names))
 
 
 def models() -> dict[str, Any]:
@@ -43,6 +50,7 @@ def models() -> dict[str, Any]:
     from headstart.runs.recorded import Environment, Source
     from headstart.runs.targets import TargetHistory
     from headstart.runs.tuning import TuningRecord
+    from headstart.telemetry.imported import ANY_IMPORTED
     from headstart.telemetry.kinds import ANY_LINE
     from headstart.telemetry.writer import SegmentIndex
 
@@ -76,6 +84,7 @@ def models() -> dict[str, Any]:
         "targets": TargetHistory,
         "telemetry-index": SegmentIndex,
         "telemetry": ANY_LINE,  # a line
+        "telemetry-imported": ANY_IMPORTED,  # a line
         "tuning": TuningRecord,
         "verdict": Verdict,
     }

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cli.names import Scenario as Name
+from headstart.cli.output import Json, output
+
 if TYPE_CHECKING:
     from headstart.config.scenario import Scenario
     from headstart.runs.targets import WrittenTargets
 
 
 def targets(
-    scenario: Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")],
+    scenario: Name,
     write: Annotated[bool, typer.Option("--write", help="Write them into the file, and add them to the history.")] = False,
     worlds: Annotated[int | None, typer.Option(help="Measure on so many worlds, to look; not with --write.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Measure the expert on the evaluation worlds, and print or write the targets that follow: expert_level, beyond_expert."""
     from headstart.config.params import changed, for_scenario, load_params
@@ -38,18 +42,24 @@ def targets(
     newest = read_history().newest(scenario)  # refuses a damaged history before anything is played
     asked = described if write else with_usual_targets(described)
     found = measure(params, asked, utc_text(datetime.now(UTC)), git_state(Path())[0])
-    typer.echo("\n".join((*_level_lines(found, described), *_target_lines(found, described), *_history_lines(found, newest))))
-    if not write:
-        return
-    path = Path("scenarios") / f"{scenario}.yaml"
-    text = path.read_bytes().decode()
-    now = with_targets(text, found.targets)
-    added = add_entry(found)
-    if now != text:
-        write_bytes(path, now.encode())
-    done = [str(of) for of, changes in ((path, now != text), (HISTORY, added)) if changes]
-    written = f"written: {', '.join(done)}\ncommit before the first run"
-    typer.echo(written if done else "nothing to write: the file and the history have these targets")
+    with output(as_json) as out:
+        out.found(**found.model_dump(mode="json"))
+        for lines in (_level_lines(found, described), _target_lines(found, described)):
+            out.verbatim("\n".join(lines))
+        for line in _history_lines(found, newest):
+            out.say(line, rest="  ")
+        if not write:
+            return
+        path = Path("scenarios") / f"{scenario}.yaml"
+        text = path.read_bytes().decode()
+        now = with_targets(text, found.targets)
+        added = add_entry(found)
+        if now != text:
+            write_bytes(path, now.encode())
+        done = [str(of) for of, changes in ((path, now != text), (HISTORY, added)) if changes]
+        out.found(written=done)
+        written = f"written: {', '.join(done)}\ncommit before the first run"
+        out.say(written if done else "nothing to write: the file and the history have these targets")
 
 
 def _level_lines(found: "WrittenTargets", scenario: "Scenario") -> Iterator[str]:

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headstart.cli.names import Arm as ArmName
+from headstart.cli.names import Scenario as ScenarioName
+from headstart.cli.output import Json, columns, output
 from headstart.core.errors import InputError, MissingExtra, UsageError, nearest
-from headstart.view import WIDTH
 
 if TYPE_CHECKING:
     from headstart.config.params import Params
@@ -28,12 +30,13 @@ CLONING = ("capture", "curate", "validate", "bc_train")  # stages from the exper
 
 
 def tune(
-    scenario: Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml")],
-    arm: Annotated[str, typer.Argument(help="An arm of params.yaml")],
+    scenario: ScenarioName,
+    arm: ArmName,
     trials: Annotated[int, typer.Option(min=1, help="How many to add to those that there are.")],
     steps: Annotated[int | None, typer.Option(min=1, help="Begin no trial after so many env steps of this run.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0, help="Begin no trial after so many seconds.")] = None,
     target: Annotated[str | None, typer.Option(help="Of the scenario; that of `comparison`.")] = None,
+    as_json: Json = False,
 ) -> None:
     """Search an arm's settings for its steps to target: reports/tuning/SCENARIO/ARM.json. The first trial is the arm as it stands."""
     try:
@@ -67,20 +70,22 @@ def tune(
         run_search(search, Limits(trials, limit, None if timeout is None else time.time() + timeout), finished)
     found = trials_of(search)
     best = best_of(found)
-    if best is None:
-        typer.echo("no trial is complete: give it more trials, steps or time")
-        return
-    typer.echo(f"# {scenario} {arm}: trial {best.number} of {len(found)} is the best for {search.target.name}:")
-    typer.echo(f"# {said(best, seeds)}\n# the arm as it stands: {said(found[0], seeds)}")
-    typer.echo(recipe_text(arm, search.recipe, best.settings), nl=False)
-    typer.echo(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
-    if path != (shown := record_path(scenario, arm)):
-        typer.echo(f"# reports show the search of {shown};\n# `git mv` that and move this one there to show it instead")
+    with output(as_json) as out:
+        out.found(scenario=scenario, arm=arm, target=search.target.name, trials=found, best=best, record=path)
+        if best is None:
+            out.say("no trial is complete: give it more trials, steps or time")
+            return
+        out.say(f"{scenario} {arm}: trial {best.number} of {len(found)} is the best for {search.target.name}:", "# ", "# ")
+        out.verbatim(f"# {said(best, seeds)}\n# the arm as it stands: {said(found[0], seeds)}")
+        out.verbatim(recipe_text(arm, search.recipe, best.settings))
+        out.verbatim(f"# for params.yaml, or for `recipe` in scenarios/{scenario}.yaml\n# record: {path}")
+        if path != (shown := record_path(scenario, arm)):
+            out.verbatim(f"# reports show the search of {shown};\n# `git mv` that and move this one there to show it instead")
     if found[0].value == 0:
         easy = f"{arm} meets {search.target.name} before training: tune it for a harder target (--target)"
-        typer.echo(textwrap.fill(easy, WIDTH), err=True)
+        typer.echo(textwrap.fill(easy, columns()), err=True)
     if arm not in search.params.baselines and (reason := unfair(scenario, arm)):
-        typer.echo(textwrap.fill(f"warning: {reason}", WIDTH), err=True)
+        typer.echo(textwrap.fill(f"warning: {reason}", columns()), err=True)
         typer.echo(f"`headstart tune {scenario} scratch` can give it as much", err=True)
 
 
@@ -211,7 +216,7 @@ def line(trial: "TuningTrial", own: "Settings", seeds: int, steps: int) -> str:
     """A trial on one line, and below it the settings that differ from the arm's `own`. `steps`: of all trials so far."""
     head = f"trial {trial.number:3}  {trial.state:8}  {said(trial, seeds)}; {steps / 1e6:,.2f} M steps so far"
     changed = ", ".join(f"{name} {value:g}" for name, value in trial.settings.items() if value != own[name])
-    return "\n".join([head, *textwrap.wrap(changed, WIDTH, initial_indent=" " * 11, subsequent_indent=" " * 11)])
+    return "\n".join([head, *textwrap.wrap(changed, columns(), initial_indent=" " * 11, subsequent_indent=" " * 11)])
 
 
 def said(trial: "TuningTrial", seeds: int) -> str:
@@ -243,7 +248,7 @@ def _yaml(content: dict[str, Any]) -> str:
     from ruamel.yaml import YAML
 
     yaml = YAML(typ="safe", pure=True)
-    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = None, WIDTH, False  # type: ignore[assignment]
+    yaml.default_flow_style, yaml.width, yaml.sort_base_mapping_type_on_output = None, 80, False  # type: ignore[assignment]
     text = StringIO()
     yaml.dump(content, text)
     return "".join(f"{one.rstrip()}\n" for one in text.getvalue().splitlines())

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 EVERY_S = 30.0
 RATE_OVER_S = 120.0  # the rate is that of the last two minutes
 SHOWN = 4  # words of so many jobs
-BAR = 20  # columns
+BAR = 10  # columns; beside it are up to 66 others, of a terminal's 80
 QUIET = "HEADSTART_QUIET"  # set: nothing is shown
 
 

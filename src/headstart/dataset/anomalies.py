@@ -8,7 +8,8 @@ import numpy as np
 
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
-from headstart.dataset.anomaly_rules import BEHAVIOUR, FAULTS, MOST, Anomaly, Usual, rewards_of
+from headstart.dataset.anomaly_behaviour import BEHAVIOUR, MOST
+from headstart.dataset.anomaly_rules import FAULTS, Anomaly, Usual, rewards_of
 from headstart.dataset.episodes import Absent, Episodes, select
 from headstart.dataset.gates import FAR, UNBOUNDED
 from headstart.dataset.near_duplicates import twins
@@ -50,9 +51,9 @@ def usual(
         twins(episodes),
     )
     n = len(sample.table.length)
-    shares = {kind: sum(any(rule(sample, e, known)) for e in range(n)) / n for kind, rule in BEHAVIOUR.items()}
+    shown = {kind: sum(any(rule(sample, e, known)) for e in range(n)) for kind, rule in BEHAVIOUR.items()}
     constant = {"constant-reward": 1.0} if scenario.constant_reward else {}
-    return known._replace(common={kind: share for kind, share in shares.items() if share > COMMON and n > 1 / COMMON} | constant)
+    return known._replace(common={kind: count / n for kind, count in shown.items() if count > max(1.0, COMMON * n)} | constant)
 
 
 def _usual_rewards(episodes: Episodes) -> tuple[Array, Array, Array]:

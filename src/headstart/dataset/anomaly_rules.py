@@ -1,4 +1,4 @@
-"""The rules of `anomalies`: what cannot be in an episode (FAULTS), and what is odd if few episodes of its dataset do it (BEHAVIOUR)."""
+"""The rules of `anomalies` for what cannot be in an episode, and what all rules share."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,21 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from headstart.core.arrays import Array
-from headstart.dataset.curation import forbidden
-from headstart.dataset.episodes import Absent, Episodes, select
+from headstart.dataset.episodes import Absent, Episodes
 from headstart.dataset.lags import LAGS
 from headstart.dataset.observation import ObservationSchema
 from headstart.dataset.pairing import Fit, lag_scores_of
 
-ROBUST_Z = 6.0  # of a reward, in 1.4826 median absolute deviations
-SPIKE = 2.0  # times as far from the median as MOST of the episodes ever get
-MOST = 0.995
-SAME_ACTION, DECISIONS = 0.95, 20  # share of the decisions; decisions that an episode needs to tell
-FLIPS = 20  # steps in a row
-MOVE = 0.1  # of the range of a real action: a smaller change is no flip
-CELL = 0.01  # of a real action: nearer ones count as the same
-STILL, STILL_SPEED = 50, 0.01  # steps in a row; share of the top speed
-CONSTANT = 20  # steps that an episode needs to tell
 LAG_ADVANTAGE = 0.2  # by which actions of another row fit better
 MAX_RANGES = 4  # of one kind; more are reported as one
 
@@ -33,7 +23,6 @@ STEP: Mapping[str, Mapping[str, float]] = {
     "town": {f"{kind}_distance": 2 / 32 for kind in ("fridge", "stove", "shower", "bed", "workplace")},
 }
 STEP_SLACK = 1.02
-SPEED = {"nav": "v"}  # world → the feature that is its speed as a share of the top speed
 TOUCH: Mapping[str, tuple[str, ...]] = {"nav": ("ray", "ped")}  # features so named are 1 where something touches the robot
 ENDING: Mapping[str, tuple[str, ...]] = {"nav": ("collision", "success"), "town": ("terminal",)}  # terms paid in a last step only
 
@@ -58,7 +47,7 @@ class Usual(NamedTuple):
     limits: Array  # [2, F]
     reward_median: Array  # [1 + R], of the reward and of its terms
     reward_scale: Array  # [1 + R], 1.4826 median absolute deviations
-    reward_reach: Array  # [1 + R], farthest from the median in MOST of the episodes
+    reward_reach: Array  # [1 + R], farthest from the median that nearly all episodes get
     pairing: Fit | None
     twins: Mapping[int, int]  # episode → another one that is the same up to noise
     common: Mapping[str, float] = MappingProxyType({})  # behaviour that many of the episodes show → their share
@@ -77,7 +66,7 @@ def rewards_of(episodes: Episodes, rows: slice = slice(None)) -> Array:
 
 def _values(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
     """Numbers that are not finite or out of range, and actions that are not allowed."""
-    rows, last = _place(episodes, e), {name: column[e : e + 1] for name, column in episodes.final_observation.items()}
+    rows, last = place(episodes, e), {name: column[e : e + 1] for name, column in episodes.final_observation.items()}
     features = np.concatenate([episodes.observation["features"][rows], last["features"]])
     names = known.schema.features
     yield from _cells("not-finite", ~np.isfinite(features), names, features, "not finite")
@@ -88,12 +77,23 @@ def _values(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
     action, schema = episodes.action[rows], known.schema
     if schema.actions:
         outside = np.asarray((action < 0) | (action >= len(schema.actions)))
-        masked = forbidden(select(episodes, np.arange(len(episodes.table.length)) == e)) & ~outside
-        yield from _ranges("forbidden-action", masked, lambda t: f"{schema.actions[action[t]]} is not allowed by the mask")
+        yield from ranges(
+            "forbidden-action",
+            _masked(episodes, rows, action) & ~outside,
+            lambda t: f"{schema.actions[action[t]]} is not allowed by the mask",
+        )
     else:
         low, high = (np.array(bound, np.float32) for bound in (schema.action_low, schema.action_high))
         outside = np.asarray(~((action >= low) & (action <= high)).all(axis=1))
-    yield from _ranges("out-of-range", outside, lambda t: f"action {np.asarray(action[t]).tolist()} is not in the action space")
+    yield from ranges("out-of-range", outside, lambda t: f"action {np.asarray(action[t]).tolist()} is not in the action space")
+
+
+def _masked(episodes: Episodes, rows: slice, action: Array) -> Array:
+    """[T] bool: the mask does not allow the action; ids that do not exist are not asked for."""
+    mask = episodes.action_mask
+    if mask is None:
+        return np.zeros(len(action), bool)
+    return np.asarray(~mask[rows][np.arange(len(action)), np.clip(action, 0, mask.shape[1] - 1)])
 
 
 def _displacement(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
@@ -102,7 +102,7 @@ def _displacement(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]
     chosen = [names.index(name) for name in reach if name in names]
     if not chosen:
         return
-    rows = _place(episodes, e)
+    rows = place(episodes, e)
     path = np.concatenate([episodes.observation["features"][rows], episodes.final_observation["features"][e : e + 1]])[:, chosen]
     moved, limit = np.abs(np.diff(path, axis=0)), STEP_SLACK * np.array([reach[names[c]] for c in chosen])
     far = np.isfinite(moved) & (moved > limit)
@@ -112,16 +112,16 @@ def _displacement(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]
         c = int(worst[t])
         return f"{names[chosen[c]]} changes by {moved[t, c]:.3g}, the world allows {reach[names[chosen[c]]]:.3g} a step"
 
-    yield from _ranges("displacement", np.asarray(far.any(axis=1)), text)
+    yield from ranges("displacement", np.asarray(far.any(axis=1)), text)
 
 
 def _end(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
     """An end without its flag, and a flag without its end."""
     if "ends" in known.absent:
         return
-    rows, last = _place(episodes, e), int(episodes.table.length[e]) - 1
+    rows, last = place(episodes, e), int(episodes.table.length[e]) - 1
     terminated, truncated = episodes.terminated[rows], episodes.truncated[rows]
-    yield from _ranges("end", (terminated | truncated)[:-1], lambda t: "flagged as an end, but the episode goes on")
+    yield from ranges("end", (terminated | truncated)[:-1], lambda t: "flagged as an end, but the episode goes on")
     whole = _ticks_before(episodes, e)
     at_horizon = known.horizon in (last + 1, None if whole is None else last + 1 + whole)
     if not terminated[last] and not truncated[last]:
@@ -138,7 +138,7 @@ def _end(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
     ]
     paid = (episodes.reward_terms[rows][:, terms] != 0).any(axis=1) & ~terminated
     names = ", ".join(ENDING.get(known.schema.world, ()))
-    yield from _ranges("end", paid, lambda t: f"paid for an end ({names}) that is not flagged as terminated")
+    yield from ranges("end", paid, lambda t: f"paid for an end ({names}) that is not flagged as terminated")
 
 
 def _contact(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
@@ -151,9 +151,9 @@ def _contact(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
     )
     if not columns:
         return
-    touched = episodes.observation["features"][_place(episodes, e)][:, columns] >= 1.0
+    touched = episodes.observation["features"][place(episodes, e)][:, columns] >= 1.0
     text = "touches the robot, and no step is flagged as terminated"
-    yield from _ranges("contact", np.asarray(touched.any(axis=1)), lambda t: f"{names[columns[int(touched[t].argmax())]]} {text}")
+    yield from ranges("contact", np.asarray(touched.any(axis=1)), lambda t: f"{names[columns[int(touched[t].argmax())]]} {text}")
 
 
 def _pairing(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
@@ -181,93 +181,10 @@ def _twin(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
 FAULTS: tuple[Rule, ...] = (_values, _displacement, _end, _contact, _pairing, _twin)
 
 
-# --- behaviour --------------------------------------------------------------------------------------------------------
-
-
-def _spike(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
-    """A reward, or a term of it, that is far from the median and twice as far as nearly all episodes get."""
-    if "rewards" in known.absent:
-        return
-    away = np.nan_to_num(np.abs(rewards_of(episodes, _place(episodes, e)) - known.reward_median), posinf=0.0)
-    least = np.maximum(SPIKE * known.reward_reach, known.reward_reach[0])  # a small term is no spike because it is rare
-    far = (away > ROBUST_Z * known.reward_scale) & (away > least) & (away > 0)
-    names, rewards = ("reward", *known.schema.reward_terms), rewards_of(episodes, _place(episodes, e))
-
-    def text(t: int) -> str:
-        c = int(far[t].argmax())
-        where = (
-            f"; all but {1 - MOST:.1%} of the episodes stay within {known.reward_reach[c]:.3g} of it"
-            if known.reward_reach[c]
-            else ""
-        )
-        return f"{names[c]} {rewards[t, c]:.4g}, median {known.reward_median[c]:.4g}{where}"
-
-    yield from _ranges("reward-spike", far.any(axis=1), text)
-
-
-def _constant(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
-    reward = episodes.reward[_place(episodes, e)]
-    if "rewards" not in known.absent and len(reward) >= CONSTANT and (reward == reward[0]).all():
-        yield Anomaly("constant-reward", 0, len(reward) - 1, f"every one of {len(reward)} steps pays {reward[0]:.4g}")
-
-
-def _same_action(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
-    rows = _place(episodes, e)
-    mask = episodes.action_mask
-    steps = np.arange(rows.stop - rows.start) if mask is None else np.flatnonzero(mask[rows].sum(axis=1) >= 2)
-    if len(steps) < DECISIONS:
-        return
-    values, count = np.unique(_cells_of(episodes.action[rows][steps]), axis=0, return_counts=True)
-    share, value = count.max() / len(steps), values[count.argmax()]
-    if share > SAME_ACTION:
-        name = (
-            known.schema.actions[int(value)]
-            if known.schema.actions and 0 <= value < len(known.schema.actions)
-            else str(value.tolist())
-        )
-        text = f"{name} is the action of {count.max()} of {len(steps)} decisions"
-        yield Anomaly("same-action", int(steps[0]), int(steps[-1]), text)
-
-
-def _flip_flop(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
-    """Two actions in turn, or a real action that reverses its change in every step."""
-    action = episodes.action[_place(episodes, e)]
-    if len(action) <= FLIPS:
-        return
-    if action.ndim == 1:
-        turns = (action[2:] == action[:-2]) & (action[2:] != action[1:-1])
-    else:
-        reach = MOVE * (np.array(known.schema.action_high) - np.array(known.schema.action_low))
-        change = np.diff(action, axis=0)
-        turns = ((change[1:] * change[:-1] < 0) & (np.minimum(np.abs(change[1:]), np.abs(change[:-1])) > reach)).any(axis=1)
-    for first, last in _runs(turns):
-        if last - first + 3 >= FLIPS:
-            yield Anomaly("flip-flop", first, last + 2, f"the action turns back in each of {last - first + 3} steps")
-
-
-def _still(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:
-    name = SPEED.get(known.schema.world)
-    if name not in known.schema.features:
-        return
-    speed = episodes.observation["features"][_place(episodes, e)][:, known.schema.features.index(name)]
-    for first, last in _runs(np.abs(speed) < STILL_SPEED):
-        if last - first + 1 >= STILL:
-            yield Anomaly("no-movement", first, last, f"does not move in {last - first + 1} steps")
-
-
-BEHAVIOUR: Mapping[str, Rule] = {
-    "reward-spike": _spike,
-    "constant-reward": _constant,
-    "same-action": _same_action,
-    "flip-flop": _flip_flop,
-    "no-movement": _still,
-}
-
-
 # --- rows of an episode -----------------------------------------------------------------------------------------------
 
 
-def _place(episodes: Episodes, e: int) -> slice:
+def place(episodes: Episodes, e: int) -> slice:
     start = int(episodes.table.start[e])
     return slice(start, start + int(episodes.table.length[e]))
 
@@ -277,10 +194,6 @@ def _ticks_before(episodes: Episodes, e: int) -> int | None:
     table = episodes.table
     before = (table.world == table.world[e]) & (table.agent == table.agent[e]) & (table.episode < table.episode[e])
     return int(table.length[before].sum()) if before.sum() == table.episode[e] else None
-
-
-def _cells_of(action: Array) -> Array:
-    return action if action.ndim == 1 else np.round(action / CELL)
 
 
 def _span(limits: Array) -> str:
@@ -296,20 +209,20 @@ def _cells(kind: str, bad: Array, names: Sequence[str], values: Array, what: str
         more = f" and {len(columns) - 2} more" if len(columns) > 2 else ""
         return f"{', '.join(f'{names[c]} {values[t, c]:.4g}' for c in columns[:2])}{more}: {what}"
 
-    yield from _ranges(kind, np.asarray(bad.any(axis=1)), text)
+    yield from ranges(kind, np.asarray(bad.any(axis=1)), text)
 
 
-def _ranges(kind: str, hits: Array, text: Callable[[int], str]) -> Iterator[Anomaly]:
+def ranges(kind: str, hits: Array, text: Callable[[int], str]) -> Iterator[Anomaly]:
     """One anomaly a run of hits [T], with the text of its first step; of more than MAX_RANGES runs one."""
-    runs = _runs(hits)
-    if len(runs) > MAX_RANGES:
-        yield Anomaly(kind, runs[0][0], runs[-1][1], f"{text(runs[0][0])}; and in {int(hits.sum()) - 1} further steps")
+    found = runs(hits)
+    if len(found) > MAX_RANGES:
+        yield Anomaly(kind, found[0][0], found[-1][1], f"{text(found[0][0])}; and in {int(hits.sum()) - 1} further steps")
         return
-    for first, last in runs:
+    for first, last in found:
         yield Anomaly(kind, first, last, text(first))
 
 
-def _runs(hits: Array) -> list[tuple[int, int]]:
+def runs(hits: Array) -> list[tuple[int, int]]:
     """First and last step of every run of hits [T] bool."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], hits, [False]]).astype(np.int8)))
     return [(int(first), int(behind) - 1) for first, behind in zip(edges[::2], edges[1::2], strict=True)]

@@ -8,12 +8,12 @@ from it, stand in neither: git and dvc.lock know them.
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import JsonValue, StringConstraints, model_validator
 
 from headstart.config.project import CATALOGUE, DATA, FETCHED, LOCKS
-from headstart.core.errors import InputError, UsageError, nearest
+from headstart.core.errors import InputError, IntegrityError, UsageError, nearest
 from headstart.core.files import parse_record, read_record, write_record
 from headstart.core.git import committed
 from headstart.core.lock import held, remove_unfinished
@@ -22,6 +22,8 @@ from headstart.dataset.manifest import DatasetManifest, Quality
 
 MARKS = CATALOGUE / "marks.json"
 PATIENCE_S = 30.0  # for other writers
+
+R = TypeVar("R", bound=Record)
 
 
 class Stored(Record):
@@ -99,13 +101,21 @@ class Marks(Record):
 def read_entries(root: Path) -> tuple[Entry, ...]:
     """All entries, oldest first; none where there is no catalogue. Raises InputError for a file that is not `catalogue/3`."""
     files = sorted((root / CATALOGUE).glob("*.json"))
-    entries = [entry for file in files if file.name != MARKS.name for entry in read_record(file, Catalogue).entries]
+    entries = [entry for file in files if file.name != MARKS.name for entry in _read(file, Catalogue).entries]
     return tuple(sorted(entries, key=lambda entry: entry.created_at))
 
 
 def read_marks(root: Path) -> dict[str, Mark]:
     """Version by name → its mark. Raises InputError for a file that is not `catalogue-marks/1`."""
-    return read_record(root / MARKS, Marks).marks if (root / MARKS).exists() else {}
+    return _read(root / MARKS, Marks).marks if (root / MARKS).exists() else {}
+
+
+def _read(path: Path, model: type[R]) -> R:
+    """A file of the catalogue. IntegrityError, with what brings it back, for one that is damaged."""
+    try:
+        return read_record(path, model)
+    except InputError as error:
+        raise IntegrityError(f"{error}; `headstart verify --repair` brings back what git has") from None
 
 
 def active_entries(root: Path, scenario: str) -> tuple[Entry, ...]:

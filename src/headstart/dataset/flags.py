@@ -48,6 +48,8 @@ def change_flag(root: Path, scenario: str, episode: str, reason: str | None) -> 
             remove_unfinished([path])
         others = {name: why for name, why in read_flags(root, scenario).items() if name != episode}
         flags = dict(sorted((others if reason is None else others | {episode: reason}).items()))
-        if flags or path.exists():
+        if flags:
             write_record(path, Flags(scenario=scenario, episodes=flags))
+        else:
+            path.unlink(missing_ok=True)  # the folder is then as it was, and DVC runs nothing again
     return flags

@@ -149,7 +149,7 @@ def _columns(opened: Opened) -> tuple[dict[str, Column], tuple[str, ...]]:
         "still_run": Column("longest standstill", "steps", placed(longest_runs(still, start))),
         "change": Column(*(("switches", "share") if choice else ("action change", "of range")), placed(change)),
         "reversals": Column("reversals", "share", placed(turned)),
-        "slips": Column("slips", "share", placed(slips(episodes))),
+        "slips": Column("slips", "share", placed(_slips(opened))),
         "peak_reward": Column("largest reward", "", placed(_peak(opened))),
         "strangeness": Column("strangeness", "robust z", placed(far)),
     }
@@ -169,6 +169,12 @@ def _placed(opened: Opened, values: Array) -> Array:
 
 def _known(opened: Opened, what: str, values: Array) -> Array:
     return np.full(len(values), np.nan) if what in opened.absent else np.asarray(values, np.float64)
+
+
+def _slips(opened: Opened) -> Array:
+    """[S]; a recording without labels has none to tell."""
+    found = slips(opened.episodes)
+    return found if opened.scenario or found.any() else np.full(len(found), np.nan)
 
 
 def _peak(opened: Opened) -> Array:

@@ -104,7 +104,7 @@ def _apart(name: str, a: Array, b: Array) -> Apart | None:
 
 def _columns(here: Inspection, there: Inspection) -> Iterator[Apart]:
     for name, column in here.columns.items():
-        if name in there.columns:
+        if name in there.columns and name != "strangeness":  # which is the distance from the others of the same dataset
             pair = column.values[here.accepted], there.columns[name].values[there.accepted]
             if found := _apart(column.label, *pair):
                 yield found

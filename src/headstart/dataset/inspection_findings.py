@@ -18,6 +18,7 @@ from headstart.dataset.inspection_metadata import Item
 NAMED = 5  # of a list that a sentence holds
 DEAD = 0.5  # share of still steps from which an episode is called dead
 LONELY = 0.99  # share of one action from which an episode is called monotonous
+TELLING = 10  # steps: a shorter episode is called neither
 CROWD = 0.05  # share of episodes beyond which outliers are a second group
 
 
@@ -113,7 +114,8 @@ def _episodes(found: Inspection) -> Iterator[Finding]:
     ):
         if name not in found.columns:
             continue
-        values = np.where(found.accepted, np.nan_to_num(found.columns[name].values), 0)
+        telling = found.accepted & (found.opened.table.length >= TELLING)
+        values = np.where(telling, np.nan_to_num(found.columns[name].values), 0)
         rows = np.flatnonzero(values >= limit)
         ids = _ids(found, rows[np.argsort(-values[rows], kind="stable")].tolist())
         if ids:
@@ -161,7 +163,10 @@ def _ranges(features: Sequence[Range]) -> Iterator[Finding]:
         yield Finding("look", f"held-out values that training lacks, of {_count(len(lacking), 'feature')}: {listed(names, 3)}")
     constant = [one.name for one in features if one.constant and not one.bad]
     if constant:
-        yield Finding("note", f"{len(constant)} of {len(features)} features are constant: {listed(constant, 4)}")
+        yield Finding(
+            "note",
+            f"{len(constant)} of {len(features)} features {'is' if len(constant) == 1 else 'are'} constant: {listed(constant, 4)}",
+        )
     gaps = [f"{one.name} {_range(one.gaps[0])}" for one in features if one.gaps]
     if gaps:
         yield Finding("note", f"ranges without any value, of {_count(len(gaps), 'feature')}: {listed(gaps, 3)}")

@@ -110,8 +110,7 @@ def _at_hand(root: Path, dataset: str) -> Opened:
     valid = stamp.is_file() and stamp.read_bytes() == stamp_bytes(manifest)
     found = _curated(root, here / "curated", here / "curated/manifest.json", "validated" if valid else "curated, not validated")
     if stamp.is_file() and not valid:
-        cure = f"`{stage_command('validate', dataset)}` judges the dataset that is there"
-        found = found._replace(hashes=(*found.hashes, Hashed(str(stamp), False, f"of another dataset; {cure}")))
+        found = found._replace(state="curated, not validated: validated.json is that of another version")
     if valid:
         listed = [_listed(root, entry, stamp, here / "curated") for entry in read_entries(root) if entry.name == found.name]
         found = found._replace(hashes=(*found.hashes, *listed))
@@ -276,7 +275,8 @@ def _not_here(root: Path, name: str) -> HeadstartError:
         here = [path.parent.name for path in (root / DATA).glob("*/raw")] + [
             path.parent.name for path in (root / DATA).glob("*/curated")
         ]
-        known = sorted({*here, *(entry.dataset for entry in entries), *(entry.name for entry in entries if version)})
+        versions = [entry.name for entry in entries if version and entry.dataset == dataset]
+        known = versions or sorted({*here, *(entry.dataset for entry in entries)})
         if not version and (root / f"scenarios/{dataset}.yaml").is_file():
             return InputError(
                 f"data/{dataset}: expected a recording, found none yet; `{stage_command('capture', dataset)}` makes it"

@@ -71,10 +71,10 @@ def lag_scores_of(episodes: Episodes, e: int, fit: Fit) -> dict[str, tuple[float
         left = ((change - _one(now) @ fit.alone) ** 2).sum(axis=0)
         moved = left > 1e-3 * len(rows)
         if moved.any():
-            rest = [
-                ((change - _one(now, _targets(episodes.action[rows + lag], fit.actions)) @ fit.acted) ** 2).sum(axis=0)
-                for lag in LAGS
-            ]
+            width = features.shape[1]
+            base, effect = now @ fit.acted[:width] + fit.acted[-1], fit.acted[width:-1]
+            taken = (_targets(episodes.action[rows + lag], fit.actions) for lag in LAGS)
+            rest = [((change - base - one @ effect) ** 2).sum(axis=0) for one in taken]
             found["effect"] = tuple(float(np.mean(1 - of[moved] / left[moved])) for of in rest)
     return found
 

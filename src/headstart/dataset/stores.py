@@ -78,6 +78,9 @@ def opened(root: Path, remote: str | None = None) -> Iterator[tuple[Any, Stores]
 
 def _remote(repo: Any, name: str) -> Store:
     where = str(repo.config["remote"][name].get("url", ""))
+    if "://" not in where and not Path(where).is_dir():
+        away = "the folder is not on this machine; `headstart remote use` sets a remote that is, and `dvc push` makes the folder"
+        return Store(name, where, None, away)
     try:
         return Store(name, where, repo.cloud.get_remote(name).odb)
     except Exception as error:  # of the library of some storage: what it raises is its own

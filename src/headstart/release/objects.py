@@ -91,10 +91,13 @@ def _add(
 
 
 def store_findings(store: Store, needs: dict[str, Needed]) -> Findings:
-    """Every needed object of a store, and every other one of the cache: read and hashed."""
+    """Every needed object of a store, and every other one that it has: read and hashed."""
     if store.odb is None:
         return Findings(0, (Fault(f"{store.said}: expected to reach it: {store.fault}"),))
-    there = set(_all_objects(store)) if store.name == CACHE else set()
+    try:
+        there = set(_all_objects(store))
+    except Exception as error:  # of the library of some storage: what it raises is its own
+        return Findings(0, (Fault(f"{store.said}: expected to list its objects: {words(error)}"),))
     found = hashes(store, sorted(needs.keys() | there))
     never = _never_sent(needs, found)
     faults = [
@@ -148,8 +151,9 @@ def place_of(store: Store) -> str:
 
 
 def _all_objects(store: Store) -> Iterator[str]:
-    for path in Path(store.odb.path).glob("??/*"):
-        if OBJECT.fullmatch(md5 := path.parent.name + path.name):
+    root = store.odb.fs.parts(store.odb.path)
+    for path in store.odb.fs.find(store.odb.path) if store.odb.fs.exists(store.odb.path) else ():
+        if OBJECT.fullmatch(md5 := "".join(store.odb.fs.parts(path)[len(root) :])):
             yield md5
 
 

@@ -10,6 +10,7 @@ from headstart.core.dvc_lock import LOCK, LockedStage, content_md5, file_md5s, l
 from headstart.core.errors import InputError
 from headstart.core.files import sha256_json
 from headstart.core.git import accepts, answer, committed
+from headstart.core.run_record import RUN
 from headstart.release.faults import GIT, WORKSPACE, Fault, Findings
 
 REPAIR = "`headstart verify --repair` moves it away and brings back what is recorded"
@@ -108,7 +109,8 @@ def _differing(output: Output, name: str, expected: str | None, found: str | Non
             wrong = f"expected a file with MD5 {expected}, as {LOCK} records it for {output.stage}, found none"
         case _:
             wrong = f"expected MD5 {expected}, as {LOCK} records it for {output.stage}, found {found}"
-    return Fault(f"{path}: {wrong}", REPAIR, WORKSPACE, path, expected, found, stage=output.stage)
+    by_hand = ", or `dvc repro` records it, if the stage was run by hand" if path.endswith(f"/{RUN}") else ""
+    return Fault(f"{path}: {wrong}", REPAIR + by_hand, WORKSPACE, path, expected, found, stage=output.stage)
 
 
 def _absent(output: Output, listing: Listing) -> list[Fault]:

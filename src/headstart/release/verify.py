@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from headstart.compare.arm_runs import ArmRuns
 from headstart.config.project import DATA, FETCHED, MODELS
 from headstart.core.contents import CONTENTS, require_whole
-from headstart.core.errors import HeadstartError, InputError
+from headstart.core.errors import HeadstartError, InputError, UsageError
 from headstart.core.files import read_record, sha256_file
 from headstart.dataset.stores import Store, Stores, files_of, opened
 from headstart.release.faults import RELEASES, Fault, Findings, errors, guarded
@@ -66,6 +66,8 @@ def verify(root: Path, scope: Scope = WORKSPACE_ALONE) -> dict[str, Findings]:
     try:
         with opened(root, scope.remote) as (repo, stores):
             return found | _stored(root, repo, stores, scope)
+    except UsageError:
+        raise
     except HeadstartError as error:
         return found | {"storage": Findings(0, (Fault(str(error)),))}
 

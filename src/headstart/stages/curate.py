@@ -59,7 +59,7 @@ def curate(params: Params, scenario: Scenario) -> Done:
         name = "flags name" if len(unknown) > 1 else "flag names"
         says += f"; {flags_path(scenario.name)}: {len(unknown)} {name} no recorded episode: {', '.join(unknown[:3])}"
     metrics: dict[str, float | None] = {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes}
-    look = f"{DATA / scenario.name / 'curated' / 'episodes.tsv'}, every episode, and why it was rejected"
+    look = f"{DATA / scenario.name / 'curated' / 'episodes.tsv'}, every episode, and why it was rejected; `headstart inspect {scenario.name}`"
     return Done(says, metrics | facts.quality.model_dump(), look=look)
 
 

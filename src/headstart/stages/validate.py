@@ -85,7 +85,9 @@ def validate(params: Params, scenario: Scenario) -> Done:
     says = f"validate {scenario.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"
     if left_out:
         says += f"; {left_out} gates do not apply: " + ", ".join(check.name for check in checks if not check.applies)
-    look = f"{REPORTS / scenario.name / 'validate' / 'verdict.json'}, every gate with its limit"
+    look = (
+        f"{REPORTS / scenario.name / 'validate' / 'verdict.json'}, every gate with its limit; `headstart inspect {scenario.name}`"
+    )
     return Done(says, {"gates": asked, "replayed": replayed}, look=look)
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from headstart.core.dvc_lock import read_lock
 from headstart.core.errors import HeadstartError
-from headstart.core.run_record import RUN
+from headstart.core.files import read_record
+from headstart.core.run_record import RUN, RunRecord
 from headstart.storage.remotes import places
 
 SETS_ONE = "`headstart remote use` sets one that has it"
@@ -30,7 +31,12 @@ def how_to_fetch(root: Path, what: str = "") -> str:
 
 def _only_failed(path: Path) -> bool:
     """Whether a folder of reports holds no more than the record of a stage that failed, which `dvc pull` does not replace unasked."""
-    return path.is_dir() and [file.name for file in path.rglob("*") if file.is_file()] == [RUN]
+    if not path.is_dir() or [file.name for file in path.rglob("*") if file.is_file()] != [RUN]:
+        return False
+    try:
+        return read_record(path / RUN, RunRecord).status == "failed"
+    except HeadstartError:
+        return True
 
 
 def told(root: Path, error: HeadstartError) -> str:

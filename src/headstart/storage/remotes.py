@@ -2,13 +2,15 @@
 
 import os
 import re
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from headstart.core.errors import InputError, UsageError
-from headstart.core.files import write_bytes
+from headstart.core.errors import InputError, UsageError, shown
+from headstart.core.files import fresh_file, write_bytes
 from headstart.core.git import accepts, versions
 
 CONFIG, LOCAL, IGNORED = Path(".dvc/config"), Path(".dvc/config.local"), Path(".dvc/.gitignore")
@@ -68,6 +70,15 @@ def require_name(name: str) -> str:
     return name
 
 
+def require_plain(*texts: str) -> None:
+    """UsageError for what DVC's configuration file cannot hold: it takes ASCII alone, and a line for each value."""
+    for text in texts:
+        if not (text.isascii() and text.isprintable()):
+            raise UsageError(
+                f"{shown(text)}: expected an address or a path of ASCII characters, which is all that {CONFIG} can hold"
+            )
+
+
 def require_open(url: str, cure: str) -> SplitResult:
     """An address, in parts.
 
@@ -103,15 +114,30 @@ def write_remote(root: Path, name: str, options: Mapping[str, str], private: Map
     """Write the remote and make it the default; what is private goes where git does not look."""
     config = configuration(root)
     if (root / LOCAL).exists():
-        with config.edit("local", validate=False) as local:
+        with edited(config, "local") as local:
             if not _same_place(config, name, options["url"]):
                 local["remote"].pop(name, None)  # options of another remote that had this name
             local["core"].pop("remote", None)  # would hide the new default
-    with config.edit("repo") as repo:
+    with edited(config, "repo", validate=True) as repo:
         repo["remote"][name] = {**_limited(options), "verify": "true"}
         repo["core"]["remote"] = name
     if private:
         _keep(root, config, {name: dict(private)})
+
+
+@contextmanager
+def edited(config: Any, level: str, validate: bool = False) -> Iterator[Any]:
+    """A file of the configuration, to be changed; it is replaced as a whole or stays, where DVC would empty it before it writes."""
+    path = Path(config.files[level])
+    with fresh_file(path) as copy:
+        if path.exists():
+            shutil.copy2(path, copy)
+        config.files[level] = str(copy)
+        try:
+            with config.edit(level, validate=validate) as content:
+                yield content
+        finally:
+            config.files[level] = str(path)
 
 
 def move_secrets(root: Path) -> dict[str, bool]:
@@ -124,7 +150,7 @@ def move_secrets(root: Path) -> dict[str, bool]:
     known = config.read("local")["remote"]  # hides what .dvc/config says
     fresh = {name: {o: value for o, value in secrets.items() if o not in known.get(name, {})} for name, secrets in found.items()}
     committed = _committed(root)
-    with config.edit("repo", validate=False) as repo:
+    with edited(config, "repo") as repo:
         for name, secrets in found.items():
             section = repo["remote"][name]
             for option in secrets:
@@ -167,7 +193,7 @@ def _keep(root: Path, config: Any, secrets: Mapping[str, Mapping[str, str]]) -> 
     path = root / LOCAL
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
     path.chmod(0o600)
-    with config.edit("local", validate=False) as local:
+    with edited(config, "local") as local:
         for name, options in secrets.items():
             local["remote"].setdefault(name, {}).update(options)
 

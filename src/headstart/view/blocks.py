@@ -59,9 +59,9 @@ class Table(NamedTuple):
 
     @property
     def aligned(self) -> list[bool]:
-        """Which columns stand on the right: those in which most cells are numbers."""
+        """Which columns stand on the right: those in which more than a third of the cells are numbers."""
         columns = zip(*self.rows, strict=True) if self.rows else [() for _ in self.names]
-        return [2 * sum(NUMBER.fullmatch(cell) is not None for cell in column) > len(column) for column in columns]
+        return [3 * sum(NUMBER.fullmatch(cell) is not None for cell in column) > len(column) for column in columns]
 
 
 class Figure(NamedTuple):
@@ -134,7 +134,7 @@ def as_markdown(block: Block, pictures: str = "") -> str:
         case Items(items):
             return "\n".join(f"* {_plain(item)}" for item in items)
         case Command(line):
-            return f"    {line}"
+            return f"    {' '.join(line.split())}"  # code, in which nothing is a tag
         case Table():
             return "\n".join(_table(block))
         case Figure():

@@ -149,9 +149,13 @@ def curves(
     y = {"type": "quantitative", "title": NAMED[measure], "scale": scale}
     of_arm = {"x": x, "y": y | {"field": "value"}, **arm_scales(list(bands))}
     layers = [_phases(arms[1], axes, x)] if seeds and found.grid else []
-    layers += [_band(means, of_arm | {"y": y | {"field": "low"}})]
-    layers += [_thin(seeds, of_arm), _censored(seeds, of_arm)] if seeds else []
+    layers += [_band(wide, of_arm | {"y": y | {"field": "low"}})] if (wide := [row for row in means if "low" in row]) else []
+    layers += [_thin(seeds, of_arm)] if seeds else []
+    layers += [_censored(never, of_arm)] if (never := [row for row in seeds if row.get("never")]) else []
     layers += [_thick(means, of_arm)]
+    next(layer for layer in layers if "color" in layer["encoding"])["params"] = [
+        LEGEND_PARAM
+    ]  # only there does a legend answer a click
     layers += [_flat(flat, y), _flat_names(flat, y, scale["domain"])] if flat else []
     for layer in layers:
         layer["transform"] = [{"calculate": "datum[axis]", "as": "x"}, *layer.get("transform", ())]
@@ -209,16 +213,14 @@ def _thick(rows: Sequence[Spec], encoding: Spec) -> Spec:
     return {
         "data": {"values": list(rows)},
         "mark": mark,
-        "params": [LEGEND_PARAM],
         "encoding": encoding | {"opacity": shown_alone(1), "tooltip": tips},
     }
 
 
 def _band(rows: Sequence[Spec], encoding: Spec) -> Spec:
     plain = {key: value for key, value in encoding.items() if key != "strokeDash"}
-    wide = [row for row in rows if "low" in row]
     return {
-        "data": {"values": wide},
+        "data": {"values": list(rows)},
         "mark": {"type": "area"},
         "encoding": plain | {"y2": {"field": "high"}, "opacity": shown_alone(0.2)},
     }
@@ -233,8 +235,7 @@ def _censored(rows: Sequence[Spec], encoding: Spec) -> Spec:
     """An open arrow at the end of a seed that never reached the target."""
     plain = {key: value for key, value in encoding.items() if key != "strokeDash"}
     mark = {"type": "point", "shape": "triangle-right", "filled": False, "size": 45}
-    never = [row for row in rows if row.get("never")]
-    return {"data": {"values": never}, "mark": mark, "encoding": plain | {"opacity": shown_alone(0.9)}}
+    return {"data": {"values": list(rows)}, "mark": mark, "encoding": plain | {"opacity": shown_alone(0.9)}}
 
 
 def _levels(found: Comparison, measure: str, levels: Levels) -> list[Spec]:
@@ -278,14 +279,14 @@ def _phases(arm: ArmRuns, axes: Axes, x: Spec) -> Spec:
     spans = [
         {
             "phase": f"{phase.name} ({phase.kind})",
-            "shade": 0.12 * (i % 2 == 0),
+            "shade": i % 2 == 0,
             **axes.at(arm.arm, begin),
             **axes.at(arm.arm, end, " end"),
         }
         for i, (phase, begin, end) in enumerate(zip(arm.recipe.phases, ends, ends[1:], strict=False))
         if end > begin
     ]
-    shade = {"field": "shade", "type": "quantitative", "scale": None}
+    shade = {"condition": {"test": "datum.shade", "value": 0.12}, "value": 0}
     encoding = {"x": x, "x2": {"field": "x2"}, "opacity": shade, "tooltip": [tip("phase", title=f"phase of {arm.arm}")]}
     transform = [{"calculate": "datum[axis + ' end']", "as": "x2"}]
     return {"data": {"values": spans}, "transform": transform, "mark": {"type": "rect", "color": GREY}, "encoding": encoding}

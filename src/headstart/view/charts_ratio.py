@@ -7,52 +7,40 @@ from headstart.compare.comparison import Comparison
 from headstart.compare.levels import performance_profile
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.core.arrays import Mode
-from headstart.view.charts import COLOURS, GREY, LEGEND_PARAM, SHAPES, SHORT, UNSEEN, Spec, arm_scales, chart, shown_alone, tip
+from headstart.view.charts import COLOURS, LEGEND_PARAM, SHAPES, SHORT, UNSEEN, Spec, arm_scales, chart, shown_alone, tip
 from headstart.view.comparison import styled
 
 PROFILE_LEVELS = 41
-NEVER = "not reached by then"
 
 
 def steps_to_target(found: Comparison) -> Spec:
     """A row for each seed: when each arm first met the target, an open arrow where it never did."""
     arms = styled(found)
+    names = [arm.arm for arm in arms]
     rows = [
-        {
-            "arm": arm.arm,
-            "seed": one.seed,
-            "steps": one.after if one.by is None else one.by,
-            "what": NEVER if one.by is None else arm.arm,
-        }
+        {"arm": arm.arm, "seed": one.seed, "steps": one.after if one.by is None else one.by, "reached": one.by is not None}
         for arm in arms
         for one in arm.passages
     ]
-    names = [arm.arm for arm in arms]
-    never = [NEVER] if any(row["what"] == NEVER for row in rows) else []
-    legend = {"title": None, "orient": "top", "symbolSize": 90, "labelLimit": 300}
-    colour = {"field": "arm", "type": "nominal", "scale": {"domain": names, "range": list(COLOURS[: len(names)])}, "legend": None}
-    of_arm = {"signal": f"datum.value === '{NEVER}' ? '{GREY}' : scale('color', datum.value)"}
-    filled_of = f"datum.value === '{NEVER}' ? 'transparent' : scale('color', datum.value)"
-    shape = {
-        "field": "what",
-        "type": "nominal",
-        "scale": {"domain": [*names, *never], "range": [*SHAPES[: len(names)], *(["triangle-right"] if never else [])]},
-        "legend": legend | {"encoding": {"symbols": {"stroke": of_arm, "fill": {"signal": filled_of}}}},
-    }
+    legend = {"title": None, "orient": "top", "symbolSize": 90, "symbolOpacity": 1, "labelLimit": 300}
+    of_arm = {"field": "arm", "type": "nominal", "legend": legend}
     place = {
         "y": {"field": "seed", "type": "ordinal", "title": "seed", "axis": {"grid": True, "tickBand": "extent"}},
         "yOffset": {"field": "arm", "type": "nominal", "scale": {"domain": names}},
         "x": {"field": "steps", "type": "quantitative", "title": f"env steps to {found.target.name}", "axis": SHORT},
-        "color": colour,
+        "color": of_arm | {"scale": {"domain": names, "range": [COLOURS[i % len(COLOURS)] for i in range(len(names))]}},
     }
-    line = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": place | {"x2": {"datum": 0}}}
-    filled = {"condition": {"test": f"datum.what === '{NEVER}'", "value": "transparent"}, **colour}
-    tips = [tip("arm"), tip("seed"), tip("steps", ",d", "env steps"), tip("what", title="reached")]
-    dot = {
-        "mark": {"type": "point", "size": 70, "strokeWidth": 1.6},
-        "encoding": place | {"shape": shape, "fill": filled, "tooltip": tips},
+    shape = of_arm | {"scale": {"domain": names, "range": [SHAPES[i % len(SHAPES)] for i in range(len(names))]}}
+    tips = [tip("arm"), tip("seed"), tip("steps", ",d", "env steps"), tip("reached")]
+    line: Spec = {"mark": {"type": "rule", "opacity": 0.35}, "encoding": place | {"x2": {"datum": 0}}}
+    dot: Spec = {"transform": [{"filter": "datum.reached"}], "mark": {"type": "point", "opacity": 1, "size": 70, "filled": True}}
+    arrow: Spec = {
+        "transform": [{"filter": "!datum.reached"}],
+        "mark": {"type": "point", "opacity": 1, "size": 60, "filled": False, "shape": "triangle-right"},
     }
-    return chart(max(160, 14 * len(names) * len(arms[0].passages) // 2 + 60), [line, dot], data={"values": rows})
+    layers = [line, dot | {"encoding": place | {"shape": shape, "tooltip": tips}}]
+    layers += [arrow | {"encoding": place | {"tooltip": tips}}] if not all(row["reached"] for row in rows) else []
+    return chart(max(160, 7 * len(names) * len(arms[0].passages) + 60), layers, data={"values": rows})
 
 
 def ratio_by_level(found: Comparison) -> Spec | None:
@@ -92,18 +80,16 @@ def ratio_by_level(found: Comparison) -> Spec | None:
     }
     y = {"field": "ratio", "type": "quantitative", "title": f"steps of {found.candidate.arm} ÷ {found.grid[0].baseline.arm}"}
     tips = [tip("level", ".3f", "return at least"), tip("what", title=" "), tip("ratio", ".3f")]
-    dots = {
-        "data": {"values": rows},
-        "mark": {"type": "line", "point": {"size": 70, "filled": False}},
-        "encoding": {"x": x, "y": y, **scales, "tooltip": tips},
-    }
+    drawn, place = {"data": {"values": rows}}, {"x": x, "y": y, "color": scales["color"]}
+    line = drawn | {"mark": {"type": "line"}, "encoding": place}
+    dots = drawn | {"mark": {"type": "point", "size": 70}, "encoding": place | {"shape": scales["shape"], "tooltip": tips}}
     limit = {"data": {"values": [{"ratio": found.limits.max_ratio, "says": f"limit {found.limits.max_ratio:g}"}]}}
     rule = limit | {"mark": {"type": "rule", "strokeDash": [6, 3]}, "encoding": {"y": y}}
     name = limit | {
         "mark": {"type": "text", "align": "right", "dy": -7, "fontSize": 11},
         "encoding": {"x": {"value": "width"}, "y": y, "text": {"field": "says"}},
     }
-    return chart(220, [dots, rule, name])
+    return chart(220, [dots, line, rule, name])
 
 
 def performance(arms: Sequence[ArmRuns], mode: Mode) -> Spec:

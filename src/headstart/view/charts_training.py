@@ -21,26 +21,28 @@ def confusion(decisions: Mapping[str, Mapping[str, int]]) -> Spec:
         {
             "expert": label[row],
             "clones": column,
+            "row": i,
+            "column": j,
             "n": n,
             "share": round(100 * n / chosen[row], 2),
             "says": _percent(100 * n / chosen[row]),
         }
-        for row in order
-        for column in columns
+        for i, row in enumerate(order)
+        for j, column in enumerate(columns)
         if (n := decisions[row].get(column, 0))
     ]
     place = {
         "x": {
             "field": "clones",
             "type": "nominal",
-            "sort": columns,
+            "sort": {"field": "column", "op": "min"},  # a list of names would become part of an expression
             "title": "the clones' most likely action, % of the row",
             "axis": {"labelAngle": -40},
         },
         "y": {
             "field": "expert",
             "type": "nominal",
-            "sort": [label[name] for name in order],
+            "sort": {"field": "row", "op": "min"},
             "title": "the expert's action (decisions)",
         },
     }

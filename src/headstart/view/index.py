@@ -1,4 +1,4 @@
-"""reports/index.html: every scenario with a report, its verdict in a sentence, and what has not been judged yet."""
+"""reports/index.html: every scenario with a report, its verdict in a sentence, and what has not been judged yet. And the pages of DVC."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,9 +9,12 @@ from headstart.core.errors import HeadstartError
 from headstart.core.files import write_bytes
 from headstart.core.lock import held, remove_unfinished
 from headstart.view.blocks import Linked
+from headstart.view.charts import can_draw
 from headstart.view.judged import SIGNS, sentence
-from headstart.view.page import page
+from headstart.view.page import page, vega
 from headstart.view.report import page_path, read_headline
+
+VEGA = Path("dvc_plots/vega.js")  # .dvc/plots/page.html looks for it, so that `dvc plots show` needs no network
 
 
 class Entry(NamedTuple):
@@ -25,14 +28,16 @@ class Entry(NamedTuple):
 
 
 def write_index(root: Path, scenarios: Sequence[str]) -> Path:
-    """Of these scenarios and all others that have a report; returns its path."""
+    """Of these scenarios and all others that have a report; returns its path. Beside the pages of `dvc plots`, what draws them."""
     path = root / REPORTS / "index.html"
     others = sorted(found.parent.name for found in (root / REPORTS).glob("*/report.html"))
     entries = [_entry(root, scenario) for scenario in dict.fromkeys((*scenarios, *others))]
     shown = page("index.html", "Reports", entries=entries, linked=Linked({}))
+    drawn = {root / VEGA: vega().encode()} if can_draw() else {}
     with held(root / LOCKS / "reports", "headstart report"):
-        remove_unfinished([path])
-        write_bytes(path, shown)
+        remove_unfinished([path, root / VEGA])
+        for file, content in {path: shown, **drawn}.items():
+            write_bytes(file, content)
     return path
 
 

@@ -10,7 +10,7 @@ from headstart.dataset.inspection_against import Against, Apart
 from headstart.dataset.inspection_coverage import Range
 from headstart.dataset.inspection_episodes import Column
 from headstart.dataset.inspection_look import GROUPS, Look, counts, groups_of, plain, play_command, rejected_by
-from headstart.view.inspect_text import MARKS, shown, spark
+from headstart.view.inspect_text import MARKS, shown, size_of, spark
 from headstart.view.page import page
 
 CELLS = 30  # of a histogram
@@ -37,7 +37,7 @@ def page_of(look: Look) -> bytes:
         charts=True,
         name=opened.name,
         state=opened.state[:1].upper() + opened.state[1:],
-        summary=f"{n['accepted']:,} of {n['recorded']:,} recorded episodes accepted, {n['steps']:,} steps.",
+        summary=f"{size_of(look)}, {n['steps']:,} steps.",
         findings=[_finding(look, one) for one in look.findings],
         groups=GROUPS,
         histograms=charts,

@@ -38,8 +38,10 @@ def list_of(look: Look, group: str, top: int) -> str:
     lines += [f"{'':{wide}}" + "".join(f"{_short(column):>12}" for column in columns)] if len(rows) else []
     for row in rows[:top]:
         cells = "".join(f"{shown(column.values[row]):>12}" for column in columns)
+        name = found.opened.ids[row]
         why = [*found.opened.reasons[row], *(one.kind for one in found.anomalies.get(int(row), ()))]
-        lines.append(f"{found.opened.ids[row]:{wide}}{cells}")
+        why += [f"flagged: {look.flags[name]}"] if name in look.flags else []
+        lines.append(f"{name:{wide}}{cells}")
         lines += textwrap.wrap("; ".join(why), WIDTH, initial_indent="    ", subsequent_indent="    ") if why else []
     lines += [f"… and {len(rows) - top:,} more; --top {len(rows)} lists all"] if len(rows) > top else []
     if len(rows) and (command := play_command(found, found.opened.ids[rows[0]])):
@@ -63,7 +65,7 @@ def spark(bins: Sequence[int]) -> str:
 def _top(look: Look) -> Iterator[str]:
     found, n = look.found, counts(look)
     yield from _wrapped(f"{found.opened.name}: {found.opened.state}", "")
-    size = f"{n['accepted']:,} of {n['recorded']:,} recorded episodes accepted, {n['steps']:,} steps"
+    size = f"{size_of(look)}, {n['steps']:,} steps"
     yield from _wrapped(size + (f", {n['worlds']:,} worlds, {n['blocks']} blocks" if found.opened.scenario else ""), "  ")
     if split := found.split:
         sides = [
@@ -78,6 +80,13 @@ def _top(look: Look) -> Iterator[str]:
         else "hashes: nothing is recorded of them"
     )
     yield f"  {said}"
+
+
+def size_of(look: Look) -> str:
+    n = counts(look)
+    if look.found.opened.manifest is None:
+        return f"{n['recorded']:,} recorded episodes"
+    return f"{n['accepted']:,} of {n['recorded']:,} recorded episodes accepted"
 
 
 def _findings(look: Look) -> Iterator[str]:
@@ -163,10 +172,15 @@ def _metadata(look: Look) -> Iterator[str]:
     for item in look.metadata:
         if item.text is not None:
             yield from _wrapped(f"{item.name}: {item.text}", "  ok      ", 12)
-        else:
-            yield from _wrapped(item.name if item.cure.startswith(COMMAND) else f"{item.name}: {item.cure}", "  missing ", 12)
-            if item.cure.startswith(COMMAND):
-                yield f"    {item.cure.strip('`')}"
+    missing = dict[str, list[str]]()
+    for item in look.metadata:
+        if item.text is None:
+            missing.setdefault(item.cure, []).append(item.name)
+    for cure, names in missing.items():
+        is_command = cure.startswith(COMMAND)
+        yield from _wrapped(", ".join(names) + ("" if is_command else f": {cure}"), "  missing ", 12)
+        if is_command:
+            yield f"    {cure.strip('`')}"
 
 
 def _against(found: Against) -> Iterator[str]:

@@ -91,6 +91,5 @@ def page_of(run: str, speed: float | None) -> bytes:
     settings = {"run": run, "kept": KEPT, "stale_s": STALE_S, "series": {name: dict(of.series) for name, of in curves.items()},
                 "target": {name: of.target for name, of in curves.items() if of.target}}  # fmt: skip
     data = {"settings": settings} | {f"chart-{name}": chart(of, x) for name, of in curves.items()}
-    return page(
-        "observe.html", f"{run}: observe", data, ["observe.js"], charts=True, connect=True, run=run, speed=speed, curves=curves
-    )
+    shown = {"run": run, "speed": speed, "curves": curves}
+    return page("observe.html", f"{run}: observe", data, ["observe.js"], True, ["observe.css"], connect=True, **shown)

@@ -27,18 +27,19 @@ def page(
     data: Mapping[str, Any] | None = None,
     scripts: Sequence[str] = (),
     charts: bool = False,
+    styles: Sequence[str] = (),
     connect: bool = False,
     **shown: Any,
 ) -> bytes:
     """The bytes of a page.
 
     `template`: a file in view/pages that extends base.html; it is given `shown`, whose texts it escapes. `data`: id → what a script reads
-    from the JSON block with that id. `scripts`: files in view/pages, run in this order. With `charts`, Vega draws the specification in the
+    from the JSON block with that id. `scripts`, `styles`: files in view/pages, in this order. With `charts`, Vega draws the specification in the
     JSON block `chart-NAME` into each `<div class="chart" data-chart="NAME">`. With `connect`, scripts may ask the server that the page is from.
     """
-    sources = [*((_vega(), _source("charts.js")) if charts else ()), *map(_source, scripts)]
-    styles = [_source("page.css")]
-    allowed = {"script-src": sources, "style-src": styles}
+    sources = [*((vega(), _source("charts.js")) if charts else ()), *map(_source, scripts)]
+    sheets = [_source("page.css"), *map(_source, styles)]
+    allowed = {"script-src": sources, "style-src": sheets}
     policy = ["default-src 'none'", "img-src data:", "base-uri 'none'", "form-action 'none'"]
     policy += ["connect-src 'self'"] if connect else []
     policy += [f"{kind} {' '.join(map(_hash, texts))}" for kind, texts in allowed.items() if texts]
@@ -50,7 +51,7 @@ def page(
             **shown,
             title=title,
             policy="; ".join(policy),
-            styles=[Markup(style) for style in styles],
+            styles=[Markup(sheet) for sheet in sheets],
             blocks=blocks,
             scripts=[Markup(source) for source in sources],
         )
@@ -87,7 +88,7 @@ def _source(name: str) -> str:
 
 
 @cache
-def _vega() -> str:
+def vega() -> str:
     """Vega, Vega-Lite and vega-embed as one script, from the wheel of vl-convert."""
     import vl_convert
 

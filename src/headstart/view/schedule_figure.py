@@ -6,6 +6,7 @@ Equal rehearsals give equal bytes: no date, and ids from a fixed salt.
 import io
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import Literal
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -13,8 +14,14 @@ from matplotlib.figure import Figure
 
 from headstart.config.schedule import Arm
 from headstart.guard.simulation import Simulation
-from headstart.view.figures import ARM_STYLES, INK
 
+INK = "#222222"
+ARM_STYLES: tuple[tuple[str, Literal["-", "--", "-.", ":"]], ...] = (
+    ("#D55E00", "--"),
+    ("#0072B2", "-"),
+    ("#009E73", "-."),
+    ("#CC79A7", ":"),
+)
 READ = ("return_normalised", "success_rate", "harm_rate", "bc_accuracy")
 RAMPS = ("expert_share", "bc_weight", "kl_weight")
 MARKS = {"warn": ("^", "#E69F00"), "breach": ("X", "#D55E00")}

@@ -113,7 +113,7 @@ def dataset_text(taught: Taught) -> str:
     dataset = taught.dataset
     train, heldout = dataset.splits.train, dataset.splits.heldout
     return (
-        f"Dataset {dataset.dataset}@{dataset.version}: {dataset.accepted.episodes:,} episodes ({dataset.accepted.steps:,} steps) accepted, "
+        f"Dataset `{dataset.dataset}@{dataset.version}`: {dataset.accepted.episodes:,} episodes ({dataset.accepted.steps:,} steps) accepted, "
         f"{dataset.rejected.episodes:,} rejected, in {len(dataset.blocks)} blocks, one for each clone; {train.worlds:,} worlds to train on and "
         f"{heldout.worlds:,} held out, none on both sides."
     )

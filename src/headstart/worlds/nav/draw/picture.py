@@ -11,6 +11,10 @@ from headstart.worlds.nav.angles import TURN, cosine, sine
 from headstart.worlds.nav.observe import EGO
 
 Image = npt.NDArray[np.uint8]
+LEGEND = (
+    "Blue: the robot, white its heading, grey lines its lidar, light blue its route, green the goal. Orange: pedestrians, with where they will "
+    "be in a second."
+)
 SCALE = 40  # pixels a metre
 BORDER = 0.5  # m
 PAPER, WALL, ROUTE, GOAL, RAY = (250, 250, 248), (60, 60, 66), (170, 200, 235), (70, 160, 90), (232, 226, 214)

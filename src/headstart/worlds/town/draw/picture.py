@@ -4,6 +4,7 @@ An agent's status is a shape at its upper right: ring, waits; triangle, may use 
 A yellow cell: where two agents shall meet.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ from headstart.worlds.town.state import CLAIM, GRID, NONE, WAITING
 Picture = npt.NDArray[np.uint8]  # [height, width, 3]
 Area = npt.NDArray[np.float64]  # [CELL, CELL] share of each pixel that a shape covers
 CELL = 32  # pixels
+LEGEND = (
+    "Discs are agents with their numbers; squares are objects: F fridge, T stove, S shower, B bed, W workplace, with a dot for each agent in "
+    "the queue. At an agent a ring says that it waits, a triangle that it may use the object, a square that it uses it. Yellow: a meeting."
+)
 FINE = 4  # samples a pixel, each way, for smooth edges
 
 # 5 × 7 dots of the letters of objects and the numbers of agents; a row is five bits
@@ -79,16 +84,19 @@ def _blend(cell: Picture, area: Area, colour: Rgb) -> None:
     cell[:] = np.rint(cell * (1 - share) + np.array(colour) * share).astype(np.uint8)
 
 
+@cache
 def _disc(centre: tuple[float, float], radius: float) -> Area:
     y, x = _samples()
     return _smooth((y - centre[0]) ** 2 + (x - centre[1]) ** 2 <= radius**2)
 
 
+@cache
 def _triangle() -> Area:
     y, x = _samples()
     return _smooth((y <= 9.5) & (y - 1 >= 2 * np.abs(x - 25)))
 
 
+@cache
 def _square() -> Area:
     y, x = _samples()
     return _smooth((np.abs(y - 6) <= 4) & (np.abs(x - 25) <= 4))

@@ -1,0 +1,71 @@
+"""`headstart play` of a recorded episode: what it prints, what it writes, and how it ends."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.recordings import edited, poles, simulated
+
+from headstart.dataset.episodes import Episodes
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def in_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_an_episode_is_proved_and_the_next_step_is_told(command: Command) -> None:
+    simulated("queue_conflict", 1)
+    code, out, err = command("play", "queue_conflict", "2")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].startswith("queue_conflict, episode 2, agent 2: world 1000000, seed ")
+    assert lines[1] == "  recorded == replayed: 128 of 128 steps"
+    assert lines[2].startswith("  statistics agree: length 128, return ")
+    assert lines[3:] == [
+        "  no anomalies (compared with the 4 episodes of shard-0000.h5)",
+        "watch it: headstart play queue_conflict 2 --html episode.html",
+    ]
+
+
+def test_an_edited_action_ends_with_4_and_the_page_is_written_nevertheless(command: Command) -> None:
+    def change(episodes: Episodes) -> None:
+        row = int(episodes.table.start[1]) + 90
+        episodes.action[row] = (episodes.action[row] + 1) % 5
+
+    edited(simulated("queue_conflict", 1), change)
+    code, out, err = command("play", "queue_conflict", "1", "--html", "episode.html")
+    assert code == 4
+    assert "recorded != replayed: first at step 90 of 128, action: recorded " in err and err.count("\n") == 1
+    assert "step 90: replay: action: recorded " in out
+    assert b"recorded != replayed: first at step 90" in Path("episode.html").read_bytes()
+
+
+def test_every_kind_of_file_is_written_of_a_recording_of_cartpole(command: Command) -> None:
+    pytest.importorskip("imageio_ffmpeg")
+    poles()
+    code, out, _ = command(
+        "play", "pole", "3", "--against", "5", "--html", "a.html", "--gif", "a.gif", "--mp4", "a.mp4", "--png", "a.png"
+    )
+    assert code == 0
+    assert out.splitlines()[-4:] == ["open a.html", "open a.gif", "open a.mp4", "open a.png"]
+    heads = {"a.html": b"<!doc", "a.gif": b"GIF89", "a.mp4": b"\0\0\0", "a.png": b"\x89PNG"}
+    assert {name: Path(name).read_bytes()[: len(head)] for name, head in heads.items()} == heads
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("queue_conflict", "0", "--policy", "x"), "--policy: expected no episode beside it"),
+        (("queue_conflict@abc",), "expected an episode behind it"),
+        (("queue_conflict", "0", "--sheet", "a.html"), "--sheet: expected a dataset alone"),
+        (("queue_conflict", "--sheet", "a.txt"), "expected a file that ends in .html or .png"),
+    ],
+)
+def test_a_wrong_combination_says_what_was_expected(command: Command, arguments: tuple[str, ...], said: str) -> None:
+    simulated("queue_conflict", 1)
+    code, _, err = command("play", *arguments)
+    assert code == 2
+    assert said in err and err.count("\n") == 1
