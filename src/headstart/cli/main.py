@@ -65,7 +65,7 @@ def program(
             os.environ[variable] = "1"
 
 
-PANELS = {  # of the help
+PANELS: dict[str, tuple[Callable[..., None], ...]] = {  # of the help
     "Begin": (init, check_scenario, formats, targets, tune, doctor),
     "Look": (report, explain, observe, play, inspect, lineage),
     "Data": (verify, storage, gc, export),
