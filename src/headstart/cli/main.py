@@ -4,6 +4,7 @@ Rooms are imported inside the commands, so that `headstart --help` needs neither
 """
 
 import os
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
