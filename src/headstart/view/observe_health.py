@@ -9,7 +9,7 @@ LEVELS = {"quiet": ("OK", OK), "flag": ("warn", WARN), "breach": ("breach", BAD)
 
 def drift(seen: Seen) -> Table:
     """Each guardrail as its last check found it."""
-    head = ["Guardrail", "Value", "Reference", "Change", "Warns at", "Acts at", "State", "Last values"]
+    head = ["Guardrail", "State", "Value", "Reference", "Change", "Warns at", "Acts at", "Last values"]
     random = seen.arm is not None and seen.arm.start == "random"
     why = "Only numbers that are not finite are watched: the run starts from random weights." if random else "No check yet."
     return table(head, [_guardrail(name, of) for name, of in seen.guardrails.items()], why)
@@ -20,14 +20,14 @@ def _guardrail(name: str, of: Guarded) -> list[Cell]:
     limits = [limit_text(rule, rule.flag), f"{limit_text(rule, rule.breach)}: {rule.decision}"]
     title = name if name == rule.metric else f"{name} ({rule.metric})"
     if measured.level == "not applicable":
-        return [title, "–", "–", "–", *limits, f"not measured: {measured.text}", "–"]
+        return [title, f"not measured: {measured.text}", "–", "–", "–", *limits, "–"]
     word, level = LEVELS[measured.level]
     if measured.level == "breach" and of.hits < rule.hits:
         word += f", {of.hits} of {rule.hits} in a row"
     base = "–" if measured.baseline is None else number(measured.baseline)
     values: Cell = {"t": "", "spark": list(of.values)} if len(of.values) > 1 else "–"
     value, change = number(measured.value), _change(rule, measured.value, measured.baseline)
-    return [title, value, base, change, *limits, state(word, level), values]
+    return [title, state(word, level), value, base, change, *limits, values]
 
 
 def _change(rule: Guardrail, value: float | None, base: float | None) -> str:

@@ -116,7 +116,7 @@ def _reached(seen: Seen) -> Cell:
 
 
 def _cycles(seen: Seen) -> Table:
-    head = ["Phase", "Cycle", "Kind", "Expert share", "BC weight", "KL weight", "Progress", "Outcome"]
+    head = ["Phase", "Outcome", "Progress", "Cycle", "Kind", "Expert share", "BC weight", "KL weight"]
     if seen.arm is None:
         return table(head, [], "A clone has no schedule: it is trained in epochs." if seen.epoch else "Not begun.")
     rows = []
@@ -124,7 +124,7 @@ def _cycles(seen: Seen) -> Table:
         runs = seen.phase is not None and seen.phase.phase_index == number_ and seen_phase.outcome == "running"
         now = seen.update if runs and seen.update and seen.update.phase == phase.name else None
         weights = [_ramp(getattr(phase, name), getattr(now, name, None)) for name in ("expert_share", "bc_weight", "kl_weight")]
-        rows.append([phase.name, str(cycle), phase.kind, *weights, _progress(phase, seen_phase), _outcome(seen_phase)])
+        rows.append([phase.name, _outcome(seen_phase), _progress(phase, seen_phase), str(cycle), phase.kind, *weights])
     return table(head, rows)
 
 
