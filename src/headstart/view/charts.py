@@ -5,6 +5,7 @@ pointer; a picture is made of the same specification by vl_convert. Equal inputs
 """
 
 import importlib.util
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
@@ -26,6 +27,7 @@ DASHES = ((6, 4), (1, 0), (8, 3, 2, 3), (2, 2), (10, 4), (6, 2, 2, 2))
 SHAPES = ("square", "circle", "diamond", "triangle-up", "triangle-down", "cross")
 GREY = "#7f858f"  # is seen on white and on black
 WIDTH, SCALE = 640, 2  # of a picture: points, and pixels of a point
+COLOURS_KEPT = 128  # of a picture, shades at the edges of letters included
 STILL = {  # how a picture looks; a page has its own colours
     "background": "white",
     "font": "DejaVu Sans, Helvetica, sans-serif",
@@ -51,8 +53,18 @@ def png(spec: Mapping[str, Any], width: int = WIDTH) -> bytes:
     """A specification as a picture, as wide as a text."""
     import vl_convert
 
-    drawn: bytes = vl_convert.vegalite_to_png(json.dumps(_still(spec, width)), scale=SCALE)
-    return drawn
+    return with_few_colours(vl_convert.vegalite_to_png(json.dumps(_still(spec, width)), scale=SCALE))
+
+
+def with_few_colours(picture: bytes) -> bytes:
+    """A PNG with a palette, which takes a tenth of the bytes: git keeps every picture that it was ever given."""
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.open(io.BytesIO(picture)).convert("RGB").quantize(COLOURS_KEPT, dither=Image.Dither.NONE).save(
+        out, "PNG", optimize=True
+    )
+    return out.getvalue()
 
 
 def _still(spec: Mapping[str, Any], width: int) -> Spec:

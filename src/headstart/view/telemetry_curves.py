@@ -9,7 +9,7 @@ from headstart.telemetry.fields import numbers, require_field
 from headstart.telemetry.imported import ImportedUpdate
 from headstart.telemetry.kinds import Evaluation, Line, PhaseEnded, PhaseStarted, RollbackLine, Update
 from headstart.telemetry.logs import AnyRecord, Log
-from headstart.view.charts import COLOURS, DASHES, GREY, SCALE, SCHEMA, SHORT, STILL, WIDTH
+from headstart.view.charts import COLOURS, DASHES, GREY, SCALE, SCHEMA, SHORT, STILL, WIDTH, with_few_colours
 
 HEIGHT = 110  # of a panel
 RED = "#B00020"
@@ -73,8 +73,7 @@ def svg(spec: dict[str, Any]) -> bytes:
 
 
 def png(spec: dict[str, Any]) -> bytes:
-    drawn: bytes = _vl_convert().vegalite_to_png(json.dumps(spec), config=STILL, scale=SCALE)
-    return drawn
+    return with_few_colours(_vl_convert().vegalite_to_png(json.dumps(spec), config=STILL, scale=SCALE))
 
 
 def _vl_convert() -> Any:
