@@ -81,7 +81,7 @@ def test_the_files_are_a_project_that_is_committed(command: Command, tmp_path: P
 def test_every_stage_runs_the_installed_package_and_runs_again_for_another_version(command: Command, tmp_path: Path) -> None:
     command("init", "demo")
     stages = parse_yaml((tmp_path / "demo/dvc.yaml").read_bytes(), Path("dvc.yaml"))["stages"]
-    assert len(stages) == 11
+    assert len(stages) == 12
     for name, stage in stages.items():
         assert stage["cmd"].startswith(f"{INSTALLED}{name} ")
         (keys,) = (keys for file in stage["params"] for keys in file.values())

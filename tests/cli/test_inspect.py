@@ -28,6 +28,7 @@ def ids(robot_walks: tuple[Scenario, Episodes, Header], tmp_path: Path, monkeypa
     """Of the ten episodes of a curated dataset, in the working directory."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("headstart.cli.main.enter_project", lambda: None)
+    monkeypatch.setattr("headstart.cli.project._typed_in", Path())
     Path("params.yaml").write_text(f"scenarios: [{NAME}]\n")
     return robot_project(robot_walks)
 
@@ -179,6 +180,7 @@ def test_a_pipeline_that_does_not_watch_flags_is_told_what_to_add(command: Comma
 def poles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("headstart.cli.main.enter_project", lambda: None)
+    monkeypatch.setattr("headstart.cli.project._typed_in", Path())
     write(Path("demonstrations/mine.npz"), record_poles(30))
     return Path("demonstrations/mine.npz")
 

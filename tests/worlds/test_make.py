@@ -8,6 +8,7 @@ import gymnasium as gym
 import pytest
 
 from headstart.core.errors import InputError, MissingExtra
+from headstart.core.own_code import _distributions
 from headstart.worlds import make as make_module
 from headstart.worlds.make import environment_sha256, source_sha256
 
@@ -79,9 +80,11 @@ def test_the_version_of_the_distribution_that_provides_an_environment_is_in_its_
         about.mkdir()
         (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: toy-walk\nVersion: {version}\n")
         (about / "top_level.txt").write_text("toy_walk\n")
+        _distributions.cache_clear()  # a process that runs sees no package that is installed meanwhile
         found.append(environment_sha256("gym", SETUP))
         shutil.rmtree(about)
 
+    _distributions.cache_clear()
     assert len({*found, environment_sha256("gym", SETUP)}) == 3
 
 
