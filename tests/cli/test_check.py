@@ -14,6 +14,7 @@ Command = Callable[..., tuple[int, str, str]]
 @pytest.fixture(autouse=True)
 def in_project(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
     Path("scenarios").mkdir()
     Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     for name in ("queue_conflict", "nav_mixed"):

@@ -87,7 +87,7 @@ def test_every_stage_runs_the_installed_package_and_runs_again_for_another_versi
         (keys,) = (keys for file in stage["params"] for keys in file.values())
         assert keys is None if name == "settings" else keys[0] == "settings.headstart"
         assert all(
-            dep.split("/")[0] in ("data", "models", "scenarios", "demonstrations", "environments", "experts", "flags")
+            dep.split("/")[0] in ("data", "models", "reports", "scenarios", "demonstrations", "environments", "experts", "flags")
             for dep in stage["deps"]
         )
         assert all((tmp_path / "demo" / dep).exists() for dep in stage["deps"] if "/" not in dep)
