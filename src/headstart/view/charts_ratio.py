@@ -134,7 +134,7 @@ def _steps(name: str, returns: Sequence[float], lowest: float, highest: float) -
     """The share at a return holds down to the next lower one, and falls behind the highest to 0. `returns` are sorted."""
     n = len(returns)
     points = [(lowest, 1.0), *((value, (n - returns.index(value)) / n) for value in dict.fromkeys(returns))]
-    points += [(returns[-1], 0.0), (highest, 0.0)] if returns[-1] < highest else []
+    points += [(returns[-1], 0.0), (highest, 0.0)]
     return [
         {"arm": name, "place": place, "level": round(level, 6), "share": round(share, 4)}
         for place, (level, share) in enumerate(points)

@@ -11,10 +11,10 @@ from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings
 from headstart.core.verdict import Check, Outcome
 from headstart.runs.wall_clock import WallClock
-from headstart.view.blocks import Block, Command, Items, Lead, Note, Section, Table, Text, section
+from headstart.view.blocks import Block, Command, Items, Lead, Note, Part, Section, Table, Text, section
 from headstart.view.comparison import arms_of, number, reason_items, there
 from headstart.view.ends import clipped, difference_cell, signed
-from headstart.view.next_steps import Step
+from headstart.view.next_steps import Step, variant_of
 
 AS_GOOD = (
     "At the exam, in worlds like those of training: the candidate less the other, difference of means over seeds; in brackets the one-sided "
@@ -34,13 +34,12 @@ def verdict_section(found: Comparison, taught: str, steps: Sequence[Step], shift
     reasons = found.verdict.reasons if found.grid else ()
     blocks: list[Block] = [Lead(sentence(found))]
     blocks += [_as_good(found), Note(AS_GOOD), *_elsewhere(found, shift)] if found.final else []
-    blocks += [Text("Not a PASS because of:"), Items(reason_items(reasons))] if reasons else []
-    blocks += [Text("What next:")] if steps else []
-    for step in steps:
-        blocks += [Text(step.why), *([Command(step.command)] if step.command else [])]
+    parts = [Part("Why it is not a PASS", [Items(reason_items(reasons))])] if reasons else []
+    todo = [block for step in steps for block in (Text(step.why), *([Command(step.command)] if step.command else []))]
+    parts += [Part("What next", todo)] if todo else []
     answers = [("By how much?", how_much(found)), ("How sure is that?", how_sure(found)), ("What taught it?", taught)]
-    blocks += [Table("question | answer", [(q, a) for q, a in answers if a])]
-    return section("verdict", f"Verdict on the target {found.target.name}", *blocks)
+    parts += [Part("By how much, how sure, and taught by what", [Table("question | answer", [(q, a) for q, a in answers if a])])]
+    return section("verdict", f"Verdict on the target {found.target.name}", *blocks, parts=parts)
 
 
 def _as_good(found: Comparison) -> Table:
@@ -73,11 +72,17 @@ def _elsewhere(found: Comparison, shift: ShiftFindings | None) -> list[Block]:
 
 def _kept(found: Comparison, variant: str) -> str:
     """Against every baseline and the clones, by the checks of the variant."""
-    missed = [check for check in found.verdict.checks if check.name.startswith(f"shift-{variant}-") and not check.passed]
+    missed = [
+        (measure, check)
+        for check in found.verdict.checks
+        if not check.passed and (about := variant_of(check))
+        for at, measure, _ in [about]
+        if at == variant
+    ]
     if not missed:
         return "yes"
-    failed = any(check.outcome == Outcome.FAIL for check in missed)
-    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys('harm' if '-harm-' in check.name else 'success' for check in missed))}"
+    failed = any(check.outcome == Outcome.FAIL for _, check in missed)
+    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys(measure for measure, _ in missed))}"
 
 
 def numbers(found: Comparison) -> dict[str, object]:
@@ -107,13 +112,21 @@ def meaning(found: Comparison) -> str:
         return "HOLD: nothing was compared, so there is nothing to decide yet."
     if found.verdict.outcome == Outcome.PASS:
         return f"PASS: use it. Every check of {found.candidate.arm} is met."
-    named = list(dict.fromkeys(_brief(check) for check in found.verdict.reasons))
+    named = [*dict.fromkeys(_brief(check) for check in found.verdict.reasons if not variant_of(check)), *_lost(found)]
     because = "; ".join(named[:REASONS_NAMED]) + (
         f"; and {len(named) - REASONS_NAMED} more" if len(named) > REASONS_NAMED else ""
     )
     if found.verdict.outcome == Outcome.FAIL:
         return f"FAIL: do not use {found.candidate.arm}, because of: {because}."
     return f"HOLD: what was measured stands, but a person decides before {found.candidate.arm} is used, because of: {because}."
+
+
+def _lost(found: Comparison) -> list[str]:
+    """Where the candidate may be worse than another: variant by variant."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for variant, measure, other in filter(None, map(variant_of, found.verdict.reasons)):
+        by.setdefault((variant, _whose(other)), []).append(measure)
+    return [f"{' and '.join(what)} in the held-out variant {variant}, against {other}" for (variant, other), what in by.items()]
 
 
 def _brief(check: Check) -> str:

@@ -1,11 +1,12 @@
 """What to do after a verdict: for each reason against a PASS what answers it, and what to look at."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison
-from headstart.core.verdict import Outcome
+from headstart.core.verdict import Check, Outcome
 
 FLAGGED_SHOWN = 3  # seeds
 
@@ -39,7 +40,7 @@ def next_steps(found: Comparison, watch: str | None, flagged: Sequence[int] = ()
             f"headstart release record {scenario} --by NAME",
         )
         return [step, *seen]
-    cures = [step for reason in found.verdict.reasons for step in _cures(found, reason.name, flagged)]
+    cures = [step for reason in found.verdict.reasons for step in _cures(found, reason, flagged)]
     return [*dict.fromkeys(cures), *seen]
 
 
@@ -48,19 +49,24 @@ def flagged_seeds(runs: ArmRuns) -> list[int]:
     return [run.seed for run in runs.runs if run.outcome != "PASS"]
 
 
-def _cures(found: Comparison, reason: str, flagged: Sequence[int]) -> list[Step]:
+def _cures(found: Comparison, reason: Check, flagged: Sequence[int]) -> list[Step]:
     """For the check that was missed."""
     scenario, arm = found.scenario, found.candidate.arm
-    if reason == "guardrails":
+    if reason.name == "guardrails":
         read = [
             Step(f"Read how seed {seed} went, which a guardrail flagged:", f"headstart explain {scenario}/{arm}/seed-{seed}")
             for seed in flagged[:FLAGGED_SHOWN]
         ]
         return [*read, Step("See whether the limits of its guardrails fit:", f"headstart schedule check {arm}")]
-    parts = reason.split("-")
-    if parts[0] == "shift" and len(parts) > 2:
-        return [Step(_variant(scenario, parts[1], arm), "")]
-    return [_cure(found, reason, scenario, arm)]
+    if about := variant_of(reason):
+        return [Step(_variant(scenario, about[0], arm), "")]
+    return [_cure(found, reason.name, scenario, arm)]
+
+
+def variant_of(check: Check) -> tuple[str, str, str] | None:
+    """Of a check about a held-out variant: the variant, success or harm, and against whom; as `compare.variants` words it."""
+    said = re.match(r"(success|harm) on (\S+), \S+ − (\S+): ", check.text) if check.name.startswith("shift-") else None
+    return (said[2], said[1], said[3]) if said else None
 
 
 def _variant(scenario: str, variant: str, arm: str) -> str:

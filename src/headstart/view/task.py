@@ -33,7 +33,7 @@ def task_section(root: Path, scenario: Scenario, found: Comparison, arms: Mappin
     return section("task", "The task, and what each arm was given", *blocks, _arms(root, scenario.name, shown), Note(PPO))
 
 
-PPO = "PPO settings: worlds × ticks of a rollout, epochs over it, discount. Searches: by `headstart tune`, on seeds of their own."
+PPO = "PPO settings: worlds × ticks of a rollout, epochs over it, discount gamma. Searches: by `headstart tune`, on seeds of their own."
 
 
 def described(path: Path) -> str:
@@ -78,4 +78,4 @@ def _arm(arm: ArmRuns, candidate: ArmRuns, searched: TuningBudget | None) -> Seq
 
 
 def _ppo(ppo: PPOParams) -> str:
-    return f"{ppo.worlds:,} × {ppo.rollout_ticks:,}, {ppo.num_epochs} epochs, {ppo.gamma:g}"
+    return f"{ppo.worlds:,} × {ppo.rollout_ticks:,}, {ppo.num_epochs} epochs, gamma {ppo.gamma:g}"
