@@ -1,11 +1,12 @@
 """A verdict in words: what its outcome asks for, why there is only a bound, where the candidate loses, and what answers each reason."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.arms import clones_of
 from tests.experiments import scored
-from tests.shifts import clone_runs
 from tests.view.test_report import FAST, NEVER, SLOW, Results, rows_below
 from tests.view.test_shift import FOUND
 
@@ -152,8 +153,10 @@ def test_the_task_and_what_each_arm_was_given_are_said(results: Results) -> None
     assert "Not this" not in text
 
 
-def test_the_clones_and_their_expert_stand_beside_the_arms_one_expert_once(results: Results) -> None:
-    clones: CloneRuns = clone_runs(range(3))
+def test_the_clones_and_their_expert_stand_beside_the_arms_one_expert_once(
+    results: Results, make_arm: Callable[..., ArmRuns]
+) -> None:
+    clones: CloneRuns = clones_of(make_arm("pretrained", [1] * 3))
     experts = [clones.clones[0].expert] * 3
     known = clones.model_copy(
         update={
@@ -210,7 +213,7 @@ def test_the_glossary_has_twenty_entries_at_most_and_defines_the_words_of_the_ve
     }
 
 
-@pytest.mark.parametrize(("n", "said"), [(4, None), (40, "they miss use most: 0.0% of 40.")])
+@pytest.mark.parametrize(("n", "said"), [(4, None), (40, "they repeat use least: 0.0% of 40.")])
 def test_the_worst_action_is_named_only_where_it_was_decided_often(
     results: Results, n: int, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -219,4 +222,4 @@ def test_the_worst_action_is_named_only_where_it_was_decided_often(
     made: dict[str, Any] = {"wait": {"wait": 50}, "use": {"wait": n}}
     finding = taught._matrix(made).finding
 
-    assert (said in finding) if said else ("use most" not in finding)
+    assert (said in finding) if said else ("use least" not in finding)

@@ -257,7 +257,7 @@ def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Resul
     iqm = "*Success at the end, interquartile mean (IQM) over seeds, which leaves out the best and the worst quarter: pretrained 0.95 after"
     assert f"{iqm} 12,000 env steps (n = 10 seeds);" in text
     assert "*pretrained: all 10 within 1,000 steps; scratch: 5 of 10 within 12,000 steps. Open arrow: not reached within" in text
-    assert "decisions they miss" not in text  # no action has 30 decisions
+    assert "decisions they repeat" not in text  # no action has 30 decisions
 
 
 def test_an_arm_has_its_colour_whichever_baseline_is_the_strongest(results: Results) -> None:

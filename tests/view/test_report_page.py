@@ -74,7 +74,10 @@ def test_the_first_screen_answers_the_five_questions(results: Results) -> None:
     assert "| as good and as safe as | answer | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |" in first
     assert "ratio 0.250 (≤ 0.250). All-in, with the steps that the demonstrations cost: 1.50 (≤ 1.50)." in first
     assert "10 seeds of each arm, 10 independent replicates of the candidate; bounds are one-sided, 95 %." in first
-    assert "The expert is a script that comes with the world: success 0.980, harm 0.040, return 1.450 in 100 episodes." in first
+    assert (
+        "The expert is a script that comes with the world: success 0.980, harm 0.040, return 1.450 in 100 episodes of its own test."
+        in first
+    )
     assert "Dataset `walk@" in first and "held out" in first
     assert "    headstart release record walk --by NAME\n" in first
     assert text.startswith("# walk\n\n**PASS: use it. Every check of pretrained is met.**\n")
