@@ -35,9 +35,9 @@ def verdict_section(found: Comparison, taught: str, steps: Sequence[Step], shift
     blocks: list[Block] = [Lead(sentence(found))]
     blocks += [_as_good(found), Note(AS_GOOD), *_elsewhere(found, shift)] if found.final else []
     parts = [Part("Why it is not a PASS", [Items(reason_items(reasons))])] if reasons else []
-    todo: list[Block] = [
-        block for step in steps for block in (Text(step.why), *([Command(step.command)] if step.command else []))
-    ]
+    todo: list[Block] = []
+    for step in steps:
+        todo += [Text(step.why), Command(step.command)] if step.command else [Text(step.why)]
     parts += [Part("What next", todo)] if todo else []
     answers = [("By how much?", how_much(found)), ("How sure is that?", how_sure(found)), ("What taught it?", taught)]
     parts += [Part("By how much, how sure, and taught by what", [Table("question | answer", [(q, a) for q, a in answers if a])])]

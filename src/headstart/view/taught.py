@@ -30,7 +30,7 @@ EXPERTS = {
 
 
 SIGNS = {">=": "≥", "<=": "≤", "==": "="}
-LEAST_DECISIONS = 30  # of an action that is called the worst
+LEAST_DECISIONS = 30  # of an action that is called the one repeated least
 
 
 class Taught(NamedTuple):
@@ -259,14 +259,14 @@ def _matrix(decisions: Mapping[str, Mapping[str, int]]) -> Figure:
     right, total = map(sum, zip(*counts.values(), strict=True))
     common = {name: hits / n for name, (hits, n) in counts.items() if n >= LEAST_DECISIONS}
     worst = min(common, key=lambda name: common[name], default="")
-    least = (
+    weakest = (
         f" Of the actions with at least {LEAST_DECISIONS} decisions they repeat {worst} least: {common[worst]:.1%} of {counts[worst][1]:,}."
         if worst
         else ""
     )
     finding = (
         f"Of {total:,} held-out decisions of the expert the clones repeat {right / total:.1%} (always the commonest action: "
-        f"{max(n for _, n in counts.values()) / total:.1%}).{least}"
+        f"{max(n for _, n in counts.values()) / total:.1%}).{weakest}"
     )
     rows = [
         (name, f"{n:,}", f"{hits:,}", f"{hits / n:.1%}") for name, (hits, n) in sorted(counts.items(), key=lambda of: -of[1][1])
