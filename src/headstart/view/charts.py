@@ -174,13 +174,7 @@ def curves(
     for layer in layers:
         layer["transform"] = [{"calculate": "datum[axis]", "as": "x"}, *layer.get("transform", ())]
     choice = {"bind": {"input": "select", "options": axes.kinds, "name": "horizontal axis: "}} if len(axes.kinds) > 1 else {}
-    right = 112 if flat else 5
-    return chart(
-        height,
-        layers,
-        params=[{"name": "axis", "value": STEPS, **choice}, INSIDE],
-        padding={"left": 5, "top": 5, "bottom": 5, "right": right},
-    )
+    return chart(height, layers, params=[{"name": "axis", "value": STEPS, **choice}, INSIDE])
 
 
 def both_curves(found: Comparison, expert: Score | None) -> Spec:
@@ -189,7 +183,7 @@ def both_curves(found: Comparison, expert: Score | None) -> Spec:
     drawn = [curves(found, measure, known) for measure in ("return", "success")]
     params = drawn[0]["params"]
     side = [{key: one[key] for key in ("height", "layer")} | {"width": 330} for one in drawn]
-    return {"$schema": SCHEMA, "hconcat": side, "params": params, "spacing": 100, "padding": drawn[0]["padding"]}
+    return {"$schema": SCHEMA, "hconcat": side, "params": params, "spacing": 20}
 
 
 def _means(name: str, band: CurveBand, wide: bool, axes: Axes) -> list[Spec]:
