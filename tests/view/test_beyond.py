@@ -178,13 +178,38 @@ def test_the_profile_shows_the_share_of_runs_at_or_above_each_return(make_arm: C
 
     spec = performance([theirs, ours], "sampled")
 
-    rows = spec["data"]["values"]
-    shares = {row["level"]: row["share"] for row in rows if row["arm"] == "pretrained"}
-    assert shares[0.5] == shares[0.9875] == 1
-    assert shares[1.025] == pytest.approx(3 / 5)
-    assert shares[2.0] == pytest.approx(2 / 5)
-    assert {row["share"] for row in rows if row["arm"] == "scratch" and row["level"] > 1.5} == {0}
-    assert {row["arm"] for row in rows if "low" in row} == {"pretrained"}  # the band of five runs; two have none
+    line, band = (layer["data"]["values"] for layer in spec["layer"])
+    steps = {
+        arm: [(row["level"], row["share"]) for row in sorted(line, key=lambda row: row["place"]) if row["arm"] == arm]
+        for arm in ("pretrained", "scratch")
+    }
+    assert spec["layer"][0]["mark"]["interpolate"] == "step-before"  # the share at a return holds down to the next lower one
+    assert steps == {
+        "pretrained": [(0.5, 1.0), (1.0, 1.0), (1.5, 0.6), (2.0, 0.4), (2.0, 0.0), (2.0, 0.0)],
+        "scratch": [(0.5, 1.0), (0.5, 1.0), (1.5, 0.5), (1.5, 0.0), (2.0, 0.0)],
+    }
+    assert {row["arm"] for row in band} == {"pretrained"}  # five runs; two have no band
+
+
+def test_the_profile_falls_at_the_runs_own_returns_and_nowhere_before(make_arm: Callable[..., ArmRuns]) -> None:
+    """Between two points of a grid of 41 from −0.953 to 1.825 lie several runs."""
+    returns = [-0.953, 0.303, 0.308, 0.317, 0.335, 0.344, 0.354, 0.354, 0.359, 0.362]
+    high = with_exams(make_arm("pretrained", [1] * 10), [scored(90, 1.786 + i / 250) for i in range(10)])
+    low = with_exams(make_arm("scratch", [1] * 10), [scored(90, value) for value in returns])
+
+    line, band = (layer["data"]["values"] for layer in performance([low, high], "sampled")["layer"])
+
+    def share(arm: str, x: float) -> float:
+        rows = [row for row in line if row["arm"] == arm and row["level"] >= x]
+        return float(min(rows, key=lambda row: row["place"])["share"])
+
+    for x in (-0.953, 0.0, 0.304, 0.3, 0.354, 0.3541, 0.362):
+        assert share("scratch", x) == pytest.approx(sum(value >= x for value in returns) / 10), x
+    assert share("scratch", 0.3621) == 0
+    assert share("pretrained", 1.786) == 1
+    assert min(row["level"] for row in line if row["arm"] == "scratch" and row["share"] == 0) == 0.362
+    edge = max(row["level"] for row in band if row["arm"] == "scratch" and row["high"] > 0)
+    assert abs(edge - 0.362) <= (1.822 + 0.953) / 400  # a step of the band's grid
 
 
 # --- the page of results ----------------------------------------------------------------------------------------------

@@ -63,7 +63,7 @@ def test_the_first_screen_answers_the_five_questions(results: Results) -> None:
     assert (
         "**Did the head start help? Yes: pretrained needed 0.250 (95 % upper bound 0.250) of the env steps of matched, the strongest "
         "baseline, to reach beyond (limit 0.7); 10 of 10 seeds got there. At the exam: success 0.950 against 0.950 of matched, harm 0.040 "
-        "against 0.040, return 1.800 against 1.800.**"
+        "against 0.040, return (IQM) 1.800 against 1.800.**"
     ) in first
     assert [row.split(" | ")[:2] for row in rows_below(first, "| as good and as safe as |")] == [
         ["| matched", "yes"],
@@ -74,9 +74,13 @@ def test_the_first_screen_answers_the_five_questions(results: Results) -> None:
     assert "| as good and as safe as | answer | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |" in first
     assert "ratio 0.250 (≤ 0.250). All-in, with the steps that the demonstrations cost: 1.50 (≤ 1.50)." in first
     assert "10 seeds of each arm, 10 independent replicates of the candidate; bounds are one-sided, 95 %." in first
-    assert "The expert is a script that comes with the world: success 0.980, harm 0.040, return 1.450 in 100 episodes." in first
+    assert (
+        "The expert is a script that comes with the world: success 0.980, harm 0.040, return 1.450 in 100 episodes of its own test."
+        in first
+    )
     assert "Dataset `walk@" in first and "held out" in first
-    assert "`headstart release record walk --by NAME`" in first
+    assert "    headstart release record walk --by NAME\n" in first
+    assert text.startswith("# walk\n\n**PASS: use it. Every check of pretrained is met.**\n")
 
 
 def with_record(path: Path, model: type[Any], **change: Any) -> None:
@@ -92,7 +96,8 @@ def test_a_return_below_scratchs_is_a_no_in_the_first_screen(results: Results, m
     (row,) = [row for row in rows_below(text, "| as good and as safe as |") if row.startswith("| scratch |")]
     assert row == "| scratch | no: return | +0.000 (≥ +0.000) | +0.000 (≤ +0.000) | -0.200 (≥ -0.200) |"
     assert "* FAIL: final return, pretrained − scratch: -0.2 over 10 seeds" in text
-    assert "`headstart tune walk pretrained --trials 20`" in text
+    assert "    headstart tune walk pretrained --trials 20\n" in text
+    assert "**FAIL: do not use pretrained, because of: final return, pretrained − scratch.**" in text
 
 
 @pytest.mark.parametrize("candidate", [NEVER, [None] * 9 + [1]])

@@ -54,9 +54,11 @@ FOUND = ShiftFindings(
 def test_a_variant_is_a_row_for_success_and_one_for_harm_each_with_both_differences_and_their_bounds() -> None:
     text = shift_section(FOUND)
 
-    assert "| held-out variant | episodes with | scratch | clone | pretrained | − scratch | − clone |" in text
-    assert "| dense | success | 0.800 | 0.850 | 0.900 | +0.100 (≥ +0.070) | +0.050 (no bound) |" in text
-    assert "| dense | harm | 0.280 | 0.066 | 0.173 | -0.107 (≤ -0.090) | +0.107 (≤ +0.121) |" in text
+    assert "| held-out variant | what | margin | scratch | clone | pretrained | − scratch | − clone |" in text
+    assert "| dense | success | 0.05 | 0.800 | 0.850 | 0.900 | +0.100 (≥ +0.070) | +0.050 (no bound) |" in text
+    assert "| dense | harm | 0.05 | 0.280 | 0.066 | 0.173 | -0.107 (≤ -0.090) | +0.107 (≤ +0.121) |" in text
+    assert "a bound beyond it is a HOLD, beyond 0.15 of success or 0.15 of harm a FAIL" in text
+    assert "| return |" not in text  # nobody measured it here
     assert "256 episodes a variant and policy" in text
 
 

@@ -15,6 +15,7 @@ from headstart.compare.ratio import RUNS_FOR_BOUND, estimate_ratio, kaplan_meier
 from headstart.runs.wall_clock import WallClock
 from headstart.view.blocks import Table
 from headstart.view.comparison import arms_of, number, ratio_cells
+from headstart.view.ends import clipped
 
 
 def levels_table(found: Comparison) -> Table:
@@ -75,12 +76,12 @@ def areas_text(found: Findings) -> str:
     if found.beyond is None or not found.beyond.areas:
         return ""
     areas, end = found.beyond.areas, found.beyond.ceiling.env_steps
-    values = ", ".join(f"{name} {_interval(areas[name])}" for name in AREAS)
+    values = ", ".join(f"{name} {_interval(areas[name], name)}" for name in AREAS)
     return f"Area between the curves, {found.candidate.arm} − {found.grid[0].baseline.arm}, mean over 0 to {end:,} env steps: {values}."
 
 
-def _interval(one: Interval) -> str:
-    return f"{one.mean:+.3f} (95 % interval {one.low:+.3f} to {one.high:+.3f})"
+def _interval(one: Interval, quantity: str) -> str:
+    return f"{one.mean:+.3f} (95 % interval {clipped(one.low, quantity):+.3f} to {clipped(one.high, quantity):+.3f})"
 
 
 # --- power and seconds --------------------------------------------------------------------------------------------------

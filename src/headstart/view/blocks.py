@@ -51,6 +51,7 @@ class Table(NamedTuple):
 
     columns: str
     rows: Sequence[Sequence[str]]
+    below: bool = False  # whether a page shows the last cell of a row, a command, on a line of its own
 
     @property
     def names(self) -> list[str]:
@@ -74,7 +75,14 @@ class Figure(NamedTuple):
     numbers: Table | None = None  # None: they stand in a table beside it
 
 
-Block = Text | Lead | Note | Items | Command | Table | Figure
+class More(NamedTuple):
+    """A table that is shown on request."""
+
+    title: str
+    table: Table
+
+
+Block = Text | Lead | Note | Items | Command | Table | More | Figure
 
 
 class Part(NamedTuple):
@@ -94,6 +102,11 @@ class Section(NamedTuple):
 
 def section(key: str, title: str, *blocks: Block, parts: Sequence[Part] = ()) -> Section:
     return Section(key, title, [*([Part("", blocks)] if blocks else []), *parts])
+
+
+def counted(n: int, word: str) -> str:
+    """1 finding, 2 findings."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def kind_of(block: Block) -> str:
@@ -137,14 +150,20 @@ def as_markdown(block: Block, pictures: str = "") -> str:
             return f"    {' '.join(line.split())}"  # code, in which nothing is a tag
         case Table():
             return "\n".join(_table(block))
+        case More(title, table):
+            return "\n\n".join(_more(title, table))
         case Figure():
             return "\n\n".join(_figure(block, pictures))
 
 
 def _figure(figure: Figure, pictures: str) -> list[str]:
     drawn = [f"![{_plain(figure.shows)}]({pictures}/{figure.name}.png)"] if figure.spec is not None else []
-    numbers = ["<details><summary>Show numbers</summary>", as_markdown(figure.numbers), "</details>"] if figure.numbers else []
+    numbers = _more("Show numbers", figure.numbers) if figure.numbers else []
     return [*drawn, f"*{_plain(figure.finding)}*", *numbers]
+
+
+def _more(title: str, table: Table) -> list[str]:
+    return [f"<details><summary>{_plain(title)}</summary>", as_markdown(table), "</details>"]
 
 
 def _table(table: Table) -> list[str]:
@@ -172,9 +191,9 @@ class Linked:
         return Markup("").join(shown)
 
     def _linked(self, text: str) -> Markup:
-        for term, key in self.waiting.items():
+        for term, key in self.waiting.items():  # which is never changed, only replaced
             if found := re.search(rf"(?<![\w-]){re.escape(term)}(?![\w-])", text):
-                del self.waiting[term]
+                self.waiting = {other: to for other, to in self.waiting.items() if to != key}
                 before, after = self._linked(text[: found.start()]), self._linked(text[found.end() :])
                 return before + Markup('<a class="term" href="#{}">{}</a>').format(key, term) + after
         return escape(text)

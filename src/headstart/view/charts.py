@@ -37,8 +37,10 @@ STILL = {  # how a picture looks; a page has its own colours
     "view": {"stroke": None},
 }  # fmt: skip
 SHARE_TOP = 1.02  # of an axis of shares: a line at 1 is seen whole
-SHORT = {"labelExpr": "format(datum.value, '~s')"}  # 50k
+SHORT = {"labelExpr": "format(datum.value, '~s')", "tickCount": 8, "labelSeparation": 10}  # 50k
 UNSEEN = {"filled": True, "fillOpacity": 0, "strokeOpacity": 0}  # points that answer a pointer, where only a line is seen
+LEADER_PX = 14  # from the end of a level's line to its name
+INSIDE = {"name": "inside", "value": False}  # whether the names of levels stand inside: a page says so where it is narrow
 APART = 0.065  # of the height of a chart: the least distance between two names of levels
 NAMED = {"return": "mean return", "success": "success rate", "harm": "harm rate"}
 STEPS, CHARGED, SECONDS = "env steps", "env steps with demonstrations", "seconds"
@@ -168,17 +170,11 @@ def curves(
     next(layer for layer in layers if "color" in layer["encoding"])["params"] = [
         LEGEND_PARAM
     ]  # only there does a legend answer a click
-    layers += [_flat(flat, y), _flat_names(flat, y, scale["domain"])] if flat else []
+    layers += [_flat(flat, y), *_flat_names(flat, y, scale["domain"])] if flat else []
     for layer in layers:
         layer["transform"] = [{"calculate": "datum[axis]", "as": "x"}, *layer.get("transform", ())]
     choice = {"bind": {"input": "select", "options": axes.kinds, "name": "horizontal axis: "}} if len(axes.kinds) > 1 else {}
-    right = 96 if flat else 5
-    return chart(
-        height,
-        layers,
-        params=[{"name": "axis", "value": STEPS, **choice}],
-        padding={"left": 5, "top": 5, "bottom": 5, "right": right},
-    )
+    return chart(height, layers, params=[{"name": "axis", "value": STEPS, **choice}, INSIDE])
 
 
 def both_curves(found: Comparison, expert: Score | None) -> Spec:
@@ -187,7 +183,7 @@ def both_curves(found: Comparison, expert: Score | None) -> Spec:
     drawn = [curves(found, measure, known) for measure in ("return", "success")]
     params = drawn[0]["params"]
     side = [{key: one[key] for key in ("height", "layer")} | {"width": 330} for one in drawn]
-    return {"$schema": SCHEMA, "hconcat": side, "params": params, "spacing": 100, "padding": drawn[0]["padding"]}
+    return {"$schema": SCHEMA, "hconcat": side, "params": params, "spacing": 20}
 
 
 def _means(name: str, band: CurveBand, wide: bool, axes: Axes) -> list[Spec]:
@@ -271,18 +267,29 @@ def _flat(rows: Sequence[Spec], y: Spec) -> Spec:
     }
 
 
-def _flat_names(rows: Sequence[Spec], y: Spec, domain: Sequence[float]) -> Spec:
-    """The names of the levels in the right margin, which give way to each other."""
+def _flat_names(rows: Sequence[Spec], y: Spec, domain: Sequence[float]) -> list[Spec]:
+    """The names of the levels in the right margin, which give way to each other, each with a line that leads to its level; inside the chart
+    where the margin has no room.
+    """
     room, places, last = APART * (domain[1] - domain[0]), [], float("inf")
     for row in rows:
         last = min(row["value"], last - room)
-        places.append({"at": last, "says": f"{row['name']} {row['value']:.2f}"})
-    mark = {"type": "text", "align": "left", "dx": 6, "fontSize": 11, "clip": False}
-    return {
-        "data": {"values": places},
-        "mark": mark,
-        "encoding": {"x": {"value": "width"}, "y": y | {"field": "at"}, "text": {"field": "says"}},
+        places.append({"value": row["value"], "at": last, "says": f"{row['name']} {row['value']:.2f}"})
+    data, end = {"data": {"values": places}}, {"x": {"value": "width"}}
+    text = {
+        "type": "text",
+        "align": {"expr": "inside ? 'right' : 'left'"},
+        "dx": {"expr": f"inside ? -4 : {LEADER_PX + 4}"},
+        "dy": {"expr": "inside ? 10 : 0"},
+        "fontSize": 11,
+        "clip": False,
     }
+    leader = {"type": "rule", "x2Offset": LEADER_PX, "strokeWidth": 0.8, "opacity": {"expr": "inside ? 0 : 1"}, "clip": False}
+    ends = end | {"x2": {"value": "width"}, "y": y | {"field": "value"}, "y2": {"field": "at"}}
+    return [
+        data | {"mark": leader, "encoding": ends},
+        data | {"mark": text, "encoding": end | {"y": y | {"field": "at"}, "text": {"field": "says"}}},
+    ]
 
 
 def _phases(arm: ArmRuns, axes: Axes, x: Spec) -> Spec:

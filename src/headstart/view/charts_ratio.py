@@ -1,6 +1,7 @@
 """When each arm reached the target, how the ratio depends on the level that is asked for, and how the returns at the end are spread."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison
@@ -10,7 +11,7 @@ from headstart.core.arrays import Mode
 from headstart.view.charts import COLOURS, LEGEND_PARAM, SHAPES, SHORT, UNSEEN, Spec, arm_scales, chart, shown_alone, tip
 from headstart.view.comparison import styled
 
-PROFILE_LEVELS = 41
+BAND_LEVELS = 401
 
 
 def steps_to_target(found: Comparison) -> Spec:
@@ -93,27 +94,30 @@ def ratio_by_level(found: Comparison) -> Spec | None:
 
 
 def performance(arms: Sequence[ArmRuns], mode: Mode) -> Spec:
-    """The performance profile: share of runs whose return in the exam is at least x, with its bands. `arms` are in the order of `styled`."""
-    profiles = performance_profile(arms, mode, PROFILE_LEVELS)
-    rows = [
-        {"arm": arm.arm, "level": round(level, 4), "share": round(share, 4)}
-        | ({"low": round(low, 4), "high": round(high, 4)} if len(arm.runs) >= RUNS_FOR_BOUND else {})
-        for arm in arms
-        for one in [profiles[arm.arm]]
-        for level, share, low, high in zip(one.level, one.share, one.low, one.high, strict=True)
-    ]
+    """The performance profile: share of runs whose return in the exam is at least x. `arms` are in the order of `styled`.
+
+    The line steps at the runs' own returns; its band is drawn on a grid.
+    """
+    returns = {arm.arm: sorted(run.exam[mode].return_mean for run in arm.runs) for arm in arms}
+    ends = min(of[0] for of in returns.values()), max(of[-1] for of in returns.values())
     x = {"field": "level", "type": "quantitative", "title": "mean return in the exam", "scale": {"zero": False, "nice": False}}
     y = {"type": "quantitative", "title": "share of seeds at or above it", "scale": {"domain": [0, 1.02], "nice": False}}
     scales = arm_scales([arm.arm for arm in arms])
-    tips = [
-        tip("arm"),
-        tip("level", ".3f", "return at least"),
-        tip("share", ".2f"),
-        tip("low", ".2f", "95 % from"),
-        tip("high", ".2f", "to"),
-    ]
+    line = {
+        "data": {"values": [row for name, of in returns.items() for row in _steps(name, of, *ends)]},
+        "params": [LEGEND_PARAM],
+        "mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2.4, "point": {"size": 50, **UNSEEN}},
+        "encoding": {
+            "x": x,
+            "y": y | {"field": "share"},
+            "order": {"field": "place", "type": "quantitative"},  # two rows of one level are a step down
+            **scales,
+            "opacity": shown_alone(1),
+            "tooltip": [tip("arm"), tip("level", ".3f", "return at least"), tip("share", ".2f")],
+        },
+    }
     band = {
-        "transform": [{"filter": "isValid(datum.low)"}],
+        "data": {"values": _profile_band(arms, mode)},
         "mark": {"type": "area", "interpolate": "step-before"},
         "encoding": {
             "x": x,
@@ -123,9 +127,29 @@ def performance(arms: Sequence[ArmRuns], mode: Mode) -> Spec:
             "opacity": shown_alone(0.18),
         },
     }
-    line = {
-        "params": [LEGEND_PARAM],
-        "mark": {"type": "line", "interpolate": "step-before", "strokeWidth": 2.4, "point": {"size": 50, **UNSEEN}},
-        "encoding": {"x": x, "y": y | {"field": "share"}, **scales, "opacity": shown_alone(1), "tooltip": tips},
-    }
-    return chart(240, [line, band], data={"values": rows})
+    return chart(240, [line, band])
+
+
+def _steps(name: str, returns: Sequence[float], lowest: float, highest: float) -> list[Spec]:
+    """The share at a return holds down to the next lower one, and falls behind the highest to 0. `returns` are sorted."""
+    n = len(returns)
+    points = [(lowest, 1.0), *((value, (n - returns.index(value)) / n) for value in dict.fromkeys(returns))]
+    points += [(returns[-1], 0.0), (highest, 0.0)]
+    return [
+        {"arm": name, "place": place, "level": round(level, 6), "share": round(share, 4)}
+        for place, (level, share) in enumerate(points)
+    ]
+
+
+def _profile_band(arms: Sequence[ArmRuns], mode: Mode) -> list[Spec]:
+    """Of arms with seeds enough; of levels with one band only the last is kept, up to which a step goes."""
+    rows = []
+    for name, one in performance_profile(arms, mode, BAND_LEVELS).items():
+        if len(next(arm for arm in arms if arm.arm == name).runs) < RUNS_FOR_BOUND:
+            continue
+        points = list(zip(one.level, one.low, one.high, strict=True))
+        kept = [points[0], *(here for here, after in pairwise(points[1:]) if here[1:] != after[1:]), points[-1]]
+        rows += [
+            {"arm": name, "level": round(level, 4), "low": round(low, 4), "high": round(high, 4)} for level, low, high in kept
+        ]
+    return rows

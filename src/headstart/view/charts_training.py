@@ -36,14 +36,14 @@ def confusion(decisions: Mapping[str, Mapping[str, int]]) -> Spec:
             "field": "clones",
             "type": "nominal",
             "sort": {"field": "column", "op": "min"},  # a list of names would become part of an expression
-            "title": "the clones' most likely action, % of the row",
+            "title": ["the clones' most likely action,", "% of the row"],
             "axis": {"labelAngle": -40},
         },
         "y": {
             "field": "expert",
             "type": "nominal",
             "sort": {"field": "row", "op": "min"},
-            "title": "the expert's action (decisions)",
+            "title": "expert's action (decisions)",
         },
     }
     tips = [tip("expert"), tip("clones"), tip("n", ",d", "decisions"), tip("share", ".1f", "% of the row")]

@@ -157,7 +157,7 @@ def _arms_table(found: Comparison) -> Table:
 def curves_finding(found: Comparison, arms: Sequence[ArmRuns], measure: str) -> str:
     """What the learning curves of a measure show, in numbers."""
     ends = "; ".join(
-        f"{arm.arm} ends at {measure} {arm.curves[measure].iqm[-1]:.2f} after {arm.curves[measure].env_steps[-1]:,} env steps "
+        f"{arm.arm} {arm.curves[measure].iqm[-1]:.2f} after {arm.curves[measure].env_steps[-1]:,} env steps "
         f"(n = {arm.reached.runs} seeds)"
         for arm in arms_of(found)
     )
@@ -168,7 +168,8 @@ def curves_finding(found: Comparison, arms: Sequence[ArmRuns], measure: str) -> 
         else f"no band, since {n} seeds are fewer than {RUNS_FOR_BOUND}"
     )
     return (
-        f"{ends}. Every evaluation: {arms[0].design.evaluation_worlds:,} worlds, {found.target.mode} policy. Thin: one seed; thick: "
+        f"{measure.capitalize()} at the end, interquartile mean (IQM) over seeds, which leaves out the best and the worst quarter: {ends}. "
+        f"Every evaluation: {arms[0].design.evaluation_worlds:,} worlds, {found.target.mode} policy. Thin: one seed; thick: "
         f"interquartile mean over seeds; {band}.{f' Open arrow: a seed that never reached {found.target.name}.' if _any_censored(found) else ''}"
     )
 

@@ -5,19 +5,24 @@ Targets of one scenario are judged on the same runs, so what two of them share i
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from headstart.compare.arm_runs import CloneRuns, Score
 from headstart.compare.comparison import Comparison
 from headstart.compare.findings import OTHERS, ArmSummary
 from headstart.compare.ratio import Difference
+from headstart.core.statistics import interquartile_mean, wilson_lower, wilson_upper
 from headstart.view.blocks import Table
 from headstart.view.comparison import arms_of
 
 FIRST = ("success", "harm", "return")  # of the quantities, before measures
+SHARES = ("success", "harm")
 
 
-def ends_tables(comparisons: Sequence[Comparison]) -> list[Table]:
+def ends_tables(comparisons: Sequence[Comparison], clones: CloneRuns | None = None) -> list[Table]:
     """The final policies, once for all targets that give the same: the exam of each arm, and the candidate less the others."""
     same = _with_same_ends([found for found in comparisons if found.final])
-    return [_exam_table(comparisons[0]), *map(_final_table, same)]
+    return [_exam_table(comparisons[0], clones), *map(_final_table, same)]
 
 
 def _with_same_ends(comparisons: Sequence[Comparison]) -> list[list[Comparison]]:
@@ -70,7 +75,12 @@ def difference_cell(of: Difference | None, quantity: str) -> str:
     if of is None:
         return "–"
     sign, bound = ("≤", of.high) if quantity == "harm" else ("≥", of.low)
-    return f"{signed(of.mean)} ({'no bound' if bound is None else f'{sign} {signed(bound)}'})"
+    return f"{signed(of.mean)} ({'no bound' if bound is None else f'{sign} {signed(clipped(bound, quantity))}'})"
+
+
+def clipped(bound: float, quantity: str) -> float:
+    """A difference of two shares lies within −1 … 1, whatever Student's t says."""
+    return min(max(bound, -1.0), 1.0) if quantity in SHARES else bound
 
 
 def signed(value: float) -> str:
@@ -78,10 +88,10 @@ def signed(value: float) -> str:
     return f"{round(value, 3) + 0.0:+,.3f}"
 
 
-def _exam_table(found: Comparison) -> Table:
-    """The final policies of each arm in the exam."""
-    columns = "exam | success, sampled | success, deterministic | harm, sampled | return (IQM)"
-    return Table(columns, [_exam(arm) for arm in arms_of(found)])
+def _exam_table(found: Comparison, clones: CloneRuns | None) -> Table:
+    """The final policies of each arm in the exam, and who taught the candidate."""
+    columns = "exam | success, sampled | success, likeliest actions | harm, sampled | return (IQM)"
+    return Table(columns, [*(_exam(arm) for arm in arms_of(found)), *_teachers(clones)])
 
 
 def _exam(arm: ArmSummary) -> Sequence[str]:
@@ -89,3 +99,25 @@ def _exam(arm: ArmSummary) -> Sequence[str]:
     success = f"{sampled.success_rate:.3f} (≥ {sampled.success_low:.3f}; n = {sampled.episodes:,})"
     harm = f"{sampled.harm_rate:.3f} (≤ {sampled.harm_high:.3f})"
     return arm.arm, success, f"{greedy.success_rate:.3f}", harm, f"{sampled.return_iqm:.3f}"
+
+
+def _teachers(clones: CloneRuns | None) -> list[Sequence[str]]:
+    """The clones and their expert on the same worlds. One expert plays them once, however many clones it has."""
+    if clones is None:
+        return []
+    greedy = [one.exam["deterministic"] for one in clones.clones]
+    rows = [_pooled("the clones", [one.exam["sampled"] for one in clones.clones], f"{_rate(greedy, 'success'):.3f}")]
+    experts = [one.expert for one in clones.clones if one.expert is not None]
+    one_expert = all(score == experts[0] for score in experts)
+    return rows + ([_pooled("the expert", experts[:1] if one_expert else experts, "–")] if experts else [])
+
+
+def _pooled(who: str, scores: Sequence[Score], greedy: str) -> Sequence[str]:
+    n, success, harm = (sum(getattr(score, name) for score in scores) for name in ("episodes", "success", "harm"))
+    iqm = float(interquartile_mean(np.array([score.return_mean for score in scores])))
+    shown = f"{success / n:.3f} (≥ {wilson_lower(success, n):.3f}; n = {n:,})"
+    return who, shown, greedy, f"{harm / n:.3f} (≤ {wilson_upper(harm, n):.3f})", f"{iqm:.3f}"
+
+
+def _rate(scores: Sequence[Score], name: str) -> float:
+    return float(sum(getattr(score, name) for score in scores) / sum(score.episodes for score in scores))

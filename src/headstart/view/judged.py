@@ -1,7 +1,6 @@
-"""The verdict of a comparison for somebody who reads nothing else: the five questions, each with its answer in numbers, and what to do next."""
+"""The verdict of a comparison for somebody who reads nothing else: what the outcome means, and the five questions, answered in numbers."""
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
@@ -9,36 +8,40 @@ from headstart.compare.curves import watched_steps
 from headstart.compare.findings import ArmSummary
 from headstart.compare.levels import mean_area
 from headstart.compare.ratio import Difference
+from headstart.compare.shift import ShiftFindings
 from headstart.core.verdict import Check, Outcome
 from headstart.runs.wall_clock import WallClock
-from headstart.view.blocks import Block, Items, Lead, Note, Section, Table, Text, section
+from headstart.view.blocks import Block, Command, Items, Lead, Note, Part, Section, Table, Text, section
 from headstart.view.comparison import arms_of, number, reason_items, there
-from headstart.view.ends import difference_cell, signed
+from headstart.view.ends import clipped, difference_cell, signed
+from headstart.view.next_steps import Step, variant_of
 
+AS_GOOD = (
+    "At the exam, in worlds like those of training: the candidate less the other, difference of means over seeds; in brackets the one-sided "
+    "95 % bound that is held to the margin."
+)
+REASONS_NAMED = 3
 QUANTITIES = ("success", "harm", "return")
 SIGNS = {Outcome.PASS: "✓", Outcome.HOLD: "!", Outcome.FAIL: "✗"}
 STEPS_CHECKS = ("ratio-upper", "baseline-not-slower", "candidate-censored")
 
 
-class Step(NamedTuple):
-    """What to do next."""
-
-    why: str
-    command: str
-
-
 # --- the first screen ---------------------------------------------------------------------------------------------------
 
 
-def verdict_section(found: Comparison, taught: str, watch: str | None) -> Section:
-    """`taught` says what the candidate learned from; `watch` is the command that plays it, None where its world cannot be drawn."""
+def verdict_section(found: Comparison, taught: str, steps: Sequence[Step], shift: ShiftFindings | None) -> Section:
+    """`taught` says what the candidate learned from, `steps` what to do next."""
     reasons = found.verdict.reasons if found.grid else ()
-    blocks: list[Block] = [Lead(sentence(found)), *([_as_good(found)] if found.final else [])]
-    blocks += [Text("Not a PASS because of:"), Items(reason_items(reasons))] if reasons else []
-    blocks += [Table("what next | command", [(step.why, f"`{step.command}`") for step in next_steps(found, watch)])]
+    blocks: list[Block] = [Lead(sentence(found))]
+    blocks += [_as_good(found), Note(AS_GOOD), *_elsewhere(found, shift)] if found.final else []
+    parts = [Part("Why it is not a PASS", [Items(reason_items(reasons))])] if reasons else []
+    todo: list[Block] = []
+    for step in steps:
+        todo += [Text(step.why), Command(step.command)] if step.command else [Text(step.why)]
+    parts += [Part("What next", todo)] if todo else []
     answers = [("By how much?", how_much(found)), ("How sure is that?", how_sure(found)), ("What taught it?", taught)]
-    blocks += [Table("question | answer", [(q, a) for q, a in answers if a])]
-    return section("verdict", f"Verdict on the target {found.target.name}", *blocks)
+    parts += [Part("By how much, how sure, and taught by what", [Table("question | answer", [(q, a) for q, a in answers if a])])]
+    return section("verdict", f"Verdict on the target {found.target.name}", *blocks, parts=parts)
 
 
 def _as_good(found: Comparison) -> Table:
@@ -51,6 +54,37 @@ def _as_good(found: Comparison) -> Table:
     ]
     margins = " | ".join(f"{name} (margin {found.margins[name]:.3g})" for name in names)
     return Table(f"as good and as safe as | answer | {margins}", rows)
+
+
+def _elsewhere(found: Comparison, shift: ShiftFindings | None) -> list[Block]:
+    """What the table above does not speak about: the held-out variants, where they were measured."""
+    if shift is None or not shift.variants:
+        return []
+    rows = [
+        (
+            one.variant,
+            _kept(found, one.variant),
+            *(f"{rates.candidate:.3f} against {rates.clone:.3f}" for rates in (one.success, one.harm)),
+        )
+        for one in shift.variants
+    ]
+    columns = "in other worlds: held-out variant | as good and as safe | success, against its clones | harm, against its clones"
+    return [Table(columns, rows)]
+
+
+def _kept(found: Comparison, variant: str) -> str:
+    """Against every baseline and the clones, by the checks of the variant."""
+    missed = [
+        (measure, check)
+        for check in found.verdict.checks
+        if not check.passed and (about := variant_of(check))
+        for at, measure, _ in [about]
+        if at == variant
+    ]
+    if not missed:
+        return "yes"
+    failed = any(check.outcome == Outcome.FAIL for _, check in missed)
+    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys(measure for measure, _ in missed))}"
 
 
 def numbers(found: Comparison) -> dict[str, object]:
@@ -74,6 +108,38 @@ def numbers(found: Comparison) -> dict[str, object]:
     }
 
 
+def meaning(found: Comparison) -> str:
+    """What the outcome asks of whoever reads it."""
+    if not found.grid:
+        return "HOLD: nothing was compared, so there is nothing to decide yet."
+    if found.verdict.outcome == Outcome.PASS:
+        return f"PASS: use it. Every check of {found.candidate.arm} is met."
+    named = [*dict.fromkeys(_brief(check) for check in found.verdict.reasons if not variant_of(check)), *_lost(found)]
+    because = "; ".join(named[:REASONS_NAMED]) + (
+        f"; and {len(named) - REASONS_NAMED} more" if len(named) > REASONS_NAMED else ""
+    )
+    if found.verdict.outcome == Outcome.FAIL:
+        return f"FAIL: do not use {found.candidate.arm}, because of: {because}."
+    return f"HOLD: what was measured stands, but a person decides before {found.candidate.arm} is used, because of: {because}."
+
+
+def _lost(found: Comparison) -> list[str]:
+    """Where the candidate may be worse than another: variant by variant."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for variant, measure, other in filter(None, map(variant_of, found.verdict.reasons)):
+        by.setdefault((variant, _whose(other)), []).append(measure)
+    return [f"{' and '.join(what)} in the held-out variant {variant}, against {other}" for (variant, other), what in by.items()]
+
+
+def _brief(check: Check) -> str:
+    """Its text up to the numbers."""
+    known = {
+        "guardrails": "a guardrail that was open or broken at the end of a run",
+        "ratio": "a ratio of steps that was not shown",
+    }
+    return known.get(check.name.split("-")[0], check.text.split(":")[0])
+
+
 def sentence(found: Comparison) -> str:
     """The verdict in one plain sentence."""
     if found.strongest is None:
@@ -82,7 +148,8 @@ def sentence(found: Comparison) -> str:
     ours, other = (arm.exams["sampled"] for arm in (found.candidate, theirs))
     return (
         f"Did the head start help? {helped(found)} At the exam: success {ours.success_rate:.3f} against {other.success_rate:.3f} of "
-        f"{theirs.arm}, harm {ours.harm_rate:.3f} against {other.harm_rate:.3f}, return {ours.return_iqm:.3f} against {other.return_iqm:.3f}."
+        f"{theirs.arm}, harm {ours.harm_rate:.3f} against {other.harm_rate:.3f}, return (IQM) {ours.return_iqm:.3f} against "
+        f"{other.return_iqm:.3f}."
     )
 
 
@@ -96,7 +163,7 @@ def helped(found: Comparison) -> str:
     if checks and all(check.passed for check in checks):
         return (
             f"Yes: {name} needed {_ratio(found)} of the env steps of {other}, the strongest baseline, to reach {found.target.name} "
-            f"(limit {limit}); {_all(found.candidate)} got there."
+            f"(limit {limit}); {_all(found.candidate)} got there.{_bounded(found)}"
         )
     if any(check.outcome == Outcome.FAIL for check in checks):
         return f"No: {arrivals(found.candidate)}; {arrivals(found.strongest.baseline)} (limit of the ratio {limit})."
@@ -111,6 +178,26 @@ def _ratio(found: Comparison) -> str:
     if ratio.median is None:
         return f"at most {number(ratio.upper, '.3f')} (95 % upper bound)"
     return f"{ratio.median:.3f} (95 % upper bound {number(ratio.upper, '.3f', 'not estimable')})"
+
+
+def _bounded(found: Comparison) -> str:
+    """Where the baseline was not seen to arrive: why there is a bound and no ratio, and what it is made of."""
+    assert found.strongest is not None
+    ratio, theirs = found.strongest.online, found.strongest.baseline
+    if ratio.median is not None or ratio.upper is None or found.candidate.reached.median_steps == 0:
+        return ""
+    arrived, median = theirs.reached.runs - theirs.reached.censored, found.candidate.reached.median_steps
+    never = (
+        f"{theirs.arm} never arrived ({there(theirs)} seeds within its budget of {theirs.budget:,} env steps)"
+        if arrived == 0
+        else f"Of {theirs.arm} only {there(theirs)} seeds arrived within its budget of {theirs.budget:,} env steps"
+    )
+    of = (
+        f": the {median:,.0f} env steps of {found.candidate.arm} (median) over that budget"
+        if median is not None and abs(ratio.upper * theirs.budget - median) < 1
+        else ", from the steps up to which it was watched"
+    )
+    return f" {never}, so the ratio is not known, only bounded{of}."
 
 
 def _all(arm: ArmSummary) -> str:
@@ -171,62 +258,6 @@ def _checks(found: Comparison, names: Iterable[str]) -> list[Check]:
     return [check for check in found.verdict.checks if check.name in names]
 
 
-# --- what next ----------------------------------------------------------------------------------------------------------
-
-
-def next_steps(found: Comparison, watch: str | None) -> list[Step]:
-    """A step for the first reason against a PASS, and one to see for oneself; after a PASS, what records it."""
-    scenario, arm = found.scenario, found.candidate.arm
-    seen = [Step("See what it does:", watch)] if watch else []
-    if not found.grid:
-        return [
-            Step(
-                "Compare an arm that has a head start with it:",
-                f"dvc exp run -S candidate=pretrained -S 'scenarios=[{scenario}]'",
-            ),
-            *seen,
-        ]
-    if found.verdict.outcome == Outcome.PASS:
-        step = Step(
-            "Record the verdict; two of them by different people or seeds allow a release:",
-            f"headstart release record {scenario} --by NAME",
-        )
-        return [step, *seen]
-    return [_cure(found, found.verdict.reasons[0].name, scenario, arm), *seen]
-
-
-def _cure(found: Comparison, reason: str, scenario: str, arm: str) -> Step:
-    """For the check that was missed, by the first part of its name."""
-    other = found.grid[0].baseline.arm
-    only = f"-S 'scenarios=[{scenario}]'"
-    cures: Mapping[str, Step] = {
-        "replicates": Step(
-            "Run it on more seeds, each with a clone of its own:",
-            f"dvc exp run -S 'seeds=[40,41,42,43,44,45,46,47,48,49]' -S capture.blocks=10 {only}",
-        ),
-        "shared": Step("Give every seed a clone of its own:", f"dvc exp run -S bc_train.clones=null {only}"),
-        "matched": Step(
-            "Give one baseline the PPO settings of the candidate; this shows both:", f"headstart schedule check {arm}"
-        ),
-        "guardrails": Step("Look at the limits of its guardrails, and whether they fit:", f"headstart schedule check {arm}"),
-        "baseline": Step(
-            f"{other} was there first, or was ended early; look at its schedule:", f"headstart schedule check {other}"
-        ),
-        "ratio": Step(
-            "Search better settings of the candidate, on seeds of their own:", f"headstart tune {scenario} {arm} --trials 20"
-        ),
-        "candidate": Step("Search settings with which every seed arrives:", f"headstart tune {scenario} {arm} --trials 20"),
-        "final": Step(
-            "Search settings that end higher, or give the arm more env steps:", f"headstart tune {scenario} {arm} --trials 20"
-        ),
-        "shift": Step(
-            "What it learned does not carry over to a world that nobody trained on; look at the schedule that let it drift:",
-            f"headstart schedule check {arm}",
-        ),
-    }
-    return cures.get(reason.split("-")[0], Step("Run again what changed, and judge it anew:", "dvc repro"))
-
-
 # --- at a glance --------------------------------------------------------------------------------------------------------
 
 
@@ -245,10 +276,10 @@ def glance_section(
         names = [name for name in QUANTITIES if name in found.margins]
         others = [other for other in (*(one.baseline.arm for one in found.grid), "clone", "expert") if found.final.get(other)]
         apart = [
-            (f"{found.candidate.arm} − {_whose(other)}", *(_interval(found.final[other].get(name)) for name in names))
+            (f"{found.candidate.arm} − {_whose(other)}", *(_interval(found.final[other].get(name), name) for name in names))
             for other in others
         ]
-        blocks += [Table(f"difference at the exam | {' | '.join(names)}", apart)]
+        blocks += [Table(f"difference of means at the exam | {' | '.join(names)}", apart)]
     blocks += [
         Note(
             f"Success, harm and return: the last checkpoint of every seed on {arms[found.candidate.arm].design.exam_worlds:,} exam worlds, "
@@ -275,12 +306,12 @@ def _row(found: Comparison, arm: ArmSummary, runs: ArmRuns, end: int, seconds: M
     )
 
 
-def _interval(of: Difference | None) -> str:
+def _interval(of: Difference | None, quantity: str) -> str:
     if of is None:
         return "not measured"
     if of.low is None or of.high is None:
         return f"{signed(of.mean)} (no bound)"
-    return f"{signed(of.mean)} ({signed(of.low)} to {signed(of.high)})"
+    return f"{signed(of.mean)} ({signed(clipped(of.low, quantity))} to {signed(clipped(of.high, quantity))})"
 
 
 def _wall(clock: WallClock | None) -> str:

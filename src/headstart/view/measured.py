@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import score_value
 from headstart.compare.ratio import RUNS_FOR_BOUND
+from headstart.core.verdict import Check
 from headstart.runs.wall_clock import WallClock
 from headstart.view.beyond import areas_text, ceiling_text, clock_text, levels_table, power_text, profile_text
-from headstart.view.blocks import Block, Figure, Items, Note, Part, Section, Table, Text, section
+from headstart.view.blocks import Block, Figure, Items, Note, Part, Section, Table, Text, counted, section
 from headstart.view.charts import Axes, Levels, can_draw, curves
 from headstart.view.charts_ratio import performance, ratio_by_level, steps_to_target
 from headstart.view.comparison import (
@@ -59,13 +60,23 @@ def _curves_table(found: Comparison, measure: str) -> Table:
 def steps_section(comparisons: Sequence[Comparison], headline: Comparison, clock: WallClock | None) -> Section:
     """Every target, the headline first; then the ratio at other levels, and what else describes the steps."""
     ordered = sorted(comparisons, key=lambda found: found is not headline)
-    parts = [Part(f"{found.target.name}: {found.verdict.outcome}", _target(found)) for found in ordered]
+    known = headline.verdict.reasons
+    parts = [Part(f"{found.target.name}: {found.verdict.outcome}", _target(found, known)) for found in ordered]
     intro = [Part("", [Text(RATIO)])] if headline.grid else []
     return Section("steps", "Steps to target", [*intro, *parts, *_beyond(headline, clock)])
 
 
-def _target(found: Comparison) -> list[Block]:
-    blocks = target_blocks(found, found.verdict.reasons)
+def _target(found: Comparison, known: Sequence[Check]) -> list[Block]:
+    """`known`: the reasons that the verdict above has named."""
+    own = [reason for reason in found.verdict.reasons if reason not in known]
+    blocks = target_blocks(found, own)
+    if left := len(found.verdict.reasons) - len(own):
+        blocks.insert(
+            1,
+            Text(
+                f"{found.verdict.outcome} because of {counted(left, 'reason')} that the verdict above names{', and:' if own else '.'}"
+            ),
+        )
     if skipped := left_out(found):
         blocks.append(Items(skipped))
     if found.grid:
@@ -102,7 +113,7 @@ def _levels_figure(found: Comparison) -> Figure:
     met = sum(0 in (row.ratio.median, row.ratio.upper) for row in rows)
     bounds = [row.ratio.upper for row in rows if row.ratio.upper]
     most = f" At the others the upper bound is at most {max(bounds):.3f}." if bounds else ""
-    none = "" if spec else " There is nothing to draw."
+    none = "" if spec else " At the others there is neither a ratio nor a bound, so there is nothing to draw."
     finding = (
         f"At {met} of {len(rows)} levels of return, from {rows[0].level:.3f} to {rows[-1].level:.3f}, half of {found.candidate.arm} is "
         f"there before any training.{most}{none}"
@@ -114,11 +125,19 @@ def _levels_figure(found: Comparison) -> Figure:
 # --- the end ------------------------------------------------------------------------------------------------------------
 
 
-def safety_section(comparisons: Sequence[Comparison], headline: Comparison, arms: Sequence[ArmRuns]) -> Section:
+def safety_section(
+    comparisons: Sequence[Comparison], headline: Comparison, arms: Sequence[ArmRuns], clones: CloneRuns | None
+) -> Section:
     """Success, harm and return of the last checkpoints, sampled and likeliest actions, and the scenario's own measures."""
-    blocks: list[Block] = [*ends_tables(comparisons)]
+    blocks: list[Block] = [*ends_tables(comparisons, clones)]
     blocks.append(
-        Note("In brackets: the one-sided 95 % bound that is held to the margin. Held-out variants: under distribution shift.")
+        Note(
+            "Rates of an arm: all n episodes of its seeds; in brackets Wilson's one-sided 95 % bound, which treats episodes as independent "
+            "of each "
+            "other and decides nothing. Differences: of means over seeds; in brackets the one-sided 95 % bound over seeds that is held to "
+            "the margin. "
+            "Held-out variants: under distribution shift."
+        )
     )
     compared = arms[: len(styled(headline))]
     blocks += [_measures(headline, compared)] if compared[0].runs[0].exam[headline.target.mode].measures else []
@@ -155,5 +174,10 @@ def _exam_returns(arm: ArmRuns, found: Comparison) -> list[float]:
 def _returns(arms: Sequence[ArmRuns], found: Comparison) -> Table:
     seeds = sorted({run.seed for arm in arms for run in arm.runs})
     of = {arm.arm: {run.seed: run.exam[found.target.mode].return_mean for run in arm.runs} for arm in arms}
-    rows = [(str(seed), *(number(of[arm.arm].get(seed), ".3f", "not measured") for arm in arms)) for seed in seeds]
-    return Table(f"seed | {' | '.join(f'return of {arm.arm}' for arm in arms)}", rows)
+    harm = {arm.arm: {run.seed: run.exam[found.target.mode].harm_rate for run in arm.runs} for arm in arms}
+    rows = [
+        (str(seed), *(number(values[arm.arm].get(seed), ".3f", "not measured") for values in (of, harm) for arm in arms))
+        for seed in seeds
+    ]
+    names = [f"{what} of {arm.arm}" for what in ("return", "harm") for arm in arms]
+    return Table(f"seed | {' | '.join(names)}", rows)

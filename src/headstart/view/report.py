@@ -4,17 +4,18 @@ it as good and as safe, what taught it, what next.
 It reads what the stages left and measures nothing. What is missing is named, never drawn as zero.
 """
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from headstart.compare.arm_runs import ArmRuns, arm_folder
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, arm_folder
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import best_run, score_value
 from headstart.compare.shift import ShiftFindings
 from headstart.config.params import for_scenario, headline_target, load_params
-from headstart.config.project import COMPARISONS, LOCKS, REPORTS
+from headstart.config.project import COMPARISONS, LOCKS, MODELS, REPORTS
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import InputError
@@ -23,14 +24,16 @@ from headstart.core.lock import held, remove_unfinished
 from headstart.core.run_record import RUN
 from headstart.runs.tuning import tuning_text
 from headstart.runs.wall_clock import WallClock, evaluation_seconds, wall_clock
-from headstart.view.blocks import Items, Linked, Part, Section, Table, figures_of, kind_of, markdown, section
+from headstart.view.blocks import Items, Lead, Linked, Part, Section, Table, as_markdown, figures_of, kind_of, markdown, section
 from headstart.view.charts import Axes, Levels, can_draw, png
 from headstart.view.comparison import printed, styled
 from headstart.view.glossary import TERMS
-from headstart.view.judged import SIGNS, glance_section, verdict_section
+from headstart.view.judged import SIGNS, glance_section, meaning, verdict_section
 from headstart.view.measured import curves_section, safety_section, steps_section
+from headstart.view.next_steps import flagged_seeds, next_steps
 from headstart.view.page import page
 from headstart.view.shift import shift_blocks
+from headstart.view.task import task_section
 from headstart.view.taught import Taught, data_section, dataset_text, read_taught, require_one_expert, who_text
 from headstart.view.went import Lineage, Logs, lineage_section, read_lineage, read_logs, schedule_section
 
@@ -44,6 +47,7 @@ class Report(NamedTuple):
     """The whole report of one scenario."""
 
     scenario: str
+    meaning: str  # of the outcome, in a sentence
     headline: Comparison
     sections: list[Section]
     ended: str  # machine and time
@@ -52,7 +56,8 @@ class Report(NamedTuple):
     def text(self) -> str:
         """As Markdown."""
         drawn = [] if can_draw() else [NO_FIGURES]
-        return "\n\n".join([f"# {self.scenario}", *drawn, markdown(self.sections, PICTURES), f"*{self.ended}*"]) + "\n"
+        meaning = as_markdown(Lead(self.meaning))
+        return "\n\n".join([f"# {self.scenario}", meaning, *drawn, markdown(self.sections, PICTURES), f"*{self.ended}*"]) + "\n"
 
     @property
     def page(self) -> bytes:
@@ -70,7 +75,8 @@ class Report(NamedTuple):
             told="" if can_draw() else NO_FIGURES,
             sections=self.sections,
             ended=self.ended,
-            linked=Linked({term: term_key(term) for term in TERMS}),
+            meaning=self.meaning,
+            linked=Linked({word: term_key(term) for term in TERMS for word in term.split(" / ")}),
             address=term_key,
             kind_of=kind_of,
         )
@@ -127,13 +133,14 @@ def headline_of(root: Path, scenario: Scenario) -> str:
     return headline_target(for_scenario(load_params(root / "params.yaml"), scenario), scenario)
 
 
-def _watch(root: Path, scenario: Scenario, found: Comparison) -> str | None:
-    """The command that plays the candidate; None where its world cannot be drawn."""
+def _watch(root: Path, scenario: Scenario, found: Comparison, seed: int | None = None) -> str | None:
+    """The command that plays the candidate with a seed, the best by default; None where its world cannot be drawn."""
     if scenario.world not in DRAWN:
         return None
     folder = arm_folder(found.scenario, found.candidate.arm, _baselines(found))
-    best = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode)
-    return f"headstart play {scenario.name} --policy {folder}/seed-{best.seed}{DRAWN[scenario.world]}"
+    if seed is None:
+        seed = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode).seed
+    return f"headstart play {scenario.name} --policy {folder}/seed-{seed}{DRAWN[scenario.world]}"
 
 
 # --- what is read -------------------------------------------------------------------------------------------------------
@@ -146,6 +153,8 @@ class _Read(NamedTuple):
     headline: Comparison
     arms: list[ArmRuns]  # those of `headline` in the order of `styled`, then every other arm that was evaluated in the same way
     shift: ShiftFindings | None
+    clones: CloneRuns | None  # on the exam worlds
+    described: Scenario
     taught: Taught
     clock: WallClock | None
     logs: Logs  # of the candidate
@@ -166,19 +175,20 @@ def read_report(root: Path, scenario: str) -> Report:
     )
     levels = Levels(*_levels(taught))
     sections = [
-        verdict_section(found, who, read.watch),
+        verdict_section(found, who, next_steps(found, read.watch, flagged_seeds(candidate)), read.shift),
+        task_section(root, read.described, found, {arm.arm: arm for arm in read.arms}),
         glance_section(found, {arm.arm: arm for arm in read.arms}, read.lineage.seconds, read.clock),
         curves_section(found, read.arms, levels, read.axes),
         steps_section(read.comparisons, found, read.clock),
-        safety_section(read.comparisons, found, read.arms),
+        safety_section(read.comparisons, found, read.arms, read.clones),
         data_section(taught, sorted({run.demonstration_steps for run in candidate.runs} - {0})),
-        section("shift", "Distribution shift", *shift_blocks(read.shift)),
+        section("shift", "Distribution shift", *shift_blocks(read.shift, read.arms, read.clones)),
         schedule_section(candidate, read.logs),
         lineage_section(root, found, taught.dataset, read.lineage),
         _not_measured(root, read),
         section("glossary", "Glossary", Table("word | meaning", list(TERMS.items()))),
     ]
-    return Report(scenario, found, sections, read.lineage.when)
+    return Report(scenario, meaning(found), found, sections, read.lineage.when)
 
 
 def _read(root: Path, scenario: str) -> _Read:
@@ -203,12 +213,14 @@ def _read(root: Path, scenario: str) -> _Read:
         headline=headline,
         arms=arms,
         shift=read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None,
+        clones=read_record(examined, CloneRuns) if (examined := root / MODELS / scenario / "bc/clones.json").exists() else None,
+        described=described,
         taught=taught,
         clock=wall_clock(root, headline),
         logs=logs,
         axes=axes,
         lineage=read_lineage(root, scenario),
-        watch=_watch(root, described, headline),
+        watch=_watch(root, described, headline, next(iter(flagged_seeds(candidate)), None)),
     )
 
 
@@ -293,4 +305,4 @@ def _not_measured(root: Path, read: _Read) -> Section:
 
 def term_key(term: str) -> str:
     """The address of a word in the glossary of a page."""
-    return f"term-{term.replace(' ', '-').lower()}"
+    return "term-" + re.sub(r"[^a-z_]+", "-", term.lower()).strip("-")

@@ -14,7 +14,7 @@ from headstart.core.verdict import Verdict, decide, missed
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.clone_report import CloneReport, CloneReports, pooled
 from headstart.runs.expert_record import ExpertPolicy
-from headstart.view.blocks import Block, Figure, Items, Note, Part, Section, Table, Text
+from headstart.view.blocks import Block, Figure, Items, More, Note, Part, Section, Table, Text, counted
 from headstart.view.charts import can_draw
 from headstart.view.charts_training import confusion
 from headstart.view.comparison import number
@@ -27,6 +27,10 @@ EXPERTS = {
     "sb3": "the user's own policy, a model of Stable-Baselines3",
     "demonstrations": "whoever acted in a recording that the user brought",
 }
+
+
+SIGNS = {">=": "≥", "<=": "≤", "==": "="}
+LEAST_DECISIONS = 30  # of an action that is called the one repeated least
 
 
 class Taught(NamedTuple):
@@ -91,7 +95,8 @@ def who_text(taught: Taught) -> str:
     shown = (
         "; the recording does not tell its success, harm and return"
         if score is None
-        else f": success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} in {score.episodes:,} episodes"
+        else f": success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} in {score.episodes:,} episodes "
+        f"of its own test"
     )
     return f"The expert is {EXPERTS[expert.kind]}{shown}. {_slips(taught)}"
 
@@ -155,7 +160,7 @@ def _gate_table(gate: Verdict) -> Table:
             check.name,
             check.text,
             _value(check.measured),
-            f"{check.direction} {_value(check.threshold)}",
+            f"{SIGNS.get(check.direction, check.direction)} {_value(check.threshold)}",
             "ok" if check.passed else "MISSED",
         )
         for check in gate.checks
@@ -175,12 +180,11 @@ def _dataset(taught: Taught) -> list[Block]:
     quality = dataset.quality
     named = {"success": quality.success_rate, "harm": quality.harm_rate, "mean return": quality.return_mean}
     shown = ", ".join(f"{name} {'not recorded' if value is None else f'{value:.3f}'}" for name, value in named.items())
-    reasons = [(reason, f"{n:,}") for reason, n in dataset.rejection_reasons.items()] or [("none", "–")]
     facts = [
         ("hash", dataset.version),
         ("accepted", f"{dataset.accepted.episodes:,} episodes, {dataset.accepted.steps:,} steps"),
         ("rejected", f"{dataset.rejected.episodes:,} episodes, {dataset.rejected.steps:,} steps"),
-        *((f"rejected: {reason}", f"{n} episodes" if n != "–" else n) for reason, n in reasons if reason != "none"),
+        *((f"rejected: {reason}", counted(n, "episode")) for reason, n in dataset.rejection_reasons.items()),
         ("of the accepted episodes, slips included", shown),
         (
             "split",
@@ -192,7 +196,8 @@ def _dataset(taught: Taught) -> list[Block]:
     passed = sum(check.applies and check.passed for check in gates.checks)
     said = [f"{passed} of {sum(check.applies for check in gates.checks)} gates passed.", *(missed(one) for one in gates.reasons)]
     said += [f"Left out: {check.name}, {check.text}." for check in gates.checks if not check.applies]
-    return [Text(dataset_text(taught)), Table("dataset | value", facts), Items(said)]
+    every = More(f"Show the {sum(check.applies for check in gates.checks)} gates", _gate_table(gates))
+    return [Text(dataset_text(taught)), Table("dataset | value", facts), Items(said), every]
 
 
 def clones_outcome(taught: Taught) -> str:
@@ -204,13 +209,22 @@ def _clones(taught: Taught) -> list[Block]:
     first = next(iter(clones.values()))
     theirs = "The recording does not tell success, harm and return."
     if (expert := first.expert) is not None:
-        whose = "Recorded demonstrations" if first.recorded else "Expert in the same closed loop"
+        whose = (
+            "Recorded demonstrations"
+            if first.recorded
+            else f"Expert in the same {first.closed_loop['sampled'].episodes:,} worlds"
+        )
         theirs = f"{whose}: success {expert.success_rate:.3f}, harm {expert.harm_rate:.3f}, return {expert.return_mean:.3f}."
     text = f"{len(clones)} clones, each of its own block of the recording. Imitation, means: {accuracy_text(list(clones.values()))}. {theirs}"
     rows = [(str(seed), taught.clone_gates[seed].outcome.value, *_cells(clone)) for seed, clone in clones.items()]
     table = Table("seed | gate | held-out accuracy | macro-F1 | value fit | success | harm | return", rows)
     reading = "Held-out accuracy: share of held-out decisions that are the expert's. Value fit: share of the variance of held-out returns that "
-    reading += "the clone's value function explains. Success, harm and return: the clone acting by itself."
+    reading += (
+        f"the clone's value function explains. Success, harm and return: the clone acting by itself in closed loop, sampled actions, "
+        f"{first.closed_loop['sampled'].episodes:,} worlds of this check. The expert's own test above and the exam (under Safety and "
+        f"quality) are "
+        "other worlds, so their figures differ."
+    )
     decisions = pooled(clones.values())
     return [Text(text), *([_matrix(decisions)] if decisions else []), table, Note(reading)]
 
@@ -243,11 +257,16 @@ def _matrix(decisions: Mapping[str, Mapping[str, int]]) -> Figure:
     """What the clones do where the expert acts."""
     counts = {name: (row.get(name, 0), sum(row.values())) for name, row in decisions.items()}
     right, total = map(sum, zip(*counts.values(), strict=True))
-    worst = min(counts, key=lambda name: counts[name][0] / counts[name][1])
-    hits, n = counts[worst]
+    common = {name: hits / n for name, (hits, n) in counts.items() if n >= LEAST_DECISIONS}
+    worst = min(common, key=lambda name: common[name], default="")
+    weakest = (
+        f" Of the actions with at least {LEAST_DECISIONS} decisions they repeat {worst} least: {common[worst]:.1%} of {counts[worst][1]:,}."
+        if worst
+        else ""
+    )
     finding = (
         f"Of {total:,} held-out decisions of the expert the clones repeat {right / total:.1%} (always the commonest action: "
-        f"{max(n for _, n in counts.values()) / total:.1%}). They miss {worst} most: {hits / n:.1%} of {n:,}."
+        f"{max(n for _, n in counts.values()) / total:.1%}).{weakest}"
     )
     rows = [
         (name, f"{n:,}", f"{hits:,}", f"{hits / n:.1%}") for name, (hits, n) in sorted(counts.items(), key=lambda of: -of[1][1])

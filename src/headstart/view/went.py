@@ -13,13 +13,14 @@ from headstart.core.files import read_record, sha256_file
 from headstart.core.run_record import RUN, RunRecord
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.states import TELEMETRY
-from headstart.telemetry.kinds import AnyLine, GuardrailLine, RollbackLine
+from headstart.telemetry.kinds import AnyLine, GuardrailLine, RollbackLine, Update
 from headstart.telemetry.reader import read_telemetry
-from headstart.view.blocks import Block, Command, Figure, Note, Section, Table, Text, section
+from headstart.view.blocks import Block, Command, Figure, Note, Section, Table, Text, counted, section
 from headstart.view.charts import can_draw
 from headstart.view.charts_training import WEIGHTS, weights
 
-DIGITS = 12  # of a hash
+DIGITS = 12  # of a hash, and of a git revision
+LOCK = "constraints.txt"  # the versions that a project pins
 RAMPS = ("learning_rate", "entropy_coef", *WEIGHTS)
 EVENTS_SHOWN = 40
 LOGS_MISSING = "Not known here: guardrails, rollbacks and weights as they were, since the logs of the runs are missing; `dvc pull` brings them."
@@ -51,9 +52,9 @@ def schedule_section(arm: ArmRuns, logs: Logs) -> Section:
     seed = _eventful(logs)
     spec = weights(logs[seed])
     finding = (
-        f"{len(logs)} runs, {fired} findings of guardrails, {back} rollbacks. Shown is seed {seed}, "
-        f"{'in which most of it happened' if events else 'since nothing happened in any'}. Triangles: warnings; crosses: breaches; "
-        "arrows along the bottom: rollbacks."
+        f"{counted(len(logs), 'run')}, {counted(fired, 'finding')} of guardrails, {counted(back, 'rollback')}. Shown are the weights that each "
+        f"update of seed {seed} really used, {'in which most of it happened' if events else 'since nothing happened in any'}."
+        f"{_never_used(arm, logs)} Triangles: warnings; crosses: breaches; arrows along the bottom: rollbacks."
     )
     if spec is not None:
         figure = Figure(
@@ -120,6 +121,23 @@ def _eventful(logs: Logs) -> int:
     return max(sorted(logs), key=lambda seed: sum(_event(seed, line) is not None for line in logs[seed]))
 
 
+def _never_used(arm: ArmRuns, logs: Logs) -> str:
+    """A step of a weight that comes after the last update of its phase began, so that no update used what it leads to."""
+    said = []
+    for phase in arm.recipe.phases:
+        updates = [line for log in logs.values() for line in log if isinstance(line, Update) and line.phase == phase.name]
+        for name in WEIGHTS:
+            ramp = getattr(phase, name)
+            if ramp.shape != "step" or ramp.from_ == ramp.to or not updates:
+                continue
+            if all(getattr(line, name) == ramp.from_ for line in updates):
+                said.append(
+                    f" No update used the {ramp.to:g} to which {name} of {phase.name} steps at {ramp.over:g} of the phase: the last of the "
+                    f"{len(updates) // len(logs)} updates of a run began before, so all of them used {ramp.from_:g}."
+                )
+    return "".join(said)
+
+
 def _weights(log: Sequence[AnyLine]) -> Table:
     """Where a weight changes."""
     rows: list[tuple[str, ...]] = []
@@ -176,9 +194,10 @@ def lineage_section(root: Path, found: Comparison, dataset: DatasetManifest, lin
     revisions = {(run.circumstances.git_revision, run.circumstances.git_dirty) for run in lineage.runs}
     if len(revisions) > 1:
         blocks += [Text("The stages ran at different git revisions, or some with changes that were not committed.")]
-    blocks += [Text(_machine(lineage.runs)), Text("What makes all of it again:")]
+    pinned = f" All versions: `{LOCK}`." if (root / LOCK).exists() else ""
+    blocks += [Text(_machine(lineage.runs) + pinned), Text("What makes all of it again:")]
     revision = lineage.runs[-1].circumstances.git_revision
-    commands = ([f"git checkout {revision}"] if revision else []) + [stage_command("evaluate", scenario)]
+    commands = ([f"git checkout {revision[:DIGITS]}"] if revision else []) + [stage_command("evaluate", scenario)]
     blocks += [
         Command(" && ".join(commands)),
         Note(f"Inputs, settings and versions of a run: `{RUN}` in the reports of its stage."),
@@ -215,7 +234,7 @@ def _files(root: Path, found: Comparison, dataset: DatasetManifest) -> Table:
             stage_command("validate", scenario),
         )
     )
-    return Table("figures of | file | SHA-256 begins | made by", [(*row[:3], f"`{row[3]}`") for row in rows])
+    return Table("figures of | file | SHA-256 begins | made by", [(*row[:3], f"`{row[3]}`") for row in rows], below=True)
 
 
 def _short(path: Path) -> str:
@@ -230,7 +249,7 @@ def _maker(path: str, scenario: str) -> str:
 
 def _run(run: RunRecord) -> Sequence[str]:
     what = run.circumstances
-    revision = (what.git_revision or "unknown")[:7] + (" + changes" if what.git_dirty else "")
+    revision = (what.git_revision or "unknown")[:DIGITS] + (" + changes" if what.git_dirty else "")
     stage = run.stage if run.arm is None else f"{run.stage} {run.arm}"
     status = run.status if not run.diagnostics else f"{run.status}: {run.diagnostics[0]}"
     return (

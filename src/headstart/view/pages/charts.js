@@ -17,6 +17,8 @@ function colours() {
 function drawAll() {
   return Promise.all(Array.from(document.querySelectorAll(".chart[data-chart]"), (place) => {
     const spec = JSON.parse(document.getElementById("chart-" + place.dataset.chart).textContent);
+    const inside = (spec.params || []).find((one) => one.name === "inside");
+    if (inside) inside.value = place.clientWidth < 600;
     return embed(place, spec, {
       actions: false, ast: true, renderer: "svg", defaultStyle: false, config: colours(), tooltip: { disableDefaultStyle: true },
     }).then((drawn) => { place.view = drawn.view; });

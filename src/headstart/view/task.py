@@ -1,0 +1,81 @@
+"""What the runs had to do, and what each arm was given for it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.comparison import Comparison
+from headstart.config.scenario import Scenario
+from headstart.config.schedule import PPOParams
+from headstart.runs.tuning import TuningBudget, tuning_budgets
+from headstart.view.blocks import Block, Note, Section, Table, Text, section
+from headstart.view.comparison import arms_of, target_text
+
+REWARDS = {  # in words; numbers stand in the docstring of each world
+    "town": "rewards come with satisfied needs and with the first meal, shower and sleep; pressing, displacing others, moving and fainting cost",
+    "nav": "rewards come with progress along the route and with the goal; collisions, nearness to people and time cost",
+}
+
+
+def task_section(root: Path, scenario: Scenario, found: Comparison, arms: Mapping[str, ArmRuns]) -> Section:
+    """World, conditions, and a row for each arm that was compared."""
+    blocks: list[Block] = [Text(f"{described(root / 'scenarios' / f'{scenario.name}.yaml')}{_world(scenario)}")]
+    blocks += [
+        Text(
+            f"An episode is a success where {_all(scenario.success, ' and ')}. It counts as harm where {_all(scenario.harm, ' or ')}. "
+            "(`every`: of each agent; `sum`: over the agents.)"
+        ),
+        Text(f"Return: the sum of an agent's rewards; {REWARDS.get(scenario.world, 'rewards are those of the environment')}."),
+        Text(f"Target {found.target.name}: {target_text(found.target)}."),
+    ]
+    shown = [arms[arm.arm] for arm in arms_of(found)]
+    return section("task", "The task, and what each arm was given", *blocks, _arms(root, scenario.name, shown), Note(PPO))
+
+
+PPO = "PPO settings: worlds × ticks of a rollout, epochs over it, discount gamma. Searches: by `headstart tune`, on seeds of their own."
+
+
+def described(path: Path) -> str:
+    """The first paragraph of the comment at the head of a scenario file; empty where there is none."""
+    words: list[str] = []
+    for line in path.read_text().splitlines():
+        if not line.startswith("# "):
+            break
+        words.append(line[2:].strip())
+    return f"{' '.join(words)} " if words else ""
+
+
+def _world(scenario: Scenario) -> str:
+    agents = scenario.setup.get("agents")
+    who = f", {agents} agents" if isinstance(agents, int) else ""
+    name = f" ({scenario.setup['id']})" if "id" in scenario.setup else ""
+    return f"World `{scenario.world}`{name}{who}; an episode lasts {scenario.horizon:,} steps at most."
+
+
+def _all(conditions: Sequence[str], between: str) -> str:
+    return between.join(f"`{one}`" for one in conditions)
+
+
+def _arms(root: Path, scenario: str, arms: Sequence[ArmRuns]) -> Table:
+    """The candidate first."""
+    searched = tuning_budgets(scenario, [arm.arm for arm in arms], root)
+    columns = "arm | starts from | PPO settings | searches | budget of a seed, env steps | demonstrations, env steps"
+    return Table(columns, [_arm(arm, arms[0], searched.get(arm.arm)) for arm in arms])
+
+
+def _arm(arm: ArmRuns, candidate: ArmRuns, searched: TuningBudget | None) -> Sequence[str]:
+    whose = "" if arm is candidate else ", those of the candidate" if arm.recipe.ppo == candidate.recipe.ppo else ", its own"
+    cost = fmean(run.demonstration_steps for run in arm.runs)
+    return (
+        arm.arm,
+        "a clone of the expert" if arm.recipe.start == "bc" else "random weights",
+        f"{_ppo(arm.recipe.ppo)}{whose}",
+        str(searched or "none on record"),
+        f"{arm.recipe.budget:,}",
+        f"{cost:,.0f}" if cost else "none",
+    )
+
+
+def _ppo(ppo: PPOParams) -> str:
+    return f"{ppo.worlds:,} × {ppo.rollout_ticks:,}, {ppo.num_epochs} epochs, gamma {ppo.gamma:g}"
