@@ -4,7 +4,7 @@ VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
-IN_PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+IN_PARALLEL := --numprocesses $(shell expr `nproc` + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 .PHONY: help setup repro evidence test test-slow torture check smoke bench bench-cartpole clean
 
 help:  ## what can be made (the default)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.interrupted import heeds_ctrl_c
 from tests.released import Project
 
 from headstart.cli import main as program
@@ -124,7 +125,12 @@ main.main()
 
 def test_ctrl_c_is_told_once_and_ends_with_130(tmp_path: Path) -> None:
     running = subprocess.Popen(
-        [sys.executable, "-c", WAITING], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", WAITING],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heeds_ctrl_c,
     )
     assert running.stdout is not None and running.stdout.readline() == "begun\n"
     running.send_signal(signal.SIGINT)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tests.interrupted import heeds_ctrl_c
 
 from headstart.core.errors import Busy, HeadstartError, InputError
 from headstart.core.lock import held
@@ -184,7 +185,7 @@ def test_ctrl_c_ends_the_workers_without_a_word_from_them(tmp_path: Path) -> Non
     script = tmp_path / "parent.py"
     script.write_text(INTERRUPTED)
     parent = subprocess.Popen(
-        [sys.executable, script, tmp_path], stderr=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, script, tmp_path], stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heeds_ctrl_c
     )  # as in a terminal, where Ctrl-C reaches every process of the group
     assert wait_for(lambda: len(list(tmp_path.glob("pid-*"))) == 2)
     workers = [int(path.name.removeprefix("pid-")) for path in tmp_path.glob("pid-*")]
