@@ -122,7 +122,12 @@ def test_the_wheel_holds_the_modules_the_templates_and_the_scenarios_and_nothing
     with zipfile.ZipFile(built["wheel"]) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
     package = ROOT / "src/headstart"
-    data = [*package.glob("cli/template/*"), *package.glob("cli/template/plots/*"), *package.glob("scenarios/*.yaml")]
+    data = [
+        *package.glob("cli/template/*"),
+        *package.glob("cli/template/plots/*"),
+        *package.glob("view/pages/*"),
+        *package.glob("scenarios/*.yaml"),
+    ]
     expected = {path for path in [*package.rglob("*.py"), *package.glob("*.pyi"), package / "py.typed", *data] if path.is_file()}
     assert names == {path.relative_to(ROOT / "src").as_posix() for path in expected}
     assert {"headstart/cli/template/pipeline.yaml", "headstart/scenarios/queue_conflict.yaml"} <= names

@@ -266,7 +266,7 @@ def test_candidates_compare_as_experiments_that_only_evaluate(clone: Path) -> No
     (shown,) = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("    dvc exp show")]
     table = run(clone, *shlex.split(shown, comments=True), "--no-pager")
     assert max(len(line.strip()) for line in table.splitlines()) <= 80
-    assert all(name in table for name in ("verdict", "ratio_upper", "candidate", "as-scratch", "gentler"))
+    assert all(name in table for name in ("verdict", "candidate", "as-scratch", "gentler"))  # of two seeds there is no ratio
     assert max(map(len, run(clone, "dvc", "metrics", "show").splitlines())) <= 120
     run(clone, "git", "checkout", "--", ".")
     run(clone, "dvc", "checkout")

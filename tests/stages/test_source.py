@@ -107,7 +107,7 @@ def test_a_scenario_that_brings_nothing_loads_neither_torch_nor_a_simulator(proj
     assert json.loads((source / "source.json").read_bytes())["sha256"] is None
     code = (
         "import sys; from headstart.config.stage import run; from headstart.stages.source import source\n"
-        "print(run(source, 'nav_gap_seeker')); print(sorted({'torch', 'numba', 'gymnasium', 'h5py'} & sys.modules.keys()))"
+        "print(run(source, 'nav_gap_seeker').says); print(sorted({'torch', 'numba', 'gymnasium', 'h5py'} & sys.modules.keys()))"
     )
     says, loaded = run(project, sys.executable, "-c", code).splitlines()
     assert says == "source nav_gap_seeker: none, its expert is scripted"
