@@ -126,6 +126,7 @@ def test_equal_tracks_give_equal_bytes(recorded: tuple[Episodes, list[Track], Pa
     assert player(tracks, "two agents", 8.0, ["recorded == replayed", *HOSTILE]) == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_five_hundred_steps_of_noise_still_fit() -> None:
     """Noise cannot be compressed: the pictures get smaller instead."""
     random, frames = np.random.default_rng(0), Frames()
