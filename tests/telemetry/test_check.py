@@ -103,3 +103,14 @@ def test_the_log_of_a_clone_has_no_header(tmp_path: Path) -> None:
 
 def test_a_segment_that_is_not_the_first_is_checked_by_itself(tmp_path: Path) -> None:
     assert problems(tmp_path / "telemetry-0001.ndjson", anneal()[20:]) == []
+
+
+def test_a_last_line_that_was_written_to_its_end_and_is_no_json_is_damaged_and_not_torn(tmp_path: Path) -> None:
+    path, lines = tmp_path / "log.ndjson", (ROOT / SAMPLES / "town_anneal.ndjson").read_text().splitlines()
+    lines[-1] = lines[-1].replace('"env_steps":', '"env_steps":NaN,"was":', 1)
+    path.write_text("\n".join(lines) + "\n")
+    log = read_log(path)
+    found = next(problem for problem in check(log) if problem.level == "integrity")
+    assert (found.level, log.torn_bytes, found.line) == ("integrity", 0, len(lines))
+    path.write_text("\n".join(lines))  # without its newline
+    assert read_log(path).torn_bytes == len(lines[-1])

@@ -49,7 +49,7 @@ def read_log(path: Path, assumed: str | None = None) -> Log:
         try:
             value = _parsed(line, place)
         except InputError as error:
-            if is_last:
+            if is_last and not line.endswith(b"\n"):
                 torn = len(line)
             else:
                 said = str(error).removeprefix(f"{place.file}, line {place.line}: ").removeprefix("expected ")
