@@ -108,6 +108,7 @@ def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
     [
         (["capture", "queue_conflit"], 2, "no scenario 'queue_conflit' (did you mean 'queue_conflict'?); scenarios/ has"),
         (["capture", "../params"], 2, "no scenario '../params'"),
+        (["report", "queue_conflit"], 2, "no scenario 'queue_conflit' (did you mean 'queue_conflict'?)"),
         (["report"], 3, "reports/evaluate/queue_conflict: expected comparisons; `dvc repro evaluate@queue_conflict` makes them"),
         (
             ["expert", "queue_conflict", "--worlds", "-3"],

@@ -62,6 +62,7 @@ def test_every_kind_of_file_is_written_of_a_recording_of_cartpole(command: Comma
         (("queue_conflict@abc",), "expected an episode behind it"),
         (("queue_conflict", "0", "--sheet", "a.html"), "--sheet: expected a dataset alone"),
         (("queue_conflict", "--sheet", "a.txt"), "expected a file that ends in .html or .png"),
+        (("queue_conflict", "0", "--gif", "a.html"), "--gif: expected a file that ends in .gif, got a.html"),
     ],
 )
 def test_a_wrong_combination_says_what_was_expected(command: Command, arguments: tuple[str, ...], said: str) -> None:

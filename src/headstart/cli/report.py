@@ -17,12 +17,13 @@ def report(
 ) -> None:
     """Write reports/<scenario>/report.html and report.md, and reports/index.html, and say in a few lines what stands in them."""
     from headstart.config.params import load_params
+    from headstart.config.scenario import load_scenario
     from headstart.view.index import write_index
     from headstart.view.judged import numbers
     from headstart.view.report import read_headline, summary, write_report
 
     known = load_params().scenarios
-    chosen = known if scenario is None else (scenario,)
+    chosen = known if scenario is None else (load_scenario(scenario).name,)  # a name that is none ends here
     pages = {name: write_report(Path(), name) for name in chosen}
     index = write_index(Path(), known)
     if as_json:
