@@ -103,9 +103,9 @@ def play(
     to = Shown(html, gif, mp4, png, ticks_per_second)
     for file in filter(None, (html, gif, mp4, png, sheet)):
         _require_writable(file)
-    for option, file in (("html", html), ("gif", gif), ("mp4", mp4), ("png", png)):
-        if file is not None and file.suffix.lower() != f".{option}":
-            raise UsageError(f"--{option}: expected a file that ends in .{option}, got {file.name}")
+    for option, given in (("html", html), ("gif", gif), ("mp4", mp4), ("png", png)):
+        if given is not None and given.suffix.lower() != f".{option}":
+            raise UsageError(f"--{option}: expected a file that ends in .{option}, got {given.name}")
     if sheet is not None:
         if episode is not None or policy is not None or to.files:
             raise UsageError(
