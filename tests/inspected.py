@@ -3,37 +3,19 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from tests.cloned import record_blocks, tiny_params
 from tests.sealed import reseal
 
 from headstart.config.params import changed
 from headstart.config.scenario import Scenario
 from headstart.dataset.episodes import Episodes, Header
-from headstart.dataset.inspection_open import Opened
+from headstart.dataset.inspection_open import Opened, undecided
 from headstart.dataset.observation import ObservationSchema
 
 
 def opened_from(episodes: Episodes, schema: ObservationSchema, **changes: Any) -> Opened:
     """Episodes of which nothing was decided."""
-    count = len(episodes.table.length)
-    found = Opened(
-        name="walk",
-        play="walk",
-        scenario="walk",
-        state="recorded, not curated",
-        folder=Path("data/walk"),
-        schema=schema,
-        absent=(),
-        table=episodes.table,
-        reasons=[[] for _ in range(count)],
-        side=np.full(count, ""),
-        block=np.zeros(count, np.int64),
-        episodes=episodes,
-        row=np.arange(count),
-        manifest=None,
-        hashes=(),
-    )
+    found = undecided("walk", "recorded, not curated", Path("data/walk"), episodes, schema)._replace(scenario="walk")
     return found._replace(**changes)
 
 

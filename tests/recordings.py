@@ -15,7 +15,7 @@ from headstart.runs.expert import script
 from headstart.runs.importing import converted
 from headstart.runs.recording import record
 from headstart.runs.worlds import schema_of, worlds_of
-from headstart.worlds.api import FIRST_WORLD
+from headstart.worlds.api import FIRST_WORLD, Act, World
 
 ROOT = Path(__file__).parents[1]
 SHARD = "shard-0000.h5"
@@ -27,6 +27,11 @@ def simulated(name: str, worlds: int = 2) -> Path:
         Path(folder).mkdir(parents=True, exist_ok=True)
     Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     Path(f"scenarios/{name}.yaml").write_bytes((ROOT / f"scenarios/{name}.yaml").read_bytes())
+    return captured(name, worlds, script)
+
+
+def captured(name: str, worlds: int, acting: Callable[[World], Act]) -> Path:
+    """What `capture` leaves of a scenario that is in the working directory, with its index; the path of its only shard."""
     scenario = load_scenario(name)
     settings = for_scenario(load_params(), scenario).capture
     world = worlds_of(scenario, "capture", worlds)
@@ -38,7 +43,7 @@ def simulated(name: str, worlds: int = 2) -> Path:
         observation=schema_of(world),
         writer_version="test",
     )
-    episodes = record(world, script(world), FIRST_WORLD["capture"] + np.arange(worlds), settings, header)
+    episodes = record(world, acting(world), FIRST_WORLD["capture"] + np.arange(worlds), settings, header)
     return written(name, episodes, header)
 
 

@@ -6,17 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.recordings import ROOT, edited, written
+from tests.recordings import ROOT, captured, edited
 from tests.view.test_replay import play
 
 from headstart.config.params import for_scenario, load_params
-from headstart.config.scenario import load_scenario
-from headstart.dataset.episodes import Episodes, Header
-from headstart.runs.recording import record
-from headstart.runs.worlds import schema_of, worlds_of
+from headstart.dataset.episodes import Episodes
 from headstart.view.play_dataset import open_dataset
 from headstart.view.sheet import sheet
-from headstart.worlds.api import FIRST_WORLD
 
 TASKS: dict[str, dict[str, Any]] = {
     "pole": {"world": "gym", "setup": {"id": "CartPole-v1"}, "success": ["every steps >= 20"], "harm": ["any terminated > 0"]},
@@ -30,34 +26,20 @@ TASKS: dict[str, dict[str, Any]] = {
 LEARNED = {"expert": {"policy": "ppo", "success_rate": 0, "harm_rate": 1}, "targets": {"any": {"success_rate": 0.5}}}
 
 
-def captured(name: str) -> Path:
+def drawn_at_random(name: str) -> Path:
     """Three worlds in which actions were drawn at random, as a learned expert's are captured."""
     Path("scenarios").mkdir()
     Path("data", name, "curated").mkdir(parents=True)
     Path("params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     Path(f"scenarios/{name}.yaml").write_text(json.dumps(TASKS[name] | LEARNED | {"horizon": 20}))
-    scenario = load_scenario(name)
-    settings = for_scenario(load_params(), scenario).capture
-    world, random = worlds_of(scenario, "capture", 3), np.random.default_rng(0)
-    header = Header(
-        scenario=name,
-        scenario_sha256=scenario.sha256,
-        policy_sha256="e" * 64,
-        seed=settings.seed,
-        observation=schema_of(world),
-        writer_version="test",
-    )
-    actions = len(world.names.actions)
-    episodes = record(
-        world, lambda obs: random.integers(0, actions, world.num_envs), FIRST_WORLD["capture"] + np.arange(3), settings, header
-    )
-    return written(name, episodes, header)
+    random = np.random.default_rng(0)
+    return captured(name, 3, lambda world: lambda obs: random.integers(0, len(world.names.actions), world.num_envs))
 
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_step_comes_out_as_recorded_and_is_drawn(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    path = captured(name)
+    path = drawn_at_random(name)
     track, wrong = play(name, "2", "rgb_array")
     assert (track.says[0], wrong) == (f"recorded == replayed: {len(track)} of {len(track)} steps", "")
     assert len(track.frames) == len(track) + 1

@@ -1,11 +1,12 @@
 """`headstart report`: write the reports, say in a few lines what stands in them, and open one."""
 
-import json
 import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from headstart.cli.output import Json, output
 
 
 def report(
@@ -13,7 +14,7 @@ def report(
         str | None, typer.Argument(help="A file in scenarios/, without .yaml; without it all of params.yaml.")
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser; of several scenarios, the index.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write reports/<scenario>/report.html and report.md, and reports/index.html, and say in a few lines what stands in them."""
     from headstart.config.params import load_params
@@ -24,13 +25,12 @@ def report(
 
     known = load_params().scenarios
     chosen = known if scenario is None else (load_scenario(scenario).name,)  # a name that is none ends here
-    pages = {name: write_report(Path(), name) for name in chosen}
-    index = write_index(Path(), known)
-    if as_json:
+    with output(as_json) as out:
+        pages = {name: write_report(Path(), name) for name in chosen}
+        index = write_index(Path(), known)
         told = {name: {"page": path.as_posix(), **numbers(read_headline(Path(), name))} for name, path in pages.items()}
-        typer.echo(json.dumps({"index": index.as_posix(), "reports": told}, indent=2))
-    else:
+        out.found(index=index.as_posix(), reports=told)
         for name in chosen:
-            typer.echo(summary(Path(), name))
+            out.verbatim(f"{summary(Path(), name)}\n")
     if show:
         webbrowser.open((index if len(pages) > 1 else pages[chosen[0]]).resolve().as_uri())

@@ -122,15 +122,22 @@ def _at_hand(root: Path, dataset: str) -> Opened:
 def _recorded(here: Path, dataset: str) -> Opened:
     """A recording on which nothing was decided yet."""
     episodes, schema, absent = _shards(here / "raw")
+    hashed = _hashed(here / "raw", require_whole, _again("capture", dataset, here / "raw"))
+    found = undecided(dataset, "recorded, not curated", here, episodes, schema)
+    return found._replace(scenario=dataset, absent=absent, hashes=(hashed,))
+
+
+def undecided(name: str, state: str, folder: Path, episodes: Episodes, schema: ObservationSchema) -> Opened:
+    """Episodes that are all here, and on none of which anything was decided."""
     count = len(episodes.table.length)
     return Opened(
-        name=dataset,
-        play=dataset,
-        scenario=dataset,
-        state="recorded, not curated",
-        folder=here,
+        name=name,
+        play=name,
+        scenario=None,
+        state=state,
+        folder=folder,
         schema=schema,
-        absent=absent,
+        absent=(),
         table=episodes.table,
         reasons=[[] for _ in range(count)],
         side=np.full(count, ""),
@@ -138,7 +145,7 @@ def _recorded(here: Path, dataset: str) -> Opened:
         episodes=episodes,
         row=np.arange(count),
         manifest=None,
-        hashes=(_hashed(here / "raw", require_whole, _again("capture", dataset, here / "raw")),),
+        hashes=(),
     )
 
 

@@ -19,7 +19,7 @@ from headstart.dataset.formats import lerobot
 from headstart.dataset.formats.minari_guard import METADATA
 from headstart.dataset.formats.reading import read_recording
 from headstart.dataset.formats.recording import EXPERT_ACTION, Recording, Tree, leaves
-from headstart.dataset.inspection_open import Opened
+from headstart.dataset.inspection_open import Opened, undecided
 from headstart.dataset.observation import ObservationSchema
 
 MOST_NUMBERS = 1024  # of one array of an observation
@@ -61,23 +61,8 @@ def open_recording(kind: str, path: Path) -> Opened:
         final_observation={"features": final},
         table=_table(recording, reward),
     )
-    return Opened(
-        name=str(path),
-        play=str(path),
-        scenario=None,
-        state=f"a recording ({kind}), before anything was made of it",
-        folder=path,
-        schema=schema,
-        absent=_absent(recording),
-        table=episodes.table,
-        reasons=[[] for _ in range(count)],
-        side=np.full(count, ""),
-        block=np.zeros(count, np.int64),
-        episodes=episodes,
-        row=np.arange(count),
-        manifest=None,
-        hashes=(),
-    )
+    state = f"a recording ({kind}), before anything was made of it"
+    return undecided(str(path), state, path, episodes, schema)._replace(absent=_absent(recording))
 
 
 def flattened(tree: Tree, count: int) -> tuple[Array, tuple[str, ...]]:

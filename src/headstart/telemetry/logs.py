@@ -49,11 +49,7 @@ def read_log(path: Path, assumed: str | None = None) -> Log:
         try:
             value = _parsed(line, place)
         except InputError as error:
-            if is_last and not line.endswith(b"\n"):
-                torn = len(line)
-            else:
-                said = str(error).removeprefix(f"{place.file}, line {place.line}: ").removeprefix("expected ")
-                problems.append(place.problem("integrity", "", said, shown(line[:40].decode(errors="replace"))))
+            torn += _taken(problems, place, line, is_last, error)
             due = None  # nothing is known of what follows a line that is no record
             continue
         record, more = _record(value, place)
@@ -122,13 +118,9 @@ def _of_version_1(name: str, whole: dict[Path, bytes], assumed: str | None) -> L
     problems, torn = list[Problem](), 0
     for place, line, is_last in _lines(whole) if _is_lines(data) else ():
         try:
-            items.append((parse_json(line, "", MAX_LINE_BYTES, MAX_LINE_DEPTH, infinite=True), place))
+            items.append((parse_json(line, place.text, MAX_LINE_BYTES, MAX_LINE_DEPTH, infinite=True), place))
         except InputError as error:
-            if is_last and not line.endswith(b"\n"):
-                torn = len(line)
-            else:
-                said = str(error).removeprefix(": expected ")
-                problems.append(place.problem("integrity", "", said, shown(line[:40].decode(errors="replace"))))
+            torn += _taken(problems, place, line, is_last, error)
     found = upgrade(items if _is_lines(data) else array_items(data, str(first)), data, assumed)
     records = found.records if len(found.records) > 1 else ()
     return Log(name, tuple(whole), records, found.places, (*problems, *found.problems), torn)
@@ -164,8 +156,17 @@ def _lines(whole: dict[Path, bytes]) -> Iterator[tuple[Place, bytes, bool]]:
             start = end
 
 
+def _taken(problems: list[Problem], place: Place, line: bytes, is_last: bool, error: InputError) -> int:
+    """How many bytes of a line that is no JSON are torn, as at the end of a log that is still written; else it is a problem."""
+    if is_last and not line.endswith(b"\n"):
+        return len(line)
+    said = str(error).removeprefix(f"{place.text}: ").removeprefix("expected ")
+    problems.append(place.problem("integrity", "", said, shown(line[:40].decode(errors="replace"))))
+    return 0
+
+
 def _parsed(line: bytes, place: Place) -> Any:
-    where = f"{place.file}, line {place.line}"
+    where = place.text
     if not line.endswith(b"\n"):
         raise InputError(f"{where}: expected a newline at the end")
     return parse_json(line, where, MAX_LINE_BYTES, MAX_LINE_DEPTH)

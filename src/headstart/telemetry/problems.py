@@ -37,6 +37,10 @@ class Place(NamedTuple):
     line: int
     seq: int | None = None
 
+    @property
+    def text(self) -> str:
+        return f"{self.file}, line {self.line}"
+
     def problem(self, level: Level, field: str, expected: str, got: object) -> Problem:
         return Problem(level, *self, field, expected, str(got))
 

@@ -23,12 +23,12 @@ from headstart.telemetry.kinds import (
     RunStarted,
     Update,
 )
+from headstart.telemetry.summary import NOT_APPLICABLE
 from headstart.view.observe_log import Unreadable
 
 MAX_ALERTS = 50
 SPARK = 40  # values of a guardrail that are drawn
 PACE = 20  # updates over which the rate is taken
-NOT_APPLICABLE = "not applicable: "  # begins the reason of a finding that reports no trouble
 QUIET = "quiet again"
 
 
