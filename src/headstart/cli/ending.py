@@ -47,7 +47,8 @@ def ending() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "numba"):
             _bug(error)
-        _end(f"this command needs {error.name}: `pip install {error.name}`", MissingExtra.exit_code)
+        cure = "'headstart[train]'" if error.name == "torch" else error.name
+        _end(f"this command needs {error.name}: `pip install {cure}`", MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
         if isinstance(error, BrokenPipeError):  # whoever read the output has ended, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -10,6 +10,7 @@ import typer
 
 from headstart.cli.project import typed_path
 from headstart.core.errors import IntegrityError, UsageError, printable, shown
+from headstart.core.extras import require_torch
 
 if TYPE_CHECKING:
     from headstart.config.scenario import Scenario
@@ -223,6 +224,7 @@ def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mod
     watched = make(task_of(scenario), num_worlds=1, first_world=world, hybrid=hybrid, render_mode=mode)
     if policy is None:
         return watched, _expert(scenario, watched)
+    require_torch("play --policy", "because a network acts")
     from headstart.config.params import for_scenario, load_params
     from headstart.learn.evaluation import Acting
     from headstart.runs.policy import load_policy, new_network

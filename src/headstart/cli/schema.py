@@ -41,13 +41,13 @@ def models() -> dict[str, Any]:
     from headstart.deploy.contract import PolicyContract
     from headstart.release.history import Line
     from headstart.runs.checkpoint import Card
+    from headstart.runs.clone_job import CloneProgress
     from headstart.runs.clone_report import CloneReports, Reference
-    from headstart.runs.clone_seed import CloneProgress
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
-    from headstart.runs.expert_training import TrainingProgress
     from headstart.runs.progress import Progress
     from headstart.runs.recorded import Environment, Source
+    from headstart.runs.states import TrainingProgress
     from headstart.runs.targets import TargetHistory
     from headstart.runs.tuning import TuningRecord
     from headstart.telemetry.imported import ANY_IMPORTED

@@ -7,7 +7,6 @@ that was killed goes on from its last evaluation, and a seed that is complete is
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numba
 import torch
@@ -21,7 +20,6 @@ from headstart.core.arrays import Mode
 from headstart.core.closure import code_sha256
 from headstart.core.files import fresh_directory, read_record, write_bytes, write_record
 from headstart.core.progress_lines import Amount, Kept
-from headstart.core.record import Record
 from headstart.learn.anneal import Evaluated, Trainer, Updated, run, trainer_of
 from headstart.learn.evaluation import Acting
 from headstart.learn.optimizer import autograd_device
@@ -33,7 +31,7 @@ from headstart.runs.states import (
     POLICY,
     PROGRESS,
     RESULT,
-    KeptState,
+    TrainingProgress,
     begin_work,
     commit,
     copy_whole,
@@ -46,14 +44,6 @@ from headstart.worlds.api import World
 
 MODE: Mode = "deterministic"  # how a learned expert acts, in training as at its gate and when it is recorded
 CURVE = "curve.tsv"
-
-
-class TrainingProgress(Record):
-    """What the training of a seed remembers beside its latest state."""
-
-    schema_id: Literal["expert-progress/1"] = "expert-progress/1"
-    latest: KeptState
-    curve: tuple[CurvePoint, ...]
 
 
 def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> tuple[list[TrainedSeed], Path]:
