@@ -12,6 +12,7 @@ import typer
 from headstart.cli.output import wrapped
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra, printable, too_large
 
+EXTRA_OF = {"torch": "train", "PIL": "view", "matplotlib": "view", "vl_convert": "view"}  # optional package → what brings it
 DEBUG = "HEADSTART_DEBUG"  # set: the traceback of an error is shown
 BUG, INTERRUPTED = 1, 130
 EXIT_CODES = {
@@ -45,10 +46,9 @@ def ending() -> Iterator[None]:
     except HeadstartError as error:
         _end(_told(error), error.exit_code)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "numba"):
+        if error.name not in EXTRA_OF:
             _bug(error)
-        cure = "'headstart[train]'" if error.name == "torch" else error.name
-        _end(f"this command needs {error.name}: `pip install {cure}`", MissingExtra.exit_code)
+        _end(f"this command needs {error.name}: `pip install 'headstart[{EXTRA_OF[error.name]}]'`", MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
         if isinstance(error, BrokenPipeError):  # whoever read the output has ended, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
