@@ -46,9 +46,10 @@ def ending() -> Iterator[None]:
     except HeadstartError as error:
         _end(_told(error), error.exit_code)
     except ModuleNotFoundError as error:
-        if error.name not in EXTRA_OF:
+        extra = EXTRA_OF.get(error.name or "")
+        if extra is None:
             _bug(error)
-        _end(f"this command needs {error.name}: `pip install 'headstart[{EXTRA_OF[error.name]}]'`", MissingExtra.exit_code)
+        _end(f"this command needs {error.name}: `pip install 'headstart[{extra}]'`", MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
         if isinstance(error, BrokenPipeError):  # whoever read the output has ended, as `head` does
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
