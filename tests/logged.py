@@ -1,8 +1,9 @@
-"""The logs in samples/telemetry, made record by record: small, with numbers that a person can check. `python -m tests.logged` writes them."""
+"""The logs in samples/telemetry, made record by record: small, with numbers that a person can check. `make goldens` writes them."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from headstart.core.strict_json import canonical_json
@@ -393,11 +394,14 @@ def summaries(root: Path) -> dict[str, bytes]:
     }
 
 
-if __name__ == "__main__":
-    (ROOT / SAMPLES).mkdir(parents=True, exist_ok=True)
-    for name, make in MADE.items():
-        (ROOT / SAMPLES / name).write_bytes(make())
-    for name, data in upgraded(ROOT).items():
-        (ROOT / SAMPLES / name).write_bytes(data)
-    for name, data in summaries(ROOT).items():
-        (ROOT / SAMPLES / name).write_bytes(data)
+def samples() -> dict[str, bytes]:
+    """Name → bytes of every sample as it is made today."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / SAMPLES).mkdir(parents=True)
+        made: dict[str, bytes] = {}
+        for some in (lambda: {name: make() for name, make in MADE.items()}, lambda: upgraded(root), lambda: summaries(root)):
+            for name, data in some().items():
+                (root / SAMPLES / name).write_bytes(data)
+                made[name] = data
+    return made

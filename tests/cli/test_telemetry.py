@@ -134,7 +134,7 @@ def test_a_log_that_stands_still_ends_the_watch_with_8(command: Command) -> None
     assert command("watch", "nowhere", "--follow", "--interval", "0.01", "--idle-timeout", "0.05")[0] == 8
 
 
-def test_summary_is_the_golden_one_but_for_its_title(command: Command) -> None:
+def test_summary_is_the_one_in_the_samples_but_for_its_title(command: Command) -> None:
     for name in ("town_anneal.ndjson", "v1_0.ndjson"):
         code, out, _ = command("summary", "--no-wall", str(HOME / name))
         golden = (HOME / f"{name}.summary.txt").read_text()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.goldens import same_as_golden
 from tests.view.observed import ARM, Event, evaluation, finding, lines, log_folder, story, update, write
 
 from headstart.guard.guardrails import GUARDRAILS
@@ -15,8 +16,6 @@ from headstart.view.observe_panels import panels
 from headstart.view.observe_runs import chosen
 from headstart.view.observe_state import MAX_ALERTS, Seen, take
 from headstart.view.observe_tables import duration, number
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "observed.json"
 
 
 def after(events: list[Event], **envelope: Any) -> Seen:
@@ -57,8 +56,7 @@ def test_a_log_that_was_read_to_its_end_gives_the_golden_panels_however_it_is_re
         message["panels"].pop("runs")  # has the time at which the test wrote the file
         found.append(message)
     assert found[0] == found[1]
-    text = json.dumps(found[0], indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    assert json.loads(GOLDEN.read_text()) == json.loads(text), f"expected {GOLDEN}, found\n{text}"
+    same_as_golden(json.loads(json.dumps(found[0], sort_keys=True)), "observed.json")
 
 
 def test_phases_wait_run_and_end_and_a_rollback_stays_in_sight() -> None:
