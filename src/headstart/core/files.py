@@ -185,7 +185,8 @@ def problems(error: ValidationError) -> str:
     for problem in error.errors(include_url=False)[:3]:
         field = ".".join(str(part) for part in problem["loc"]) or "the record"
         got = "nothing" if problem["type"] == "missing" else shown(problem["input"])
-        lines.append(f"field {field}: {problem['msg']}, got {got}")
+        text = problem["msg"].removeprefix("Value error, ")
+        lines.append(f"field {field}: {text if ', got ' in text else f'{text}, got {got}'}")
     more = error.error_count() - len(lines)
     return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
 
