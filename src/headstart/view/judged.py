@@ -9,12 +9,13 @@ from headstart.compare.findings import ArmSummary
 from headstart.compare.levels import mean_area
 from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings
+from headstart.compare.variants import LOSS, check_name
 from headstart.core.verdict import Check, Outcome
 from headstart.runs.wall_clock import WallClock
 from headstart.view.blocks import Block, Command, Items, Lead, Note, Part, Section, Table, Text, section
 from headstart.view.comparison import arms_of, number, reason_items, there
 from headstart.view.ends import clipped, difference_cell, signed
-from headstart.view.next_steps import Step, variant_of
+from headstart.view.next_steps import Step
 
 AS_GOOD = (
     "At the exam, in worlds like those of training: the candidate less the other, difference of means over seeds; in brackets the one-sided "
@@ -74,17 +75,9 @@ def _elsewhere(found: Comparison, shift: ShiftFindings | None) -> list[Block]:
 
 def _kept(found: Comparison, variant: str) -> str:
     """Against every baseline and the clones, by the checks of the variant."""
-    missed = [
-        (measure, check)
-        for check in found.verdict.checks
-        if not check.passed and (about := variant_of(check))
-        for at, measure, _ in [about]
-        if at == variant
-    ]
-    if not missed:
-        return "yes"
-    failed = any(check.outcome == Outcome.FAIL for _, check in missed)
-    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys(measure for measure, _ in missed))}"
+    others = (*(one.baseline.arm for one in found.grid), "clone")
+    names = {check_name(variant, measure, other): measure for measure in LOSS for other in others}
+    return _answer([(names[check.name], check) for check in found.verdict.checks if check.name in names])
 
 
 def numbers(found: Comparison) -> dict[str, object]:
@@ -114,7 +107,7 @@ def meaning(found: Comparison) -> str:
         return "HOLD: nothing was compared, so there is nothing to decide yet."
     if found.verdict.outcome == Outcome.PASS:
         return f"PASS: use it. Every check of {found.candidate.arm} is met."
-    named = [*dict.fromkeys(_brief(check) for check in found.verdict.reasons if not variant_of(check)), *_lost(found)]
+    named = [*dict.fromkeys(_brief(check) for check in found.verdict.reasons if check.about is None), *_lost(found)]
     because = "; ".join(named[:REASONS_NAMED]) + (
         f"; and {len(named) - REASONS_NAMED} more" if len(named) > REASONS_NAMED else ""
     )
@@ -126,8 +119,8 @@ def meaning(found: Comparison) -> str:
 def _lost(found: Comparison) -> list[str]:
     """Where the candidate may be worse than another: variant by variant."""
     by: dict[tuple[str, str], list[str]] = {}
-    for variant, measure, other in filter(None, map(variant_of, found.verdict.reasons)):
-        by.setdefault((variant, _whose(other)), []).append(measure)
+    for about in filter(None, (check.about for check in found.verdict.reasons)):
+        by.setdefault((about.variant, _whose(about.other)), []).append(about.measure)
     return [f"{' and '.join(what)} in the held-out variant {variant}, against {other}" for (variant, other), what in by.items()]
 
 
@@ -242,12 +235,17 @@ def as_good(found: Comparison, other: str) -> str:
     differences = found.final.get(other, {})
     if not differences:
         return "not measured"
-    checks = {name: check for name in differences for check in found.verdict.checks if check.name == f"final-{name}-{other}"}
-    missed = [name for name, check in checks.items() if not check.passed]
+    checks = [(name, check) for name in differences for check in found.verdict.checks if check.name == f"final-{name}-{other}"]
+    return _answer(checks)
+
+
+def _answer(checks: Sequence[tuple[str, Check]]) -> str:
+    """Whether all of them hold, and what those measure that do not."""
+    missed = [(measure, check) for measure, check in checks if check.applies and not check.passed]
     if not missed:
-        return "yes"
-    failed = any(checks[name].outcome == Outcome.FAIL for name in missed)
-    return f"{'no' if failed else 'not shown'}: {', '.join(missed)}"
+        return "yes" if checks else "not judged"
+    failed = any(check.outcome == Outcome.FAIL for _, check in missed)
+    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys(measure for measure, _ in missed))}"
 
 
 def _whose(other: str) -> str:
