@@ -441,8 +441,9 @@ def test_final_exams_are_pooled_over_seeds_in_both_modes(target: Target) -> None
 def test_a_comparison_edited_to_another_verdict_is_refused(
     candidate: Sequence[int | None], old: str, new: str, message: str, target: Target
 ) -> None:
-    text = judged(arm_runs("pretrained", candidate), arm_runs("scratch", SLOW[: len(candidate)]), target=target).model_dump_json()
-    assert parse_record(text.encode(), Comparison, "a.json").model_dump_json() == text
+    found = judged(arm_runs("pretrained", candidate), arm_runs("scratch", SLOW[: len(candidate)]), target=target)
+    text = found.model_dump_json()
+    assert parse_record(text.encode(), Comparison, "a.json") == found
 
     with pytest.raises(InputError, match=f"^a.json: .*{message}.*; .*`headstart verify --repair`"):
         parse_record(text.replace(old, new).encode(), Comparison, "a.json")
