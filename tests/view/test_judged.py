@@ -234,9 +234,9 @@ def test_the_glossary_has_twenty_entries_at_most_and_defines_the_words_of_the_ve
 def test_the_worst_action_is_named_only_where_it_was_decided_often(
     results: Results, n: int, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headstart.view import taught
+    from headstart.view import clones
 
     made: dict[str, Any] = {"wait": {"wait": 50}, "use": {"wait": n}}
-    finding = taught._matrix(made).finding
+    finding = clones._matrix(made).finding
 
     assert (said in finding) if said else ("use least" not in finding)

@@ -23,6 +23,7 @@ from headstart.view.comparison import printed
 from headstart.view.glance import glance_section
 from headstart.view.glossary import TERMS
 from headstart.view.judged import SIGNS, meaning, verdict_section
+from headstart.view.lineage import lineage_section
 from headstart.view.measured import curves_section, safety_section, steps_section
 from headstart.view.next_steps import flagged_seeds, next_steps
 from headstart.view.page import page
@@ -30,7 +31,7 @@ from headstart.view.report_records import Records, baselines_of, levels_of, read
 from headstart.view.shift import shift_blocks
 from headstart.view.task import task_section
 from headstart.view.taught import data_section, dataset_text, who_text
-from headstart.view.went import lineage_section, schedule_section
+from headstart.view.went import schedule_section
 
 PICTURES = "report"  # the folder of the pictures, beside report.md
 NO_FIGURES = "No figures: vl_convert is not installed. `pip install 'headstart[view]'`, then `headstart report` again."

@@ -20,9 +20,10 @@ from headstart.runs.wall_clock import WallClock, evaluation_seconds, wall_clock
 from headstart.view.charts_curves import Axes
 from headstart.view.comparison import styled
 from headstart.view.drawn import watch_command
+from headstart.view.lineage import Lineage, read_lineage
 from headstart.view.next_steps import flagged_seeds
 from headstart.view.taught import Taught, read_taught, require_one_expert
-from headstart.view.went import Lineage, Logs, read_lineage, read_logs
+from headstart.view.went import Logs, read_logs
 
 SHIFT = "shift.json"  # beside the comparisons
 
