@@ -5,13 +5,14 @@ from typing import Any, ClassVar
 import gymnasium as gym
 import numpy as np
 import pytest
-from tests.own_experts import POLE
+from tests.own_experts import POLE as OWN
 
 from headstart.config.scenario import Scenario
 from headstart.core.errors import MissingExtra
 from headstart.view import drawn
 from headstart.view.drawn import watch_command
 
+POLE = OWN | {"expert": {"policy": "ppo", "success_rate": 0.9, "harm_rate": 0.1}}
 TOWN: dict[str, Any] = POLE | {"world": "town", "setup": {}, "success": ["every eats >= 1"], "harm": ["sum faints > 0"]}
 SPREAD = {"world": "pettingzoo", "setup": {"id": "mpe2.simple_spread_v3"}}
 BLIND = {"setup": {"id": "tests.view.test_drawn:Blind-v0"}}
