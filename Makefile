@@ -14,7 +14,7 @@ setup: $(VENV)/ready  ## the environment .venv with pinned versions, and the sim
 
 repro: $(VENV)/ready  ## the default pipeline, from the expert to the verdict: about five minutes
 	dvc repro
-	headstart report
+	headstart report --no-write
 
 evidence: $(VENV)/ready  ## the full comparison, experiment by experiment: hours; a finished one is not run again
 	headstart evidence

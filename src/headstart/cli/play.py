@@ -38,9 +38,11 @@ class Shown(NamedTuple):
 
     def mode(self, scenario: "Scenario") -> str:
         """The render mode: pictures for files, text for a terminal."""
+        from headstart.view.drawn import IN_TERMINAL
+
         if self.files:
             return "rgb_array"
-        if scenario.world != "town":
+        if scenario.world not in IN_TERMINAL:
             raise UsageError(
                 f"{scenario.name}: expected --html, --gif, --mp4 or --png FILE, for a {scenario.world} world is drawn in pixels only"
             )
@@ -129,10 +131,11 @@ def play(
 
 def _episodes(what: str, which: Sequence[str], to: Shown) -> None:
     """Prove and show one episode, or two in step; IntegrityError where a record differs from its replay."""
+    from headstart.view.drawn import IN_TERMINAL
     from headstart.view.play_dataset import open_dataset
 
     dataset, colour = open_dataset(what), sys.stdout.isatty()
-    mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world == "town" and colour else None
+    mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world in IN_TERMINAL and colour else None
     found = [_proved(dataset, one, mode) for one in which]
     tracks = [track for track, *_ in found]
     _show(

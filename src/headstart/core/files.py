@@ -180,14 +180,16 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def problems(error: ValidationError) -> str:
-    """The validation errors of pydantic in one line: the first three fields, with what was expected and what was found."""
-    lines = []
+    """The validation errors of pydantic in one line: the first three fields, with what was expected and what was found, then every cure once."""
+    lines, cures = [], dict[str, None]()
     for problem in error.errors(include_url=False)[:3]:
         field = ".".join(str(part) for part in problem["loc"]) or "the record"
         got = "nothing" if problem["type"] == "missing" else shown(problem["input"])
-        lines.append(f"field {field}: {problem['msg']}, got {got}")
+        text, _, cure = problem["msg"].removeprefix("Value error, ").partition("; ")
+        lines.append(f"field {field}: {text if ', got ' in text else f'{text}, got {got}'}")
+        cures |= {cure: None} if cure else {}
     more = error.error_count() - len(lines)
-    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join([*lines, *([f"and {more} more"] if more > 0 else []), *cures])
 
 
 def _sibling(path: Path) -> Path:
