@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_file, typed_path
 from headstart.core.errors import IntegrityError, UsageError, printable, shown
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 MAX_SEED = 2**31 - 1
 UNTRAINED = "untrained"
 OUTPUTS = ("html", "gif", "mp4", "png")
-Output = Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE")]
 
 
 class Shown(NamedTuple):
@@ -69,16 +68,16 @@ def play(
         str | None, typer.Option(metavar="OTHER", help="Another policy, or episode, beside it and in step.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a page that plays it: pause, scrub, speed.")
+        Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a page that plays it: pause, scrub, speed.")
     ] = None,
-    gif: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a moving picture.")] = None,
-    mp4: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a film (extra `mp4`).")] = None,
+    gif: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a moving picture.")] = None,
+    mp4: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a film (extra `mp4`).")] = None,
     png: Annotated[
-        Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a picture of the last moment.")
+        Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a picture of the last moment.")
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(parser=typed_path, metavar="FILE", help="Write thumbnails of the dataset's episodes, as .html or .png."),
+        typer.Option(parser=typed_file, metavar="FILE", help="Write thumbnails of the dataset's episodes, as .html or .png."),
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many, for --sheet.")] = 1000,
     agent: Annotated[int, typer.Option(min=0, metavar="N", help="Whose actions and rewards stand beside the picture.")] = 0,
@@ -101,8 +100,6 @@ def play(
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a screen, and prints that there is none
     to = Shown(html, gif, mp4, png, ticks_per_second)
-    for file in filter(None, (html, gif, mp4, png, sheet)):
-        _require_writable(file)
     for option, given in (("html", html), ("gif", gif), ("mp4", mp4), ("png", png)):
         if given is not None and given.suffix.lower() != f".{option}":
             raise UsageError(f"--{option}: expected a file that ends in .{option}, got {given.name}")
@@ -295,12 +292,6 @@ def _next(to: Shown, otherwise: str) -> None:
         typer.echo(f"open {path}")
     if not to.files and otherwise:
         typer.echo(f"watch it: {otherwise}")
-
-
-def _require_writable(path: Path) -> None:
-    """Raise UsageError unless a file can be put there without replacing anything but a file."""
-    if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UsageError(f"{path}: expected the name of a file, new or to be replaced; this is no plain file")
 
 
 def _write(path: Path, data: bytes) -> None:

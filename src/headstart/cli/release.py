@@ -7,7 +7,7 @@ import typer
 
 from headstart.cli.names import Scenario
 from headstart.cli.output import Json, output
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_new
 from headstart.core.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def fetch(
     scenario: Scenario,
     release_id: Annotated[str | None, typer.Option("--id", help="A release's id; without it the one in use.")] = None,
     to: Annotated[
-        Path | None, typer.Option(parser=typed_path, metavar="FOLDER", help="For its files; default: .headstart/releases/ID.")
+        Path | None, typer.Option(parser=typed_new, metavar="FOLDER", help="For its files; default: .headstart/releases/ID.")
     ] = None,
     remote: Annotated[str | None, typer.Option(help="A remote of DVC; default: the one that is configured.")] = None,
     as_json: Json = False,

@@ -9,7 +9,7 @@ import typer
 
 from headstart.cli.names import run_names
 from headstart.cli.output import Json
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_file, typed_new, typed_path
 from headstart.config.project import REPORTS, TENSORBOARD
 from headstart.core.errors import Busy, HeadstartError, UsageError
 
@@ -150,7 +150,7 @@ def summary(
     wall: Annotated[
         bool, typer.Option("--wall/--no-wall", help="Also what the clock says, which two equal runs do not share.")
     ] = True,
-    out: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write it there instead.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write it there instead.")] = None,
     assume: Assume = None,
 ) -> None:
     """Sum up a log: how the run ended, its phases, evaluations and guardrails, the last and the farthest values."""
@@ -217,7 +217,7 @@ def drift_command(
 def plot(
     logs: Logs,
     out: Annotated[
-        Path, typer.Option(parser=typed_path, metavar="FILE", help="A .svg or .png; .json is the Vega-Lite specification.")
+        Path, typer.Option(parser=typed_file, metavar="FILE", help="A .svg or .png; .json is the Vega-Lite specification.")
     ],
     fields: Annotated[str | None, typer.Option(metavar="A,B", help="One panel each; without it, those that change.")] = None,
     x: Annotated[
@@ -246,7 +246,7 @@ def upgrade(
     source: Annotated[
         Path, typer.Argument(metavar="IN", parser=typed_path, help="A log of version 1.0, 1.1 or 1.2, also one JSON array.")
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", parser=typed_path, help="The upgraded log.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", parser=typed_file, help="The upgraded log.")],
     assume: Assume = None,
 ) -> None:
     """Write a log of version 1.x in today's names, to be looked at and compared; one that is upgraded stays as it is."""
@@ -269,7 +269,7 @@ def upgrade(
 @telemetry_app.command()
 def tensorboard(
     runs: Logs,
-    logdir: Annotated[Path | None, typer.Option(parser=typed_path, help="Without it .headstart/tensorboard.")] = None,
+    logdir: Annotated[Path | None, typer.Option(parser=typed_new, help="Without it .headstart/tensorboard.")] = None,
 ) -> None:
     """Convert finished logs into TensorBoard's event files, a folder a run; `tensorboard --logdir` shows them."""
     from headstart.telemetry.kinds import Line
