@@ -115,7 +115,10 @@ def check(remote: Remote = None, as_json: Json = False) -> None:
 def fetch(
     name: Name,
     remote: Remote = None,
-    to: Annotated[Path | None, typer.Option(parser=typed_new, metavar="FOLDER", help="A new folder.", show_default="data/ID, or datasets/ID@VERSION")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(parser=typed_new, metavar="FOLDER", help="A new folder.", show_default="data/ID, or datasets/ID@VERSION"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring the bytes of a version from DVC's cache or a remote, hashed before they are in place."""

@@ -37,7 +37,9 @@ def formats(
 def export(
     dataset: Dataset,
     kind: Annotated[str, typer.Option("--format", help="npz, minari, lerobot or hdf5")],
-    out: Annotated[Path, typer.Option(parser=typed_new, metavar="PATH", help="A new file, or a new folder of minari and lerobot")],
+    out: Annotated[
+        Path, typer.Option(parser=typed_new, metavar="PATH", help="A new file, or a new folder of minari and lerobot")
+    ],
     as_json: Json = False,
 ) -> None:
     """Write a validated dataset for other programs: its accepted episodes, in the environment's own observations and actions."""

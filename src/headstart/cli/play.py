@@ -3,13 +3,15 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from headstart.cli.output import Json, Output, output
 from headstart.cli.project import typed_file, typed_path
-from headstart.core.errors import IntegrityError, UsageError, printable, shown
+from headstart.core.errors import IntegrityError, UsageError, shown
 
 if TYPE_CHECKING:
     from headstart.config.scenario import Scenario
@@ -30,15 +32,18 @@ class Shown(NamedTuple):
     mp4: Path | None
     png: Path | None
     speed: float  # ticks a second
+    silent: bool  # nothing is played in the terminal
 
     @property
     def files(self) -> dict[str, Path]:
         return {name: path for name in OUTPUTS if (path := getattr(self, name)) is not None}
 
-    def mode(self, scenario: "Scenario") -> str:
-        """The render mode: pictures for files, text for a terminal."""
+    def mode(self, scenario: "Scenario") -> str | None:
+        """The render mode: pictures for files, text for a terminal; None: nothing is drawn."""
         if self.files:
             return "rgb_array"
+        if self.silent:
+            return None
         if scenario.world != "town":
             raise UsageError(
                 f"{scenario.name}: expected --html, --gif, --mp4 or --png FILE, for a {scenario.world} world is drawn in pixels only"
@@ -80,13 +85,20 @@ def play(
         typer.Option(parser=typed_file, metavar="FILE", help="Write thumbnails of the dataset's episodes, as .html or .png."),
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many, for --sheet.")] = 1000,
-    agent: Annotated[int, typer.Option(min=0, metavar="N", help="Whose actions and rewards stand beside the picture.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Of the world and of a policy's choices.")] = 0,
+    agent: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="With a policy: whose actions and rewards stand beside the picture.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MAX_SEED, metavar="N", help="With a policy: of the world and of its choices.")
+    ] = None,
     world: Annotated[
-        int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Its id; 1000000 is the first that is captured.")
-    ] = 0,
-    ticks: Annotated[int | None, typer.Option(min=0, metavar="N", help="How far to play; without it, to the end.")] = None,
+        int | None, typer.Option(min=0, max=MAX_SEED, metavar="N", help="With a policy: its id; 1000000 is the first captured.")
+    ] = None,
+    ticks: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="With a policy: how far to play; without it, to the end.")
+    ] = None,
     ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, metavar="N", help="In a terminal and in a film.")] = 8.0,
+    as_json: Json = False,
 ) -> None:
     """Watch a policy, or a recorded episode: in the terminal, as a page, a film or a picture.
 
@@ -99,37 +111,45 @@ def play(
     All episodes at a glance: headstart play queue_conflict --sheet FILE
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a screen, and prints that there is none
-    to = Shown(html, gif, mp4, png, ticks_per_second)
+    to = Shown(html, gif, mp4, png, ticks_per_second, as_json)
     for option, given in (("html", html), ("gif", gif), ("mp4", mp4), ("png", png)):
         if given is not None and given.suffix.lower() != f".{option}":
             raise UsageError(f"--{option}: expected a file that ends in .{option}, got {given.name}")
-    if sheet is not None:
-        if episode is not None or policy is not None or to.files:
-            raise UsageError(
-                "--sheet: expected a dataset alone, since it shows all episodes; leave the episode, --policy and other files away"
-            )
-        _sheet(what, sheet, episodes)
-    elif episode is not None or "@" in what:
-        if policy is not None:
-            raise UsageError(
-                f"--policy: expected no episode beside it, got {shown(episode)}: a policy acts by itself, an episode is recorded"
-            )
-        if episode is None:
-            raise UsageError(f"{what}: expected an episode behind it, as `headstart play {what} 0`, or --sheet FILE")
-        _episodes(what, [episode, *([against] if against else [])], to)
-    else:
-        _policies(what, [policy] if against is None else [against, policy], to, (world, seed, ticks, agent))
+    of_policy = {"--agent": agent, "--seed": seed, "--world": world, "--ticks": ticks}
+    recorded = sheet is not None or episode is not None or "@" in what
+    if recorded and (given := [option for option, value in of_policy.items() if value is not None]):
+        raise UsageError(
+            f"{given[0]}: expected it with a policy; a recorded episode has its own world, seed and length, and is that of one agent"
+        )
+    if sheet is not None and (episode is not None or policy is not None or to.files):
+        raise UsageError(
+            "--sheet: expected a dataset alone, since it shows all episodes; leave the episode, --policy and other files away"
+        )
+    if sheet is None and recorded and policy is not None:
+        raise UsageError(
+            f"--policy: expected no episode beside it, got {shown(episode)}: a policy acts by itself, an episode is recorded"
+        )
+    if sheet is None and recorded and episode is None:
+        raise UsageError(f"{what}: expected an episode behind it, as `headstart play {what} 0`, or --sheet FILE")
+    with output(as_json) as out:
+        if sheet is not None:
+            _sheet(out, what, sheet, episodes)
+        elif episode is not None:
+            _episodes(out, what, [episode, *([against] if against else [])], to)
+        else:
+            where = (world or 0, seed or 0, ticks, agent or 0)
+            _policies(out, what, [policy] if against is None else [against, policy], to, where)
 
 
 # --- a dataset --------------------------------------------------------------------------------------------------------
 
 
-def _episodes(what: str, which: Sequence[str], to: Shown) -> None:
+def _episodes(out: Output, what: str, which: Sequence[str], to: Shown) -> None:
     """Prove and show one episode, or two in step; IntegrityError where a record differs from its replay."""
     from headstart.view.play_dataset import open_dataset
 
     dataset, colour = open_dataset(what), sys.stdout.isatty()
-    mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world == "town" and colour else None
+    mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world == "town" and colour and not to.silent else None
     found = [_proved(dataset, one, mode) for one in which]
     tracks = [track for track, *_ in found]
     _show(
@@ -139,19 +159,19 @@ def _episodes(what: str, which: Sequence[str], to: Shown) -> None:
         [] if len(which) > 1 else list(tracks[0].says),
     )
     for track, _ in found:
-        typer.echo(printable(f"{dataset.name}, {track.title}: {track.about}".rstrip(": ")))
+        out.say(f"{dataset.name}, {track.title}: {track.about}".rstrip(": "), rest="  ")
         for line in track.says:
-            typer.echo(printable(f"  {line}"))
-        typer.echo(
-            f"  {len(track.marks) or 'no'} anomal{'y' if len(track.marks) == 1 else 'ies'}"
-            + (f" ({track.checked})" if track.checked else "")
-        )
+            out.say(line, "  ", "    ")
+        count = f"{len(track.marks) or 'no'} anomal{'y' if len(track.marks) == 1 else 'ies'}"
+        out.say(f"{count} ({track.checked})" if track.checked else count, "  ", "    ")
         for mark in track.marks:
             steps = (
                 f"step {mark.first_step}" if mark.first_step == mark.last_step else f"steps {mark.first_step}-{mark.last_step}"
             )
-            typer.echo(printable(f"    {steps}: {mark.kind}: {mark.text}"))
-    _next(to, f"headstart play {what} {which[0]} --html episode.html")
+            out.say(f"{steps}: {mark.kind}: {mark.text}", "    ", "      ")
+    told = [_told(track) | {"anomalies": [asdict(mark) for mark in track.marks], "differs": wrong} for track, wrong in found]
+    out.found(dataset=dataset.name, episodes=told, files=list(to.files.values()))
+    _next(out, to, f"headstart play {what} {which[0]} --html episode.html")
     if wrong := [text for _, text in found if text]:
         raise IntegrityError("\n  ".join(wrong))
 
@@ -165,7 +185,7 @@ def _proved(dataset: "Opened", which: str, mode: str | None) -> "tuple[Track, st
     return proved(find_episode(dataset, which), for_scenario(load_params(), dataset.scenario), mode)
 
 
-def _sheet(what: str, path: Path, count: int) -> None:
+def _sheet(out: Output, what: str, path: Path, count: int) -> None:
     from headstart.config.params import for_scenario, load_params
     from headstart.view.play_dataset import open_dataset
     from headstart.view.sheet import sheet
@@ -175,20 +195,21 @@ def _sheet(what: str, path: Path, count: int) -> None:
     dataset = open_dataset(what)
     data, says = sheet(dataset, for_scenario(load_params(), dataset.scenario), count, path.suffix.lower() == ".png")
     _write(path, data)
-    typer.echo(says)
-    typer.echo(f"open {path}")
+    out.found(dataset=dataset.name, says=says, files=[path])
+    out.say(says, rest="  ")
+    out.say(f"open {path}")
 
 
 # --- policies ---------------------------------------------------------------------------------------------------------
 
 
-def _policies(what: str, policies: Sequence[str | None], to: Shown, where: tuple[int, int, int | None, int]) -> None:
+def _policies(out: Output, what: str, policies: Sequence[str | None], to: Shown, where: tuple[int, int, int | None, int]) -> None:
     from headstart.config.scenario import load_scenario
     from headstart.view.play import played
 
     world, seed, ticks, agent = where
     chosen = load_scenario(what)
-    if len(policies) > 1 and not to.files:
+    if len(policies) > 1 and not to.files and not to.silent:
         raise UsageError(
             "--against: expected --html FILE, --gif FILE or --mp4 FILE beside it, since two worlds do not fit in a terminal"
         )
@@ -206,11 +227,17 @@ def _policies(what: str, policies: Sequence[str | None], to: Shown, where: tuple
     )
     for track in tracks:
         for line in track.says:
-            typer.echo(printable(f"{track.title}: {line}"))
-    _next(to, "")
+            out.say(f"{track.title}: {line}", rest="  ")
+    out.found(scenario=what, policies=[_told(track) for track in tracks], files=list(to.files.values()))
+    _next(out, to, "")
 
 
-def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str) -> "tuple[World, Act]":
+def _told(track: "Track") -> dict[str, object]:
+    """A track for a program: what was found, without its moments."""
+    return {"title": track.title, "about": track.about, "steps": len(track), "return": sum(track.reward), "says": track.says}
+
+
+def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str | None) -> "tuple[World, Act]":
     """One world, and who acts in it: a checkpoint, a new network, or the scenario's own expert."""
     from headstart.runs.worlds import task_of
     from headstart.worlds.make import make
@@ -280,18 +307,18 @@ def _show(tracks: "Sequence[Track]", title: str, to: Shown, words: Sequence[str]
         from headstart.view.play import png
 
         _write(to.png, png(tracks[0].frames[-1]))
-    if not to.files and tracks[0].texts:
+    if not to.files and not to.silent and tracks[0].texts:
         from headstart.view.play import show
 
         show(tracks[0].texts, sys.stdout, to.speed, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
 
 
-def _next(to: Shown, otherwise: str) -> None:
+def _next(out: Output, to: Shown, otherwise: str) -> None:
     """The last line: what to open, or what to type."""
     for path in to.files.values():
-        typer.echo(f"open {path}")
+        out.say(f"open {path}")
     if not to.files and otherwise:
-        typer.echo(f"watch it: {otherwise}")
+        out.say(f"watch it: `{otherwise}`")
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -49,6 +49,12 @@ def typed_path(text: str) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
+def path_or_name(text: str) -> str:
+    """What was typed, as a path where something lies there, else as the name that it may be."""
+    path = typed_path(text)
+    return str(path) if path.exists() else text
+
+
 def typed_file(text: str) -> Path:
     """The typed path of a file that a command is to write. UsageError, before anything is computed, where it cannot be."""
     path = typed_new(text)

@@ -67,7 +67,10 @@ def simulate(
         Literal["PASS", "HOLD", "FAIL"] | None, typer.Option(help="Exit with 0 if it ends so, else with 6.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Draw the rehearsal, as .svg.")] = None,
-    record: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write what was read, as a .tsv to rehearse with again.")] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option(parser=typed_file, metavar="FILE", help="Write what was read, as a .tsv to rehearse with again."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Rehearse a schedule on a trace of metrics with the code that decides in real runs; exits with PASS 0, HOLD 5, FAIL 6."""

@@ -60,6 +60,19 @@ def chosen(root: Path, text: str | None) -> Run:
     return _by_folder(Path(text)) or _by_name(known, text)
 
 
+def folder_of_log(root: Path, text: str) -> Path | None:
+    """The log of the run SCENARIO/ARM/seed-N. None where nothing is like it, so that it may be a path; else UsageError with the nearest."""
+    known = runs(root)
+    if run := known.get(text):
+        return run.folder
+    hint = nearest(text, known) or nearest(
+        text, sorted({part for id in known for part in (id, id.rpartition("/")[0], id.split("/")[0])})
+    )
+    if hint:
+        raise UsageError(f"no run {shown(text)}: expected SCENARIO/ARM/seed-N, or the path of a log{hint}")
+    return None
+
+
 def _by_folder(path: Path) -> Run | None:
     """The newest run in a folder: of a log, of a run, or of an arm."""
     with suppress(OSError, ValueError):  # a text that no path can be
