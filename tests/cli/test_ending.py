@@ -54,7 +54,8 @@ def test_an_error_ends_in_one_line_and_its_code_which_the_help_names(
     ("error", "code", "says"),
     [
         (ModuleNotFoundError("no", name="torch"), 9, "error: this command needs torch: `pip install torch`\n"),
-        (OSError(28, "No space left on device", "a/b"), 4, "error: a/b: expected to read or write here, got No space left"),
+        (OSError(28, "No space left on device", "a/b"), 3, "error: a/b: expected room on the disk, which is full (No space left"),
+        (OSError(13, "Permission denied", "a/b"), 3, "error: a/b: expected to read or write here, got Permission denied\n"),
         (MemoryError("Unable to allocate 8 GiB"), 3, "error: expected what fits into memory: Unable to allocate 8 GiB"),
         (
             KeyboardInterrupt(),
@@ -109,9 +110,10 @@ def test_an_option_holds_for_the_processes_that_a_command_begins_as_well(
     monkeypatch.setattr("headstart.cli.schema.models", lambda: seen.append(os.environ.get(variable)) or {})
 
     assert command(option, "schema")[0] == 0
-    monkeypatch.delenv(variable)
+    assert variable not in os.environ
+    monkeypatch.setenv(variable, "mine")
     assert command("schema")[0] == 0
-    assert seen == ["1", None]
+    assert seen == ["1", "mine"]
 
 
 WAITING = """
@@ -140,10 +142,21 @@ def test_ctrl_c_is_told_once_and_ends_with_130(tmp_path: Path) -> None:
     assert err.strip() == "interrupted; complete files and checkpoints are kept, and this goes on: `headstart schema`"
 
 
-def test_a_reader_that_ends_early_gets_no_error() -> None:
-    done = subprocess.run(f"{sys.executable} -c 'from headstart.cli.main import main; main()' schema episodes | head -1", shell=True,
-                          cwd=ROOT, capture_output=True, text=True)  # fmt: skip
-    assert (done.stdout, done.stderr) == ("{\n", "")
+@pytest.mark.parametrize(
+    ("to", "code", "says"),
+    [
+        ("| true", 141, ""),
+        (
+            "> /dev/full",
+            3,
+            "error: output: expected room on the disk, which is full (No space left on device); make room, and type the command again\n",
+        ),
+    ],
+)
+def test_a_reader_that_ends_early_gets_no_error_and_a_full_disk_one(to: str, code: int, says: str) -> None:
+    script = f"set -o pipefail; sleep 0 | {sys.executable} -c 'from headstart.cli.main import main; main()' schema episodes {to}"
+    done = subprocess.run(["bash", "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", says)
 
 
 # --- the help -------------------------------------------------------------------------------------------------------------

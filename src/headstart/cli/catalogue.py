@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from headstart.dataset.catalogue import Entry, Mark
 
 catalogue_app = typer.Typer(no_args_is_help=True, help="The catalogue of datasets, which git tracks.")
-Name = Annotated[str, typer.Argument(metavar="ID[@VERSION]", help="Without a version: the newest", autocompletion=dataset_names)]
+Name = Annotated[
+    str, typer.Argument(metavar="DATASET[@VERSION]", help="Without a version: the newest", autocompletion=dataset_names)
+]
 Version = Annotated[
-    str, typer.Argument(metavar="ID@VERSION", help="As `headstart catalogue list` shows it", autocompletion=dataset_names)
+    str, typer.Argument(metavar="DATASET@VERSION", help="As `headstart catalogue list` shows it", autocompletion=dataset_names)
 ]
 Undo = Annotated[bool, typer.Option("--undo", help="Take it back.")]
 Remote = Annotated[
@@ -117,7 +119,13 @@ def fetch(
     remote: Remote = None,
     to: Annotated[
         Path | None,
-        typer.Option(parser=typed_new, metavar="FOLDER", help="A new folder.", show_default="data/ID, or datasets/ID@VERSION"),
+        typer.Option(
+            "--out",
+            parser=typed_new,
+            metavar="FOLDER",
+            help="A new folder.",
+            show_default="data/DATASET, or datasets/DATASET@VERSION",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

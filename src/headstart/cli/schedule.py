@@ -9,7 +9,7 @@ import typer
 from headstart.cli.names import arm_names, scenario_names
 from headstart.cli.output import Json, output
 from headstart.cli.project import typed_file, typed_path
-from headstart.core.errors import GateFailed, Hold, InputError, MissingExtra, UsageError
+from headstart.core.errors import GateFailed, Hold, InputError, MissingExtra, UsageError, nearest
 
 if TYPE_CHECKING:
     from headstart.config.params import Params
@@ -67,9 +67,8 @@ def simulate(
         Literal["PASS", "HOLD", "FAIL"] | None, typer.Option(help="Exit with 0 if it ends so, else with 6.")
     ] = None,
     svg: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Draw the rehearsal, as .svg.")] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option(parser=typed_file, metavar="FILE", help="Write what was read, as a .tsv to rehearse with again."),
+    tsv: Annotated[
+        Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write what was read, a trace to rehearse with again.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -91,10 +90,10 @@ def simulate(
     found = rehearse(arm, source, every, reference, update_steps=_rollout(arm, described), own_reference=happened)
     if svg:
         _draw(arm, found, svg)
-    if record:
+    if tsv:
         from headstart.core.files import write_bytes
 
-        write_bytes(record, to_tsv(found.readings).encode())
+        write_bytes(tsv, to_tsv(found.readings).encode())
     with output(as_json) as out:
         shown = [event for event in found.events if event.kind not in ("update", "evaluation")]
         events = [{"env_steps": of.env_steps, "phase": of.phase, "kind": of.kind, "text": of.text} for of in shown]
@@ -117,7 +116,8 @@ def _found(name: str, scenario: str | None) -> "tuple[Arm, Params, Scenario | No
     path = typed_path(name)
     if path.suffix in (".yaml", ".yml"):
         return load_arm(path), params, described
-    raise UsageError(f"expected a .yaml file or an arm of params.yaml ({', '.join(params.arms)}), got {name!r}")
+    hint = nearest(name, params.arms)
+    raise UsageError(f"expected a .yaml file or an arm of params.yaml ({', '.join(params.arms)}), got {name!r}{hint}")
 
 
 def _metrics(scenario: "Scenario | None") -> frozenset[str]:

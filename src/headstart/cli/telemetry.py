@@ -131,9 +131,7 @@ def watch(
         rules = [vars(one) | {"rule": one.rule.text, "severity": one.rule.severity} for one in seen.rules]
         _json({"event": "end", "records": count, **fired, "rules": rules})
     said = f"{log}: {_counted(count, 'record')}, {_counted(fired['alert'], 'alert')}, {_counted(fired['warn'], 'warning')}"
-    out.say("")
-    out.say(said, rest="  ")
-    out.verbatim(watch_text(seen))
+    out.verbatim("\n" + watch_text(_heading(said), seen))
     if any(fired[severity] for severity in severities):
         raise typer.Exit(ALERT)
     if late:
@@ -175,8 +173,7 @@ def summary(
     elif markdown:
         said = markdown_of(". ".join(titles), tables(found, wall))
     else:
-        heading = [row for line in titles for row in wrapped(printable(line), "", "  ")]
-        said = "\n".join([*heading, text_of(tables(found, wall)), ""])
+        said = text_of(_heading(*titles), tables(found, wall)) + "\n"
     if out is None:
         typer.echo(said, nl=False)
     else:
@@ -213,9 +210,8 @@ def drift_command(
     says = f"{beyond} beyond their limit" if limits or usual else "no limit was given"
     with output(as_json) as out:
         out.found(log=read.name, baseline=str(baseline), **drift_json(found))
-        out.say(read.name)
-        out.say(f"against {baseline}: {_counted(len(found.drifts), 'field')}, {says}", rest="  ")
-        out.verbatim(text_of(table for table in drift_tables(found) if table[2]))
+        title = _heading(read.name, f"against {baseline}: {_counted(len(found.drifts), 'field')}, {says}")
+        out.verbatim(text_of(title, (table for table in drift_tables(found) if table[2])))
     raise typer.Exit(ALERT if found.is_beyond else 0)
 
 
@@ -316,6 +312,11 @@ def _records(path: Path, following: bool, interval: float, idle: float | None) -
     if following:
         return follow(path, interval, idle)
     return iter(sound_log(path).records)
+
+
+def _heading(*lines: str) -> str:
+    """Lines above a table, broken at the terminal's width."""
+    return "\n".join(row for line in lines for row in wrapped(printable(line), "", "  "))
 
 
 def _counted(count: int, word: str) -> str:

@@ -5,6 +5,7 @@ Each has an id, as queue_conflict/pretrained/seed-40.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,13 +64,14 @@ def chosen(root: Path, text: str | None) -> Run:
 def folder_of_log(root: Path, text: str) -> Path | None:
     """The log of the run SCENARIO/ARM/seed-N. None where nothing is like it, so that it may be a path; else UsageError with the nearest."""
     known = runs(root)
-    if run := known.get(text):
-        return run.folder
-    hint = nearest(text, known) or nearest(
-        text, sorted({part for id in known for part in (id, id.rpartition("/")[0], id.split("/")[0])})
-    )
-    if hint:
-        raise UsageError(f"no run {shown(text)}: expected SCENARIO/ARM/seed-N, or the path of a log{hint}")
+    for run in known.values():
+        if text in (run.id, run.id.replace("/seed-", "/")):
+            return run.folder
+    begins = {"/".join(id.split("/")[:n]): id for id in reversed(known) for n in (1, 2, 3)}
+    if close := get_close_matches(text, begins, 1):
+        raise UsageError(
+            f"no run {shown(text)}: expected SCENARIO/ARM/seed-N, or the path of a log (did you mean {begins[close[0]]!r}?)"
+        )
     return None
 
 

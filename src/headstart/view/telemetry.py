@@ -118,9 +118,9 @@ def _percent(value: float) -> str:
     return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
 
 
-def text_of(found: Iterable[Table]) -> str:
+def text_of(title: str, found: Iterable[Table]) -> str:
     """Tables for a terminal: words to the left, numbers to the right; a long text in the last column goes on below itself."""
-    return "\n".join("\n" + _text_table(table) for table in found)
+    return "\n".join([printable(title), *("\n" + _text_table(table) for table in found)])
 
 
 def markdown_of(title: str, found: Iterable[Table]) -> str:
@@ -173,7 +173,7 @@ def alert_line(alert: Alert) -> str:
     return printable(f"{word:<5}  {at}: {alert.rule} (value {number(alert.value)}{base})")
 
 
-def watch_text(watch: Watch) -> str:
+def watch_text(title: str, watch: Watch) -> str:
     """What became of every rule: those that held, those that could not be held to anything, and in one paragraph those that never held."""
     rows, never = list[tuple[str, ...]](), list[str]()
     for one in watch.rules:
@@ -188,4 +188,4 @@ def watch_text(watch: Watch) -> str:
     quiet = textwrap.fill(
         ", ".join(never), WIDTH, initial_indent="  ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
     )
-    return text_of(found) + (f"\nNever held\n{quiet.replace(TIED, ' ')}" if never else "")
+    return text_of(title, found) + (f"\n\nNever held\n{quiet.replace(TIED, ' ')}" if never else "")
