@@ -116,6 +116,15 @@ def test_an_option_holds_for_the_processes_that_a_command_begins_as_well(
     assert seen == ["1", "mine"]
 
 
+def test_an_input_that_ends_at_a_question_is_no_bug(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> None:
+        raise EOFError
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("headstart.cli.schema.models", ask)
+    assert command("schema")[0] == 130
+
+
 WAITING = """
 import sys, time
 from headstart.cli import main, schema

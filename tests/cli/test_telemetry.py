@@ -279,7 +279,7 @@ def test_a_file_of_anything_else_is_an_error_of_ours(command: Command) -> None:
 def test_a_log_is_found_by_the_name_of_its_run(command: Command) -> None:
     home = Path("reports/nav_mixed/anneal/pre-trained/telemetry/seed-7")
     home.mkdir(parents=True)
-    log = (HOME / "nav_pretrained.ndjson").read_bytes().replace(b'"arm":"pretrained"', b'"arm":"pre-trained"')
+    log = re.sub(rb'("arm": ?"pre)', rb"\1-", (HOME / "nav_pretrained.ndjson").read_bytes())
     (home / "telemetry-0000.ndjson").write_bytes(log)
     code, out, _ = command("summary", "nav_mixed/pre-trained/seed-7")
     assert (code, out.splitlines()[0]) == (0, f"{home}: completed")

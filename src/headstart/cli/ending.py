@@ -63,6 +63,8 @@ def ending() -> Iterator[None]:
             _interrupted()
         if isinstance(ended.__context__, BrokenPipeError):  # Typer ends it with 1
             _unread()
+        if isinstance(ended.__context__, typer.Abort):  # the input ended at a question; Typer has said so
+            sys.exit(INTERRUPTED)
         raise
     except Exception as error:
         _bug(error)

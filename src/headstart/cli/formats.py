@@ -31,7 +31,13 @@ def formats(
             return
         layout = str(getattr(FORMATS[name], "LAYOUT", FORMATS[name].__doc__)).strip()
         out.found(format=name, layout=layout)
-        out.verbatim(layout)
+        for number, paragraph in enumerate(layout.split("\n\n")):
+            if number:
+                out.say("")
+            if paragraph.startswith(" "):  # code, or a table
+                out.verbatim(paragraph)
+            else:
+                out.say(" ".join(paragraph.split()))
 
 
 def export(
