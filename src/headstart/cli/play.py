@@ -117,9 +117,9 @@ def play(
             raise UsageError(f"--{option}: expected a file that ends in .{option}, got {given.name}")
     of_policy = {"--agent": agent, "--seed": seed, "--world": world, "--ticks": ticks}
     recorded = sheet is not None or episode is not None or "@" in what
-    if recorded and (given := [option for option, value in of_policy.items() if value is not None]):
+    if recorded and (misplaced := [option for option, value in of_policy.items() if value is not None]):
         raise UsageError(
-            f"{given[0]}: expected it with a policy; a recorded episode has its own world, seed and length, and is that of one agent"
+            f"{misplaced[0]}: expected it with a policy; a recorded episode has its own world, seed and length, and is that of one agent"
         )
     if sheet is not None and (episode is not None or policy is not None or to.files):
         raise UsageError(
