@@ -5,12 +5,13 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headstart.cli.output import Json, Output, output
 from headstart.cli.project import typed_file, typed_path
+from headstart.cli.showing import Shown, say_next, show, told
 from headstart.core.errors import IntegrityError, UsageError, shown
 
 if TYPE_CHECKING:
@@ -21,34 +22,6 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**31 - 1
 UNTRAINED = "untrained"
-OUTPUTS = ("html", "gif", "mp4", "png")
-
-
-class Shown(NamedTuple):
-    """Where an episode goes, and how fast."""
-
-    html: Path | None
-    gif: Path | None
-    mp4: Path | None
-    png: Path | None
-    speed: float  # ticks a second
-    silent: bool  # nothing is played in the terminal
-
-    @property
-    def files(self) -> dict[str, Path]:
-        return {name: path for name in OUTPUTS if (path := getattr(self, name)) is not None}
-
-    def mode(self, scenario: "Scenario") -> str | None:
-        """The render mode: pictures for files, text for a terminal; None: nothing is drawn."""
-        if self.files:
-            return "rgb_array"
-        if self.silent:
-            return None
-        if scenario.world != "town":
-            raise UsageError(
-                f"{scenario.name}: expected --html, --gif, --mp4 or --png FILE, for a {scenario.world} world is drawn in pixels only"
-            )
-        return "ansi"
 
 
 def play(
@@ -152,7 +125,7 @@ def _episodes(out: Output, what: str, which: Sequence[str], to: Shown) -> None:
     mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world == "town" and colour and not to.silent else None
     found = [_proved(dataset, one, mode) for one in which]
     tracks = [track for track, *_ in found]
-    _show(
+    show(
         tracks,
         f"{dataset.name}: {' and '.join(track.title for track in tracks)}",
         to,
@@ -169,9 +142,9 @@ def _episodes(out: Output, what: str, which: Sequence[str], to: Shown) -> None:
                 f"step {mark.first_step}" if mark.first_step == mark.last_step else f"steps {mark.first_step}-{mark.last_step}"
             )
             out.say(f"{steps}: {mark.kind}: {mark.text}", "    ", "      ")
-    told = [_told(track) | {"anomalies": [asdict(mark) for mark in track.marks], "differs": wrong} for track, wrong in found]
-    out.found(dataset=dataset.name, episodes=told, files=list(to.files.values()))
-    _next(out, to, f"headstart play {what} {which[0]} --html episode.html")
+    episodes = [told(track) | {"anomalies": [asdict(mark) for mark in track.marks], "differs": wrong} for track, wrong in found]
+    out.found(dataset=dataset.name, episodes=episodes, files=list(to.files.values()))
+    say_next(out, to, f"headstart play {what} {which[0]} --html episode.html")
     if wrong := [text for _, text in found if text]:
         raise IntegrityError("\n  ".join(wrong))
 
@@ -187,6 +160,7 @@ def _proved(dataset: "Opened", which: str, mode: str | None) -> "tuple[Track, st
 
 def _sheet(out: Output, what: str, path: Path, count: int) -> None:
     from headstart.config.params import for_scenario, load_params
+    from headstart.core.files import write_bytes
     from headstart.view.play_dataset import open_dataset
     from headstart.view.sheet import sheet
 
@@ -194,7 +168,7 @@ def _sheet(out: Output, what: str, path: Path, count: int) -> None:
         raise UsageError(f"--sheet: expected a file that ends in .html or .png, got {path.name}")
     dataset = open_dataset(what)
     data, says = sheet(dataset, for_scenario(load_params(), dataset.scenario), count, path.suffix.lower() == ".png")
-    _write(path, data)
+    write_bytes(path, data)
     out.found(dataset=dataset.name, says=says, files=[path])
     out.say(says, rest="  ")
     out.say(f"open {path}")
@@ -222,19 +196,12 @@ def _policies(out: Output, what: str, policies: Sequence[str | None], to: Shown,
             tracks.append(played(watched, act, seed, ticks, agent, "expert" if of is None else Path(of).name, about))
         finally:
             watched.close()
-    _show(
-        tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, list(tracks[0].says) if len(tracks) == 1 else []
-    )
+    show(tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, list(tracks[0].says) if len(tracks) == 1 else [])
     for track in tracks:
         for line in track.says:
             out.say(f"{track.title}: {line}", rest="  ")
-    out.found(scenario=what, policies=[_told(track) for track in tracks], files=list(to.files.values()))
-    _next(out, to, "")
-
-
-def _told(track: "Track") -> dict[str, object]:
-    """A track for a program: what was found, without its moments."""
-    return {"title": track.title, "about": track.about, "steps": len(track), "return": sum(track.reward), "says": track.says}
+    out.found(scenario=what, policies=[told(track) for track in tracks], files=list(to.files.values()))
+    say_next(out, to, "")
 
 
 def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str | None) -> "tuple[World, Act]":
@@ -276,52 +243,3 @@ def _sees_map(checkpoint: Path) -> bool:
     from headstart.runs.checkpoint import CARD, Card
 
     return bool(read_record(checkpoint / CARD, Card).observation.map_channels)
-
-
-# --- what is shown ----------------------------------------------------------------------------------------------------
-
-
-def _show(tracks: "Sequence[Track]", title: str, to: Shown, words: Sequence[str]) -> None:
-    """Write the files that were asked for, or play in the terminal."""
-    titles = [track.title for track in tracks]
-    if to.files and (undrawn := [track.title for track in tracks if not track.frames]) and set(to.files) != {"html"}:
-        why = next((line for track in tracks for line in track.says if line.startswith("not ")), "nothing drew it")
-        raise UsageError(
-            f"{undrawn[0]}: expected pictures for {', '.join(f'--{name}' for name in to.files)}, there are none: {why}; --html shows the record"
-        )
-    from headstart.view.track import side_by_side
-
-    if to.html:
-        from headstart.view.player import player
-
-        _write(to.html, player(tracks, title, to.speed, words))
-    if to.gif:
-        from headstart.view.gif import moving_picture
-
-        _write(to.gif, moving_picture(side_by_side(tracks), titles, to.speed))
-    if to.mp4:
-        from headstart.view.gif import film
-
-        film(to.mp4, side_by_side(tracks), titles, to.speed)
-    if to.png:
-        from headstart.view.play import png
-
-        _write(to.png, png(tracks[0].frames[-1]))
-    if not to.files and not to.silent and tracks[0].texts:
-        from headstart.view.play import show
-
-        show(tracks[0].texts, sys.stdout, to.speed, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-
-
-def _next(out: Output, to: Shown, otherwise: str) -> None:
-    """The last line: what to open, or what to type."""
-    for path in to.files.values():
-        out.say(f"open {path}")
-    if not to.files and otherwise:
-        out.say(f"watch it: `{otherwise}`")
-
-
-def _write(path: Path, data: bytes) -> None:
-    from headstart.core.files import write_bytes
-
-    write_bytes(path, data)
