@@ -93,24 +93,29 @@ def _outcome(phase: Any) -> str:
 
 def drift_tables(comparison: Comparison) -> list[Table]:
     """The farthest value of every field, and which fields could not be compared."""
+    limits = ["" if one.limit is None else f"BEYOND ×{one.breaches}" if one.breaches else "within" for one in comparison.drifts]
+    limited = any(limits)
     rows = [
         (
             one.field,
             number(one.base),
             f"{number(one.worst)} at {number(one.worst_at)}",
-            f"{one.delta:+.3g}",
-            "n/a" if one.relative is None else f"{100 * one.relative:+.3g} %",
-            "no limit" if one.limit is None else (f"BEYOND ×{one.breaches}" if one.breaches else "within"),
+            "n/a" if one.relative is None else f"{_percent(100 * one.relative)} %",
+            *[limit or "no limit"] * limited,
         )
-        for one in comparison.drifts
+        for one, limit in zip(comparison.drifts, limits, strict=True)
     ]
     missing = [("in the log", name) for name in comparison.missing_in_log] + [
         ("in the baseline", name) for name in comparison.missing_in_baseline
     ]
     return [
-        ("Drift", ("field", "base", "farthest", "change", "", "limit"), rows),
+        ("Drift", ("field", "base", "farthest", "change", *["limit"] * limited), rows),
         ("Not compared", ("missing", "field"), missing),
     ]
+
+
+def _percent(value: float) -> str:
+    return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
 
 
 def text_of(title: str, found: Iterable[Table]) -> str:
