@@ -8,9 +8,9 @@ import pytest
 from tests.view.observed import ARM, Event, evaluation, finding, lines, log_folder, story, update, write
 
 from headstart.guard.guardrails import GUARDRAILS
+from headstart.telemetry.follow import Unreadable, parsed
 from headstart.telemetry.kinds import ANY_LINE
 from headstart.view.observe import watch_of
-from headstart.view.observe_log import Unreadable, parsed
 from headstart.view.observe_panels import panels
 from headstart.view.observe_runs import chosen
 from headstart.view.observe_state import MAX_ALERTS, Seen, take
