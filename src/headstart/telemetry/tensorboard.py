@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.core.errors import MissingExtra
-from headstart.telemetry.kinds import BcEpoch, Evaluation, GuardrailLine, Line, RollbackLine, Update
+from headstart.telemetry.kinds import BcEpoch, Evaluation, GuardrailLine, Line, RollbackLine, Social, Update
 
 GROUPS = {
     "rollout": (
@@ -37,6 +37,7 @@ GROUPS = {
         "sleeps",
         "chats",
         "on_time_ratio",
+        "social",
         "rivalry",
         "need_mean",
     ),
@@ -110,7 +111,7 @@ def require_tensorboard() -> Any:
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for tag, value in values.items():
-        if isinstance(value, dict):
-            yield from ((f"{tag}/{name}", one) for name, one in value.items())
+        if isinstance(value, dict | Social):
+            yield from ((f"{tag}/{name}", one) for name, one in dict(value).items())
         else:
             yield tag, value

@@ -33,6 +33,7 @@ from headstart.view.measured import curves_section, safety_section, steps_sectio
 from headstart.view.next_steps import flagged_seeds, next_steps
 from headstart.view.page import page
 from headstart.view.shift import shift_blocks
+from headstart.view.social import social_sections
 from headstart.view.task import task_section
 from headstart.view.taught import Taught, data_section, dataset_text, read_taught, require_one_expert, who_text
 from headstart.view.went import Lineage, Logs, lineage_section, read_lineage, read_logs, schedule_section
@@ -183,6 +184,7 @@ def read_report(root: Path, scenario: str) -> Report:
         safety_section(read.comparisons, found, read.arms, read.clones),
         data_section(taught, sorted({run.demonstration_steps for run in candidate.runs} - {0})),
         section("shift", "Distribution shift", *shift_blocks(read.shift, read.arms, read.clones)),
+        *social_sections(read.logs),
         schedule_section(candidate, read.logs),
         lineage_section(root, found, taught.dataset, read.lineage),
         _not_measured(root, read),
