@@ -2,7 +2,7 @@
 
 from headstart.telemetry.kinds import Evaluation
 from headstart.telemetry.social import EVENTS, MEANS, Counted, evaluated
-from headstart.view.blocks import Note, Section, Table, Text, counted, section
+from headstart.view.blocks import Block, Note, Section, Table, Text, counted, section
 from headstart.view.went import Logs
 
 PER = 100  # episodes
@@ -21,8 +21,9 @@ def social_sections(logs: Logs) -> list[Section]:
         f"What passed between the agents, as the town counted it in the first and in the last evaluation of {counted(len(runs), 'run')}: "
         f"{first.n:,} and {last.n:,} whole episodes of all agents, {runs[0][0].policy_mode} actions. Counts are per {PER} episodes."
     )
-    blocks = [said, Table("event | at the start | at the end", rows)]
-    return [section("social", "Between agents", *blocks, *([Note(f"Never: {', '.join(never)}.")] if never else []))]
+    blocks: list[Block] = [said, Table("event | at the start | at the end", rows)]
+    blocks += [Note(f"Never: {', '.join(never)}.")] if never else []
+    return [section("social", "Between agents", *blocks)]
 
 
 def _rate(of: Counted, name: str) -> str:
