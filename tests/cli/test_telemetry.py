@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.logged import CODES, ROOT, SAMPLES, nav, version_1
 
+from headstart.telemetry.follow import Log, Part
 from headstart.telemetry.logs import read_log
 
 HOME = ROOT / SAMPLES
@@ -124,6 +125,35 @@ def test_a_running_log_is_followed_from_before_it_is_there_to_its_end(command: C
     assert code == 7
     assert out.startswith("WARN   1,024 env steps: evaluation.success_rate < -0.10base warn (value 0.625, base 0.75)")
     assert f"log.ndjson: {len(lines)} records, 1 alert, 1 warning" in out
+
+
+def test_a_run_that_is_resumed_is_judged_anew_and_no_alert_is_repeated(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the kill the second update did badly; the resumed run writes it otherwise."""
+    before, after = (nav("pretrained", (48, 40, last), None).lines for last in (8, 40))
+    path, resumed = Path("log.ndjson"), Path("resumed.ndjson")
+    path.write_bytes(b"".join(before[:-3]))
+    resumed.write_bytes(b"".join(after))
+    monkeypatch.setattr("headstart.telemetry.follow.Log.read", looked(Log.read, lambda: resumed.replace(path)))
+    code, out, _ = command("watch", "log.ndjson", "--follow", "--interval", "0.01", "--idle-timeout", "60")
+    starts = [line.split(": ", 1)[1] for line in out.splitlines() if line.startswith(("WARN", "ALERT"))]
+    rule = "evaluation.success_rate < -0.10base warn (value 0.625, base 0.75)"
+    assert starts.count(rule) == 1  # of the first update, which stands as it stood
+    assert any("< -0.30base alert (value 0.125" in line for line in starts)  # said before the kill
+    assert f"log.ndjson: {len(after)} records, 0 alerts, 1 warning" in out  # and no longer so
+    assert code == 0
+
+
+def looked(read: Callable[[Log], Part], then: Callable[[], object]) -> Callable[[Log], Part]:
+    """A look, after which something happens, once."""
+    waiting = [then]
+
+    def look(log: Log) -> Part:
+        found = read(log)
+        if found.records and waiting:
+            waiting.pop()()
+        return found
+
+    return look
 
 
 def test_a_log_that_stands_still_ends_the_watch_with_8(command: Command) -> None:

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 from tests.goldens import same_as_golden
-from tests.view.observed import ARM, Event, evaluation, finding, lines, log_folder, story, update, write
+from tests.logged import social
+from tests.view.observed import ARM, FIELDS, Event, evaluation, finding, lines, log_folder, story, update, write
 
 from headstart.guard.guardrails import GUARDRAILS
+from headstart.telemetry.follow import Unreadable, parsed
 from headstart.telemetry.kinds import ANY_LINE
+from headstart.telemetry.social import EVENTS
 from headstart.view.observe import watch_of
-from headstart.view.observe_log import Unreadable, parsed
 from headstart.view.observe_panels import panels
 from headstart.view.observe_runs import chosen
 from headstart.view.observe_state import MAX_ALERTS, Seen, take
@@ -208,6 +210,15 @@ def test_counters_are_those_of_the_world() -> None:
     assert "showers" in column(town, "counters", "Unit")
     assert {"showers", "queue conflicts", "shifts begun on time"}.isdisjoint(column(other, "counters", "Unit"))
     assert column(town, "counters", "Last update")["showers"] == "not measured"
+
+
+def test_the_world_panel_shows_what_passed_between_agents_where_the_log_has_it() -> None:
+    met = social(chats=5, chat_failures=2, chat_quality_mean=0.51, late_help=3)
+    shown = column(after([*until("update"), ("update", FIELDS["update"] | {"social": met})]), "counters", "Last update")
+    said = {shown[EVENTS[name]] for name in ("chat_failures", "late_help")}
+    assert said == {"2", "3"}
+    assert (shown[EVENTS["lateness_mean"]], shown[EVENTS["shared_meals"]]) == ("not measured", "0")
+    assert EVENTS["late_help"] not in column(after(until("update")), "counters", "Last update")  # an earlier log
 
 
 def test_a_run_from_random_weights_watches_numbers_that_are_not_finite() -> None:

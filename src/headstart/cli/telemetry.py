@@ -113,12 +113,15 @@ def watch(
     seen: Watch | None = None
     count, late, out = 0, None, Output(as_json)
     try:
-        for record in _records(log, follow, interval, idle_timeout):
+        for record, restarts, known in _records(log, follow, interval, idle_timeout):
+            if restarts:  # a resumed run wrote the end of its log again
+                seen, count = None, 0
             if seen is None:
                 presets = preset or ([] if alert else ["anneal"])
                 seen = watch_of([*(rule for one in presets for rule in rules_of(one, record.world)), *(alert or ())], base)
             count += 1
-            for event in seen.see(record):
+            events = seen.see(record)
+            for event in () if known else events:
                 _json(event._asdict()) if as_json else out.say(alert_line(event), rest=" " * 7)
             if fail_fast and any(seen.fired(severity) for severity in severities):
                 break
@@ -305,13 +308,14 @@ def tensorboard(
         out.say(f"look: tensorboard --logdir {home}")
 
 
-def _records(path: Path, following: bool, interval: float, idle: float | None) -> "Iterator[AnyRecord]":
+def _records(path: Path, following: bool, interval: float, idle: float | None) -> "Iterator[tuple[AnyRecord, bool, bool]]":
+    """Each record; whether it is the first of a log that a resumed run wrote again; whether what it says was said before."""
     from headstart.telemetry.follow import follow
     from headstart.telemetry.logs import sound_log
 
     if following:
         return follow(path, interval, idle)
-    return iter(sound_log(path).records)
+    return ((record, False, False) for record in sound_log(path).records)
 
 
 def _heading(*lines: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from headstart.core.errors import MissingExtra, UsageError
 from headstart.core.files import fresh_directory
-from headstart.telemetry.kinds import BcEpoch, Evaluation, GuardrailLine, Line, RollbackLine, Update
+from headstart.telemetry.kinds import BcEpoch, Evaluation, GuardrailLine, Line, RollbackLine, Social, Update
 
 GROUPS = {
     "rollout": (
@@ -38,6 +38,7 @@ GROUPS = {
         "sleeps",
         "chats",
         "on_time_ratio",
+        "social",
         "rivalry",
         "need_mean",
     ),
@@ -122,7 +123,7 @@ def require_tensorboard() -> Any:
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for tag, value in values.items():
-        if isinstance(value, dict):
-            yield from ((f"{tag}/{name}", one) for name, one in value.items())
+        if isinstance(value, dict | Social):
+            yield from ((f"{tag}/{name}", one) for name, one in dict(value).items())
         else:
             yield tag, value

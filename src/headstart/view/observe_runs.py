@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from headstart.config.project import REPORTS, WORK_DIR
 from headstart.core.errors import InputError, UsageError, nearest, shown
-from headstart.view.observe_log import Unreadable, parsed, segment_path
+from headstart.telemetry.follow import Unreadable, parsed, segment_path
 
 PLACES = (  # of logs: of a run at work, and of one whose arm is complete
     *(f"{WORK_DIR}/{room}/*/seed-*/telemetry" for room in ("arms", "bc")),

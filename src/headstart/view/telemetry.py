@@ -7,6 +7,7 @@ from typing import Any
 from headstart.core.errors import printable
 from headstart.telemetry.drift import Comparison
 from headstart.telemetry.rules import Alert, Watch
+from headstart.telemetry.social import EVENTS
 from headstart.telemetry.summary import Summary
 from headstart.view import WIDTH
 
@@ -60,7 +61,9 @@ def tables(summary: Summary, wall: bool = True) -> Iterator[Table]:
             ("", ""),
             [(name.replace("_", " "), number(value)) for name, value in summary.about.items() if value is not None],
         ),
+        ("Learned from", ("", ""), [(name.replace("_", " "), number(value)) for name, value in summary.dataset.items()]),
         ("Evaluations", ("field", "first", "best", "last"), evaluated),
+        ("Between agents", ("", *(one.of for one in summary.social)), list(_social(summary))),
         ("Phases", ("phase", "kind", "from", "used", "updates", "back", "outcome"), phases),
         ("Accuracy of cloning", ("phase", "held out", "threshold"), gates),
         ("Guardrails", ("guardrail", "severity", "decision", "times", "first at", "last at"), alerts),
@@ -78,6 +81,14 @@ def tables(summary: Summary, wall: bool = True) -> Iterator[Table]:
     if wall:
         found.append(("Clock of this machine", ("", ""), [(name, number(value)) for name, value in summary.wall.items()]))
     return (table for table in found if table[2])
+
+
+def _social(summary: Summary) -> Iterator[tuple[str, ...]]:
+    """A row an event, after one that says what was counted over."""
+    if summary.social:
+        yield "counted over", *(f"{one.n:,} {'updates' if one.of == 'training' else 'episodes'}" for one in summary.social)
+        for name, text in EVENTS.items():
+            yield text, *(number(one.counts[name]) for one in summary.social)
 
 
 def _in_pairs(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
