@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,7 +29,8 @@ def _log(text: str) -> Path:
     if path.exists() or len(named) != 3 or not all(part.replace("-", "_").isidentifier() for part in named):
         return path
     scenario, arm, seed = named
-    return next(iter(sorted((REPORTS / scenario).glob(f"*/{arm}/telemetry/{seed}"))), path)
+    places = (REPORTS / scenario).glob(f"*/{arm}/telemetry/{seed}"), (REPORTS / scenario).glob(f"{arm}/telemetry/{seed}")
+    return next(iter(sorted(chain(*places))), path)
 
 
 A_LOG = "SCENARIO/ARM/seed-N, a telemetry folder, one .ndjson file, or a log of version 1.0 to 1.2."

@@ -96,7 +96,7 @@ def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
     from headstart.config.scenario import load_scenario
     from headstart.core.closure import code_sha256
     from headstart.core.strict_json import sha256_json
-    from headstart.runs.arm import require_sound
+    from headstart.guard.schedule_check import require_sound
     from headstart.runs.tuning import for_tuning, require_apart
     from headstart.runs.tuning_search import MODULES, Search
     from headstart.runs.tuning_space import space_of
@@ -112,7 +112,7 @@ def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
         raise UsageError(f"no target {wanted!r}{nearest(wanted, known)}; scenarios/{name}.yaml has {', '.join(known)}")
     require_apart(settings, scenario)
     params = for_tuning(report)
-    require_sound(params, scenario, arm)
+    require_sound(f"arms.{arm}", params.arms[arm], scenario.world, params.evaluation.every)
     recipe, code = params.arms[arm], code_sha256(MODULES)
     space = space_of(params, arm)
     agents = worlds_of(scenario, "training", 1, params.capture.observation).num_agents

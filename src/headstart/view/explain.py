@@ -47,6 +47,12 @@ def explain(root: Path, run: str) -> Explained:
     scenario, *rest = _named(folder.relative_to(root) if folder.is_relative_to(root) else folder)
     if not rest:
         return _scenario(root, scenario)
+    if (
+        rest[0] == "expert"
+        and (trained := REPORTS / scenario / "expert/telemetry" / rest[-1] / LOG)
+        and (root / trained).is_file()
+    ):
+        return _log(trained.parent, None, root)
     runs, home = _runs(root, scenario, rest[0])
     if len(rest) == 1:
         return _arm(root, runs)
@@ -186,7 +192,8 @@ def _log(folder: Path, run: SeedRun | None, root: Path = Path()) -> Explained:
     if started is None:
         raise InputError(f"{folder}: expected the log of a run of an arm, found no record of its start")
     ended = next((line for line in lines if isinstance(line, RunEnded)), None)
-    scores = [line for line in lines if isinstance(line, Evaluation) and line.policy_mode == "sampled"]
+    scores = [line for line in lines if isinstance(line, Evaluation)]
+    scores = [line for line in scores if line.policy_mode == "sampled"] or scores  # a learned expert never samples
     says = [
         f"Seed {started.seed} of {started.arm} on {started.scenario} starts from "
         f"{'a clone of the expert' if started.params.get('start') == 'bc' else 'random weights'} and was trained for "

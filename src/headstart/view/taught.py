@@ -18,6 +18,7 @@ from headstart.view.blocks import Block, Figure, Items, More, Note, Part, Sectio
 from headstart.view.charts import can_draw
 from headstart.view.charts_training import confusion
 from headstart.view.comparison import number
+from headstart.view.judged_expert import judged_blocks
 
 EXPERTS = {
     "scripted": "a script that comes with the world",
@@ -132,7 +133,12 @@ def data_section(taught: Taught, costs: Sequence[int]) -> Section:
         [
             Part(
                 f"Expert: {taught.expert_gate.outcome}",
-                [Text(who_text(taught)), Text(_cost(taught, costs)), _gate_table(taught.expert_gate)],
+                [
+                    Text(who_text(taught)),
+                    Text(_cost(taught, costs)),
+                    *judged_blocks(taught.expert),
+                    _gate_table(taught.expert_gate),
+                ],
             ),
             Part(f"Dataset: {taught.dataset_gates.outcome}", _dataset(taught)),
             Part(f"Clones: {clones_outcome(taught)}", _clones(taught)),
