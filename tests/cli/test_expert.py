@@ -109,7 +109,7 @@ def test_capture_waits_for_a_person_and_an_approval_is_for_one_expert(
 
     at_hand(monkeypatch, "8")
     assert command("expert", "approve", "queue_conflict", "--by", "Ada", "--reason", "x")[0] == 6  # not the one that was judged
-    assert "judges the one at hand, which is another" in command("expert", "describe", "queue_conflict")[1].splitlines()[0:2][-1]
+    assert "judges the one at hand, which is another" in " ".join(command("expert", "describe", "queue_conflict")[1].split())
     judged(scenario)
     with pytest.raises(GateFailed, match=r"got that of another, 777777777777 by Ada on .*, which this one supersedes"):
         capture(load_params(), scenario)
@@ -183,4 +183,4 @@ def test_a_draft_without_diagnostics_is_no_record() -> None:
 def test_a_scenario_behind_expert_is_judged(scenario: Scenario, command: Command) -> None:
     for words in (("queue_conflict",), ("judge", "queue_conflict"), ("--worlds", "1000", "queue_conflict")):
         code, out, _ = command("expert", *words)
-        assert code == 0 and out.startswith("queue_conflict: PASS; return 1.697\n  ok   episodes: 1000 episodes: 1000 >= 1000")
+        assert code == 0 and out.startswith("queue_conflict: PASS; return 1.696\n  ok   episodes: 1000 episodes: 1000 >= 1000")
