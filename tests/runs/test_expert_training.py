@@ -137,7 +137,7 @@ def test_a_seed_that_is_complete_is_not_trained_again(
 def test_one_that_had_settled_when_it_was_killed_does_not_go_on(
     tmp_path: Path, params: Params, scenario: Scenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(expert_training, "has_settled", lambda curve, *rest: len(curve) >= 3)  # before training, and twice in it
+    monkeypatch.setattr(expert_training, "has_settled", lambda curve, **rest: len(curve) >= 3)  # before training, and twice in it
     first = train_seed(job(params, scenario, tmp_path / "whole"), lambda steps: None)
     with pytest.raises(Killed), monkeypatch.context() as patch:
         patch.setattr(expert_training, "_table", killer(1)[1])

@@ -154,6 +154,7 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     """Make the recordings and clones of the tuning seeds in `clones_folder` where they are missing, given the project's expert."""
     import importlib
 
+    from headstart.config.history import HISTORY
     from headstart.config.stage import PIPELINE, printed, run
     from headstart.core.files import fresh_directory, write_bytes
     from headstart.runs.expert import expert_folder
@@ -171,6 +172,8 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
         shutil.copytree(expert, copy, dirs_exist_ok=True)
     for own in own_files(scenario):  # a module is found in the project, whose root is on sys.path
         write_bytes(home / own, own.read_bytes())
+    if HISTORY.exists():  # which has a person's approval of the expert
+        write_bytes(home / HISTORY, HISTORY.read_bytes())
     with contextlib.chdir(home):
         for stage in CLONING:
             done = run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), scenario.name)
