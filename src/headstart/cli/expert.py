@@ -1,8 +1,7 @@
 """`headstart expert`: judge a scenario's expert, describe it on one page, approve it."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
 
@@ -14,7 +13,7 @@ from headstart.cli.release import By, Reason
 class _Judging(TyperGroup):
     """`headstart expert SCENARIO` judges: what is no command is the scenario of `judge`."""
 
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         return super().resolve_command(ctx, args if args[0] in self.commands else ["judge", *args])
 
 

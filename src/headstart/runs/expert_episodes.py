@@ -1,6 +1,7 @@
 """The episodes on which an expert is judged: its score, the spread of its returns, what goes wrong in them, and what it does."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import numpy as np
 
@@ -47,8 +48,12 @@ def episodes_of(played: Played, world: World, scenario: Scenario, actions: Array
 def failures(played: Played, world: World, scenario: Scenario) -> Iterator[Failure]:
     """Each condition of success that did not hold somewhere, and each of harm that did, with the first world where it was so."""
     counters = world.names.stats
-    wrong = [(sentence, "success", ~compile_predicate(sentence, counters)(played.stats)) for sentence in scenario.success]
-    wrong += [(sentence, "harm", compile_predicate(sentence, counters)(played.stats)) for sentence in scenario.harm]
-    for sentence, of, where in wrong:
-        if where.any():
-            yield Failure(condition=sentence, of=of, episodes=int(where.sum()), world=world.ids[int(where.argmax())])
+    wanted: tuple[tuple[Literal["success", "harm"], tuple[str, ...], bool], ...] = (
+        ("success", scenario.success, False),
+        ("harm", scenario.harm, True),
+    )
+    for of, sentences, decides in wanted:
+        for sentence in sentences:
+            where = compile_predicate(sentence, counters)(played.stats) == decides
+            if where.any():
+                yield Failure(condition=sentence, of=of, episodes=int(where.sum()), world=world.ids[int(where.argmax())])

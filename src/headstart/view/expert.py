@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from headstart.compare.arm_runs import Score
 from headstart.config.history import Approved, Line
 from headstart.config.project import REPORTS
 from headstart.config.scenario import Scenario
@@ -46,7 +47,7 @@ def describe(scenario: Scenario) -> Described:
         ("approvals", [_approval(line, lines, expert) for line in lines]),
         ("what to change", [("", text) for text in expert.diagnostics]),
     ]
-    facts = {
+    facts: dict[str, Any] = {
         "state": state,
         "at_hand": other is None,
         "expert": expert,
@@ -93,7 +94,7 @@ def _short(value: object) -> str:
 
 def _episodes(expert: ExpertPolicy) -> Iterator[Row]:
     """Success, harm, return and measures, of each seed of a learned expert."""
-    scores = [(f"seed {seed.seed}", seed.score) for seed in expert.seeds] or [("", expert.score)]
+    scores: list[tuple[str, Score | None]] = [(f"seed {seed.seed}", seed.score) for seed in expert.seeds] or [("", expert.score)]
     shown = {name: episodes for name, _, episodes in expert.judged}
     for name, score in scores:
         whose = f"{name} " if name else ""
