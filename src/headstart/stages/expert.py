@@ -49,7 +49,7 @@ def expert(params: Params, scenario: Scenario) -> Done:
         name: getattr(result, name, None) for name in ("success_rate", "harm_rate", "return_mean")
     }
     seeds = tuple(seed.seed for seed in artefact.seeds) or (params.expert.seed,)
-    look = f"{reports / 'verdict.json'}, every check with its limit; `headstart expert describe {scenario.name}` shows who it is and what goes wrong"
+    look = f"{reports / 'verdict.json'}, every check with its limit; `headstart expert describe {scenario.name}` shows what goes wrong"
     return Done(says, metrics, seeds, look, verdict)
 
 
