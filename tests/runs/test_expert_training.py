@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.torture.tiny import make_project
 
+from headstart.cli.names import run_names
+from headstart.cli.telemetry import _log as log_of
 from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.closure import code_sha256
@@ -19,10 +21,11 @@ from headstart.runs import expert_training, seed_training
 from headstart.runs.expert_judging import judge_seeds
 from headstart.runs.expert_training import job_of, train_seed
 from headstart.runs.progress import SeedJob
-from headstart.runs.states import state_path
+from headstart.runs.states import copy_whole, state_path
 from headstart.telemetry.check import check
 from headstart.telemetry.logs import read_log
 from headstart.view.explain import explain
+from headstart.view.observe_runs import runs
 
 CODE = code_sha256(["headstart.stages.expert"])
 UPDATES = 8
@@ -165,7 +168,7 @@ def test_code_that_changed_since_the_stage_began_trains_nothing(tmp_path: Path, 
 
 
 def test_its_log_is_that_of_an_arm_and_tells_how_it_went(
-    tmp_path: Path, params: Params, scenario: Scenario, whole: dict[str, object]
+    tmp_path: Path, params: Params, scenario: Scenario, whole: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kinds = [line["kind"] for line in whole["seed-0/telemetry/telemetry-0000.ndjson"]]  # type: ignore[attr-defined]
     assert (kinds[0], kinds.count("update"), kinds.count("evaluation"), kinds[-1]) == (
@@ -175,11 +178,15 @@ def test_its_log_is_that_of_an_arm_and_tells_how_it_went(
         "run_ended",
     )
     assert kinds.count("phase_started") == kinds.count("phase_ended") == 1
+    log = Path("reports/pole/expert/telemetry/seed-0")  # where the stage leaves it
+    monkeypatch.chdir(tmp_path)
     train_seed(job(params, scenario, tmp_path), lambda steps: None)
+    copy_whole(tmp_path / "seed-0/telemetry", log)
 
-    log = tmp_path / "seed-0/telemetry"
-    told = explain(tmp_path, str(log)).text
+    told = explain(tmp_path, "pole/expert/seed-0").text
 
+    assert log_of("pole/expert/seed-0") == log
+    assert list(runs(tmp_path)) == run_names("pole/e") == ["pole/expert/seed-0"]
     assert not check(read_log(log), strict=True)
     assert told.startswith(
         "Seed 0 of expert on pole starts from random weights and was trained for 512 env steps: learn (ppo, 512 steps"
