@@ -20,7 +20,8 @@ def judged_blocks(expert: ExpertPolicy) -> list[Block]:
     ]
     low, high = min(shown.return_p5 for *_, shown in expert.judged), max(shown.return_p95 for *_, shown in expert.judged)
     each = "each policy's own test" if len(rows) > 1 else f"the {rows[0][1]} episodes of its own test"
-    finding = f"Nine in ten returns of {each} lie within {low:.3f} and {high:.3f}."
+    median = f"; the median is {expert.judged[0][2].return_median:.3f}" if len(rows) == 1 else ""
+    finding = f"Nine in ten returns of {each} lie within {low:.3f} and {high:.3f}{median}."
     table = Table("expert | episodes | 5th percentile | median | 95th percentile | mean | sd", rows)
     spec = returns({row[0]: spread(shown) for row, (*_, shown) in zip(rows, expert.judged, strict=True)}) if can_draw() else None
     wrong = [
