@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.released import REPOSITORY, Project
 
+from headstart.config.history import HISTORY, Release, Withdrawn, read_history
 from headstart.core.errors import InputError
-from headstart.release.history import HISTORY, Release, Withdrawn, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.rollback import restore, roll_back, swap, withdraw

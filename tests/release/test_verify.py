@@ -9,13 +9,13 @@ import pytest
 from tests.own_experts import pole
 from tests.released import Project
 
+from headstart.config.history import parse_history
 from headstart.core.dvc_lock import content_md5, read_lock
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_record
 from headstart.core.strict_json import canonical_json
 from headstart.dataset.catalogue import change_mark, read_entries
 from headstart.release.faults import Findings
-from headstart.release.history import parse_history
 from headstart.release.verify import environment_findings, verify
 from headstart.runs.recorded import ENVIRONMENT, Environment
 from headstart.worlds.make import environment_sha256
@@ -99,7 +99,7 @@ def test_a_dropped_line_is_found_by_git_though_the_chain_holds(whole: Path) -> N
 
 
 def test_a_chain_that_was_written_anew_is_found_by_git_even_if_committed(whole: Path) -> None:
-    from headstart.release.history import GENESIS, line_sha256
+    from headstart.config.history import GENESIS, line_sha256
 
     path = whole / "governance/history.ndjson"
     lines, previous = [], GENESIS

@@ -9,13 +9,13 @@ import pytest
 import yaml
 
 from headstart.cli import main as cli
+from headstart.config.history import Drilled, read_history
 from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.schedule import Arm, Limits
 from headstart.core.errors import IntegrityError
 from headstart.guard.drill import FAULTS
 from headstart.guard.guardrails import GUARDRAILS
-from headstart.release.history import Drilled, read_history
 from headstart.runs import drill, guarded_run
 from headstart.runs.drill import Row, rollback_drill
 from headstart.runs.states import load_state, save_state

@@ -81,7 +81,7 @@ def say_drills(out: Output, rows: "Sequence[Row]") -> None:
 
 
 def _record(rows: "Sequence[Row]", rounds: int, on: str, by: str) -> str:
-    from headstart.release.history import Drilled
+    from headstart.config.history import Drilled
     from headstart.release.record import record_drill
 
     names = tuple(dict.fromkeys(row.guardrail for row in rows))

@@ -21,6 +21,7 @@ from headstart.cli.doctor import doctor
 from headstart.cli.drill import drill_app
 from headstart.cli.ending import DEBUG, ending, exit_codes_text
 from headstart.cli.evidence import evidence, results
+from headstart.cli.expert import expert_app
 from headstart.cli.explain import explain
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
@@ -87,6 +88,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {  # of the help
     "This repository": (evidence, results, compile_rules, deps, schema),
 }
 GROUPS = {
+    "Stages": {"expert": expert_app},
     "Look": {"telemetry": telemetry_app},
     "Data": {"catalogue": catalogue_app, "remote": remote_app},
     "Policies": {"release": release_app, "schedule": schedule_app, "drill": drill_app},

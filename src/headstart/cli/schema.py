@@ -28,6 +28,7 @@ def models() -> dict[str, Any]:
     from headstart.compare.arm_runs import ArmRuns, CloneRuns
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift import ShiftFindings
+    from headstart.config.history import Line
     from headstart.config.notify import Notification
     from headstart.config.schedule import Arm
     from headstart.core.contents import Contents
@@ -39,13 +40,11 @@ def models() -> dict[str, Any]:
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
     from headstart.deploy.contract import PolicyContract
-    from headstart.release.history import Line
     from headstart.runs.checkpoint import Card
     from headstart.runs.clone_report import CloneReports, Reference
     from headstart.runs.clone_seed import CloneProgress
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
-    from headstart.runs.expert_training import TrainingProgress
     from headstart.runs.progress import Progress
     from headstart.runs.recorded import Environment, Source
     from headstart.runs.targets import TargetHistory
@@ -70,7 +69,6 @@ def models() -> dict[str, Any]:
         "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
-        "expert-progress": TrainingProgress,
         "flags": Flags,
         "history": Line,  # a line
         "notification": Notification,  # a line

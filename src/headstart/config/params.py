@@ -4,7 +4,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 import headstart
 from headstart.config.checked import checked, merged
@@ -37,6 +37,16 @@ class ExpertParams(Record):
         default=0, ge=0
     )  # stop after so many evaluations in a row that meet the gate's rates without a gain; 0: never
     plateau_gain: float = Field(default=0.01, ge=0)  # mean return that counts as a gain
+    approval: Literal["gate", "manual"] = (
+        "gate"  # manual: an expert that passed its gate also waits for `headstart expert approve`
+    )
+
+    @field_validator("train")
+    @classmethod
+    def _starts_from_random_weights(cls, train: Arm | None) -> Arm | None:
+        if train is not None and train.start != "random":
+            raise ValueError(f"expected start: random, since there is no expert yet that a clone could be of, got {train.start}")
+        return train
 
 
 class CaptureParams(Record):

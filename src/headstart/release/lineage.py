@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 from headstart.compare.comparison import Comparison
+from headstart.config.history import HISTORY, Judged, Release, read_history
 from headstart.config.project import COMPARISONS, DATA, MODELS
 from headstart.core.dvc_lock import LOCK, content_md5, scan_lock
 from headstart.core.errors import HeadstartError, UsageError, nearest
 from headstart.core.files import read_record, sha256_file
 from headstart.core.git import committed, has_commit, refs
 from headstart.dataset.catalogue import find_entry
-from headstart.release.history import HISTORY, Judged, Release, read_history
 from headstart.release.known import Known, Step, stage_facts
 from headstart.release.lineage_dataset import dataset_step, expert_step, name_of_dataset
 from headstart.release.lineage_episode import episode_step

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from headstart.compare.arm_runs import arm_folder
+from headstart.config.history import Release, RolledBack, Swapped, Withdrawn, note, note_written, written
 from headstart.config.project import LOCKS, WORK_DIR
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import fresh_directory, inside
 from headstart.core.lock import held, remove_unfinished
-from headstart.release.history import Release, RolledBack, Swapped, Withdrawn, note, note_written, written
 from headstart.release.lock import best_release, release_of, require_release, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import require_unused, rollback_target

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
+from headstart.config.history import HISTORY, Release, read_history
 from headstart.config.project import DATA, FETCHED, MODELS
 from headstart.core.contents import CONTENTS, require_whole
 from headstart.core.errors import HeadstartError, InputError, UsageError
 from headstart.core.files import read_record, sha256_file
 from headstart.dataset.stores import Store, Stores, files_of, opened
 from headstart.release.faults import RELEASES, Fault, Findings, errors, guarded
-from headstart.release.history import HISTORY, Release, read_history
 from headstart.release.in_git import POLICIES, catalogue_findings, final_findings, history_findings, mark_findings
 from headstart.release.objects import (
     Needed,

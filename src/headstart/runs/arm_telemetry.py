@@ -48,8 +48,11 @@ def hardest_target(scenario: Scenario) -> Target:
     return list(scenario.targets.values())[-1]
 
 
-def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> dict[str, Any]:
-    """`run_started`: what makes the file explain itself. The git revision is that of the checkout around the working directory."""
+def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer, target: Target | None = None) -> dict[str, Any]:
+    """`run_started`: what makes the file explain itself. The git revision is that of the checkout around the working directory.
+
+    `target`: None: the scenario's hardest.
+    """
     recipe = job.params.arms[job.arm]
     settings = [recipe.model_dump(mode="json"), job.params.network.model_dump(mode="json"), job.scenario.sha256]
     revision, dirty = git_state(Path())
@@ -66,7 +69,7 @@ def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> d
         "device": str(trainer.optimizer.device or "cpu"),
         "threads": torch.get_num_threads(),
         "agents": trainer.evaluation.num_agents,
-        "target": hardest_target(job.scenario).model_dump(mode="json"),
+        "target": (target or hardest_target(job.scenario)).model_dump(mode="json"),
         "guardrails": to_jsonable_python([asdict(rule) for rule in rules]),
     }
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import quote
 
+from headstart.config.history import HISTORY, Release, read_history
 from headstart.core.errors import HeadstartError
-from headstart.release.history import HISTORY, Release, read_history
 from headstart.release.standing import Standing, standing_of
 from headstart.telemetry.follow import Unreadable, parsed
 from headstart.telemetry.kinds import AnyLine, BcEpoch, RunEnded

@@ -14,7 +14,7 @@ from headstart.core.errors import InputError, UsageError, nearest, shown
 from headstart.telemetry.follow import Unreadable, parsed, segment_path
 
 PLACES = (  # of logs: of a run at work, and of one whose arm is complete
-    *(f"{WORK_DIR}/{room}/*/seed-*/telemetry" for room in ("arms", "bc")),
+    *(f"{WORK_DIR}/{room}/*/seed-*/telemetry" for room in ("arms", "bc", "expert")),
     *(f"{REPORTS}/{depth}/telemetry/seed-*" for depth in ("*/*", "*/*/*")),
 )
 MAX_FIRST_BYTES = 1 << 18  # of the first record
