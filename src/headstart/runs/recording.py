@@ -12,6 +12,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.memory import require_memory
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids
+from headstart.runs.estimates import behaviour_log_prob
 from headstart.runs.worlds import worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, Observations, World
 
@@ -49,6 +50,7 @@ def record(
     size = f"{world.num_worlds:,} worlds × {agents} agents × {ticks:,} steps × {len(names.features)} features"
     require_memory(world.num_envs * ticks * row, f"capture.shard_worlds, horizon: {size}")
     deviate = deviations(world, world_ids, settings)
+    log_prob, value = getattr(expert, "log_prob", None), getattr(expert, "value", None)
     observation: dict[str, Array] = {}  # [N, T, …]
     steps: dict[str, Array] = {}  # [N, T, …]
     # of the lives that ended in each tick: their order, row · T + t, and their last observations
@@ -59,10 +61,15 @@ def record(
     for t in range(ticks):
         choice = expert(obs)
         action = deviate(t, obs, choice)
+        executed = action if taken is None else _executed(taken, t, action)
         _put(observation, ticks, t, obs)  # before the step: a world may use its arrays again
         _put(steps, ticks, t, {"action": action, "expert_action": choice})
+        if log_prob is not None:
+            _put(steps, ticks, t, {"expert_log_prob": behaviour_log_prob(log_prob(obs, executed), obs, settings.slip)})
+        if value is not None:
+            _put(steps, ticks, t, {"expert_value": value(obs)})
         there[:, t] = np.repeat(length == 0, agents) & ~world.gone
-        obs, reward, terminated, truncated, info = world.step(action if taken is None else _executed(taken, t, action))
+        obs, reward, terminated, truncated, info = world.step(executed)
         outcome = {"reward": reward, "reward_terms": info["reward_terms"], "terminated": terminated, "truncated": truncated}
         _put(steps, ticks, t, outcome)
         ended = np.flatnonzero((terminated | truncated) & there[:, t])
@@ -76,11 +83,13 @@ def record(
     observation = {name: column[there] for name, column in observation.items()}
     mask = observation.pop("mask", None)
     in_order = np.argsort(np.concatenate([at for at, _ in final]))
+    last = {name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]}
     return Episodes(
         **steps,
         action_mask=None if mask is None else mask.astype(bool),
         observation=observation,
-        final_observation={name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]},
+        final_observation=last,
+        final_value=None if value is None else value(last),
         table=_table(world, world_ids, header, np.nonzero(there)[0], steps, stats),
     )
 

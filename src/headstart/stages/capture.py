@@ -99,6 +99,7 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: 
     """Record some worlds of a block."""
     settings = params.capture
     world = worlds_of(scenario, "capture", len(numbers), settings.observation, skip=numbers.start)
+    expert = expert_of(scenario, world, block)
     header = Header(
         scenario=scenario.name,
         scenario_sha256=scenario.sha256,
@@ -106,9 +107,10 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: 
         seed=settings.seed,
         observation=schema_of(world),
         writer_version=WRITER,
+        slip=settings.slip if world.names.actions and getattr(expert, "log_prob", None) else None,
     )
     world_ids = FIRST_WORLD["capture"] + np.array(numbers)
-    write_episodes(path, record(world, expert_of(scenario, world, block), world_ids, settings, header), header)
+    write_episodes(path, record(world, expert, world_ids, settings, header), header)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,16 @@ def validate(params: Params, scenario: Scenario) -> Done:
     recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"), in_block)
 
     data = Dataset(
-        episodes, sides, schema, scenario, params.validate_, manifest.blocks, world.feature_bounds, header.absent, random
+        episodes,
+        sides,
+        schema,
+        scenario,
+        params.validate_,
+        manifest.blocks,
+        world.feature_bounds,
+        header.absent,
+        header.slip or 0.0,
+        random,
     )
     provenance = Provenance(
         seed=params.capture.seed,
