@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from tests.scores import score
 
-from headstart.config.params import Params, changed, for_scenario, load_params
+from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.contents import sealed_directory
 from headstart.core.files import write_record
@@ -18,14 +18,19 @@ from headstart.runs.worlds import worlds_of
 ROOT = Path(__file__).parents[1]
 
 
-def learned_project(name: str, horizon: int, capture: dict[str, Any]) -> tuple[Params, Scenario]:
+def learned_project(
+    name: str, horizon: int, capture: dict[str, Any], validate: dict[str, Any] | None = None
+) -> tuple[Params, Scenario]:
     """In the working directory: params.yaml, the scenario cut to so many steps with a learned expert, and the expert."""
     told = yaml.safe_load((ROOT / f"scenarios/{name}.yaml").read_text())
     told |= {"horizon": horizon, "variants": {}, "recipe": {}, "expert": {"policy": "ppo", "success_rate": 0.0, "harm_rate": 1.0}}
+    told |= {"success": ["every eats >= 0" if name == "queue_conflict" else "every success >= 0"], "min_action_share": {}}
     Path("scenarios").mkdir()
     Path(f"scenarios/{name}.yaml").write_text(json.dumps(told))
     params = yaml.safe_load((ROOT / "params.yaml").read_text()) | {"scenarios": [name], "seeds": [40], "network": {"hidden": [8]}}
     params["capture"] |= {"blocks": 1} | capture
+    params["validate"] |= validate or {}
+    params["curate"] |= {"min_steps": 1, "reject_harm": False}
     Path("params.yaml").write_text(json.dumps(params))
     scenario = load_scenario(name)
     settings = for_scenario(load_params(), scenario)
@@ -57,6 +62,3 @@ def approve_network(params: Params, scenario: Scenario, state: str = "approved")
             diagnostics=() if state == "approved" else ("success: too low",),
         )
         write_record(folder / "expert.json", expert)
-
-
-__all__ = ["approve_network", "changed", "learned_project"]

@@ -119,9 +119,9 @@ def _read(path: Path, model: type[R]) -> R:
 
 
 def active_entries(root: Path, scenario: str) -> tuple[Entry, ...]:
-    """The entries of a scenario that are not deprecated, oldest first."""
+    """The entries of a scenario's own dataset that are not deprecated, oldest first; a draft that was kept is another dataset."""
     marks = read_marks(root)
-    return tuple(e for e in read_entries(root) if e.scenario == scenario and marks.get(e.name, Mark()).status == "active")
+    return tuple(e for e in read_entries(root) if e.dataset == scenario and marks.get(e.name, Mark()).status == "active")
 
 
 def find_entry(entries: Iterable[Entry], name: str) -> Entry:

@@ -5,7 +5,7 @@ Not every expert does: a script and a callable do not, a network that was traine
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,6 +26,11 @@ class Estimating:
 
     def __call__(self, obs: Observations) -> Array:
         return self.act(obs)
+
+    @property
+    def policy(self) -> Any:
+        """The distribution in which it acted last, which the player shows; None where it has none."""
+        return getattr(self.act, "policy", None)
 
 
 def of_network(acting: "Acting", act: Act) -> Estimating:

@@ -13,14 +13,15 @@ from headstart.core.arrays import Array
 from headstart.core.memory import require_memory
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids
 from headstart.runs.estimates import behaviour_log_prob
-from headstart.runs.worlds import worlds_of
+from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, Observations, World
 
 # Counters of the town and the robot that stand beside every episode, where a world has them. runs/shift.py compares `family`, the kind of
-# situation; the others are for people who look into a file. Another list makes other bytes: raise WRITER in stages/capture.py with it.
+# situation; the others are for people who look into a file. Another list makes other bytes: raise WRITER with it.
 BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited", "family")
 
 
+WRITER = "0.2.0"  # of the recorder: increase it when the recorder writes other bytes for the same episodes
 RANDOM_STEPS = 16_000  # at most, under random actions
 
 
@@ -29,6 +30,22 @@ class Taken(NamedTuple):
 
     there: Array  # [N, T] bool: a recorded step
     action: Array  # [N, T] i64 or [N, T, D] f32
+
+
+def recorded(
+    world: World, expert: Act, settings: CaptureParams, scenario: Scenario, policy_sha256: str
+) -> tuple[Episodes, Header]:
+    """One episode of every world, and what they have in common."""
+    header = Header(
+        scenario=scenario.name,
+        scenario_sha256=scenario.sha256,
+        policy_sha256=policy_sha256,
+        seed=settings.seed,
+        observation=schema_of(world),
+        writer_version=WRITER,
+        slip=settings.slip if world.names.actions and getattr(expert, "log_prob", None) else None,
+    )
+    return record(world, expert, np.array(world.ids), settings, header), header
 
 
 def record(
