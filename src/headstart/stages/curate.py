@@ -36,12 +36,12 @@ def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done
         )
     table, made_by = episodes.table, stage_command("capture", scenario.name)
     block = block_of(table.world, capture, made_by, dealt=scenario.demonstrations is not None)
-    reasons, unknown = with_flags(reject_reasons(episodes, settings), table, read_flags(Path(), scenario.name))
+    reasons, unknown = with_flags(reject_reasons(episodes, settings), table, read_flags(Path(), home.name))
     decided = Decided(reasons, block, settings.seed, settings.heldout_share)
     accepted, heldout = decided.accepted, decided.heldout(table.world)
     if not accepted.any():
         raise InputError(
-            f"{home}/raw: no episode is left; reasons: {decided.counts}; see `curate` in params.yaml, {flags_path(scenario.name)}"
+            f"{home}/raw: no episode is left; reasons: {decided.counts}; see `curate` in params.yaml, {flags_path(home.name)}"
         )
     with sealed_directory(home / "curated") as folder:
         for number in range(capture.blocks):
@@ -61,7 +61,7 @@ def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done
     )
     if unknown:
         name = "flags name" if len(unknown) > 1 else "flag names"
-        says += f"; {flags_path(scenario.name)}: {len(unknown)} {name} no recorded episode: {', '.join(unknown[:3])}"
+        says += f"; {flags_path(home.name)}: {len(unknown)} {name} no recorded episode: {', '.join(unknown[:3])}"
     metrics: dict[str, float | None] = {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes}
     look = f"{home / 'curated' / 'episodes.tsv'}, every episode, and why it was rejected; `headstart inspect {home.name}`"
     return Done(says, metrics | facts.quality.model_dump(), look=look)
