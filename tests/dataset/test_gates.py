@@ -188,7 +188,13 @@ def test_a_dataset_that_is_not_from_where_it_says_fails(
 def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_can(
     walks: Episodes, gates: Gates, subject: Subject
 ) -> None:
-    names = {check.name for check in gates(walks)} | {"recorded-worlds", "index", "split-rule", "manifest", "near-duplicates"}
+    names = {check.name for check in gates(with_estimates(walks))} | {
+        "recorded-worlds",
+        "index",
+        "split-rule",
+        "manifest",
+        "near-duplicates",
+    }
     twice = edited_table(same_reward(walks), "episode_id", 1, walks.table.episode_id[0])
     verdict = judge(subject, gates(twice), {})
 

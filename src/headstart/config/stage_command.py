@@ -20,7 +20,9 @@ def stage_command(stage: str, scenario: str, arm: str | None = None, scenarios: 
 
 
 def pipeline_command(scenario: str) -> str:
-    """The command that runs again every stage of a scenario whose inputs changed."""
+    """The command that runs again every stage of a scenario whose inputs changed; of a draft, what comes after it was recorded."""
+    if "." in scenario:
+        return stage_command("curate", scenario)
     return _known(scenario, None, "dvc repro")
 
 

@@ -3,6 +3,7 @@
 draft.json (`draft/1`) says how it was recorded. `curate` and `validate` work in its folder as the stages do in data/<scenario>.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +13,7 @@ from headstart.config.project import DATA
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import UsageError, nearest
 from headstart.core.files import read_record
-from headstart.core.record import Count, Name, Positive, Record, Sha256
+from headstart.core.record import NAME, Count, Name, Positive, Record, Sha256
 
 DRAFT = "draft.json"
 
@@ -38,8 +39,8 @@ class Draft(Record):
 
 
 def is_draft(name: str) -> bool:
-    """Whether a name is that of a draft, which may not exist: names of scenarios have no dot."""
-    return "." in name
+    """Whether a name is that of a draft, which may not exist: those of a scenario, which has no dot, and of the draft, with one between."""
+    return all(re.fullmatch(NAME, part) for part in name.split(".")) and name.count(".") == 1
 
 
 def draft_folder(root: Path, name: str) -> Path:

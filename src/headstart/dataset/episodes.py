@@ -177,7 +177,10 @@ def episodes_from(columns: dict[str, Array]) -> Episodes:
     table = EpisodeTable(**{name: columns[f"/episodes/{name}"] for name in _TABLE}, behaviour=below("/episodes/behaviour/"))
     return Episodes(
         **{name: columns[f"/steps/{name}"] for name in _STEPS},
-        **{name: columns.get(path) for path, name in _OPTIONAL.items()},
+        action_mask=columns.get("/steps/action_mask"),
+        expert_log_prob=columns.get("/steps/expert_log_prob"),
+        expert_value=columns.get("/steps/expert_value"),
+        final_value=columns.get("/final_value"),
         observation=below("/steps/observation/"),
         final_observation=below("/final_observation/"),
         table=table,

@@ -51,4 +51,4 @@ def behaviour_log_prob(log_prob: Array, obs: Observations, slip: float) -> Array
     if "mask" not in obs or slip == 0:
         return np.asarray(log_prob, np.float32)
     allowed = np.maximum(1, (obs["mask"] > 0).sum(axis=1))
-    return np.logaddexp(np.log1p(-slip) + log_prob.astype(np.float64), np.log(slip / allowed)).astype(np.float32)
+    return np.asarray(np.logaddexp(np.log1p(-slip) + log_prob.astype(np.float64), np.log(slip / allowed)), np.float32)

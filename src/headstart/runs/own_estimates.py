@@ -11,7 +11,8 @@ from headstart.runs.own_models import NUMBERS, chosen, logits_of, require_input,
 from headstart.runs.own_source import where
 from headstart.worlds.api import Observations, World
 
-LogProb, Value = Callable[[Observations, Array], Array], Callable[[Observations], Array]
+LogProb = Callable[[Observations, Array], Array]
+Value = Callable[[Observations], Array]
 
 
 def estimates_of(scenario: Scenario, world: World) -> tuple[LogProb | None, Value | None]:
