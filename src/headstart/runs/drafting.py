@@ -12,7 +12,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import UsageError
 from headstart.core.files import write_record
-from headstart.core.lock import held
+from headstart.core.lock import held, remove_unfinished
 from headstart.core.progress_lines import Amount, progress
 from headstart.core.record import require_name
 from headstart.dataset.drafts import DRAFT, Draft, task_of_draft
@@ -112,11 +112,30 @@ def estimated(plan: Plan) -> Estimate:
 
 def record_draft(plan: Plan) -> Draft:
     """Write data/<scenario>.<name>: raw/shard-0000.h5 …, as the stage `capture` does, and last draft.json, without which nothing is a draft."""
+    folder, whose = DATA / plan.name, f"headstart capture {plan.scenario.name}"
+    with held(LOCKS / f"draft-{plan.name}", whose):
+        remove_unfinished([folder])
+        episodes, steps = _record(plan, folder / "raw")
+        draft = Draft(
+            scenario=plan.scenario.name,
+            expert=plan.scenario.expert.policy,
+            policy_sha256=plan.policy_sha256,
+            capture=plan.settings.model_dump(mode="json"),
+            ticks=plan.asked.ticks,
+            agents=plan.asked.agents,
+            tags=plan.asked.tags,
+            episodes=episodes,
+            steps=steps,
+        )
+        write_record(folder / DRAFT, draft)
+    return draft
+
+
+def _record(plan: Plan, place: Path) -> tuple[int, int]:
+    """Write all shards; episodes and steps."""
     episodes = steps = 0
-    folder = DATA / plan.name
     with (
-        held(LOCKS / f"draft-{plan.name}", f"headstart capture {plan.scenario.name}"),
-        sealed_directory(folder / "raw") as raw,
+        sealed_directory(place) as raw,
         progress(f"capture {plan.name}", Amount(plan.settings.all_worlds, "worlds")) as work,
     ):
         for number, (block, part) in enumerate(plan.settings.parts):
@@ -124,19 +143,7 @@ def record_draft(plan: Plan) -> Draft:
             write_episodes(raw / SHARD.format(number), shard, header)
             episodes, steps = episodes + len(shard.table.length), steps + len(shard.reward)
             work.advance(len(part))
-    draft = Draft(
-        scenario=plan.scenario.name,
-        expert=plan.scenario.expert.policy,
-        policy_sha256=plan.policy_sha256,
-        capture=plan.settings.model_dump(mode="json"),
-        ticks=plan.asked.ticks,
-        agents=plan.asked.agents,
-        tags=plan.asked.tags,
-        episodes=episodes,
-        steps=steps,
-    )
-    write_record(folder / DRAFT, draft)
-    return draft
+    return episodes, steps
 
 
 def _shard(plan: Plan, block: int, numbers: range) -> tuple[Episodes, Header]:
