@@ -85,6 +85,7 @@ def test_a_draft_is_kept_as_a_dataset_of_its_own_with_its_tags(town: None, comma
         assert (code, err) == (0, ""), (arguments, out)
 
     (entry,) = read_entries(Path())
+    assert not Path(f"data/catalogue/{TOWN}.json").exists()  # which DVC holds to what its stage wrote
     assert (entry.dataset, entry.scenario, entry.episodes) == (f"{TOWN}.mine", TOWN, 24)
     assert entry.parameters["capture"]["worlds"] == 6  # type: ignore[index,call-overload]
     assert read_marks(Path())[entry.name].tags == ("first", "small")
@@ -106,6 +107,8 @@ def test_what_cannot_be_recorded_is_told_before_anything_is(town: None, command:
     ):
         code, _, err = command("capture", TOWN, *arguments)
         assert (code, text in err) == (wanted, True), (arguments, err)
+    code, _, err = command("validate", f"{TOWN}.mine")
+    assert (code, "`headstart curate queue_conflict.mine` makes them" in err) == (3, True)
     code, _, err = command("curate", f"{TOWN}.mien")
     assert (code, "did you mean 'queue_conflict.mine'" in err) == (2, True)
 

@@ -93,7 +93,7 @@ def on_draft(as_json: bool, stage: str, name: str) -> None:
     from headstart.config.project import DATA, LOCKS
     from headstart.config.stage import printed
     from headstart.core.contents import require_whole
-    from headstart.core.errors import UsageError
+    from headstart.core.errors import InputError, UsageError
     from headstart.core.lock import held
     from headstart.dataset.drafts import read_draft
     from headstart.stages.curate import curate
@@ -108,7 +108,9 @@ def on_draft(as_json: bool, stage: str, name: str) -> None:
     params, home = for_scenario(load_params(), scenario), DATA / name
     params = params.model_copy(update={"capture": CaptureParams.model_validate(draft.capture)})
     with output(as_json) as out, held(LOCKS / f"draft-{name}", f"headstart {stage} {name}"):
-        require_whole(home / ("raw" if stage == "curate" else "curated"))
+        if not (folder := home / ("raw" if stage == "curate" else "curated")).is_dir():
+            raise InputError(f"{folder}: expected the files of a curated draft, found none; `headstart curate {name}` makes them")
+        require_whole(folder)
         done = (curate if stage == "curate" else validate)(params, scenario, home)
         out.found(stage=stage, scenario=scenario.name, draft=name, **done._asdict())
         out.verbatim(printed(done))
