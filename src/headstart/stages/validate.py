@@ -53,7 +53,7 @@ def validate(params: Params, scenario: Scenario, home: Path | None = None) -> Do
     random = None if scenario.demonstrations is None else record_random(params, scenario, header)
     replayed, differing = (0, 0) if isinstance(found, str) else found
     in_block = np.concatenate([np.full(len(part.table.start), index // 2) for index, (part, _) in enumerate(parts)])
-    recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"), in_block)
+    recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"), in_block, home.name)
 
     data = Dataset(
         episodes,
