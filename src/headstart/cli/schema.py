@@ -35,6 +35,7 @@ def models() -> dict[str, Any]:
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue, Marks
+    from headstart.dataset.drafts import Draft
     from headstart.dataset.episodes import Header
     from headstart.dataset.flags import Flags
     from headstart.dataset.manifest import DatasetManifest
@@ -65,6 +66,7 @@ def models() -> dict[str, Any]:
         "comparison": Comparison,
         "contents": Contents,
         "dataset": DatasetManifest,
+        "draft": Draft,
         "environment": Environment,
         "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,

@@ -25,6 +25,7 @@ class Records(NamedTuple):
     reasons: list[list[str]]  # why each was rejected
     lines: list[str]  # of the index
     block: Array  # [E] in whose files each accepted episode is
+    dataset: str  # what it is called where it lies: the scenario, or a draft
 
 
 def completeness_gates(data: Dataset, found: Records, capture: CaptureParams, first_world: int) -> Iterator[Check]:
@@ -40,7 +41,10 @@ def completeness_gates(data: Dataset, found: Records, capture: CaptureParams, fi
     splits = found.manifest.splits
     decided = Decided(found.reasons, block, splits.seed, splits.heldout_share)
     yield _split_rule(data, found, decided)
-    facts = facts_of(found.recorded, decided, found.header, data.scenario, capture.blocks, found.manifest.files)
+    named = {"dataset": found.dataset}  # which does not follow from the recording
+    facts = facts_of(found.recorded, decided, found.header, data.scenario, capture.blocks, found.manifest.files).model_copy(
+        update=named
+    )
     others = [name for name in DatasetFacts.model_fields if getattr(facts, name) != getattr(found.manifest, name)]
     yield at_most("manifest", len(others), 0, f"facts that differ from the recording: {', '.join(others) or 'none'}")
 

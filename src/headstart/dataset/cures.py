@@ -12,6 +12,7 @@ CURES = {  # gate → what a user can change; {capture} and {curate} are the com
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
     "expert-hash": "`{capture}`, which records the expert that is approved now",
+    "expert-log-prob": "`{capture}`, which asks the expert again",
     "replay-sample": "more `capture.worlds` or, of an environment of yours, `validate.replay_worlds`; or milder rules under `curate`",
     "replay-mismatches": "`{capture}`, with world, expert and settings as they are now; if that does not help, a fault of the recorder",
     "recorded-worlds": "`{capture}`, which records all worlds of `capture.worlds` and `capture.blocks`",

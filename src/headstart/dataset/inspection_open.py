@@ -21,6 +21,7 @@ from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.catalogue import Entry, fetched, find_entry, read_entries
 from headstart.dataset.catalogue_check import files_problems
 from headstart.dataset.curation import read_index
+from headstart.dataset.drafts import DRAFT, Draft
 from headstart.dataset.episodes import Absent, Episodes, EpisodeTable, concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
@@ -123,8 +124,9 @@ def _recorded(here: Path, dataset: str) -> Opened:
     """A recording on which nothing was decided yet."""
     episodes, schema, absent = _shards(here / "raw")
     hashed = _hashed(here / "raw", require_whole, _again("capture", dataset, here / "raw"))
-    found = undecided(dataset, "recorded, not curated", here, episodes, schema)
-    return found._replace(scenario=dataset, absent=absent, hashes=(hashed,))
+    scenario = read_record(here / DRAFT, Draft).scenario if (here / DRAFT).is_file() else dataset
+    found = undecided(dataset, "a draft, not curated" if scenario != dataset else "recorded, not curated", here, episodes, schema)
+    return found._replace(scenario=scenario, absent=absent, hashes=(hashed,))
 
 
 def undecided(name: str, state: str, folder: Path, episodes: Episodes, schema: ObservationSchema) -> Opened:
@@ -259,7 +261,7 @@ def _listed(root: Path, entry: Entry, path: Path, folder: Path) -> Hashed:
 
 def _refused(root: Path, folder: Path, manifest: DatasetManifest) -> tuple[str, ...]:
     """Gates that the verdict on this manifest does not pass; none where there is no verdict on it."""
-    for path in (folder / "verdict.json", root / REPORTS / manifest.scenario / "validate/verdict.json"):
+    for path in (folder / "verdict.json", root / REPORTS / manifest.dataset / "validate/verdict.json"):
         if path.is_file():
             verdict = read_record(path, Verdict)
             same = path.parent == folder or verdict.subject.sha256 == sha256_file(folder / "manifest.json")

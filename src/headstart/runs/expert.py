@@ -11,6 +11,7 @@ from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError, IntegrityError, UsageError
 from headstart.core.files import read_record
 from headstart.runs.approval import require_approval
+from headstart.runs.estimates import of_network
 from headstart.runs.expert_record import ExpertPolicy, weights_sha256
 from headstart.runs.own_expert import own_act
 from headstart.runs.own_source import cure_of_change, own_sha256
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
     """What the approved expert of a block of the recording would do in `world`.
 
-    A network acts with its most likely action, within the bounds of the world.
+    A network acts with its most likely action, within the bounds of the world, and can be asked for `estimates`.
     """
     if scenario.expert.policy == "demonstrations":
         raise UsageError(f"{scenario.name}: expected an expert that can act, the scenario has recorded demonstrations only")
@@ -35,9 +36,9 @@ def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
         return own_act(scenario, world)
     network = learned(scenario, world, block)
     if world.names.actions:
-        return network
+        return of_network(network, network)
     low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
-    return lambda obs: network(obs).clip(low, high)
+    return of_network(network, lambda obs: network(obs).clip(low, high))
 
 
 def script(world: World) -> Act:

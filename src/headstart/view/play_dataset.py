@@ -14,6 +14,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError, IntegrityError, UsageError, nearest, shown
 from headstart.dataset.catalogue import find_entry, read_entries
 from headstart.dataset.catalogue_check import places
+from headstart.dataset.drafts import DRAFT, is_draft, read_draft
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.index import Row, read_index
@@ -57,9 +58,14 @@ class Found(NamedTuple):
 
 
 def open_dataset(name: str) -> Opened:
-    """The dataset of a scenario as it lies in data/, or a version "<dataset>@<version>" of the catalogue whose files are here."""
+    """The dataset of a scenario as it lies in data/, a draft, or a version "<dataset>@<version>" of the catalogue whose files are here."""
     if "@" in name:
         return _version(name)
+    if is_draft(name) and not (DATA / name / DRAFT).is_file() and any(entry.dataset == name for entry in read_entries(Path())):
+        return _version(name)
+    if is_draft(name):
+        task = read_draft(Path(), name)[1]
+        return Opened(name, task, tuple(sorted((DATA / name / "raw").glob("*.h5"))), True, _index(DATA / name / "curated"), False)
     known = sorted(path.stem for path in Path("scenarios").glob("*.yaml"))
     if name not in known:
         raise UsageError(
