@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.curate import curate
 from headstart.cli.names import Arm, Scenario
 from headstart.cli.output import Json, output
 
@@ -12,7 +13,6 @@ STAGES = {
     "settings": "Write what params.yaml and the scenario say, for DVC to compare: data/<scenario>/settings.json.",
     "source": "Read what a scenario brings, a recording or an expert of its own: data/<scenario>/source.",
     "capture": "Record the approved expert: data/<scenario>/raw.",
-    "curate": "Accept, reject and split episodes: data/<scenario>/curated.",
     "validate": "Hold a dataset to its gates; a failure quarantines it and exits with 6.",
     "bc_train": "Clone the expert: models/<scenario>/bc.",
     "evaluate": "Compare the candidate with the baselines: reports/evaluate/<scenario>.",
@@ -27,6 +27,8 @@ def add_to(app: typer.Typer, panel: str) -> None:
     """Add the commands to the program, in a panel of its help."""
     app.command(rich_help_panel=panel)(expert)
     for stage, says in STAGES.items():
+        if stage == "validate":
+            app.command(rich_help_panel=panel)(curate)
         app.command(stage.replace("_", "-"), help=says, rich_help_panel=panel)(_of_scenario(stage))
     for stage, says in TRAINING.items():
         app.command(stage, help=says, rich_help_panel=panel)(_of_arm(stage))
@@ -34,19 +36,19 @@ def add_to(app: typer.Typer, panel: str) -> None:
 
 def _of_scenario(stage: str):  # type: ignore[no-untyped-def]  # Typer reads the signature of what it gets
     def command(scenario: Scenario, as_json: Json = False) -> None:
-        _run(as_json, stage, scenario)
+        run_stage(as_json, stage, scenario)
 
     return command
 
 
 def _of_arm(stage: str):  # type: ignore[no-untyped-def]
     def command(scenario: Scenario, arm: Arm, as_json: Json = False) -> None:
-        _run(as_json, stage, scenario, arm)
+        run_stage(as_json, stage, scenario, arm)
 
     return command
 
 
-def _run(as_json: bool, stage: str, *names: str) -> None:
+def run_stage(as_json: bool, stage: str, *names: str) -> None:
     from headstart.config.stage import printed, run
 
     function = getattr(importlib.import_module(f"headstart.stages.{stage}"), stage)

@@ -108,7 +108,8 @@ def _at_hand(root: Path, dataset: str) -> Opened:
         return _recorded(here, dataset)
     stamp, manifest = here / "validated.json", read_record(here / "curated/manifest.json", DatasetManifest)
     valid = stamp.is_file() and stamp.read_bytes() == stamp_bytes(manifest)
-    found = _curated(root, here / "curated", here / "curated/manifest.json", "validated" if valid else "curated, not validated")
+    state = f"a slice of {manifest.parent.dataset}: {manifest.parent.filter}" if manifest.parent else "curated, not validated"
+    found = _curated(root, here / "curated", here / "curated/manifest.json", "validated" if valid else state)
     if stamp.is_file() and not valid:
         found = found._replace(state="curated, not validated: validated.json is that of another version")
     if valid:
@@ -168,7 +169,7 @@ def _curated(root: Path, folder: Path, path: Path, state: str) -> Opened:
         [np.full(len(part.table.length), "heldout" if index % 2 else "train") for index, (part, _) in enumerate(parts)]
     )
     table, row = _joined(table, episodes.table, folder)
-    sides, blocks = np.full(len(table.length), "", "<U7"), _block_of(table, manifest)
+    sides, blocks = np.full(len(table.length), "", "<U7"), blocks_of(table, manifest)
     sides[row], blocks[row] = side, block
     return Opened(
         name=name,
@@ -231,7 +232,7 @@ def _shards(folder: Path) -> tuple[Episodes, ObservationSchema, tuple[Absent, ..
     return concatenate([episodes for episodes, _ in parts]), parts[0][1].observation, parts[0][1].absent
 
 
-def _block_of(table: EpisodeTable, manifest: DatasetManifest) -> Array:
+def blocks_of(table: EpisodeTable, manifest: DatasetManifest) -> Array:
     """[E] by the worlds of the blocks."""
     first = np.array([block.first_world for block in manifest.blocks])
     return np.maximum(np.searchsorted(np.sort(first), table.world, side="right") - 1, 0)
