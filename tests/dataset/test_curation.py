@@ -15,7 +15,9 @@ from headstart.dataset.episodes import Episodes, EpisodeTable
 from headstart.dataset.metrics import forbidden, metrics_of
 from headstart.dataset.observation import ObservationSchema
 
-RULES = CurateParams(min_steps=1, require_success=False, reject_harm=False, heldout_share=0.2, seed=0)
+RULES = CurateParams(
+    min_steps=1, require_success=False, reject_harm=False, max_blocked_share=0.5, max_return_drop=6.0, heldout_share=0.2, seed=0
+)
 SCHEMA = ObservationSchema(world="gym", features=("a", "b"), actions=("left", "right", "stop"))
 GOLDEN_SPLIT = [1, 5, 7, 14, 17, 33, 34]  # worlds held out of 40
 

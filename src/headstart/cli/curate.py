@@ -1,7 +1,7 @@
 """`headstart curate`: the stage, or with options a slice of a dataset, as a dataset of its own."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,7 +43,9 @@ def curate(
     from headstart.core.errors import UsageError
 
     asked = {"agent": agent, "outcome": outcome, "min_return": min_return, "behaviour": behaviour, "family": family}
-    given = {key: tuple(value) if isinstance(value, list) else value for key, value in asked.items() if value is not None}
+    given: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in asked.items() if value is not None
+    }
     if not given:
         if name is not None:
             raise UsageError("--name: expected a filter beside it, as --agent 0; without one, `curate` is the stage")
@@ -54,7 +56,7 @@ def curate(
     _slice(scenario, given, name, as_json)
 
 
-def _slice(dataset: str, given: dict[str, object], name: str | None, as_json: bool) -> None:
+def _slice(dataset: str, given: dict[str, Any], name: str | None, as_json: bool) -> None:
     from headstart.config.checked import checked
     from headstart.config.scenario import load_scenario
     from headstart.core.errors import UsageError, nearest
@@ -62,7 +64,7 @@ def _slice(dataset: str, given: dict[str, object], name: str | None, as_json: bo
     from headstart.dataset.slices import curated_folder, write_slice
     from headstart.worlds.nav.state import FAMILIES
 
-    for one in given.get("outcome", ()):  # type: ignore[attr-defined]
+    for one in given.get("outcome", ()):
         if one not in OUTCOMES:
             raise UsageError(f"--outcome: expected one of {', '.join(OUTCOMES)}, got {one!r}{nearest(one, OUTCOMES)}")
     wanted = checked(Filter, given, "headstart curate")
@@ -72,11 +74,8 @@ def _slice(dataset: str, given: dict[str, object], name: str | None, as_json: bo
     with output(as_json) as out:
         out.found(**made.model_dump(mode="json"))
         whole = made.accepted.episodes + made.rejection_reasons.get("filtered", 0)
-        out.say(
-            f"curate {dataset}: {made.dataset}@{made.version}: {made.accepted.episodes:,} of {whole:,} accepted episodes, {wanted}"
-        )
-        out.say(f"{made.parent.dataset}", "of:   ")
-        out.say(
-            f"`headstart inspect {made.dataset}`; `headstart play {made.dataset} EPISODE`; `headstart export {made.dataset}`",
-            "look: ",
-        )
+        out.say(f"curate {dataset}: {made.dataset}@{made.version}")
+        out.say(f"{made.accepted.episodes:,} of {whole:,} accepted episodes: {wanted}", "  has:  ")
+        out.say(made.parent.dataset, "  of:   ")
+        for command in (f"inspect {made.dataset}", f"play {made.dataset} EPISODE"):
+            out.say(f"`headstart {command}`", "  look: ")

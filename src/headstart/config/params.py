@@ -74,8 +74,8 @@ class CurateParams(Record):
     reject_duplicates: bool = True  # the first of several is kept, here and below
     reject_near_duplicates: bool = True  # the same up to noise
     reject_one_action: bool = True  # at every decision the same
-    max_blocked_share: float | None = Field(default=0.5, gt=0, le=1)  # of the steps; null: no limit
-    max_return_drop: float | None = Field(default=6.0, gt=0)  # below the median, in robust standard deviations; null: no limit
+    max_blocked_share: float | None = Field(default=0.9, gt=0, le=1)  # of the steps; null: no limit
+    max_return_drop: float | None = Field(default=None, gt=0)  # below the median, in robust standard deviations; null: no limit
     heldout_share: float = Field(gt=0, lt=1)  # of the worlds
     seed: Seed
 

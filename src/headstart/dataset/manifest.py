@@ -67,7 +67,7 @@ class Filter(Record):
     def __str__(self) -> str:
         said = {name: value for name, value in self if value not in ((), None)}
         return ", ".join(
-            f"{name} {' or '.join(map(str, value)) if isinstance(value, tuple) else value}" for name, value in said.items()
+            f"{name} {' or '.join(map(str, value)) if isinstance(value, tuple) else f'{value:g}'}" for name, value in said.items()
         )
 
 

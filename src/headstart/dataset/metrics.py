@@ -114,7 +114,7 @@ def forbidden(episodes: Episodes) -> Array:
 def blocked(episodes: Episodes, schema: ObservationSchema, absent: Sequence[Absent] = ()) -> Array:
     """[N] bool: the action of the step had no effect, as far as the world tells."""
     if EFFECT in schema.features:
-        return _after(episodes, schema.features.index(EFFECT)) == 0
+        return np.asarray(_after(episodes, schema.features.index(EFFECT)) == 0)
     if (name := SPEED.get(schema.world)) in schema.features:
         return np.abs(_after(episodes, schema.features.index(name))) < STILL_SPEED
     return still_steps(episodes, "final_observations" not in absent)
