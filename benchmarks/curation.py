@@ -19,7 +19,7 @@ from headstart.core.arrays import Array
 from headstart.core.files import write_bytes
 from headstart.core.statistics import t_margin, wilson_lower, wilson_upper
 from headstart.core.strict_json import parse_json, pretty_json
-from headstart.dataset.curation import broken_rules, judged, split_by_world
+from headstart.dataset.curation import broken_rules, split_by_world
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.metrics import metrics_of
 from headstart.learn.bc import fit, fitting_of, judge
@@ -51,7 +51,6 @@ RULES: Mapping[str, tuple[str, ...]] = {  # what is tried → the rules that rej
     "no-success or harm": ("no-success", "harm"),
     "at random, as many as no-success": (),
 }
-DEFAULTS = "the defaults of params.yaml"
 RANDOM = "at random, as many as no-success"
 STRICT = {"require_success": True, "reject_harm": True, "max_blocked_share": 0.02, "max_return_drop": 6.0}
 
@@ -105,9 +104,7 @@ def rejections(episodes: Episodes, header: Header, settings: CurateParams, seed:
     broken = broken_rules(episodes, strict, metrics)
     for name, codes in RULES.items():
         hits = np.any([broken[code] for code in codes], axis=0) if codes else np.zeros(len(episodes.table.length), bool)
-        if name == DEFAULTS:
-            hits = np.array([bool(why) for why in judged(episodes, settings, metrics).reasons])
-        elif name == RANDOM:
+        if name == RANDOM:
             hits[np.random.default_rng(seed).permutation(len(hits))[: int(broken["no-success"].sum())]] = True
         yield name, hits
 

@@ -8,13 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from benchmarks.curation import RECORD, SCENARIOS, table
+from benchmarks.curation import RULES as TRIED
 
-from headstart.config.params import CurateParams
-from headstart.dataset.curation import COMMON, judged, repeats_earlier, split_by_world, write_index
+from headstart.config.params import CurateParams, load_params
+from headstart.core.strict_json import parse_json
+from headstart.dataset.curation import COMMON, broken_rules, judged, repeats_earlier, split_by_world, write_index
 from headstart.dataset.episodes import Episodes, EpisodeTable
 from headstart.dataset.metrics import forbidden, metrics_of
 from headstart.dataset.observation import ObservationSchema
 
+ROOT = Path(__file__).parents[2]
 RULES = CurateParams(
     min_steps=1, require_success=False, reject_harm=False, max_blocked_share=0.5, max_return_drop=6.0, heldout_share=0.2, seed=0
 )
@@ -308,3 +312,27 @@ def test_four_thousand_episodes_of_128_steps_are_judged_within_a_second() -> Non
 
     assert time.process_time() - began < 1.0
     assert not any(reasons)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_docs_show_what_was_measured_of_every_rule(scenario: str) -> None:
+    record = parse_json(RECORD.read_bytes(), str(RECORD))[scenario]
+    docs = (ROOT / "docs/data.md").read_text()
+
+    assert list(record) == sorted(TRIED)
+    assert "\n".join(table({rule: record[rule] for rule in TRIED})) in docs
+
+
+def test_docs_list_every_rule_with_its_key_and_default() -> None:
+    docs = (ROOT / "docs/data.md").read_text()
+    settings = load_params(ROOT / "params.yaml").curate
+    for key in CurateParams.model_fields.keys() - {"heldout_share", "seed"}:
+        default = {None: "null", True: "true", False: "false"}.get(getattr(settings, key), getattr(settings, key))
+        assert f"| `{key}` | {10 if key == 'min_steps' else default} |" in docs
+    for code in judged_codes():
+        assert f"| `{code}` |" in docs
+
+
+def judged_codes() -> list[str]:
+    episodes = two_episodes()
+    return list(broken_rules(episodes, RULES, metrics_of(episodes, SCHEMA)))

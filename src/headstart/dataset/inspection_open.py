@@ -4,7 +4,7 @@ What is recorded is read where it is here (`raw`), so that rejected episodes can
 the accepted ones, and of the others what the index says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +24,7 @@ from headstart.dataset.curation import read_index
 from headstart.dataset.episodes import Absent, Episodes, EpisodeTable, concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.metrics import read_metrics
 from headstart.dataset.observation import ObservationSchema
 from headstart.dataset.whereabouts import whereabouts
 
@@ -56,6 +57,7 @@ class Opened(NamedTuple):
     row: Array  # [S] i64, of the table
     manifest: DatasetManifest | None
     hashes: tuple[Hashed, ...]
+    metrics: Mapping[str, Array] | None = None  # column → [E], as `curate` left them; None: it did not
     refused: tuple[str, ...] = ()  # gates that a verdict on these bytes does not pass
 
     @property
@@ -187,8 +189,14 @@ def _curated(root: Path, folder: Path, path: Path, state: str) -> Opened:
         row=row,
         manifest=manifest,
         hashes=tuple(hashes),
+        metrics=_metrics(folder, table),
         refused=_refused(root, folder, manifest),
     )
+
+
+def _metrics(folder: Path, table: EpisodeTable) -> Mapping[str, Array] | None:
+    path = folder / "metrics.tsv"
+    return read_metrics(path, [name.decode() for name in table.episode_id.tolist()])[0] if path.is_file() else None
 
 
 def _joined(index: EpisodeTable, there: EpisodeTable, folder: Path) -> tuple[EpisodeTable, Array]:
