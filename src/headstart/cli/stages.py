@@ -5,18 +5,17 @@ import importlib
 import typer
 
 from headstart.cli.capture import capture
+from headstart.cli.curate import curate
 from headstart.cli.names import Arm, Scenario
 from headstart.cli.output import Json, output
 
 STAGES = {
     "settings": "Write what params.yaml and the scenario say, for DVC to compare: data/<scenario>/settings.json.",
     "source": "Read what a scenario brings, a recording or an expert of its own: data/<scenario>/source.",
-    "curate": "Accept, reject and split episodes: data/<scenario>/curated.",
     "validate": "Hold a dataset to its gates; a failure quarantines it and exits with 6.",
     "bc_train": "Clone the expert: models/<scenario>/bc.",
     "evaluate": "Compare the candidate with the baselines: reports/evaluate/<scenario>.",
 }
-ON_DRAFTS = ("curate", "validate")  # they also take the name of a draft, which has a dot
 TRAINING = {
     "baseline": "Train an arm that starts from random weights, on all seeds.",
     "anneal": "Train an arm that starts from the clone, on all seeds.",
@@ -26,8 +25,9 @@ TRAINING = {
 def add_to(app: typer.Typer, panel: str) -> None:
     """Add the commands to the program, in a panel of its help."""
     for stage, says in STAGES.items():
-        if stage == "curate":
+        if stage == "validate":
             app.command(rich_help_panel=panel)(capture)
+            app.command(rich_help_panel=panel)(curate)
         app.command(stage.replace("_", "-"), help=says, rich_help_panel=panel)(_of_scenario(stage))
     for stage, says in TRAINING.items():
         app.command(stage, help=says, rich_help_panel=panel)(_of_arm(stage))
@@ -35,7 +35,7 @@ def add_to(app: typer.Typer, panel: str) -> None:
 
 def _of_scenario(stage: str):  # type: ignore[no-untyped-def]  # Typer reads the signature of what it gets
     def command(scenario: Scenario, as_json: Json = False) -> None:
-        if stage in ON_DRAFTS and "." in scenario:
+        if stage == "validate" and "." in scenario:  # a draft
             from headstart.cli.capture import on_draft
 
             on_draft(as_json, stage, scenario)

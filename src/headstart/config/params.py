@@ -74,10 +74,18 @@ class CaptureParams(Record):
 
 
 class CurateParams(Record):
+    """Which episodes are rejected. The last three rules tell faults only where few episodes break them (dataset/curation.py)."""
+
     min_steps: Positive
     min_return: float | None = None
     require_success: bool = True
     reject_harm: bool = True
+    reject_violations: bool = True  # of the action mask
+    reject_duplicates: bool = True  # the first of several is kept, here and below
+    reject_near_duplicates: bool = True  # the same up to noise
+    reject_one_action: bool = True  # at every decision the same
+    max_blocked_share: float | None = Field(default=0.9, gt=0, le=1)  # of the steps; null: no limit
+    max_return_drop: float | None = Field(default=None, gt=0)  # below the median, in robust standard deviations; null: no limit
     heldout_share: float = Field(gt=0, lt=1)  # of the worlds
     seed: Seed
 

@@ -17,6 +17,7 @@ CURES = {  # gate → what a user can change; {capture} and {curate} are the com
     "replay-mismatches": "`{capture}`, with world, expert and settings as they are now; if that does not help, a fault of the recorder",
     "recorded-worlds": "`{capture}`, which records all worlds of `capture.worlds` and `capture.blocks`",
     "index": "`{curate}`, which lists the episodes again",
+    "metrics": "`{curate}`, which measures the episodes again",
     "manifest": "`{curate}`, which counts the episodes again",
     "split-rule": "`{curate}`, which divides the worlds again",
     "near-duplicates": "a recording in which no episode occurs twice",

@@ -17,11 +17,12 @@ from headstart.core.errors import InputError
 from headstart.core.statistics import wilson_lower
 from headstart.core.verdict import Check, Value, at_least, at_most, equal, hold_or_fail, not_applicable, unmeasured
 from headstart.dataset.alignment import observation_repeats
-from headstart.dataset.curation import forbidden, repeats_earlier
+from headstart.dataset.curation import repeats_earlier
 from headstart.dataset.episodes import Absent, Episodes, columns_of
 from headstart.dataset.episodes_file import ESTIMATED
 from headstart.dataset.lags import MAX_ADVANTAGE, lag_agreement
 from headstart.dataset.manifest import Block
+from headstart.dataset.metrics import forbidden
 from headstart.dataset.observation import ObservationSchema
 
 FAR = 1e3  # interquartile ranges from the median: a value beyond is a fault of the recording or of the environment

@@ -13,17 +13,18 @@ from headstart.config.stage_command import stage_command
 from headstart.core.contents import CONTENTS, sealed_directory, stored_file
 from headstart.core.errors import InputError, shown
 from headstart.core.files import write_record
-from headstart.dataset.curation import reject_reasons, write_index
+from headstart.dataset.curation import judged, write_index
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, concatenate, is_whole, select
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.dataset.facts import Decided, block_of, facts_of
 from headstart.dataset.flags import FLAGGED, flags_path, read_flags
 from headstart.dataset.manifest import HELDOUT, TRAIN, manifest_of
+from headstart.dataset.metrics import coverage_of, metrics_of, write_metrics
 from headstart.worlds.api import FIRST_WORLD
 
 
 def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done:
-    """Writes data/<scenario>/curated: train.h5 and heldout.h5 of every block, episodes.tsv (all, with reasons) and manifest.json.
+    """Writes data/<scenario>/curated: train.h5 and heldout.h5 of every block, episodes.tsv (all, with reasons), metrics.tsv, manifest.json.
 
     `home`: the folder of a draft in place of data/<scenario>.
     """
@@ -36,7 +37,9 @@ def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done
         )
     table, made_by = episodes.table, stage_command("capture", scenario.name)
     block = block_of(table.world, capture, made_by, dealt=scenario.demonstrations is not None)
-    reasons, unknown = with_flags(reject_reasons(episodes, settings), table, read_flags(Path(), home.name))
+    numbers = metrics_of(episodes, header.observation, header.absent)
+    rules = judged(episodes, settings, numbers)
+    reasons, unknown = with_flags(rules.reasons, table, read_flags(Path(), home.name))
     decided = Decided(reasons, block, settings.seed, settings.heldout_share)
     accepted, heldout = decided.accepted, decided.heldout(table.world)
     if not accepted.any():
@@ -50,6 +53,7 @@ def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done
             write_episodes(folder / TRAIN.format(number), select(episodes, mine & ~heldout), header)
             write_episodes(folder / HELDOUT.format(number), select(episodes, mine & heldout), header)
         write_index(folder / "episodes.tsv", table, heldout, decided.reasons)
+        write_metrics(folder / "metrics.tsv", table.episode_id, numbers | coverage_of(episodes, header.observation, accepted))
         files = {path.relative_to(folder).as_posix(): stored_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
         facts = facts_of(table, decided, header, scenario, capture.blocks, files).model_copy(update={"dataset": home.name})
         manifest = manifest_of(facts)
@@ -59,6 +63,8 @@ def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done
         f"({facts.splits.train.episodes} train, {facts.splits.heldout.episodes} held out), "
         f"{facts.rejected.episodes} rejected {facts.rejection_reasons or ''}".rstrip()
     )
+    for code, count in rules.spared.items():
+        says += f"; {code}: {count} episodes break this rule, too many to be faults: none is rejected for it"
     if unknown:
         name = "flags name" if len(unknown) > 1 else "flag names"
         says += f"; {flags_path(home.name)}: {len(unknown)} {name} no recorded episode: {', '.join(unknown[:3])}"

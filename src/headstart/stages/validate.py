@@ -21,6 +21,7 @@ from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.gates import Dataset, Provenance, dataset_gates, thresholds
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.metrics import read_metrics
 from headstart.dataset.near_duplicates import near_duplicates
 from headstart.runs.expert import approved_expert
 from headstart.runs.recording import record_random
@@ -53,7 +54,9 @@ def validate(params: Params, scenario: Scenario, home: Path | None = None) -> Do
     random = None if scenario.demonstrations is None else record_random(params, scenario, header)
     replayed, differing = (0, 0) if isinstance(found, str) else found
     in_block = np.concatenate([np.full(len(part.table.start), index // 2) for index, (part, _) in enumerate(parts)])
-    recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"), in_block, home.name)
+    table, reasons, lines = read_index(folder / "episodes.tsv")
+    _, numbers = read_metrics(folder / "metrics.tsv", [name.decode() for name in table.episode_id.tolist()])
+    recorded = Records(manifest, header, table, reasons, lines, numbers, in_block, home.name)
 
     data = Dataset(
         episodes,
