@@ -20,7 +20,10 @@ PACKAGE = ROOT / "src/headstart"
 NEED_TORCH = {  # modules that train a network or let one act; nothing else may need torch to be imported
     *(f"headstart.deploy.{name}" for name in ("onnx_policy", "policy", "samples", "sb3_policy")),
     *(f"headstart.runs.{name}" for name in ("arm_seed", "arm_telemetry", "clone_seed", "convert_sb3", "drill", "drill_run")),
-    *(f"headstart.runs.{name}" for name in ("expert_training", "guarded_run", "onnx_file", "policy", "shift", "trainer_states")),
+    *(
+        f"headstart.runs.{name}"
+        for name in ("expert_training", "guarded_run", "onnx_file", "policy", "seed_training", "shift", "trainer_states")
+    ),
 }
 WORKS = [
     "./stage settings walk", "./stage source walk", "./stage expert walk", "./stage capture walk", "./stage curate walk",
@@ -28,7 +31,7 @@ WORKS = [
     "headstart play walk 0 --ticks-per-second 1000", "headstart inspect walk", "headstart targets walk --worlds 4",
     "headstart schedule check scratch", "headstart schedule simulate scratch --trace improve", "headstart telemetry summary log.ndjson",
     "headstart catalogue list", "headstart release list", "headstart formats", "headstart schema clone-progress",
-    "headstart schema expert-progress", "headstart --help",
+    "headstart --help",
 ]  # fmt: skip
 NETWORK = "because the expert is a network"
 REFUSED = {  # → who needs it, and why; the extra

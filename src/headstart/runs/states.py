@@ -11,13 +11,11 @@ progress.json is written last: whatever it names is on disk.
 import shutil
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from headstart.compare.arm_runs import CurvePoint
 from headstart.config.params import Params
 from headstart.config.project import WORK_DIR
 from headstart.config.scenario import Scenario
@@ -41,14 +39,6 @@ class KeptState(Record):
     id: Name
     sha256: Sha256  # of what a rollback restores
     env_steps: Count
-
-
-class TrainingProgress(Record):
-    """What the training of one seed of a learned expert remembers beside its latest state."""
-
-    schema_id: Literal["expert-progress/1"] = "expert-progress/1"
-    latest: KeptState
-    curve: tuple[CurvePoint, ...]
 
 
 def work_folder(room: str, name: str, params: Params, scenario: Scenario, decide: set[str], *more: object) -> Path:
