@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from headstart.config.history import Event, Judged, Line, Release, next_line
 from headstart.core.files import sha256_json
 from headstart.core.verdict import Evidence
-from headstart.release.history import Event, Judged, Line, Release, next_line
 
 
 def release(arm: str = "pretrained", seed: int = 0, revision: str = "0" * 40) -> Release:

@@ -19,6 +19,7 @@ from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, Score, SeedRu
 from headstart.compare.comparison import compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
+from headstart.config.history import HISTORY, Drilled, Line, read_history
 from headstart.config.params import Params, load_params
 from headstart.config.scenario import Target
 from headstart.core.dvc_lock import content_md5
@@ -27,7 +28,6 @@ from headstart.core.verdict import Evidence
 from headstart.dataset.catalogue import Stored, add_entry, entry_of
 from headstart.dataset.manifest import Block, DatasetFacts, DatasetManifest, Quality, Splits, Tally, manifest_of
 from headstart.dataset.observation import ObservationSchema
-from headstart.release.history import HISTORY, Drilled, Line, read_history
 from headstart.release.record import record_drill, record_verdict
 from headstart.release.standing import Standing, standing_of
 from headstart.runs.checkpoint import save_checkpoint

@@ -162,6 +162,7 @@ def gates_of(
     scenario: Any = None,
     first_worlds: Sequence[int] = (0,),
     bounds: Any = None,
+    slip: float = 0.0,
     **provenance: Any,
 ) -> list[Check]:
     """The gates of `episodes`; `scenario` and `provenance` are what differs from WALK and SOUND. `first_worlds`: where each block begins."""
@@ -169,7 +170,7 @@ def gates_of(
     blocks = tuple(
         block_of_worlds(episodes, first, last) for first, last in zip(first_worlds, (*first_worlds[1:], 10**6), strict=True)
     )
-    data = Dataset(episodes, sides, schema, WALK.model_copy(update=scenario), LIMITS, blocks, bounds)
+    data = Dataset(episodes, sides, schema, WALK.model_copy(update=scenario), LIMITS, blocks, bounds, slip=slip)
     return dataset_gates(data, SOUND._replace(**provenance))
 
 

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.goldens import same_as_golden
 
 from headstart.core.errors import InputError, IntegrityError, SchemaMismatch
 from headstart.core.files import sha256_file
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, columns_of, concatenate, episode_ids, episodes_from, select
-from headstart.dataset.episodes_file import _expected, chunk_shape, read_episodes, write_episodes
+from headstart.dataset.episodes_file import ESTIMATED, _expected, chunk_shape, read_episodes, write_episodes
 from headstart.dataset.observation import ObservationSchema
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "episodes.json"
 
 
 def same(left: object, right: object) -> bool:
@@ -69,7 +68,7 @@ def test_a_file_without_episodes_is_a_file(tmp_path: Path, episodes: Episodes, h
 def test_the_bytes_are_the_golden_ones(tmp_path: Path, episodes: Episodes, header: Header) -> None:
     write_episodes(tmp_path / "e.h5", episodes, header)
 
-    assert sha256_file(tmp_path / "e.h5") == json.loads(GOLDEN.read_text())["episodes_h5_sha256"]
+    same_as_golden(sha256_file(tmp_path / "e.h5"), "episodes.json", "episodes_h5_sha256")
 
 
 def test_another_process_at_another_time_writes_the_same_bytes(tmp_path: Path, episodes: Episodes, header: Header) -> None:
@@ -182,6 +181,34 @@ def test_a_file_whose_episodes_do_not_tile_its_steps_is_refused(
         assert problem in str(refused.value)
 
 
+def test_what_the_expert_knows_stays_with_its_steps_and_episodes() -> None:
+    whole, _ = random_episodes([2, 3, 1], 5, True, False, True)
+    parts = [select(whole, np.arange(3) == index) for index in range(3)]
+
+    assert same(parts[1].expert_log_prob, np.asarray(whole.expert_log_prob)[2:5])
+    assert same(parts[1].final_value, np.asarray(whole.final_value)[1:2])
+    assert same(concatenate(parts), whole)
+    with pytest.raises(InputError, match=r"part 1: /final_value is None, expected float32 \[\]"):
+        concatenate([parts[0], replace(parts[1], final_value=None)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "slip", "text"),
+    [
+        ({"final_value": None}, 0.1, "expected /steps/expert_value and /final_value, or neither, got /steps/expert_value only"),
+        ({}, None, "slip: expected a share in the header, got None"),
+        ({"expert_log_prob": None}, 0.1, "slip: expected none in the header, got 0.1"),
+        ({"final_value": np.zeros(6, np.float32)}, 0.1, r"/final_value: expected <f4 of shape \(3,\), got <f4 of shape \(6,\)"),
+    ],
+)
+def test_half_of_what_belongs_together_is_refused(
+    changes: dict[str, np.ndarray | None], slip: float | None, text: str, tmp_path: Path
+) -> None:
+    whole, header = random_episodes([2, 3, 1], 5, True, False, True)
+    with pytest.raises(InputError, match=text):
+        write_episodes(tmp_path / "e.h5", replace(whole, **changes), header.model_copy(update={"slip": slip}))
+
+
 def test_concatenating_the_parts_of_a_recording_gives_it_back(episodes: Episodes) -> None:
     parts = [select(episodes, np.arange(3) == index) for index in range(3)]
 
@@ -273,7 +300,9 @@ def random_column(draw: np.random.Generator, dtype: np.dtype, shape: tuple[int, 
     return np.frombuffer(draw.bytes(dtype.itemsize * int(np.prod(shape))), dtype).reshape(shape)
 
 
-def random_episodes(lengths: list[int], seed: int, discrete: bool, with_map: bool) -> tuple[Episodes, Header]:
+def random_episodes(
+    lengths: list[int], seed: int, discrete: bool, with_map: bool, estimated: bool = False
+) -> tuple[Episodes, Header]:
     """Columns of random bytes, not finite numbers among them, with starts and lengths that fit; and their header."""
     draw, length = np.random.default_rng(seed), np.array(lengths, np.int64)
     schema = ObservationSchema(
@@ -290,9 +319,13 @@ def random_episodes(lengths: list[int], seed: int, discrete: bool, with_map: boo
         path: random_column(draw, np.dtype(column.dtype), column.shape)
         for path, column in _expected(schema, int(length.sum()), len(length)).items()
     }
+    if estimated:
+        sizes = {"N": int(length.sum()), "E": len(length)}
+        columns |= {path: random_column(draw, np.dtype(dtype), (sizes[of],)) for path, (dtype, of) in ESTIMATED.items()}
     columns |= {"/episodes/length": length, "/episodes/start": np.cumsum(length) - length}
     about = {"scenario": "walk", "scenario_sha256": "a" * 64, "policy_sha256": "b" * 64, "writer_version": "1"}
-    return episodes_from(columns), Header(**about, seed=seed, observation=schema)
+    slip = 0.1 if estimated and discrete else None
+    return episodes_from(columns), Header(**about, seed=seed, observation=schema, slip=slip)
 
 
 @settings(max_examples=200, deadline=None)  # a file of thirty columns takes 20 ms
@@ -301,9 +334,12 @@ def random_episodes(lengths: list[int], seed: int, discrete: bool, with_map: boo
     seed=st.integers(0, 2**32 - 1),
     discrete=st.booleans(),
     with_map=st.booleans(),
+    estimated=st.booleans(),
 )
-def test_any_episodes_come_back_bit_by_bit(lengths: list[int], seed: int, discrete: bool, with_map: bool) -> None:
-    written, header = random_episodes(lengths, seed, discrete, with_map)
+def test_any_episodes_come_back_bit_by_bit(
+    lengths: list[int], seed: int, discrete: bool, with_map: bool, estimated: bool
+) -> None:
+    written, header = random_episodes(lengths, seed, discrete, with_map, estimated)
     with TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
         write_episodes(Path(folder) / "e.h5", written, header)
         found, found_header = read_episodes(Path(folder) / "e.h5", header.observation)

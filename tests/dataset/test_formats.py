@@ -391,6 +391,16 @@ def test_a_file_is_no_lerobot_dataset(tmp_path: Path) -> None:
 # --- hdf5 ---------------------------------------------------------------------------------------------------------------
 
 
+def test_what_the_expert_knows_of_each_step_is_among_the_infos(tmp_path: Path, episodes: Episodes, header: Header) -> None:
+    known = np.linspace(-3, 0, len(episodes.reward), dtype=np.float32)
+    told = replace(episodes, expert_log_prob=known, expert_value=known + 7, final_value=np.ones(3, np.float32))
+    write_episodes(tmp_path / "e.h5", told, header.model_copy(update={"slip": 0.1}))
+    npz.write(tmp_path / "e.npz", read_recording("hdf5", tmp_path / "e.h5"))
+    found = read_recording("npz", tmp_path / "e.npz")
+    assert np.array_equal(found.infos["expert_log_prob"], known)
+    assert np.array_equal(found.infos["expert_value"], known + 7)
+
+
 def test_our_own_episodes_are_a_recording_with_labels_beside_what_was_executed(
     tmp_path: Path, episodes: Episodes, header: Header
 ) -> None:
@@ -399,6 +409,7 @@ def test_our_own_episodes_are_a_recording_with_labels_beside_what_was_executed(
     assert found.length.tolist() == episodes.table.length.tolist()
     assert np.array_equal(found.actions, episodes.action)
     assert np.array_equal(found.infos["expert_action"], episodes.expert_action)
+    assert "expert_log_prob" not in found.infos  # a script has none
     assert found.observations.keys() == {"features", "map"}
     assert found.seeds is None  # of the capture, not of a reset
     with pytest.raises(InputError, match=re.escape("expected files *.h5, found none")):

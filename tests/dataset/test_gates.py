@@ -188,7 +188,13 @@ def test_a_dataset_that_is_not_from_where_it_says_fails(
 def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_can(
     walks: Episodes, gates: Gates, subject: Subject
 ) -> None:
-    names = {check.name for check in gates(walks)} | {"recorded-worlds", "index", "split-rule", "manifest", "near-duplicates"}
+    names = {check.name for check in gates(with_estimates(walks))} | {
+        "recorded-worlds",
+        "index",
+        "split-rule",
+        "manifest",
+        "near-duplicates",
+    }
     twice = edited_table(same_reward(walks), "episode_id", 1, walks.table.episode_id[0])
     verdict = judge(subject, gates(twice), {})
 
@@ -198,6 +204,31 @@ def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_ca
         f"  reward-varies: {CURES['reward-varies']}",
     ]
     assert "constant_reward: true" in CURES["reward-varies"]
+
+
+def with_estimates(walks: Episodes) -> Episodes:
+    """An expert that chooses between all allowed actions alike, so that slips change nothing; every state is worth 1."""
+    assert walks.action_mask is not None
+    log_prob = -np.log(walks.action_mask.sum(axis=1)).astype(np.float32)
+    final = np.ones(len(walks.table.length), np.float32)
+    return replace(walks, expert_log_prob=log_prob, expert_value=np.ones_like(walks.reward), final_value=final)
+
+
+def test_what_the_expert_knows_is_finite_and_no_less_probable_than_a_slip(walks: Episodes, gates: Gates) -> None:
+    sound = with_estimates(walks)
+    assert broken(gates(sound, slip=0.2)) == set()
+    assert {check.name for check in gates(sound, slip=0.2)} - {check.name for check in gates(walks)} == {"expert-log-prob"}
+    assert walks.action_mask is not None
+    least = float(np.log(0.2 / walks.action_mask[7].sum()))
+    for column, value, gate in (
+        ("expert_log_prob", 0.001, {"expert-log-prob"}),
+        ("expert_log_prob", least - 0.001, {"expert-log-prob"}),
+        ("expert_log_prob", least + 0.001, set()),
+        ("expert_log_prob", np.nan, {"finite-values"}),
+        ("expert_value", np.inf, {"finite-values"}),
+        ("final_value", np.nan, {"finite-values"}),
+    ):
+        assert broken(gates(edited(sound, column, 7, value), slip=0.2)) == gate, (column, value)
 
 
 def test_cures_of_a_recording_that_a_user_brings_ask_for_another_recording(

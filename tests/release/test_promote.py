@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from tests.released import Project
 
+from headstart.config.history import HISTORY, Drilled, Judged, Release, open_history, read_history
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
-from headstart.release.history import HISTORY, Drilled, Judged, Release, open_history, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.record import record_drill, record_verdict

@@ -8,10 +8,10 @@ from gto.tag import find
 from scmrepo.git import Git as Scm
 from tests.histories import lines_of, release, verdict
 
+from headstart.config.history import HISTORY, Event, Line, Promoted, Release, RolledBack, Swapped
 from headstart.core.errors import IntegrityError
 from headstart.core.files import write_bytes
 from headstart.core.strict_json import canonical_json
-from headstart.release.history import HISTORY, Event, Line, Promoted, Release, RolledBack, Swapped
 from headstart.release.registry import (
     follow_history,
     next_version,
@@ -166,7 +166,7 @@ def test_a_reader_reads_while_another_process_writes(
 ) -> None:
     lines = lines_of(*promotions(trained(repository, 1)))
     saved(repository, lines)
-    monkeypatch.setattr("headstart.release.history.PATIENCE_S", 0)
+    monkeypatch.setattr("headstart.config.history.PATIENCE_S", 0)
 
     with open_recovered(repository, "headstart promote walk"):
         assert recovered_lines(repository) == lines

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from tests.released import REPOSITORY, Project
 
+from headstart.config.history import HISTORY, Release, Withdrawn, read_history
 from headstart.core.errors import InputError
-from headstart.release.history import HISTORY, Release, Withdrawn, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.rollback import restore, roll_back, swap, withdraw
@@ -55,7 +55,7 @@ def test_the_same_rollback_again_is_the_same_rollback(ready: Project) -> None:
 
     assert done.code == 0, done.err
     assert f"{first.id} is in use again" in done.out
-    assert "to go back further, name the release with --to, or give another reason" in done.err
+    assert "to go back further, name the release with --id, or give another reason" in done.err
     assert len(read_history(ready.root / HISTORY)) == lines + 1
     roll_back(ready.root, "walk", "Ada", "still worse")
     assert ready.standing().current.arm == "scratch"

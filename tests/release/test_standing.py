@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.histories import lines_of, release, verdict
 
+from headstart.config.history import Drilled, Event, Judged, Promoted, RolledBack, Swapped, Withdrawn
 from headstart.core.errors import InputError, IntegrityError
-from headstart.release.history import Drilled, Event, Judged, Promoted, RolledBack, Swapped, Withdrawn
 from headstart.release.standing import Standing, fold, require_ready, require_unused, rollback_target, standing_of
 
 

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import pytest
 from tests.own_experts import pole
 from tests.released import Project
 
+from headstart.config.history import parse_history
+from headstart.core.contents import sealed_directory
 from headstart.core.dvc_lock import content_md5, read_lock
 from headstart.core.errors import HeadstartError
 from headstart.core.files import write_record
 from headstart.core.strict_json import canonical_json
 from headstart.dataset.catalogue import change_mark, read_entries
 from headstart.release.faults import Findings
-from headstart.release.history import parse_history
-from headstart.release.verify import environment_findings, verify
+from headstart.release.verify import contents_findings, environment_findings, verify
 from headstart.runs.recorded import ENVIRONMENT, Environment
 from headstart.worlds.make import environment_sha256
 
@@ -99,7 +101,7 @@ def test_a_dropped_line_is_found_by_git_though_the_chain_holds(whole: Path) -> N
 
 
 def test_a_chain_that_was_written_anew_is_found_by_git_even_if_committed(whole: Path) -> None:
-    from headstart.release.history import GENESIS, line_sha256
+    from headstart.config.history import GENESIS, line_sha256
 
     path = whole / "governance/history.ndjson"
     lines, previous = [], GENESIS
@@ -152,3 +154,16 @@ def test_a_lock_that_is_none_is_named(whole: Path) -> None:
 
     with pytest.raises(HeadstartError, match=r"dvc\.lock: expected a lock file of DVC"):
         read_lock(whole)
+
+
+def test_a_fetched_version_is_no_fault_for_lying_elsewhere_and_a_copy_among_the_data_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with sealed_directory(Path("data/walk/curated")) as folder:
+        (folder / "train.h5").write_bytes(b"steps")
+    shutil.copytree("data/walk", "datasets/walk@0123456789ab")
+    assert contents_findings(Path()) == Findings(1, ())
+    shutil.copytree("data/walk", "data/run")
+    (fault,) = contents_findings(Path()).faults
+    assert "found a copy of" in fault.text

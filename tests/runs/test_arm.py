@@ -160,7 +160,7 @@ def test_event_files_are_written_beside_the_work_and_change_nothing_of_the_log(
     params: Params, asked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cartpole = load_scenario("cartpole", ROOT / "scenarios")
-    monkeypatch.setattr("headstart.runs.arm_seed.require_code", lambda *of: None)
+    monkeypatch.setattr("headstart.runs.seed_training.require_code", lambda *of: None)
     tiny = {"worlds": 4, "rollout_ticks": 16, "num_epochs": 1, "mini_batch_size": 32}
     arm = Arm.model_validate(
         {"start": "random", "ppo": tiny, "phases": [{"name": "learn", "kind": "ppo", "env_steps": 128, "learning_rate": 0.001}]}

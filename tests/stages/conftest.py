@@ -2,6 +2,7 @@
 
 import importlib
 from functools import wraps
+from pathlib import Path
 
 import yaml
 from tests.cloned import ROOT
@@ -20,8 +21,8 @@ def _narrow(name: str) -> None:
     stage = getattr(module, name)
 
     @wraps(stage)
-    def narrowed(params: Params, scenario: Scenario, *arm: str) -> Done:
-        keys = keys_of(ENTRIES[name]["params"], {"arm": "".join(arm)})
+    def narrowed(params: Params, scenario: Scenario, *arm: str | Path) -> Done:  # an arm, or the folder of a draft
+        keys = keys_of(ENTRIES[name]["params"], {"arm": "".join(map(str, arm))})
         assert keys is not None
         done: Done = stage(*only(params, scenario, keys), *arm)
         return done

@@ -293,7 +293,12 @@ def test_a_folder_that_was_edited_and_listed_anew_is_held_to_the_other_records(p
     reseal(bc)
     artefact, stamp = read_record(judged / "expert.json", ExpertPolicy), Path("data/walk/validated.json")
     text = stamp.read_bytes()
-    for change in ({"policy_sha256": "0" * 64}, {"scenario_sha256": "0" * 64}, {"kind": "callable"}, {"state": "draft"}):
+    for change in (
+        {"policy_sha256": "0" * 64},
+        {"scenario_sha256": "0" * 64},
+        {"kind": "callable"},
+        {"state": "draft", "diagnostics": ("x",)},
+    ):
         write_record(judged / "expert.json", artefact.model_copy(update=change))
         reseal(judged)
         for stage in ("capture", "validate", "bc_train", "anneal"):

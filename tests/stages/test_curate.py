@@ -87,7 +87,8 @@ def test_blocks_are_the_recorded_worlds_in_order_and_each_has_both_sides(
         assert manifest.blocks[number].accepted == Tally(worlds=worlds, episodes=worlds, steps=12 * worlds)
     assert manifest.splits.train.episodes == sum(len(train) for train, _ in sides)
     assert set(manifest.files) == {f"block-{b}/{side}.h5" for b in range(blocks) for side in ("train", "heldout")} | {
-        "episodes.tsv"
+        "episodes.tsv",
+        "metrics.tsv",
     }
 
 
@@ -152,7 +153,7 @@ def test_a_dataset_that_fails_goes_to_quarantine_with_what_can_cure_it(
     assert verdict.thresholds.items() >= PARAMS.validate_.model_dump().items()  # under the names of params.yaml
     assert verdict.thresholds["feature_range.high"] == scenario.feature_limits[1]
     kept = next((tmp_path / "data" / "quarantine").glob(f"{scenario.name}@*"))
-    names = {"block-0", "block-1", "contents.json", "episodes.tsv", "manifest.json", "verdict.json"}
+    names = {"block-0", "block-1", "contents.json", "episodes.tsv", "manifest.json", "metrics.tsv", "verdict.json"}
     assert {path.name for path in kept.iterdir()} == names
     assert read_record(kept / "manifest.json", DatasetManifest).status == "quarantined"
     require_whole(kept)

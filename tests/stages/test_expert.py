@@ -173,3 +173,10 @@ def test_scores_are_pooled_as_if_one_policy_had_played_all_episodes() -> None:
     assert (found.episodes, found.success, found.harm, found.measures) == (100, 81, 1, {"m": 0.5})
     assert found.return_mean == pytest.approx(returns.mean())
     assert found.return_sd == pytest.approx(returns.std())
+
+
+def test_a_learned_expert_cannot_start_from_a_clone_of_itself() -> None:
+    train = POLE["recipe"]["expert"]["train"] | {"start": "bc"}
+    content = merged(POLE, {"recipe": {"expert": {"train": train}}})
+    with pytest.raises(InputError, match="expected start: random, since there is no expert yet that a clone could be of, got bc"):
+        settings(Scenario.model_validate(content | {"name": "pole"}))

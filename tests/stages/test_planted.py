@@ -17,12 +17,13 @@ from headstart.config.params import Params, changed, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.contents import stored_file
 from headstart.core.errors import GateFailed, HeadstartError, InputError
-from headstart.core.files import read_record, write_record
+from headstart.core.files import read_record, write_bytes, write_record
 from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.curation import read_index, write_index
 from headstart.dataset.episodes import Episodes, columns_of, concatenate, episodes_from, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
-from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetFacts, DatasetManifest, Tally, manifest_of
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetFacts, DatasetManifest, Tally, manifest_of, stamp_bytes
+from headstart.runs.demonstrations import read_demonstrations
 from headstart.stages.capture import capture
 from headstart.stages.curate import curate
 from headstart.stages.validate import validate
@@ -79,6 +80,57 @@ def refused(settings: tuple[Params, Scenario], *, curated: bool = False) -> str:
     stamped = DATA / "validated.json"
     assert not stamped.exists() or not isinstance(error.value, GateFailed)
     return str(error.value)
+
+
+# --- rows that curation rejects -----------------------------------------------------------------------------------------
+
+# of the second shard, an episode each → the rule that rejects it
+BAD = {
+    1: "not-finite",
+    2: "constraint-violation",
+    4: "one-action",
+    5: "blocked",
+    7: "duplicate",
+    9: "near-duplicate",
+    10: "low-outlier",
+}
+
+
+def plant_bad_rows(columns: dict[str, Any]) -> None:
+    features, action, mask = (columns[f"/steps/{name}"] for name in ("observation/features", "action", "action_mask"))
+    rows = [slice(start, start + 128) for start in columns["/episodes/start"].tolist()]
+    features[rows[1]][40, 3] = np.nan
+    mask[rows[2]][50, action[rows[2]][50]] = False
+    action[rows[4]] = 0  # wait
+    features[rows[5], read_episodes(RAW / "shard-0001.h5")[1].observation.features.index("last_ok")] = 0
+    for to, of, noise in ((7, 6, 0.0), (9, 8, 1e-6)):
+        for name in [name for name in columns if name.startswith("/steps/")]:
+            columns[name][rows[to]] = columns[name][rows[of]]
+        columns["/episodes/total_reward"][to] = columns["/episodes/total_reward"][of]
+        features[rows[to]] += np.float32(noise)
+    columns["/steps/reward"][rows[10]] -= 10
+
+
+def test_each_planted_bad_row_is_rejected_by_its_rule_and_the_clone_learns_from_none(settings: tuple[Params, Scenario]) -> None:
+    params, scenario = changed(settings[0], {"curate": {"max_return_drop": 20.0}}, "test"), settings[1]
+    rewrite_raw(plant_bad_rows)
+    curate(params, scenario)
+    table, reasons, _ = read_index(CURATED / "episodes.tsv")
+    raw, header = read_episodes(RAW / "shard-0001.h5")
+    bad = {raw.table.episode_id[e].decode(): code for e, code in BAD.items()}
+    assert {name.decode(): why for name, why in zip(table.episode_id.tolist(), reasons, strict=True) if why} == {
+        name: [code] for name, code in bad.items()
+    }
+
+    manifest = read_record(CURATED / "manifest.json", DatasetManifest)
+    write_bytes(DATA / "validated.json", stamp_bytes(manifest))
+    shutil.rmtree("reports")
+    stamp, sides = read_demonstrations(scenario, header.observation, params.bc_train, 0)
+    learned = {row.tobytes() for side in sides for row in side.obs["features"].numpy()}
+    assert sum(len(side.label) for side in sides) == 128 * stamp.blocks[0].accepted.episodes == 128 * (32 - len(BAD))
+    for e in BAD.keys() - {7}:  # a duplicate has the rows of the one that is kept
+        mine = raw.observation["features"][128 * e : 128 * (e + 1)]
+        assert not learned & {row.tobytes() for row in mine}, BAD[e]
 
 
 # --- the recording ------------------------------------------------------------------------------------------------------

@@ -16,9 +16,9 @@ from dvc.repo import Repo
 from tests.released import Ended, Project, copy_of
 
 from headstart.cli import main as cli
+from headstart.config.history import HISTORY, Release, Swapped, next_line
 from headstart.core.errors import Busy, InputError, IntegrityError
 from headstart.core.strict_json import canonical_json
-from headstart.release.history import HISTORY, Release, Swapped, next_line
 from headstart.storage import unneeded
 from headstart.storage.needed import named_in, needed
 from headstart.storage.sizes import shown

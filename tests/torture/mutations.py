@@ -18,13 +18,13 @@ from unittest.mock import patch
 from tests import pipelined
 from tests.torture.counts import Counts
 
+from headstart.config.history import HISTORY
 from headstart.core import own_code
 from headstart.core.contents import CONTENTS, require_whole
 from headstart.core.dvc_lock import LOCK
 from headstart.core.errors import HeadstartError
 from headstart.dataset.catalogue import MARKS
 from headstart.release.faults import Findings, guarded
-from headstart.release.history import HISTORY
 from headstart.release.in_git import history_findings, mark_findings
 from headstart.release.outputs import lock_findings, recorded_outputs
 from headstart.release.quarantine import QUARANTINE

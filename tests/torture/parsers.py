@@ -14,6 +14,7 @@ from tests.torture.hostile import changed, damaged
 from tests.torture.records import RECORDS, TELEMETRY, history
 
 from headstart.config.checked import checked
+from headstart.config.history import line_sha256, parse_history
 from headstart.config.params import Params, for_scenario, load_arm, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.stage import entry_of
@@ -28,7 +29,6 @@ from headstart.dataset.formats.recording import Recording
 from headstart.dataset.observation import ObservationSchema
 from headstart.deploy.policy import load
 from headstart.guard.traces import from_tsv
-from headstart.release.history import line_sha256, parse_history
 from headstart.runs.own_models import session_of
 from headstart.storage.missing import absent
 from headstart.telemetry.reader import read_telemetry

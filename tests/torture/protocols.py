@@ -19,6 +19,7 @@ from tests.histories import lines_of, release, verdict
 from tests.torture import catalogue_writes
 from tests.torture.recorder import REPOSITORY, acknowledge
 
+from headstart.config.history import HISTORY, Drilled, Event, Promoted, RolledBack, Swapped, open_history, read_history, written
 from headstart.core.arrays import Array
 from headstart.core.files import fresh_directory, read_record, write_bytes, write_record
 from headstart.core.record import Count, Record
@@ -29,7 +30,6 @@ from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import read_episodes, write_episodes
 from headstart.dataset.manifest import Quality
 from headstart.dataset.observation import ObservationSchema
-from headstart.release.history import HISTORY, Drilled, Event, Promoted, RolledBack, Swapped, open_history, read_history, written
 from headstart.release.registry import follow_history, open_recovered, tag_problems
 from headstart.runs.states import PROGRESS, STATES, begin_work, commit, load_state, save_state
 from headstart.telemetry.kinds import Envelope

@@ -10,13 +10,13 @@ from tests.experiments import clone_reports, expert_policy, scored
 
 from headstart.compare.comparison import compare
 from headstart.compare.findings import ComparisonLimits
+from headstart.config.history import HISTORY, Drilled, Line, Withdrawn, open_history
 from headstart.config.scenario import Target
 from headstart.core.files import read_record
 from headstart.core.record import Record
 from headstart.core.run_record import Circumstances, RunRecord
 from headstart.core.verdict import Evidence, Subject, at_least, judge
 from headstart.dataset.manifest import Block, DatasetFacts, Quality, Splits, StoredFile, Tally, manifest_of
-from headstart.release.history import HISTORY, Drilled, Line, Withdrawn, open_history
 from headstart.runs.clone_report import CloneReports
 from headstart.runs.targets import TargetHistory
 from headstart.runs.tuning import TuningRecord

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 from tests.released import Project, copy_of, new_project
 from tests.torture.counts import Counts
 
+from headstart.config.history import HISTORY, Drilled, read_history
 from headstart.core.errors import HeadstartError
-from headstart.release.history import HISTORY, Drilled, read_history
 from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.record import record_drill, record_verdict

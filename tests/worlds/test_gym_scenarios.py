@@ -10,7 +10,7 @@ from experts import doorkey
 from headstart.config.params import Params, for_scenario, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.arrays import Array
-from headstart.runs.expert import judged_on
+from headstart.runs.expert_episodes import judged_on
 from headstart.runs.own_expert import own_act
 from headstart.runs.worlds import worlds_of
 
@@ -53,7 +53,7 @@ def test_the_world_of_a_scenario_can_be_made_and_tells_what_its_predicates_ask(n
 
 def test_the_rule_balances_to_the_end() -> None:
     params, scenario = of("cartpole")
-    score = judged_on(params, scenario, 64, partial(own_act, scenario))
+    score, _ = judged_on(params, scenario, 64, partial(own_act, scenario))
     assert (score.success, score.harm) == (64, 0)
     assert score.return_mean == 500  # the horizon
 
@@ -61,7 +61,7 @@ def test_the_rule_balances_to_the_end() -> None:
 def test_the_planner_opens_the_door_in_every_world() -> None:
     pytest.importorskip("minigrid", reason="MiniGrid is not installed: pip install 'headstart[minigrid]'")
     params, scenario = of("minigrid_doorkey")
-    score = judged_on(params, scenario, 128, partial(own_act, scenario))
+    score, _ = judged_on(params, scenario, 128, partial(own_act, scenario))
     assert (score.success, score.harm) == (128, 0)
     assert score.return_mean > 0.95  # 13 steps of 250
 

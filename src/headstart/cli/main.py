@@ -4,7 +4,8 @@ Rooms are imported inside the commands, so that `headstart --help` needs neither
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -20,6 +21,7 @@ from headstart.cli.doctor import doctor
 from headstart.cli.drill import drill_app
 from headstart.cli.ending import DEBUG, ending, exit_codes_text
 from headstart.cli.evidence import evidence, results
+from headstart.cli.expert import expert_app
 from headstart.cli.explain import explain
 from headstart.cli.export_policy import export_policy
 from headstart.cli.formats import export, formats
@@ -49,6 +51,18 @@ app = typer.Typer(
 )
 
 
+@contextmanager
+def _environment_of_its_own() -> Iterator[None]:
+    """What --quiet and --debug set holds for this command and the processes that it begins."""
+    before = {name: os.environ.get(name) for name in (QUIET, DEBUG)}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"headstart {headstart.__version__}")
@@ -74,6 +88,7 @@ PANELS: dict[str, tuple[Callable[..., None], ...]] = {  # of the help
     "This repository": (evidence, results, compile_rules, deps, schema),
 }
 GROUPS = {
+    "Stages": {"expert": expert_app},
     "Look": {"telemetry": telemetry_app},
     "Data": {"catalogue": catalogue_app, "remote": remote_app},
     "Policies": {"release": release_app, "schedule": schedule_app, "drill": drill_app},
@@ -92,6 +107,6 @@ for _panel, _groups in GROUPS.items():
 
 def main() -> None:
     """Entry point."""
-    with ending():
+    with _environment_of_its_own(), ending():
         enter_project()
         app(prog_name="headstart")

@@ -50,11 +50,13 @@ def dataset_names() -> Iterable[str]:
 
 @_completing
 def run_names() -> Iterable[str]:
-    """`SCENARIO`, `SCENARIO/ARM` and `SCENARIO/ARM/seed-N` that were trained."""
+    """`SCENARIO`, `SCENARIO/ARM` and `SCENARIO/ARM/seed-N` that were trained, and the seeds of learned experts."""
     for path in Path("models").glob("*/*/*/runs.json"):
         scenario, arm = path.parts[1], path.parts[3]
         yield from (scenario, f"{scenario}/{arm}")
         yield from (f"{scenario}/{arm}/{seed.name}" for seed in path.parent.glob("seed-*"))
+    for path in Path("reports").glob("*/expert/telemetry/seed-*"):
+        yield f"{path.parts[1]}/expert/{path.name}"
 
 
 Scenario = Annotated[str, typer.Argument(help="A file in scenarios/, without .yaml", autocompletion=scenario_names)]

@@ -28,24 +28,24 @@ def models() -> dict[str, Any]:
     from headstart.compare.arm_runs import ArmRuns, CloneRuns
     from headstart.compare.comparison import Comparison
     from headstart.compare.shift import ShiftFindings
+    from headstart.config.history import Line
     from headstart.config.notify import Notification
     from headstart.config.schedule import Arm
     from headstart.core.contents import Contents
     from headstart.core.run_record import RunRecord
     from headstart.core.verdict import Verdict
     from headstart.dataset.catalogue import Catalogue, Marks
+    from headstart.dataset.drafts import Draft
     from headstart.dataset.episodes import Header
     from headstart.dataset.flags import Flags
     from headstart.dataset.manifest import DatasetManifest
     from headstart.dataset.observation import ObservationSchema
     from headstart.deploy.contract import PolicyContract
-    from headstart.release.history import Line
     from headstart.runs.checkpoint import Card
     from headstart.runs.clone_report import CloneReports, Reference
     from headstart.runs.clone_seed import CloneProgress
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
-    from headstart.runs.expert_training import TrainingProgress
     from headstart.runs.progress import Progress
     from headstart.runs.recorded import Environment, Source
     from headstart.runs.targets import TargetHistory
@@ -66,11 +66,11 @@ def models() -> dict[str, Any]:
         "comparison": Comparison,
         "contents": Contents,
         "dataset": DatasetManifest,
+        "draft": Draft,
         "environment": Environment,
         "episodes": Header,  # the header; the columns are in episodes_file
         "experiment": ExperimentRecord,
         "expert-policy": ExpertPolicy,
-        "expert-progress": TrainingProgress,
         "flags": Flags,
         "history": Line,  # a line
         "notification": Notification,  # a line

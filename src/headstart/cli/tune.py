@@ -96,7 +96,7 @@ def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
     from headstart.config.scenario import load_scenario
     from headstart.core.closure import code_sha256
     from headstart.core.strict_json import sha256_json
-    from headstart.runs.arm import require_sound
+    from headstart.guard.schedule_check import require_sound
     from headstart.runs.tuning import for_tuning, require_apart
     from headstart.runs.tuning_search import MODULES, Search
     from headstart.runs.tuning_space import space_of
@@ -112,7 +112,7 @@ def planned(name: str, arm: str, target: str | None) -> "tuple[Search, Path]":
         raise UsageError(f"no target {wanted!r}{nearest(wanted, known)}; scenarios/{name}.yaml has {', '.join(known)}")
     require_apart(settings, scenario)
     params = for_tuning(report)
-    require_sound(params, scenario, arm)
+    require_sound(f"arms.{arm}", params.arms[arm], scenario.world, params.evaluation.every)
     recipe, code = params.arms[arm], code_sha256(MODULES)
     space = space_of(params, arm)
     agents = worlds_of(scenario, "training", 1, params.capture.observation).num_agents
@@ -154,6 +154,7 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
     """Make the recordings and clones of the tuning seeds in `clones_folder` where they are missing, given the project's expert."""
     import importlib
 
+    from headstart.config.history import HISTORY
     from headstart.config.stage import PIPELINE, printed, run
     from headstart.core.files import fresh_directory, write_bytes
     from headstart.runs.expert import expert_folder
@@ -171,6 +172,8 @@ def make_clones(home: Path, params: "Params", scenario: "Scenario") -> None:
         shutil.copytree(expert, copy, dirs_exist_ok=True)
     for own in own_files(scenario):  # a module is found in the project, whose root is on sys.path
         write_bytes(home / own, own.read_bytes())
+    if HISTORY.exists():  # which has a person's approval of the expert
+        write_bytes(home / HISTORY, HISTORY.read_bytes())
     with contextlib.chdir(home):
         for stage in CLONING:
             done = run(getattr(importlib.import_module(f"headstart.stages.{stage}"), stage), scenario.name)

@@ -4,7 +4,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 import headstart
 from headstart.config.checked import checked, merged
@@ -37,6 +37,16 @@ class ExpertParams(Record):
         default=0, ge=0
     )  # stop after so many evaluations in a row that meet the gate's rates without a gain; 0: never
     plateau_gain: float = Field(default=0.01, ge=0)  # mean return that counts as a gain
+    approval: Literal["gate", "manual"] = (
+        "gate"  # manual: an expert that passed its gate also waits for `headstart expert approve`
+    )
+
+    @field_validator("train")
+    @classmethod
+    def _starts_from_random_weights(cls, train: Arm | None) -> Arm | None:
+        if train is not None and train.start != "random":
+            raise ValueError(f"expected start: random, since there is no expert yet that a clone could be of, got {train.start}")
+        return train
 
 
 class CaptureParams(Record):
@@ -64,10 +74,18 @@ class CaptureParams(Record):
 
 
 class CurateParams(Record):
+    """Which episodes are rejected. The last three rules tell faults only where few episodes break them (dataset/curation.py)."""
+
     min_steps: Positive
     min_return: float | None = None
     require_success: bool = True
     reject_harm: bool = True
+    reject_violations: bool = True  # of the action mask
+    reject_duplicates: bool = True  # the first of several is kept, here and below
+    reject_near_duplicates: bool = True  # the same up to noise
+    reject_one_action: bool = True  # at every decision the same
+    max_blocked_share: float | None = Field(default=0.9, gt=0, le=1)  # of the steps; null: no limit
+    max_return_drop: float | None = Field(default=None, gt=0)  # below the median, in robust standard deviations; null: no limit
     heldout_share: float = Field(gt=0, lt=1)  # of the worlds
     seed: Seed
 
@@ -329,7 +347,7 @@ def require_arm(params: Params, stage: str, arm: str) -> None:
     """UsageError unless `stage` trains the arm."""
     key, names = ("baselines", params.baselines) if stage == "baseline" else ("anneal.arms", params.anneal.arms)
     if arm not in names:
-        raise UsageError(f"no arm {arm!r} under {key} in params.yaml ({', '.join(names)})")
+        raise UsageError(f"no arm {arm!r} under {key} in params.yaml ({', '.join(names)}){nearest(arm, names)}")
 
 
 def _require_no_expert_asked(params: Params, scenario: Scenario) -> None:

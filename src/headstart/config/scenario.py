@@ -20,7 +20,7 @@ KEYS = {  # policy → the keys of `expert` that it may have beside the gate; th
     "scripted": {"script"},
     "ppo": set[str](),
     "callable": {"call", "batched", "training_steps"},
-    "onnx": {"path", "input", "output", "training_steps"},
+    "onnx": {"path", "input", "output", "log_prob", "value", "training_steps"},
     "sb3": {"path", "algorithm", "normaliser", "trusted", "training_steps"},
     "demonstrations": set[str](),
 }
@@ -59,6 +59,11 @@ class ExpertGate(Record):
     path: RelativePath | None = None  # of the file with the policy, in the folder EXPERTS, which DVC watches
     input: str | None = None  # of the ONNX file; None: its only one
     output: str | None = None
+    # outputs of the ONNX file that are recorded beside each step; None: it has none, and nothing is said of them
+    log_prob: str | None = Field(
+        default=None, exclude_if=lambda name: name is None
+    )  # logits or log-probabilities of the named actions
+    value: str | None = Field(default=None, exclude_if=lambda name: name is None)  # of a state
     algorithm: str | None = None  # of Stable-Baselines3 or sb3-contrib: PPO, SAC, MaskablePPO …
     normaliser: RelativePath | None = (
         None  # of SB3: what VecNormalize.save wrote, whose statistics observations are normalised with

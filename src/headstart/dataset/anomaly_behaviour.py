@@ -7,6 +7,7 @@ import numpy as np
 from headstart.core.arrays import Array
 from headstart.dataset.anomaly_rules import Anomaly, Rule, Usual, place, ranges, rewards_of, runs
 from headstart.dataset.episodes import Episodes
+from headstart.dataset.metrics import SPEED, STILL_SPEED
 
 ROBUST_Z = 6.0  # of a reward, in 1.4826 median absolute deviations
 SPIKE = 2.0  # times as far from the median as MOST of the episodes ever get
@@ -15,9 +16,8 @@ SAME_ACTION, DECISIONS = 0.95, 20  # share of the decisions; decisions that an e
 FLIPS = 20  # steps in a row
 MOVE = 0.1  # of the range of a real action: a smaller change is no flip
 CELL = 0.01  # of a real action: nearer ones count as the same
-STILL, STILL_SPEED = 50, 0.01  # steps in a row; share of the top speed
+STILL = 50  # steps in a row
 CONSTANT = 20  # steps that an episode needs to tell
-SPEED = {"nav": "v"}  # world → the feature that is its speed as a share of the top speed
 
 
 def _spike(episodes: Episodes, e: int, known: Usual) -> Iterator[Anomaly]:

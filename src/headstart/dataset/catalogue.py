@@ -1,6 +1,6 @@
 """The catalogue of all datasets that were ever validated, which git tracks.
 
-data/catalogue/<scenario>.json (`catalogue/3`) holds facts: the stage `catalogue` adds them, and they only grow. data/catalogue/marks.json
+data/catalogue/<dataset>.json (`catalogue/3`) holds facts: the stage `catalogue` adds them, and they only grow. data/catalogue/marks.json
 (`catalogue-marks/1`) holds what people say of a version: tags, a status and notes. The commit that holds a version, and the models that came
 from it, stand in neither: git and dvc.lock know them.
 """
@@ -119,9 +119,9 @@ def _read(path: Path, model: type[R]) -> R:
 
 
 def active_entries(root: Path, scenario: str) -> tuple[Entry, ...]:
-    """The entries of a scenario that are not deprecated, oldest first."""
+    """The entries of a scenario's own dataset that are not deprecated, oldest first; a draft that was kept is another dataset."""
     marks = read_marks(root)
-    return tuple(e for e in read_entries(root) if e.scenario == scenario and marks.get(e.name, Mark()).status == "active")
+    return tuple(e for e in read_entries(root) if e.dataset == scenario and marks.get(e.name, Mark()).status == "active")
 
 
 def find_entry(entries: Iterable[Entry], name: str) -> Entry:
@@ -146,9 +146,9 @@ def fetched(name: str) -> tuple[Path, Path]:
     return FETCHED / name / "validated.json", FETCHED / name / "curated"
 
 
-def facts_path(scenario: str) -> Path:
-    """The file of a scenario's facts, below the root."""
-    return CATALOGUE / f"{scenario}.json"
+def facts_path(dataset: str) -> Path:
+    """The file of a dataset's facts, below the root; that of a draft is not the one that DVC watches."""
+    return CATALOGUE / f"{dataset}.json"
 
 
 # --- writing ------------------------------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def add_entry(root: Path, entry: Entry) -> tuple[Entry, ...]:
 
     Raises InputError where neither the file nor the one at HEAD can be read, and Busy where another process holds the catalogue for long.
     """
-    path = facts_path(entry.scenario)
+    path = facts_path(entry.dataset)
     with _alone(root):
         before = committed_catalogue(root, path)
         facts = {old.name: old for old in before.entries} if before else {}

@@ -40,7 +40,8 @@ def lost_facts(root: Path, entries: tuple[Entry, ...]) -> list[str]:
         for old in before.entries if before else ():
             new = known.get(old.name)
             if new is None or not follows(old, new):
-                cure = f"`dvc repro catalogue@{old.scenario}` or `git checkout {path}` brings it back"
+                made = f"`dvc repro catalogue@{old.scenario}` or " if old.dataset == old.scenario else ""
+                cure = f"{made}`git checkout {path}` brings it back"
                 found.append(
                     f"{path}: {old.name}: expected the entry that HEAD holds, found {'another' if new else 'none'}; {cure}"
                 )

@@ -14,6 +14,7 @@ from headstart.dataset.episodes import EpisodeTable, Header, is_whole
 from headstart.dataset.facts import Decided, block_of, facts_of
 from headstart.dataset.gates import Dataset
 from headstart.dataset.manifest import DatasetFacts, DatasetManifest
+from headstart.dataset.metrics import coverage_of, metrics_lines, metrics_of
 
 
 class Records(NamedTuple):
@@ -24,7 +25,9 @@ class Records(NamedTuple):
     recorded: EpisodeTable  # the index: all recorded episodes
     reasons: list[list[str]]  # why each was rejected
     lines: list[str]  # of the index
+    numbers: list[str]  # lines of the metrics
     block: Array  # [E] in whose files each accepted episode is
+    dataset: str  # what it is called where it lies: the scenario, or a draft
 
 
 def completeness_gates(data: Dataset, found: Records, capture: CaptureParams, first_world: int) -> Iterator[Check]:
@@ -33,6 +36,7 @@ def completeness_gates(data: Dataset, found: Records, capture: CaptureParams, fi
     text = f"worlds that are missing, additional or incomplete: {', '.join(map(str, wrong[:5])) or 'none'}"
     yield at_most("recorded-worlds", len(wrong), 0, text, len(found.recorded.length))
     yield _index(data, found)
+    yield _metrics(data, found)
     if wrong:
         yield from (unmeasured(name, "<=", 0, "see recorded-worlds") for name in ("split-rule", "manifest"))
         return
@@ -40,7 +44,10 @@ def completeness_gates(data: Dataset, found: Records, capture: CaptureParams, fi
     splits = found.manifest.splits
     decided = Decided(found.reasons, block, splits.seed, splits.heldout_share)
     yield _split_rule(data, found, decided)
-    facts = facts_of(found.recorded, decided, found.header, data.scenario, capture.blocks, found.manifest.files)
+    named = {"dataset": found.dataset}  # which does not follow from the recording
+    facts = facts_of(found.recorded, decided, found.header, data.scenario, capture.blocks, found.manifest.files).model_copy(
+        update=named
+    )
     others = [name for name in DatasetFacts.model_fields if getattr(facts, name) != getattr(found.manifest, name)]
     yield at_most("manifest", len(others), 0, f"facts that differ from the recording: {', '.join(others) or 'none'}")
 
@@ -67,6 +74,16 @@ def _index(data: Dataset, found: Records) -> Check:
     there = Counter(index_lines(table, data.heldout, [[]] * len(table.length)))
     off = sum(((accepted - there) + (there - accepted)).values())
     return at_most("index", off, 0, f"{off} lines or episodes that the other side lacks", len(found.lines))
+
+
+def _metrics(data: Dataset, found: Records) -> Check:
+    """The metrics of the accepted episodes are those that their steps give."""
+    episodes, everyone = data.episodes, np.ones(len(data.episodes.table.length), bool)
+    again = metrics_of(episodes, data.schema, data.absent) | coverage_of(episodes, data.schema, everyone)
+    accepted = Counter(line for line, why in zip(found.numbers, found.reasons, strict=True) if not why)
+    there = Counter(metrics_lines(episodes.table.episode_id, again))
+    off = sum(((accepted - there) + (there - accepted)).values())
+    return at_most("metrics", off, 0, f"{off} lines or episodes that the other side lacks", len(found.numbers))
 
 
 def _split_rule(data: Dataset, found: Records, decided: Decided) -> Check:

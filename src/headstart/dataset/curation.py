@@ -4,8 +4,10 @@
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,29 +16,58 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.core.files import write_bytes
 from headstart.dataset.episodes import Episodes, EpisodeTable
+from headstart.dataset.inspection_episodes import robust_z
+from headstart.dataset.near_duplicates import near_repeats
 
 INDEX_COLUMNS = (
     "episode_id", "seed", "world", "episode", "agent", "length", "total_reward", "success", "harm", "accepted", "split", "reasons",
 )  # fmt: skip
 INDEX_TOP = ("# episode-index/1", "\t".join(INDEX_COLUMNS))
+BEHAVIOUR = ("one-action", "blocked", "low-outlier")
+COMMON = 0.02  # share of the episodes
+TELLING = 20  # steps that an episode needs before one action tells anything
 FLAGS = {"true": True, "false": False}
 
 
-def reject_reasons(episodes: Episodes, rules: CurateParams) -> list[list[str]]:
-    """For each of E episodes the codes of all rules that it breaks; an empty list: accepted."""
-    table = episodes.table
-    returns = np.add.reduceat(episodes.reward, table.start, dtype=np.float64)
-    broken = {
+class Judged(NamedTuple):
+    """What the rules say of E episodes."""
+
+    reasons: list[list[str]]  # [E] codes of all rules that an episode breaks; empty: accepted
+    spared: dict[str, int]  # rule of BEHAVIOUR → episodes that break it, where they are too many to be faults
+
+
+def judged(episodes: Episodes, rules: CurateParams, metrics: Mapping[str, Array]) -> Judged:
+    """Every rule on every episode; `metrics` are those of `metrics_of`.
+
+    A rule of BEHAVIOUR tells a fault only where few episodes break it. What more than COMMON of them do belongs to the task.
+    """
+    broken = broken_rules(episodes, rules, metrics)
+    few = COMMON * len(episodes.table.length)
+    spared = {code: int(broken[code].sum()) for code in BEHAVIOUR if broken[code].sum() > max(1, few)}
+    hits = {code: column for code, column in broken.items() if code not in spared}
+    return Judged([[code for code in hits if hits[code][e]] for e in range(len(episodes.table.length))], spared)
+
+
+def broken_rules(episodes: Episodes, rules: CurateParams, metrics: Mapping[str, Array]) -> dict[str, Array]:
+    """Rule → [E] bool."""
+    table, off = episodes.table, np.zeros(len(episodes.table.length), bool)
+    returns = metrics["reward_sum"]
+    again = repeats_earlier(episodes) if rules.reject_duplicates or rules.reject_near_duplicates else off
+    alike = near_repeats(episodes) & ~again if rules.reject_near_duplicates else off
+    return {
         "too-short": table.length < rules.min_steps,
         "not-finite": ~_finite_episodes(episodes),
         # Written so that a return that is not a number is low.
-        "low-return": ~(returns >= (-np.inf if rules.min_return is None else rules.min_return)),
+        "low-return": off if rules.min_return is None else ~(returns >= rules.min_return),
         "harm": table.harm & rules.reject_harm,
         "no-success": ~table.success & rules.require_success,
-        "constraint-violation": np.logical_or.reduceat(forbidden(episodes), table.start),
-        "duplicate": repeats_earlier(episodes),  # the first of several is kept
+        "constraint-violation": (metrics["violations"] > 0) & rules.reject_violations,
+        "duplicate": again & rules.reject_duplicates,  # the first of several is kept
+        "near-duplicate": alike,
+        "one-action": (metrics["action_share"] == 1) & (table.length >= TELLING) & rules.reject_one_action,
+        "blocked": off if rules.max_blocked_share is None else metrics["blocked_share"] > rules.max_blocked_share,
+        "low-outlier": off if rules.max_return_drop is None else robust_z(returns) < -rules.max_return_drop,
     }
-    return [[code for code, hits in broken.items() if hits[episode]] for episode in range(len(table.length))]
 
 
 def write_index(path: Path, table: EpisodeTable, heldout: Array, reasons: Sequence[Sequence[str]]) -> None:
@@ -107,28 +138,32 @@ def _finite_episodes(episodes: Episodes) -> Array:
     return np.asarray(whole & np.isfinite(episodes.final_observation["features"]).all(axis=1))
 
 
-def forbidden(episodes: Episodes) -> Array:
-    """[N] bool: the executed action was not allowed by its mask; all false without masks."""
-    mask = episodes.action_mask
-    if mask is None:
-        return np.zeros(len(episodes.action), bool)
-    inside = (episodes.action >= 0) & (episodes.action < mask.shape[1])
-    allowed = mask[np.arange(len(mask)), np.where(inside, episodes.action, 0)]
-    return np.asarray(~(inside & allowed))
-
-
 def repeats_earlier(episodes: Episodes) -> Array:
     """[E] bool: same observations, actions and rewards as an earlier episode, whatever its id."""
-    observations = (episodes.observation[name] for name in sorted(episodes.observation))
-    columns = [np.ascontiguousarray(c) for c in (episodes.action, episodes.expert_action, episodes.reward, *observations)]
-    table, seen, repeated = episodes.table, set[bytes](), np.zeros(len(episodes.table.start), bool)
-    for e, (start, end) in enumerate(zip(table.start, table.start + table.length, strict=True)):
+    first = _digests(episodes, ("action", "expert_action", "reward"), ())
+    shared = Counter(first)
+    some = [e for e, digest in enumerate(first) if shared[digest] > 1]  # only of these the observations decide
+    whole, seen = _digests(episodes, (), sorted(episodes.observation), some), set[bytes]()
+    repeated = np.zeros(len(first), bool)
+    for e, digest in zip(some, whole, strict=True):
+        repeated[e] = first[e] + digest in seen
+        seen.add(first[e] + digest)
+    return repeated
+
+
+def _digests(
+    episodes: Episodes, steps: Sequence[str], observations: Sequence[str], some: Sequence[int] | None = None
+) -> list[bytes]:
+    """Of columns of each episode, or of `some`."""
+    columns = [getattr(episodes, name) for name in steps] + [episodes.observation[name] for name in observations]
+    columns = [np.ascontiguousarray(column) for column in columns]
+    found, table = [], episodes.table
+    for e in range(len(table.length)) if some is None else some:
         digest = hashlib.blake2b(digest_size=16)
         for column in columns:
-            digest.update(column[start:end].data)
-        repeated[e] = digest.digest() in seen
-        seen.add(digest.digest())
-    return repeated
+            digest.update(column[table.start[e] : table.start[e] + table.length[e]].data)
+        found.append(digest.digest())
+    return found
 
 
 def _splitmix64(x: Array) -> Array:

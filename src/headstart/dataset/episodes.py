@@ -31,6 +31,8 @@ class Header(Record):
     writer_version: str
     # of a recording of another program; left out where nothing is absent, so that the bytes of other files do not depend on it
     absent: tuple[Absent, ...] = Field(default=(), exclude_if=lambda absent: not absent)
+    # ε of `expert_log_prob`, of named actions and where it is there: the share of actions that a random allowed one replaced
+    slip: float | None = Field(default=None, ge=0, lt=1, exclude_if=lambda slip: slip is None)
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,20 @@ class Episodes:
     truncated: Array  # [N] bool
     final_observation: dict[str, Array]  # as `observation`, [E, …]: o_T, for the bootstrap value
     table: EpisodeTable
+    # of an expert that has them; None: this one has none
+    expert_log_prob: Array | None = None  # [N] f32 nats: log μ(a_t | o_t) of `action`, as docs/data.md defines it
+    expert_value: Array | None = None  # [N] f32: the expert's V(o_t)
+    final_value: Array | None = None  # [E] f32: its V(o_T)
 
 
 _TABLE = tuple(field.name for field in fields(EpisodeTable) if field.name != "behaviour")
 _STEPS = ("action", "expert_action", "reward", "reward_terms", "terminated", "truncated")
+_OPTIONAL = {
+    "/steps/action_mask": "action_mask",
+    "/steps/expert_log_prob": "expert_log_prob",
+    "/steps/expert_value": "expert_value",
+    "/final_value": "final_value",
+}
 
 
 def select(episodes: Episodes, keep: Array) -> Episodes:
@@ -146,8 +158,7 @@ def columns_of(episodes: Episodes) -> dict[str, Array]:
     """All columns by their path in the file."""
     columns = {f"/steps/{name}": getattr(episodes, name) for name in _STEPS}
     columns |= {f"/episodes/{name}": getattr(episodes.table, name) for name in _TABLE}
-    if episodes.action_mask is not None:
-        columns["/steps/action_mask"] = episodes.action_mask
+    columns |= {path: column for path, name in _OPTIONAL.items() if (column := getattr(episodes, name)) is not None}
     for group, arrays in (
         ("/steps/observation/", episodes.observation),
         ("/final_observation/", episodes.final_observation),
@@ -167,6 +178,9 @@ def episodes_from(columns: dict[str, Array]) -> Episodes:
     return Episodes(
         **{name: columns[f"/steps/{name}"] for name in _STEPS},
         action_mask=columns.get("/steps/action_mask"),
+        expert_log_prob=columns.get("/steps/expert_log_prob"),
+        expert_value=columns.get("/steps/expert_value"),
+        final_value=columns.get("/final_value"),
         observation=below("/steps/observation/"),
         final_observation=below("/final_observation/"),
         table=table,

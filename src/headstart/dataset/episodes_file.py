@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from headstart.core.arrays import Array
+from headstart.core.contents import blamed_on_bytes
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import fresh_file, parse_record
 from headstart.core.strict_json import canonical_json
@@ -63,6 +64,11 @@ EVERY_WORLD = {
 DISCRETE = {"/steps/action": ("<i8", "N"), "/steps/expert_action": ("<i8", "N"), "/steps/action_mask": ("bool", "NK")}
 CONTINUOUS = {"/steps/action": ("<f4", "ND"), "/steps/expert_action": ("<f4", "ND")}
 WITH_MAP = {"/steps/observation/map": ("|u1", "NCGG"), "/final_observation/map": ("|u1", "ECGG")}
+ESTIMATED = {  # of an expert that has them; the two of values are there together
+    "/steps/expert_log_prob": ("<f4", "N"),
+    "/steps/expert_value": ("<f4", "N"),
+    "/final_value": ("<f4", "E"),
+}
 BEHAVIOUR, BEHAVIOUR_DTYPE = r"/episodes/behaviour/[a-z][a-z0-9_]{0,63}", "<i4"  # [E], any number of them
 
 GROUPS = {"/steps", "/steps/observation", "/final_observation", "/episodes", "/episodes/behaviour"}
@@ -94,9 +100,10 @@ def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[
     """Read an untrusted file.
 
     Raises InputError for anything that `episodes/1` does not have (before any data is read) and for episodes that do not tile the
-    steps, SchemaMismatch if its observation schema is not `expect`, IntegrityError if stored bytes and their checksums disagree.
+    steps, SchemaMismatch if its observation schema is not `expect`, IntegrityError if stored bytes and their checksums disagree, or are not
+    those that contents.json lists.
     """
-    with open_guarded(path, GROUPS, _allowed(), ATTRIBUTES) as guarded:
+    with blamed_on_bytes(path), open_guarded(path, GROUPS, _allowed(), ATTRIBUTES) as guarded:
         header = _read_header(guarded.attributes, path)
         if expect is not None:
             expect.require_same(header.observation, str(path))
@@ -109,7 +116,7 @@ def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[
 def _allowed() -> dict[str, Allowed]:
     """The columns that a file may contain before its header is known: a pattern of paths → dtypes and ranks, of whatever world."""
     allowed = {BEHAVIOUR: Allowed({BEHAVIOUR_DTYPE}, {1})}
-    for columns in (EVERY_WORLD, DISCRETE, CONTINUOUS, WITH_MAP):
+    for columns in (EVERY_WORLD, DISCRETE, CONTINUOUS, WITH_MAP, ESTIMATED):
         for path, (dtype, shape) in columns.items():
             known = allowed.get(path, Allowed(set(), set()))
             allowed[path] = Allowed(known.dtypes | {dtype}, known.ranks | {len(shape)})
@@ -128,6 +135,7 @@ def _check_columns(columns: Mapping[str, Column], header: Header, where: str) ->
     expected |= {
         path: Column(BEHAVIOUR_DTYPE, columns["/episodes/start"].shape) for path in columns if re.fullmatch(BEHAVIOUR, path)
     }
+    expected |= _estimated(columns, header, where)
     for path in sorted(expected.keys() | columns.keys()):
         if path not in columns:
             raise InputError(f"{where}: expected the column {path}, got none")
@@ -135,6 +143,19 @@ def _check_columns(columns: Mapping[str, Column], header: Header, where: str) ->
             raise InputError(f"{where}: column {path} is not part of the format for this observation schema")
         if columns[path] != expected[path]:
             raise InputError(f"{where}: {path}: expected {expected[path]}, got {columns[path]}")
+
+
+def _estimated(columns: Mapping[str, Column], header: Header, where: str) -> dict[str, Column]:
+    """The optional columns that are there, of the shapes that they must have. InputError where a part of what belongs together is missing."""
+    there = {path: layout for path, layout in ESTIMATED.items() if path in columns}
+    values = [path for path in ("/steps/expert_value", "/final_value") if path in there]
+    if len(values) == 1:
+        raise InputError(f"{where}: expected /steps/expert_value and /final_value, or neither, got {values[0]} only")
+    needs = bool(header.observation.actions) and "/steps/expert_log_prob" in there
+    if needs != (header.slip is not None):
+        raise InputError(f"{where}: slip: expected {'a share' if needs else 'none'} in the header, got {header.slip}")
+    sizes = {"N": columns["/steps/reward"].shape, "E": columns["/episodes/start"].shape}
+    return {path: Column(dtype, sizes[letter]) for path, (dtype, letter) in there.items()}
 
 
 def _expected(schema: ObservationSchema, steps: int, episodes: int) -> dict[str, Column]:

@@ -17,13 +17,16 @@ from headstart.core.errors import InputError
 from headstart.core.statistics import wilson_lower
 from headstart.core.verdict import Check, Value, at_least, at_most, equal, hold_or_fail, not_applicable, unmeasured
 from headstart.dataset.alignment import observation_repeats
-from headstart.dataset.curation import forbidden, repeats_earlier
-from headstart.dataset.episodes import Absent, Episodes
+from headstart.dataset.curation import repeats_earlier
+from headstart.dataset.episodes import Absent, Episodes, columns_of
+from headstart.dataset.episodes_file import ESTIMATED
 from headstart.dataset.lags import MAX_ADVANTAGE, lag_agreement
 from headstart.dataset.manifest import Block
+from headstart.dataset.metrics import forbidden
 from headstart.dataset.observation import ObservationSchema
 
 FAR = 1e3  # interquartile ranges from the median: a value beyond is a fault of the recording or of the environment
+LOG_ROUNDING = 1e-5  # nats, of float32
 UNBOUNDED = 1e30  # a space that says more, as the greatest float, says nothing
 
 
@@ -38,6 +41,7 @@ class Dataset(NamedTuple):
     blocks: tuple[Block, ...]  # each is the demonstrations of one clone
     bounds: Array | None = None  # [2, F] of the world's features, infinite where it has none; None: it has none at all
     absent: tuple[Absent, ...] = ()  # what a recording of another program does not have
+    slip: float = 0.0  # of the header: the share of actions that the recording replaced by random ones
     random: Episodes | None = None  # episodes of the environment under random actions, beside such a recording
 
     @property
@@ -82,10 +86,13 @@ def _values(data: Dataset) -> Iterator[Check]:
     columns |= {f"final_observation/{name}": column for name, column in episodes.final_observation.items()}
     columns |= {name: getattr(episodes, name) for name in ("action", "expert_action", "reward", "reward_terms")}
     columns["total_reward"] = episodes.table.total_reward
+    columns |= {path: column for path, column in columns_of(episodes).items() if path in ESTIMATED}
     bad = {name: int(np.sum(~np.isfinite(column))) for name, column in columns.items()}
     yield _counted("finite-values", bad, "values that are not finite")
     yield _feature_range(data)
     yield _action_range(data)
+    if episodes.expert_log_prob is not None and episodes.action_mask is not None:
+        yield _log_prob_range(episodes.expert_log_prob, episodes.action_mask, data.slip)
     if "rewards" in data.absent:
         yield not_applicable("reward-sums", "<=", 0, "rewards are not recorded")
     else:
@@ -127,6 +134,17 @@ def _action_range(data: Dataset) -> Check:
         column = getattr(data.episodes, name).reshape(-1, len(low))
         bad[name] = int(np.sum(((column < low) | (column > high)).any(axis=1)))
     return _counted("action-range", bad, "steps out of range")
+
+
+def _log_prob_range(log_prob: Array, mask: Array, slip: float) -> Check:
+    """Of named actions: a probability is at most 1, and at least that of a slip to this one of the allowed actions."""
+    with np.errstate(divide="ignore"):
+        least = np.log(slip / np.maximum(1, mask.sum(axis=1)))
+    bad = {
+        "above 0": int(np.sum(log_prob > LOG_ROUNDING)),
+        f"below those of a slip of {slip:g}": int(np.sum(log_prob < least - LOG_ROUNDING)),
+    }
+    return _counted("expert-log-prob", bad, "log-probabilities")
 
 
 def _reward_sums(episodes: Episodes) -> Check:

@@ -27,6 +27,7 @@ from headstart.dataset.inspection_episodes import (
 )
 from headstart.dataset.inspection_open import Opened
 from headstart.dataset.lags import lag_agreement
+from headstart.dataset.metrics import coverage_of, metrics_of
 from headstart.dataset.near_duplicates import near_pairs
 
 
@@ -86,6 +87,13 @@ class Inspection(NamedTuple):
 
 SAMPLE = 20_000  # steps, with which another dataset is compared
 JUDGED_ROWS = 40_000  # of the first episodes, which tell whether actions are a step off
+INDEXED = {  # column of metrics.tsv → label, unit
+    "action_entropy": ("action entropy", "bits"),
+    "blocked_share": ("blocked steps", "share"),
+    "waiting_share": ("waiting steps", "share"),
+    "state_coverage": ("state coverage", "share"),
+    "violations": ("violations", "steps"),
+}
 OUTLYING = ("return", "length", "peak_reward", "strangeness")  # the numbers by which episodes are called outliers
 
 
@@ -155,9 +163,21 @@ def _columns(opened: Opened) -> tuple[dict[str, Column], tuple[str, ...]]:
     }
     if choice:
         found["commonest"] = Column("commonest action", "share", placed(commonest(episodes, len(opened.schema.actions))))
+    found |= {
+        name: Column(label, unit, values) for (name, (label, unit)), values in zip(INDEXED.items(), _indexed(opened), strict=True)
+    }
     names = np.full(len(table.length), "", object)
     names[opened.row] = np.array(opened.schema.features, object)[which] if opened.schema.features else ""
     return found, tuple(names.tolist())
+
+
+def _indexed(opened: Opened) -> list[Array]:
+    """[E] each: from the file beside the dataset, which knows rejected episodes too; measured where nothing was curated."""
+    if opened.metrics is not None:
+        return [opened.metrics[name] for name in INDEXED]
+    episodes, schema = opened.episodes, opened.schema
+    metrics = metrics_of(episodes, schema, opened.absent) | coverage_of(episodes, schema, opened.accepted[opened.row])
+    return [_placed(opened, metrics[name]) for name in INDEXED]
 
 
 def _placed(opened: Opened, values: Array) -> Array:

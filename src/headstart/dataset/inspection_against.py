@@ -15,6 +15,7 @@ from headstart.core.errors import HeadstartError
 from headstart.core.files import read_bytes
 from headstart.core.strict_json import MAX_BYTES, parse_json
 from headstart.dataset.catalogue import read_entries
+from headstart.dataset.drafts import is_draft, read_draft
 from headstart.dataset.inspection import Inspection, Spread, spread_of
 from headstart.dataset.inspection_open import Opened
 from headstart.dataset.manifest import DatasetFacts
@@ -144,6 +145,8 @@ def settings_of(root: Path, opened: Opened) -> Mapping[str, Any]:
             return entry.parameters
     if opened.scenario is None or "@" in opened.play:
         return {}
+    if is_draft(opened.play):
+        return {"capture": read_draft(root, opened.play)[0].capture}
     path = root / settings_path(opened.scenario)
     try:
         found = parse_json(read_bytes(path, MAX_BYTES), str(path))[TOP]

@@ -9,6 +9,7 @@ from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import HeadstartError
 from headstart.dataset.anomalies import anomalies, usual
 from headstart.dataset.anomaly_rules import Anomaly
+from headstart.dataset.drafts import is_draft, read_draft
 from headstart.dataset.episodes import Episodes, columns_of, episodes_from
 from headstart.dataset.inspection_open import Opened
 
@@ -35,6 +36,8 @@ def anomalies_of(root: Path, opened: Opened) -> dict[int, tuple[Anomaly, ...]]:
 def _scenario(root: Path, opened: Opened) -> Scenario:
     """That of the recording; where its file is gone or says otherwise now, one of the same world that is as long as the longest episode."""
     try:
+        if opened.scenario and is_draft(opened.play) and opened.manifest is None:
+            return read_draft(root, opened.play)[1]
         found = load_scenario(str(opened.scenario), root / "scenarios") if opened.scenario else None
     except HeadstartError:
         found = None

@@ -4,7 +4,7 @@ What is recorded is read where it is here (`raw`), so that rejected episodes can
 the accepted ones, and of the others what the index says.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +21,11 @@ from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.catalogue import Entry, fetched, find_entry, read_entries
 from headstart.dataset.catalogue_check import files_problems
 from headstart.dataset.curation import read_index
+from headstart.dataset.drafts import DRAFT, Draft
 from headstart.dataset.episodes import Absent, Episodes, EpisodeTable, concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.metrics import read_metrics
 from headstart.dataset.observation import ObservationSchema
 from headstart.dataset.whereabouts import whereabouts
 
@@ -56,6 +58,7 @@ class Opened(NamedTuple):
     row: Array  # [S] i64, of the table
     manifest: DatasetManifest | None
     hashes: tuple[Hashed, ...]
+    metrics: Mapping[str, Array] | None = None  # column → [E], as `curate` left them; None: it did not
     refused: tuple[str, ...] = ()  # gates that a verdict on these bytes does not pass
 
     @property
@@ -108,7 +111,8 @@ def _at_hand(root: Path, dataset: str) -> Opened:
         return _recorded(here, dataset)
     stamp, manifest = here / "validated.json", read_record(here / "curated/manifest.json", DatasetManifest)
     valid = stamp.is_file() and stamp.read_bytes() == stamp_bytes(manifest)
-    found = _curated(root, here / "curated", here / "curated/manifest.json", "validated" if valid else "curated, not validated")
+    state = f"a slice of {manifest.parent.dataset}: {manifest.parent.filter}" if manifest.parent else "curated, not validated"
+    found = _curated(root, here / "curated", here / "curated/manifest.json", "validated" if valid else state)
     if stamp.is_file() and not valid:
         found = found._replace(state="curated, not validated: validated.json is that of another version")
     if valid:
@@ -123,8 +127,9 @@ def _recorded(here: Path, dataset: str) -> Opened:
     """A recording on which nothing was decided yet."""
     episodes, schema, absent = _shards(here / "raw")
     hashed = _hashed(here / "raw", require_whole, _again("capture", dataset, here / "raw"))
-    found = undecided(dataset, "recorded, not curated", here, episodes, schema)
-    return found._replace(scenario=dataset, absent=absent, hashes=(hashed,))
+    scenario = read_record(here / DRAFT, Draft).scenario if (here / DRAFT).is_file() else dataset
+    found = undecided(dataset, "a draft, not curated" if scenario != dataset else "recorded, not curated", here, episodes, schema)
+    return found._replace(scenario=scenario, absent=absent, hashes=(hashed,))
 
 
 def undecided(name: str, state: str, folder: Path, episodes: Episodes, schema: ObservationSchema) -> Opened:
@@ -168,7 +173,7 @@ def _curated(root: Path, folder: Path, path: Path, state: str) -> Opened:
         [np.full(len(part.table.length), "heldout" if index % 2 else "train") for index, (part, _) in enumerate(parts)]
     )
     table, row = _joined(table, episodes.table, folder)
-    sides, blocks = np.full(len(table.length), "", "<U7"), _block_of(table, manifest)
+    sides, blocks = np.full(len(table.length), "", "<U7"), blocks_of(table, manifest)
     sides[row], blocks[row] = side, block
     return Opened(
         name=name,
@@ -186,8 +191,14 @@ def _curated(root: Path, folder: Path, path: Path, state: str) -> Opened:
         row=row,
         manifest=manifest,
         hashes=tuple(hashes),
+        metrics=_metrics(folder, table),
         refused=_refused(root, folder, manifest),
     )
+
+
+def _metrics(folder: Path, table: EpisodeTable) -> Mapping[str, Array] | None:
+    path = folder / "metrics.tsv"
+    return read_metrics(path, [name.decode() for name in table.episode_id.tolist()])[0] if path.is_file() else None
 
 
 def _joined(index: EpisodeTable, there: EpisodeTable, folder: Path) -> tuple[EpisodeTable, Array]:
@@ -231,7 +242,7 @@ def _shards(folder: Path) -> tuple[Episodes, ObservationSchema, tuple[Absent, ..
     return concatenate([episodes for episodes, _ in parts]), parts[0][1].observation, parts[0][1].absent
 
 
-def _block_of(table: EpisodeTable, manifest: DatasetManifest) -> Array:
+def blocks_of(table: EpisodeTable, manifest: DatasetManifest) -> Array:
     """[E] by the worlds of the blocks."""
     first = np.array([block.first_world for block in manifest.blocks])
     return np.maximum(np.searchsorted(np.sort(first), table.world, side="right") - 1, 0)
@@ -259,7 +270,7 @@ def _listed(root: Path, entry: Entry, path: Path, folder: Path) -> Hashed:
 
 def _refused(root: Path, folder: Path, manifest: DatasetManifest) -> tuple[str, ...]:
     """Gates that the verdict on this manifest does not pass; none where there is no verdict on it."""
-    for path in (folder / "verdict.json", root / REPORTS / manifest.scenario / "validate/verdict.json"):
+    for path in (folder / "verdict.json", root / REPORTS / manifest.dataset / "validate/verdict.json"):
         if path.is_file():
             verdict = read_record(path, Verdict)
             same = path.parent == folder or verdict.subject.sha256 == sha256_file(folder / "manifest.json")

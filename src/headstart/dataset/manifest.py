@@ -6,12 +6,12 @@ It holds no clock, host or git revision, so that the same data always have the s
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from headstart.core.contents import StoredFile, stored_file
 from headstart.core.errors import IntegrityError
 from headstart.core.files import inside, sha256_json
-from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share
+from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share, Words
 from headstart.core.strict_json import pretty_json
 
 VERSION_DIGITS = 12
@@ -55,6 +55,29 @@ class Splits(Record):
     heldout: Tally
 
 
+class Filter(Record):
+    """Which episodes a slice takes of its parent: those for which all of this holds."""
+
+    agent: tuple[Count, ...] = ()  # any of these; empty, as below: all
+    outcome: tuple[Literal["success", "failure", "harm", "no-harm"], ...] = ()  # all of these
+    min_return: float | None = None
+    behaviour: tuple[Words, ...] = ()  # counters, as `showers` or `showers >= 2`
+    family: tuple[Name, ...] = ()  # of situations, any of these
+
+    def __str__(self) -> str:
+        said = {name: value for name, value in self if value not in ((), None)}
+        return ", ".join(
+            f"{name} {' or '.join(map(str, value)) if isinstance(value, tuple) else f'{value:g}'}" for name, value in said.items()
+        )
+
+
+class Parent(Record):
+    """Of what a dataset is a slice."""
+
+    dataset: str  # "<dataset>@<version>"
+    filter: Filter
+
+
 class DatasetFacts(Record):
     """The facts of the dataset: its content and its origin."""
 
@@ -71,6 +94,7 @@ class DatasetFacts(Record):
     blocks: tuple[Block, ...]  # number b has its files in block-<b>/
     files: dict[RelativePath, StoredFile]  # by path below the manifest's directory
     splits: Splits
+    parent: Parent | None = Field(default=None, exclude_if=lambda parent: parent is None)  # of a slice
 
 
 class DatasetManifest(DatasetFacts):

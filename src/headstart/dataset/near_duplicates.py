@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from headstart.core.arrays import Array
 from headstart.core.verdict import Check, at_most
-from headstart.dataset.episodes import Episodes
+from headstart.dataset.episodes import Episodes, select
 
 DIMENSIONS = 8  # of a summary
 NEAR, UNUSUAL = 1e-3, 1e-3  # distance of summaries; share of the median distance to the nearest neighbour
@@ -52,6 +52,17 @@ def twins(episodes: Episodes) -> dict[int, int]:
     near = np.flatnonzero(distance[:, 1] <= max(min(NEAR, UNUSUAL * float(np.median(distance[:, 1]))), 1e-9))
     close = CLOSE * np.maximum(spread, 1.0)
     return {int(e): int(other[e]) for e in near if _alike(episodes, int(e), int(other[e]), close)}
+
+
+def near_repeats(episodes: Episodes) -> Array:
+    """[E] bool: the same as an earlier episode up to noise; what is left has no two that are alike."""
+    repeated = np.zeros(len(episodes.table.length), bool)
+    pairs = twins(episodes)
+    while pairs:
+        left = np.flatnonzero(~repeated)
+        repeated[left[[max(a, b) for a, b in pairs.items()]]] = True
+        pairs = twins(select(episodes, ~repeated))
+    return repeated
 
 
 def _spread(episodes: Episodes) -> Array:

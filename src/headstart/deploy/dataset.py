@@ -33,6 +33,9 @@ class Dataset:
     expert_actions: Array  # [N, …] what the expert chose, of which clones learn; other than `actions` where the recording slipped
     action_masks: Array | None  # [N, K] bool, of named actions: those that were allowed
     rewards: Array | None  # [N] f32; None: the recording has none
+    expert_log_probs: Array | None  # [N] f32 nats, of `actions`, as docs/data.md defines it; None, as below: the expert has none
+    expert_values: Array | None  # [N] f32: what o_t is worth to the expert
+    final_values: Array | None  # [E] f32: as `expert_values`, of o_T
     terminated: Array  # [N] bool
     truncated: Array  # [N] bool
     start: Array  # [E] i64, first row of each episode
@@ -92,6 +95,9 @@ def load_dataset(dataset: str | Path) -> Dataset:
         expert_actions=found.recording.infos.get(EXPERT_ACTION, found.recording.actions),
         action_masks=episodes.action_mask,
         rewards=found.recording.rewards,
+        expert_log_probs=episodes.expert_log_prob,
+        expert_values=episodes.expert_value,
+        final_values=episodes.final_value,
         terminated=episodes.terminated,
         truncated=episodes.truncated,
         start=episodes.table.start,

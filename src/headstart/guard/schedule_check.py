@@ -10,7 +10,7 @@ from typing import Literal
 
 from headstart.config.schedule import Arm
 from headstart.core.errors import InputError
-from headstart.guard.guardrails import GUARDRAILS, limits, loosened, looser
+from headstart.guard.guardrails import GUARDRAILS, limits, loosened, looser, metrics_of
 
 JUMP = 0.25  # largest smooth change of a share or weight between two phases
 EVALUATIONS = 2  # least number in a ppo phase: no checkpoint is safe before the second
@@ -45,6 +45,13 @@ def check_schedule(
         *_guardrails(arm, known_metrics),
     ]
     return tuple(sorted(found, key=lambda problem: ("error", "hold", "warn").index(problem.level)))
+
+
+def require_sound(name: str, arm: Arm, world: str, evaluation_every: int) -> None:
+    """InputError with every error that the check finds in an arm of that name; what it holds is for `headstart release`."""
+    problems = check_schedule(arm, known_metrics=metrics_of(world), evaluation_every=evaluation_every)
+    if errors := [f"{problem.where}: {problem.text}" for problem in problems if problem.level == "error"]:
+        raise InputError(f"{name}: {'; '.join(errors)}")
 
 
 def _demonstrations(arm: Arm) -> Iterator[Problem]:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from headstart.config.history import HISTORY, Release, read_history
 from headstart.core.errors import HeadstartError, InputError, UsageError
 from headstart.core.files import fresh_directory
-from headstart.release.history import HISTORY, Release, read_history
 from headstart.release.lock import require_release
 from headstart.release.rollback import copy_release, restore
 from headstart.release.standing import fold

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+from headstart.config.history import HISTORY, line_in, line_sha256, read_history, torn_end
 from headstart.core.errors import HeadstartError
 from headstart.core.git import accepts, answer, committed, versions
 from headstart.dataset.catalogue import MARKS, read_entries, read_marks
 from headstart.dataset.catalogue_check import catalogue_problems, places
 from headstart.release.faults import GIT, Fault, Findings
-from headstart.release.history import HISTORY, line_in, line_sha256, read_history, torn_end
 from headstart.release.outputs import REPAIR
 from headstart.release.standing import fold
 

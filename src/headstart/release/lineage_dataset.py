@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+from headstart.config.history import HISTORY, Judged, read_history
 from headstart.config.project import MODELS
 from headstart.core.errors import HeadstartError
 from headstart.core.files import read_record
@@ -11,7 +12,6 @@ from headstart.dataset.catalogue_check import files_problems, places
 from headstart.dataset.index import read_index, used_of
 from headstart.dataset.manifest import DatasetManifest
 from headstart.dataset.origin import origin
-from headstart.release.history import HISTORY, Judged, read_history
 from headstart.release.known import Known, Step, not_here, stage_facts
 from headstart.runs.expert_record import ExpertPolicy
 

@@ -1,11 +1,11 @@
 """The steps of a lineage that are policies: a run, and the clone that it started from."""
 
 from headstart.compare.arm_runs import CLONES, CloneRun
+from headstart.config.history import HISTORY, Judged, read_history
 from headstart.config.project import MODELS
 from headstart.core.errors import UsageError
 from headstart.core.files import read_record, sha256_file
 from headstart.dataset.catalogue import checked_out
-from headstart.release.history import HISTORY, Judged, read_history
 from headstart.release.known import Known, Step, not_here, stage_facts, weights_breaks
 from headstart.release.lineage_dataset import dataset_step, name_of_dataset
 from headstart.runs.checkpoint import CARD, Card

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.curves import best_run
+from headstart.config.history import Release
 from headstart.config.params import for_scenario, load_params
 from headstart.config.scenario import load_scenario
 from headstart.config.settings import TOP, resolved, value_at
@@ -17,7 +18,6 @@ from headstart.core.files import read_record, sha256_file, sha256_json
 from headstart.core.git import head
 from headstart.core.yaml import read_yaml
 from headstart.dataset.manifest import DatasetManifest
-from headstart.release.history import Release
 from headstart.runs.checkpoint import CARD, WEIGHTS, load_checkpoint
 
 SOURCES = "src"

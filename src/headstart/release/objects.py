@@ -10,12 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from headstart.config.history import HISTORY, read_history
 from headstart.core.dvc_lock import LOCK, OBJECT, file_md5s, listing_md5, parsed, scan_lock
 from headstart.core.git import committed
 from headstart.dataset.catalogue import checked_out, read_entries
 from headstart.dataset.stores import CACHE, Store, Stores, files_of, name_of, words
 from headstart.release.faults import RUNS, Fault, Findings
-from headstart.release.history import HISTORY, read_history
 from headstart.release.outputs import Output, kept_outputs, outputs_of
 from headstart.release.standing import fold
 from headstart.runs.checkpoint import CARD, WEIGHTS

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from headstart.config.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn, note_written, written
 from headstart.config.params import Params
 from headstart.config.project import CATALOGUE
 from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
 from headstart.core.git import changes, committed
 from headstart.dataset.catalogue import active_entries
 from headstart.release.faults import lines
-from headstart.release.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn, note_written, written
 from headstart.release.in_git import anchor_problems
 from headstart.release.lock import require_release, training_of
 from headstart.release.record import recipes_sha256, settings

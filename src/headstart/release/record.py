@@ -14,6 +14,7 @@ from headstart.compare.arm_runs import CLONES, CloneRuns
 from headstart.compare.comparison import Comparison, compare
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
+from headstart.config.history import HISTORY, Drilled, Judged, Line, note_written, written
 from headstart.config.params import Params, for_scenario, headline_target, load_params
 from headstart.config.project import COMPARISONS
 from headstart.config.scenario import Scenario, load_scenario
@@ -25,7 +26,6 @@ from headstart.core.git import changes
 from headstart.core.verdict import Evidence
 from headstart.guard.guardrails import metrics_of
 from headstart.guard.schedule_check import check_schedule
-from headstart.release.history import HISTORY, Drilled, Judged, Line, note_written, written
 from headstart.release.lock import Training, best_release, require_code, stage_at_hand, training_of
 from headstart.release.registry import open_recovered, open_scenario
 from headstart.release.standing import Standing, standing_of

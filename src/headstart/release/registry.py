@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from headstart.config.history import HISTORY, History, Line, Promoted, RolledBack, Swapped, note, open_history, read_history
 from headstart.config.scenario import load_scenario
 from headstart.core.errors import Busy, InputError, IntegrityError
 from headstart.core.git import delete_tags, set_tag, tags
-from headstart.release.history import HISTORY, History, Line, Promoted, RolledBack, Swapped, note, open_history, read_history
 from headstart.release.standing import Standing, follow, standing_of
 
 STAGE = "prod"

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from headstart.config.history import HISTORY, read_history
 from headstart.config.project import CATALOGUE, LOCKS, WORK_DIR
 from headstart.core.dvc_lock import content_md5, file_md5s, listing_md5, listing_of
 from headstart.core.errors import Busy, HeadstartError, InputError, UsageError, nearest
@@ -22,7 +23,6 @@ from headstart.core.git import committed
 from headstart.core.lock import held
 from headstart.dataset.stores import CACHE, Store, Stores, bring, files_of, keep, name_of, opened, words
 from headstart.release.faults import GIT, RELEASES, WORKSPACE, Fault
-from headstart.release.history import HISTORY, read_history
 from headstart.release.objects import hash_of, place_of
 from headstart.release.outputs import again, recorded_outputs
 from headstart.release.quarantine import QUARANTINE, Bench, move_away, moved

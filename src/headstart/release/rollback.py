@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 from headstart.compare.arm_runs import arm_folder
+from headstart.config.history import Release, RolledBack, Swapped, Withdrawn, note, note_written, written
 from headstart.config.project import LOCKS, WORK_DIR
 from headstart.core.errors import HeadstartError, InputError
 from headstart.core.files import fresh_directory, inside
 from headstart.core.lock import held, remove_unfinished
-from headstart.release.history import Release, RolledBack, Swapped, Withdrawn, note, note_written, written
 from headstart.release.lock import best_release, release_of, require_release, training_of
 from headstart.release.registry import open_scenario
 from headstart.release.standing import require_unused, rollback_target
@@ -35,7 +35,7 @@ def roll_back(root: Path, scenario: str, actor: str, reason: str, to: str | None
         done = written(history.lines, RolledBack, scenario, actor, reason)
         if done is not None and to in (None, done.release):
             note_written(history.lines, done)
-            note("to go back further, name the release with --to, or give another reason")
+            note("to go back further, name the release with --id, or give another reason")
             return standing.releases[done.release], restore(root, standing.releases[done.release])
         release = rollback_target(standing, to)
         folder = restore(root, release)

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from headstart.config.history import Approved, Drilled, Judged, Line, Promoted, Release, RolledBack, Swapped, Withdrawn
 from headstart.core.errors import InputError, IntegrityError
-from headstart.release.history import Drilled, Judged, Line, Promoted, Release, RolledBack, Swapped, Withdrawn
 
 State = Literal["monitoring", "ready", "promoted"]
 MIN_CYCLES = 3  # of annealing, recorded for the dataset, before a candidate can be ready
@@ -51,7 +51,7 @@ def fold(lines: Sequence[Line]) -> dict[str, Standing]:
     """Scenario → its standing after all lines. Raises IntegrityError for a line that those before it do not allow."""
     standings: dict[str, Standing] = {}
     for line in lines:
-        if isinstance(line.record, Drilled):
+        if isinstance(line.record, Approved | Drilled):
             continue
         scenario = line.record.scenario
         try:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
-from headstart.config.project import DATA, FETCHED, MODELS
+from headstart.config.history import HISTORY, Release, read_history
+from headstart.config.project import DATA, MODELS
 from headstart.core.contents import CONTENTS, require_whole
 from headstart.core.errors import HeadstartError, InputError, UsageError
 from headstart.core.files import read_record, sha256_file
 from headstart.dataset.stores import Store, Stores, files_of, opened
 from headstart.release.faults import RELEASES, Fault, Findings, errors, guarded
-from headstart.release.history import HISTORY, Release, read_history
 from headstart.release.in_git import POLICIES, catalogue_findings, final_findings, history_findings, mark_findings
 from headstart.release.objects import (
     Needed,
@@ -133,8 +133,11 @@ def checkpoint_findings(root: Path) -> Findings:
 
 
 def contents_findings(root: Path) -> Findings:
-    """The folders that stages seal, against the list of their files: what the next stage does before it reads."""
-    folders = sorted(path.parent for place in (DATA, MODELS, FETCHED) for path in (root / place).rglob(CONTENTS))
+    """The folders that stages seal, against the list of their files: what the next stage does before it reads.
+
+    Fetched versions are copies, in another place than their list says, and are held to their entries of the catalogue.
+    """
+    folders = sorted(path.parent for place in (DATA, MODELS) for path in (root / place).rglob(CONTENTS))
     return Findings(len(folders), tuple(fault for folder in folders for fault in errors(require_whole, folder)))
 
 

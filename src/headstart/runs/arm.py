@@ -22,8 +22,7 @@ from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import fresh_directory, read_record, sha256_tree, write_record
 from headstart.core.progress_lines import Amount
-from headstart.guard.guardrails import metrics_of
-from headstart.guard.schedule_check import check_schedule
+from headstart.guard.schedule_check import require_sound
 from headstart.runs.expert import approved_expert, expert_folder
 from headstart.runs.kept import require_clones_of_today
 from headstart.runs.pool import Report, run_all
@@ -36,7 +35,7 @@ from headstart.telemetry.tensorboard import require_tensorboard
 def run_arm(params: Params, scenario: Scenario, arm: str, stage: str, models: Path, reports: Path) -> Done:
     """Train `arm` on every seed; writes runs.json and seed-<n>/ checkpoints to `models`, telemetry to `reports`."""
     recipe = params.arms[arm]
-    require_sound(params, scenario, arm)
+    require_sound(f"arms.{arm}", recipe, scenario.world, params.evaluation.every)
     if params.telemetry.tensorboard:
         require_tensorboard()
     require_variants(params, scenario)
@@ -104,14 +103,6 @@ def clones_of(params: Params, scenario: Scenario) -> dict[int, CloneRun]:
         raise GateFailed(f"{path}: expected clones that passed their gate, those of seeds {refused} did not; `{made}` says why")
     require_clones_of_today(found, path.parent, scenario, approved_expert(scenario))
     return {seed: clones[own] for seed, own in wanted.items()}
-
-
-def require_sound(params: Params, scenario: Scenario, arm: str) -> None:
-    """InputError with every error that `headstart schedule check` finds in the arm; what it holds is for `headstart release`."""
-    every = params.evaluation.every
-    problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every)
-    if errors := [f"{problem.where}: {problem.text}" for problem in problems if problem.level == "error"]:
-        raise InputError(f"arms.{arm}: {'; '.join(errors)}")
 
 
 def run_dir_of(params: Params, scenario: Scenario, arm: str, code: str) -> Path:

@@ -1,16 +1,9 @@
 """One seed of an arm, alone in its process: trained under guard, examined, and kept; what it had done before a kill is not done again."""
 
-import shutil
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-import numba
-import torch
-
 from headstart.compare.arm_runs import Score, SeedRun
-from headstart.compare.target import steps_to_target
-from headstart.config.project import MODELS, TENSORBOARD
+from headstart.config.project import MODELS
 from headstart.config.scenario import modes_of
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import MODES, Mode
@@ -21,61 +14,32 @@ from headstart.guard.control import outcome
 from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import play_in_modes
 from headstart.learn.optimizer import autograd_device
-from headstart.runs.arm_telemetry import hardest_target, started_fields
 from headstart.runs.clone_report import REFERENCE, Reference
 from headstart.runs.demonstrations import read_demonstrations
 from headstart.runs.expert import approved_expert, expert_of
-from headstart.runs.guarded_run import GuardedRun, RunSetup, resume, run_guarded
+from headstart.runs.guarded_run import RunSetup
 from headstart.runs.own_expert import require_stateless
-from headstart.runs.policy import load_policy, new_network, save_policy
+from headstart.runs.policy import load_policy, new_network
 from headstart.runs.pool import Report
-from headstart.runs.progress import Progress, SeedJob, load_progress
+from headstart.runs.progress import SeedJob
+from headstart.runs.seed_training import begin_process, train
 from headstart.runs.shift import shift_facts
-from headstart.runs.states import POLICY, RESULT, TELEMETRY, require_code
+from headstart.runs.states import RESULT
 from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.telemetry.kinds import Envelope, Line
-from headstart.telemetry.tensorboard import event_files
-from headstart.telemetry.writer import TelemetryWriter
 
 
 def train_seed(job: SeedJob, report: Report) -> SeedRun:
     """Train, on one thread; `report` receives the env steps done."""
-    require_code(job.stage, job.scenario.name, job.code_sha256)
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
+    begin_process(job)
     if (job.run_dir / RESULT).exists():
         report(Kept(job.params.arms[job.arm].budget))
         return read_record(job.run_dir / RESULT, SeedRun)
     trainer, lineage, returns = begin(job)
     setup = RunSetup(job.scenario, returns, job.run_dir, report, job.params.telemetry)
-    progress = load_progress(job.run_dir)
-    if progress is None:
-        shutil.rmtree(job.run_dir, ignore_errors=True)  # a log without a state to go on from
-    log = partial(
-        TelemetryWriter, job.run_dir / TELEMETRY, envelope_of(job), max_total_bytes=job.params.telemetry.max_total_bytes
-    )
-    with (
-        _event_files(job, progress) as mirror,
-        log(keep=progress.telemetry_seq if progress else 0, mirror=mirror) as telemetry,
-    ):
-        guarded = GuardedRun(trainer, setup, telemetry)
-        if progress:
-            resume(guarded, progress)
-            report(Kept(trainer.at.env_steps))
-        else:
-            telemetry.write("run_started", **started_fields(job, lineage, trainer))
-        run_guarded(guarded)
-        about = {"scenario": job.scenario.name, "arm": job.arm, "seed": job.seed, "env_steps": trainer.at.env_steps}
-        about |= {"kind": "policy", "lineage": lineage}
-        card = save_policy(job.run_dir / POLICY, trainer.network, job.params.network, trainer.evaluation, about)
-        telemetry.write("checkpoint", checkpoint_id=POLICY, state_sha256=card.weights_sha256)
-        status = guarded.control.status
-        assert status != "running"
-        judged, reasons = outcome(guarded.control)
-        reached = steps_to_target(guarded.curve, hardest_target(job.scenario))
-        telemetry.write(
-            "run_ended", status="completed", verdict=judged, reasons=reasons, steps_to_target=reached, censored=reached is None
-        )
+    guarded, card = train(job, setup, trainer, lineage, "policy")
+    status = guarded.control.status
+    assert status != "running"
+    judged, reasons = outcome(guarded.control)
     acts = trainer.arm.start == "bc" and job.scenario.demonstrations is None
     expert_in = partial(expert_of, job.scenario, block=job.params.clone_of(job.seed)) if acts else None
     result = SeedRun(
@@ -95,17 +59,6 @@ def train_seed(job: SeedJob, report: Report) -> SeedRun:
     )
     write_record(job.run_dir / RESULT, result)
     return result
-
-
-def _event_files(job: SeedJob, progress: Progress | None) -> AbstractContextManager[Callable[[Line], None] | None]:
-    """What writes the run's event files, where the settings ask for them; a run from its beginning replaces those of an earlier one."""
-    if not job.params.telemetry.tensorboard:
-        return nullcontext()
-    folder = TENSORBOARD / job.scenario.name / job.arm / f"seed-{job.seed}"
-    if progress is None:
-        shutil.rmtree(folder, ignore_errors=True)
-        return event_files(folder)
-    return event_files(folder, next(state.env_steps for state in progress.states if state.id == progress.latest))
 
 
 def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | None]:
@@ -143,13 +96,6 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
         network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device
     )
     return trainer, lineage, returns
-
-
-def envelope_of(job: SeedJob) -> Envelope:
-    """Whose telemetry this is."""
-    arm, scenario, seed = job.arm, job.scenario, job.seed
-    run_id = f"{arm}-{scenario.name}-{seed}".replace("_", "-")
-    return Envelope(run_id=run_id, arm=arm, world=scenario.world, scenario=scenario.name, seed=seed, stage=job.stage)
 
 
 def take_exam(job: SeedJob, trainer: Trainer) -> dict[Mode, Score]:

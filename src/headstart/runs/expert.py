@@ -1,23 +1,21 @@
 """The expert that is recorded: a world's own script, a network that the expert stage trained, or the user's own expert."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from headstart.compare.arm_runs import Score
-from headstart.config.params import Params
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError, IntegrityError, UsageError
 from headstart.core.files import read_record
+from headstart.runs.approval import require_approval
+from headstart.runs.estimates import of_network
 from headstart.runs.expert_record import ExpertPolicy, weights_sha256
 from headstart.runs.own_expert import own_act
 from headstart.runs.own_source import cure_of_change, own_sha256
-from headstart.runs.worlds import score_of, worlds_of
-from headstart.worlds.api import Act, World, play
+from headstart.worlds.api import Act, World
 from headstart.worlds.make import source_sha256
 
 if TYPE_CHECKING:
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
 def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
     """What the approved expert of a block of the recording would do in `world`.
 
-    A network acts with its most likely action, within the bounds of the world.
+    A network acts with its most likely action, within the bounds of the world, and can be asked for `estimates`.
     """
     if scenario.expert.policy == "demonstrations":
         raise UsageError(f"{scenario.name}: expected an expert that can act, the scenario has recorded demonstrations only")
@@ -38,9 +36,9 @@ def expert_of(scenario: Scenario, world: World, block: int = 0) -> Act:
         return own_act(scenario, world)
     network = learned(scenario, world, block)
     if world.names.actions:
-        return network
+        return of_network(network, network)
     low, high = (np.array(bound, np.float32) for bound in (world.names.action_low, world.names.action_high))
-    return lambda obs: network(obs).clip(low, high)
+    return of_network(network, lambda obs: network(obs).clip(low, high))
 
 
 def script(world: World) -> Act:
@@ -67,24 +65,30 @@ def learned(scenario: Scenario, world: World, block: int) -> "Acting":
     return Acting(network, 0, "deterministic")
 
 
-def judged_on(params: Params, scenario: Scenario, episodes: int, expert: Callable[[World], Act]) -> Score:
-    """One episode of `expert` in each of so many worlds that nothing else uses."""
-    world = worlds_of(scenario, "expert", episodes, params.capture.observation)
-    return score_of(play(world, expert(world), params.expert.seed), world, scenario)
-
-
 def approved_expert(scenario: Scenario) -> ExpertPolicy:
-    """The scenario's expert; GateFailed unless it is approved and is still the one that was judged."""
+    """The scenario's expert; GateFailed unless it is approved, where a person is asked by one, and is still the one that was judged."""
+    expert = passed_expert(scenario)
+    if expert.state == "passed":
+        require_approval(expert, str(expert_folder(scenario) / "expert.json"))
+    return expert
+
+
+def passed_expert(scenario: Scenario) -> ExpertPolicy:
+    """The scenario's expert; GateFailed unless it passed its gate and is still the one that was judged."""
     path = expert_folder(scenario) / "expert.json"
     expert = read_record(path, ExpertPolicy, made_by=stage_command("expert", scenario.name))
-    if expert.state != "approved":
+    if expert.state == "draft":
         why, cure = "; ".join(expert.diagnostics), f"`{stage_command('expert', scenario.name)}` judges it again"
-        raise GateFailed(f"{path}: expected an approved expert, got a {expert.state}: {why}; {cure}")
-    # `learned` compares the weights with those of the seeds
-    now = source_of(scenario) or (weights_sha256(expert.acting_seeds) if expert.recorded else expert.policy_sha256)
-    if (expert.kind, expert.policy_sha256, expert.scenario_sha256) != (scenario.expert.policy, now, scenario.sha256):
+        raise GateFailed(f"{path}: expected an approved expert, got a draft: {why}; {cure}")
+    if not is_at_hand(expert, scenario):
         raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `{cure_of_change(scenario)}` again")
     return expert
+
+
+def is_at_hand(expert: ExpertPolicy, scenario: Scenario) -> bool:
+    """Whether the expert that was judged is the scenario's expert of now; `learned` compares the weights with those of the seeds."""
+    now = source_of(scenario) or (weights_sha256(expert.acting_seeds) if expert.recorded else expert.policy_sha256)
+    return (expert.kind, expert.policy_sha256, expert.scenario_sha256) == (scenario.expert.policy, now, scenario.sha256)
 
 
 def source_of(scenario: Scenario) -> str | None:

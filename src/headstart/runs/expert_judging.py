@@ -11,10 +11,17 @@ from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record
 from headstart.core.statistics import wilson_lower, wilson_upper
 from headstart.core.verdict import Check, Outcome, Subject, Value, Verdict, at_least, at_most, hold_or_fail, judge, missed
-from headstart.runs.expert import expert_folder, judged_on, script, source_of
-from headstart.runs.expert_record import ExpertPolicy, TrainedSeed, best_seed, pooled, weights_sha256
+from headstart.runs.expert import expert_folder, script, source_of
+from headstart.runs.expert_episodes import judged_on
+from headstart.runs.expert_record import Episodes, ExpertPolicy, TrainedSeed, best_seed, pooled, weights_sha256
 from headstart.runs.own_expert import own_act
 from headstart.runs.recorded import judge_recorded
+
+RISES = 0.01  # of the rate of success, in the last quarter of a training: a curve that gains less is called flat
+CURES = (
+    "next: correct the expert where it goes wrong, or the setup of the scenario where nobody could do better",
+    "next: a gate that the world cannot meet belongs lower in the scenario file, before the next run",
+)
 
 
 def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[ExpertPolicy, Verdict]:
@@ -31,7 +38,12 @@ def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[Ex
 
     again = [judge_seed(params, scenario, folder / f"seed-{seed.seed}", episodes) for seed in expert.seeds]
     return judge_seeds(
-        params, scenario, [seed.model_copy(update={"score": score}) for seed, score in zip(expert.seeds, again, strict=True)]
+        params,
+        scenario,
+        [
+            seed.model_copy(update={"score": score, "episodes": shown})
+            for seed, (score, shown) in zip(expert.seeds, again, strict=True)
+        ],
     )
 
 
@@ -42,10 +54,12 @@ def judge_one(params: Params, scenario: Scenario, episodes: int) -> tuple[Expert
     """
     source = source_of(scenario)
     assert source is not None
-    score = judged_on(params, scenario, episodes, partial(own_act, scenario) if scenario.expert.is_own else script)
+    score, shown = judged_on(params, scenario, episodes, partial(own_act, scenario) if scenario.expert.is_own else script)
     if source_of(scenario) != source:
         raise IntegrityError(f"expert {scenario.name}: its files changed while it was judged; run it again")
-    return _judged(params, scenario, source, score, expert_checks(score, scenario.expert, params.expert.worlds))
+    expert, verdict = _judged(params, scenario, source, score, expert_checks(score, scenario.expert, params.expert.worlds))
+    more = (_worst("", score, shown, params.expert.seed), *CURES) if expert.diagnostics else ()
+    return expert.model_copy(update={"episodes": shown, "diagnostics": (*expert.diagnostics, *filter(None, more))}), verdict
 
 
 def judge_seeds(params: Params, scenario: Scenario, trained: Sequence[TrainedSeed]) -> tuple[ExpertPolicy, Verdict]:
@@ -53,7 +67,10 @@ def judge_seeds(params: Params, scenario: Scenario, trained: Sequence[TrainedSee
     least = params.expert.min_seeds
     recorded = tuple(trained) if params.expert.per_block else (best_seed(trained),)
     seeds = ", ".join(str(seed.seed) for seed in trained)
-    checks = [at_least("seeds", len(trained), least, f"seeds {seeds} were trained", len(trained))]
+    ended = [seed for seed in trained if seed.stopped == "guardrail"]
+    text = f"seeds {seeds} were trained"
+    text += "".join(f"; a guardrail ended seed {seed.seed}: {'; '.join(seed.reasons)}" for seed in ended)
+    checks = [at_least("seeds", len(trained) - len(ended), least, text, len(trained))]
     for seed in trained:
         of_seed = expert_checks(seed.score, scenario.expert, params.expert.worlds)
         checks += [check.model_copy(update={"name": f"seed-{seed.seed}-{check.name}"}) for check in of_seed]
@@ -110,22 +127,44 @@ def _judged(
         seeds=trained,
         own_steps=gate.training_steps,
         state="approved" if verdict.outcome is Outcome.PASS else "draft",
-        diagnostics=tuple(map(missed, verdict.reasons)) + (_advice(verdict, trained) if trained else ()),
+        diagnostics=tuple(map(missed, verdict.reasons))
+        + (_advice(verdict, trained, params.expert.seed) if verdict.reasons and trained else ()),
     )
     return expert, verdict
 
 
-def _advice(verdict: Verdict, trained: tuple[TrainedSeed, ...]) -> tuple[str, ...]:
+def _worst(whose: str, score: Score, shown: Episodes | None, seed: int) -> str:
+    """The condition that decided against most episodes, and one to look at; empty where nothing did."""
+    if shown is None or not shown.failures:
+        return ""
+    worst = max(shown.failures, key=lambda failure: failure.episodes)
+    return f"{whose}{worst.says(score.episodes)}, first in world {worst.world} with seed {seed}"
+
+
+def _advice(verdict: Verdict, trained: tuple[TrainedSeed, ...], seed: int) -> tuple[str, ...]:
     """What to do about a learned expert that is not approved."""
-    if verdict.outcome is Outcome.PASS:
-        return ()
     if verdict.outcome is Outcome.HOLD:
         return ("next: only certainty is lacking, so judge on more worlds (expert.worlds) or train more seeds",)
-    ends = ", ".join(f"seed {s.seed}: {s.selection.success_rate:.3f} after {s.env_steps:,} steps" for s in trained)
+    ends = ", ".join(f"seed {s.seed}: {s.selection.success_rate:.3f} after {s.env_steps:,} steps{_late(s)}" for s in trained)
+    rising = [str(s.seed) for s in trained if s.late_gain is not None and s.late_gain > RISES]
+    flat = [str(s.seed) for s in trained if s.late_gain is not None and s.late_gain <= RISES]
+    untold = not rising and not flat
+    cures = (
+        (rising, f"the curves of seeds {', '.join(rising)} still rose: train longer (env_steps in the recipe)"),
+        (
+            flat,
+            f"the curves of seeds {', '.join(flat)} were flat: change learning rate, entropy or rollout length, or the reward",
+        ),
+        (untold, "too few evaluations to tell whether the curves still rise: train longer, or evaluate more often"),
+        (True, "curves and logs in reports/<scenario>/expert tell how each seed went"),
+    )
     return (
         f"success when training ended: {ends}",
-        "next: train longer (env_steps in the recipe of expert.train or arms.scratch) while the learning curves in "
-        "reports/<scenario>/expert still rise",
-        "next: where they are flat, change learning rate, entropy or rollout length, or the reward that the world pays",
-        "next: a gate that the world cannot meet belongs lower in the scenario file, before the next run",
+        *filter(None, (_worst(f"seed {s.seed}: ", s.score, s.episodes, seed) for s in trained)),
+        *(f"next: {cure}" for applies, cure in cures if applies),
+        CURES[-1],
     )
+
+
+def _late(seed: TrainedSeed) -> str:
+    return "" if seed.late_gain is None else f" ({seed.late_gain:+.3f} in the last quarter)"

@@ -1,13 +1,44 @@
 """The artefact of an expert (`expert-policy/1`): what acts, how it was judged, and whether it may be recorded."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
-from headstart.compare.arm_runs import Score
+from headstart.compare.arm_runs import Number, Score
 from headstart.core.record import Count, Name, Record, Sha256
 from headstart.core.strict_json import sha256_json
+
+
+def _absent(value: object) -> bool:
+    return value is None or value == ()
+
+
+class Failure(Record):
+    """A condition of the scenario that decides against an episode."""
+
+    condition: str  # as the scenario has it
+    of: Literal["success", "harm"]  # one of success that did not hold, or one of harm that did
+    episodes: Count
+    world: Count  # the id of the first
+
+    def says(self, episodes: int) -> str:
+        """How often it decided against one of so many episodes."""
+        how = "harm by" if self.of == "harm" else "no success for lack of"
+        return f"{how} '{self.condition}' in {self.episodes:,} of {episodes:,} episodes ({self.episodes / episodes:.1%})"
+
+
+class Episodes(Record):
+    """What the episodes of a policy's gate show beside its score."""
+
+    return_p5: Number  # percentiles over episodes, each the mean over its agents
+    return_median: Number
+    return_p95: Number
+    failures: tuple[Failure, ...] = ()
+    decisions: dict[str, Count] = Field(
+        default={}
+    )  # action → times that it was chosen where more than one was allowed; {}: continuous actions
 
 
 class TrainedSeed(Record):
@@ -16,14 +47,19 @@ class TrainedSeed(Record):
     seed: int
     env_steps: Count
     steps_to_gate: Count | None = None  # when two evaluations in a row during training had met the gate's rates; None: never
-    stopped: Literal["budget", "plateau"]
+    stopped: Literal["budget", "plateau", "guardrail"]
     selection: Score  # last evaluation during training: what chooses among seeds
     score: Score
     weights_sha256: Sha256
+    episodes: Episodes | None = Field(default=None, exclude_if=_absent)
+    late_gain: float | None = Field(
+        default=None, exclude_if=_absent
+    )  # of the rate of success, in the last quarter of the training
+    reasons: tuple[str, ...] = Field(default=(), exclude_if=_absent)  # why a guardrail ended it
 
 
 class ExpertPolicy(Record):
-    """`approved` follows from a PASS; a draft is never recorded."""
+    """Only an approved expert is recorded. A draft missed its gate; one that passed it is approved at once, or waits for a person."""
 
     schema_id: Literal["expert-policy/1"] = "expert-policy/1"
     kind: Literal["scripted", "ppo", "callable", "onnx", "sb3", "demonstrations"]
@@ -39,9 +75,29 @@ class ExpertPolicy(Record):
     recorded: tuple[
         int, ...
     ] = ()  # those of `seeds` that act: one in all blocks of the recording, or one in each; () of a script
+    episodes: Episodes | None = Field(
+        default=None, exclude_if=_absent
+    )  # of a script or a user's own; those of learned ones are in `seeds`
     own_steps: Count = 0  # env steps that training a user's own expert cost, as the scenario says
-    state: Literal["draft", "approved"]
-    diagnostics: tuple[str, ...]  # what an expert that is not approved missed, and by how much
+    state: Literal[
+        "draft", "passed", "approved"
+    ]  # passed: `expert.approval` is manual, and the history says whether a person approved
+    diagnostics: tuple[str, ...]  # what a draft missed, and by how much
+
+    @model_validator(mode="after")
+    def _a_draft_says_why(self) -> Self:
+        if (self.state == "draft") != bool(self.diagnostics):
+            raise ValueError(
+                f"expected diagnostics of a draft, and of no other, got state {self.state} with {len(self.diagnostics)}"
+            )
+        return self
+
+    @property
+    def judged(self) -> list[tuple[str, Score, Episodes]]:
+        """The policies whose episodes were kept: `seed N` of a learned expert, else one without a name."""
+        if self.seeds:
+            return [(f"seed {seed.seed}", seed.score, seed.episodes) for seed in self.seeds if seed.episodes]
+        return [("", self.score, self.episodes)] if self.score and self.episodes else []
 
     @property
     def acting_seeds(self) -> list[TrainedSeed]:

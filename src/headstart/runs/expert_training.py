@@ -1,19 +1,16 @@
-"""Training a learned expert: the arm recipe of `expert.train`, on every seed, each judged on worlds of its own.
+"""Training a learned expert: the recipe `expert.train` as an arm of its own, on every seed, each judged on worlds of its own.
 
-Until the expert is complete, its seeds work in folders of their own below .headstart/, named by all that determines the result: a training
-that was killed goes on from its last evaluation, and a seed that is complete is not trained again.
+`seed_training.train` does the work, as for the arms that are compared: guarded, logged, and resumed after a kill at the last evaluation.
+Until the expert is complete, its seeds work in folders of their own below .headstart/, named by all that determines the result.
 """
 
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
-
-import numba
-import torch
 
 from headstart.compare.arm_runs import CurvePoint, Score
 from headstart.compare.target import meets, steps_to_target
+from headstart.config.notify import notify
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario, Target
 from headstart.config.schedule import Arm
@@ -21,39 +18,27 @@ from headstart.core.arrays import Mode
 from headstart.core.closure import code_sha256
 from headstart.core.files import fresh_directory, read_record, write_bytes, write_record
 from headstart.core.progress_lines import Amount, Kept
-from headstart.core.record import Record
-from headstart.learn.anneal import Evaluated, Trainer, Updated, run, trainer_of
+from headstart.guard.control import outcome
+from headstart.guard.schedule_check import require_sound
+from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import Acting
 from headstart.learn.optimizer import autograd_device
-from headstart.runs.expert import judged_on
-from headstart.runs.expert_record import TrainedSeed
-from headstart.runs.policy import load_policy, new_network, save_policy
+from headstart.runs.expert_episodes import judged_on
+from headstart.runs.expert_record import Episodes, TrainedSeed
+from headstart.runs.guarded_run import RunSetup
+from headstart.runs.policy import load_policy, new_network
 from headstart.runs.pool import Report, run_all
-from headstart.runs.states import (
-    POLICY,
-    PROGRESS,
-    RESULT,
-    KeptState,
-    begin_work,
-    commit,
-    copy_whole,
-    require_code,
-    work_folder,
-)
-from headstart.runs.trainer_states import go_on, keep
-from headstart.runs.worlds import score_of, worlds_of
+from headstart.runs.progress import SeedJob
+from headstart.runs.seed_training import begin_process, train
+from headstart.runs.states import POLICY, RESULT, TELEMETRY, begin_work, copy_whole, work_folder
+from headstart.runs.worlds import worlds_of
+from headstart.telemetry.tensorboard import require_tensorboard
 from headstart.worlds.api import World
 
+ARM = "expert"  # the name of the recipe in logs and cards
 MODE: Mode = "deterministic"  # how a learned expert acts, in training as at its gate and when it is recorded
 CURVE = "curve.tsv"
-
-
-class TrainingProgress(Record):
-    """What the training of a seed remembers beside its latest state."""
-
-    schema_id: Literal["expert-progress/1"] = "expert-progress/1"
-    latest: KeptState
-    curve: tuple[CurvePoint, ...]
+LATE = 0.25  # the last share of a training, whose gain tells whether its curve still rose
 
 
 def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path) -> tuple[list[TrainedSeed], Path]:
@@ -61,90 +46,79 @@ def train_seeds(params: Params, scenario: Scenario, folder: Path, reports: Path)
     seeds, title = params.expert.seeds, f"expert {scenario.name}"
     # a world that cannot be made says so here, once, not in every process
     worlds_of(scenario, "training", 1, params.capture.observation)
+    if params.telemetry.tensorboard:
+        require_tensorboard()
+    recipe = params.expert.train or params.arms["scratch"]
     code = code_sha256(["headstart.stages.expert"])
-    recipe = _recipe(params)
-    decide = {"expert", "network", "evaluation", "device"}
+    decide = {"expert", "network", "evaluation", "device", "telemetry"}
     work = work_folder("expert", scenario.name, params, scenario, decide, recipe.model_dump(mode="json"), code)
+    jobs = [job_of(params, scenario, recipe, seed, work, code) for seed in seeds]
+    require_sound("expert.train" if params.expert.train else "arms.scratch", recipe, scenario.world, params.evaluation.every)
     begin_work(work)
-    function = partial(train_seed, params, scenario, code, work)
-    trained = run_all(function, seeds, title, Amount(recipe.budget * len(seeds), "env steps"), params.processes)
+    trained = run_all(
+        train_seed,
+        jobs,
+        title,
+        Amount(recipe.budget * len(seeds), "env steps"),
+        params.processes,
+        lambda one: notify(params.notify, ("expert", scenario.name), "FAIL" if one.reasons else "PASS", one.reasons, one.seed),
+    )
     with fresh_directory(reports) as reports_now:
-        for seed in seeds:
-            copy_whole(work / f"seed-{seed}" / POLICY, folder / f"seed-{seed}")
-            write_bytes(reports_now / f"curve-{seed}.tsv", (work / f"seed-{seed}" / CURVE).read_bytes())
+        for job in jobs:
+            copy_whole(job.run_dir / POLICY, folder / job.run_dir.name)
+            copy_whole(job.run_dir / TELEMETRY, reports_now / TELEMETRY / job.run_dir.name)
+            write_bytes(reports_now / f"curve-{job.seed}.tsv", (job.run_dir / CURVE).read_bytes())
     return trained, work
 
 
-def _recipe(params: Params) -> Arm:
-    return params.expert.train or params.arms["scratch"]
+def job_of(params: Params, scenario: Scenario, recipe: Arm, seed: int, work: Path, code: str) -> SeedJob:
+    """One seed of the recipe, as the arm ARM."""
+    as_arm = params.model_copy(update={"arms": {ARM: recipe}})
+    return SeedJob(as_arm, scenario, ARM, seed, "expert", code, work / f"seed-{seed}")
 
 
-def train_seed(params: Params, scenario: Scenario, code: str, work: Path, seed: int, report: Report) -> TrainedSeed:
-    """One seed, alone in its process, until its budget or a plateau above the gate."""
-    require_code("expert", scenario.name, code)
-    torch.set_num_threads(1)
-    numba.set_num_threads(1)
-    own, settings, recipe = work / f"seed-{seed}", params.expert, _recipe(params)
+def train_seed(job: SeedJob, report: Report) -> TrainedSeed:
+    """One seed, alone in its process, until its budget, a plateau above the gate, or the guardrail that ends it."""
+    begin_process(job)
+    params, scenario, own, budget = job.params, job.scenario, job.run_dir, job.params.arms[ARM].budget
     if (own / RESULT).exists():
-        report(Kept(recipe.budget))
+        report(Kept(budget))
         return read_record(own / RESULT, TrainedSeed)
-    wanted = scenario.expert
-    gate = Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)
-    trainer = _trainer(params, scenario, seed)
-    curve = _train(trainer, params, scenario, own, gate, report)
+    gate = gate_of(scenario)
+    settled = partial(has_settled, gate=gate, window=params.expert.plateau_evaluations, gain=params.expert.plateau_gain)
+    setup = RunSetup(scenario, None, own, report, params.telemetry, gate, settled)
+    trainer = _trainer(job)
+    guarded, card = train(job, setup, trainer, {}, "expert")
+    curve, steps = guarded.curve, trainer.at.env_steps
     write_bytes(own / CURVE, _table(curve).encode())
-    about = {"scenario": scenario.name, "arm": "expert", "seed": seed, "env_steps": curve[-1].env_steps}
-    about |= {"kind": "expert", "lineage": {}}
-    card = save_policy(own / POLICY, trainer.network, params.network, trainer.player.world, about)
+    score, episodes = judge_seed(params, scenario, own / POLICY, params.expert.worlds)
+    is_whole = guarded.control.status == "completed"
     result = TrainedSeed(
-        seed=seed,
-        env_steps=curve[-1].env_steps,
+        seed=job.seed,
+        env_steps=steps,
         steps_to_gate=steps_to_target(curve, gate),
-        stopped="budget" if curve[-1].env_steps >= recipe.budget else "plateau",
+        stopped="guardrail" if not is_whole else "budget" if steps >= budget else "plateau",
         selection=curve[-1].score(MODE),
-        score=judge_seed(params, scenario, own / POLICY, settings.worlds),
+        score=score,
         weights_sha256=card.weights_sha256,
+        episodes=episodes,
+        late_gain=late_gain(curve),
+        reasons=() if is_whole else outcome(guarded.control)[1],
     )
     write_record(own / RESULT, result)
     return result
 
 
-def _trainer(params: Params, scenario: Scenario, seed: int) -> Trainer:
+def _trainer(job: SeedJob) -> Trainer:
     """A training that has not begun."""
-    recipe, observation = _recipe(params), params.capture.observation
-    training = worlds_of(scenario, "training", recipe.ppo.worlds, observation)
-    evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
-    network, device = new_network(training, params.network, seed), autograd_device(params.device)
-    return trainer_of(network, recipe, training, evaluation, params.evaluation, seed, modes=(MODE,), device=device)
+    params, recipe, observation = job.params, job.params.arms[ARM], job.params.capture.observation
+    training = worlds_of(job.scenario, "training", recipe.ppo.worlds, observation)
+    evaluation = worlds_of(job.scenario, "evaluation", params.evaluation.worlds, observation)
+    network, device = new_network(training, params.network, job.seed), autograd_device(params.device)
+    return trainer_of(network, recipe, training, evaluation, params.evaluation, job.seed, modes=(MODE,), device=device)
 
 
-def _train(trainer: Trainer, params: Params, scenario: Scenario, own: Path, gate: Target, report: Report) -> list[CurvePoint]:
-    """Train from the start, or from where an interrupted training last stood; its evaluations."""
-    settings, curve = params.expert, list[CurvePoint]()
-    if (own / PROGRESS).exists():
-        progress = read_record(own / PROGRESS, TrainingProgress)
-        go_on(own, progress.latest, trainer)
-        curve += progress.curve
-        report(Kept(trainer.at.env_steps))
-    settled = partial(has_settled, curve, gate, settings.plateau_evaluations, settings.plateau_gain)
-    if settled():
-        return curve
-    for event in run(trainer):
-        if isinstance(event, Updated):
-            report(event.rollout.reward.size)
-        elif isinstance(event, Evaluated):
-            scores = {mode: score_of(played, trainer.evaluation, scenario) for mode, played in event.played.items()}
-            curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
-            report(f"success {scores[MODE].success_rate:.3f}")
-            if trainer.at.begun:
-                latest = keep(own, f"at-{event.env_steps}", trainer)
-                commit(own, TrainingProgress(latest=latest, curve=tuple(curve)), {latest.id})
-            if settled():
-                break
-    return curve
-
-
-def judge_seed(params: Params, scenario: Scenario, checkpoint: Path, episodes: int) -> Score:
+def judge_seed(params: Params, scenario: Scenario, checkpoint: Path, episodes: int) -> tuple[Score, Episodes]:
     """A trained seed on so many worlds of the gate."""
 
     def acting(world: World) -> Acting:
@@ -153,12 +127,25 @@ def judge_seed(params: Params, scenario: Scenario, checkpoint: Path, episodes: i
     return judged_on(params, scenario, episodes, acting)
 
 
+def gate_of(scenario: Scenario) -> Target:
+    """What a training has to reach: the rates of the scenario's gate."""
+    wanted = scenario.expert
+    return Target(name="gate", success_rate=wanted.success_rate or 1e-9, harm_rate=wanted.harm_rate, consecutive=1, mode=MODE)
+
+
 def has_settled(curve: Sequence[CurvePoint], gate: Target, window: int, gain: float) -> bool:
     """Whether the last `window` evaluations all met the gate's rates and the return rose by less than `gain` over them; 0: never."""
     if window == 0 or len(curve) < window:
         return False
     last = [point.score(MODE) for point in curve[-window:]]
     return all(meets(score, gate) for score in last) and last[-1].return_mean - last[0].return_mean < gain
+
+
+def late_gain(curve: Sequence[CurvePoint]) -> float | None:
+    """By how much the rate of success rose in the last quarter: mean of its evaluations less that of as many before. None: too few of them."""
+    n = int(len(curve) * LATE)
+    rates = [point.score(MODE).success_rate for point in curve]
+    return sum(rates[-n:]) / n - sum(rates[-2 * n : -n]) / n if n else None
 
 
 def _table(curve: Sequence[CurvePoint]) -> str:

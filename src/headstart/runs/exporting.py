@@ -18,6 +18,7 @@ from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.formats.hdf5 import recording_of
 from headstart.dataset.formats.recording import EXPERT_ACTION, Recording, Tree
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files
+from headstart.dataset.slices import require_validated_parent, slice_at
 from headstart.runs.demonstrations import validated
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.gym import GymWorld
@@ -56,6 +57,9 @@ def parts_at_hand(name: str) -> tuple[list[Episodes], Header, DatasetManifest]:
 
 def _at_hand(dataset: str, version: str) -> tuple[DatasetManifest, Path]:
     """The manifest and the folder of files of a version; without one, of that which is checked out."""
+    if found := slice_at(Path(), f"{dataset}@{version}" if version else dataset):
+        require_validated_parent(Path(), found[1])
+        return found[1], found[0]
     here, folder = checked_out(dataset)
     name, there = f"{dataset}@{version}", ""
     if not version or here.exists():

@@ -15,7 +15,8 @@ from typing import Any
 
 from headstart.compare.arm_runs import CurvePoint, Score
 from headstart.config.params import TelemetryParams
-from headstart.config.scenario import Scenario
+from headstart.config.scenario import Scenario, Target
+from headstart.core.arrays import Mode
 from headstart.core.errors import InputError, IntegrityError
 from headstart.guard import control
 from headstart.guard.control import Action, Control
@@ -50,6 +51,8 @@ class RunSetup:
     run_dir: Path  # where states and progress are kept
     report: Callable[[int | str], None]  # env steps done, or a few words on how the run stands
     telemetry: TelemetryParams = field(default_factory=TelemetryParams)  # which updates the log holds
+    target: Target | None = None  # that the log tells of; None: the hardest of the scenario
+    settled: Callable[[Sequence[CurvePoint]], bool] = lambda curve: False  # whether training may end before its budget
 
 
 @dataclass
@@ -67,23 +70,37 @@ class GuardedRun:
     hook: Callable[[Reading], Reading] = lambda reading: reading  # what a drill makes of a reading before it is judged
     clock: float = field(default_factory=time.monotonic)
 
+    @property
+    def mode(self) -> Mode:
+        """How the policy acts in the evaluations that guardrails and the line of progress look at."""
+        return "sampled" if "sampled" in self.trainer.modes else self.trainer.modes[0]
+
+    @property
+    def target(self) -> Target:
+        return self.setup.target or hardest_target(self.setup.scenario)
+
 
 def run_guarded(guarded: GuardedRun) -> None:
-    """Run the schedule to its end, or to the breach that ends it."""
-    for event in run(guarded.trainer):
-        match event:
-            case PhaseBegan():
+    """Run the schedule to its end, to the breach that ends it, or until it has settled."""
+    events = run(guarded.trainer)
+    while not guarded.setup.settled(guarded.curve):
+        match next(events, None):
+            case None:
+                break
+            case PhaseBegan() as event:
                 _phase_began(guarded, event)
-            case Updated():
+            case Updated() as event:
                 _updated(guarded, event)
-            case Cloned():
+            case Cloned() as event:
                 _cloned(guarded, event)
-            case Evaluated():
+            case Evaluated() as event:
                 _evaluated(guarded, event)
-            case PhaseEnded():
+            case PhaseEnded() as event:
                 _end_phase(guarded, event.env_steps)
         if guarded.control.status != "running":
             return
+    if guarded.trainer.at.begun:  # settled within a phase
+        _end_phase(guarded, guarded.trainer.at.env_steps)
     guarded.control = control.completed(guarded.control)
 
 
@@ -159,9 +176,9 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     scores = {mode: score_of(played, trainer.evaluation, setup.scenario) for mode, played in event.played.items()}
     guarded.curve.append(CurvePoint(env_steps=event.env_steps, scores=scores))
     _say(guarded)
-    for fields in evaluation_fields(event, trainer, guarded.curve, hardest_target(setup.scenario)):
+    for fields in evaluation_fields(event, trainer, guarded.curve, guarded.target):
         guarded.telemetry.write("evaluation", **fields)
-    values = _evaluation_values(guarded, event, scores["sampled"])
+    values = _evaluation_values(guarded, event, scores[guarded.mode])
     if not guarded.reference:  # the first evaluation is of what the run starts from
         guarded.reference |= values
     if trainer.at.begun:
@@ -174,25 +191,25 @@ def _evaluated(guarded: GuardedRun, event: Evaluated) -> None:
     guarded.clock = time.monotonic()
 
 
-def _evaluation_values(guarded: GuardedRun, event: Evaluated, sampled: Score) -> dict[str, float]:
+def _evaluation_values(guarded: GuardedRun, event: Evaluated, score: Score) -> dict[str, float]:
     """The metrics of an evaluation that guardrails watch."""
     world = guarded.trainer.evaluation
-    values = {"success_rate": sampled.success_rate, "harm_rate": sampled.harm_rate}
+    values = {"success_rate": score.success_rate, "harm_rate": score.harm_rate}
     if world.names.world == "town":
-        values |= conflict_rates(event.played["sampled"], world)
-    if (least := kpi(sampled.measures, guarded.curve[0].score("sampled").measures)) is not None:
+        values |= conflict_rates(event.played[guarded.mode], world)
+    if (least := kpi(score.measures, guarded.curve[0].score(guarded.mode).measures)) is not None:
         values["kpi"] = least
     if guarded.setup.returns is not None:
         untrained, expert = guarded.setup.returns
         if expert > untrained:  # else there is no scale, and the guardrail says that it could not be checked
-            values["return_normalised"] = (sampled.return_mean - untrained) / (expert - untrained)
+            values["return_normalised"] = (score.return_mean - untrained) / (expert - untrained)
     return values
 
 
 def _say(guarded: GuardedRun) -> None:
     """For whoever watches: the phase, and the success of the latest evaluation."""
     phases, at = guarded.trainer.arm.phases, guarded.trainer.at
-    success = f", success {guarded.curve[-1].score('sampled').success_rate:.3f}" if guarded.curve else ""
+    success = f", success {guarded.curve[-1].score(guarded.mode).success_rate:.3f}" if guarded.curve else ""
     guarded.setup.report(f"{phases[min(at.phase, len(phases) - 1)].name}{success}")
 
 

@@ -14,6 +14,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, shown
 from headstart.core.user_code import called
+from headstart.runs.estimates import Estimating
 from headstart.runs.own_source import where
 from headstart.worlds.api import Act, Observations, World
 
@@ -31,9 +32,11 @@ def own_act(scenario: Scenario, world: World) -> Act:
         case "callable":
             rows = _callable(scenario, world)
         case "onnx":
+            from headstart.runs.own_estimates import estimates_of
             from headstart.runs.own_models import onnx_rows
 
             rows = onnx_rows(scenario, world)
+            return Estimating(lambda obs: _actions(scenario, world, obs, rows(obs)), *estimates_of(scenario, world))
         case _:
             from headstart.runs.own_models import sb3_rows
 

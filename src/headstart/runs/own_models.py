@@ -49,12 +49,12 @@ def onnx_rows(scenario: Scenario, world: World) -> Callable[[Observations], Arra
     """The policy of an ONNX file; InputError before anything is played where its inputs or outputs do not fit the world."""
     session = session_of(scenario)
     gate, said = scenario.expert, f"{where(scenario)}: {scenario.expert.path}"
-    taken = _chosen(session.get_inputs(), gate.input, f"{said}: input")
-    given = _chosen(session.get_outputs(), gate.output, f"{said}: output")
+    taken = chosen(session.get_inputs(), gate.input, f"{said}: input")
+    given = chosen(session.get_outputs(), gate.output, f"{said}: output")
     own_shape = _own_box(world)
     own = own_shape is not None and len(taken.shape) != 2 and len(taken.shape) == len(own_shape) + 1
     shape = own_shape if own and own_shape is not None else (len(world.names.features),)
-    batch = _require_input(taken, shape, f"{said}: input {taken.name}")
+    batch = require_input(taken, shape, f"{said}: input {taken.name}")
 
     def computed(rows: Array) -> Array:
         parts = [rows] if batch is None else [rows[n : n + 1] for n in range(len(rows))]
@@ -90,7 +90,7 @@ def session_of(scenario: Scenario) -> Any:
         raise InputError(f"{where(scenario)}.path: expected an ONNX file, {path}: {text}") from None
 
 
-def _chosen(found: Any, name: str | None, said: str) -> Any:
+def chosen(found: Any, name: str | None, said: str) -> Any:
     """The input or output of that name, or the only one."""
     names = [one.name for one in found]
     if name is None and len(names) == 1:
@@ -103,7 +103,7 @@ def _chosen(found: Any, name: str | None, said: str) -> Any:
     return found[names.index(name)]
 
 
-def _require_input(taken: Any, shape: tuple[int, ...], said: str) -> int | None:
+def require_input(taken: Any, shape: tuple[int, ...], said: str) -> int | None:
     """The fixed number of rows, 1, or None where it is free."""
     rows, *rest = taken.shape or [None]
     fits = len(rest) == len(shape) and all(
@@ -126,6 +126,14 @@ def _best(output: Array, world: World, obs: Observations, said: str) -> Array:
                 f"{said}: expected the shape [N, {', '.join(map(str, space.shape))}], got {['N', *output.shape[1:]]}"
             )
         return np.asarray(output.reshape(n, *space.shape).clip(space.low, space.high))
+    logits = logits_of(output, world, n, said)
+    ids = np.where(obs["mask"] > 0, logits, -np.inf).argmax(axis=1)
+    return ids if acting is None else np.asarray(acting.own(ids))
+
+
+def logits_of(output: Array, world: World, n: int, said: str) -> Array:
+    """[N, K] of the named actions, from those or from those of the parts of a joint action. InputError for other shapes and numbers."""
+    acting = getattr(world, "acting", None)
     logits, k = output.reshape(n, -1) if len(output) == n else np.zeros((n, 0)), len(world.names.actions)
     sizes = _parts(acting.space) if acting is not None else ()
     if sizes and logits.shape[1] == sum(sizes):  # also where the joint actions are as many, as of two parts of two
@@ -138,8 +146,7 @@ def _best(output: Array, world: World, obs: Observations, said: str) -> Array:
         raise InputError(f"{said}: expected the logits of {k} actions, [N, {k}], got {['N', *output.shape[1:]]}")
     if not np.isfinite(logits).all():
         raise InputError(f"{said}: expected finite numbers, got {logits[~np.isfinite(logits).all(axis=1)][0].tolist()}")
-    ids = np.where(obs["mask"] > 0, logits, -np.inf).argmax(axis=1)
-    return ids if acting is None else np.asarray(acting.own(ids))
+    return logits
 
 
 def _parts(space: Any) -> tuple[int, ...]:

@@ -12,14 +12,16 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.memory import require_memory
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids
-from headstart.runs.worlds import worlds_of
+from headstart.runs.estimates import behaviour_log_prob
+from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, Observations, World
 
 # Counters of the town and the robot that stand beside every episode, where a world has them. runs/shift.py compares `family`, the kind of
-# situation; the others are for people who look into a file. Another list makes other bytes: raise WRITER in stages/capture.py with it.
+# situation; the others are for people who look into a file. Another list makes other bytes: raise WRITER with it.
 BEHAVIOURS = ("eats", "showers", "cooks", "sleeps", "chats", "yields", "presses", "ghost_steps", "waited", "family")
 
 
+WRITER = "0.2.0"  # of the recorder: increase it when the recorder writes other bytes for the same episodes
 RANDOM_STEPS = 16_000  # at most, under random actions
 
 
@@ -28,6 +30,22 @@ class Taken(NamedTuple):
 
     there: Array  # [N, T] bool: a recorded step
     action: Array  # [N, T] i64 or [N, T, D] f32
+
+
+def recorded(
+    world: World, expert: Act, settings: CaptureParams, scenario: Scenario, policy_sha256: str
+) -> tuple[Episodes, Header]:
+    """One episode of every world, and what they have in common."""
+    header = Header(
+        scenario=scenario.name,
+        scenario_sha256=scenario.sha256,
+        policy_sha256=policy_sha256,
+        seed=settings.seed,
+        observation=schema_of(world),
+        writer_version=WRITER,
+        slip=settings.slip if world.names.actions and getattr(expert, "log_prob", None) else None,
+    )
+    return record(world, expert, np.array(world.ids), settings, header), header
 
 
 def record(
@@ -49,6 +67,7 @@ def record(
     size = f"{world.num_worlds:,} worlds × {agents} agents × {ticks:,} steps × {len(names.features)} features"
     require_memory(world.num_envs * ticks * row, f"capture.shard_worlds, horizon: {size}")
     deviate = deviations(world, world_ids, settings)
+    log_prob, value = getattr(expert, "log_prob", None), getattr(expert, "value", None)
     observation: dict[str, Array] = {}  # [N, T, …]
     steps: dict[str, Array] = {}  # [N, T, …]
     # of the lives that ended in each tick: their order, row · T + t, and their last observations
@@ -59,10 +78,15 @@ def record(
     for t in range(ticks):
         choice = expert(obs)
         action = deviate(t, obs, choice)
+        executed = action if taken is None else _executed(taken, t, action)
         _put(observation, ticks, t, obs)  # before the step: a world may use its arrays again
         _put(steps, ticks, t, {"action": action, "expert_action": choice})
+        if log_prob is not None:
+            _put(steps, ticks, t, {"expert_log_prob": behaviour_log_prob(log_prob(obs, executed), obs, settings.slip)})
+        if value is not None:
+            _put(steps, ticks, t, {"expert_value": value(obs)})
         there[:, t] = np.repeat(length == 0, agents) & ~world.gone
-        obs, reward, terminated, truncated, info = world.step(action if taken is None else _executed(taken, t, action))
+        obs, reward, terminated, truncated, info = world.step(executed)
         outcome = {"reward": reward, "reward_terms": info["reward_terms"], "terminated": terminated, "truncated": truncated}
         _put(steps, ticks, t, outcome)
         ended = np.flatnonzero((terminated | truncated) & there[:, t])
@@ -76,11 +100,13 @@ def record(
     observation = {name: column[there] for name, column in observation.items()}
     mask = observation.pop("mask", None)
     in_order = np.argsort(np.concatenate([at for at, _ in final]))
+    last = {name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]}
     return Episodes(
         **steps,
         action_mask=None if mask is None else mask.astype(bool),
         observation=observation,
-        final_observation={name: np.concatenate([of[name] for _, of in final])[in_order] for name in final[0][1]},
+        final_observation=last,
+        final_value=None if value is None else value(last),
         table=_table(world, world_ids, header, np.nonzero(there)[0], steps, stats),
     )
 

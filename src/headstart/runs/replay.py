@@ -19,6 +19,7 @@ from headstart.worlds.gym_setup import Env, GymSetup
 ROUNDED_STEPS = (
     20  # of an episode with continuous actions: these are kept as float32, and an environment may blow up its rounding
 )
+ESTIMATES = ("/steps/expert_log_prob", "/steps/expert_value", "/final_value")
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
 
 
@@ -120,17 +121,19 @@ def same_episodes(stored: Episodes, again: Episodes, rounding: float = 0.0) -> A
     for name in columns.keys() - {"/episodes/start"}:
         is_steps = name.startswith("/steps/")
         a, b = (columns[name][rows], others[name][other_rows]) if is_steps else (columns[name][mine], others[name][partner])
-        alike = _alike(a, b, rounding if name in ("/steps/action", "/steps/expert_action") else 0.0)
+        alike = _alike(
+            a, b, rounding if name in ("/steps/action", "/steps/expert_action", *ESTIMATES) else 0.0, name in ESTIMATES
+        )
         same[mine] &= np.logical_and.reduceat(alike, starts) if is_steps else alike
     return same
 
 
-def _alike(a: Array, b: Array, rounding: float) -> Array:
-    """[n] bool from [n, …]: the same bits, or real numbers within `rounding`."""
+def _alike(a: Array, b: Array, rounding: float, unbounded: bool = False) -> Array:
+    """[n] bool from [n, …]: the same bits, or real numbers within `rounding`; of `unbounded` ones within ten times that share of 1 + |a|."""
     if a.dtype != b.dtype or a.shape != b.shape:
         return np.zeros(len(a), bool)
     if rounding and a.dtype.kind == "f":
-        same = np.abs(a - b) <= rounding
+        same = np.abs(a - b) <= (rounding * 10 * (1 + np.abs(a)) if unbounded else rounding)
     else:
         same = a.view(f"u{a.itemsize}") == b.view(f"u{b.itemsize}") if a.dtype.kind == "f" else a == b
     return np.asarray(same.reshape(len(a), -1).all(axis=1))

@@ -7,8 +7,6 @@ A shard contains the complete episodes of some worlds; it is on disk completely 
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from headstart.config.params import Params
 from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
@@ -18,16 +16,12 @@ from headstart.core.closure import code_sha256
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import IntegrityError
 from headstart.core.progress_lines import Amount, Kept, progress
-from headstart.dataset.episodes import Header
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.recorded import Source, found_recording, source_folder
-from headstart.runs.recording import record
+from headstart.runs.recording import recorded
 from headstart.runs.states import begin_work, end_work, work_folder
-from headstart.runs.worlds import schema_of, worlds_of
-from headstart.worlds.api import FIRST_WORLD
-
-WRITER = "0.2.0"  # of the recorder: increase it when the recorder writes other bytes for the same episodes
+from headstart.runs.worlds import worlds_of
 
 
 def capture(params: Params, scenario: Scenario) -> Done:
@@ -99,16 +93,7 @@ def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: 
     """Record some worlds of a block."""
     settings = params.capture
     world = worlds_of(scenario, "capture", len(numbers), settings.observation, skip=numbers.start)
-    header = Header(
-        scenario=scenario.name,
-        scenario_sha256=scenario.sha256,
-        policy_sha256=policy_sha256,
-        seed=settings.seed,
-        observation=schema_of(world),
-        writer_version=WRITER,
-    )
-    world_ids = FIRST_WORLD["capture"] + np.array(numbers)
-    write_episodes(path, record(world, expert_of(scenario, world, block), world_ids, settings, header), header)
+    write_episodes(path, *recorded(world, expert_of(scenario, world, block), settings, scenario, policy_sha256))
 
 
 if __name__ == "__main__":

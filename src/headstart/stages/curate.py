@@ -13,53 +13,63 @@ from headstart.config.stage_command import stage_command
 from headstart.core.contents import CONTENTS, sealed_directory, stored_file
 from headstart.core.errors import InputError, shown
 from headstart.core.files import write_record
-from headstart.dataset.curation import reject_reasons, write_index
+from headstart.dataset.curation import judged, write_index
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, concatenate, is_whole, select
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.dataset.facts import Decided, block_of, facts_of
 from headstart.dataset.flags import FLAGGED, flags_path, read_flags
 from headstart.dataset.manifest import HELDOUT, TRAIN, manifest_of
+from headstart.dataset.metrics import coverage_of, metrics_of, write_metrics
 from headstart.worlds.api import FIRST_WORLD
 
 
-def curate(params: Params, scenario: Scenario) -> Done:
-    """Writes data/<scenario>/curated: train.h5 and heldout.h5 of every block, episodes.tsv (all, with reasons) and manifest.json."""
+def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done:
+    """Writes data/<scenario>/curated: train.h5 and heldout.h5 of every block, episodes.tsv (all, with reasons), metrics.tsv, manifest.json.
+
+    `home`: the folder of a draft in place of data/<scenario>.
+    """
     settings, capture = params.curate, params.capture
-    episodes, header = read_raw(DATA / scenario.name / "raw", capture, scenario)
+    home = home or DATA / scenario.name
+    episodes, header = read_raw(home / "raw", capture, scenario)
     if settings.min_return is not None and "rewards" in header.absent:
         raise InputError(
             f"curate.min_return: expected null, since the recording of {scenario.name} has no rewards, got {settings.min_return}"
         )
     table, made_by = episodes.table, stage_command("capture", scenario.name)
     block = block_of(table.world, capture, made_by, dealt=scenario.demonstrations is not None)
-    reasons, unknown = with_flags(reject_reasons(episodes, settings), table, read_flags(Path(), scenario.name))
+    numbers = metrics_of(episodes, header.observation, header.absent)
+    rules = judged(episodes, settings, numbers)
+    reasons, unknown = with_flags(rules.reasons, table, read_flags(Path(), home.name))
     decided = Decided(reasons, block, settings.seed, settings.heldout_share)
     accepted, heldout = decided.accepted, decided.heldout(table.world)
     if not accepted.any():
         raise InputError(
-            f"data/{scenario.name}/raw: no episode is left; reasons: {decided.counts}; see `curate` in params.yaml, {flags_path(scenario.name)}"
+            f"{home}/raw: no episode is left; reasons: {decided.counts}; see `curate` in params.yaml, {flags_path(home.name)}"
         )
-    with sealed_directory(DATA / scenario.name / "curated") as folder:
+    with sealed_directory(home / "curated") as folder:
         for number in range(capture.blocks):
             mine = accepted & (block == number)
             (folder / f"block-{number}").mkdir()
             write_episodes(folder / TRAIN.format(number), select(episodes, mine & ~heldout), header)
             write_episodes(folder / HELDOUT.format(number), select(episodes, mine & heldout), header)
         write_index(folder / "episodes.tsv", table, heldout, decided.reasons)
+        write_metrics(folder / "metrics.tsv", table.episode_id, numbers | coverage_of(episodes, header.observation, accepted))
         files = {path.relative_to(folder).as_posix(): stored_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-        facts = facts_of(table, decided, header, scenario, capture.blocks, files)
+        facts = facts_of(table, decided, header, scenario, capture.blocks, files).model_copy(update={"dataset": home.name})
         manifest = manifest_of(facts)
         write_record(folder / "manifest.json", manifest)
     says = (
-        f"curate {scenario.name}: {manifest.dataset}@{manifest.version}: {facts.accepted.episodes} accepted "
+        f"curate {home.name}: {manifest.dataset}@{manifest.version}: {facts.accepted.episodes} accepted "
         f"({facts.splits.train.episodes} train, {facts.splits.heldout.episodes} held out), "
         f"{facts.rejected.episodes} rejected {facts.rejection_reasons or ''}".rstrip()
     )
+    for code, count in rules.spared.items():
+        says += f"; {code}: {count} episodes break this rule, too many to be faults: none is rejected for it"
     if unknown:
         name = "flags name" if len(unknown) > 1 else "flag names"
-        says += f"; {flags_path(scenario.name)}: {len(unknown)} {name} no recorded episode: {', '.join(unknown[:3])}"
+        says += f"; {flags_path(home.name)}: {len(unknown)} {name} no recorded episode: {', '.join(unknown[:3])}"
     metrics: dict[str, float | None] = {"accepted": facts.accepted.episodes, "rejected": facts.rejected.episodes}
-    look = f"{DATA / scenario.name / 'curated' / 'episodes.tsv'}, every episode, and why it was rejected; `headstart inspect {scenario.name}`"
+    look = f"{home / 'curated' / 'episodes.tsv'}, every episode, and why it was rejected; `headstart inspect {home.name}`"
     return Done(says, metrics | facts.quality.model_dump(), look=look)
 
 

@@ -9,6 +9,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.core.contents import sealed_directory
 from headstart.core.files import write_record
+from headstart.runs.approval import approve_command
 from headstart.runs.check import require_sound
 from headstart.runs.expert_judging import judge_one, judge_seeds
 from headstart.runs.expert_record import ExpertPolicy
@@ -30,6 +31,8 @@ def expert(params: Params, scenario: Scenario) -> Done:
             artefact, verdict = judge_recorded(params, scenario)
         else:
             artefact, verdict = judge_one(params, scenario, params.expert.worlds)
+        if params.expert.approval == "manual" and artefact.state == "approved":
+            artefact = artefact.model_copy(update={"state": "passed"})
         write_record(folder / "expert.json", artefact)
     write_record(reports / "verdict.json", verdict)
     if scenario.expert.policy == "ppo":
@@ -38,17 +41,16 @@ def expert(params: Params, scenario: Scenario) -> Done:
     shown = "success, harm and return are not all recorded"
     if result is not None:
         shown = f"success {result.success}/{result.episodes}, harm {result.harm}, return {result.return_mean:.3f}"
+    waits = (f"it waits for a person: `{approve_command(scenario.name)}`",) if artefact.state == "passed" else ()
     says = f"expert {scenario.name}: {artefact.state}{over}; {shown}" + "".join(
-        f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics)
+        f"\n  {line}" for line in (*_seed_lines(artefact), *artefact.diagnostics, *waits)
     )
     metrics: dict[str, float | None] = {
         name: getattr(result, name, None) for name in ("success_rate", "harm_rate", "return_mean")
     }
     seeds = tuple(seed.seed for seed in artefact.seeds) or (params.expert.seed,)
-    look = f"{reports / 'verdict.json'}, every check with its limit"
-    if not scenario.is_foreign and scenario.expert.policy != "demonstrations":
-        look += f"; `headstart play {scenario.name}` shows it act"
-    return Done(says, metrics, seeds, look)
+    look = f"{reports / 'verdict.json'}, every check with its limit; `headstart expert describe {scenario.name}` shows what goes wrong"
+    return Done(says, metrics, seeds, look, verdict)
 
 
 def _seed_lines(artefact: ExpertPolicy) -> list[str]:

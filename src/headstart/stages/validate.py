@@ -1,6 +1,7 @@
 """Stage `validate`: check every gate of a dataset. A dataset that fails goes into quarantine with its report, and no later stage may read it."""
 
 import shutil
+from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.gates import Dataset, Provenance, dataset_gates, thresholds
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.metrics import read_metrics
 from headstart.dataset.near_duplicates import near_duplicates
 from headstart.runs.expert import approved_expert
 from headstart.runs.recording import record_random
@@ -28,10 +30,13 @@ from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD
 
 
-def validate(params: Params, scenario: Scenario) -> Done:
-    """Writes reports/<scenario>/validate/verdict.json and, for a PASS, data/<scenario>/validated.json; exits 6 otherwise."""
-    folder = DATA / scenario.name / "curated"
-    validated = DATA / scenario.name / "validated.json"
+def validate(params: Params, scenario: Scenario, home: Path | None = None) -> Done:
+    """Writes reports/<scenario>/validate/verdict.json and, for a PASS, data/<scenario>/validated.json, or those of a draft at `home`.
+
+    Exits 6 otherwise.
+    """
+    home = home or DATA / scenario.name
+    folder, validated, report = home / "curated", home / "validated.json", REPORTS / home.name / "validate"
     validated.unlink(missing_ok=True)  # until this run has passed, nothing may learn from the dataset
     manifest = read_record(folder / "manifest.json", DatasetManifest, made_by=stage_command("curate", scenario.name))
     require_files(manifest, folder)
@@ -49,10 +54,21 @@ def validate(params: Params, scenario: Scenario) -> Done:
     random = None if scenario.demonstrations is None else record_random(params, scenario, header)
     replayed, differing = (0, 0) if isinstance(found, str) else found
     in_block = np.concatenate([np.full(len(part.table.start), index // 2) for index, (part, _) in enumerate(parts)])
-    recorded = Records(manifest, header, *read_index(folder / "episodes.tsv"), in_block)
+    table, reasons, lines = read_index(folder / "episodes.tsv")
+    _, numbers = read_metrics(folder / "metrics.tsv", [name.decode() for name in table.episode_id.tolist()])
+    recorded = Records(manifest, header, table, reasons, lines, numbers, in_block, home.name)
 
     data = Dataset(
-        episodes, sides, schema, scenario, params.validate_, manifest.blocks, world.feature_bounds, header.absent, random
+        episodes,
+        sides,
+        schema,
+        scenario,
+        params.validate_,
+        manifest.blocks,
+        world.feature_bounds,
+        header.absent,
+        header.slip or 0.0,
+        random,
     )
     provenance = Provenance(
         seed=params.capture.seed,
@@ -69,25 +85,27 @@ def validate(params: Params, scenario: Scenario) -> Done:
     ]
     subject = Subject(type="dataset", id=f"{manifest.dataset}@{manifest.version}", sha256=sha256_file(folder / "manifest.json"))
     verdict = judge(subject, checks, thresholds(data))
-    write_record(REPORTS / scenario.name / "validate" / "verdict.json", verdict)
+    write_record(report / "verdict.json", verdict)
     asked, left_out = (sum(check.applies is applies for check in checks) for applies in (True, False))
     if verdict.outcome is not Outcome.PASS:
-        quarantine = DATA / "quarantine" / subject.id
-        with sealed_directory(quarantine) as kept:
-            shutil.copytree(folder, kept, dirs_exist_ok=True)
-            write_record(kept / "manifest.json", manifest.model_copy(update={"status": "quarantined"}))
-            write_record(kept / "verdict.json", verdict)
+        again, kept = f"`{pipeline_command(scenario.name)}` runs", home
+        if home.name == scenario.name:
+            kept = DATA / "quarantine" / subject.id
+            with sealed_directory(kept) as quarantine:
+                shutil.copytree(folder, quarantine, dirs_exist_ok=True)
+                write_record(quarantine / "manifest.json", manifest.model_copy(update={"status": "quarantined"}))
+                write_record(quarantine / "verdict.json", verdict)
+        else:
+            again = f"`headstart capture {scenario.name} --episodes N --name …` records"
         raise GateFailed(
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {asked} gates\n{misses(verdict)}\n"
-            f"possible remedies, before `{pipeline_command(scenario.name)}` runs again:\n{cures(verdict, scenario)}\nkept in {quarantine}"
+            f"possible remedies, before {again} again:\n{cures(verdict, scenario)}\nkept in {kept}"
         )
     write_bytes(validated, stamp_bytes(manifest))
-    says = f"validate {scenario.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"
+    says = f"validate {home.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"
     if left_out:
         says += f"; {left_out} gates do not apply: " + ", ".join(check.name for check in checks if not check.applies)
-    look = (
-        f"{REPORTS / scenario.name / 'validate' / 'verdict.json'}, every gate with its limit; `headstart inspect {scenario.name}`"
-    )
+    look = f"{report / 'verdict.json'}, every gate with its limit; `headstart inspect {home.name}`"
     return Done(says, {"gates": asked, "replayed": replayed}, look=look)
 
 

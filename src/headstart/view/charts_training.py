@@ -58,6 +58,21 @@ def _percent(share: float) -> str:
     return "<1" if share < 1 else ">99" if 99 < share < 100 else f"{share:.0f}"
 
 
+def returns(spreads: Mapping[str, tuple[float, float, float]]) -> Spec:
+    """A line for each policy, from the 5th to the 95th percentile of its episodes' returns, with a mark at the median."""
+    rows = [{"policy": name, "low": low, "median": median, "high": high} for name, (low, median, high) in spreads.items()]
+    y = {"field": "policy", "type": "nominal", "title": None, "sort": None}
+    x = {"field": "low", "type": "quantitative", "title": "return of an episode", "scale": {"zero": False, "nice": True}}
+    tips = [tip("policy"), tip("low", ".4g", "5th percentile"), tip("median", ".4g"), tip("high", ".4g", "95th percentile")]
+    line = {
+        "mark": {"type": "rule", "strokeWidth": 3, "color": COLOURS[1]},
+        "encoding": {"x": x, "x2": {"field": "high"}, "y": y},
+    }
+    middle = {"mark": {"type": "point", "filled": True, "size": 90, "color": COLOURS[1], "opacity": 1}}
+    middle |= {"encoding": {"x": x | {"field": "median"}, "y": y, "tooltip": tips}}
+    return chart(ROW_PX * len(rows) + 20, [line, middle], data={"values": rows})
+
+
 def weights(log: Sequence[AnyLine]) -> Spec | None:
     """The weights of one run over its env steps, with marks where a guardrail spoke and arrows back where a rollback led; None: all are 0."""
     updates = [line for line in log if isinstance(line, Update)]

@@ -29,6 +29,9 @@ def explain(root: Path, run: str) -> Explained:
     scenario, *rest = _named(folder.relative_to(root) if folder.is_relative_to(root) else folder)
     if not rest:
         return _scenario(root, scenario)
+    trained = REPORTS / scenario / "expert/telemetry" / rest[-1]
+    if rest[0] == "expert" and (root / trained / LOG).is_file():
+        return log_of(trained, None, root)
     runs, home = _runs(root, scenario, rest[0])
     if len(rest) == 1:
         return _arm(root, runs)

@@ -36,7 +36,8 @@ def log_of(folder: Path, run: SeedRun | None, root: Path = Path()) -> Explained:
     if started is None:
         raise InputError(f"{folder}: expected the log of a run of an arm, found no record of its start")
     ended = next((line for line in lines if isinstance(line, RunEnded)), None)
-    scores = [line for line in lines if isinstance(line, Evaluation) and line.policy_mode == "sampled"]
+    scores = [line for line in lines if isinstance(line, Evaluation)]
+    scores = [line for line in scores if line.policy_mode == "sampled"] or scores  # a learned expert never samples
     says = [
         f"Seed {started.seed} of {started.arm} on {started.scenario} starts from "
         f"{'a clone of the expert' if started.params.get('start') == 'bc' else 'random weights'} and was trained for "

@@ -14,7 +14,10 @@ from headstart.view import WIDTH
 
 MARKS = {"wrong": "WRONG", "look": "look ", "note": "note "}
 BLOCKS = " ▁▂▃▄▅▆▇█"
-SHOWN = ("return", "length", "success", "harm", "still", "change", "reversals", "commonest", "slips", "strangeness", "anomalies")
+SHOWN = (
+    "return", "length", "success", "harm", "still", "blocked_share", "waiting_share", "change", "reversals", "commonest", "action_entropy",
+    "slips", "violations", "state_coverage", "strangeness", "anomalies",
+)  # fmt: skip
 COMMAND = "`headstart"  # with which a cure begins that is one
 DIFFERENT = 8  # features of a comparison that are shown
 LISTED = ("return", "length", "success", "harm", "strangeness", "anomalies")  # of an episode in a list
@@ -111,7 +114,7 @@ def _numbers(look: Look) -> Iterator[str]:
         if name in found.columns:
             column, spread = found.columns[name], found.spread.get(name)
             if spread is None:
-                yield f"  {column.label:18}not measured: it is not recorded"
+                yield f"  {column.label:18}not measured: {'the world has no such action' if name == 'waiting_share' else 'it is not recorded'}"
                 continue
             cells = "".join(f"{shown(value):>10}" for value in (spread.mean, spread.least, spread.median, spread.most))
             yield f"  {column.label:18}{cells}{spread.n:>10,}  {column.unit}".rstrip()

@@ -11,13 +11,17 @@ from headstart.config.project import DATA
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, UsageError, nearest, shown
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError, nearest, shown
 from headstart.dataset.catalogue import find_entry, read_entries
 from headstart.dataset.catalogue_check import places
-from headstart.dataset.episodes import Episodes, Header
+from headstart.dataset.drafts import DRAFT, is_draft, read_draft
+from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.index import Row, read_index
+from headstart.dataset.manifest import DatasetManifest
+from headstart.dataset.slices import curated_folder, slice_at
 from headstart.dataset.whereabouts import whereabouts
+from headstart.runs.replay import same_episodes
 
 ID_DIGITS, LEAST_DIGITS = 16, 4
 
@@ -31,6 +35,7 @@ class Opened(NamedTuple):
     raw: bool  # all that was recorded, else what was accepted
     rows: tuple[Row, ...]  # of the index; empty: there is none
     own: bool  # the dataset of this folder, recorded with today's settings
+    parent: str | None = None  # of a slice, which has not all agents of a world: the dataset from which it was cut
 
 
 class Found(NamedTuple):
@@ -57,9 +62,18 @@ class Found(NamedTuple):
 
 
 def open_dataset(name: str) -> Opened:
-    """The dataset of a scenario as it lies in data/, or a version "<dataset>@<version>" of the catalogue whose files are here."""
+    """The dataset of a scenario as it lies in data/, a draft, a slice, or a version "<dataset>@<version>" of the catalogue whose files are
+    here.
+    """
+    if found := slice_at(Path(), name):
+        return _slice(name, *found)
     if "@" in name:
         return _version(name)
+    if is_draft(name) and not (DATA / name / DRAFT).is_file() and any(entry.dataset == name for entry in read_entries(Path())):
+        return _version(name)
+    if is_draft(name):
+        task = read_draft(Path(), name)[1]
+        return Opened(name, task, tuple(sorted((DATA / name / "raw").glob("*.h5"))), True, _index(DATA / name / "curated"), False)
     known = sorted(path.stem for path in Path("scenarios").glob("*.yaml"))
     if name not in known:
         raise UsageError(
@@ -93,6 +107,30 @@ def _version(name: str) -> Opened:
     )
 
 
+def _slice(name: str, folder: Path, manifest: DatasetManifest) -> Opened:
+    files, parent = tuple(sorted(folder.glob("block-*/*.h5"))), manifest.parent
+    return Opened(name, load_scenario(manifest.scenario), files, False, _index(folder), False, parent.dataset if parent else None)
+
+
+def in_parent(found: Found) -> Found:
+    """An episode of a slice in the file of its parent, which also has the other agents of its world; itself where the parent is not here,
+    or has it otherwise.
+    """
+    if found.dataset.parent is None:
+        return found
+    try:
+        name, here = found.dataset.parent, curated_folder(Path(), found.dataset.parent)[0]
+        if here == DATA / name.partition("@")[0] / "curated":
+            name = name.partition("@")[0]
+        theirs = find_episode(open_dataset(name), found.name)
+    except HeadstartError:
+        return found
+    mine, other = (select(one.episodes, np.arange(len(one.episodes.table.length)) == one.e) for one in (found, theirs))
+    return (
+        found._replace(episodes=theirs.episodes, header=theirs.header, e=theirs.e) if same_episodes(mine, other).all() else found
+    )
+
+
 def _index(folder: Path) -> tuple[Row, ...]:
     path = folder / "episodes.tsv"
     return tuple(read_index(path)) if path.is_file() else ()
@@ -116,6 +154,11 @@ def find_episode(dataset: Opened, which: str) -> Found:
         raise InputError(
             f"{dataset.name}: episode {which} was rejected ({row.reasons}), and only accepted episodes are here; "
             f"`{stage_command('capture', dataset.scenario.name)}` records all of them"
+        )
+    if row is not None:
+        raise IntegrityError(
+            f"{dataset.name}: expected episode {which} of its index in one of {len(dataset.files)} files, found it in none; "
+            "`headstart verify --repair` brings back what is recorded"
         )
     raise UsageError(f"{dataset.name}: expected an episode that its files hold, found no {shown(which)}")
 

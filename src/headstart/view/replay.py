@@ -8,10 +8,10 @@ from headstart.config.params import Params
 from headstart.core.errors import HeadstartError, MissingExtra, UsageError
 from headstart.core.user_code import called
 from headstart.runs.expert import script
-from headstart.runs.recording import BEHAVIOURS, deviations
+from headstart.runs.recording import deviations
 from headstart.runs.replay import ROUNDED_STEPS
 from headstart.runs.worlds import schema_of, task_of
-from headstart.view.play_dataset import Found
+from headstart.view.play_dataset import Found, in_parent
 from headstart.view.proof import Held, Proof, near, said
 from headstart.view.track import Track, track_of
 from headstart.worlds.gym import GymWorld
@@ -28,7 +28,7 @@ def rebuilt(found: Found, params: Params, mode: str | None) -> tuple[Track, Proo
     try:
         if found.dataset.scenario.demonstrations is not None:
             return _from_recording(found, mode, proof)
-        return _from_world(found, params, mode, proof)
+        return _from_world(in_parent(found), params, mode, proof)
     except HeadstartError as error:
         if mode is not None and isinstance(error, UsageError | MissingExtra):  # it cannot be drawn, but perhaps played
             track, proof = rebuilt(found, params, None)
@@ -72,7 +72,7 @@ def _from_world(found: Found, params: Params, mode: str | None, proof: Proof) ->
         return record_of(found), proof
     held = Held(found, proof)
     track = track_of(world, found.title, f"world {world_id}, seed {header.seed}")
-    act, slips = script(world), deviations(world, np.array([world_id]), params.capture)
+    act, slips = script(world), deviations(world, np.array([world_id]), params.capture.model_copy(update={"seed": header.seed}))
     now, begun = (
         np.zeros(world.num_agents, np.int64),
         np.zeros(world.num_agents, np.int64),
@@ -107,10 +107,7 @@ def _from_world(found: Found, params: Params, mode: str | None, proof: Proof) ->
         if info["episode_end"][0]:
             stats = info["stats"]
             proof.outcome |= {"success": bool(world.success(stats)[0]), "harm": bool(world.harm(stats)[0])}
-            counters = {
-                name: int(stats[0, agent, world.names.stats.index(name)]) for name in BEHAVIOURS if name in world.names.stats
-            }
-            proof.outcome["counters"] = counters
+            proof.outcome["counters"] = dict(zip(world.names.stats, map(int, stats[0, agent]), strict=True))
             break
     world.close()
     _finish(track, proof)

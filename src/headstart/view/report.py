@@ -29,6 +29,7 @@ from headstart.view.next_steps import flagged_seeds, next_steps
 from headstart.view.page import page
 from headstart.view.report_records import Records, baselines_of, levels_of, read_headline, read_records, watched_by
 from headstart.view.shift import shift_blocks
+from headstart.view.social import social_sections
 from headstart.view.task import task_section
 from headstart.view.taught import data_section, dataset_text, who_text
 from headstart.view.went import schedule_section
@@ -144,6 +145,7 @@ def read_report(root: Path, scenario: str) -> Report:
         safety_section(read.comparisons, found, read.arms, read.clones),
         data_section(taught, sorted({run.demonstration_steps for run in candidate.runs} - {0})),
         section("shift", "Distribution shift", *shift_blocks(read.shift, read.arms, read.clones)),
+        *social_sections(read.logs),
         schedule_section(candidate, read.logs),
         lineage_section(root, found, taught.dataset, read.lineage),
         _not_measured(root, read),

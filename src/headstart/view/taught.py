@@ -15,6 +15,7 @@ from headstart.runs.clone_report import CloneReport, CloneReports
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.view.blocks import Block, Items, More, Part, Section, Table, Text, counted
 from headstart.view.clones import clone_blocks
+from headstart.view.judged_expert import judged_blocks
 
 EXPERTS = {
     "scripted": "a script that comes with the world",
@@ -128,7 +129,12 @@ def data_section(taught: Taught, costs: Sequence[int]) -> Section:
         [
             Part(
                 f"Expert: {taught.expert_gate.outcome}",
-                [Text(who_text(taught)), Text(_cost(taught, costs)), _gate_table(taught.expert_gate)],
+                [
+                    Text(who_text(taught)),
+                    Text(_cost(taught, costs)),
+                    *judged_blocks(taught.expert),
+                    _gate_table(taught.expert_gate),
+                ],
             ),
             Part(f"Dataset: {taught.dataset_gates.outcome}", _dataset(taught)),
             Part(f"Clones: {clones_outcome(taught)}", clone_blocks(taught.clones, taught.clone_gates)),

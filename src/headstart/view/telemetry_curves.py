@@ -18,7 +18,7 @@ USUAL = (
     *("return_mean", "evaluation.return_mean", "evaluation.success_rate", "loss_total", "kl_divergence", "entropy", "grad_norm"),
     *("queue_conflict_rate", "queue_conflict_events", "expert_share", "bc_weight"),
 )
-BANDS = {"evaluation.return_mean": ("evaluation.return_ci_low", "evaluation.return_ci_high")}
+BANDS = {f"{of}.return_mean": (f"{of}.return_ci_low", f"{of}.return_ci_high") for of in ("evaluation", "deterministic")}
 AXES = {"env_steps": "env steps", "iteration": "update"}
 
 
@@ -37,7 +37,11 @@ def curves(logs: Sequence[Log], fields: Sequence[str] | None = None, x: str = "e
     if x == "env_steps" and any(isinstance(log.records[-1], ImportedUpdate) for log in logs):
         raise UsageError("--x env_steps: expected logs that count them, got one of version 1.x; `--x iteration` draws it")
     rows = [row for log, name in zip(logs, names, strict=True) for row in _rows(log, name, x)]
-    drawn = list(fields or (name for name in USUAL if _changes(rows, name)))
+    samples = any(
+        row["field"].startswith("evaluation.") for row in rows
+    )  # a learned expert is evaluated by its likeliest actions only
+    usual = USUAL if samples else [name.replace("evaluation.", "deterministic.") for name in USUAL]
+    drawn = list(fields or (name for name in usual if _changes(rows, name)))
     if missing := [name for name in drawn if not any(row["field"] == name for row in rows)]:
         raise InputError(f"expected values of {', '.join(missing)} in {', '.join(names)}, got none that is not null")
     if not drawn:

@@ -8,7 +8,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 from headstart.dataset.episodes import Episodes, Header, concatenate
 from headstart.dataset.episodes_file import read_episodes
-from headstart.dataset.formats.recording import ACTION_MASK, EXPERT_ACTION, Recording, Tree
+from headstart.dataset.formats.recording import ACTION_MASK, EXPERT_ACTION, EXPERT_LOG_PROB, EXPERT_VALUE, Recording, Tree
 
 
 def read(path: Path) -> Recording:
@@ -30,6 +30,8 @@ def recording_of(episodes: Episodes, header: Header) -> Recording:
         infos[EXPERT_ACTION] = episodes.expert_action
     if episodes.action_mask is not None and not episodes.action_mask.all():
         infos[ACTION_MASK] = episodes.action_mask
+    told = {EXPERT_LOG_PROB: episodes.expert_log_prob, EXPERT_VALUE: episodes.expert_value}
+    infos |= {name: column for name, column in told.items() if column is not None}
     there = {name: name not in header.absent for name in ("rewards", "ends", "final_observations", "success", "harm")}
     return Recording(
         observations=_plain(episodes.observation),

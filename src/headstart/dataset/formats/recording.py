@@ -14,6 +14,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import InputError
 
 EXPERT_ACTION, ACTION_MASK = "expert_action", "action_mask"  # of infos: the label where it is not what was executed; [N, K]
+EXPERT_LOG_PROB, EXPERT_VALUE = "expert_log_prob", "expert_value"  # of infos: [N], where the expert has them
 Tree = Any  # an array, or a dict or tuple of trees: nested as the observation space is
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from headstart.config.history import GENESIS, HISTORY, Drilled, Event, Withdrawn, open_history, parse_history, read_history
 from headstart.core.errors import Busy, HeadstartError, InputError, IntegrityError
-from headstart.release.history import GENESIS, HISTORY, Drilled, Event, Withdrawn, open_history, parse_history, read_history
 
 DRILL = Drilled(passed=True, rounds=3, guardrails=("nonfinite",))
 GONE = Withdrawn(scenario="walk")
@@ -163,7 +163,7 @@ def test_two_processes_never_break_the_chain(path: Path) -> None:
 
 
 def test_a_second_writer_is_told_who_writes_what_and_since_when(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("headstart.release.history.PATIENCE_S", 0)
+    monkeypatch.setattr("headstart.config.history.PATIENCE_S", 0)
     root = path.parents[1]
     told = rf"process {os.getpid()} has run `headstart promote walk` since \d{{4}}-"
     with open_history(root, "headstart promote walk"), pytest.raises(Busy, match=told), open_history(root, "another"):

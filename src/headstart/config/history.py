@@ -1,4 +1,4 @@
-"""`governance/history.ndjson`: verdicts and releases, with actor and reason (`history/3`); lines are appended and never changed.
+"""`governance/history.ndjson`: verdicts, releases and approvals, with actor and reason (`history/3`); lines are appended and never changed.
 
 Every line carries the hash of the one before it, so that an edit, a removal or a swap breaks the chain from there on. `headstart verify`
 also detects a rewritten chain: it compares the history with every committed version.
@@ -116,6 +116,15 @@ class Withdrawn(Record):
     scenario: Name
 
 
+class Approved(Record):
+    """A user approved an expert that had passed its gate; the scenario's approval before this one is superseded."""
+
+    kind: Literal["approval"] = "approval"
+    scenario: Name
+    policy_sha256: Sha256
+    scenario_sha256: Sha256
+
+
 class Drilled(Record):
     """The rollback drill was run."""
 
@@ -125,7 +134,7 @@ class Drilled(Record):
     guardrails: tuple[str, ...]
 
 
-Event = Judged | Promoted | RolledBack | Swapped | Withdrawn | Drilled
+Event = Judged | Promoted | RolledBack | Swapped | Withdrawn | Approved | Drilled
 AnyEvent = TypeVar("AnyEvent", Judged, Promoted, RolledBack, Swapped, Withdrawn)
 
 
@@ -174,7 +183,8 @@ def written(lines: Sequence[Line], record: type[AnyEvent], scenario: str, actor:
 
     It was killed before it could say so, or somebody typed it twice; either way there is nothing to write.
     """
-    last = next((line for line in reversed(lines) if getattr(line.record, "scenario", None) == scenario), None)
+    ours = (line for line in reversed(lines) if getattr(line.record, "scenario", None) == scenario)
+    last = next((line for line in ours if not isinstance(line.record, Approved)), None)
     if last is None or not isinstance(last.record, record) or (last.actor, last.reason) != (actor, reason):
         return None
     return last.record
