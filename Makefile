@@ -5,10 +5,12 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
 IN_PARALLEL := --numprocesses $(shell expr `nproc` + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-.PHONY: help setup repro evidence test test-slow torture soak nightly goldens check smoke bench bench-cartpole clean
+WITHOUT_TORCH := .venv-without-torch
+NEEDING_NO_TORCH := tests/test_without_torch.py $(addprefix tests/,config telemetry dataset guard)
+.PHONY: help setup repro evidence test test-without-torch test-slow torture soak nightly goldens check smoke bench bench-cartpole clean
 
 help:  ## what can be made (the default)
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-20s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/ready  ## the environment .venv with pinned versions, and the simulators compiled
 
@@ -21,6 +23,10 @@ evidence: $(VENV)/ready  ## the full comparison, experiment by experiment: hours
 
 test: $(VENV)/ready  ## all tests but those of `make smoke` and the slow ones
 	pytest -m "not slow and not pipeline" $(IN_PARALLEL)
+
+test-without-torch: $(WITHOUT_TORCH)/ready  ## the tests of what needs no torch, in an environment that has none: a minute
+	! $(WITHOUT_TORCH)/bin/python -c "import torch" 2>/dev/null
+	PATH="$(CURDIR)/$(WITHOUT_TORCH)/bin:$$PATH" python -m pytest -p tests.without_torch -m "not slow and not pipeline" $(IN_PARALLEL) $(NEEDING_NO_TORCH)
 
 test-slow: $(VENV)/ready  ## the long runs
 	pytest -m slow
@@ -51,14 +57,18 @@ bench: $(VENV)/ready  ## speed, beside what the machine allows
 bench-cartpole: $(VENV)/bench  ## CartPole to a mean of 475, beside Stable-Baselines3 in the same run
 	python benchmarks/cartpole.py
 
-clean:  ## remove .venv and build
-	rm -rf $(VENV) build
+clean:  ## remove both environments and build
+	rm -rf $(VENV) $(WITHOUT_TORCH) build
 
 $(VENV)/ready: install.sh constraints.txt pyproject.toml
-	PYTHON="$(PYTHON)" ./install.sh "test,view"
+	PYTHON="$(PYTHON)" ./install.sh "train,test,view"
 	headstart compile
 	touch $@
 
+$(WITHOUT_TORCH)/ready: install.sh constraints.txt pyproject.toml
+	PYTHON="$(PYTHON)" VENV=$(WITHOUT_TORCH) UV_COMPILE_BYTECODE=0 ./install.sh "view,tensorboard" pytest pytest-xdist hypothesis jsonschema playwright axe-playwright-python
+	touch $@
+
 $(VENV)/bench: $(VENV)/ready
-	./install.sh bench
+	./install.sh "train,bench"
 	touch $@

@@ -1,11 +1,13 @@
 #!/bin/sh
-# ./install.sh EXTRAS: this package with extras, at the versions of constraints.txt, into .venv. With uv, which takes a fifth of pip's time, or
-# with pip where uv cannot be had. uv does not read pip's configuration, so what that says of where packages are is handed on.
+# ./install.sh EXTRAS [PACKAGE ...]: this package with extras, and other packages, at the versions of constraints.txt, into $VENV, else .venv.
+# With uv, which takes a fifth of pip's time, or with pip where uv cannot be had. uv does not read pip's configuration, so what that says of where packages are is handed on.
 set -euf
 extras=${1:?expected extras of the package, as test,view}
+shift
 cd "$(dirname "$0")"
-bin=.venv/bin
-[ -x "$bin/python" ] || "${PYTHON:-python3}" -m venv .venv
+venv=${VENV:-.venv}
+bin=$venv/bin
+[ -x "$bin/python" ] || "${PYTHON:-python3}" -m venv "$venv"
 
 pip_setting() {  # an option of pip from the environment, which is listed first, or else from its configuration files
     printf '%s\n' "$settings" | sed -nE "s/^(:env:|global)\.$1='(.*)'\$/\2/p" | head -n 1 | sed 's/\\n/ /g; s/^ *//'
@@ -25,12 +27,15 @@ with_uv() {
     hand_on UV_INDEX_STRATEGY "$(pip_setting extra-index-url | sed 's/..*/unsafe-best-match/')"
     hand_on UV_NO_INDEX "$(pip_setting no-index | sed 's/..*/1/')"
     hand_on SSL_CERT_FILE "$(pip_setting cert)"
-    "$bin/uv" pip install --quiet --python "$bin/python" --compile-bytecode --constraint constraints.txt --editable ".[$extras]"
+    hand_on UV_COMPILE_BYTECODE 1
+    "$bin/uv" pip install --quiet --python "$bin/python" --constraint constraints.txt --editable ".[$extras]" "$@"
 }
 
-with_uv || {
+with_uv "$@" || {
     echo "uv did not install the packages; pip does, which takes a minute" >&2
-    # torch first and alone: pip would otherwise weigh a newer one that another package admits
-    "$bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$(grep ^torch== constraints.txt)"
-    "$bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]"
+    case ",$extras," in
+    *,train,*)  # torch first and alone: pip would otherwise weigh a newer one that another package admits
+        "$bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt "$(grep ^torch== constraints.txt)" ;;
+    esac
+    "$bin/pip" install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[$extras]" "$@"
 }

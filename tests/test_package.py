@@ -161,8 +161,9 @@ def test_its_metadata_names_version_licence_pythons_and_extras(built: dict[str, 
     assert [one for one in classifiers if "Python :: 3." in one] == ["Programming Language :: Python :: 3.11"]  # that of CI
     required = found.get_all("Requires-Dist") or []
     extras = found.get_all("Provides-Extra") or []
-    assert {"s3", "ssh", "view", "minari", "lerobot", "onnx", "sb3", "tune"} <= set(extras)
+    assert {"train", "s3", "ssh", "view", "minari", "lerobot", "onnx", "sb3", "tune"} <= set(extras)
     assert all(any(f'extra == "{extra}"' in line for line in required) for extra in extras)  # none is empty
+    assert not any(line.startswith("torch") and "extra ==" not in line for line in required)  # it is optional
 
 
 # --- a project of a user's own -------------------------------------------------------------------------------------------

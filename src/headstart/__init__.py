@@ -21,6 +21,8 @@ def __getattr__(name: str) -> object:
 
     if name not in PUBLIC:
         raise AttributeError(f"module 'headstart' has no attribute {name!r}")
+    if PUBLIC[name] == "headstart.deploy.policy":
+        import_module("headstart.core.extras").require_torch(f"headstart.{name}", "because a network acts")
     return getattr(import_module(PUBLIC[name]), name)
 
 

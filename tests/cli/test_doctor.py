@@ -128,10 +128,10 @@ def test_a_package_of_another_version_is_missed(monkeypatch: pytest.MonkeyPatch,
     from headstart.core.errors import InputError
 
     there = metadata.version
-    monkeypatch.setattr("headstart.core.provenance.version", lambda name: "0.1" if name == "torch" else there(name))
+    monkeypatch.setattr("headstart.core.provenance.version", lambda name: "0.1" if name == "numpy" else there(name))
     with pytest.raises(InputError, match="1 of these"):
         run()
-    assert "MISSING package     torch>=2.8: 0.1 is here; `pip install 'torch>=2.8'`" in capsys.readouterr().out
+    assert "MISSING package     numpy>=2.1: 0.1 is here; `pip install 'numpy>=2.1'`" in capsys.readouterr().out
 
 
 def test_what_a_killed_dvc_left_half_written_is_named_with_its_cure(tmp_path: Path) -> None:

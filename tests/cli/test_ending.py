@@ -53,7 +53,8 @@ def test_an_error_ends_in_one_line_and_its_code_which_the_help_names(
 @pytest.mark.parametrize(
     ("error", "code", "says"),
     [
-        (ModuleNotFoundError("no", name="torch"), 9, "error: this command needs torch: `pip install torch`\n"),
+        (ModuleNotFoundError("no", name="torch"), 9, "error: this command needs torch: `pip install 'headstart[train]'`\n"),
+        (ModuleNotFoundError("no", name="PIL"), 9, "error: this command needs PIL: `pip install 'headstart[view]'`\n"),
         (OSError(28, "No space left on device", "a/b"), 3, "error: a/b: expected room on the disk, which is full (No space left"),
         (OSError(13, "Permission denied", "a/b"), 3, "error: a/b: expected to read or write here, got Permission denied\n"),
         (MemoryError("Unable to allocate 8 GiB"), 3, "error: expected what fits into memory: Unable to allocate 8 GiB"),

@@ -38,10 +38,10 @@ def test_a_missing_package_is_named_with_its_extra(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     checkpoint(Path("policy"), spaces.Box(-1, 1, (3,)), spaces.Discrete(2))
-    monkeypatch.setattr("headstart.runs.own_models.find_spec", lambda package: None)
+    monkeypatch.setattr("headstart.core.extras.find_spec", lambda package: None)
     code, said, err = command("export-policy", "policy", kind, out)
     assert (code, said) == (9, "")
-    assert err.startswith("error: this needs ") and err.endswith(": pip install 'headstart[sb3]'\n")
+    assert err == "error: export-policy needs torch, to compute the policy: `pip install 'headstart[sb3]'`\n"
 
 
 def test_a_model_of_stable_baselines_is_written_with_its_normaliser(

@@ -65,38 +65,6 @@ def test_releasing_and_verifying_need_neither_torch_nor_numba() -> None:
     assert done.stdout.strip() == "[]"
 
 
-NO_TORCH = """
-import sys
-class NotInstalled:
-    def find_spec(self, name, path=None, target=None):
-        if name == "torch":
-            raise ModuleNotFoundError("No module named 'torch'", name=name)
-sys.meta_path.insert(0, NotInstalled())
-"""
-
-
-@pytest.mark.parametrize(
-    "modules",
-    [
-        "headstart.stages.expert, headstart.stages.capture, headstart.stages.curate, headstart.stages.validate",
-        "headstart.stages.catalogue, headstart.stages.baseline, headstart.stages.anneal, headstart.stages.evaluate",
-        "headstart.view.report, headstart.view.play",
-        "headstart.guard.simulation, headstart.compare.comparison, headstart.compare.shift",
-    ],
-)
-def test_what_reads_decides_and_reports_imports_where_there_is_no_torch(modules: str) -> None:
-    script = f"{NO_TORCH}import {modules}"
-    subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)
-
-
-@pytest.mark.parametrize("arguments", [["bc-train", "queue_conflict"], ["drill", "rollback"]])
-def test_a_command_that_needs_torch_says_so(arguments: list[str]) -> None:
-    script = f"{NO_TORCH}sys.argv[1:] = {arguments!r}\nfrom headstart.cli.main import main\nmain()"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 9
-    assert "needs torch: `pip install torch`" in done.stderr and "Traceback" not in done.stderr
-
-
 def test_help_needs_neither_torch_nor_numba_nor_matplotlib() -> None:
     script = "import sys, headstart.cli.main; print(sorted({'torch', 'numba', 'matplotlib', 'numpy'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)

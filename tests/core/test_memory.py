@@ -3,14 +3,11 @@
 from pathlib import Path
 
 import pytest
-import torch
 
 from headstart.config.params import NetworkParams
 from headstart.config.scenario import load_scenario
 from headstart.core.errors import InputError
 from headstart.core.memory import require_memory
-from headstart.learn.networks import ActorCritic
-from headstart.learn.rollout import Player
 from headstart.runs.worlds import worlds_of
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +28,10 @@ def test_worlds_beyond_the_memory_are_refused_before_they_are_made() -> None:
 
 
 def test_a_rollout_beyond_the_memory_names_its_settings() -> None:
+    torch = pytest.importorskip("torch", reason="needs torch")
+    from headstart.learn.networks import ActorCritic
+    from headstart.learn.rollout import Player
+
     world = worlds_of(load_scenario("nav_mixed", ROOT / "scenarios"), "training", 2)
     network = ActorCritic(len(world.names.features), 2, None, NetworkParams(hidden=(4,)), continuous=True)
     player = Player(world, 0, torch.Generator())

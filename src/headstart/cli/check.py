@@ -11,7 +11,7 @@ def check(scenario: Scenario, as_json: Json = False) -> None:
     from headstart.config.params import for_scenario, load_params, require_arms_that_dvc_trains
     from headstart.config.scenario import load_scenario
     from headstart.config.stage_command import pipeline_command
-    from headstart.core.errors import GateFailed, InputError
+    from headstart.core.errors import GateFailed, InputError, MissingExtra
     from headstart.core.progress_lines import duration_text
     from headstart.runs.check import Found, examine, of_gate
     from headstart.runs.plan import Estimate, estimates, no_pass
@@ -22,6 +22,7 @@ def check(scenario: Scenario, as_json: Json = False) -> None:
     require_arms_that_dvc_trains(settings, params, described)
     found: list[Found] = []
     planned: list[Estimate] = []
+    unknown: str | None = None  # why no time was measured
     sound: bool | None = None  # not known yet
     with output(as_json) as out:
         out.say(f"check {scenario}: {described.world}, horizon {described.horizon}")
@@ -36,11 +37,17 @@ def check(scenario: Scenario, as_json: Json = False) -> None:
             if wrong:
                 error = GateFailed if all(one.gate for one in wrong) else InputError
                 raise error(f"{scenario}: {len(wrong)} of these must be mended before anything is trained")
-            for of in estimates(params, described):
-                planned.append(of)
-                steps = f"{of.runs} × {of.env_steps:,} env steps at {of.rate:,.0f} a second"
-                out.say(f"{of.name}: {steps}: {duration_text(of.seconds)}", f"  {'':<6}{'time':<10}")
+            try:
+                for of in estimates(params, described):
+                    planned.append(of)
+                    steps = f"{of.runs} × {of.env_steps:,} env steps at {of.rate:,.0f} a second"
+                    out.say(f"{of.name}: {steps}: {duration_text(of.seconds)}", f"  {'':<6}{'time':<10}")
+            except MissingExtra as error:
+                unknown = str(error)
+                out.say(f"not measured: {unknown}", f"  {'':<6}{'time':<10}")
             out.say(f"sound; the other stages add to the time of training and evaluations; next: `{pipeline_command(scenario)}`")
         finally:
             checks = [one._asdict() | {"wrong": bool(one.cure)} for one in found]
-            out.found(scenario=scenario, sound=sound, checks=checks, estimates=[of._asdict() for of in planned])
+            out.found(
+                scenario=scenario, sound=sound, checks=checks, estimates=[of._asdict() for of in planned], not_estimated=unknown
+            )

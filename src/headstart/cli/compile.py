@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from headstart.core.errors import InputError, of_system
@@ -13,7 +14,7 @@ LAYOUT = "################\n#F.............#\n#..............#\n#..............#
 
 
 def compile_rules() -> None:
-    """Compile the town and the learner, once for each version of them; the robot is compiled when it is first used."""
+    """Compile the town and, with torch, the learner, once for each version; the robot is compiled when it is first used."""
     from multiprocessing import get_context
 
     context = get_context("spawn")
@@ -41,7 +42,8 @@ def step() -> None:
 
 def decide_and_learn() -> None:
     no_town().expert_actions()
-    learn()
+    if find_spec("torch") is not None:
+        learn()
 
 
 def learn() -> None:

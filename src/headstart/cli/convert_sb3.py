@@ -10,6 +10,7 @@ import typer
 from headstart.cli.output import Json, output
 from headstart.cli.project import typed_file, typed_path
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra
+from headstart.core.extras import require_extra
 
 
 def convert_sb3(
@@ -31,6 +32,8 @@ def convert_sb3(
             raise InputError(f"{path}: expected the file of {kind}, found none")
     if not trusted:
         raise InputError(f"{model}: {PICKLED.replace('`trusted: true`', '--trusted')}")
+    for package in ("torch", "stable_baselines3"):
+        require_extra(package, "sb3", "convert-sb3")
     command = [sys.executable, "-m", "headstart.runs.convert_sb3", str(model), algorithm, str(out)]
     command += [str(normaliser)] if normaliser is not None else []
     done = subprocess.run(command, capture_output=True, text=True)

@@ -69,8 +69,9 @@ def _packages() -> Iterator[Line]:
     for text in wrong:
         yield Line(MISSING, "package", f"{text}: {needed[text]}", f"`pip install '{text}'`")
     if not wrong:
-        torch, numpy, dvc = map(package_version, ("torch", "numpy", "dvc"))
-        yield Line(OK, "packages", f"all {len(needed)} that it needs, with torch {torch}, numpy {numpy} and dvc {dvc}")
+        there = {name: package_version(name) for name in ("torch", "numpy", "dvc")}
+        named = ", ".join(f"{name} {version}" for name, version in there.items() if version)
+        yield Line(OK, "packages", f"all {len(needed)} that it needs; {named}")
 
 
 def _threads() -> Iterator[Line]:
@@ -227,6 +228,7 @@ def _extras() -> Iterator[Line]:
 
 
 PURPOSE = {
+    "train": "training networks, and letting them act",
     "view": "figures and GIFs",
     "pettingzoo": "environments of several agents",
     "minari": "Minari datasets",

@@ -11,6 +11,7 @@ import typer
 from headstart.cli.names import arm_names, scenario_names
 from headstart.cli.output import Json, Output, output
 from headstart.core.errors import GateFailed, UsageError
+from headstart.core.extras import require_torch
 
 if TYPE_CHECKING:
     from headstart.runs.drill import Row
@@ -41,6 +42,7 @@ def rollback(
     if record and guardrail != "all":
         raise UsageError(f"--record: expected a drill of all guardrails, got one of {guardrail}")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the networks are small
+    require_torch("drill rollback", "to train networks")
     from headstart.config.params import for_scenario, load_params
     from headstart.config.scenario import load_scenario
     from headstart.guard.drill import FAULTS

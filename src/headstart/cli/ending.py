@@ -13,6 +13,7 @@ import typer
 from headstart.cli.output import wrapped
 from headstart.core.errors import HeadstartError, InputError, MissingExtra, of_system, printable, too_large
 
+EXTRA_OF = {"torch": "train", "PIL": "view", "matplotlib": "view", "vl_convert": "view"}  # optional package → what brings it
 DEBUG = "HEADSTART_DEBUG"  # set: the traceback of an error is shown
 BUG, INTERRUPTED, UNREAD = 1, 130, 141
 EXIT_CODES = {
@@ -47,9 +48,10 @@ def ending() -> Iterator[None]:
     except HeadstartError as error:
         _end(_told(error), error.exit_code)
     except ModuleNotFoundError as error:
-        if error.name not in ("torch", "numba"):
+        extra = EXTRA_OF.get(error.name or "")
+        if extra is None:
             _bug(error)
-        _end(f"this command needs {error.name}: `pip install {error.name}`", MissingExtra.exit_code)
+        _end(f"this command needs {error.name}: `pip install 'headstart[{extra}]'`", MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
         if isinstance(error, BrokenPipeError):
             _unread()

@@ -9,6 +9,7 @@ import typer
 
 from headstart.cli.output import Json, output
 from headstart.core.errors import HeadstartError, InputError
+from headstart.core.extras import require_torch
 
 RESULTS = Path("docs/results.md")
 
@@ -41,6 +42,7 @@ def evidence(
                 outcomes[name] = before.comparisons[before.headline].verdict.outcome.value
                 out.say(f"{name}: on record, with today's code and settings")
                 continue
+            require_torch("evidence", f"to train the networks of {name}")
             planned = plan(name, params)
             out.say(f"{name}: {planned['command']}", rest="    ")
             try:

@@ -8,6 +8,7 @@ import typer
 from headstart.cli.output import Json, output
 from headstart.cli.project import typed_path
 from headstart.core.errors import UsageError
+from headstart.core.extras import require_extra
 
 Onnx = Annotated[
     Path | None, typer.Option(parser=typed_path, metavar="FILE", help="The ONNX file to write; FILE.json says what it takes.")
@@ -30,6 +31,7 @@ def export_policy(
     """Write a policy as an ONNX file or as a model of Stable-Baselines3, once it computes the same on 10,000 observations."""
     if onnx is None and sb3 is None:
         raise UsageError("expected --onnx FILE or --sb3 FILE")
+    require_extra("torch", "sb3", "export-policy", "to compute the policy")
     from headstart.deploy.policy import load
 
     policy = load(checkpoint)

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -66,6 +67,7 @@ def init(
     else:
         commands += [f"git add {shlex.join(tracked)} && git commit -m '{MESSAGE}'"]
     commands += [f"dvc add {shlex.join(large)}    # too large for git"] if large else []
+    commands += [] if find_spec("torch") else ["pip install 'headstart[train]'    # torch, to train"]
     commands += [f"headstart check {words['scenario']}", "dvc repro"]
     _say(root, files, commands, repository is None, as_json)
 

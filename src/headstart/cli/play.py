@@ -13,6 +13,7 @@ from headstart.cli.output import Json, Output, output
 from headstart.cli.project import typed_file, typed_path
 from headstart.cli.showing import Shown, say_next, show, told
 from headstart.core.errors import IntegrityError, UsageError, shown
+from headstart.core.extras import require_torch
 
 if TYPE_CHECKING:
     from headstart.config.scenario import Scenario
@@ -215,6 +216,7 @@ def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mod
     watched = make(task_of(scenario), num_worlds=1, first_world=world, hybrid=hybrid, render_mode=mode)
     if policy is None:
         return watched, _expert(scenario, watched)
+    require_torch("play --policy", "because a network acts")
     from headstart.config.params import for_scenario, load_params
     from headstart.learn.evaluation import Acting
     from headstart.runs.policy import load_policy, new_network

@@ -42,8 +42,8 @@ def models() -> dict[str, Any]:
     from headstart.dataset.observation import ObservationSchema
     from headstart.deploy.contract import PolicyContract
     from headstart.runs.checkpoint import Card
+    from headstart.runs.clone_job import CloneProgress
     from headstart.runs.clone_report import CloneReports, Reference
-    from headstart.runs.clone_seed import CloneProgress
     from headstart.runs.experiment import ExperimentRecord
     from headstart.runs.expert_record import ExpertPolicy
     from headstart.runs.progress import Progress

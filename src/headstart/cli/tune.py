@@ -16,7 +16,8 @@ import typer
 from headstart.cli.names import Arm as ArmName
 from headstart.cli.names import Scenario as ScenarioName
 from headstart.cli.output import Json, columns, output
-from headstart.core.errors import InputError, MissingExtra, UsageError, nearest
+from headstart.core.errors import InputError, UsageError, nearest
+from headstart.core.extras import require_extra
 
 if TYPE_CHECKING:
     from headstart.config.params import Params
@@ -39,14 +40,11 @@ def tune(
     as_json: Json = False,
 ) -> None:
     """Search an arm's settings for its steps to target: reports/tuning/SCENARIO/ARM.json. The first trial is the arm as it stands."""
-    try:
-        from headstart.runs.tuning_search import Limits, run_search, trials_of
-    except ModuleNotFoundError as error:
-        if error.name != "optuna":
-            raise
-        raise MissingExtra("tune needs optuna: pip install 'headstart[tune]'") from None
+    for package, why in (("optuna", "to choose settings"), ("torch", "to train networks")):
+        require_extra(package, "tune", "tune", why)
     from headstart.core.files import write_record
     from headstart.runs.tuning import path_of_search, record_path, unfair
+    from headstart.runs.tuning_search import Limits, run_search, trials_of
     from headstart.runs.tuning_space import best_of, settings_of
 
     search, home = planned(scenario, arm, target)

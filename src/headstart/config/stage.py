@@ -29,6 +29,7 @@ from headstart.core.errors import (
     printable,
     too_large,
 )
+from headstart.core.extras import require_extra
 from headstart.core.files import write_record
 from headstart.core.git import git_state
 from headstart.core.lock import held, remove_unfinished
@@ -41,6 +42,13 @@ from headstart.core.verdict import Outcome, Verdict
 from headstart.core.yaml import parse_yaml
 
 PIPELINE = Path("dvc.yaml")
+TRAINS = ("bc_train", "baseline", "anneal")
+ASKS_THE_EXPERT = ("expert", "capture", "validate", "bc_train")
+MODELS_OF = {  # kind of expert → the package that computes it, and the extra that brings that
+    "ppo": ("torch", "train"),
+    "onnx": ("onnxruntime", "onnx"),
+    "sb3": ("stable_baselines3", "sb3"),
+}
 
 
 class Done(NamedTuple):
@@ -119,6 +127,7 @@ def run(stage: Callable[..., Done], name: str, *arm: str) -> Done:
     require_arms_that_dvc_trains(settings, params, scenario)
     for one in arm:
         require_arm(params, stage.__name__, one)
+    _require_packages(stage.__name__, scenario)
     entry = entry_of(stage.__name__, {"scenario": name, "arm": "".join(arm)})
     whose = (stage.__name__, name, *arm)
     with held(LOCKS / "-".join(whose), " ".join(("headstart", stage.__name__.replace("_", "-"), *whose[1:]))):
@@ -161,6 +170,15 @@ def _run(stage: Callable[..., Done], params: Params, scenario: Scenario, whose: 
     if done.verdict is not None:
         notify(params.notify, whose, done.verdict.outcome, [f"{check.outcome}: {check.text}" for check in done.verdict.reasons])
     return done
+
+
+def _require_packages(stage: str, scenario: Scenario) -> None:
+    """MissingExtra, before any work, where a stage that trains networks, or in which one acts as the expert, finds no package for them."""
+    who, policy = f"stage {stage} of {scenario.name}", scenario.expert.policy
+    if stage in TRAINS or (stage == "expert" and policy == "ppo"):
+        require_extra("torch", "train", who, "to train networks")
+    if stage in ASKS_THE_EXPERT and policy in MODELS_OF:
+        require_extra(*MODELS_OF[policy], who, "because the expert is a network")
 
 
 def _require_current(name: str, read: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError, IntegrityError
+from headstart.core.extras import require_extra
 from headstart.core.files import sha256_bytes
 from headstart.core.strict_json import pretty_json
 from headstart.deploy.contract import PolicyContract, Port
@@ -25,7 +26,6 @@ from headstart.deploy.rows import OwnRows
 from headstart.deploy.samples import OBSERVATIONS, is_masked, observations, output_of, worse
 from headstart.learn.compiled.layers import FORBIDDEN
 from headstart.runs.onnx_file import TOLERANCE, compute_onnx, write_onnx
-from headstart.runs.own_models import require_extra
 from headstart.worlds.gym_parts import channels_first
 
 

@@ -17,13 +17,13 @@ from gymnasium import Space, spaces
 from torch import nn
 
 from headstart.core.errors import InputError, IntegrityError
+from headstart.core.extras import require_extra
 from headstart.deploy.pair import require_target, write_pair
 from headstart.deploy.policy import Policy
 from headstart.deploy.samples import OBSERVATIONS, is_masked, observations, output_of, worse
 from headstart.learn.compiled.layers import LOG_STD_RANGE
 from headstart.learn.networks import STILL, Normaliser
 from headstart.runs.onnx_file import TOLERANCE
-from headstart.runs.own_models import require_extra
 from headstart.worlds.gym_parts import size_of
 
 CLIP, EPSILON = 6.0, 1e-8  # of our normaliser

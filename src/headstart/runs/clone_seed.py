@@ -6,32 +6,27 @@ after its last epoch, and one that is complete is not trained again.
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Literal
 
 import numba
 import torch
 
-from headstart.compare.arm_runs import CloneRun, Score
-from headstart.config.params import BCParams, Params
-from headstart.config.scenario import Scenario
+from headstart.compare.arm_runs import CloneRun
 from headstart.core.arrays import MODES
 from headstart.core.errors import IntegrityError
 from headstart.core.files import read_record, sha256_file, write_record
 from headstart.core.progress_lines import Kept
-from headstart.core.record import Count, Name, Record, Sha256
-from headstart.core.verdict import Subject, Verdict
+from headstart.core.verdict import Subject
 from headstart.learn.bc import Fitting, epoch_fields, fit, fitting_of, judge
 from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.evaluation import play_episodes, play_in_modes
 from headstart.learn.optimizer import autograd_device
-from headstart.runs.clone_report import REFERENCE, CloneReport, EpochScore, Reference
+from headstart.runs.clone_job import Clone, CloneJob, CloneProgress
+from headstart.runs.clone_report import REFERENCE, EpochScore, Reference
 from headstart.runs.cloning import clone_gate, clone_report, epoch_score
 from headstart.runs.demonstrations import read_used, recorded_steps, tensors_of
 from headstart.runs.expert import expert_of
-from headstart.runs.expert_record import ExpertPolicy, learned_sha256
+from headstart.runs.expert_record import learned_sha256
 from headstart.runs.policy import new_network, save_policy
 from headstart.runs.pool import Report
 from headstart.runs.shift import dataset_facts, shift_facts
@@ -45,7 +40,6 @@ from headstart.runs.states import (
     require_code,
     save_state,
     state_path,
-    work_folder,
 )
 from headstart.runs.worlds import schema_of, score_of, worlds_of
 from headstart.telemetry.kinds import Envelope
@@ -53,63 +47,8 @@ from headstart.telemetry.writer import TelemetryWriter
 from headstart.worlds.api import play
 
 
-@dataclass(frozen=True)
-class CloneJob:
-    """What one process needs to train a clone."""
-
-    params: Params
-    scenario: Scenario
-    block: int  # of the recording; the clone's place in `params.seeds`
-    dataset: Path  # validated.json
-    work: Path  # below which each clone has a folder
-    code_sha256: str  # of the code that the stage began with
-    expert: ExpertPolicy
-
-    @property
-    def seed(self) -> int:
-        """The seed of the replicate that the clone belongs to."""
-        return self.params.seeds[self.block]
-
-    @property
-    def settings(self) -> BCParams:
-        """Those of this clone."""
-        return self.params.bc_train.model_copy(update={"seed": self.params.bc_train.seed + self.seed})
-
-    @property
-    def folder(self) -> Path:
-        """Where the clone works."""
-        return self.work / f"seed-{self.seed}"
-
-
-class Clone(Record):
-    """What is known of a clone when it is trained."""
-
-    run: CloneRun
-    untrained: Score  # its network before it learned, on the exam worlds
-    report: CloneReport
-    verdict: Verdict
-    epochs: tuple[EpochScore, ...]
-
-
-class CloneProgress(Record):
-    """What the training of a clone remembers beside its latest state."""
-
-    schema_id: Literal["clone-progress/1"] = "clone-progress/1"
-    latest: Name
-    sha256: Sha256  # of the state
-    epochs: tuple[EpochScore, ...]
-    telemetry_seq: Count
-
-
-def clones_folder(params: Params, scenario: Scenario, dataset: Path, expert: ExpertPolicy, code_sha256: str) -> Path:
-    """Where the clones work."""
-    decide = {"bc_train", "seeds", "network", "evaluation", "device"}
-    more = (sha256_file(dataset), expert.model_dump(mode="json"), code_sha256)
-    return work_folder("bc", scenario.name, params, scenario, decide, *more)
-
-
-def train_clone(job: CloneJob, report: Report) -> Clone:
-    """Train, on one thread; `report` receives an epoch when it is done."""
+def trained_clone(job: CloneJob, report: Report) -> Clone:
+    """The clone of a job, trained on one thread; `report` receives an epoch when it is done."""
     require_code("bc_train", job.scenario.name, job.code_sha256)
     if (job.folder / RESULT).exists():
         report(Kept(job.params.bc_train.epochs))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,8 +12,10 @@ from headstart.config.params import BCParams
 from headstart.core.arrays import Mode
 from headstart.core.verdict import Check, Subject, Verdict, at_least, at_most, judge, not_applicable
 from headstart.dataset.observation import ObservationSchema
-from headstart.learn.bc import ActionScores, Epoch, Judgement
 from headstart.runs.clone_report import CloneReport, EpochScore, pooled
+
+if TYPE_CHECKING:
+    from headstart.learn.bc import ActionScores, Epoch, Judgement
 
 MIN_ABOVE_MAJORITY = 0.10  # held-out accuracy above that of always choosing the most frequent action
 MIN_RECALL = 0.50  # held-out, of every action that is frequent enough to tell
@@ -20,8 +23,8 @@ MIN_VALUE_STEPS = 1000  # held-out ones: the returns of fewer are those of a han
 
 
 def clone_report(
-    judged: Judgement,
-    untrained: Judgement,
+    judged: "Judgement",
+    untrained: "Judgement",
     train_accuracy: float,
     schema: ObservationSchema,
     closed: Mapping[Mode, Score],
@@ -99,13 +102,13 @@ def _closed_loop(report: CloneReport, margin: float) -> list[Check]:
     ]
 
 
-def _confusion(scores: ActionScores, schema: ObservationSchema) -> dict[str, dict[str, int]]:
+def _confusion(scores: "ActionScores", schema: ObservationSchema) -> dict[str, dict[str, int]]:
     """Expert's action → clone's action → decisions; what never happened is left out."""
     rows = zip(schema.actions, scores.confusion.tolist(), strict=True)
     return {actual: {name: n for name, n in zip(schema.actions, row, strict=True) if n} for actual, row in rows if any(row)}
 
 
-def epoch_score(epoch: Epoch) -> EpochScore:
+def epoch_score(epoch: "Epoch") -> EpochScore:
     """What is kept of an epoch."""
     held = epoch.heldout
     return EpochScore(

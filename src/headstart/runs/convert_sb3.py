@@ -13,9 +13,10 @@ from gymnasium import spaces
 
 from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
+from headstart.core.extras import require_extra
 from headstart.core.files import fresh_file
 from headstart.runs.onnx_file import TOLERANCE, compute_onnx, drawn, write_onnx
-from headstart.runs.own_models import load_normaliser, load_sb3, require_extra
+from headstart.runs.own_models import load_normaliser, load_sb3
 
 OBSERVATIONS = 256  # of the round trip
 

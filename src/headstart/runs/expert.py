@@ -9,6 +9,7 @@ from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError, IntegrityError, UsageError
+from headstart.core.extras import require_torch
 from headstart.core.files import read_record
 from headstart.runs.approval import require_approval
 from headstart.runs.estimates import of_network
@@ -48,6 +49,7 @@ def script(world: World) -> Act:
 
 def learned(scenario: Scenario, world: World, block: int) -> "Acting":
     """The network that the expert stage trained and approved for a block; IntegrityError for other weights."""
+    require_torch(f"the expert of {scenario.name}", "because it is a network")
     import torch  # a scripted expert needs none
 
     from headstart.learn.evaluation import Acting

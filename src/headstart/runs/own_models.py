@@ -18,7 +18,8 @@ from gymnasium import spaces
 
 from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, MissingExtra, nearest
+from headstart.core.errors import InputError, nearest
+from headstart.core.extras import require_extra
 from headstart.core.files import read_bytes
 from headstart.runs.own_source import own_files, where
 from headstart.worlds.api import Observations, World
@@ -34,12 +35,6 @@ NUMBERS = {
 }
 SB3 = ("stable_baselines3", "sb3_contrib")
 RECURRENT = ("RecurrentPPO",)
-
-
-def require_extra(package: str, extra: str) -> None:
-    """MissingExtra unless a package is installed."""
-    if find_spec(package) is None:
-        raise MissingExtra(f"this needs {package}: pip install 'headstart[{extra}]'")
 
 
 # --- ONNX -----------------------------------------------------------------------------------------------------------------

@@ -5,18 +5,12 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numba
-import torch
-
 from headstart.compare.findings import ComparisonLimits
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario, modes_of
 from headstart.config.schedule import Arm
-from headstart.learn.optimizer import Adam
-from headstart.learn.ppo import Weights, update
-from headstart.learn.rollout import Player
+from headstart.core.extras import require_torch
 from headstart.runs.impossible import Impossible
-from headstart.runs.policy import new_network
 from headstart.runs.worlds import worlds_of
 
 SECONDS = 3.0  # of acting, at most, for each recipe
@@ -35,7 +29,8 @@ class Estimate(NamedTuple):
 
 
 def estimates(params: Params, scenario: Scenario) -> Iterator[Estimate]:
-    """Expert, baselines and arms that `dvc repro` trains. Runs with PPO settings of one kind are measured once."""
+    """Expert, baselines and arms that `dvc repro` trains. Runs with PPO settings of one kind are measured once. MissingExtra without torch."""
+    require_torch("the time of training", "to measure it")
     recipes = {name: (params.arms[name], len(params.seeds)) for name in (*params.baselines, *params.anneal.arms)}
     if scenario.expert.policy == "ppo":
         recipes = {"expert": (params.expert.train or params.arms["scratch"], len(params.expert.seeds))} | recipes
@@ -59,6 +54,14 @@ def _evaluated(params: Params, scenario: Scenario, arm: Arm) -> int:
 
 def _rate(params: Params, scenario: Scenario, arm: Arm) -> tuple[float, float]:
     """Of one process: env steps a second, with updates, in the recipe's worlds; and world-steps a second of acting alone."""
+    import numba
+    import torch
+
+    from headstart.learn.optimizer import Adam
+    from headstart.learn.ppo import Weights, update
+    from headstart.learn.rollout import Player
+    from headstart.runs.policy import new_network
+
     torch.set_num_threads(1)
     numba.set_num_threads(1)
     world = worlds_of(scenario, "training", min(arm.ppo.worlds, MOST_WORLDS), params.capture.observation)

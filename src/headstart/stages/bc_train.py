@@ -16,8 +16,8 @@ from headstart.core.errors import GateFailed
 from headstart.core.files import fresh_directory, write_bytes, write_record
 from headstart.core.progress_lines import Amount
 from headstart.core.verdict import Outcome, misses
+from headstart.runs.clone_job import Clone, CloneJob, clones_folder, train_clone
 from headstart.runs.clone_report import CloneReports
-from headstart.runs.clone_seed import Clone, CloneJob, clones_folder, train_clone
 from headstart.runs.cloning import decisions_table, losses_table
 from headstart.runs.demonstrations import require_validated
 from headstart.runs.expert import approved_expert
