@@ -10,6 +10,7 @@ import numba
 import pytest
 from playwright.sync_api import Browser
 from tests.browser import chromium
+from tests.made_once import made_once
 from tests.recorded import record_robot
 from tests.released import Project, copy_of, new_project
 from tests.scores import score
@@ -66,24 +67,31 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with ten seeds of both arms that PASS, committed."""
-    project = new_project(tmp_path_factory.mktemp("trained"))
-    project.train(range(10))
-    project.commit()
-    return project.root
+
+    def make(root: Path) -> None:
+        project = new_project(root)
+        project.train(range(10))
+        project.commit()
+
+    return made_once(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture(scope="session")
 def twice_passed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with two verdicts by two processes on seeds of their own, and a drill, everything committed: ready."""
-    project = copy_of(trained, tmp_path_factory.mktemp("ready") / "project")
-    for seeds in (range(10), range(10, 20)):
-        project.train(seeds)
+
+    def make(root: Path) -> None:
+        project = copy_of(trained, root)
+        for seeds in (range(10), range(10, 20)):
+            if seeds[0]:  # else they are trained
+                project.train(seeds)
+                project.commit()
+            done = project.headstart("release", "record", "walk", "--by", "Ada")
+            assert done.code == 0, done.err
+        project.drill()
         project.commit()
-        done = project.headstart("release", "record", "walk", "--by", "Ada")
-        assert done.code == 0, done.err
-    project.drill()
-    project.commit()
-    return project.root
+
+    return made_once(tmp_path_factory, "ready", make)
 
 
 @pytest.fixture
