@@ -5,8 +5,10 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import yaml
@@ -119,8 +121,14 @@ class Project:
 
     def dvc_commit(self) -> None:
         from dvc.repo import Repo
+        from dvc.utils.serialize import _yaml
 
-        with chdir(self.root), Repo() as repo:
+        parsed = cache(_yaml.parse_yaml)  # DVC parses params.yaml a dozen times
+
+        def once(text: str, path: Path, typ: str = "safe") -> Any:
+            return deepcopy(parsed(text, path, typ))
+
+        with chdir(self.root), patch.object(_yaml, "parse_yaml", once), Repo() as repo:
             repo.commit(force=True)
 
     def make_ready(self) -> None:
