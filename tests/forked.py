@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -27,12 +28,12 @@ class Ended(NamedTuple):
     err: str
 
 
-def command(cwd: Path, program: str, *arguments: str) -> Ended:
-    """What is typed in a folder, with the environment of the test."""
+def command(cwd: Path, program: str, *arguments: str, environment: Mapping[str, str] = os.environ) -> Ended:
+    """What is typed in a folder."""
     with tempfile.TemporaryDirectory() as told:
         files = [os.path.join(told, name) for name in ("out", "err")]
         asking, answering = _server()
-        print(json.dumps([program, arguments, str(cwd), dict(os.environ), files]), file=asking, flush=True)
+        print(json.dumps([program, arguments, str(cwd), dict(environment), files]), file=asking, flush=True)
         code = int(answering.readline())
         return Ended(code, *(Path(file).read_text() for file in files))
 
