@@ -3,11 +3,13 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import jsonschema
 import numba
 import pytest
+import typer.main
 from playwright.sync_api import Browser
 from tests.browser import chromium
 from tests.made_once import made_once
@@ -25,10 +27,13 @@ from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
 
 os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that reads stderr
+typer.main.get_command = cache(typer.main.get_command)  # commands are built once, not for each call in this process
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
-    "stages/test_smoke.py", "torture/test_kills.py", "release/test_promote.py", "torture/test_fuzz.py", "torture/test_crash_states.py",
-    "stages/test_by_hand.py", "torture/test_mutations.py", "remote/test_remotes.py", "release/test_fetch.py", "release/test_record.py",
+    "stages/test_smoke.py", "torture/test_kills.py", "remote/test_remotes.py", "release/test_promote.py", "runs/test_drill.py",
+    "view/test_observe_page.py", "deploy/test_onnx_policy.py", "stages/test_by_hand.py", "stages/test_planted.py",
+    "torture/test_mutations.py", "view/test_report.py", "release/test_record.py", "cli/test_output.py", "runs/test_check.py",
+    "release/test_interrupted.py", "torture/test_crash_states.py", "runs/test_own_models.py",
 )  # fmt: skip
 
 
