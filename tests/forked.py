@@ -48,7 +48,8 @@ def require(cwd: Path, program: str, *arguments: str) -> Ended:
 @cache
 def _server() -> tuple[IO[str], IO[str]]:
     """The process that is forked; it ends with this one."""
-    environment = os.environ | {"PYTHONPATH": f"{REPOSITORY / 'src'}{os.pathsep}{REPOSITORY}"}
+    paths = (str(REPOSITORY / "src"), str(REPOSITORY), os.environ.get("PYTHONPATH", ""))
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.forked"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
