@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
 
 IN_PARALLEL := --numprocesses $(shell expr `nproc` + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-.PHONY: help setup repro evidence test test-slow torture check smoke bench bench-cartpole clean
+.PHONY: help setup repro evidence test test-slow torture soak nightly goldens check smoke bench bench-cartpole clean
 
 help:  ## what can be made (the default)
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,7 +14,7 @@ setup: $(VENV)/ready  ## the environment .venv with pinned versions, and the sim
 
 repro: $(VENV)/ready  ## the default pipeline, from the expert to the verdict: about five minutes
 	dvc repro
-	headstart report
+	headstart report --no-write
 
 evidence: $(VENV)/ready  ## the full comparison, experiment by experiment: hours; a finished one is not run again
 	headstart evidence
@@ -27,6 +27,15 @@ test-slow: $(VENV)/ready  ## the long runs
 
 torture: $(VENV)/ready  ## thousands of kills, crashes, damaged files and hostile inputs; prints what was lost or went unnoticed
 	python -m tests.torture
+
+soak: $(VENV)/ready  ## ten whole cycles of six scenarios in one process: does memory grow? four minutes
+	python -m tests.soak
+
+nightly: repro test-slow torture soak  ## all that takes long, and a drill of every guardrail a hundred times
+	headstart drill rollback --n 100
+
+goldens: $(VENV)/ready  ## golden values and samples that changed: shows them, and asks before it writes
+	python -m tests.goldens
 
 check: $(VENV)/ready  ## lint, format and types
 	ruff check

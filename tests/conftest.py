@@ -17,7 +17,6 @@ from tests.recorded import record_robot
 from tests.released import Project, copy_of, new_project
 from tests.scores import score
 
-from headstart.cli.ending import DEBUG
 from headstart.cli.schema import schema_of
 from headstart.compare.arm_runs import Score
 from headstart.config.scenario import Scenario
@@ -42,12 +41,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next((i for i, name in enumerate(LONGEST) if item.path.as_posix().endswith(f"tests/{name}")), len(LONGEST))
 
     items.sort(key=place)
-
-
-@pytest.fixture(autouse=True)
-def without_debug() -> None:
-    """`--debug` of a command that a test before ran in this process holds for that command."""
-    os.environ.pop(DEBUG, None)
 
 
 @pytest.fixture(autouse=True)

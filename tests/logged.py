@@ -1,12 +1,13 @@
-"""The logs in samples/telemetry, made record by record: small, with numbers that a person can check. `python -m tests.logged` writes them."""
+"""The logs in samples/telemetry, made record by record: small, with numbers that a person can check. `make goldens` writes them."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from headstart.core.strict_json import canonical_json
-from headstart.telemetry.kinds import KINDS
+from headstart.telemetry.kinds import KINDS, Social
 from headstart.telemetry.logs import read_log
 from headstart.telemetry.summary import summarised
 from headstart.view.telemetry import tables, text_of
@@ -31,6 +32,11 @@ CODES = {  # log → exit code of `validate`, and with --strict
 }
 NOT_SUMMED = {"seq_gap.ndjson"}  # a log that is not whole is not summed up
 HOSTILE = "</script><img src=x onerror=alert(1)> \u202egnp.exe \x1b[31m=cmd|'/c calc'!A1"
+
+
+def social(**counts: float) -> dict[str, float | None]:
+    """What passed between agents; nothing that is not given."""
+    return {name: None if name.endswith("_mean") else 0 for name in Social.model_fields} | counts
 
 
 def sha(text: str) -> str:
@@ -158,8 +164,18 @@ class Written:
 def town_anneal() -> bytes:
     """Clone, critic, PPO: a burst of KL takes the run back to the start of its phase, and the second attempt completes it."""
     log = Written("town", "queue_conflict", "classic", "anneal")
-    log.start([("clone", "bc"), ("warm_up", "critic"), ("tune", "ppo")])
-    log.evaluate(48, 4, 1.25, queue_conflict_rate=2.0, queue_intensity_rate=3.0)
+    learned = {"id": "queue_conflict@0123456789ab", "episodes": 64, "steps_mean": 128.0, "return_mean": 1.5}
+    log.start(
+        [("clone", "bc"), ("warm_up", "critic"), ("tune", "ppo")], dataset=learned | {"success_rate": 0.75, "harm_rate": 0.25}
+    )
+    log.evaluate(
+        48,
+        4,
+        1.25,
+        queue_conflict_rate=2.0,
+        queue_intensity_rate=3.0,
+        social=social(chats=8, chat_failures=16, chat_quality_mean=0.5),
+    )
     log.phase(0, "clone", "bc", success_rate=0.75, harm_rate=0.0625)
     for epoch, accuracy in enumerate((0.85, 0.9375), start=1):
         log.write(
@@ -193,7 +209,8 @@ def town_anneal() -> bytes:
     base = {"success_rate": 0.75, "harm_rate": 0.0625, "entropy": 1.0, "queue_conflict_rate": 2.0, "queue_intensity_rate": 3.0}
     log.phase(2, "tune", "ppo", **base)
     start = f"tune-start-{log.place['env_steps']}"
-    town = {"queue_conflict_rate": 2.0, "queue_intensity_rate": 3.0, "showers": 3, "sleeps": 1, "chats": 2}
+    town: dict[str, Any] = {"queue_conflict_rate": 2.0, "queue_intensity_rate": 3.0, "showers": 3, "sleeps": 1, "chats": 2}
+    town["social"] = social(chats=2, chat_failures=1, chat_quality_mean=0.5, shared_meals=1)
     log.update(2, bc_weight=0.5, return_mean=1.25, **town)
     log.update(
         3, bc_weight=0.25, kl_divergence=0.5, kl_divergence_max=2.0, grad_norm=4.0, grad_norm_max=8.0, return_mean=0.5, **town
@@ -222,9 +239,19 @@ def town_anneal() -> bytes:
         next="retry",
         skipped_checkpoints=[],
     )
+    town["social"] = social(chats=2, chat_quality_mean=0.25, yields=3, late=2, lateness_mean=7.5, late_help=1)
     log.update(4, bc_weight=0.5, learning_rate=0.0005, return_mean=1.375, **town)
     log.update(5, bc_weight=0.25, learning_rate=0.00025, return_mean=1.5, **town)
-    log.evaluate(62, 1, 1.5, met=True, row=1, queue_conflict_rate=1.5, queue_intensity_rate=2.5)
+    log.evaluate(
+        62,
+        1,
+        1.5,
+        met=True,
+        row=1,
+        queue_conflict_rate=1.5,
+        queue_intensity_rate=2.5,
+        social=social(chats=16, chat_quality_mean=0.5, shared_meals=2, outages=1),
+    )
     log.write("reading", check="evaluation", values={"success_rate": 0.96875, "harm_rate": 0.015625})
     log.keep(f"at-{log.place['env_steps']}")
     log.end_phase(4096)
@@ -393,11 +420,14 @@ def summaries(root: Path) -> dict[str, bytes]:
     }
 
 
-if __name__ == "__main__":
-    (ROOT / SAMPLES).mkdir(parents=True, exist_ok=True)
-    for name, make in MADE.items():
-        (ROOT / SAMPLES / name).write_bytes(make())
-    for name, data in upgraded(ROOT).items():
-        (ROOT / SAMPLES / name).write_bytes(data)
-    for name, data in summaries(ROOT).items():
-        (ROOT / SAMPLES / name).write_bytes(data)
+def samples() -> dict[str, bytes]:
+    """Name → bytes of every sample as it is made today."""
+    with TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / SAMPLES).mkdir(parents=True)
+        made: dict[str, bytes] = {}
+        for some in (lambda: {name: make() for name, make in MADE.items()}, lambda: upgraded(root), lambda: summaries(root)):
+            for name, data in some().items():
+                (root / SAMPLES / name).write_bytes(data)
+                made[name] = data
+    return made

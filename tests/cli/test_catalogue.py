@@ -120,7 +120,7 @@ def test_all_that_is_known_of_a_version_is_shown_in_eighty_columns(
 def test_a_check_counts_what_was_checked(project: Catalogued, command: Command) -> None:
     sun, snow = names(project)
     project.remote("store", default=True)
-    away = "the folder is not on this machine; `headstart remote use` sets a remote that is, and `dvc push` makes the folder"
+    away = f"the folder {project.root.parent / 'walk-store'} is not on this machine; `headstart remote use` sets a remote that is"
 
     code, out, _ = command("catalogue", "check")
 
@@ -204,6 +204,6 @@ def test_a_folder_that_was_typed_is_from_where_it_was_typed(project: Catalogued,
     (project.root / "below").mkdir()
     os.chdir(project.root / "below")
 
-    assert command("catalogue", "fetch", sun, "--to", "mine")[0] == 0
+    assert command("catalogue", "fetch", sun, "--out", "mine")[0] == 0
 
     assert (project.root / "below/mine/validated.json").exists()

@@ -1,9 +1,12 @@
 """`headstart deps` writes what stages import, keeps what a person wrote, and names what it cannot use."""
 
+import os
+from pathlib import Path
+
 import pytest
 
-from headstart.cli.deps import with_deps
-from headstart.core.errors import InputError
+from headstart.cli.deps import deps, with_deps
+from headstart.core.errors import InputError, UsageError
 
 TEXT = """\
 # a comment of the pipeline
@@ -54,3 +57,11 @@ def test_a_pipeline_that_is_none_is_named(text: str, message: str) -> None:
 
 def test_a_stage_without_deps_gets_them() -> None:
     assert "- src/headstart/stages/curate.py" in with_deps("stages:\n  curate:\n    cmd: ./stage curate x\n")
+
+
+def test_a_project_without_sources_gets_none_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dvc.yaml").write_text(TEXT)
+    with pytest.raises(UsageError, match=r"dvc\.yaml: expected sources in src/headstart/, there are none"):
+        deps()
+    assert (os.listdir(), Path("dvc.yaml").read_text()) == (["dvc.yaml"], TEXT)

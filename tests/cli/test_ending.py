@@ -54,7 +54,8 @@ def test_an_error_ends_in_one_line_and_its_code_which_the_help_names(
     ("error", "code", "says"),
     [
         (ModuleNotFoundError("no", name="torch"), 9, "error: this command needs torch: `pip install torch`\n"),
-        (OSError(28, "No space left on device", "a/b"), 4, "error: a/b: expected to read or write here, got No space left"),
+        (OSError(28, "No space left on device", "a/b"), 3, "error: a/b: expected room on the disk, which is full (No space left"),
+        (OSError(13, "Permission denied", "a/b"), 3, "error: a/b: expected to read or write here, got Permission denied\n"),
         (MemoryError("Unable to allocate 8 GiB"), 3, "error: expected what fits into memory: Unable to allocate 8 GiB"),
         (
             KeyboardInterrupt(),
@@ -109,9 +110,19 @@ def test_an_option_holds_for_the_processes_that_a_command_begins_as_well(
     monkeypatch.setattr("headstart.cli.schema.models", lambda: seen.append(os.environ.get(variable)) or {})
 
     assert command(option, "schema")[0] == 0
-    monkeypatch.delenv(variable)
+    assert variable not in os.environ
+    monkeypatch.setenv(variable, "mine")
     assert command("schema")[0] == 0
-    assert seen == ["1", None]
+    assert seen == ["1", "mine"]
+
+
+def test_an_input_that_ends_at_a_question_is_no_bug(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask() -> None:
+        raise EOFError
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("headstart.cli.schema.models", ask)
+    assert command("schema")[0] == 130
 
 
 WAITING = """
@@ -140,10 +151,28 @@ def test_ctrl_c_is_told_once_and_ends_with_130(tmp_path: Path) -> None:
     assert err.strip() == "interrupted; complete files and checkpoints are kept, and this goes on: `headstart schema`"
 
 
-def test_a_reader_that_ends_early_gets_no_error() -> None:
-    done = subprocess.run(f"{sys.executable} -c 'from headstart.cli.main import main; main()' schema episodes | head -1", shell=True,
-                          cwd=ROOT, capture_output=True, text=True)  # fmt: skip
-    assert (done.stdout, done.stderr) == ("{\n", "")
+def unread() -> int:
+    """A pipe whose reader has ended."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    return writer
+
+
+FULL = (
+    "error: output: expected room on the disk, which is full (No space left on device); make room, and type the command again\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("to", "code", "says"), [(unread, 141, ""), (lambda: os.open("/dev/full", os.O_WRONLY), 3, FULL)], ids=["unread", "full"]
+)
+def test_a_reader_that_ends_early_gets_no_error_and_a_full_disk_one(to: Callable[[], int], code: int, says: str) -> None:
+    script, out = "from headstart.cli.main import main; main()", to()
+    done = subprocess.run(
+        [sys.executable, "-c", script, "schema", "episodes"], cwd=ROOT, stdout=out, stderr=subprocess.PIPE, text=True
+    )
+    os.close(out)
+    assert (done.returncode, done.stderr) == (code, says)
 
 
 # --- the help -------------------------------------------------------------------------------------------------------------

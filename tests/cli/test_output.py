@@ -18,7 +18,7 @@ from headstart.runs.drill import Row
 
 TEXT_ONLY = {
     "compile": "it prints nothing",
-    **dict.fromkeys(("play", "report", "inspect", "telemetry", "observe"), "it draws, or has an output of its own"),
+    "observe": "it is a page",
 }
 
 

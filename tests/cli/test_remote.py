@@ -193,11 +193,12 @@ def test_the_remote_of_a_fresh_clone_is_checked_before_it_is_there(project: Proj
     )
     CONFIG.write_text("[core]\n    remote = store\n['remote \"store\"']\n    url = ../.dvc-remote\n")
     code, _, err = command("remote", "check")
-    assert code == 3 and f"expected the folder {project.root / '.dvc-remote'}, which is not on this machine" in err
+    assert code == 3 and f"remote store: the folder {project.root / '.dvc-remote'} is not on this machine" in err
     (project.root / ".dvc-remote").mkdir()
     code, out, _ = command("remote", "check")
     assert code == 0 and "it can be read and written" in out and "`dvc remote modify store verify true`" in out
-    assert command("remote", "check", "far")[0] == 3
+    code, _, err = command("remote", "check", "stor")
+    assert code == 2 and "expected a remote 'stor' (did you mean 'store'?)" in err
 
 
 def test_another_host_key_than_the_known_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

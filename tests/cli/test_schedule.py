@@ -101,7 +101,7 @@ def test_a_scenario_brings_its_recipe_and_its_metrics(command: Command) -> None:
 
 
 def test_a_rehearsal_is_recorded_and_gives_its_events_again(command: Command, in_project: Path) -> None:
-    first = command("simulate", "pretrained", "--trace", "noisy:5", "--record", "mine.tsv")[1]
+    first = command("simulate", "pretrained", "--trace", "noisy:5", "--tsv", "mine.tsv")[1]
     assert "rollback" in first
     assert command("simulate", "pretrained", "--trace", "mine.tsv")[1] == first
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from tests.logged import CODES, ROOT, SAMPLES, nav, version_1
 
+from headstart.telemetry.follow import Log, Part
 from headstart.telemetry.logs import read_log
 
 HOME = ROOT / SAMPLES
@@ -125,6 +127,35 @@ def test_a_running_log_is_followed_from_before_it_is_there_to_its_end(command: C
     assert f"log.ndjson: {len(lines)} records, 1 alert, 1 warning" in out
 
 
+def test_a_run_that_is_resumed_is_judged_anew_and_no_alert_is_repeated(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the kill the second update did badly; the resumed run writes it otherwise."""
+    before, after = (nav("pretrained", (48, 40, last), None).lines for last in (8, 40))
+    path, resumed = Path("log.ndjson"), Path("resumed.ndjson")
+    path.write_bytes(b"".join(before[:-3]))
+    resumed.write_bytes(b"".join(after))
+    monkeypatch.setattr("headstart.telemetry.follow.Log.read", looked(Log.read, lambda: resumed.replace(path)))
+    code, out, _ = command("watch", "log.ndjson", "--follow", "--interval", "0.01", "--idle-timeout", "60")
+    starts = [line.split(": ", 1)[1] for line in out.splitlines() if line.startswith(("WARN", "ALERT"))]
+    rule = "evaluation.success_rate < -0.10base warn (value 0.625, base 0.75)"
+    assert starts.count(rule) == 1  # of the first update, which stands as it stood
+    assert any("< -0.30base alert (value 0.125" in line for line in starts)  # said before the kill
+    assert f"log.ndjson: {len(after)} records, 0 alerts, 1 warning" in out  # and no longer so
+    assert code == 0
+
+
+def looked(read: Callable[[Log], Part], then: Callable[[], object]) -> Callable[[Log], Part]:
+    """A look, after which something happens, once."""
+    waiting = [then]
+
+    def look(log: Log) -> Part:
+        found = read(log)
+        if found.records and waiting:
+            waiting.pop()()
+        return found
+
+    return look
+
+
 def test_a_log_that_stands_still_ends_the_watch_with_8(command: Command) -> None:
     Path("log.ndjson").write_bytes(b"".join(nav("pretrained", (48, 47), None).lines[:4]))
     code, out, err = command("watch", "log.ndjson", "--follow", "--interval", "0.01", "--idle-timeout", "0.05")
@@ -134,7 +165,7 @@ def test_a_log_that_stands_still_ends_the_watch_with_8(command: Command) -> None
     assert command("watch", "nowhere", "--follow", "--interval", "0.01", "--idle-timeout", "0.05")[0] == 8
 
 
-def test_summary_is_the_golden_one_but_for_its_title(command: Command) -> None:
+def test_summary_is_the_one_in_the_samples_but_for_its_title(command: Command) -> None:
     for name in ("town_anneal.ndjson", "v1_0.ndjson"):
         code, out, _ = command("summary", "--no-wall", str(HOME / name))
         golden = (HOME / f"{name}.summary.txt").read_text()
@@ -144,10 +175,8 @@ def test_summary_is_the_golden_one_but_for_its_title(command: Command) -> None:
 
 
 def test_summary_as_markdown_and_json_and_into_a_file(command: Command) -> None:
-    _, out, _ = command(
-        "summary", str(HOME / "nav_pretrained.ndjson"), "--format", "markdown", "--baseline", str(HOME / "baseline.json")
-    )
-    assert "| return\\_mean | 0.875 | 0.75 at 1 | -0.125 | -14.3 % | no limit |" in out
+    _, out, _ = command("summary", str(HOME / "nav_pretrained.ndjson"), "--markdown", "--baseline", str(HOME / "baseline.json"))
+    assert "| return\\_mean | 0.875 | 0.75 at 1 | -14.3 % |" in out
     assert "| in the log | showers |" in out
     code, out, _ = command("summary", str(HOME / "nav_pretrained.ndjson"), "--json", "--out", "found/summary.json")
     assert (code, out) == (0, "")
@@ -184,23 +213,23 @@ def test_plot_writes_a_picture_of_several_logs(command: Command) -> None:
 def test_an_upgrade_is_valid_and_upgrading_it_changes_nothing(name: str, command: Command) -> None:
     source = HOME / f"{name}.ndjson"
     before = source.read_bytes()
-    assert command("upgrade", str(source), "new.ndjson")[0] == 0
+    assert command("upgrade", str(source), "--out", "new.ndjson")[0] == 0
     assert Path("new.ndjson").read_bytes() == (HOME / f"{name}.upgraded.ndjson").read_bytes()
     assert command("validate", "--strict", "new.ndjson")[0] == 0
-    assert command("upgrade", "new.ndjson", "again.ndjson")[0] == 0
+    assert command("upgrade", "new.ndjson", "--out", "again.ndjson")[0] == 0
     assert Path("again.ndjson").read_bytes() == Path("new.ndjson").read_bytes()
     assert source.read_bytes() == before
 
 
 def test_an_upgrade_says_what_it_found_and_never_writes_over_its_source(command: Command) -> None:
     Path("old.ndjson").write_text(json.dumps(version_1(1, None) | {"mood": 1}) + "\n" + '{"epo')
-    assert command("upgrade", "old.ndjson", "new.ndjson")[0] == 3
-    code, out, _ = command("upgrade", "old.ndjson", "new.ndjson", "--assume-version", "1.0")
+    assert command("upgrade", "old.ndjson", "--out", "new.ndjson")[0] == 3
+    code, out, _ = command("upgrade", "old.ndjson", "--out", "new.ndjson", "--assume-version", "1.0")
     assert code == 0
     assert "warning: old.ndjson, line 1: mood: expected a field that a version names" in out
     assert "new.ndjson: 1 update of old.ndjson; 5 bytes of a torn end were left out" in out
-    assert command("upgrade", "old.ndjson", "old.ndjson", "--assume-version", "1.0")[0] == 2
-    code, _, err = command("upgrade", str(HOME / "nav_pretrained.ndjson"), "new.ndjson")
+    assert command("upgrade", "old.ndjson", "--out", "old.ndjson", "--assume-version", "1.0")[0] == 2
+    code, _, err = command("upgrade", str(HOME / "nav_pretrained.ndjson"), "--out", "new.ndjson")
     assert (code, "needs no upgrade" in err) == (2, True)
 
 
@@ -208,8 +237,27 @@ def test_a_part_of_the_anneal_fields_stops_an_upgrade(command: Command) -> None:
     record = version_1(1, "1.2")
     del record["anneal_cycle"]
     Path("old.ndjson").write_text(json.dumps(record) + "\n")
-    code, _, err = command("upgrade", "old.ndjson", "new.ndjson")
+    code, _, err = command("upgrade", "old.ndjson", "--out", "new.ndjson")
     assert (code, "anneal_*: expected all 12 fields or none" in err, Path("new.ndjson").exists()) == (3, True, False)
+
+
+def test_half_a_surrogate_pair_is_a_problem_of_its_line(command: Command) -> None:
+    good = (HOME / "nav_pretrained.ndjson").read_text().splitlines(keepends=True)
+    Path("log.ndjson").write_text(good[0] + '{"schema_id": "\\ud800"}\n' + good[1])
+    code, out, _ = command("validate", "log.ndjson")
+    assert code == 4
+    assert "error: log.ndjson, line 2: expected UTF-8, got '\\ud800', half of a surrogate pair" in out
+
+
+def test_a_wrong_name_of_a_run_is_answered_with_the_nearest(command: Command) -> None:
+    folder = Path("reports/nav_mixed/anneal/pretrained/telemetry/seed-7")
+    folder.mkdir(parents=True)
+    shutil.copy(HOME / "nav_pretrained.ndjson", folder / "telemetry-0000.ndjson")
+    for name in ("nav_mixed/pretrained/seed-7", "nav_mixed/pretrained/7"):
+        assert command("validate", name)[1].startswith(f"{folder}: 16 records, valid")
+    for name in ("nav_mixed/pretraind/seed-7", "nav_mixd/pretrained/seed-7", "nav_mixed/pretrained/seed-8", "nav_mixed"):
+        code, _, err = command("summary", name)
+        assert code == 2 and "(did you mean 'nav_mixed/pretrained/seed-7'?)" in err, err
 
 
 def test_finished_logs_become_event_files(command: Command) -> None:
@@ -220,7 +268,12 @@ def test_finished_logs_become_event_files(command: Command) -> None:
     assert out.rstrip().endswith("look: tensorboard --logdir board")
     assert len(list(Path("board").rglob("events.*"))) == 2
     code, _, err = command("tensorboard", logs[0], "--logdir", "board")
-    assert (code, "expected no event files" in err) == (2, True)
+    assert (code, err) == (0, "")
+    assert len(list(Path("board").rglob("events.*"))) == 2, "the conversion of before is replaced"
+    live = Path("board/nav_mixed/pretrained/seed-7/events.out.tfevents.1.host.0")
+    live.write_bytes(b"")
+    code, _, err = command("tensorboard", logs[0], "--logdir", "board")
+    assert (code, f"found {live.name}" in err, live.exists()) == (2, True, True)
     assert command("tensorboard", str(HOME / "v1_1.ndjson"), "--logdir", "other")[0] == 2
 
 
@@ -256,8 +309,9 @@ def test_a_file_of_anything_else_is_an_error_of_ours(command: Command) -> None:
 def test_a_log_is_found_by_the_name_of_its_run(command: Command) -> None:
     home = Path("reports/nav_mixed/anneal/pre-trained/telemetry/seed-7")
     home.mkdir(parents=True)
-    (home / "telemetry-0000.ndjson").write_bytes((HOME / "nav_pretrained.ndjson").read_bytes())
+    log = re.sub(rb'("arm": ?"pre)', rb"\1-", (HOME / "nav_pretrained.ndjson").read_bytes())
+    (home / "telemetry-0000.ndjson").write_bytes(log)
     code, out, _ = command("summary", "nav_mixed/pre-trained/seed-7")
     assert (code, out.splitlines()[0]) == (0, f"{home}: completed")
-    assert command("summary", "nav_mixed/pre-trained/seed-8")[0] == 3
+    assert command("summary", "nav_mixed/pre-trained/seed-8")[0] == 2
     assert command("drift", "nav_mixed/pre-trained/seed-7", "--baseline", "nav_mixed/pre-trained/seed-7", "--abs", "1")[0] == 0

@@ -80,7 +80,7 @@ def lines() -> Iterator[tuple[str, ...]]:
             yield ("tune", "cartpole", "scratch", "--trials", number)
         if number != "0":
             yield from (("play", "queue_conflict", "--seed", number), ("play", "queue_conflict", "--world", number))
-        yield ("drill", "rollback", "--n", number)
+        yield ("drill", "rollback", "--runs", number)
         if number != "1.5":
             yield ("play", "queue_conflict", "--ticks-per-second", number)
     for trace in ("nan@x", "nan@-1", "nan@" + "9" * 5000, "noisy:x", "noisy:" + "9" * 5000, "unknown", "", "folder.tsv"):

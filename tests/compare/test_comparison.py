@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from headstart.compare.comparison import Comparison, all_in_text, compare, steps
 from headstart.compare.findings import ComparisonLimits
 from headstart.config.scenario import Target
 from headstart.core.errors import InputError
+from headstart.core.files import parse_record, read_record
 from headstart.core.verdict import Evidence, Outcome
+from headstart.runs.experiment import ExperimentRecord
 
 LIMITS = ComparisonLimits(resamples=200)
 SLOW = [18, 22, 20, 19, 21, 20, 23, 18, 20, 22]  # evaluations until scratch is there
@@ -419,3 +422,36 @@ def test_final_exams_are_pooled_over_seeds_in_both_modes(target: Target) -> None
         assert (exam[mode].episodes, exam[mode].success, exam[mode].harm) == (1000, 930, 20)
         assert exam[mode].success_low < 0.93
         assert exam[mode].harm_high > 0.02
+
+
+# --- a file that somebody edited ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("candidate", "old", "new", "message"),
+    [
+        (FAST, "PASS", "HOLD", "field verdict: outcome: expected PASS, which its checks give, got HOLD"),
+        (FAST[:9], "HOLD", "PASS", r"field verdict.checks.0: check replicates: expected on_miss HOLD or FAIL, got PASS"),
+        (SLOW[::-1], "FAIL", "PASS", r"expected on_miss HOLD or FAIL, got PASS"),
+        (SLOW[::-1], "FAIL", "HOLD", r"check ratio-upper: expected .* \(FAIL, a miss is a FAIL\), as the findings give it, got .*HOLD"),
+        (SLOW[::-1], '"name":"ratio-upper"', '"name":"ratio"', "check ratio-upper: expected .*, as the findings give it, got none"),
+        (FAST, '"threshold":0.7', '"threshold":0.9', r"check ratio-upper: expected 0.\d+ <= 0.7 .* got 0.\d+ <= 0.9"),
+    ],
+)  # fmt: skip
+def test_a_comparison_edited_to_another_verdict_is_refused(
+    candidate: Sequence[int | None], old: str, new: str, message: str, target: Target
+) -> None:
+    found = judged(arm_runs("pretrained", candidate), arm_runs("scratch", SLOW[: len(candidate)]), target=target)
+    text = found.model_dump_json()
+    assert parse_record(text.encode(), Comparison, "a.json") == found
+
+    with pytest.raises(InputError, match=f"^a.json: .*{message}.*; .*`headstart verify --repair`"):
+        parse_record(text.replace(old, new).encode(), Comparison, "a.json")
+
+
+def test_every_record_in_git_follows_from_its_findings() -> None:
+    records = sorted(Path("reports/evidence").glob("*.json"))
+
+    assert len(records) >= 10
+    for path in records:
+        assert read_record(path, ExperimentRecord).comparisons

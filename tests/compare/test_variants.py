@@ -9,7 +9,8 @@ from scipy import stats
 from tests.shifts import facts
 
 from headstart.compare.ratio import Estimate, paired, unpaired
-from headstart.compare.variants import Group, Margins, bounds, find_variants, holm_bounds
+from headstart.compare.variants import Group, Margins, Measure, bounds, find_variants, holm_bounds, variant_checks
+from headstart.core.verdict import About
 
 RUNS = 10
 MARGINS = Margins(hold=0.05, fail=0.15)
@@ -141,3 +142,18 @@ def test_runs_of_one_clone_are_averaged_before_they_are_compared() -> None:
     assert found.harm.minus_clone.bound == pytest.approx(expected.harm.minus_clone.bound)
     assert found.harm.minus_scratch.bound == pytest.approx(expected.harm.minus_scratch.bound)
     assert found.harm.candidate == pytest.approx(0.16)
+
+
+def test_every_check_says_which_variant_measure_and_policy_it_is_about() -> None:
+    groups = grouped([[12], [14], [16], [18], [20]], [7, 8, 9, 10, 11])
+    baselines = {name: [facts(harm=20 + run) for run in range(5)] for name in ("scratch", "matched")}
+    margins: dict[Measure, Margins] = {"success": MARGINS, "harm": MARGINS}
+    (found,) = find_variants(groups, baselines, margins, 5)
+
+    checks = list(variant_checks(found, "pretrained", "scratch", margins))
+
+    assert [(check.name, check.about) for check in checks] == [
+        (f"shift-dense-{rest}{other}", About(variant="dense", measure=measure, other=other))
+        for measure, rest in (("success", ""), ("harm", "harm-"))
+        for other in ("scratch", "matched", "clone")
+    ]

@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from headstart.core.contents import CONTENTS, require_listed, require_whole, sealed_below, sealed_directory, tree_sha256
+from headstart.core.contents import (
+    CONTENTS,
+    blamed_on_bytes,
+    require_listed,
+    require_whole,
+    sealed_below,
+    sealed_directory,
+    tree_sha256,
+)
 from headstart.core.errors import HeadstartError, InputError, IntegrityError
 from headstart.core.files import sha256_tree
 
@@ -101,6 +109,17 @@ def test_a_file_is_compared_alone(folder: Path) -> None:
     (folder / "card.json").write_text("[]\n")
     with pytest.raises(IntegrityError, match=r"card\.json: expected 3 bytes with hash"):
         require_listed(folder / "card.json")
+
+
+def test_a_reader_that_fails_blames_bytes_that_are_not_those_listed_and_no_others(folder: Path) -> None:
+    for change, blamed in ((lambda path: None, False), (lambda path: path.write_bytes(b""), True), (Path.unlink, True)):
+        change(folder / "seed-1/weights")
+        with pytest.raises(HeadstartError) as raised, blamed_on_bytes(folder / "seed-1/weights"):
+            raise InputError("no network")
+        assert isinstance(raised.value, IntegrityError) is blamed
+        assert ("`headstart verify --repair` brings back" in str(raised.value)) is blamed
+    with pytest.raises(InputError, match="no network"), blamed_on_bytes(Path("mine/weights")):
+        raise InputError("no network")
 
 
 def test_what_a_killed_writer_left_is_not_sealed() -> None:

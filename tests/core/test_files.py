@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -104,6 +106,27 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
     assert (tmp_path / "f").read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["f"]
+
+
+@pytest.mark.parametrize("fresh", [fresh_file, fresh_directory])
+@pytest.mark.parametrize("of", ["the temporary path", "none"])
+def test_an_error_of_the_system_names_the_path_that_was_asked_for(
+    tmp_path: Path, fresh: Callable[[Path], AbstractContextManager[Path]], of: str
+) -> None:
+    with pytest.raises(PermissionError) as raised, fresh(tmp_path / "f") as temporary:
+        raise PermissionError(13, "Permission denied", *[str(temporary)] * (of != "none"))
+    assert raised.value.filename == str(tmp_path / "f")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_a_pipe_and_what_a_link_to_one_names_are_not_replaced_by_a_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for name, what in (("folder", "a folder"), ("pipe", "a pipe or a device"), ("link", "a pipe or a device")):
+        with pytest.raises(InputError, match=f"{name}: expected a file, got {what}"):
+            write_bytes(tmp_path / name, b"new")
+    assert sorted(os.listdir(tmp_path)) == ["folder", "link", "pipe"]
 
 
 def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path: Path) -> None:

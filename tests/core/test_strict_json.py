@@ -27,6 +27,8 @@ def test_plain_json_is_parsed() -> None:
         (b'[{"x": {"a": 1, "a": 1}}]', "key 'a' occurs twice in one object"),
         (b'{"a": 1} {"b": 2}', "Extra data"),
         (b"{'a': 1}", "Expecting property name"),
+        (rb'{"a": "\ud800"}', r"expected UTF-8, got '\\ud800', half of a surrogate pair"),
+        (rb'{"\uDFFF": 1}', r"expected UTF-8, got '\\udfff', half of a surrogate pair"),
         (b'{"a": 1', "Expecting ',' delimiter"),
         (b"", "Expecting value"),
         (b'\xef\xbb\xbf{"a": 1}', "BOM"),
@@ -40,6 +42,10 @@ def test_what_is_not_strict_json_is_refused_with_its_place(text: bytes, problem:
     with pytest.raises(InputError, match=problem) as error:
         parse_json(text, "f.json")
     assert str(error.value).startswith("f.json: ")
+
+
+def test_both_halves_of_a_pair_are_a_character_and_an_escaped_backslash_begins_none() -> None:
+    assert parse_json(rb'["\ud83d\ude00", "\\ud800"]', "f.json") == ["\U0001f600", r"\ud800"]
 
 
 def test_brackets_within_strings_are_no_depth() -> None:

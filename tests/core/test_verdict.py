@@ -1,11 +1,18 @@
 """The truth table of outcomes, and what a verdict refuses to say."""
 
+import json
 import math
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from headstart.core.errors import InputError
+from headstart.core.files import parse_record
 from headstart.core.verdict import (
+    About,
     Check,
     Outcome,
     Subject,
@@ -15,6 +22,7 @@ from headstart.core.verdict import (
     decide,
     equal,
     finite,
+    holds,
     judge,
     missed,
     not_applicable,
@@ -104,7 +112,7 @@ def test_a_verdict_lists_every_check_that_did_not_pass(subject: Subject) -> None
 def test_a_verdict_whose_outcome_was_edited_is_refused_when_read(subject: Subject) -> None:
     text = judge(subject, [failed(FAIL)], {}).model_dump_json()
 
-    with pytest.raises(ValidationError, match="checks give FAIL"):
+    with pytest.raises(ValidationError, match="expected FAIL, which its checks give, got PASS"):
         Verdict.model_validate_json(text.replace('"outcome":"FAIL"', '"outcome":"PASS"', 1))
 
 
@@ -136,3 +144,100 @@ def test_a_check_that_does_not_apply_neither_passes_nor_fails(subject: Subject) 
     assert judge(subject, [absent], {}).outcome is HOLD  # nothing was measured
     with pytest.raises(ValidationError, match="does not apply has no measurement"):
         Check(**(absent.model_dump() | {"passed": True}))
+
+
+# --- a file that somebody edited ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("measured", "direction", "threshold"),
+    [
+        (None, ">=", 0),
+        (None, "==", None),
+        (math.nan, ">=", 0.0),
+        (math.nan, "==", math.nan),
+        (1.0, "<=", math.nan),
+        (1, ">=", None),
+        ("3", ">=", 1),
+        ("b", ">", "a"),  # texts have no order that means anything
+        (True, ">=", 0),
+        (True, "==", 1),
+        ("1", "==", 1),
+    ],
+)
+def test_sides_that_cannot_be_compared_do_not_hold(measured: Any, direction: Any, threshold: Any) -> None:
+    assert not holds(measured, direction, threshold)
+
+
+def test_sides_that_can_be_compared_hold_or_do_not() -> None:
+    yes = [(2, ">=", 2.0), (10**400, ">", 1.5), (0.1, "<=", 0.2), ("a", "==", "a"), (False, "==", False), (1, "==", 1.0)]
+    no = [(1, ">=", 2), (2, ">", 2), (0.3, "<=", 0.2), ("a", "==", "b"), (True, "==", False)]
+
+    assert [holds(*one) for one in (*yes, *no)] == [True] * len(yes) + [False] * len(no)  # type: ignore[arg-type]
+
+
+def test_the_message_about_an_edited_check_names_file_check_what_came_and_the_cure(subject: Subject) -> None:
+    good = at_least("ratio", 3.0, 2.0, "x")
+    text = judge(subject, [good, failed(HOLD)], {}).model_dump_json()
+
+    of = "a.json: field checks."
+    for old, new, message in (
+        ("HOLD", "PASS", rf"{of}1: check height: expected on_miss HOLD or FAIL, got PASS; .*`headstart verify --repair`"),
+        (
+            '"passed":false',
+            '"passed":true',
+            rf"{of}1: check height: expected passed False, since 1.0 >= 2.0 does not hold, got True; ",
+        ),
+        (
+            '"measured":3.0',
+            '"measured":1.5',
+            rf"{of}0: check ratio: expected passed False, since 1.5 >= 2.0 does not hold, got True; ",
+        ),
+        (
+            '"outcome":"HOLD"',
+            '"outcome":"PASS"',
+            "a.json: field the record: outcome: expected HOLD, which its checks give, got PASS; ",
+        ),
+    ):
+        with pytest.raises(InputError, match=f"^{message}") as caught:
+            parse_record(text.replace(old, new).encode(), Verdict, "a.json")
+        assert str(caught.value).count(", got ") == 1
+
+
+CHECKS = st.one_of(
+    st.builds(at_least, st.just("a"), st.sampled_from([None, 1, 2.0, 2.5]), st.just(2), st.just("x"), on_miss=st.sampled_from([HOLD, FAIL])),
+    st.builds(at_most, st.just("b"), st.sampled_from([None, -1.0, 0, 1]), st.just(0.0), st.just("x"), on_miss=st.sampled_from([HOLD, FAIL])),
+    st.builds(equal, st.just("c"), st.sampled_from([None, "u", "v"]), st.just("v"), st.just("x")),
+    st.just(unmeasured("d", "==", "measured", "x")),
+    st.just(not_applicable("e", ">=", None, "x")),
+)  # fmt: skip
+EDITS = st.fixed_dictionaries({}, optional={"passed": st.booleans(), "on_miss": st.sampled_from(list(Outcome))})
+
+
+@given(st.lists(st.tuples(CHECKS, EDITS), max_size=3), st.sampled_from(list(Outcome)))
+def test_an_edited_verdict_is_refused_or_says_what_its_measurements_give(
+    edited: list[tuple[Check, dict[str, Any]]], outcome: Outcome
+) -> None:
+    whose = Subject(type="expert", id="walk", sha256="0" * 64)
+    true = judge(whose, [check for check, _ in edited], {})
+    record = json.loads(true.model_dump_json())
+    for check, (_, edit) in zip(record["checks"], edited, strict=False):  # judge adds one where nothing applies
+        check |= edit
+    record["outcome"] = outcome
+
+    try:
+        read = parse_record(json.dumps(record).encode(), Verdict, "a.json")
+    except InputError:
+        return
+    assert (read.outcome == PASS) == (true.outcome == PASS)
+    assert [check.passed for check in read.checks] == [check.passed for check in true.checks]
+    missed_by = {check.on_miss for check in read.checks if check.measured is not None and not check.passed}
+    assert read.outcome == (FAIL if FAIL in missed_by else true.outcome if true.outcome == PASS else HOLD)
+
+
+def test_what_a_check_is_about_is_left_out_where_it_is_about_nothing_else() -> None:
+    plain = at_least("height", 2.0, 1.0, "tall")
+    about = plain.model_copy(update={"about": About(variant="dense", measure="harm", other="clone")})
+
+    assert "about" not in plain.model_dump_json()
+    assert [Check.model_validate_json(one.model_dump_json()) for one in (plain, about)] == [plain, about]

@@ -15,14 +15,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.goldens import same_as_golden
 
 from headstart.core.errors import InputError, IntegrityError, SchemaMismatch
 from headstart.core.files import sha256_file
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, columns_of, concatenate, episode_ids, episodes_from, select
 from headstart.dataset.episodes_file import _expected, chunk_shape, read_episodes, write_episodes
 from headstart.dataset.observation import ObservationSchema
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "episodes.json"
 
 
 def same(left: object, right: object) -> bool:
@@ -69,7 +68,7 @@ def test_a_file_without_episodes_is_a_file(tmp_path: Path, episodes: Episodes, h
 def test_the_bytes_are_the_golden_ones(tmp_path: Path, episodes: Episodes, header: Header) -> None:
     write_episodes(tmp_path / "e.h5", episodes, header)
 
-    assert sha256_file(tmp_path / "e.h5") == json.loads(GOLDEN.read_text())["episodes_h5_sha256"]
+    same_as_golden(sha256_file(tmp_path / "e.h5"), "episodes.json", "episodes_h5_sha256")
 
 
 def test_another_process_at_another_time_writes_the_same_bytes(tmp_path: Path, episodes: Episodes, header: Header) -> None:

@@ -64,13 +64,13 @@ def test_a_release_comes_into_a_fresh_clone_in_all_ways_that_the_page_names(read
     below = clone.root / "below"
     below.mkdir()
 
-    done = Project(below).headstart("release", "fetch", "walk", "--to", "mine")
+    done = Project(below).headstart("release", "fetch", "walk", "--out", "mine")
 
     assert done.code == 0, done.err
     assert sorted(os.listdir(below / "mine")) == ["card.json", "weights.safetensors"]
     require_release(release, below / "mine")
     require_release(release, clone.root / ".headstart/releases" / release.id)
-    assert clone.headstart("release", "fetch", "walk", "--to", "below/mine").code == 0
+    assert clone.headstart("release", "fetch", "walk", "--out", "below/mine").code == 0
     assert clone.git("status", "--short") == "?? below/\n"
 
     elsewhere = tmp_path / "elsewhere"
@@ -116,7 +116,7 @@ def test_a_release_with_other_bytes_in_the_remote_is_not_handed_out(ready: Proje
             path.chmod(0o644)
             path.write_bytes(weights[:-1] + b"\x07")
 
-    done = clone.headstart("release", "fetch", "walk", "--to", "mine")
+    done = clone.headstart("release", "fetch", "walk", "--out", "mine")
 
     assert done.code == 3
     assert f"release {release.id}: expected to restore it, found it nowhere" in done.err

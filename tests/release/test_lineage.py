@@ -161,7 +161,13 @@ def version(root: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "thing", ["walk/pretrained/9", "models/walk/anneal/pretrained/seed-9", "models/walk/anneal/pretrained/seed-9/card.json"]
+    "thing",
+    [
+        "walk/pretrained/9",
+        "walk/pretrained/seed-9",
+        "models/walk/anneal/pretrained/seed-9",
+        "models/walk/anneal/pretrained/seed-9/card.json",
+    ],
 )
 def test_a_run_leads_to_its_clone_the_block_of_its_dataset_and_the_expert(root: Path, thing: str) -> None:
     found = lineage(root, thing)

@@ -381,7 +381,7 @@ def test_a_remote_that_is_not_on_this_machine_is_named_with_what_sets_another(he
     store = here.parent / "store"
     store.rename(store.with_name("away"))
     (fault,) = faults(here, Scope(remote="store"))
-    assert "the folder is not on this machine; `headstart remote use` sets a remote that is" in fault
+    assert "is not on this machine; `headstart remote use` sets a remote that is" in fault
 
 
 def test_what_the_remote_has_for_other_commits_is_hashed_too(here: Path) -> None:

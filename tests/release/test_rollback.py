@@ -54,7 +54,7 @@ def test_the_same_rollback_again_is_the_same_rollback(ready: Project) -> None:
 
     assert done.code == 0, done.err
     assert f"{first.id} is in use again" in done.out
-    assert "to go back further, name the release with --to, or give another reason" in done.err
+    assert "to go back further, name the release with --id, or give another reason" in done.err
     assert len(read_history(ready.root / HISTORY)) == lines + 1
     roll_back(ready.root, "walk", "Ada", "still worse")
     assert ready.standing().current.arm == "scratch"

@@ -65,7 +65,7 @@ def headstart(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
 def test_every_guardrail_takes_a_real_run_back_and_misses_its_fault_when_switched_off(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--n", "1", "--record", "--by", "Ada")
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--runs", "1", "--record", "--by", "Ada")
     out = capsys.readouterr().out
     assert code == 0, out
     assert out.count("\nok  ") == len(FAULTS) + 3
@@ -80,7 +80,7 @@ def test_a_guardrail_that_is_switched_off_makes_the_drill_fail(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with_guardrails({"grad_norm": {"enabled": False}})
-    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--n", "1")
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--runs", "1")
     found = capsys.readouterr()
     assert code == 6
     assert "MISS  grad_norm" in found.out and "never" in found.out
@@ -92,7 +92,7 @@ def test_a_guardrail_that_lets_its_fault_pass_for_a_reason_is_named_and_left_out
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], limits: dict[str, object]
 ) -> None:
     with_guardrails({"grad_norm": limits}, "falls are rare")
-    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--n", "1")
+    code = headstart(monkeypatch, "drill", "rollback", "--scenario", "cartpole", "--guardrail", "grad_norm", "--runs", "1")
     out = capsys.readouterr().out
     assert code == 0
     assert "not drilled: grad_norm; the arm lets its fault pass, because falls are rare\n" in out

@@ -1,13 +1,13 @@
 """Recording the expert: alignment, slips, and bytes that depend on scenario and seed alone."""
 
 import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.goldens import same_as_golden
 
 import headstart
 from headstart.config.params import CaptureParams, changed, load_params
@@ -24,7 +24,6 @@ from headstart.stages import capture as capture_stage
 from headstart.worlds.api import FIRST_WORLD, Act, World
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = ROOT / "tests" / "golden" / "capture.json"
 SEED = 7
 
 
@@ -84,7 +83,7 @@ def test_a_capture_has_its_golden_content(scenario: Scenario) -> None:
     digest = hashlib.sha256()
     for name, column in sorted(columns(recorded(scenario, 4)).items()):
         digest.update(name.encode() + np.ascontiguousarray(column).tobytes())
-    assert digest.hexdigest() == json.loads(GOLDEN.read_text())["queue_conflict"]
+    same_as_golden(digest.hexdigest(), "capture.json", "queue_conflict")
 
 
 def test_without_slips_the_expert_does_what_it_chooses(scenario: Scenario) -> None:

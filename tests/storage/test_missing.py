@@ -51,10 +51,7 @@ def test_what_is_said_depends_on_the_remote(clone: Project, command: Command) ->
     arguments = ("release", "record", "walk", "--by", "Ada")
     (clone.root / ".dvc/config").write_text(NAMED + "../.dvc-remote\n")
     said = missing(command, *arguments)
-    assert (
-        f"the remote store is the folder {clone.root / '.dvc-remote'}, which is not on this machine; `headstart remote use`"
-        in said
-    )
+    assert f"remote store: the folder {clone.root / '.dvc-remote'} is not on this machine; `headstart remote use`" in said
     assert said.endswith("then `dvc pull reports/evaluate`\n")
     (clone.root / ".dvc-remote").mkdir()
     assert "or fetch it: `dvc pull reports/evaluate` brings what was pushed to the remote store, /" in missing(

@@ -11,7 +11,7 @@ from headstart.telemetry.logs import read_log
 
 @pytest.mark.parametrize("name", MADE)
 def test_a_sample_is_what_its_maker_makes(name: str) -> None:
-    assert (ROOT / SAMPLES / name).read_bytes() == MADE[name](), "`python -m tests.logged` writes it"
+    assert (ROOT / SAMPLES / name).read_bytes() == MADE[name](), "`make goldens` shows the difference"
 
 
 def test_logs_of_version_1_become_their_upgraded_twins() -> None:
@@ -19,7 +19,7 @@ def test_logs_of_version_1_become_their_upgraded_twins() -> None:
         assert (ROOT / SAMPLES / name).read_bytes() == data, name
 
 
-def test_the_summary_of_a_sample_is_the_golden_one() -> None:
+def test_the_summary_of_a_sample_lies_beside_it() -> None:
     for name, data in summaries(ROOT).items():
         assert (ROOT / SAMPLES / name).read_bytes() == data, name
 

@@ -42,6 +42,31 @@ def test_a_run_with_a_rollback_is_summed_up() -> None:
     assert "kl_to_reference" not in found.latest  # not measured
 
 
+def test_what_passed_between_agents_is_summed_and_means_are_weighted_by_what_they_are_over() -> None:
+    training, first, last = of("town_anneal.ndjson").social
+    assert [(one.of, one.n) for one in (training, first, last)] == [
+        ("training", 4),
+        ("first evaluation", 64),
+        ("last evaluation", 64),
+    ]
+    sums = {name: value for name, value in training.counts.items() if value}
+    assert sums == {
+        "chats": 8, "chat_failures": 2, "chat_quality_mean": (4 * 0.5 + 4 * 0.25) / 8, "shared_meals": 2, "yields": 6, "late": 4,
+        "lateness_mean": 7.5, "late_help": 2,
+    }  # fmt: skip
+    assert (first.counts["chat_failures"], last.counts["chat_failures"], last.counts["outages"]) == (16, 0, 1)
+    assert (first.counts["lateness_mean"], first.counts["late"]) == (None, 0)  # nobody was late, which is no lateness of 0
+    assert of("nav_pretrained.ndjson").social == ()
+
+
+def test_a_summary_says_what_dataset_the_run_learned_from() -> None:
+    assert of("town_anneal.ndjson").dataset == {
+        "id": "queue_conflict@0123456789ab", "episodes": 64, "steps_mean": 128.0, "return_mean": 1.5, "success_rate": 0.75,
+        "harm_rate": 0.25,
+    }  # fmt: skip
+    assert of("nav_pretrained.ndjson").dataset == {}
+
+
 def test_only_the_last_updates_count_where_it_is_asked() -> None:
     extremes = {one.field: one for one in of("town_anneal.ndjson", last=2).extremes}
     assert extremes["kl_divergence"] == Extreme("kl_divergence", 0.01, 4, 0.01, 4)

@@ -227,7 +227,7 @@ def _command(name: str, *given: str) -> int:
         if name != "report":
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)  # as the command does
-        return 4
+        return 3
     return 0
 
 

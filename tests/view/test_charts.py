@@ -12,7 +12,8 @@ from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison
 from headstart.core.files import read_record
 from headstart.telemetry.kinds import AnyLine
-from headstart.view.charts import CHARGED, STEPS, Axes, Levels, both_curves, curves, png
+from headstart.view.charts import png
+from headstart.view.charts_curves import CHARGED, STEPS, Axes, Levels, both_curves, curves
 from headstart.view.charts_ratio import ratio_by_level, steps_to_target
 from headstart.view.charts_training import confusion, weights
 

@@ -15,11 +15,12 @@ from headstart.compare.comparison import Comparison
 from headstart.compare.ratio import Difference
 from headstart.compare.variants import variant_checks
 from headstart.core.files import read_record, write_record
-from headstart.core.verdict import Check, Outcome
+from headstart.core.verdict import About, Check, Outcome
 from headstart.view.ends import difference_cell, ends_tables
+from headstart.view.glance import glance_section
 from headstart.view.glossary import TERMS
-from headstart.view.judged import glance_section, helped, meaning
-from headstart.view.next_steps import next_steps, variant_of
+from headstart.view.judged import helped, meaning
+from headstart.view.next_steps import next_steps
 from headstart.view.report import read_report
 
 GUARDRAIL = Check(
@@ -114,12 +115,28 @@ def test_every_reason_has_its_own_step_and_the_flagged_seed_is_played(results: R
     assert steps[3].why == "See what it does with seed 3:"
 
 
-def test_a_check_names_its_variant_even_where_the_name_has_hyphens() -> None:
-    (_, harm) = lost()
-    named = harm.model_copy(update={"name": "shift-very-dense-harm-clone", "text": harm.text.replace("dense", "very-dense")})
+def test_a_record_whose_checks_do_not_say_what_they_are_about_has_the_same_answers_in_other_words(results: Results) -> None:
+    root = results(FAST, SLOW)
+    old = [check.model_copy(update={"about": None}) for check in lost()]
+    write_record(root / "reports/evaluate/walk/beyond.json", with_checks(compared(root), *old))
+    write_record(root / "reports/evaluate/walk/shift.json", FOUND)
 
-    assert variant_of(named) == ("very-dense", "harm", "clone")
-    assert variant_of(named.model_copy(update={"name": "final-harm-clone"})) is None
+    text = read_report(root, "walk").text
+
+    assert rows_below(text, "| in other worlds") == [
+        "| dense | not shown: success, harm | 0.900 against 0.850 | 0.173 against 0.066 |"
+    ]
+    assert "because of: success on dense, pretrained − clone; harm on dense, pretrained − clone." in text
+    assert "What it learned does not carry over to a world that nobody trained on" in text
+
+
+def test_a_loss_in_a_variant_is_named_by_variant_measure_and_other_whatever_their_names(results: Results) -> None:
+    (_, harm) = lost()
+    about = About(variant="shift-harm-very-dense", measure="harm", other="success-clone")
+    found = with_checks(compared(results(FAST, SLOW)), harm.model_copy(update={"about": about, "text": "harm on elsewhere: x"}))
+
+    assert meaning(found).endswith("because of: harm in the held-out variant shift-harm-very-dense, against success-clone.")
+    assert "`variants.shift-harm-very-dense`" in next_steps(found, None)[0].why
 
 
 def test_what_happens_in_variants_stands_on_the_first_screen(results: Results) -> None:
@@ -217,9 +234,9 @@ def test_the_glossary_has_twenty_entries_at_most_and_defines_the_words_of_the_ve
 def test_the_worst_action_is_named_only_where_it_was_decided_often(
     results: Results, n: int, said: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from headstart.view import taught
+    from headstart.view import clones
 
     made: dict[str, Any] = {"wait": {"wait": 50}, "use": {"wait": n}}
-    finding = taught._matrix(made).finding
+    finding = clones._matrix(made).finding
 
     assert (said in finding) if said else ("use least" not in finding)

@@ -5,18 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.view.observed import ARM, Event, evaluation, finding, lines, log_folder, story, update, write
+from tests.goldens import same_as_golden
+from tests.logged import social
+from tests.view.observed import ARM, FIELDS, Event, evaluation, finding, lines, log_folder, story, update, write
 
 from headstart.guard.guardrails import GUARDRAILS
+from headstart.telemetry.follow import Unreadable, parsed
 from headstart.telemetry.kinds import ANY_LINE
+from headstart.telemetry.social import EVENTS
 from headstart.view.observe import watch_of
-from headstart.view.observe_log import Unreadable, parsed
 from headstart.view.observe_panels import panels
 from headstart.view.observe_runs import chosen
 from headstart.view.observe_state import MAX_ALERTS, Seen, take
 from headstart.view.observe_tables import duration, number
-
-GOLDEN = Path(__file__).parents[1] / "golden" / "observed.json"
 
 
 def after(events: list[Event], **envelope: Any) -> Seen:
@@ -57,8 +58,7 @@ def test_a_log_that_was_read_to_its_end_gives_the_golden_panels_however_it_is_re
         message["panels"].pop("runs")  # has the time at which the test wrote the file
         found.append(message)
     assert found[0] == found[1]
-    text = json.dumps(found[0], indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    assert json.loads(GOLDEN.read_text()) == json.loads(text), f"expected {GOLDEN}, found\n{text}"
+    same_as_golden(json.loads(json.dumps(found[0], sort_keys=True)), "observed.json")
 
 
 def test_phases_wait_run_and_end_and_a_rollback_stays_in_sight() -> None:
@@ -210,6 +210,15 @@ def test_counters_are_those_of_the_world() -> None:
     assert "showers" in column(town, "counters", "Unit")
     assert {"showers", "queue conflicts", "shifts begun on time"}.isdisjoint(column(other, "counters", "Unit"))
     assert column(town, "counters", "Last update")["showers"] == "not measured"
+
+
+def test_the_world_panel_shows_what_passed_between_agents_where_the_log_has_it() -> None:
+    met = social(chats=5, chat_failures=2, chat_quality_mean=0.51, late_help=3)
+    shown = column(after([*until("update"), ("update", FIELDS["update"] | {"social": met})]), "counters", "Last update")
+    said = {shown[EVENTS[name]] for name in ("chat_failures", "late_help")}
+    assert said == {"2", "3"}
+    assert (shown[EVENTS["lateness_mean"]], shown[EVENTS["shared_meals"]]) == ("not measured", "0")
+    assert EVENTS["late_help"] not in column(after(until("update")), "counters", "Last update")  # an earlier log
 
 
 def test_a_run_from_random_weights_watches_numbers_that_are_not_finite() -> None:

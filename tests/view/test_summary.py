@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from headstart.cli.main import app
 from headstart.compare.comparison import Comparison
+from headstart.core.errors import InputError
 from headstart.core.files import read_record
 from headstart.view import WIDTH
 from headstart.view.comparison import printed
@@ -59,12 +62,12 @@ def test_a_command_that_is_wider_than_a_terminal_is_broken_before_its_options_as
     found = read_record(root / "reports/evaluate/walk/beyond.json", Comparison)
     policy = f"models/{'w' * 30}/anneal/pretrained/seed-0"
 
-    text = printed(found, f"headstart play {'w' * 30} --policy {policy} --gif robot.gif")
+    text = printed(found, f"headstart play {'w' * 30} --policy {policy} --html robot.html")
 
     lines = text[text.index("watch it: ") :].splitlines()
-    assert lines == [f"watch it: headstart play {'w' * 30} \\", f"    --policy {policy} \\", "    --gif robot.gif"]
+    assert lines == [f"watch it: headstart play {'w' * 30} \\", f"    --policy {policy} \\", "    --html robot.html"]
     shell = subprocess.run(["sh", "-c", "echo " + "\n".join(lines)], capture_output=True, text=True, check=True)
-    assert shell.stdout == f"watch it: headstart play {'w' * 30} --policy {policy} --gif robot.gif\n"
+    assert shell.stdout == f"watch it: headstart play {'w' * 30} --policy {policy} --html robot.html\n"
 
 
 def test_without_vl_convert_no_figure_is_promised(results: Results) -> None:
@@ -98,3 +101,20 @@ def test_a_baseline_by_itself_is_shown_with_its_own_policy_to_watch(said: Callab
 
     assert sentence(text) == "HOLD: walk, beyond: scratch alone: nothing to compare it with."
     assert "watch it: headstart play walk --policy models/walk/baseline/scratch/seed-0" in text
+
+
+def test_the_lines_are_said_without_writing_pages_that_must_be_there(results: Results, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = results(FAST, SLOW)
+    monkeypatch.chdir(root)
+    told = CliRunner().invoke(app, ["report", "walk", "--no-write"])
+    assert isinstance(told.exception, InputError)
+    assert str(told.exception).endswith("expected a report, found none; `headstart report walk` writes it")
+    page = root / "reports/walk/report.html"
+    page.write_text("as it was")
+
+    told = CliRunner().invoke(app, ["report", "walk", "--no-write"])
+
+    assert told.exit_code == 0
+    assert told.output == f"{summary(root, 'walk')}\n"
+    assert [path.name for path in page.parent.glob("report*")] == ["report.html"] and page.read_text() == "as it was"
+    assert not (root / "reports/index.html").exists()

@@ -87,9 +87,12 @@ def test_drift_says_which_limits_are_broken_and_what_is_missing() -> None:
     records = read_log(ROOT / SAMPLES / "nav_pretrained.ndjson").records
     found = compare(records, {"return_mean": 1.0, "adv_mean": 0.0, "showers": 1.0}, {"return_mean": Limit(0.1, 0.0)}, None)
     text = text_of("x", drift_tables(found))
-    assert "return_mean     1  0.75 at 1   -0.25  -25 %  BEYOND ×2" in text
-    assert re.search("adv_mean +0 +0 at 1 +.0 +n/a +no limit", text)
+    assert "return_mean     1  0.75 at 1   -25 %  BEYOND ×2" in text
+    assert re.search("adv_mean +0 +0 at 1 +n/a +no limit", text)
     assert "in the log       showers" in text
+    within = compare(records, {"return_mean": 1e-9, "a_field_of_a_length_that_is_cut_32": 1.0}, {}, Limit(1e-9, 0.0))
+    lines = text_of("x", drift_tables(within)).splitlines()
+    assert max(map(len, lines)) <= 80 and any("e+09" not in line and "BEYOND" in line for line in lines)
 
 
 def test_a_watch_names_rules_that_could_not_be_held_to_anything() -> None:

@@ -1,7 +1,6 @@
 """The navigation world: the contract of every world, bit-identity, golden hashes, and its rules on small situations."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numba
 import numpy as np
 import pytest
 from gymnasium.vector import AutoresetMode
+from tests.goldens import same_as_golden
 
 from headstart.config.scenario import load_scenario
 from headstart.core.errors import InputError, UsageError
@@ -24,7 +24,6 @@ from headstart.worlds.nav.env import Nav
 from headstart.worlds.nav.observe import EGO
 
 ROOT = Path(__file__).parents[2]
-GOLDEN = json.loads((ROOT / "tests/golden/nav.json").read_text())
 SCENARIO = load_scenario("nav_mixed", ROOT / "scenarios")
 PLAIN = Task("nav", {}, 300, SCENARIO.success, SCENARIO.harm)
 STEPS_OF_DIGEST = 400
@@ -210,30 +209,30 @@ def two_threads() -> Iterator[None]:
     numba.set_num_threads(before)
 
 
-def test_the_sine_table_is_frozen() -> None:
+def test_the_sine_table_is_the_golden_one() -> None:
     table = sine_table()
     np.testing.assert_allclose(table, np.sin(2 * np.pi * np.arange(4096) / 4096), atol=1e-7)
-    assert hashlib.sha256(table.tobytes()).hexdigest() == GOLDEN["sine_table"]
+    same_as_golden(hashlib.sha256(table.tobytes()).hexdigest(), "nav.json", "sine_table")
 
 
 @pytest.mark.parametrize("num_worlds", [8, 64, 100, 1024])
-def test_400_steps_of_eight_worlds_are_the_same_among_any_number(num_worlds: int, two_threads: None) -> None:
-    assert digest(nav(num_worlds), 0) == GOLDEN["worlds_0_to_7"]
+def test_400_steps_of_eight_worlds_are_the_golden_ones_among_any_number(num_worlds: int, two_threads: None) -> None:
+    same_as_golden(digest(nav(num_worlds), 0), "nav.json", "worlds_0_to_7")
 
 
-def test_the_expert_decides_as_it_always_did() -> None:
+def test_the_decisions_of_the_expert_are_the_golden_ones() -> None:
     world, found = nav(64), hashlib.sha256()
     world.reset(seed=3)
     for _ in range(100):
         actions = world.expert_actions()
         found.update(actions.tobytes())
         world.step(actions)
-    assert found.hexdigest() == GOLDEN["expert"]
+    same_as_golden(found.hexdigest(), "nav.json", "expert")
 
 
-def test_threads_do_not_matter(two_threads: None) -> None:
+def test_with_one_thread_they_are_the_golden_ones_too(two_threads: None) -> None:
     numba.set_num_threads(1)
-    assert digest(nav(100), 0) == GOLDEN["worlds_0_to_7"]
+    same_as_golden(digest(nav(100), 0), "nav.json", "worlds_0_to_7")
 
 
 def test_a_world_is_its_id_wherever_its_row_is() -> None:

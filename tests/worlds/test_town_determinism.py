@@ -1,17 +1,15 @@
 """The same seed and world id give the same bytes: for any number of worlds, rows, threads, and on any machine."""
 
 import hashlib
-import json
 from collections.abc import Iterator
 
 import numba
 import numpy as np
 import pytest
-from tests.worlds.scene import ROOT, SCENARIOS, town
+from tests.goldens import same_as_golden
+from tests.worlds.scene import SCENARIOS, town
 
 from headstart.worlds.town.env import Town
-
-GOLDEN = json.loads((ROOT / "tests/golden/town.json").read_text())
 
 pytestmark = pytest.mark.parametrize("name", SCENARIOS)
 
@@ -67,4 +65,5 @@ def test_a_snapshot_brings_back_the_same_future(name: str) -> None:
 
 @pytest.mark.parametrize("hybrid", [False, True], ids=["compact", "hybrid"])
 def test_an_expert_driven_run_has_its_golden_hash(name: str, hybrid: bool) -> None:
-    assert digest(town(4, hybrid=hybrid, name=name), 300, slice(None)) == GOLDEN[name]["hybrid" if hybrid else "compact"]
+    found = digest(town(4, hybrid=hybrid, name=name), 300, slice(None))
+    same_as_golden(found, "town.json", name, "hybrid" if hybrid else "compact")

@@ -77,6 +77,7 @@ def test_five_ticks_after_the_start_is_late_and_fined() -> None:
     scene.agent(0)["wallet"] = 50
     scene.step(WORK)
     assert (state(scene), scene.agent(0)["late"], scene.agent(0)["wallet"]) == (s.LATE, 1, 50 - 20 + 3)
+    assert (scene.agent(0)["late_ticks"], scene.agent(0)["late_help"]) == (5, 0)
     assert scene.agent(0)["reward"][s.PUNCTUALITY] == -10000
 
 
@@ -145,6 +146,7 @@ def test_a_late_agent_is_grateful_to_who_held_the_fort() -> None:
     assert (scene.world["trust"][0, 1], scene.world["familiarity"][0, 1]) == (2000, 1000)
     assert scene.world["rivalry"][0, 1] == 3000 - 1000 - 30
     assert scene.world["trust"][1, 0] == 0
+    assert (scene.agent(0)["late_help"], scene.agent(0)["late_ticks"], scene.agent(1)["late_help"]) == (1, 6, 0)
 
 
 def test_absence_breeds_bad_blood_half_of_it_in_return() -> None:
@@ -155,6 +157,7 @@ def test_absence_breeds_bad_blood_half_of_it_in_return() -> None:
     assert (scene.world["rivalry"][0, 1], scene.world["trust"][0, 1]) == (3000, -1000)
     assert (scene.world["rivalry"][1, 0], scene.world["trust"][1, 0]) == (1500 - 30, -500)
     assert scene.world["rivalry"][0, 2] == 0
+    assert [int(scene.agent(a)["shift_takeovers"]) for a in range(3)] == [1, 0, 1]
 
 
 def test_the_job_block_says_how_long_is_left() -> None:

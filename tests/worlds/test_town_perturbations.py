@@ -29,6 +29,10 @@ def test_a_price_spike_is_120_to_180_per_cent_for_30_to_60_ticks() -> None:
 def test_supplies_fail_for_10_to_30_ticks(name: str) -> None:
     worlds = often(name)
     assert (worlds[f"{name}_end"].min(), worlds[f"{name}_end"].max()) == (10, 30)
+    counted = {other: worlds["agent"][f"{other}s"][:, :4] for other in ("blackout", "outage")}
+    assert {other: (of.min(), of.max()) for other, of in counted.items()} == {"blackout": (0, 0), "outage": (0, 0)} | {
+        name: (1, 1)
+    }
 
 
 def test_a_spike_ends_and_the_next_thing_begins_sixty_ticks_after_the_last() -> None:

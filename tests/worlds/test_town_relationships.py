@@ -83,7 +83,8 @@ def chat(trust: int) -> Scene:
 
 def test_a_good_chat_warms_both() -> None:
     scene = chat(10000)  # 70 + 45 per cent: certain
-    assert scene.agent(0)["chats"] == 1
+    assert (scene.agent(0)["chats"], scene.agent(0)["chat_quality"], scene.agent(0)["chat_failures"]) == (1, 5000, 0)
+    assert (scene.agent(1)["chats"], scene.agent(1)["chat_quality"]) == (0, 0)
     assert scene.world["trust"][0, 1] == 5000 // 20
     assert scene.world["familiarity"].tolist()[0][1] == scene.world["familiarity"].tolist()[1][0] == 500
     assert scene.world["rivalry"][0, 1] == scene.world["rivalry"][1, 0] == 1000 - 300 - 30
@@ -98,6 +99,7 @@ def test_a_bad_chat_annoys_the_listener() -> None:
     scene.step(CHAT, WAIT)
     assert (scene.agent(0)["chats"], scene.world["familiarity"][1, 0], scene.world["rivalry"][1, 0]) == (0, -500, 500 - 30)
     assert scene.agent(0)["reward"][s.CHATTING] == -50
+    assert (scene.agent(0)["chat_failures"], scene.agent(0)["chat_quality"], scene.agent(1)["chat_failures"]) == (1, 0, 0)
 
 
 @pytest.mark.parametrize(("ticks", "cells", "together"), [(6, 3, True), (7, 3, False), (6, 4, False)])
@@ -112,6 +114,7 @@ def test_meals_that_end_close_in_time_and_place_are_shared(ticks: int, cells: in
     for tick in range(4):
         scene.step(USE if tick == 0 else WAIT, WAIT)
     assert (scene.agent(0)["eats"], scene.agent(0)["ate_at"], scene.world["object"][fridge]["stock"]) == (1, 23, 7)
+    assert (scene.agent(0)["shared_meals"], scene.agent(1)["shared_meals"]) == (int(together), 0)
     expected = [1000, 2500] if together else [0, 0]
     for holder, other in ((0, 1), (1, 0)):
         assert [scene.world["trust"][holder, other], scene.world["familiarity"][holder, other]] == expected

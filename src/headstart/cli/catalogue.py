@@ -7,16 +7,18 @@ import typer
 
 from headstart.cli.names import dataset_names
 from headstart.cli.output import Json, Output, columns, output
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_new
 from headstart.core.errors import IntegrityError
 
 if TYPE_CHECKING:
     from headstart.dataset.catalogue import Entry, Mark
 
 catalogue_app = typer.Typer(no_args_is_help=True, help="The catalogue of datasets, which git tracks.")
-Name = Annotated[str, typer.Argument(metavar="ID[@VERSION]", help="Without a version: the newest", autocompletion=dataset_names)]
+Name = Annotated[
+    str, typer.Argument(metavar="DATASET[@VERSION]", help="Without a version: the newest", autocompletion=dataset_names)
+]
 Version = Annotated[
-    str, typer.Argument(metavar="ID@VERSION", help="As `headstart catalogue list` shows it", autocompletion=dataset_names)
+    str, typer.Argument(metavar="DATASET@VERSION", help="As `headstart catalogue list` shows it", autocompletion=dataset_names)
 ]
 Undo = Annotated[bool, typer.Option("--undo", help="Take it back.")]
 Remote = Annotated[
@@ -115,7 +117,16 @@ def check(remote: Remote = None, as_json: Json = False) -> None:
 def fetch(
     name: Name,
     remote: Remote = None,
-    to: Annotated[Path | None, typer.Option(help="A new folder.", show_default="data/ID, or datasets/ID@VERSION")] = None,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            parser=typed_new,
+            metavar="FOLDER",
+            help="A new folder.",
+            show_default="data/DATASET, or datasets/DATASET@VERSION",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Bring the bytes of a version from DVC's cache or a remote, hashed before they are in place."""
@@ -124,7 +135,7 @@ def fetch(
 
     with output(as_json) as out:
         entry = find_entry(read_entries(ROOT), name)
-        found = bring(ROOT, entry, remote, None if to is None else typed_path(str(to)))
+        found = bring(ROOT, entry, remote, to)
         for fault in found.faults:
             typer.echo(f"warning: {fault}; another store had it whole", err=True)
         came = ", ".join(f"{count} object{'s' if count > 1 else ''} from {store}" for store, count in found.objects.items())

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from headstart.core.errors import IntegrityError
+from headstart.core.errors import InputError, of_system
 
 if TYPE_CHECKING:
     from headstart.worlds.api import World
@@ -31,11 +31,8 @@ def _run(part: Callable[[], None]) -> None:
     try:
         part()
     except OSError as error:
-        print(
-            f"error: {error.filename or 'cache'}: expected to keep compiled code here, got {error.strerror or error}",
-            file=sys.stderr,
-        )
-        sys.exit(IntegrityError.exit_code)
+        print(f"error: {of_system(error, 'cache of compiled code')}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
 
 
 def step() -> None:

@@ -8,14 +8,14 @@ from typing import Annotated
 import typer
 
 from headstart.cli.output import Json, output
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_file, typed_path
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra
 
 
 def convert_sb3(
     model: Annotated[Path, typer.Argument(parser=typed_path, metavar="FILE", help="The zip file of a model.")],
     algorithm: Annotated[str, typer.Option(help="PPO, A2C, DQN, SAC, TD3, DDPG, or one of sb3-contrib.")],
-    out: Annotated[Path, typer.Option(parser=typed_path, metavar="FILE", help="The ONNX file to write, in experts/.")],
+    out: Annotated[Path, typer.Option(parser=typed_file, metavar="FILE", help="The ONNX file to write, in experts/.")],
     normaliser: Annotated[
         Path | None, typer.Option(parser=typed_path, metavar="FILE", help="What VecNormalize.save wrote, if it learned with one.")
     ] = None,

@@ -33,9 +33,9 @@ def deps(as_json: Json = False) -> None:
     from headstart.core.files import read_bytes, write_bytes
 
     text = read_bytes(PIPELINE, 1 << 20).decode(errors="replace")
-    if INSTALLED in text:
+    if INSTALLED in text or not Path(OWN).is_dir():
         raise UsageError(
-            f"{PIPELINE}: its stages run the installed package, whose version stands in for its sources: none is named"
+            f"{PIPELINE}: expected sources in {OWN}, there are none: stages run the installed package, whose version stands in for its sources"
         )
     deps = with_deps(text)
     done: dict[str, bool] = {}

@@ -26,7 +26,7 @@ def _group() -> None:
 @drill_app.command()
 def rollback(
     guardrail: Annotated[str, typer.Option(help="One that can break, or all.")] = "all",
-    n: Annotated[int, typer.Option("--n", min=1, max=1000, help="Runs of each drill, broken at different updates.")] = 3,
+    runs: Annotated[int, typer.Option("--runs", min=1, max=1000, help="Runs of each drill, broken at different updates.")] = 3,
     scenario: Annotated[
         str, typer.Option(help="Whose arm and clone; cartpole is the quickest.", autocompletion=scenario_names)
     ] = "queue_conflict",
@@ -50,16 +50,16 @@ def rollback(
     params = for_scenario(load_params(), described)
     names = tuple(FAULTS) if guardrail == "all" else (guardrail,)
     with output(as_json) as out:
-        rows = rollback_drill(params, described, arm, names, n, out.say)
+        rows = rollback_drill(params, described, arm, names, runs, out.say)
         missed = sum(not row.passed for row in rows)
         drills = [asdict(row) | {"passed": row.passed} for row in rows]
-        out.found(scenario=scenario, arm=arm, runs_each=n, missed=missed, drills=drills)
+        out.found(scenario=scenario, arm=arm, runs_each=runs, missed=missed, drills=drills)
         say_drills(out, rows)
         if record and by:
-            out.say(_record(rows, n, f"{scenario}, arm {arm}", by))
+            out.say(_record(rows, runs, f"{scenario}, arm {arm}", by))
         if missed:
             raise GateFailed(f"{missed} of {len(rows)} drills missed")
-        out.say(f"{len(rows)} drills, {n} runs each: all passed")
+        out.say(f"{len(rows)} drills, {runs} runs each: all passed")
 
 
 def say_drills(out: Output, rows: "Sequence[Row]") -> None:

@@ -6,14 +6,15 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import typer
 
 from headstart.cli.output import wrapped
-from headstart.core.errors import HeadstartError, InputError, IntegrityError, MissingExtra, printable, too_large
+from headstart.core.errors import HeadstartError, InputError, MissingExtra, of_system, printable, too_large
 
 DEBUG = "HEADSTART_DEBUG"  # set: the traceback of an error is shown
-BUG, INTERRUPTED = 1, 130
+BUG, INTERRUPTED, UNREAD = 1, 130, 141
 EXIT_CODES = {
     0: "done, PASS, promoted",
     BUG: "a bug in headstart",
@@ -26,6 +27,7 @@ EXIT_CODES = {
     8: "busy: another process holds a lock",
     9: "an optional package is missing",
     INTERRUPTED: "Ctrl-C; the same command goes on",
+    UNREAD: "who read the output ended, as `head`",
 }
 
 
@@ -49,13 +51,9 @@ def ending() -> Iterator[None]:
             _bug(error)
         _end(f"this command needs {error.name}: `pip install {error.name}`", MissingExtra.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
-        if isinstance(error, BrokenPipeError):  # whoever read the output has ended, as `head` does
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(BUG)
-        _end(
-            f"{error.filename or 'output'}: expected to read or write here, got {error.strerror or error}",
-            IntegrityError.exit_code,
-        )
+        if isinstance(error, BrokenPipeError):
+            _unread()
+        _end(of_system(error, "output"), InputError.exit_code)
     except MemoryError as error:
         _end(too_large(error), InputError.exit_code)
     except KeyboardInterrupt:
@@ -63,28 +61,46 @@ def ending() -> Iterator[None]:
     except SystemExit as ended:
         if ended.code == INTERRUPTED:  # Typer's, of Ctrl-C
             _interrupted()
+        if isinstance(ended.__context__, BrokenPipeError):  # Typer ends it with 1
+            _unread()
+        if isinstance(ended.__context__, typer.Abort):  # the input ended at a question; Typer has said so
+            sys.exit(INTERRUPTED)
         raise
     except Exception as error:
         _bug(error)
 
 
-def _end(text: str, code: int) -> None:
+def _end(text: str, code: int) -> NoReturn:
     if os.environ.get(DEBUG):
         traceback.print_exc()
     text = f"error: {printable(text)}"
     if sys.stderr.isatty():  # elsewhere it stays on one line, for who searches in a log
         text = "\n".join(row for line in text.splitlines() for row in wrapped(line, "", "  "))
     typer.echo(text, err=True)
+    try:
+        sys.stdout.flush()
+    except OSError:  # of a full disk: Python tries once more as it ends, and would say so
+        _leave_output()
     sys.exit(code)
 
 
-def _bug(error: Exception) -> None:
+def _unread() -> NoReturn:
+    """Whoever read the output has ended, as `head` does."""
+    _leave_output()
+    sys.exit(UNREAD)
+
+
+def _leave_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+
+
+def _bug(error: Exception) -> NoReturn:
     at = traceback.extract_tb(error.__traceback__)[-1]
     what = f"{type(error).__name__}: {error}"
     _end(f"a bug in headstart: {what} ({at.filename}:{at.lineno}); `headstart --debug …` shows how it came to that", BUG)
 
 
-def _interrupted() -> None:
+def _interrupted() -> NoReturn:
     from headstart.config.stage import interrupted
 
     typer.echo(interrupted(["headstart", *sys.argv[1:]]), err=True)

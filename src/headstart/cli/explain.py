@@ -7,7 +7,7 @@ import typer
 
 from headstart.cli.names import run_names
 from headstart.cli.output import Json, output
-from headstart.cli.project import typed_path
+from headstart.cli.project import path_or_name
 
 Run = Annotated[
     str, typer.Argument(help="SCENARIO, SCENARIO/ARM, SCENARIO/ARM/seed-N, or a folder of one.", autocompletion=run_names)
@@ -18,9 +18,8 @@ def explain(run: Run, as_json: Json = False) -> None:
     """Tell in a paragraph what was trained, how it went, and what was decided."""
     from headstart.view.explain import explain as explained
 
-    typed = typed_path(run)
     with output(as_json) as out:
-        found = explained(Path(), str(typed) if typed.exists() else run)
+        found = explained(Path(), path_or_name(run))
         out.found(text=found.text, look=found.look, **found.facts)
         out.say(found.text)
         out.say(f"look: {found.look}")

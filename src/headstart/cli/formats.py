@@ -7,7 +7,7 @@ import typer
 
 from headstart.cli.names import dataset_names
 from headstart.cli.output import Json, output
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_new
 
 Dataset = Annotated[
     str,
@@ -31,13 +31,21 @@ def formats(
             return
         layout = str(getattr(FORMATS[name], "LAYOUT", FORMATS[name].__doc__)).strip()
         out.found(format=name, layout=layout)
-        out.verbatim(layout)
+        for number, paragraph in enumerate(layout.split("\n\n")):
+            if number:
+                out.say("")
+            if paragraph.startswith(" "):  # code, or a table
+                out.verbatim(paragraph)
+            else:
+                out.say(" ".join(paragraph.split()))
 
 
 def export(
     dataset: Dataset,
     kind: Annotated[str, typer.Option("--format", help="npz, minari, lerobot or hdf5")],
-    out: Annotated[Path, typer.Option(help="A file, or a new folder of minari and lerobot")],
+    out: Annotated[
+        Path, typer.Option(parser=typed_new, metavar="PATH", help="A new file, or a new folder of minari and lerobot")
+    ],
     as_json: Json = False,
 ) -> None:
     """Write a validated dataset for other programs: its accepted episodes, in the environment's own observations and actions."""
@@ -51,7 +59,6 @@ def export(
 
     if kind not in FORMATS:
         raise UsageError(f"--format: expected one of {', '.join(FORMATS)}, got {kind!r}{nearest(kind, FORMATS)}")
-    out = typed_path(str(out))
     if out.exists():
         raise InputError(f"{out}: expected a path where nothing is yet")
     episodes, header, manifest = dataset_at_hand(dataset)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_file, typed_path
 from headstart.core.errors import InputError, IntegrityError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ PIPELINE = Path("dvc.yaml")
 TOP = 5
 Dataset = Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="Of a scenario, or the path of a recording.")]
 Against = Annotated[str | None, typer.Option(metavar="DATASET[@VERSION]", help="Compare it with another one, or with a version.")]
-Html = Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a page with all episodes.")]
+Html = Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a page with all episodes.")]
 Only = Annotated[
     str | None, typer.Option(metavar="GROUP", help="List the episodes of a group, as rejected, failed, odd, flagged.")
 ]
@@ -46,8 +46,6 @@ def inspect(
     if flag is not None or unflag is not None or flags:
         _flags(dataset, flag, reason, unflag)
         return
-    if html is not None and (html.is_dir() or html.is_symlink()):
-        raise UsageError(f"--html {html}: expected the name of a file, new or to be replaced")
     _look(dataset, against, html, show, as_json, only, top)
 
 

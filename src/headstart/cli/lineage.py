@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from headstart.cli.names import run_names
 from headstart.cli.output import Json, columns, output
+from headstart.cli.project import path_or_name
 from headstart.core.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -21,18 +23,19 @@ HASH = re.compile(r"\b([0-9a-f]{16})[0-9a-f]{48}\b")
 def lineage(
     thing: Annotated[
         str,
-        typer.Argument(help="A path, <dataset>[@<version>], an episode's id, a release's id, or <scenario>/<arm>/<seed>"),
+        typer.Argument(
+            help="A path, <dataset>[@<version>], an episode's id, a release's id, or SCENARIO/ARM/seed-N.",
+            autocompletion=run_names,
+        ),
     ],
     episodes: Annotated[bool, typer.Option("--episodes", help="List the ids of the episodes that were learned from.")] = False,
     as_json: Json = False,
 ) -> None:
     """What a report, checkpoint, dataset or episode came from, and what came of it; exits with 4 where a hash is not the recorded one."""
-    from headstart.cli.project import typed_path
     from headstart.release.lineage import lineage as steps_of
 
-    typed = typed_path(thing)
     with output(as_json) as out:
-        step = steps_of(Path(), str(typed) if typed.exists() and not typed.is_absolute() else thing, episodes)
+        step = steps_of(Path(), path_or_name(thing), episodes)
         out.found(**step.model_dump(mode="json"))
         out.verbatim("\n".join(lines_of(step)))
         if breaks := list(step.all_breaks()):

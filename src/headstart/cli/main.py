@@ -4,7 +4,8 @@ Rooms are imported inside the commands, so that `headstart --help` needs neither
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -47,6 +48,18 @@ app = typer.Typer(
     help="Give PPO a head start from an expert's behaviour. `headstart STAGE SCENARIO` runs a stage; the others ask of the results.",
     epilog=exit_codes_text(),
 )
+
+
+@contextmanager
+def _environment_of_its_own() -> Iterator[None]:
+    """What --quiet and --debug set holds for this command and the processes that it begins."""
+    before = {name: os.environ.get(name) for name in (QUIET, DEBUG)}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 def _version(asked: bool) -> None:
@@ -92,6 +105,6 @@ for _panel, _groups in GROUPS.items():
 
 def main() -> None:
     """Entry point."""
-    with ending():
+    with _environment_of_its_own(), ending():
         enter_project()
         app(prog_name="headstart")

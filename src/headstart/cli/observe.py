@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from headstart.cli.names import run_names
+from headstart.cli.project import path_or_name
 from headstart.core.errors import MissingExtra, UsageError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -17,6 +19,7 @@ def observe(
         typer.Argument(
             metavar="[RUN]",
             help="SCENARIO/ARM/seed-N, a part from its beginning, or a folder with a log; without it the run written last.",
+            autocompletion=run_names,
         ),
     ] = None,
     replay: Annotated[
@@ -39,7 +42,7 @@ def observe(
         if error.name in ("jinja2", "markupsafe", "starlette", "uvicorn", "vl_convert"):
             raise MissingExtra("this needs a server: pip install 'headstart[observe]'") from None
         raise
-    found = chosen(Path(), run)
+    found = chosen(Path(), None if run is None else path_or_name(run))
 
     def tell(address: str) -> None:
         typer.echo(f"{found.id}: open {address}\nThe address works once; Ctrl-C ends the page and leaves the run alone.")

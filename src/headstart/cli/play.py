@@ -3,13 +3,16 @@
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from headstart.cli.project import typed_path
-from headstart.core.errors import IntegrityError, UsageError, printable, shown
+from headstart.cli.output import Json, Output, output
+from headstart.cli.project import typed_file, typed_path
+from headstart.cli.showing import Shown, say_next, show, told
+from headstart.core.errors import IntegrityError, UsageError, shown
 
 if TYPE_CHECKING:
     from headstart.config.scenario import Scenario
@@ -19,32 +22,6 @@ if TYPE_CHECKING:
 
 MAX_SEED = 2**31 - 1
 UNTRAINED = "untrained"
-OUTPUTS = ("html", "gif", "mp4", "png")
-Output = Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE")]
-
-
-class Shown(NamedTuple):
-    """Where an episode goes, and how fast."""
-
-    html: Path | None
-    gif: Path | None
-    mp4: Path | None
-    png: Path | None
-    speed: float  # ticks a second
-
-    @property
-    def files(self) -> dict[str, Path]:
-        return {name: path for name in OUTPUTS if (path := getattr(self, name)) is not None}
-
-    def mode(self, scenario: "Scenario") -> str:
-        """The render mode: pictures for files, text for a terminal."""
-        if self.files:
-            return "rgb_array"
-        if scenario.world != "town":
-            raise UsageError(
-                f"{scenario.name}: expected --html, --gif, --mp4 or --png FILE, for a {scenario.world} world is drawn in pixels only"
-            )
-        return "ansi"
 
 
 def play(
@@ -69,25 +46,32 @@ def play(
         str | None, typer.Option(metavar="OTHER", help="Another policy, or episode, beside it and in step.")
     ] = None,
     html: Annotated[
-        Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a page that plays it: pause, scrub, speed.")
+        Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a page that plays it: pause, scrub, speed.")
     ] = None,
-    gif: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a moving picture.")] = None,
-    mp4: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a film (extra `mp4`).")] = None,
+    gif: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a moving picture.")] = None,
+    mp4: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a film (extra `mp4`).")] = None,
     png: Annotated[
-        Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write a picture of the last moment.")
+        Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a picture of the last moment.")
     ] = None,
     sheet: Annotated[
         Path | None,
-        typer.Option(parser=typed_path, metavar="FILE", help="Write thumbnails of the dataset's episodes, as .html or .png."),
+        typer.Option(parser=typed_file, metavar="FILE", help="Write thumbnails of the dataset's episodes, as .html or .png."),
     ] = None,
     episodes: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="How many, for --sheet.")] = 1000,
-    agent: Annotated[int, typer.Option(min=0, metavar="N", help="Whose actions and rewards stand beside the picture.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Of the world and of a policy's choices.")] = 0,
+    agent: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="With a policy: whose actions and rewards stand beside the picture.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=MAX_SEED, metavar="N", help="With a policy: of the world and of its choices.")
+    ] = None,
     world: Annotated[
-        int, typer.Option(min=0, max=MAX_SEED, metavar="N", help="Its id; 1000000 is the first that is captured.")
-    ] = 0,
-    ticks: Annotated[int | None, typer.Option(min=0, metavar="N", help="How far to play; without it, to the end.")] = None,
+        int | None, typer.Option(min=0, max=MAX_SEED, metavar="N", help="With a policy: its id; 1000000 is the first captured.")
+    ] = None,
+    ticks: Annotated[
+        int | None, typer.Option(min=0, metavar="N", help="With a policy: how far to play; without it, to the end.")
+    ] = None,
     ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, metavar="N", help="In a terminal and in a film.")] = 8.0,
+    as_json: Json = False,
 ) -> None:
     """Watch a policy, or a recorded episode: in the terminal, as a page, a film or a picture.
 
@@ -100,61 +84,68 @@ def play(
     All episodes at a glance: headstart play queue_conflict --sheet FILE
     """
     os.environ.setdefault("SDL_VIDEODRIVER", "dummy")  # else pygame looks for a screen, and prints that there is none
-    to = Shown(html, gif, mp4, png, ticks_per_second)
-    for file in filter(None, (html, gif, mp4, png, sheet)):
-        _require_writable(file)
+    to = Shown(html, gif, mp4, png, ticks_per_second, as_json)
     for option, given in (("html", html), ("gif", gif), ("mp4", mp4), ("png", png)):
         if given is not None and given.suffix.lower() != f".{option}":
             raise UsageError(f"--{option}: expected a file that ends in .{option}, got {given.name}")
-    if sheet is not None:
-        if episode is not None or policy is not None or to.files:
-            raise UsageError(
-                "--sheet: expected a dataset alone, since it shows all episodes; leave the episode, --policy and other files away"
-            )
-        _sheet(what, sheet, episodes)
-    elif episode is not None or "@" in what:
-        if policy is not None:
-            raise UsageError(
-                f"--policy: expected no episode beside it, got {shown(episode)}: a policy acts by itself, an episode is recorded"
-            )
-        if episode is None:
-            raise UsageError(f"{what}: expected an episode behind it, as `headstart play {what} 0`, or --sheet FILE")
-        _episodes(what, [episode, *([against] if against else [])], to)
-    else:
-        _policies(what, [policy] if against is None else [against, policy], to, (world, seed, ticks, agent))
+    of_policy = {"--agent": agent, "--seed": seed, "--world": world, "--ticks": ticks}
+    recorded = sheet is not None or episode is not None or "@" in what
+    if recorded and (misplaced := [option for option, value in of_policy.items() if value is not None]):
+        raise UsageError(
+            f"{misplaced[0]}: expected it with a policy; a recorded episode has its own world, seed and length, and is that of one agent"
+        )
+    if sheet is not None and (episode is not None or policy is not None or to.files):
+        raise UsageError(
+            "--sheet: expected a dataset alone, since it shows all episodes; leave the episode, --policy and other files away"
+        )
+    if sheet is None and recorded and policy is not None:
+        raise UsageError(
+            f"--policy: expected no episode beside it, got {shown(episode)}: a policy acts by itself, an episode is recorded"
+        )
+    if sheet is None and recorded and episode is None:
+        raise UsageError(f"{what}: expected an episode behind it, as `headstart play {what} 0`, or --sheet FILE")
+    with output(as_json) as out:
+        if sheet is not None:
+            _sheet(out, what, sheet, episodes)
+        elif episode is not None:
+            _episodes(out, what, [episode, *([against] if against else [])], to)
+        else:
+            where = (world or 0, seed or 0, ticks, agent or 0)
+            _policies(out, what, [policy] if against is None else [against, policy], to, where)
 
 
 # --- a dataset --------------------------------------------------------------------------------------------------------
 
 
-def _episodes(what: str, which: Sequence[str], to: Shown) -> None:
+def _episodes(out: Output, what: str, which: Sequence[str], to: Shown) -> None:
     """Prove and show one episode, or two in step; IntegrityError where a record differs from its replay."""
+    from headstart.view.drawn import IN_TERMINAL
     from headstart.view.play_dataset import open_dataset
 
     dataset, colour = open_dataset(what), sys.stdout.isatty()
-    mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world == "town" and colour else None
+    mode = "rgb_array" if to.files else "ansi" if dataset.scenario.world in IN_TERMINAL and colour and not to.silent else None
     found = [_proved(dataset, one, mode) for one in which]
     tracks = [track for track, *_ in found]
-    _show(
+    show(
         tracks,
         f"{dataset.name}: {' and '.join(track.title for track in tracks)}",
         to,
         [] if len(which) > 1 else list(tracks[0].says),
     )
     for track, _ in found:
-        typer.echo(printable(f"{dataset.name}, {track.title}: {track.about}".rstrip(": ")))
+        out.say(f"{dataset.name}, {track.title}: {track.about}".rstrip(": "), rest="  ")
         for line in track.says:
-            typer.echo(printable(f"  {line}"))
-        typer.echo(
-            f"  {len(track.marks) or 'no'} anomal{'y' if len(track.marks) == 1 else 'ies'}"
-            + (f" ({track.checked})" if track.checked else "")
-        )
+            out.say(line, "  ", "    ")
+        count = f"{len(track.marks) or 'no'} anomal{'y' if len(track.marks) == 1 else 'ies'}"
+        out.say(f"{count} ({track.checked})" if track.checked else count, "  ", "    ")
         for mark in track.marks:
             steps = (
                 f"step {mark.first_step}" if mark.first_step == mark.last_step else f"steps {mark.first_step}-{mark.last_step}"
             )
-            typer.echo(printable(f"    {steps}: {mark.kind}: {mark.text}"))
-    _next(to, f"headstart play {what} {which[0]} --html episode.html")
+            out.say(f"{steps}: {mark.kind}: {mark.text}", "    ", "      ")
+    episodes = [told(track) | {"anomalies": [asdict(mark) for mark in track.marks], "differs": wrong} for track, wrong in found]
+    out.found(dataset=dataset.name, episodes=episodes, files=list(to.files.values()))
+    say_next(out, to, f"headstart play {what} {which[0]} --html episode.html")
     if wrong := [text for _, text in found if text]:
         raise IntegrityError("\n  ".join(wrong))
 
@@ -168,8 +159,9 @@ def _proved(dataset: "Opened", which: str, mode: str | None) -> "tuple[Track, st
     return proved(find_episode(dataset, which), for_scenario(load_params(), dataset.scenario), mode)
 
 
-def _sheet(what: str, path: Path, count: int) -> None:
+def _sheet(out: Output, what: str, path: Path, count: int) -> None:
     from headstart.config.params import for_scenario, load_params
+    from headstart.core.files import write_bytes
     from headstart.view.play_dataset import open_dataset
     from headstart.view.sheet import sheet
 
@@ -177,21 +169,22 @@ def _sheet(what: str, path: Path, count: int) -> None:
         raise UsageError(f"--sheet: expected a file that ends in .html or .png, got {path.name}")
     dataset = open_dataset(what)
     data, says = sheet(dataset, for_scenario(load_params(), dataset.scenario), count, path.suffix.lower() == ".png")
-    _write(path, data)
-    typer.echo(says)
-    typer.echo(f"open {path}")
+    write_bytes(path, data)
+    out.found(dataset=dataset.name, says=says, files=[path])
+    out.say(says, rest="  ")
+    out.say(f"open {path}")
 
 
 # --- policies ---------------------------------------------------------------------------------------------------------
 
 
-def _policies(what: str, policies: Sequence[str | None], to: Shown, where: tuple[int, int, int | None, int]) -> None:
+def _policies(out: Output, what: str, policies: Sequence[str | None], to: Shown, where: tuple[int, int, int | None, int]) -> None:
     from headstart.config.scenario import load_scenario
     from headstart.view.play import played
 
     world, seed, ticks, agent = where
     chosen = load_scenario(what)
-    if len(policies) > 1 and not to.files:
+    if len(policies) > 1 and not to.files and not to.silent:
         raise UsageError(
             "--against: expected --html FILE, --gif FILE or --mp4 FILE beside it, since two worlds do not fit in a terminal"
         )
@@ -204,16 +197,15 @@ def _policies(what: str, policies: Sequence[str | None], to: Shown, where: tuple
             tracks.append(played(watched, act, seed, ticks, agent, "expert" if of is None else Path(of).name, about))
         finally:
             watched.close()
-    _show(
-        tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, list(tracks[0].says) if len(tracks) == 1 else []
-    )
+    show(tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, list(tracks[0].says) if len(tracks) == 1 else [])
     for track in tracks:
         for line in track.says:
-            typer.echo(printable(f"{track.title}: {line}"))
-    _next(to, "")
+            out.say(f"{track.title}: {line}", rest="  ")
+    out.found(scenario=what, policies=[told(track) for track in tracks], files=list(to.files.values()))
+    say_next(out, to, "")
 
 
-def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str) -> "tuple[World, Act]":
+def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str | None) -> "tuple[World, Act]":
     """One world, and who acts in it: a checkpoint, a new network, or the scenario's own expert."""
     from headstart.runs.worlds import task_of
     from headstart.worlds.make import make
@@ -252,58 +244,3 @@ def _sees_map(checkpoint: Path) -> bool:
     from headstart.runs.checkpoint import CARD, Card
 
     return bool(read_record(checkpoint / CARD, Card).observation.map_channels)
-
-
-# --- what is shown ----------------------------------------------------------------------------------------------------
-
-
-def _show(tracks: "Sequence[Track]", title: str, to: Shown, words: Sequence[str]) -> None:
-    """Write the files that were asked for, or play in the terminal."""
-    titles = [track.title for track in tracks]
-    if to.files and (undrawn := [track.title for track in tracks if not track.frames]) and set(to.files) != {"html"}:
-        why = next((line for track in tracks for line in track.says if line.startswith("not ")), "nothing drew it")
-        raise UsageError(
-            f"{undrawn[0]}: expected pictures for {', '.join(f'--{name}' for name in to.files)}, there are none: {why}; --html shows the record"
-        )
-    from headstart.view.track import side_by_side
-
-    if to.html:
-        from headstart.view.player import player
-
-        _write(to.html, player(tracks, title, to.speed, words))
-    if to.gif:
-        from headstart.view.gif import moving_picture
-
-        _write(to.gif, moving_picture(side_by_side(tracks), titles, to.speed))
-    if to.mp4:
-        from headstart.view.gif import film
-
-        film(to.mp4, side_by_side(tracks), titles, to.speed)
-    if to.png:
-        from headstart.view.play import png
-
-        _write(to.png, png(tracks[0].frames[-1]))
-    if not to.files and tracks[0].texts:
-        from headstart.view.play import show
-
-        show(tracks[0].texts, sys.stdout, to.speed, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-
-
-def _next(to: Shown, otherwise: str) -> None:
-    """The last line: what to open, or what to type."""
-    for path in to.files.values():
-        typer.echo(f"open {path}")
-    if not to.files and otherwise:
-        typer.echo(f"watch it: {otherwise}")
-
-
-def _require_writable(path: Path) -> None:
-    """Raise UsageError unless a file can be put there without replacing anything but a file."""
-    if not path.name or path.is_symlink() or (path.exists() and not path.is_file()):
-        raise UsageError(f"{path}: expected the name of a file, new or to be replaced; this is no plain file")
-
-
-def _write(path: Path, data: bytes) -> None:
-    from headstart.core.files import write_bytes
-
-    write_bytes(path, data)

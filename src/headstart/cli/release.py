@@ -7,7 +7,7 @@ import typer
 
 from headstart.cli.names import Scenario
 from headstart.cli.output import Json, output
-from headstart.cli.project import typed_path
+from headstart.cli.project import typed_new
 from headstart.core.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
@@ -128,7 +128,8 @@ def fetch(
     scenario: Scenario,
     release_id: Annotated[str | None, typer.Option("--id", help="A release's id; without it the one in use.")] = None,
     to: Annotated[
-        Path | None, typer.Option(parser=typed_path, metavar="FOLDER", help="For its files; default: .headstart/releases/ID.")
+        Path | None,
+        typer.Option("--out", parser=typed_new, metavar="FOLDER", help="For its files.", show_default=".headstart/releases/ID"),
     ] = None,
     remote: Annotated[str | None, typer.Option(help="A remote of DVC; default: the one that is configured.")] = None,
     as_json: Json = False,
@@ -147,14 +148,14 @@ def rollback(
     scenario: Scenario,
     by: By,
     reason: Reason,
-    to: Annotated[str | None, typer.Option(help="A release's id; without it the one before.")] = None,
+    release_id: Annotated[str | None, typer.Option("--id", help="A release's id; without it the one before.")] = None,
     as_json: Json = False,
 ) -> None:
     """Go back to an earlier release, once its bytes are proved."""
     from headstart.release.rollback import roll_back
 
     with output(as_json) as out:
-        release, folder = roll_back(ROOT, scenario, by, reason, to)
+        release, folder = roll_back(ROOT, scenario, by, reason, release_id)
         out.found(scenario=scenario, id=release.id, folder=folder, release=release)
         out.say(
             f"{scenario}: {release.id} is in use again; its files are in {folder}; commit governance, and push with tags",

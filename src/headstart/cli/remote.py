@@ -11,6 +11,7 @@ import typer
 from headstart.cli.output import Json, Output, output
 from headstart.cli.project import typed_path
 from headstart.core.errors import InputError, UsageError
+from headstart.core.remote_folder import away
 
 if TYPE_CHECKING:
     from headstart.storage.probe import Access
@@ -123,11 +124,8 @@ def check(
     place, config = place_named(ROOT, name), configuration(ROOT)
     require_extra(place.url)
     options, parts = config["remote"][place.name], urlsplit(place.url)
-    if not parts.scheme and not Path(place.url).is_dir():
-        raise InputError(
-            f"remote {place.name}: expected the folder {place.url}, which is not on this machine; `dvc push` makes it, and "
-            "`headstart remote use` sets another one"
-        )
+    if fault := away(place.url):
+        raise InputError(f"remote {place.name}: {fault}, and `dvc push` makes the folder")
     with output(as_json) as out:
         if parts.scheme == "ssh":
             out.say(host_key(parts.hostname or "", parts.port or options.get("port")), rest="  ")

@@ -8,7 +8,8 @@ import typer
 
 from headstart.cli.names import arm_names, scenario_names
 from headstart.cli.output import Json, output
-from headstart.core.errors import GateFailed, Hold, InputError, MissingExtra, UsageError
+from headstart.cli.project import typed_file, typed_path
+from headstart.core.errors import GateFailed, Hold, InputError, MissingExtra, UsageError, nearest
 
 if TYPE_CHECKING:
     from headstart.config.params import Params
@@ -65,8 +66,10 @@ def simulate(
     expect: Annotated[
         Literal["PASS", "HOLD", "FAIL"] | None, typer.Option(help="Exit with 0 if it ends so, else with 6.")
     ] = None,
-    svg: Annotated[Path | None, typer.Option(help="Draw the rehearsal to this file as well.")] = None,
-    record: Annotated[Path | None, typer.Option(help="Write what was read to this .tsv, a trace to rehearse with again.")] = None,
+    svg: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Draw the rehearsal, as .svg.")] = None,
+    tsv: Annotated[
+        Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write what was read, a trace to rehearse with again.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Rehearse a schedule on a trace of metrics with the code that decides in real runs; exits with PASS 0, HOLD 5, FAIL 6."""
@@ -78,19 +81,19 @@ def simulate(
     known = _metrics(described)
     reference: Values = {name: value for name, value in REFERENCE.items() if name in known}
     source: Trace | tuple[Reading, ...]
-    happened = Path(trace).is_dir()
+    happened = typed_path(trace).is_dir()
     if happened:
-        source, reference = recorded_run(Path(trace))
+        source, reference = recorded_run(typed_path(trace))
     else:
-        source = from_tsv(_read(trace), trace) if trace.endswith(".tsv") else trace_named(trace)
+        source = from_tsv(_read(typed_path(trace)), trace) if trace.endswith(".tsv") else trace_named(trace)
     every = params.evaluation.every
     found = rehearse(arm, source, every, reference, update_steps=_rollout(arm, described), own_reference=happened)
     if svg:
         _draw(arm, found, svg)
-    if record:
+    if tsv:
         from headstart.core.files import write_bytes
 
-        write_bytes(record, to_tsv(found.readings).encode())
+        write_bytes(tsv, to_tsv(found.readings).encode())
     with output(as_json) as out:
         shown = [event for event in found.events if event.kind not in ("update", "evaluation")]
         events = [{"env_steps": of.env_steps, "phase": of.phase, "kind": of.kind, "text": of.text} for of in shown]
@@ -110,10 +113,11 @@ def _found(name: str, scenario: str | None) -> "tuple[Arm, Params, Scenario | No
         params = for_scenario(params, described)
     if name in params.arms:
         return params.arms[name], params, described
-    path = Path(name)
+    path = typed_path(name)
     if path.suffix in (".yaml", ".yml"):
         return load_arm(path), params, described
-    raise UsageError(f"expected a .yaml file or an arm of params.yaml ({', '.join(params.arms)}), got {name!r}")
+    hint = nearest(name, params.arms)
+    raise UsageError(f"expected a .yaml file or an arm of params.yaml ({', '.join(params.arms)}), got {name!r}{hint}")
 
 
 def _metrics(scenario: "Scenario | None") -> frozenset[str]:
@@ -128,11 +132,11 @@ def _rollout(arm: "Arm", scenario: "Scenario | None") -> int:
     return int(arm.ppo.worlds * arm.ppo.rollout_ticks * agents)
 
 
-def _read(path: str) -> str:
+def _read(path: Path) -> str:
     from headstart.core.files import read_bytes
 
     try:
-        return read_bytes(Path(path), MAX_TRACE_BYTES).decode()
+        return read_bytes(path, MAX_TRACE_BYTES).decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: expected a table of metrics, got {error}") from error
 

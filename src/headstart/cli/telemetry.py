@@ -1,6 +1,7 @@
 """`headstart telemetry`: read the log of a run, also of one that still runs, and of other programs' logs of the versions 1.0 to 1.2."""
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -8,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from headstart.cli.names import run_names
-from headstart.cli.output import Json
-from headstart.cli.project import typed_path
-from headstart.config.project import REPORTS, TENSORBOARD
-from headstart.core.errors import Busy, HeadstartError, UsageError
+from headstart.cli.output import Json, Output, output, wrapped
+from headstart.cli.project import typed_file, typed_new, typed_path
+from headstart.config.project import TENSORBOARD
+from headstart.core.errors import Busy, HeadstartError, UsageError, printable
 
 if TYPE_CHECKING:
     from headstart.telemetry.drift import Comparison, Limit
@@ -19,16 +20,18 @@ if TYPE_CHECKING:
     from headstart.telemetry.rules import Severity
 
 ALERT = 7  # exit code: a rule or a limit was broken
+NAME = re.compile(r"\w[\w-]*(/[\w-]+){0,2}")  # as one of a run
 telemetry_app = typer.Typer(no_args_is_help=True, help="Read the logs of runs: check, watch, sum up, compare, draw, convert.")
 
 
 def _log(text: str) -> Path:
-    """The path that was typed, or where the log of `SCENARIO/ARM/seed-N` lies."""
-    path, named = typed_path(text), text.split("/")
-    if path.exists() or len(named) != 3 or not all(part.replace("-", "_").isidentifier() for part in named):
+    """The path that was typed, or where the log of `SCENARIO/ARM/seed-N` lies. UsageError for a name that is nearly one of a run."""
+    path = typed_path(text)
+    if path.exists() or not NAME.fullmatch(text):
         return path
-    scenario, arm, seed = named
-    return next(iter(sorted((REPORTS / scenario).glob(f"*/{arm}/telemetry/{seed}"))), path)
+    from headstart.view.observe_runs import folder_of_log
+
+    return folder_of_log(Path(), text) or path
 
 
 A_LOG = "SCENARIO/ARM/seed-N, a telemetry folder, one .ndjson file, or a log of version 1.0 to 1.2."
@@ -50,31 +53,29 @@ def validate(
     from headstart.telemetry.logs import read_log
 
     codes, told = [], []
-    for path in logs:
-        try:
-            log = read_log(path, assume)
-        except HeadstartError as error:  # the other logs are checked all the same
-            codes.append(error.exit_code)
-            told.append({"log": str(path), "valid": False, "exit_code": error.exit_code, "error": str(error)})
-            if not as_json:
-                _say(f"error: {error}")
-            continue
-        found = check(log, strict)
-        codes.append(exit_code(found))
-        errors = sum(problem.level != "warning" for problem in found)
-        told.append(
-            {"log": log.name, "records": len(log.records), "valid": not errors, "torn_bytes": log.torn_bytes}
-            | {"exit_code": codes[-1], "problems": [one._asdict() for one in found[:MAX_PROBLEMS]], "problems_in_all": len(found)}
-        )
-        if not as_json:
+    with output(as_json) as out:
+        for path in logs:
+            try:
+                log = read_log(path, assume)
+            except HeadstartError as error:  # the other logs are checked all the same
+                codes.append(error.exit_code)
+                told.append({"log": str(path), "valid": False, "exit_code": error.exit_code, "error": str(error)})
+                out.say(f"error: {error}", rest="  ")
+                continue
+            found = check(log, strict)
+            codes.append(exit_code(found))
+            errors, shown = sum(problem.level != "warning" for problem in found), found[:MAX_PROBLEMS]
+            told.append(
+                {"log": log.name, "records": len(log.records), "valid": not errors, "torn_bytes": log.torn_bytes}
+                | {"exit_code": codes[-1], "problems": [one._asdict() for one in shown], "problems_in_all": len(found)}
+            )
             says = f"{_counted(errors, 'error')}, {_counted(len(found) - errors, 'warning')}" if found else "valid"
-            _say(f"{log.name}: {_counted(len(log.records), 'record')}, {says}")
-            for problem in found[:MAX_PROBLEMS]:
-                _say(f"  {'warning' if problem.level == 'warning' else 'error'}: {problem.text}")
+            out.say(f"{log.name}: {_counted(len(log.records), 'record')}, {says}", rest="  ")
+            for problem in shown:
+                out.say(f"{'warning' if problem.level == 'warning' else 'error'}: {problem.text}", "  ", "    ")
             if len(found) > MAX_PROBLEMS:
-                _say(f"  and {len(found) - MAX_PROBLEMS:,} more")
-    if as_json:
-        _json({"logs": told})
+                out.say(f"  and {len(found) - MAX_PROBLEMS:,} more")
+        out.found(logs=told)
     raise typer.Exit(max(codes))
 
 
@@ -110,15 +111,18 @@ def watch(
     counts: dict[str, tuple[Severity, ...]] = {"none": (), "warn": ("warn", "alert"), "alert": ("alert",)}
     severities = counts[fail_on]
     seen: Watch | None = None
-    count, late = 0, None
+    count, late, out = 0, None, Output(as_json)
     try:
-        for record in _records(log, follow, interval, idle_timeout):
+        for record, restarts, known in _records(log, follow, interval, idle_timeout):
+            if restarts:  # a resumed run wrote the end of its log again
+                seen, count = None, 0
             if seen is None:
                 presets = preset or ([] if alert else ["anneal"])
                 seen = watch_of([*(rule for one in presets for rule in rules_of(one, record.world)), *(alert or ())], base)
             count += 1
-            for event in seen.see(record):
-                _json(event._asdict(), indent=None) if as_json else _say(alert_line(event))
+            events = seen.see(record)
+            for event in () if known else events:
+                _json(event._asdict()) if as_json else out.say(alert_line(event), rest=" " * 7)
             if fail_fast and any(seen.fired(severity) for severity in severities):
                 break
     except Busy as error:
@@ -128,10 +132,9 @@ def watch(
     fired = {"alert": seen.fired("alert"), "warn": seen.fired("warn")}
     if as_json:
         rules = [vars(one) | {"rule": one.rule.text, "severity": one.rule.severity} for one in seen.rules]
-        _json({"event": "end", "records": count, **fired, "rules": rules}, indent=None)
-    else:
-        said = f"{log}: {_counted(count, 'record')}, {_counted(fired['alert'], 'alert')}, {_counted(fired['warn'], 'warning')}"
-        _say("\n" + watch_text(said, seen))
+        _json({"event": "end", "records": count, **fired, "rules": rules})
+    said = f"{log}: {_counted(count, 'record')}, {_counted(fired['alert'], 'alert')}, {_counted(fired['warn'], 'warning')}"
+    out.verbatim("\n" + watch_text(_heading(said), seen))
     if any(fired[severity] for severity in severities):
         raise typer.Exit(ALERT)
     if late:
@@ -145,15 +148,16 @@ def summary(
     last: Annotated[
         int | None, typer.Option(min=1, help="Latest values and extremes of so many updates; without it, of all.")
     ] = None,
-    form: Annotated[Literal["text", "markdown", "json"], typer.Option("--format")] = "text",
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown in place of text.")] = False,
     as_json: Json = False,
     wall: Annotated[
         bool, typer.Option("--wall/--no-wall", help="Also what the clock says, which two equal runs do not share.")
     ] = True,
-    out: Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="Write it there instead.")] = None,
+    out: Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write it there instead.")] = None,
     assume: Assume = None,
 ) -> None:
     """Sum up a log: how the run ended, its phases, evaluations and guardrails, the last and the farthest values."""
+    from headstart.core.files import write_bytes
     from headstart.core.strict_json import pretty_json
     from headstart.telemetry import drift
     from headstart.telemetry.logs import sound_log
@@ -164,17 +168,19 @@ def summary(
     read = sound_log(log, assume)
     against = drift.compare(read.records, drift.read_baseline(baseline), {}, None) if baseline else None
     found = summarised(read, last, against)
-    title = f"{read.name}: {found.about['status']}"
+    titles = [f"{read.name}: {found.about['status']}"]
     if version := found.about.get("upgraded_from"):
-        title += "\n" + IMPORTED.format(version)
-    match "json" if as_json else form:
-        case "json":
-            said = pretty_json(json_of(found, wall)).decode()
-        case "markdown":
-            said = markdown_of(title.replace("\n", ". "), tables(found, wall))
-        case _:
-            said = text_of(title, tables(found, wall)) + "\n"
-    _put(said.encode(), out)
+        titles.append(IMPORTED.format(version))
+    if as_json:
+        said = pretty_json(json_of(found, wall)).decode()
+    elif markdown:
+        said = markdown_of(". ".join(titles), tables(found, wall))
+    else:
+        said = text_of(_heading(*titles), tables(found, wall)) + "\n"
+    if out is None:
+        typer.echo(said, nl=False)
+    else:
+        write_bytes(out, said.encode())
 
 
 @telemetry_app.command("drift")
@@ -203,13 +209,12 @@ def drift_command(
     limits: dict[str, Limit] = dict(drift.limit_of(one) for one in limit or ())
     read = sound_log(log, assume)
     found: Comparison = drift.compare(read.records, drift.read_baseline(baseline), limits, usual)
-    if as_json:
-        _json({"log": read.name, "baseline": str(baseline)} | drift_json(found))
-    else:
-        beyond = sum(bool(one.breaches) for one in found.drifts)
-        says = f"{beyond} beyond their limit" if limits or usual else "no limit was given"
-        title = f"{read.name}\nagainst {baseline}: {_counted(len(found.drifts), 'field')}, {says}"
-        _say(text_of(title, [table for table in drift_tables(found) if table[2]]))
+    beyond = sum(bool(one.breaches) for one in found.drifts)
+    says = f"{beyond} beyond their limit" if limits or usual else "no limit was given"
+    with output(as_json) as out:
+        out.found(log=read.name, baseline=str(baseline), **drift_json(found))
+        title = _heading(read.name, f"against {baseline}: {_counted(len(found.drifts), 'field')}, {says}")
+        out.verbatim(text_of(title, (table for table in drift_tables(found) if table[2])))
     raise typer.Exit(ALERT if found.is_beyond else 0)
 
 
@@ -217,15 +222,17 @@ def drift_command(
 def plot(
     logs: Logs,
     out: Annotated[
-        Path, typer.Option(parser=typed_path, metavar="FILE", help="A .svg or .png; .json is the Vega-Lite specification.")
+        Path, typer.Option(parser=typed_file, metavar="FILE", help="A .svg or .png; .json is the Vega-Lite specification.")
     ],
     fields: Annotated[str | None, typer.Option(metavar="A,B", help="One panel each; without it, those that change.")] = None,
     x: Annotated[
         Literal["env_steps", "iteration"] | None, typer.Option(help="Without it env steps, where they are known.")
     ] = None,
+    as_json: Json = False,
     assume: Assume = None,
 ) -> None:
     """Draw the curves of logs over each other: phases of the first are shaded, rollbacks are red lines."""
+    from headstart.core.files import write_bytes
     from headstart.core.strict_json import pretty_json
     from headstart.telemetry.logs import sound_log
     from headstart.view.telemetry_curves import curves, png, svg
@@ -237,19 +244,23 @@ def plot(
     read = [sound_log(log, assume) for log in logs]
     axis = x or ("iteration" if any(log.records[0].env_steps is None for log in read) else "env_steps")
     spec = curves(read, [one.strip() for one in fields.split(",")] if fields else None, axis)
-    _put(make(spec), out)
-    typer.echo(f"{out}: {spec['description']}")
+    write_bytes(out, make(spec))
+    with output(as_json) as said:
+        said.found(path=out, description=spec["description"])
+        said.say(f"{out}: {spec['description']}", rest="  ")
 
 
 @telemetry_app.command()
 def upgrade(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", parser=typed_path, help="A log of version 1.0, 1.1 or 1.2, also one JSON array.")
+        Path, typer.Argument(metavar="LOG", parser=typed_path, help="A log of version 1.0, 1.1 or 1.2, also one JSON array.")
     ],
-    target: Annotated[Path, typer.Argument(metavar="OUT", parser=typed_path, help="The upgraded log.")],
+    target: Annotated[Path, typer.Option("--out", parser=typed_file, metavar="FILE", help="The upgraded log.")],
+    as_json: Json = False,
     assume: Assume = None,
 ) -> None:
     """Write a log of version 1.x in today's names, to be looked at and compared; one that is upgraded stays as it is."""
+    from headstart.core.files import write_bytes
     from headstart.core.strict_json import canonical_json
     from headstart.telemetry.logs import files_of, read_log, sound_log
 
@@ -259,67 +270,62 @@ def upgrade(
     if log.records[0].schema_id == "telemetry/3":
         raise UsageError(f"{source}: expected a log of version 1.0, 1.1 or 1.2, got one of today, which needs no upgrade")
     data = b"".join(canonical_json(record.model_dump(mode="json")) + b"\n" for record in log.records)
-    _put(data, target)
-    for problem in read_log(source, assume).problems:
-        _say(f"warning: {problem.text}")
+    write_bytes(target, data)
+    problems = read_log(source, assume).problems
     torn = f"; {log.torn_bytes} bytes of a torn end were left out" if log.torn_bytes else ""
-    _say(f"{target}: {_counted(len(log.records) - 1, 'update')} of {source}{torn}")
+    with output(as_json) as out:
+        out.found(path=target, updates=len(log.records) - 1, torn_bytes=log.torn_bytes)
+        out.found(problems=[problem._asdict() for problem in problems])
+        for problem in problems:
+            out.say(f"warning: {problem.text}", rest="  ")
+        out.say(f"{target}: {_counted(len(log.records) - 1, 'update')} of {source}{torn}", rest="  ")
 
 
 @telemetry_app.command()
 def tensorboard(
     runs: Logs,
-    logdir: Annotated[Path | None, typer.Option(parser=typed_path, help="Without it .headstart/tensorboard.")] = None,
+    logdir: Annotated[Path | None, typer.Option(parser=typed_new, help="Without it .headstart/tensorboard.")] = None,
+    as_json: Json = False,
 ) -> None:
-    """Convert finished logs into TensorBoard's event files, a folder a run; `tensorboard --logdir` shows them."""
+    """Convert finished logs into TensorBoard's event files, a folder a run; a conversion of before is replaced."""
     from headstart.telemetry.kinds import Line
     from headstart.telemetry.logs import sound_log
     from headstart.telemetry.tensorboard import convert
 
-    home = logdir or TENSORBOARD
-    for path in runs:
-        lines = [record for record in sound_log(path).records if isinstance(record, Line)]
-        if not lines:
-            raise UsageError(
-                f"{path}: expected a log with env steps, got one of version 1.x; `headstart telemetry plot` draws it"
-            )
-        first = lines[0]
-        folder = home / first.scenario / first.arm / f"seed-{first.seed}"
-        if any(folder.glob("events.*")):
-            raise UsageError(
-                f"{folder}: expected no event files, since others would mix with them; remove the folder, or take another --logdir"
-            )
-        _say(f"{folder}: {_counted(convert(lines, folder), 'value')} of {path}")
-    _say(f"look: tensorboard --logdir {home}")
+    home, written = logdir or TENSORBOARD, dict[str, int]()
+    with output(as_json) as out:
+        for path in runs:
+            lines = [record for record in sound_log(path).records if isinstance(record, Line)]
+            if not lines:
+                raise UsageError(
+                    f"{path}: expected a log with env steps, got one of version 1.x; `headstart telemetry plot` draws it"
+                )
+            first = lines[0]
+            folder = home / first.scenario / first.arm / f"seed-{first.seed}"
+            written[str(folder)] = convert(lines, folder)
+            out.say(f"{folder}: {_counted(written[str(folder)], 'value')} of {path}", rest="  ")
+        out.found(logdir=home, values=written)
+        out.say(f"look: tensorboard --logdir {home}")
 
 
-def _records(path: Path, following: bool, interval: float, idle: float | None) -> "Iterator[AnyRecord]":
+def _records(path: Path, following: bool, interval: float, idle: float | None) -> "Iterator[tuple[AnyRecord, bool, bool]]":
+    """Each record; whether it is the first of a log that a resumed run wrote again; whether what it says was said before."""
     from headstart.telemetry.follow import follow
     from headstart.telemetry.logs import sound_log
 
     if following:
         return follow(path, interval, idle)
-    return iter(sound_log(path).records)
+    return ((record, False, False) for record in sound_log(path).records)
+
+
+def _heading(*lines: str) -> str:
+    """Lines above a table, broken at the terminal's width."""
+    return "\n".join(row for line in lines for row in wrapped(printable(line), "", "  "))
 
 
 def _counted(count: int, word: str) -> str:
     return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
 
 
-def _say(text: str) -> None:
-    from headstart.core.errors import printable
-
-    typer.echo(printable(text))
-
-
-def _json(value: Any, indent: int | None = 2) -> None:
-    typer.echo(json.dumps(value, indent=indent, default=lambda other: other._asdict()))
-
-
-def _put(data: bytes, out: Path | None) -> None:
-    from headstart.core.files import write_bytes
-
-    if out is None:
-        typer.echo(data.decode(), nl=False)
-    else:
-        write_bytes(out, data)
+def _json(value: Any) -> None:
+    typer.echo(json.dumps(value, default=lambda other: other._asdict()))

@@ -7,7 +7,9 @@ limit while its bound does not is a HOLD.
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparability import require_comparable
@@ -15,8 +17,9 @@ from headstart.compare.findings import OTHERS, Against, ArmSummary, ComparisonLi
 from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings, shift_checks
 from headstart.config.scenario import Target
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, shown
 from headstart.core.verdict import (
+    CURE,
     Check,
     Evidence,
     Outcome,
@@ -31,12 +34,34 @@ from headstart.core.verdict import (
     unmeasured,
 )
 
+DECISIVE = ("measured", "direction", "threshold", "passed", "on_miss", "applies")  # fields of a check that decide its outcome
+
 
 class Comparison(Findings):
     """The findings, and the verdict that follows from them."""
 
     schema_id: Literal["comparison/3"] = "comparison/3"
     verdict: Verdict
+
+    @model_validator(mode="after")
+    def _verdict_follows(self) -> Self:
+        """Of the checks that rest on the findings alone, all are there, and nothing that decides differs."""
+        known = {check.name: check for check in self.verdict.checks}
+        for check in _of_findings(self):
+            got = known.get(check.name)
+            if got is None or any(getattr(got, part) != getattr(check, part) for part in DECISIVE):
+                raise ValueError(
+                    f"check {check.name}: expected {_decisive(check)}, as the findings give it, got {_decisive(got)}; {CURE}"
+                )
+        return self
+
+
+def _decisive(check: Check | None) -> str:
+    """What decides of a check, in words."""
+    if check is None:
+        return "none"
+    outcome = "not applicable" if check.outcome is None else f"{check.outcome}, a miss is a {check.on_miss}"
+    return f"{shown(check.measured)} {check.direction} {shown(check.threshold)} ({outcome})"
 
 
 def compare(
@@ -77,8 +102,7 @@ def compare(
 
 
 def _checks(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -> Iterator[Check]:
-    strongest = found.strongest
-    if strongest is None:
+    if found.strongest is None:
         yield unmeasured("replicates", ">=", found.limits.min_replicates, f"{candidate.arm} alone: nothing to compare it with")
         return
     yield from _replicates(candidate, found.limits.min_replicates)
@@ -86,9 +110,15 @@ def _checks(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -
     yield _runs_complete(found, (candidate, *baselines))
     yield _guardrails_quiet(candidate)
     yield _baselines_quiet(baselines)
-    yield _all_arrive(found)
-    yield _ratio_shown(found, strongest)
-    yield from _final_policies(found)
+    yield from _of_findings(found)
+
+
+def _of_findings(found: Findings) -> Iterator[Check]:
+    """The checks for which nothing but the findings is needed."""
+    if found.strongest is not None:
+        yield _all_arrive(found)
+        yield _ratio_shown(found, found.strongest)
+        yield from _final_policies(found)
 
 
 def _replicates(candidate: ArmRuns, least: int) -> Iterator[Check]:

@@ -21,7 +21,7 @@ from headstart.compare.curves import score_value
 from headstart.compare.ratio import LEVEL, Estimate, paired, unpaired
 from headstart.core.arrays import Array
 from headstart.core.record import Record
-from headstart.core.verdict import Check, at_least, at_most, hold_or_fail
+from headstart.core.verdict import About, Check, at_least, at_most, hold_or_fail
 
 Measure = Literal["success", "harm"]
 LOSS: dict[Measure, Literal[-1, 1]] = {"success": -1, "harm": 1}  # sign of a difference that is a loss
@@ -127,10 +127,16 @@ def variant_checks(one: VariantFinding, candidate: str, scratch: str, margins: M
     """What was kept, for each measure and each baseline and the clone: HOLD beyond the first margin, FAIL beyond the second."""
     for measure, found in one.measures.items():
         for other, difference in {scratch: found.minus_scratch, **found.minus_others, "clone": found.minus_clone}.items():
-            name = f"shift-{one.variant}-{'harm-' if measure == 'harm' else ''}{other}"
+            name = check_name(one.variant, measure, other)
             text = f"{measure} on {one.variant}, {candidate} − {other}: {difference.mean:+.3f} over {difference.n} replicates; "
             text += "too few for a bound" if difference.bound is None else f"bound {difference.bound:+.3f}"
-            yield _kept(name, difference, LOSS[measure], margins[measure], text)
+            check = _kept(name, difference, LOSS[measure], margins[measure], text)
+            yield check.model_copy(update={"about": About(variant=one.variant, measure=measure, other=other)})
+
+
+def check_name(variant: str, measure: Measure, other: str) -> str:
+    """Of the check that nothing of a measure is lost in a variant, against another policy."""
+    return f"shift-{variant}-{'harm-' if measure == 'harm' else ''}{other}"
 
 
 def _kept(name: str, difference: VariantDifference, sign: Literal[-1, 1], margins: Margins, text: str) -> Check:

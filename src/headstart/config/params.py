@@ -329,7 +329,7 @@ def require_arm(params: Params, stage: str, arm: str) -> None:
     """UsageError unless `stage` trains the arm."""
     key, names = ("baselines", params.baselines) if stage == "baseline" else ("anneal.arms", params.anneal.arms)
     if arm not in names:
-        raise UsageError(f"no arm {arm!r} under {key} in params.yaml ({', '.join(names)})")
+        raise UsageError(f"no arm {arm!r} under {key} in params.yaml ({', '.join(names)}){nearest(arm, names)}")
 
 
 def _require_no_expert_asked(params: Params, scenario: Scenario) -> None:

@@ -25,6 +25,7 @@ from headstart.core.errors import (
     InputError,
     IntegrityError,
     UsageError,
+    of_system,
     printable,
     too_large,
 )
@@ -95,8 +96,8 @@ def main(stage: Callable[..., Done], names: str = "SCENARIO") -> None:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(error.exit_code)
     except OSError as error:  # an unwritable folder, a full disk
-        print(printable(f"error: {error.filename or stage.__name__}: {error.strerror or error}"), file=sys.stderr)
-        sys.exit(IntegrityError.exit_code)
+        print(f"error: {printable(of_system(error, stage.__name__))}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
     except MemoryError as error:
         print(f"error: {too_large(error)}", file=sys.stderr)
         sys.exit(InputError.exit_code)

@@ -60,6 +60,23 @@ def require_listed(path: Path) -> None:
     _require_same(path, listed(path.parent).files.get(path.name), stored_file(path))
 
 
+@contextmanager
+def blamed_on_bytes(path: Path) -> Iterator[None]:
+    """For the time in which a file is read: where that fails, IntegrityError if a contents.json above it lists other bytes than it has."""
+    try:
+        yield
+    except (InputError, IntegrityError) as error:
+        folder = next((above for above in (path.parent, path.parent.parent) if (above / CONTENTS).is_file()), None)
+        if folder is None:
+            raise
+        recorded = listed(folder).files.get(path.relative_to(folder).as_posix())
+        try:
+            _require_same(path, recorded, stored_file(path) if path.is_file() else None)
+        except IntegrityError as differs:
+            raise IntegrityError(f"{differs}; `headstart verify --repair` brings back what is recorded") from error
+        raise
+
+
 def listed(folder: Path) -> Contents:
     """contents.json of a folder, whose files are not looked at. IntegrityError unless its text is exactly what headstart writes."""
     path = folder / CONTENTS

@@ -13,6 +13,7 @@
 A message states what was expected, what was found, where, and how to correct it.
 """
 
+import errno
 from collections.abc import Iterable
 from itertools import islice
 
@@ -82,6 +83,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def of_system(error: OSError, otherwise: str) -> str:
+    """What a person reads where the system refuses to read or write. `otherwise`: the place, if the error names none."""
+    place, why = error.filename or otherwise, error.strerror or error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{place}: expected room on the disk, which is full ({why}); make room, and type the command again"
+    return f"{place}: expected to read or write here, got {why}"
 
 
 def too_large(error: MemoryError) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from stat import S_ISREG
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from pydantic import ValidationError
 
@@ -65,16 +65,21 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def fresh_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path in the same directory; on success fsync it and rename it to `path`, on failure remove it."""
+    """Yield a temporary path in the same directory; on success fsync it and rename it to `path`, on failure remove it.
+
+    Raises InputError for a folder, a pipe or a device, which is not replaced. An OSError names `path`, not the temporary one.
+    """
+    if path.exists():
+        require_plain(path)
     make_directory(path.parent)
     temporary = _sibling(path)
     try:
         yield temporary
         _fsync(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
-        raise
+        _raise_about(error, temporary, path)
     sync_directory(path.parent)
 
 
@@ -98,12 +103,19 @@ def fresh_directory(path: Path) -> Iterator[Path]:
             exchange(temporary, path)  # what was old has the temporary name now
         else:
             os.rename(temporary, path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        _raise_about(error, temporary, path)
     sync_directory(path.parent)
     if had_old:
         shutil.rmtree(temporary)
+
+
+def _raise_about(error: BaseException, temporary: Path, path: Path) -> NoReturn:
+    """Raise an error again; one of the system on the temporary path, or on none, is one on `path`, which the user knows."""
+    if isinstance(error, OSError) and error.errno and str(error.filename or temporary).startswith(str(temporary)):
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    raise error
 
 
 def make_directory(path: Path) -> None:
@@ -180,14 +192,16 @@ def inside(root: Path, relative: str) -> Path:
 
 
 def problems(error: ValidationError) -> str:
-    """The validation errors of pydantic in one line: the first three fields, with what was expected and what was found."""
-    lines = []
+    """The validation errors of pydantic in one line: the first three fields, with what was expected and what was found, then every cure once."""
+    lines, cures = [], dict[str, None]()
     for problem in error.errors(include_url=False)[:3]:
         field = ".".join(str(part) for part in problem["loc"]) or "the record"
         got = "nothing" if problem["type"] == "missing" else shown(problem["input"])
-        lines.append(f"field {field}: {problem['msg']}, got {got}")
+        text, _, cure = problem["msg"].removeprefix("Value error, ").partition("; ")
+        lines.append(f"field {field}: {text if ', got ' in text else f'{text}, got {got}'}")
+        cures |= {cure: None} if cure else {}
     more = error.error_count() - len(lines)
-    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+    return "; ".join([*lines, *([f"and {more} more"] if more > 0 else []), *cures])
 
 
 def _sibling(path: Path) -> Path:

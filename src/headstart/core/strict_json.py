@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from typing import Any, NoReturn
 
 import numpy as np
@@ -12,6 +13,7 @@ from headstart.core.errors import InputError, shown
 MAX_BYTES = 16 << 20
 MAX_DEPTH = 32
 MAX_VALUES = 500_000  # a value of 3 bytes of JSON takes up to 200 bytes of memory
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")  # an escape of half a pair
 
 
 def parse_json(
@@ -25,7 +27,8 @@ def parse_json(
     """Parse one JSON document. `infinite`: of another program, which may write NaN and Infinity.
 
     Raises InputError, which begins with `where`, on: more than `max_bytes` bytes, nesting deeper than `max_depth`, text that is
-    not UTF-8 or not JSON, more than `max_values` values, NaN, Infinity, a number beyond the range of a double, a duplicate key in one object.
+    not UTF-8 or not JSON, more than `max_values` values, NaN, Infinity, a number beyond the range of a double, half of a surrogate pair, a
+    duplicate key in one object.
     """
     if len(data) > max_bytes:
         raise InputError(f"{where}: expected at most {max_bytes} bytes of JSON, got {len(data)}")
@@ -35,14 +38,19 @@ def parse_json(
     if (values := data.count(b",") + brackets) > max_values:
         raise InputError(f"{where}: expected at most {max_values} values in JSON, got some {values}")
     try:
-        return json.loads(
+        found = json.loads(
             data.decode("utf-8"),
             object_pairs_hook=_object_without_duplicates,
             parse_constant=float if infinite else _refuse_constant,
             parse_float=float if infinite else _finite_float,
         )
+        if SURROGATE.search(data):
+            json.dumps(found, ensure_ascii=False).encode()  # a half without its other half is no character
+        return found
     except UnicodeDecodeError as error:
         raise InputError(f"{where}: expected UTF-8, got byte 0x{data[error.start]:02x} at {error.start}") from None
+    except UnicodeEncodeError as error:
+        raise InputError(f"{where}: expected UTF-8, got {error.object[error.start]!a}, half of a surrogate pair") from None
     except ValueError as error:  # json.JSONDecodeError is one; so is an integer of more than 4300 digits
         raise InputError(f"{where}: expected strict JSON: {error}") from None
 

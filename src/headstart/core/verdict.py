@@ -8,15 +8,18 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
+from numbers import Real
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from headstart.core.errors import shown
 from headstart.core.record import Record
 
 Value = float | int | str | bool | None
 Direction = Literal[">=", "<=", ">", "=="]
 COMPARE: dict[Direction, Callable[[Any, Any], bool]] = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "==": operator.eq}
+CURE = "something changed the file; `headstart verify --repair` brings back what was recorded, and the stage that wrote it makes it anew"
 
 
 class Outcome(StrEnum):
@@ -42,6 +45,14 @@ class Evidence(Record):
     sha256: str
 
 
+class About(Record):
+    """What a check of a held-out variant is about, for those who read it."""
+
+    variant: str
+    measure: str  # success or harm
+    other: str  # against whom: a baseline, the clone
+
+
 class Check(Record):
     """One measurement against its threshold."""
 
@@ -52,13 +63,21 @@ class Check(Record):
     passed: bool
     text: str  # what was measured; on a failure also what was found and where
     n: int | None = None  # number of episodes, steps or pairs from which `measured` was computed
-    on_miss: Outcome = Outcome.FAIL  # the outcome if the check does not pass
+    # the outcome if the check does not pass
+    on_miss: Outcome = Field(default=Outcome.FAIL, json_schema_extra={"enum": ["HOLD", "FAIL"]})
     applies: bool = True  # false: the subject has nothing that could be measured, for the reason that `text` gives
+    about: About | None = Field(default=None, exclude_if=lambda about: about is None)
 
     @model_validator(mode="after")
-    def _measured_where_it_applies(self) -> Self:
+    def _follows_from_its_measurement(self) -> Self:
         if not self.applies and (self.passed or self.measured is not None):
-            raise ValueError(f"{self.name}: a check that does not apply has no measurement and does not pass")
+            raise ValueError(f"{self.name}: a check that does not apply has no measurement and does not pass; {CURE}")
+        if self.on_miss == Outcome.PASS:
+            raise ValueError(f"check {self.name}: expected on_miss HOLD or FAIL, got {self.on_miss}; {CURE}")
+        expected = self.applies and holds(self.measured, self.direction, self.threshold)
+        if self.passed != expected:
+            claim = f"{shown(self.measured)} {self.direction} {shown(self.threshold)} {'holds' if expected else 'does not hold'}"
+            raise ValueError(f"check {self.name}: expected passed {expected}, since {claim}, got {self.passed}; {CURE}")
         return self
 
     @property
@@ -96,9 +115,9 @@ class Verdict(Record):
     def _outcome_follows(self) -> Self:
         expected = decide(self.checks)
         if self.outcome != expected:
-            raise ValueError(f"outcome is {self.outcome}, but its checks give {expected}")
+            raise ValueError(f"outcome: expected {expected}, which its checks give, got {self.outcome}; {CURE}")
         if self.outcome == Outcome.PASS and (self.synthetic or not any(check.applies for check in self.checks)):
-            raise ValueError("a PASS needs checks, on data that is not synthetic")
+            raise ValueError(f"a PASS needs checks, on data that is not synthetic; {CURE}")
         return self
 
 
@@ -188,8 +207,15 @@ def not_applicable(name: str, direction: Direction, threshold: Value, why: str) 
 
 
 def _check(name: str, measured: Value, direction: Direction, threshold: Value, **rest: Any) -> Check:
-    passed = measured is not None and COMPARE[direction](measured, threshold)
+    passed = holds(measured, direction, threshold)
     return Check(name=name, measured=measured, direction=direction, threshold=threshold, passed=passed, **rest)
+
+
+def holds(measured: Value, direction: Direction, threshold: Value) -> bool:
+    """Whether a measurement meets a threshold; one that is missing, NaN or of another kind than the threshold does not."""
+    numbers = all(isinstance(side, Real) and not isinstance(side, bool) for side in (measured, threshold))
+    same = direction == "==" and measured is not None and type(measured) is type(threshold)
+    return (numbers or same) and COMPARE[direction](measured, threshold)
 
 
 def hold_or_fail(estimate_holds: bool) -> Outcome:

@@ -28,6 +28,7 @@ import h5py
 import numpy as np
 
 from headstart.core.arrays import Array
+from headstart.core.contents import blamed_on_bytes
 from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import fresh_file, parse_record
 from headstart.core.strict_json import canonical_json
@@ -94,9 +95,10 @@ def read_episodes(path: Path, expect: ObservationSchema | None = None) -> tuple[
     """Read an untrusted file.
 
     Raises InputError for anything that `episodes/1` does not have (before any data is read) and for episodes that do not tile the
-    steps, SchemaMismatch if its observation schema is not `expect`, IntegrityError if stored bytes and their checksums disagree.
+    steps, SchemaMismatch if its observation schema is not `expect`, IntegrityError if stored bytes and their checksums disagree, or are not
+    those that contents.json lists.
     """
-    with open_guarded(path, GROUPS, _allowed(), ATTRIBUTES) as guarded:
+    with blamed_on_bytes(path), open_guarded(path, GROUPS, _allowed(), ATTRIBUTES) as guarded:
         header = _read_header(guarded.attributes, path)
         if expect is not None:
             expect.require_same(header.observation, str(path))

@@ -14,6 +14,7 @@ from headstart.core.dvc_lock import content_md5
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError, nearest
 from headstart.core.files import problems
 from headstart.core.record import Record, RelativePath
+from headstart.core.remote_folder import away
 from headstart.core.strict_json import MAX_BYTES, canonical_json, parse_json
 
 CACHE = "cache"
@@ -78,9 +79,8 @@ def opened(root: Path, remote: str | None = None) -> Iterator[tuple[Any, Stores]
 
 def _remote(repo: Any, name: str) -> Store:
     where = str(repo.config["remote"][name].get("url", ""))
-    if "://" not in where and not Path(where).is_dir():
-        away = "the folder is not on this machine; `headstart remote use` sets a remote that is, and `dvc push` makes the folder"
-        return Store(name, where, None, away)
+    if fault := away(where):
+        return Store(name, where, None, fault)
     try:
         return Store(name, where, repo.cloud.get_remote(name).odb)
     except Exception as error:  # of the library of some storage: what it raises is its own

@@ -1,6 +1,6 @@
 """From a number back to what it came from, and on to what came of it: `headstart lineage`.
 
-A thing is found by its path, its name in the catalogue, the id of a release or an episode, or a run as scenario/arm/seed.
+A thing is found by its path, its name in the catalogue, the id of a release or an episode, or a run as SCENARIO/ARM/seed-N.
 """
 
 import re
@@ -23,6 +23,7 @@ from headstart.runs.checkpoint import CARD, Card, load_checkpoint
 from headstart.runs.experiment import RECORDS, ExperimentRecord
 
 EPISODE = re.compile(r"[0-9a-f]{16}")
+NUMBER = re.compile(r"(seed-)?[0-9]{1,9}")  # of a seed, in the name of a run
 
 
 def lineage(root: Path, thing: str, episodes: bool = False) -> Step:
@@ -54,17 +55,17 @@ def _found(known: Known, thing: str, episodes: bool) -> Step:
     if inside and ((root / path).exists() or known.stage_of(path)):
         return _path(known, path, episodes)
     match path.parts:
-        case (scenario, "bc", seed) if seed.isdigit():
-            return _clone(known, scenario, int(seed), episodes)
-        case (scenario, arm, seed) if seed.isdigit():
-            return _run(known, scenario, arm, int(seed), episodes)
+        case (scenario, "bc", seed) if NUMBER.fullmatch(seed):
+            return _clone(known, scenario, _number(seed), episodes)
+        case (scenario, arm, seed) if NUMBER.fullmatch(seed):
+            return _run(known, scenario, arm, _number(seed), episodes)
     names = [
         *releases,
         *(one for entry in known.entries for one in (entry.dataset, entry.name)),
         *(out for stage in known.stages for out in stage.outs),
     ]
     raise UsageError(
-        f"{thing}: expected a path of the project, <dataset>[@<version>], the id of a release or an episode, or <scenario>/<arm>/<seed>"
+        f"{thing}: expected a path of the project, <dataset>[@<version>], the id of a release or an episode, or SCENARIO/ARM/seed-N"
         f"{nearest(thing, names)}"
     )
 

@@ -35,7 +35,7 @@ def roll_back(root: Path, scenario: str, actor: str, reason: str, to: str | None
         done = written(history.lines, RolledBack, scenario, actor, reason)
         if done is not None and to in (None, done.release):
             note_written(history.lines, done)
-            note("to go back further, name the release with --to, or give another reason")
+            note("to go back further, name the release with --id, or give another reason")
             return standing.releases[done.release], restore(root, standing.releases[done.release])
         release = rollback_target(standing, to)
         folder = restore(root, release)

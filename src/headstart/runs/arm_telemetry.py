@@ -13,17 +13,21 @@ from pydantic_core import to_jsonable_python
 import headstart
 from headstart.compare.arm_runs import CurvePoint
 from headstart.compare.target import meets
+from headstart.config.project import DATA
 from headstart.config.scenario import Scenario, Target
 from headstart.core.arrays import Array
+from headstart.core.files import read_record
 from headstart.core.git import git_state
 from headstart.core.provenance import package_version
 from headstart.core.statistics import interquartile_mean, t_margin, wilson_lower, wilson_upper
 from headstart.core.strict_json import sha256_json
+from headstart.dataset.manifest import DatasetManifest
 from headstart.guard.guardrails import Reading, limits
 from headstart.learn.anneal import Evaluated, Trainer, Updated
 from headstart.learn.networks import tensors
 from headstart.runs.checkpoint import weights_sha256
 from headstart.runs.progress import SeedJob
+from headstart.telemetry.kinds import LearnedFrom, Social
 from headstart.worlds.api import Played, World
 
 RETURNS = {"total_reward": 1e-4, "return": 1.0}  # the counter of an episode's reward, and its unit
@@ -55,6 +59,7 @@ def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> d
         "config_sha256": sha256_json(settings),
         "params": recipe.model_dump(mode="json"),
         "inputs": lineage,
+        "dataset": learned_from(job) if recipe.start == "bc" or recipe.needs_demonstrations else None,
         "git_revision": revision,
         "git_dirty": dirty,
         "versions": packages | {"headstart": headstart.__version__, "python": python_version()},
@@ -64,6 +69,16 @@ def started_fields(job: SeedJob, lineage: dict[str, str], trainer: Trainer) -> d
         "target": hardest_target(job.scenario).model_dump(mode="json"),
         "guardrails": to_jsonable_python([asdict(rule) for rule in rules]),
     }
+
+
+def learned_from(job: SeedJob) -> LearnedFrom | None:
+    """What is known of the dataset that taught the run's clone; None where it is not at hand, so that nothing is learned from it here."""
+    path = DATA / job.scenario.name / "validated.json"
+    if not path.exists():
+        return None
+    found = read_record(path, DatasetManifest)
+    quality = found.quality.model_dump()
+    return LearnedFrom(id=f"{found.dataset}@{found.version}", episodes=found.accepted.episodes, **quality)
 
 
 def update_fields(event: Updated, world: World, open_guardrails: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -141,6 +156,7 @@ def _town_fields(event: Updated, world: World) -> dict[str, Any]:
         "sleeps": counted["sleeps"],
         "chats": counted["chats"],
         "on_time_ratio": counted["on_time"] / shifts if shifts else None,
+        "social": social(counted, world.num_agents),
     }
 
 
@@ -169,15 +185,35 @@ def evaluation_fields(event: Evaluated, trainer: Trainer, curve: Sequence[CurveP
                 "target_met": met[-1],
                 "consecutive_met": len(met) if all(met) else met[::-1].index(False),
             }
-            | (conflict_rates(played, world) if world.names.world == "town" else {})
+            | (_town_evaluation(played, world) if world.names.world == "town" else {})
         )
     return fields
 
 
+def _town_evaluation(played: Played, world: World) -> dict[str, Any]:
+    return conflict_rates(played, world) | {"social": social(_counted(played, world), world.num_agents)}
+
+
 def conflict_rates(played: Played, world: World) -> dict[str, float]:
     """Conflicts of the played episodes of the town and their intensity, each per 1,000 env steps."""
-    counted = dict(zip(world.names.stats, played.stats.sum(axis=(0, 1)).tolist(), strict=True))
-    return _conflict_rates(counted, world.num_envs * world.horizon)
+    return _conflict_rates(_counted(played, world), world.num_envs * world.horizon)
+
+
+def _counted(played: Played, world: World) -> dict[str, int]:
+    return dict(zip(world.names.stats, played.stats.sum(axis=(0, 1), dtype="i8").tolist(), strict=True))
+
+
+def social(counted: Mapping[str, int], agents: int) -> Social:
+    """`social`, of counters that are summed over worlds and their `agents`, each of whom counts the cuts of its town."""
+    chats, late = counted["chats"], counted["late"]
+    same = ("chats", "chat_failures", "shared_meals", "yields", "late", "absent", "late_help", "shift_takeovers")
+    return Social(
+        **{name: counted[name] for name in same},
+        chat_quality_mean=counted["chat_quality"] / chats / 10_000 if chats else None,
+        lateness_mean=counted["late_ticks"] / late if late else None,
+        blackouts=counted["blackouts"] // agents,
+        outages=counted["outages"] // agents,
+    )
 
 
 def reading_fields(reading: Reading) -> dict[str, Any]:

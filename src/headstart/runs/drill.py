@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from headstart.config.params import Params
 from headstart.config.scenario import Scenario
 from headstart.config.schedule import Phase
-from headstart.core.errors import UsageError
+from headstart.core.errors import UsageError, nearest
 from headstart.guard.control import Action
 from headstart.guard.drill import FAULTS, accepts, expected_of, fault_length, retries, switched_off
 from headstart.guard.guardrails import GUARDRAILS, Guardrail
@@ -94,9 +94,10 @@ def _drills(phase: Phase, rules: Sequence[Guardrail]) -> Iterator[Drill]:
 
 def _require_drillable(params: Params, arm: str, names: Sequence[str]) -> None:
     if arm not in params.arms:
-        raise UsageError(f"expected an arm of params.yaml ({', '.join(params.arms)}), got {arm!r}")
+        raise UsageError(f"expected an arm of params.yaml ({', '.join(params.arms)}), got {arm!r}{nearest(arm, params.arms)}")
     if unknown := [name for name in names if name not in FAULTS]:
-        raise UsageError(f"expected a guardrail that can break ({', '.join(FAULTS)}), got {', '.join(unknown)}")
+        hint = nearest(unknown[0], FAULTS)
+        raise UsageError(f"expected a guardrail that can break ({', '.join(FAULTS)}), got {', '.join(unknown)}{hint}")
     recipe = params.arms[arm]
     if recipe.start != "bc":
         raise UsageError(

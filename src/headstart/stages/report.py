@@ -13,7 +13,7 @@ def report(params: Params, scenario: Scenario) -> Done:
     """Writes reports/<scenario>/report.html, report.md and the pictures of the latter; anew reports/index.html, which DVC does not keep."""
     path = put_report(Path(), scenario.name)
     write_index(Path(), load_params().scenarios)
-    return Done(f"report {scenario.name}: open {path}")
+    return Done(f"report {scenario.name}: written", look=path.as_posix())
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ from pathlib import Path
 from headstart.core.dvc_lock import read_lock
 from headstart.core.errors import HeadstartError
 from headstart.core.files import read_record
+from headstart.core.remote_folder import away
 from headstart.core.run_record import RUN, RunRecord
 from headstart.storage.remotes import places
-
-SETS_ONE = "`headstart remote use` sets one that has it"
 
 
 def absent(root: Path) -> tuple[list[str], int]:
@@ -23,9 +22,9 @@ def how_to_fetch(root: Path, what: str = "") -> str:
     in_the_way = any(_only_failed(root / path) for path in absent(root)[0] if not what or path == what)
     pull = " ".join(["`dvc pull", *["--force"] * in_the_way, what]).strip() + "`"
     if default is None:
-        return f"there is no default remote; {SETS_ONE}, then {pull}"
-    if "://" not in default.url and not Path(default.url).is_dir():
-        return f"the remote {default.name} is the folder {default.url}, which is not on this machine; {SETS_ONE}, then {pull}"
+        return f"there is no default remote; `headstart remote use` sets one that has it, then {pull}"
+    if fault := away(default.url):
+        return f"remote {default.name}: {fault}, then {pull}"
     return f"{pull} brings what was pushed to the remote {default.name}, {default.url}"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
-from headstart.core.errors import InputError, UsageError, shown
+from headstart.core.errors import InputError, UsageError, nearest, shown
 from headstart.core.files import fresh_file, write_bytes
 from headstart.core.git import accepts, versions
 
@@ -53,13 +53,15 @@ def places(root: Path) -> list[Place]:
 
 
 def place_named(root: Path, name: str | None) -> Place:
-    """A remote by its name; None: the default one. InputError where there is none."""
+    """A remote by its name; None: the default one. UsageError where none has the name, InputError where none is the default."""
     known = places(root)
     found = next((place for place in known if place.name == name or (name is None and place.default)), None)
     if found is None:
-        wanted = f"a remote {name!r}" if name else "a default remote"
-        names = ", ".join(place.name for place in known) or "none"
-        raise InputError(f"{root / CONFIG}: expected {wanted}, it has {names}; `headstart remote use` sets one")
+        names = [place.name for place in known]
+        there = f"it has {', '.join(names) or 'none'}; `headstart remote use` sets one"
+        if name is None:
+            raise InputError(f"{root / CONFIG}: expected a default remote, {there}")
+        raise UsageError(f"{root / CONFIG}: expected a remote {name!r}{nearest(name, names)}, {there}")
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from headstart.core.errors import UsageError, nearest, shown
 from headstart.telemetry.imported import Anneal, Baseline, ImportedUpdate, Rivalry
-from headstart.telemetry.kinds import BcEpoch, Envelope, Evaluation, PhaseStarted, ReadingLine, Update
+from headstart.telemetry.kinds import BcEpoch, Envelope, Evaluation, PhaseStarted, ReadingLine, Social, Update
 from headstart.telemetry.logs import AnyRecord
 
 PREFIX = {"sampled": "evaluation", "deterministic": "deterministic"}  # of an evaluation, by its policy_mode
@@ -30,6 +30,7 @@ NOT_NUMBERS = {
 WITHIN = {
     "rivalry": tuple(Rivalry.model_fields),
     "need_mean": ("hunger", "hygiene", "energy"),
+    "social": tuple(Social.model_fields),
     "baseline": tuple(Baseline.model_fields),
     "anneal": tuple(name for name in Anneal.model_fields if name not in ("stage", "dataset")),
     "wall": ("update_s", "env_steps_per_s", "elapsed_s", "rss_mib"),
@@ -44,6 +45,7 @@ SCORES = (
     "queue_conflict_rate",
     "queue_intensity_rate",
 )
+OF_SOCIAL = tuple(f"social.{name}" for name in Social.model_fields)
 OF_BC = ("loss", "loss_heldout", "accuracy", "accuracy_heldout", "macro_f1", "majority_baseline", "value_mse", "learning_rate")
 # the base of a change, where a log has one: field → entry of the baselines of `phase_started`, and of an imported record's `anneal`
 BASES = {f"evaluation.{name}": name for name in ("success_rate", "harm_rate", "queue_conflict_rate", "queue_intensity_rate")}
@@ -65,7 +67,7 @@ def _of_update() -> Iterator[str]:
 UPDATE_FIELDS = tuple(_of_update())
 KNOWN = (
     *UPDATE_FIELDS,
-    *(f"{prefix}.{name}" for prefix in PREFIX.values() for name in (*SCORES, *(f"{rate}_rate" for rate in RATES))),
+    *(f"{prefix}.{name}" for prefix in PREFIX.values() for name in (*SCORES, *(f"{rate}_rate" for rate in RATES), *OF_SOCIAL)),
     *(f"bc.{name}" for name in OF_BC),
 )
 
@@ -87,6 +89,8 @@ def numbers(record: AnyRecord) -> dict[str, float | None]:
                 f"{name}_rate": of.k / of.n if of.n else None for name, of in (("success", record.success), ("harm", record.harm))
             }
             found = {name: getattr(record, name) for name in SCORES} | rates
+            if record.social is not None:
+                found |= {f"social.{name}": _number(value) for name, value in record.social}
             return {f"{PREFIX[record.policy_mode]}.{name}": value for name, value in found.items()}
         case BcEpoch():
             return {f"bc.{name}": getattr(record, name) for name in OF_BC}

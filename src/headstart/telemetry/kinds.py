@@ -1,7 +1,7 @@
 """The kinds of telemetry record (`telemetry/3`), and the fields of all records.
 
-A kind has a fixed set of keys, null where one does not apply. A `Measured` number is null only if it was not finite; `nonfinite`
-then contains its name. All values that depend on the clock are in `wall`.
+A kind has a fixed set of keys, null where one does not apply, but for `dataset` and `social`, which came later and are left out there. A
+`Measured` number is null only if it was not finite; `nonfinite` then contains its name. All values that depend on the clock are in `wall`.
 """
 
 from typing import Annotated, Literal, Self, get_args
@@ -14,6 +14,10 @@ MEASURED = "measured"
 Measured = Annotated[float | None, MEASURED]
 MeasuredShare = Annotated[float | None, Field(ge=0.0, le=1.0), MEASURED]
 Positive = Annotated[int, Field(ge=1, le=2**53)]
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class Wall(Record):
@@ -55,6 +59,17 @@ class Line(Envelope):
         return self
 
 
+class LearnedFrom(Record):
+    """The dataset that a run learned from, itself or by its clone: means over the accepted episodes, null where a recording does not tell."""
+
+    id: str  # <dataset>@<version>
+    episodes: Count
+    steps_mean: float
+    return_mean: float | None
+    success_rate: Share | None
+    harm_rate: Share | None
+
+
 class RunStarted(Line):
     """The first record: the settings and inputs of the run."""
 
@@ -62,6 +77,7 @@ class RunStarted(Line):
     config_sha256: Sha256
     params: dict[str, JsonValue]  # the arm
     inputs: dict[str, Sha256]  # by role: the files from which the run starts
+    dataset: LearnedFrom | None = Field(default=None, exclude_if=_is_none)  # left out: the run learns from no dataset
     git_revision: str | None = None  # of the project's checkout; null outside of a git repository, as is the next
     git_dirty: bool | None = None  # whether tracked files differ from that revision
     versions: dict[str, str]  # by package
@@ -106,6 +122,23 @@ class BcEpoch(Line):
     learning_rate: Measured
     samples: Count
     early_stopped: bool
+
+
+class Social(Record):
+    """What passed between the agents of the town: sums of its counters over agents and worlds."""
+
+    chats: Count  # that succeeded
+    chat_failures: Count
+    chat_quality_mean: Share | None  # of `chats`; null: there were none
+    shared_meals: Count
+    yields: Count
+    late: Count
+    lateness_mean: float | None  # ticks after the start of the shift; null: nobody was late
+    absent: Count
+    late_help: Count  # colleagues at work in the tick in which somebody came late
+    shift_takeovers: Count  # colleagues at work in the tick in which somebody became absent
+    blackouts: Count  # of the worlds, as are outages
+    outages: Count
 
 
 class Update(Line):
@@ -164,6 +197,7 @@ class Update(Line):
     sleeps: Count | None = None
     chats: Count | None = None
     on_time_ratio: Share | None = None  # null when no shift began
+    social: Social | None = Field(default=None, exclude_if=_is_none)  # left out elsewhere
 
 
 class Minibatch(Line):
@@ -212,6 +246,7 @@ class Evaluation(Line):
     harm: Proportion
     queue_conflict_rate: float | None = None  # town, per 1,000 env steps, as is the next
     queue_intensity_rate: float | None = None
+    social: Social | None = Field(default=None, exclude_if=_is_none)  # of the town: in `success.n` whole episodes
     target_met: bool
     consecutive_met: Count
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, shown
 from headstart.core.files import inside, read_bytes, read_record, sha256_bytes
@@ -99,17 +99,6 @@ def is_of_version_1(data: bytes) -> bool:
     except InputError:
         return False
     return isinstance(first, dict) and "schema_id" not in first and "schema" not in first
-
-
-def parse_record_line(line: bytes, place: Place) -> AnyRecord:
-    """The record of one complete line; IntegrityError, which names the line, if it is none. Unknown fields are left out."""
-    try:
-        record, found = _record(_parsed(line, place), place)
-    except InputError as error:
-        raise IntegrityError(str(error)) from None
-    if record is None:
-        raise IntegrityError(next(problem.text for problem in found if problem.level != "warning"))
-    return cast(AnyRecord, record)
 
 
 def _of_version_1(name: str, whole: dict[Path, bytes], assumed: str | None) -> Log:

@@ -24,6 +24,7 @@ from headstart.telemetry.kinds import (
     Update,
 )
 from headstart.telemetry.logs import AnyRecord, Log
+from headstart.telemetry.social import Counted, social_of
 
 EXTREMES = (
     *("loss_total", "kl_divergence", "grad_norm", "entropy", "return_mean", "reward_advantage_corr", "kl_to_reference"),
@@ -75,7 +76,9 @@ class Summary(NamedTuple):
     log: str
     about: dict[str, Value]
     latest: dict[str, float]  # of the last update that has a value
+    dataset: dict[str, Value]  # that the run learned from
     evaluations: dict[str, dict[str, float]]  # field → first, best, last
+    social: tuple[Counted, ...]  # of a town
     extremes: tuple[Extreme, ...]
     phases: tuple[Phase, ...]
     alerts: tuple[Alert, ...]
@@ -92,7 +95,9 @@ def summarised(log: Log, last: int | None = None, drift: Comparison | None = Non
         log=log.name,
         about=_about(log, updates),
         latest=_latest(recent),
+        dataset=_dataset(log.records),
         evaluations=_evaluations(log.records),
+        social=social_of(log.records),
         extremes=tuple(_extremes(recent)),
         phases=tuple(_phases(log.records)),
         alerts=_alerts(log.records),
@@ -105,6 +110,7 @@ def summarised(log: Log, last: int | None = None, drift: Comparison | None = Non
 def as_json(summary: Summary, wall: bool = True) -> dict[str, Any]:
     """A summary as JSON has it."""
     found = summary._asdict() | {
+        "social": [one._asdict() for one in summary.social],
         "extremes": [one._asdict() for one in summary.extremes],
         "phases": [one._asdict() for one in summary.phases],
         "alerts": [one._asdict() for one in summary.alerts],
@@ -154,8 +160,17 @@ def _about(log: Log, updates: Sequence[Update | ImportedUpdate]) -> dict[str, Va
 def _latest(updates: Sequence[Update | ImportedUpdate]) -> dict[str, float]:
     found: dict[str, float] = {}
     for update in updates:
-        found |= {name: value for name, value in numbers(update).items() if value is not None and not name.startswith("wall.")}
+        found |= {
+            name: value
+            for name, value in numbers(update).items()
+            if value is not None and not name.startswith(("wall.", "social."))
+        }
     return found
+
+
+def _dataset(records: Sequence[AnyRecord]) -> dict[str, Value]:
+    found = next((record.dataset for record in records if isinstance(record, RunStarted)), None)
+    return found.model_dump() if found else {}
 
 
 def _evaluations(records: Sequence[AnyRecord]) -> dict[str, dict[str, float]]:

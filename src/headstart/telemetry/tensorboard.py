@@ -14,8 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from headstart.core.errors import MissingExtra
-from headstart.telemetry.kinds import BcEpoch, Evaluation, GuardrailLine, Line, RollbackLine, Update
+from headstart.core.errors import MissingExtra, UsageError
+from headstart.core.files import fresh_directory
+from headstart.telemetry.kinds import BcEpoch, Evaluation, GuardrailLine, Line, RollbackLine, Social, Update
 
 GROUPS = {
     "rollout": (
@@ -37,11 +38,13 @@ GROUPS = {
         "sleeps",
         "chats",
         "on_time_ratio",
+        "social",
         "rivalry",
         "need_mean",
     ),
 }
 GROUP = {name: group for group, names in GROUPS.items() for name in names}  # any other field of `update`: train
+CONVERTED = ".converted"  # ends the name of a file that was not written while its run trained
 OF_EVALUATION = ("return_mean", "return_iqm", "return_ci_low", "return_ci_high", "queue_conflict_rate", "queue_intensity_rate")
 NOT_OF_UPDATE = {*Line.model_fields, "kind", "iteration", "open_guardrails"}
 
@@ -64,13 +67,13 @@ def scalars(line: Line) -> dict[str, float]:
 
 
 @contextmanager
-def event_files(folder: Path, after: int | None = None) -> Iterator[Callable[[Line], None]]:
+def event_files(folder: Path, after: int | None = None, suffix: str = "") -> Iterator[Callable[[Line], None]]:
     """What takes the records of a run, in order, and writes event files to `folder`.
 
     Of a run that goes on, TensorBoard forgets what it had written beyond `after` env steps. Raises MissingExtra without tensorboardX.
     """
     number = f".{len(list(folder.glob('events.*')))}"  # files of one second would have one name
-    writer = require_tensorboard()(str(folder), purge_step=None if after is None else after + 1, filename_suffix=number)
+    writer = require_tensorboard()(str(folder), purge_step=None if after is None else after + 1, filename_suffix=suffix or number)
     so_far = {"breaches": 0, "rollbacks": 0}
 
     def take(line: Line) -> None:
@@ -92,8 +95,18 @@ def event_files(folder: Path, after: int | None = None) -> Iterator[Callable[[Li
 
 
 def convert(lines: Sequence[Line], folder: Path) -> int:
-    """Write the event files of a finished log to a folder; returns how many values they hold."""
-    with event_files(folder) as take:
+    """Write the event files of a finished log to a folder, in place of an earlier conversion; returns how many values they hold.
+
+    Raises UsageError where the folder has other files, as those of a run that wrote them while it trained: values would stand there twice.
+    """
+    require_tensorboard()
+    others = [path.name for path in sorted(folder.glob("*")) if not path.match(f"events.*{CONVERTED}")]
+    if others:
+        raise UsageError(
+            f"{folder}: expected nothing, or a conversion of before, which is replaced; found {others[0]}, which a training run or another "
+            "program wrote; it stays as it is, and another --logdir takes the conversion"
+        )
+    with fresh_directory(folder) as fresh, event_files(fresh, suffix=CONVERTED) as take:
         for line in lines:
             take(line)
     return sum(len(scalars(line)) for line in lines)
@@ -110,7 +123,7 @@ def require_tensorboard() -> Any:
 
 def _flat(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for tag, value in values.items():
-        if isinstance(value, dict):
-            yield from ((f"{tag}/{name}", one) for name, one in value.items())
+        if isinstance(value, dict | Social):
+            yield from ((f"{tag}/{name}", one) for name, one in dict(value).items())
         else:
             yield tag, value

@@ -12,7 +12,8 @@ from headstart.view.blocks import Linked
 from headstart.view.charts import can_draw
 from headstart.view.judged import SIGNS, sentence
 from headstart.view.page import page, vega
-from headstart.view.report import page_path, read_headline
+from headstart.view.report import page_path
+from headstart.view.report_records import read_headline
 
 VEGA = Path("dvc_plots/vega.js")  # .dvc/plots/page.html looks for it, so that `dvc plots show` needs no network
 
@@ -29,7 +30,7 @@ class Entry(NamedTuple):
 
 def write_index(root: Path, scenarios: Sequence[str]) -> Path:
     """Of these scenarios and all others that have a report; returns its path. Beside the pages of `dvc plots`, what draws them."""
-    path = root / REPORTS / "index.html"
+    path = index_path(root)
     others = sorted(found.parent.name for found in (root / REPORTS).glob("*/report.html"))
     entries = [_entry(root, scenario) for scenario in dict.fromkeys((*scenarios, *others))]
     shown = page("index.html", "Reports", entries=entries, linked=Linked({}))
@@ -39,6 +40,11 @@ def write_index(root: Path, scenarios: Sequence[str]) -> Path:
         for file, content in {path: shown, **drawn}.items():
             write_bytes(file, content)
     return path
+
+
+def index_path(root: Path) -> Path:
+    """Where it lies."""
+    return root / REPORTS / "index.html"
 
 
 def _entry(root: Path, scenario: str) -> Entry:

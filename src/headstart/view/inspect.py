@@ -8,27 +8,23 @@ import headstart
 from headstart.dataset.inspection import Inspection
 from headstart.dataset.inspection_against import Against, Apart
 from headstart.dataset.inspection_coverage import Range
-from headstart.dataset.inspection_episodes import Column
-from headstart.dataset.inspection_look import GROUPS, Look, counts, groups_of, plain, play_command, rejected_by
+from headstart.dataset.inspection_look import GROUPS, Look, counts, groups_of, play_command, rejected_by
+from headstart.view.inspect_charts import FLAGS, action_bars, histograms, varies
 from headstart.view.inspect_text import MARKS, shown, size_of, spark
 from headstart.view.page import page
 
-CELLS = 30  # of a histogram
 ALWAYS = ("return", "length", "success", "harm", "anomalies", "strangeness")  # columns of the table; others where they vary
-FLAGS = ("success", "harm")  # columns that are true or false
 LINKED = 5  # episodes of a list that have a link
 STYLES = {"wrong": "bad", "look": "warn", "note": "faint"}
-BLUE, ORANGE = "#3b7dc4", "#d98324"
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 
 
 def page_of(look: Look) -> bytes:
     """The page; equal looks give equal bytes."""
     found, opened, n = look.found, look.found.opened, counts(look)
-    charts = _histograms(found)
+    charts = histograms(found)
     data: dict[str, Any] = {"episodes": _episodes(look)} | {f"chart-{chart['name']}": chart["spec"] for chart in charts}
     if found.actions:
-        data["chart-actions"] = _action_bars(found)
+        data["chart-actions"] = action_bars(found)
     return page(
         "inspect.html",
         f"{opened.name}: a look",
@@ -72,7 +68,7 @@ def _episodes(look: Look) -> dict[str, Any]:
     columns = [
         {"label": column.label, "unit": column.unit, "flag": name in FLAGS, "values": _short(column.values)}
         for name in dict.fromkeys([*ALWAYS, *found.columns])
-        if np.isfinite((column := found.columns[name]).values).any() and (name in ALWAYS or _varies(column))
+        if np.isfinite((column := found.columns[name]).values).any() and (name in ALWAYS or varies(column))
     ]
     notes = {row: list(found.opened.reasons[row]) for row in np.flatnonzero(~found.accepted).tolist()}
     for row, odd in found.anomalies.items():
@@ -215,79 +211,3 @@ def _share(side: float | None) -> str:
 def _apart(one: Apart) -> list[str]:
     means = (one.here.mean, one.there.mean, one.here.median, one.there.median)
     return [one.name, f"{one.distance:.3f}", *map(shown, means), f"{one.here.n:,}", f"{one.there.n:,}"]
-
-
-# --- charts -------------------------------------------------------------------------------------------------------------
-
-
-def _histograms(found: Inspection) -> list[dict[str, Any]]:
-    """Of each number that varies; rejected episodes stand on the accepted ones, in another colour and with a name."""
-    return [_histogram(found, name) for name, column in found.columns.items() if name not in FLAGS and _varies(column)]
-
-
-def _varies(column: Column) -> bool:
-    known = column.values[np.isfinite(column.values)]
-    return bool(len(known) and known.min() < known.max())
-
-
-def _histogram(found: Inspection, name: str) -> dict[str, Any]:
-    column, accepted = found.columns[name], found.accepted
-    known = np.isfinite(column.values)
-    edges = np.histogram_bin_edges(column.values[known], CELLS)
-    values = []
-    for group, mine in (("accepted", accepted), ("rejected", ~accepted)):
-        for low, high, count in zip(edges[:-1], edges[1:], np.histogram(column.values[known & mine], edges)[0], strict=True):
-            if count:
-                values.append({"from": plain(float(low)), "to": plain(float(high)), "episodes": int(count), "group": group})
-    spread = found.spread.get(name)
-    said = (
-        f"median {shown(spread.median)}, {shown(spread.least)} to {shown(spread.most)}, n = {spread.n:,}"
-        if spread
-        else "no accepted one"
-    )
-    unit = f", {column.unit}" if column.unit else ""
-    colour: dict[str, Any] = {
-        "field": "group",
-        "scale": {"domain": ["accepted", "rejected"], "range": [BLUE, ORANGE]},
-        "title": None,
-    }
-    colour["legend"] = {"orient": "top"} if not accepted.all() else None
-    spec = _spec(values, 110) | {
-        "mark": {"type": "bar", "tooltip": True},
-        "encoding": {
-            "x": {"field": "from", "type": "quantitative", "bin": {"binned": True}, "title": f"{column.label}{unit}"},
-            "x2": {"field": "to"},
-            "y": {"field": "episodes", "type": "quantitative", "title": "episodes"},
-            "color": colour,
-        },
-    }
-    return {"name": name, "spec": spec, "text": f"{column.label}{unit}: {said}"}
-
-
-def _action_bars(found: Inspection) -> dict[str, Any]:
-    total, ran = (max(1, sum(getattr(one, key) for one in found.actions)) for key in ("labelled", "executed"))
-    values = [
-        {"action": one.name, "share of labels": plain(one.labelled / total), "share executed": plain(one.executed / ran)}
-        for one in found.actions
-    ]
-    y = {"field": "action", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 160}}
-    x = {"type": "quantitative", "axis": {"format": "%"}, "title": "share of labels; tick: executed"}
-    bars = {
-        "mark": {"type": "bar", "tooltip": True, "color": BLUE},
-        "encoding": {"x": x | {"field": "share of labels"}},
-    }
-    ticks = {
-        "mark": {"type": "tick", "tooltip": True, "color": ORANGE, "thickness": 3},
-        "encoding": {"x": x | {"field": "share executed"}},
-    }
-    return _spec(values, max(60, 20 * len(values))) | {"encoding": {"y": y}, "layer": [bars, ticks]}
-
-
-def _spec(values: list[dict[str, Any]], height: int) -> dict[str, Any]:
-    return {
-        "$schema": SCHEMA,
-        "data": {"values": values},
-        "width": "container",
-        "height": height,
-        "autosize": {"type": "fit-x", "contains": "padding"},
-    }

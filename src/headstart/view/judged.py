@@ -1,20 +1,16 @@
 """The verdict of a comparison for somebody who reads nothing else: what the outcome means, and the five questions, answered in numbers."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
-from headstart.compare.curves import watched_steps
 from headstart.compare.findings import ArmSummary
-from headstart.compare.levels import mean_area
-from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings
+from headstart.compare.variants import LOSS, check_name
 from headstart.core.verdict import Check, Outcome
-from headstart.runs.wall_clock import WallClock
 from headstart.view.blocks import Block, Command, Items, Lead, Note, Part, Section, Table, Text, section
-from headstart.view.comparison import arms_of, number, reason_items, there
-from headstart.view.ends import clipped, difference_cell, signed
-from headstart.view.next_steps import Step, variant_of
+from headstart.view.comparison import number, reason_items, there
+from headstart.view.ends import difference_cell
+from headstart.view.next_steps import Step
 
 AS_GOOD = (
     "At the exam, in worlds like those of training: the candidate less the other, difference of means over seeds; in brackets the one-sided "
@@ -24,9 +20,6 @@ REASONS_NAMED = 3
 QUANTITIES = ("success", "harm", "return")
 SIGNS = {Outcome.PASS: "✓", Outcome.HOLD: "!", Outcome.FAIL: "✗"}
 STEPS_CHECKS = ("ratio-upper", "baseline-not-slower", "candidate-censored")
-
-
-# --- the first screen ---------------------------------------------------------------------------------------------------
 
 
 def verdict_section(found: Comparison, taught: str, steps: Sequence[Step], shift: ShiftFindings | None) -> Section:
@@ -49,7 +42,7 @@ def _as_good(found: Comparison) -> Table:
     names = [name for name in QUANTITIES if name in found.margins]
     others = [*(one.baseline.arm for one in found.grid), *(other for other in ("clone", "expert") if found.final.get(other))]
     rows = [
-        (_whose(other), as_good(found, other), *(difference_cell(found.final.get(other, {}).get(name), name) for name in names))
+        (whose(other), as_good(found, other), *(difference_cell(found.final.get(other, {}).get(name), name) for name in names))
         for other in others
     ]
     margins = " | ".join(f"{name} (margin {found.margins[name]:.3g})" for name in names)
@@ -74,17 +67,9 @@ def _elsewhere(found: Comparison, shift: ShiftFindings | None) -> list[Block]:
 
 def _kept(found: Comparison, variant: str) -> str:
     """Against every baseline and the clones, by the checks of the variant."""
-    missed = [
-        (measure, check)
-        for check in found.verdict.checks
-        if not check.passed and (about := variant_of(check))
-        for at, measure, _ in [about]
-        if at == variant
-    ]
-    if not missed:
-        return "yes"
-    failed = any(check.outcome == Outcome.FAIL for _, check in missed)
-    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys(measure for measure, _ in missed))}"
+    others = (*(one.baseline.arm for one in found.grid), "clone")
+    names = {check_name(variant, measure, other): measure for measure in LOSS for other in others}
+    return _answer([(names[check.name], check) for check in found.verdict.checks if check.name in names])
 
 
 def numbers(found: Comparison) -> dict[str, object]:
@@ -114,7 +99,7 @@ def meaning(found: Comparison) -> str:
         return "HOLD: nothing was compared, so there is nothing to decide yet."
     if found.verdict.outcome == Outcome.PASS:
         return f"PASS: use it. Every check of {found.candidate.arm} is met."
-    named = [*dict.fromkeys(_brief(check) for check in found.verdict.reasons if not variant_of(check)), *_lost(found)]
+    named = [*dict.fromkeys(_brief(check) for check in found.verdict.reasons if check.about is None), *_lost(found)]
     because = "; ".join(named[:REASONS_NAMED]) + (
         f"; and {len(named) - REASONS_NAMED} more" if len(named) > REASONS_NAMED else ""
     )
@@ -126,8 +111,8 @@ def meaning(found: Comparison) -> str:
 def _lost(found: Comparison) -> list[str]:
     """Where the candidate may be worse than another: variant by variant."""
     by: dict[tuple[str, str], list[str]] = {}
-    for variant, measure, other in filter(None, map(variant_of, found.verdict.reasons)):
-        by.setdefault((variant, _whose(other)), []).append(measure)
+    for about in filter(None, (check.about for check in found.verdict.reasons)):
+        by.setdefault((about.variant, whose(about.other)), []).append(about.measure)
     return [f"{' and '.join(what)} in the held-out variant {variant}, against {other}" for (variant, other), what in by.items()]
 
 
@@ -242,82 +227,22 @@ def as_good(found: Comparison, other: str) -> str:
     differences = found.final.get(other, {})
     if not differences:
         return "not measured"
-    checks = {name: check for name in differences for check in found.verdict.checks if check.name == f"final-{name}-{other}"}
-    missed = [name for name, check in checks.items() if not check.passed]
+    checks = [(name, check) for name in differences for check in found.verdict.checks if check.name == f"final-{name}-{other}"]
+    return _answer(checks)
+
+
+def _answer(checks: Sequence[tuple[str, Check]]) -> str:
+    """Whether all of them hold, and what those measure that do not."""
+    missed = [(measure, check) for measure, check in checks if check.applies and not check.passed]
     if not missed:
-        return "yes"
-    failed = any(checks[name].outcome == Outcome.FAIL for name in missed)
-    return f"{'no' if failed else 'not shown'}: {', '.join(missed)}"
+        return "yes" if checks else "not judged"
+    failed = any(check.outcome == Outcome.FAIL for _, check in missed)
+    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys(measure for measure, _ in missed))}"
 
 
-def _whose(other: str) -> str:
+def whose(other: str) -> str:
     return {"clone": "its clones", "expert": "the expert"}.get(other, other)
 
 
 def _checks(found: Comparison, names: Iterable[str]) -> list[Check]:
     return [check for check in found.verdict.checks if check.name in names]
-
-
-# --- at a glance --------------------------------------------------------------------------------------------------------
-
-
-def glance_section(
-    found: Comparison, arms: Mapping[str, ArmRuns], seconds: Mapping[str, float], clock: WallClock | None
-) -> Section:
-    """A row for each arm, then one for each difference. `seconds`: arm → of its whole stage, as the record of its run has them."""
-    end = watched_steps([run for arm in arms_of(found) for run in arms[arm.arm].runs])
-    rows = [_row(found, arm, arms[arm.arm], end, seconds) for arm in arms_of(found)]
-    columns = (
-        f"arm | seeds at {found.target.name} | median env steps to it | success | harm | return (IQM) | mean return over training"
-    )
-    columns += " | wall clock, all seeds"
-    blocks: list[Block] = [Table(columns, rows)]
-    if found.grid and found.final:
-        names = [name for name in QUANTITIES if name in found.margins]
-        others = [other for other in (*(one.baseline.arm for one in found.grid), "clone", "expert") if found.final.get(other)]
-        apart = [
-            (f"{found.candidate.arm} − {_whose(other)}", *(_interval(found.final[other].get(name), name) for name in names))
-            for other in others
-        ]
-        blocks += [Table(f"difference of means at the exam | {' | '.join(names)}", apart)]
-    blocks += [
-        Note(
-            f"Success, harm and return: the last checkpoint of every seed on {arms[found.candidate.arm].design.exam_worlds:,} exam worlds, "
-            f"sampled policy, n = {found.candidate.exams['sampled'].episodes:,} episodes an arm. Mean return over training: area under the "
-            f"curve from 0 to {end:,} env steps, divided by them. Each end of an interval is a one-sided 95 % bound. {_wall(clock)}"
-        )
-    ]
-    return section("glance", "At a glance", *blocks)
-
-
-def _row(found: Comparison, arm: ArmSummary, runs: ArmRuns, end: int, seconds: Mapping[str, float]) -> tuple[str, ...]:
-    exam = arm.exams["sampled"]
-    area = mean_area(runs, "return", found.target.mode, end)
-    wall = seconds.get(arm.arm)
-    return (
-        arm.arm,
-        there(arm),
-        number(arm.reached.median_steps, ",.0f", "not reached by half"),
-        f"{exam.success_rate:.3f}",
-        f"{exam.harm_rate:.3f}",
-        f"{exam.return_iqm:.3f}",
-        number(area, ".3f", "not measured"),
-        number(wall, ",.0f", "not known") + (" s" if wall is not None else ""),
-    )
-
-
-def _interval(of: Difference | None, quantity: str) -> str:
-    if of is None:
-        return "not measured"
-    if of.low is None or of.high is None:
-        return f"{signed(of.mean)} (no bound)"
-    return f"{signed(of.mean)} ({signed(clipped(of.low, quantity))} to {signed(clipped(of.high, quantity))})"
-
-
-def _wall(clock: WallClock | None) -> str:
-    if clock is None:
-        return (
-            "Wall clock: of the stage, with its evaluations; seconds to target are not known, since the logs are not here (`dvc pull` brings "
-            "them)."
-        )
-    return "Wall clock: of the stage, with its evaluations; the seeds share the cores of one machine."

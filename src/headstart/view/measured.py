@@ -10,7 +10,8 @@ from headstart.core.verdict import Check
 from headstart.runs.wall_clock import WallClock
 from headstart.view.beyond import areas_text, ceiling_text, clock_text, levels_table, power_text, profile_text
 from headstart.view.blocks import Block, Figure, Items, Note, Part, Section, Table, Text, counted, section
-from headstart.view.charts import Axes, Levels, can_draw, curves
+from headstart.view.charts import can_draw
+from headstart.view.charts_curves import Axes, Levels, curves
 from headstart.view.charts_ratio import performance, ratio_by_level, steps_to_target
 from headstart.view.comparison import (
     curves_finding,

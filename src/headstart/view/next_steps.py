@@ -1,6 +1,5 @@
 """What to do after a verdict: for each reason against a PASS what answers it, and what to look at."""
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -58,24 +57,16 @@ def _cures(found: Comparison, reason: Check, flagged: Sequence[int]) -> list[Ste
             for seed in flagged[:FLAGGED_SHOWN]
         ]
         return [*read, Step("See whether the limits of its guardrails fit:", f"headstart schedule check {arm}")]
-    if about := variant_of(reason):
-        return [Step(_variant(scenario, about[0], arm), "")]
+    if reason.about:
+        return [Step(_variant(scenario, reason.about.variant, arm), "")]
     return [_cure(found, reason.name, scenario, arm)]
-
-
-def variant_of(check: Check) -> tuple[str, str, str] | None:
-    """Of a check about a held-out variant: the variant, success or harm, and against whom; as `compare.variants` words it."""
-    said = re.match(r"(success|harm) on (\S+), \S+ − (\S+): ", check.text) if check.name.startswith("shift-") else None
-    return (said[2], said[1], said[3]) if said else None
 
 
 def _variant(scenario: str, variant: str, arm: str) -> str:
     return (
         f"Read Distribution shift below for what {arm} loses in {variant}. If such worlds matter: record the expert in them too (a scenario "
-        f"whose "
-        f"`setup` has what `variants.{variant}` says in `scenarios/{scenario}.yaml`), or record more (`capture.worlds` in `params.yaml`). If "
-        f"they do "
-        f"not: take `variants.{variant}` out of that file, and say where the policy must not be used."
+        f"whose `setup` has what `variants.{variant}` says in `scenarios/{scenario}.yaml`), or record more (`capture.worlds` in "
+        f"`params.yaml`). If they do not: take `variants.{variant}` out of that file, and say where the policy must not be used."
     )
 
 

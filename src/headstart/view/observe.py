@@ -8,10 +8,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from headstart.core.errors import Busy
+from headstart.telemetry.follow import Log
 from headstart.view.observe_beside import Beside
 from headstart.view.observe_charts import OF_ARM, OF_CLONE, STEPS, Curves, chart
 from headstart.view.observe_feed import KEPT, Feed
-from headstart.view.observe_log import Log, Replay, Source
+from headstart.view.observe_replay import Replay, Source
 from headstart.view.observe_runs import Run, runs
 from headstart.view.observe_server import Watch, application, door_of
 from headstart.view.page import page

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from headstart.core.errors import HeadstartError
 from headstart.release.history import HISTORY, Release, read_history
 from headstart.release.standing import Standing, standing_of
+from headstart.telemetry.follow import Unreadable, parsed
 from headstart.telemetry.kinds import AnyLine, BcEpoch, RunEnded
-from headstart.view.observe_log import Unreadable, parsed
 from headstart.view.observe_panels import accuracy_limit, cloning
 from headstart.view.observe_runs import Run, runs
 from headstart.view.observe_state import Seen

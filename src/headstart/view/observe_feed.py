@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from headstart.telemetry.follow import Unreadable
 from headstart.telemetry.kinds import AnyLine, BcEpoch, PhaseStarted
 from headstart.view.observe_charts import Curves
-from headstart.view.observe_log import Source, Unreadable
 from headstart.view.observe_panels import finding, panels
+from headstart.view.observe_replay import Source
 from headstart.view.observe_state import Seen, row_of, take
 from headstart.view.observe_tables import Table
 

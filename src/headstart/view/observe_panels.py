@@ -5,6 +5,7 @@ from typing import Any
 
 from headstart.config.schedule import Phase, Ramp
 from headstart.telemetry.kinds import BcEpoch, Evaluation, Proportion, Update
+from headstart.telemetry.social import EVENTS
 from headstart.view.observe_charts import Curves
 from headstart.view.observe_health import alerts, drift
 from headstart.view.observe_state import PhaseSeen, Seen
@@ -194,6 +195,12 @@ def _counters(seen: Seen) -> Table:
     if update is None:
         return table(head, [], "Not measured: no update yet.")
     rows = [[text, number(getattr(update, name)), unit] for name, (text, unit) in COUNTERS.items() if _applies(update, name)]
+    of_agents = dict(update.social) if update.social else {}
+    rows += [
+        [text, number(of_agents[name]), "in this rollout"]
+        for name, text in EVENTS.items()
+        if name in of_agents and name != "chats"
+    ]
     rows += [[f"need: {need}, mean", number(value), "0 empty … 1 full"] for need, value in (update.need_mean or {}).items()]
     if update.rivalry:
         rows.append(["strongest rivalry, mean", number(update.rivalry.get("max_mean")), "0 … 1"])

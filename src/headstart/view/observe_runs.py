@@ -5,12 +5,13 @@ Each has an id, as queue_conflict/pretrained/seed-40.
 
 from collections.abc import Mapping
 from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from headstart.config.project import REPORTS, WORK_DIR
 from headstart.core.errors import InputError, UsageError, nearest, shown
-from headstart.view.observe_log import Unreadable, parsed, segment_path
+from headstart.telemetry.follow import Unreadable, parsed, segment_path
 
 PLACES = (  # of logs: of a run at work, and of one whose arm is complete
     *(f"{WORK_DIR}/{room}/*/seed-*/telemetry" for room in ("arms", "bc")),
@@ -58,6 +59,20 @@ def chosen(root: Path, text: str | None) -> Run:
             raise InputError(f"{WORK_DIR}, {REPORTS}: expected the log of a run, found none; `dvc repro` trains, and writes one")
         return next(iter(known.values()))
     return _by_folder(Path(text)) or _by_name(known, text)
+
+
+def folder_of_log(root: Path, text: str) -> Path | None:
+    """The log of the run SCENARIO/ARM/seed-N. None where nothing is like it, so that it may be a path; else UsageError with the nearest."""
+    known = runs(root)
+    for run in known.values():
+        if text in (run.id, run.id.replace("/seed-", "/")):
+            return run.folder
+    begins = {"/".join(id.split("/")[:n]): id for id in reversed(known) for n in (1, 2, 3)}
+    if close := get_close_matches(text, begins, 1):
+        raise UsageError(
+            f"no run {shown(text)}: expected SCENARIO/ARM/seed-N, or the path of a log (did you mean {begins[close[0]]!r}?)"
+        )
+    return None
 
 
 def _by_folder(path: Path) -> Run | None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from headstart.config.schedule import Arm
 from headstart.guard.control import OF_PHASE, Control, checked_values, first_shown
 from headstart.guard.guardrails import Guardrail, Measured, Reading, limits, measure
+from headstart.telemetry.follow import Unreadable
 from headstart.telemetry.kinds import (
     AnyLine,
     BcEpoch,
@@ -24,7 +25,6 @@ from headstart.telemetry.kinds import (
     Update,
 )
 from headstart.telemetry.summary import NOT_APPLICABLE
-from headstart.view.observe_log import Unreadable
 
 MAX_ALERTS = 50
 SPARK = 40  # values of a guardrail that are drawn

@@ -11,7 +11,7 @@ from headstart.config.project import DATA
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
-from headstart.core.errors import InputError, UsageError, nearest, shown
+from headstart.core.errors import InputError, IntegrityError, UsageError, nearest, shown
 from headstart.dataset.catalogue import find_entry, read_entries
 from headstart.dataset.catalogue_check import places
 from headstart.dataset.episodes import Episodes, Header
@@ -116,6 +116,11 @@ def find_episode(dataset: Opened, which: str) -> Found:
         raise InputError(
             f"{dataset.name}: episode {which} was rejected ({row.reasons}), and only accepted episodes are here; "
             f"`{stage_command('capture', dataset.scenario.name)}` records all of them"
+        )
+    if row is not None:
+        raise IntegrityError(
+            f"{dataset.name}: expected episode {which} of its index in one of {len(dataset.files)} files, found it in none; "
+            "`headstart verify --repair` brings back what is recorded"
         )
     raise UsageError(f"{dataset.name}: expected an episode that its files hold, found no {shown(which)}")
 

@@ -14,6 +14,7 @@ from headstart.view.play_statistics import agree, statistics
 from headstart.view.proof import Proof
 from headstart.view.replay import rebuilt
 from headstart.view.track import Track
+from headstart.worlds.town.state import SOCIAL
 
 SAID = ("length", "return", "success", "harm")  # others only where they are not 0
 
@@ -30,6 +31,11 @@ def proved(found: Found, params: Params, mode: str | None) -> tuple[Track, str]:
     told = list(statistics(found, proof))
     wrong = [f"{name}: recorded {said}, found {again}" for name, said, again in told if not agree(said, again)]
     says = f"statistics differ: {'; '.join(wrong)}" if wrong else f"statistics agree: {_listed(found, told)}"
+    counters = proof.outcome.get("counters", {})
+    if more := [
+        f"{name} {counters[name]}" for name in SOCIAL if counters.get(name) and name not in found.episodes.table.behaviour
+    ]:
+        says += f"; counted in the replay, and not recorded: {', '.join(more)}"
     count = len(found.episodes.table.length)
     checked = f"compared with the {count:,} episodes of {found.file.name}"
     track = replace(track, marks=marks, says=(proof.text, says, *track.says), checked=checked)

@@ -8,7 +8,7 @@ from headstart.config.params import Params
 from headstart.core.errors import HeadstartError, MissingExtra, UsageError
 from headstart.core.user_code import called
 from headstart.runs.expert import script
-from headstart.runs.recording import BEHAVIOURS, deviations
+from headstart.runs.recording import deviations
 from headstart.runs.replay import ROUNDED_STEPS
 from headstart.runs.worlds import schema_of, task_of
 from headstart.view.play_dataset import Found
@@ -107,10 +107,7 @@ def _from_world(found: Found, params: Params, mode: str | None, proof: Proof) ->
         if info["episode_end"][0]:
             stats = info["stats"]
             proof.outcome |= {"success": bool(world.success(stats)[0]), "harm": bool(world.harm(stats)[0])}
-            counters = {
-                name: int(stats[0, agent, world.names.stats.index(name)]) for name in BEHAVIOURS if name in world.names.stats
-            }
-            proof.outcome["counters"] = counters
+            proof.outcome["counters"] = dict(zip(world.names.stats, map(int, stats[0, agent]), strict=True))
             break
     world.close()
     _finish(track, proof)

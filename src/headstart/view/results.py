@@ -13,10 +13,11 @@ from headstart.runs.experiment import ExperimentRecord
 from headstart.runs.tuning import tuning_text
 from headstart.view.beyond import aggregate_text, areas_text, ceiling_text
 from headstart.view.blocks import Block, Items, Table, as_markdown
-from headstart.view.charts import both_curves, can_draw, png
+from headstart.view.charts import can_draw, png
+from headstart.view.charts_curves import both_curves
+from headstart.view.clones import accuracy_text
 from headstart.view.comparison import number, reason_items, shown_text, target_blocks
 from headstart.view.ends import ends_tables
-from headstart.view.taught import accuracy_text
 
 HEAD = """# Results
 

@@ -1,8 +1,7 @@
 """What taught the candidate, as sections of a report: the expert and its dataset, the clones, and what each cost."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import NamedTuple
 
 from headstart.config.project import DATA, MODELS, REPORTS
@@ -12,12 +11,10 @@ from headstart.core.files import read_record
 from headstart.core.run_record import RUN, RunRecord
 from headstart.core.verdict import Verdict, decide, missed
 from headstart.dataset.manifest import DatasetManifest
-from headstart.runs.clone_report import CloneReport, CloneReports, pooled
+from headstart.runs.clone_report import CloneReport, CloneReports
 from headstart.runs.expert_record import ExpertPolicy
-from headstart.view.blocks import Block, Figure, Items, More, Note, Part, Section, Table, Text, counted
-from headstart.view.charts import can_draw
-from headstart.view.charts_training import confusion
-from headstart.view.comparison import number
+from headstart.view.blocks import Block, Items, More, Part, Section, Table, Text, counted
+from headstart.view.clones import clone_blocks
 
 EXPERTS = {
     "scripted": "a script that comes with the world",
@@ -30,7 +27,6 @@ EXPERTS = {
 
 
 SIGNS = {">=": "≥", "<=": "≤", "==": "="}
-LEAST_DECISIONS = 30  # of an action that is called the one repeated least
 
 
 class Taught(NamedTuple):
@@ -135,7 +131,7 @@ def data_section(taught: Taught, costs: Sequence[int]) -> Section:
                 [Text(who_text(taught)), Text(_cost(taught, costs)), _gate_table(taught.expert_gate)],
             ),
             Part(f"Dataset: {taught.dataset_gates.outcome}", _dataset(taught)),
-            Part(f"Clones: {clones_outcome(taught)}", _clones(taught)),
+            Part(f"Clones: {clones_outcome(taught)}", clone_blocks(taught.clones, taught.clone_gates)),
         ],
     )
 
@@ -202,75 +198,3 @@ def _dataset(taught: Taught) -> list[Block]:
 
 def clones_outcome(taught: Taught) -> str:
     return decide(check for gate in taught.clone_gates.values() for check in gate.checks).value
-
-
-def _clones(taught: Taught) -> list[Block]:
-    clones = taught.clones
-    first = next(iter(clones.values()))
-    theirs = "The recording does not tell success, harm and return."
-    if (expert := first.expert) is not None:
-        whose = (
-            "Recorded demonstrations"
-            if first.recorded
-            else f"Expert in the same {first.closed_loop['sampled'].episodes:,} worlds"
-        )
-        theirs = f"{whose}: success {expert.success_rate:.3f}, harm {expert.harm_rate:.3f}, return {expert.return_mean:.3f}."
-    text = f"{len(clones)} clones, each of its own block of the recording. Imitation, means: {accuracy_text(list(clones.values()))}. {theirs}"
-    rows = [(str(seed), taught.clone_gates[seed].outcome.value, *_cells(clone)) for seed, clone in clones.items()]
-    table = Table("seed | gate | held-out accuracy | macro-F1 | value fit | success | harm | return", rows)
-    reading = "Held-out accuracy: share of held-out decisions that are the expert's. Value fit: share of the variance of held-out returns that "
-    reading += (
-        f"the clone's value function explains. Success, harm and return: the clone acting by itself in closed loop, sampled actions, "
-        f"{first.closed_loop['sampled'].episodes:,} worlds of this check. The expert's own test above and the exam (under Safety and "
-        f"quality) are "
-        "other worlds, so their figures differ."
-    )
-    decisions = pooled(clones.values())
-    return [Text(text), *([_matrix(decisions)] if decisions else []), table, Note(reading)]
-
-
-def _cells(clone: CloneReport) -> Sequence[str]:
-    score = clone.closed_loop["sampled"]
-    shown = (
-        clone.accuracy,
-        clone.macro_f1,
-        clone.value_explained_variance,
-        score.success_rate,
-        score.harm_rate,
-        score.return_mean,
-    )
-    return [number(value, ".3f") for value in shown]
-
-
-def accuracy_text(clones: Sequence[CloneReport]) -> str:
-    """How often the clones' most likely action is the expert's, in episodes that they did not learn from: means over the clones."""
-    f1 = [clone.macro_f1 for clone in clones if clone.macro_f1 is not None]
-    accuracy, constant = (
-        fmean(of) for of in zip(*((clone.accuracy or 0.0, clone.constant_accuracy) for clone in clones), strict=True)
-    )
-    return f"held-out accuracy {accuracy:.3f} (best constant action {constant:.3f})" + (
-        f", macro-F1 {fmean(f1):.3f}" if f1 else ""
-    )
-
-
-def _matrix(decisions: Mapping[str, Mapping[str, int]]) -> Figure:
-    """What the clones do where the expert acts."""
-    counts = {name: (row.get(name, 0), sum(row.values())) for name, row in decisions.items()}
-    right, total = map(sum, zip(*counts.values(), strict=True))
-    common = {name: hits / n for name, (hits, n) in counts.items() if n >= LEAST_DECISIONS}
-    worst = min(common, key=lambda name: common[name], default="")
-    weakest = (
-        f" Of the actions with at least {LEAST_DECISIONS} decisions they repeat {worst} least: {common[worst]:.1%} of {counts[worst][1]:,}."
-        if worst
-        else ""
-    )
-    finding = (
-        f"Of {total:,} held-out decisions of the expert the clones repeat {right / total:.1%} (always the commonest action: "
-        f"{max(n for _, n in counts.values()) / total:.1%}).{weakest}"
-    )
-    rows = [
-        (name, f"{n:,}", f"{hits:,}", f"{hits / n:.1%}") for name, (hits, n) in sorted(counts.items(), key=lambda of: -of[1][1])
-    ]
-    numbers = Table("the expert's action | decisions | repeated | share", rows)
-    spec = confusion(decisions) if can_draw() else None
-    return Figure("confusion", spec, "What the clones do where the expert acts, in % of its decisions", finding, numbers)

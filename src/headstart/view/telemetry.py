@@ -7,6 +7,7 @@ from typing import Any
 from headstart.core.errors import printable
 from headstart.telemetry.drift import Comparison
 from headstart.telemetry.rules import Alert, Watch
+from headstart.telemetry.social import EVENTS
 from headstart.telemetry.summary import Summary
 from headstart.view import WIDTH
 
@@ -60,7 +61,9 @@ def tables(summary: Summary, wall: bool = True) -> Iterator[Table]:
             ("", ""),
             [(name.replace("_", " "), number(value)) for name, value in summary.about.items() if value is not None],
         ),
+        ("Learned from", ("", ""), [(name.replace("_", " "), number(value)) for name, value in summary.dataset.items()]),
         ("Evaluations", ("field", "first", "best", "last"), evaluated),
+        ("Between agents", ("", *(one.of for one in summary.social)), list(_social(summary))),
         ("Phases", ("phase", "kind", "from", "used", "updates", "back", "outcome"), phases),
         ("Accuracy of cloning", ("phase", "held out", "threshold"), gates),
         ("Guardrails", ("guardrail", "severity", "decision", "times", "first at", "last at"), alerts),
@@ -80,6 +83,14 @@ def tables(summary: Summary, wall: bool = True) -> Iterator[Table]:
     return (table for table in found if table[2])
 
 
+def _social(summary: Summary) -> Iterator[tuple[str, ...]]:
+    """A row an event, after one that says what was counted over."""
+    if summary.social:
+        yield "counted over", *(f"{one.n:,} {'updates' if one.of == 'training' else 'episodes'}" for one in summary.social)
+        for name, text in EVENTS.items():
+            yield text, *(number(one.counts[name]) for one in summary.social)
+
+
 def _in_pairs(rows: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """Rows of two beside each other: the second half to the right of the first."""
     half = (len(rows) + 1) // 2
@@ -93,24 +104,29 @@ def _outcome(phase: Any) -> str:
 
 def drift_tables(comparison: Comparison) -> list[Table]:
     """The farthest value of every field, and which fields could not be compared."""
+    limits = ["" if one.limit is None else f"BEYOND ×{one.breaches}" if one.breaches else "within" for one in comparison.drifts]
+    limited = any(limits)
     rows = [
         (
             one.field,
             number(one.base),
             f"{number(one.worst)} at {number(one.worst_at)}",
-            f"{one.delta:+.3g}",
-            "n/a" if one.relative is None else f"{100 * one.relative:+.3g} %",
-            "no limit" if one.limit is None else (f"BEYOND ×{one.breaches}" if one.breaches else "within"),
+            "n/a" if one.relative is None else f"{_percent(100 * one.relative)} %",
+            *[limit or "no limit"] * limited,
         )
-        for one in comparison.drifts
+        for one, limit in zip(comparison.drifts, limits, strict=True)
     ]
     missing = [("in the log", name) for name in comparison.missing_in_log] + [
         ("in the baseline", name) for name in comparison.missing_in_baseline
     ]
     return [
-        ("Drift", ("field", "base", "farthest", "change", "", "limit"), rows),
+        ("Drift", ("field", "base", "farthest", "change", *["limit"] * limited), rows),
         ("Not compared", ("missing", "field"), missing),
     ]
+
+
+def _percent(value: float) -> str:
+    return f"{value:+,.0f}" if abs(value) >= 1000 else f"{value:+.3g}"
 
 
 def text_of(title: str, found: Iterable[Table]) -> str:

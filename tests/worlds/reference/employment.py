@@ -68,7 +68,9 @@ def come_late(town: Town, agent: Agent) -> None:
     agent.wallet = max(0, agent.wallet - FINE)
     agent.reward["punctuality"] -= 10000
     town.note("late", agent.id)
+    town.note("late_ticks", agent.id, amount=town.time_of_day - agent.shift_start)
     for other in coworkers_present(town, agent):
+        town.note("late_help", agent.id, other.id)
         change_trust(town, agent.id, other.id, 2000)
         change_familiarity(town, agent.id, other.id, 1000)
         change_rivalry(town, agent.id, other.id, -1000)
@@ -81,6 +83,7 @@ def stay_away(town: Town, agent: Agent) -> None:
     agent.reward["punctuality"] -= 20000
     town.note("absent", agent.id)
     for other in coworkers_present(town, agent):
+        town.note("shift_takeovers", agent.id, other.id)
         for holder, held, share in ((agent, other, 1), (other, agent, 2)):
             change_rivalry(town, holder.id, held.id, 3000 // share)
             change_trust(town, holder.id, held.id, -1000 // share)

@@ -53,13 +53,21 @@ def spike(town: Town) -> bool:
 def blackout(town: Town) -> bool:
     """No stove for 10 … 30 ticks."""
     town.blackout_end = town.tick + town.between(10, 30, BLACKOUT_TICKS)
+    of_the_town(town, "blackouts")
     return True
 
 
 def outage(town: Town) -> bool:
     """No shower for 10 … 30 ticks."""
     town.outage_end = town.tick + town.between(10, 30, OUTAGE_TICKS)
+    of_the_town(town, "outages")
     return True
+
+
+def of_the_town(town: Town, kind: str) -> None:
+    """Every agent counts it, also one that is gone."""
+    for agent in town.agents:
+        town.note(kind, agent.id)
 
 
 def arrange_meeting(town: Town) -> bool:

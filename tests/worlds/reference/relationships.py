@@ -87,11 +87,12 @@ def chat(town: Town, speaker: Agent, hearer: Agent) -> None:
             change_rivalry(town, holder.id, other.id, -300)
             holder.reward["chat"] += 100 + town.familiarity[holder.id, other.id] // 100
         town.note("chats", speaker.id, hearer.id)
+        town.note("chat_quality", speaker.id, hearer.id, quality)
     else:
         change_familiarity(town, hearer.id, speaker.id, -500)
         change_rivalry(town, hearer.id, speaker.id, 500)
         speaker.reward["chat"] -= 50
-        town.note("chat_failed", speaker.id, hearer.id)
+        town.note("chat_failures", speaker.id, hearer.id)
     speaker.chat_cooldown = 30
 
 
@@ -103,7 +104,7 @@ def share_meal(town: Town, agent: Agent) -> None:
             for holder, held in ((agent, other), (other, agent)):
                 change_trust(town, holder.id, held.id, 1000)
                 change_familiarity(town, holder.id, held.id, 2500)
-            town.note("shared_meal", agent.id, other.id)
+            town.note("shared_meals", agent.id, other.id)
 
 
 def fade(town: Town, agent: Agent) -> None:

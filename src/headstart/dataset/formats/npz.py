@@ -18,21 +18,30 @@ A file of numpy arrays: N steps of E episodes, one after the other. Row t holds 
     import numpy as np
     np.savez(
         "demonstrations/mine.npz",
-        observations=np.concatenate([episode.observations[:-1] for episode in episodes]),  # [N, …], as the environment gives them
-        actions=np.concatenate([episode.actions for episode in episodes]),  # [N, …], as the environment takes them
-        lengths=np.array([len(episode.actions) for episode in episodes]),  # [E], steps; they add up to N
+        # [N, …], as the environment gives them
+        observations=np.concatenate([e.observations[:-1] for e in episodes]),
+        # [N, …], as the environment takes them
+        actions=np.concatenate([e.actions for e in episodes]),
+        # [E], steps; they add up to N
+        lengths=np.array([len(e.actions) for e in episodes]),
     )
 
 These may be there; what is missing is recorded as absent, and the checks that need it say so:
 
-    rewards              [N]     reward of the step
-    terminated           [E]     true where the last step ended the episode; or [N], true in last steps only
-    truncated            [E]     true where the episode was cut off; of the two, one is enough
-    final_observations   [E, …]  o_T, after the last step
-    seeds                [E]     seed of the reset with which the episode began; −1: not known
-    success, harm        [E]     where the scenario's predicates name counters that the file does not have
-    infos.KEY            [N, …]  a number of the step's info that `setup.info` names; infos.action_mask [N, K];
-                                 infos.expert_action [N, …]: the label, where another action was executed
+    rewards             [N]     reward of the step
+    terminated          [E]     true where the last step ended the episode;
+                                or [N], true in last steps only
+    truncated           [E]     true where the episode was cut off; of the two,
+                                one is enough
+    final_observations  [E, …]  o_T, after the last step
+    seeds               [E]     seed of the reset with which the episode began;
+                                −1: not known
+    success, harm       [E]     where the scenario's predicates name counters
+                                that the file does not have
+    infos.KEY           [N, …]  a number of the step's info that `setup.info`
+                                names; infos.action_mask [N, K];
+                                infos.expert_action [N, …]: the label, where
+                                another action was executed
 
 Observations of a Dict space are observations.KEY, of a Tuple space observations.0, observations.1, …; so are final_observations.
 """

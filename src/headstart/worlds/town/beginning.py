@@ -149,4 +149,6 @@ def _clear_counters(agent):
     agent.presses = agent.ghost_steps = agent.yields = agent.chats = agent.refused = agent.waited = agent.moves = 0
     agent.stress = agent.faints = agent.evictions = 0
     agent.on_time = agent.late = agent.absent = agent.full_shifts = agent.shifts = 0
+    agent.chat_failures = agent.chat_quality = agent.shared_meals = agent.late_help = agent.late_ticks = 0
+    agent.shift_takeovers = agent.blackouts = agent.outages = 0
     agent.intensity = agent.highest_rivalry = agent.total_reward = 0

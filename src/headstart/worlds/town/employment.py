@@ -105,10 +105,12 @@ def _come_late(world, plan, setup, a):
     agent = world.agent[a]
     agent.job_state = LATE
     agent.late += 1
+    agent.late_ticks += world.tick % setup.day - agent.shift_start
     agent.reward[PUNCTUALITY] -= 10000
     agent.wallet = max(0, agent.wallet - LATE_FINE)
     for other in range(setup.agents):
         if _at_work_with(world, plan, a, other):
+            agent.late_help += 1
             add_trust(world, a, other, 2000)
             add_familiarity(world, a, other, 1000)
             add_rivalry(world, a, other, -1000)
@@ -124,6 +126,7 @@ def _stay_away(world, plan, setup, a):
     agent.reward[PUNCTUALITY] -= 20000
     for other in range(setup.agents):
         if _at_work_with(world, plan, a, other):
+            agent.shift_takeovers += 1
             add_rivalry(world, a, other, 3000)
             add_trust(world, a, other, -1000)
             add_rivalry(world, other, a, 1500)

@@ -61,7 +61,9 @@ def write_stats(agent, stats):
     stats[8], stats[9], stats[10], stats[11] = agent.refused, agent.waited, agent.moves, agent.stress
     stats[12], stats[13], stats[14], stats[15] = agent.faints, agent.evictions, agent.on_time, agent.late
     stats[16], stats[17], stats[18], stats[19] = agent.absent, agent.full_shifts, agent.shifts, agent.intensity
-    stats[20], stats[21], stats[22] = agent.lowest_need, agent.highest_rivalry, agent.total_reward
+    stats[20], stats[21], stats[22], stats[23] = agent.chat_failures, agent.chat_quality, agent.shared_meals, agent.late_help
+    stats[24], stats[25], stats[26], stats[27] = agent.late_ticks, agent.shift_takeovers, agent.blackouts, agent.outages
+    stats[28], stats[29], stats[30] = agent.lowest_need, agent.highest_rivalry, agent.total_reward
 
 
 @rule

@@ -43,8 +43,12 @@ def perturb(world, plan, setup):
         world.spike_end = world.tick + _between(world, SPIKE_TICKS, SPIKE_LOW, SPIKE_HIGH)
     elif _strikes(world, BLACKOUT, setup.blackout):
         world.blackout_end = world.tick + _between(world, BLACKOUT_TICKS, SUPPLY_LOW, SUPPLY_HIGH)
+        for a in range(setup.agents):
+            world.agent[a].blackouts += 1
     elif _strikes(world, OUTAGE, setup.outage):
         world.outage_end = world.tick + _between(world, OUTAGE_TICKS, SUPPLY_LOW, SUPPLY_HIGH)
+        for a in range(setup.agents):
+            world.agent[a].outages += 1
     else:
         began = _strikes(world, MEET, setup.meet) and _arrange(world, plan, setup)
     if began:

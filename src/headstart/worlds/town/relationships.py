@@ -99,7 +99,9 @@ def chat(world, a, other):
         _warm(world, a, other, quality)
         _warm(world, other, a, quality)
         speaker.chats += 1
+        speaker.chat_quality += quality
     else:
+        speaker.chat_failures += 1
         add_familiarity(world, other, a, -500)
         add_rivalry(world, other, a, 500)
         speaker.reward[CHATTING] -= 50
@@ -125,6 +127,7 @@ def shared_meal(world, setup, a):
         if other == a or neighbour.gone != 0 or world.tick - neighbour.ate_at > MEAL_TICKS:
             continue
         if abs(neighbour.y - agent.y) + abs(neighbour.x - agent.x) <= MEAL_REACH:
+            agent.shared_meals += 1
             for holder, held in ((a, other), (other, a)):
                 add_trust(world, holder, held, 1000)
                 add_familiarity(world, holder, held, 2500)

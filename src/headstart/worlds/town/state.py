@@ -37,11 +37,17 @@ SPAWN, NEED, WALLET, PERSONALITY, JOB, SHIFT, LAYOUT, RIVALRY, FIRST_TICK = 1, 2
 SPIKE, SPIKE_PRICE, SPIKE_TICKS, BLACKOUT, BLACKOUT_TICKS, OUTAGE, OUTAGE_TICKS, MEET, MEET_CELL = range(20, 29)
 ORDER, CHATS = 30, 31
 
+# What passes between agents. Chats are counted for the speaker (quality: bp, summed over those that succeeded), a shared meal for who ate
+# last, help and lateness (ticks) for who came late, and a takeover for who was absent; help and takeovers once for each colleague at work.
+# Cuts of power and water are the town's: every agent counts them.
+SOCIAL = (
+    "chat_failures", "chat_quality", "shared_meals", "late_help", "late_ticks", "shift_takeovers", "blackouts", "outages",
+)  # fmt: skip
 # What is counted for every agent from reset to horizon; the names that success and harm predicates use.
 STATS = (
     "eats", "showers", "cooks", "sleeps", "presses", "ghost_steps", "yields", "chats", "refused", "waited", "moves", "stress",
-    "faints", "evictions", "on_time", "late", "absent", "full_shifts", "shifts", "intensity", "lowest_need", "highest_rivalry",
-    "total_reward",
+    "faints", "evictions", "on_time", "late", "absent", "full_shifts", "shifts", "intensity", *SOCIAL, "lowest_need",
+    "highest_rivalry", "total_reward",
 )  # fmt: skip
 
 AGENT = np.dtype(

@@ -13,6 +13,8 @@ SHIFTS = ("", "shift is near", "shift, on time", "shift, late", "absent", "shift
 EVENTS = {
     "eats": "ate", "cooks": "cooked", "showers": "showered", "sleeps": "slept", "chats": "chatted", "yields": "yielded",
     "presses": "pressed", "ghost_steps": "lost its turn", "refused": "was refused", "faints": "fainted", "evictions": "was evicted",
+    "shared_meals": "shared a meal", "chat_failures": "chatted in vain", "late_help": "had a colleague there when late",
+    "shift_takeovers": "left its shift to a colleague",
     "on_time": "came on time", "late": "came late", "absent": "was absent", "full_shifts": "worked a full shift",
 }  # fmt: skip
 
