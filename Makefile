@@ -38,7 +38,7 @@ soak: $(VENV)/ready  ## ten whole cycles of six scenarios in one process: does m
 	python -m tests.soak
 
 nightly: repro test-slow torture soak  ## all that takes long, and a drill of every guardrail a hundred times
-	headstart drill rollback --n 100
+	headstart drill rollback --runs 100
 
 goldens: $(VENV)/ready  ## golden values and samples that changed: shows them, and asks before it writes
 	python -m tests.goldens

@@ -36,7 +36,9 @@ class Opened:
 
     def hidden_from_readers(self) -> list[str]:
         """What axe calls serious or critical."""
-        found: dict[str, Any] = self.page.evaluate(f"() => {{ {AXE}; return axe.run() }}")
+        found: dict[str, Any] = self.page.evaluate(
+            f"() => {{ {AXE}; return axe.run(document, {{resultTypes: ['violations']}}) }}"
+        )
         return [
             f"{one['id']}: {node['html'][:160]}"
             for one in found["violations"]

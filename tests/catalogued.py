@@ -7,6 +7,7 @@ from contextlib import chdir
 from pathlib import Path
 
 import yaml
+from tests.forked import require
 from tests.released import Project, manifest_for, new_project
 
 from headstart.core.dvc_lock import content_md5
@@ -62,7 +63,7 @@ class Catalogued(Project):
         return place
 
     def dvc(self, *arguments: str) -> str:
-        return subprocess.run(["dvc", *arguments], cwd=self.root, check=True, capture_output=True, text=True).stdout
+        return require(self.root, "dvc", *arguments).out
 
     def push(self, remote: str) -> None:
         """All objects of the cache, of every version."""

@@ -3,13 +3,16 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import jsonschema
 import numba
 import pytest
+import typer.main
 from playwright.sync_api import Browser
 from tests.browser import chromium
+from tests.made_once import made_once
 from tests.recorded import record_robot
 from tests.released import Project, copy_of, new_project
 from tests.scores import score
@@ -23,10 +26,13 @@ from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.observation import ObservationSchema
 
 os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that reads stderr
+typer.main.get_command = cache(typer.main.get_command)  # commands are built once, not for each call in this process
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
-    "stages/test_smoke.py", "torture/test_kills.py", "release/test_promote.py", "torture/test_fuzz.py", "torture/test_crash_states.py",
-    "stages/test_by_hand.py", "torture/test_mutations.py", "remote/test_remotes.py", "release/test_fetch.py", "release/test_record.py",
+    "stages/test_smoke.py", "torture/test_kills.py", "remote/test_remotes.py", "release/test_promote.py", "runs/test_drill.py",
+    "view/test_observe_page.py", "deploy/test_onnx_policy.py", "stages/test_by_hand.py", "stages/test_planted.py",
+    "torture/test_mutations.py", "view/test_report.py", "release/test_record.py", "cli/test_output.py", "runs/test_check.py",
+    "release/test_interrupted.py", "torture/test_crash_states.py", "runs/test_own_models.py",
 )  # fmt: skip
 
 
@@ -59,24 +65,31 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with ten seeds of both arms that PASS, committed."""
-    project = new_project(tmp_path_factory.mktemp("trained"))
-    project.train(range(10))
-    project.commit()
-    return project.root
+
+    def make(root: Path) -> None:
+        project = new_project(root)
+        project.train(range(10))
+        project.commit()
+
+    return made_once(tmp_path_factory, "trained", make)
 
 
 @pytest.fixture(scope="session")
 def twice_passed(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same with two verdicts by two processes on seeds of their own, and a drill, everything committed: ready."""
-    project = copy_of(trained, tmp_path_factory.mktemp("ready") / "project")
-    for seeds in (range(10), range(10, 20)):
-        project.train(seeds)
+
+    def make(root: Path) -> None:
+        project = copy_of(trained, root)
+        for seeds in (range(10), range(10, 20)):
+            if seeds[0]:  # else they are trained
+                project.train(seeds)
+                project.commit()
+            done = project.headstart("release", "record", "walk", "--by", "Ada")
+            assert done.code == 0, done.err
+        project.drill()
         project.commit()
-        done = project.headstart("release", "record", "walk", "--by", "Ada")
-        assert done.code == 0, done.err
-    project.drill()
-    project.commit()
-    return project.root
+
+    return made_once(tmp_path_factory, "ready", make)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import yaml
 from tests.experiments import experiment_record
+from tests.forked import require
 from tests.one_process import run_here
 from tests.poles import POLE, pole_project, record_poles
 
@@ -64,7 +65,7 @@ def _describe() -> None:
     _git("init", "--quiet", "--initial-branch", "main")
     _git("config", "user.name", "Ada")
     _git("config", "user.email", "ada@example.org")
-    subprocess.run(["dvc", "init", "--quiet", "--force"], check=True, capture_output=True)
+    require(Path.cwd(), "dvc", "init", "--quiet", "--force")
     _commit("project")
 
 
@@ -84,7 +85,7 @@ def _run_stages() -> None:
 def _keep(remote: str) -> None:
     from dvc.repo import Repo
 
-    subprocess.run(["dvc", "remote", "add", "--quiet", "--default", "store", remote], check=True, capture_output=True)
+    require(Path.cwd(), "dvc", "remote", "add", "--quiet", "--default", "store", remote)
     with Repo() as repo:
         repo.commit(force=True)
         repo.push()

@@ -1,18 +1,19 @@
 """A small project in git and DVC whose arms really left files: what `headstart release` finds after `dvc repro`."""
 
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import chdir
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import yaml
 from tests.arms import arm_runs, clones_of
+from tests.forked import Ended, command, require
 from tests.shifts import data_states, facts
 
 from headstart.compare.arm_runs import CLONES, ArmRuns, CloneRuns, Score, SeedRun
@@ -55,14 +56,6 @@ def score(success: int, return_mean: float) -> Score:
     return Score(episodes=100, success=success, harm=4, return_mean=return_mean, return_sd=0.1)
 
 
-class Ended(NamedTuple):
-    """A command that ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 class Project:
     """The project's root, and what a person does in it."""
 
@@ -74,12 +67,10 @@ class Project:
 
     def headstart(self, *arguments: str) -> Ended:
         """A command in a process of its own."""
-        script = "from headstart.cli.main import main; main()"
-        environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "src")}
-        done = subprocess.run(
-            [sys.executable, "-c", script, *arguments], cwd=self.root, capture_output=True, text=True, env=environment
-        )
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return command(self.root, "headstart", *arguments)
+
+    def dvc(self, *arguments: str) -> str:
+        return require(self.root, "dvc", *arguments).out
 
     def commit(self) -> None:
         self.git("add", "--all")
@@ -130,8 +121,14 @@ class Project:
 
     def dvc_commit(self) -> None:
         from dvc.repo import Repo
+        from dvc.utils.serialize import _yaml
 
-        with chdir(self.root), Repo() as repo:
+        parsed = cache(_yaml.parse_yaml)  # DVC parses params.yaml a dozen times
+
+        def once(text: str, path: Path, typ: str = "safe") -> Any:
+            return deepcopy(parsed(text, path, typ))
+
+        with chdir(self.root), patch.object(_yaml, "parse_yaml", once), Repo() as repo:
             repo.commit(force=True)
 
     def make_ready(self) -> None:
@@ -242,7 +239,7 @@ def new_project(root: Path) -> Project:
     project.git("init", "--quiet", "--initial-branch", "main")
     project.git("config", "user.name", "Ada")
     project.git("config", "user.email", "ada@example.org")
-    subprocess.run(["dvc", "init", "--quiet"], cwd=root, check=True)
+    project.dvc("init", "--quiet")
     (root / ".dvcignore").write_bytes((REPOSITORY / ".dvcignore").read_bytes())
     describe(root)
     return project
@@ -250,5 +247,5 @@ def new_project(root: Path) -> Project:
 
 def copy_of(source: Path, root: Path) -> Project:
     """Another project with the same files and the same past."""
-    shutil.copytree(source, root, symlinks=True)
+    shutil.copytree(source, root, symlinks=True, dirs_exist_ok=True)
     return Project(root)

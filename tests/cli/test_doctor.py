@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.forked import command, require
 
 import headstart
 
@@ -25,8 +26,8 @@ def doctor(folder: Path, **environment: str) -> tuple[int, str]:
         **HEALTHY,
         **environment,
     }
-    done = subprocess.run([BIN / "headstart", "doctor"], cwd=folder, env=variables, capture_output=True, text=True)
-    return done.returncode, " ".join((done.stdout + done.stderr).split())
+    done = command(folder, "headstart", "doctor", environment=variables)
+    return done.code, " ".join((done.out + done.err).split())
 
 
 def test_a_healthy_machine_passes_outside_a_project_too(tmp_path: Path) -> None:
@@ -138,9 +139,8 @@ def test_what_a_killed_dvc_left_half_written_is_named_with_its_cure(tmp_path: Pa
     pipeline = "stages:\n  a:\n    cmd: echo 1 > a\n    outs: [a]\n"
     (tmp_path / "dvc.yaml").write_text(pipeline)
     (tmp_path / "params.yaml").write_text("scenarios: []\n")
-    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}"}
-    for command in (["dvc", "init", "--no-scm", "--quiet"], ["dvc", "repro", "--quiet"]):
-        subprocess.run(command, cwd=tmp_path, check=True, env=environment)
+    for arguments in (["init", "--no-scm", "--quiet"], ["repro", "--quiet"]):
+        require(tmp_path, "dvc", *arguments)
     _, said = doctor(tmp_path)
     assert "rwlock" not in said and "MISSING dvc.lock" not in said
 

@@ -22,8 +22,7 @@ def completed(root: Path, typed: str) -> list[str]:
     """What a shell in a folder of the project offers for the last word."""
     words = typed.split(" ")
     asked = {"_HEADSTART_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(len(words) - 1)}
-    folder = root / "below"
-    folder.mkdir(exist_ok=True)
+    folder = root / "scenarios"
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT], cwd=folder, env=os.environ | asked, capture_output=True, text=True, check=True
     )

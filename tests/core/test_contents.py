@@ -147,7 +147,7 @@ def test_a_folder_that_could_not_be_filled_leaves_the_old_one(folder: Path) -> N
     require_whole(folder)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     files=st.dictionaries(st.sampled_from(["a", "b", "sub/a", "sub/deep/c.json"]), st.binary(max_size=9), min_size=1),
     number=st.integers(0, 10**6),

@@ -288,7 +288,7 @@ def test_a_path_within_its_root_is_given_back(tmp_path: Path) -> None:
     assert inside(tmp_path, "a/..b/c") == tmp_path / "a" / "..b" / "c"
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(parts=st.lists(st.sampled_from(["a", "..", ".", "", "out", "link", "\x00", "é", "/", "a" * 300]), max_size=6))
 def test_no_path_leads_out_of_a_folder(parts: list[str]) -> None:
     root = _with_a_link()

@@ -97,7 +97,7 @@ VALUES = st.recursive(
 ).filter(lambda value: "\\ud" not in json.dumps(value))
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(VALUES)
 def test_what_is_written_is_read_back_and_written_alike(value: object) -> None:
     for written in (canonical_json(value), pretty_json(value)):
@@ -105,7 +105,7 @@ def test_what_is_written_is_read_back_and_written_alike(value: object) -> None:
     assert canonical_json(parse_json(pretty_json(value), "f.json")) == canonical_json(value)
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.binary(max_size=40) | st.text(alphabet='{}[]:,"\\0eE-. \nabu\u202e', max_size=40).map(str.encode))
 def test_any_bytes_are_a_value_or_an_error_of_ours(data: bytes) -> None:
     try:

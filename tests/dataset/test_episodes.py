@@ -328,7 +328,7 @@ def random_episodes(
     return episodes_from(columns), Header(**about, seed=seed, observation=schema, slip=slip)
 
 
-@settings(max_examples=200, deadline=None)  # a file of thirty columns takes 20 ms
+@settings(max_examples=50, deadline=None)  # a file of thirty columns takes 20 ms
 @given(
     lengths=st.lists(st.integers(1, 5), max_size=6),
     seed=st.integers(0, 2**32 - 1),

@@ -53,11 +53,18 @@ def test_a_policy_of_an_own_environment_acts_in_onnxruntime_as_predict_does(
     acting: gym.Space[Any],
     inputs: list[str],
     require_schema: Callable[[bytes, str], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    any_pictures = VIEW in (observed, *getattr(observed, "values", tuple)())
+    if any_pictures:  # ten thousand take seconds
+        monkeypatch.setattr("headstart.deploy.onnx_policy.OBSERVATIONS", 500)
     policy = headstart.load(checkpoint(tmp_path / "policy", observed, acting))
     contract = export_onnx(policy, tmp_path / "policy.onnx")
     require_schema(contract_path(tmp_path / "policy.onnx").read_bytes(), contract.schema_id)
-    assert (contract.onnx_sha256, contract.compared_rows) == (sha256_file(tmp_path / "policy.onnx"), 10_000)
+    assert (contract.onnx_sha256, contract.compared_rows) == (
+        sha256_file(tmp_path / "policy.onnx"),
+        500 if any_pictures else 10_000,
+    )
     assert 0 <= contract.largest_difference <= 1e-5
     assert [port.name for port in contract.inputs] == inputs
 

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.forked import require
 from tests.released import REPOSITORY, Project
 
 from headstart.core.errors import InputError, UsageError
@@ -28,8 +29,11 @@ def shell(commands: str, folder: Path, project: Path, store: Path) -> None:
             .replace(SOMEWHERE, f"file://{project}")
             .replace("s3://bucket/project", str(store))
         )
-        done = subprocess.run(shlex.split(own), cwd=folder, capture_output=True, text=True)
-        assert done.returncode == 0, (own, done.stderr)
+        program, *arguments = shlex.split(own)
+        if program == "dvc":
+            require(folder, program, *arguments)
+        else:
+            subprocess.run([program, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def of_the_page(beginning: str) -> str:
@@ -44,7 +48,7 @@ def published(project: Project, store: Path) -> tuple[Project, Path]:
     bare = store.with_name("project.git")
     project.git("init", "--quiet", "--bare", "--initial-branch", "main", str(bare))
     project.git("remote", "add", "origin", str(bare))
-    subprocess.run(["dvc", "remote", "add", "--quiet", "--default", "store", str(store)], cwd=project.root, check=True)
+    project.dvc("remote", "add", "--quiet", "--default", "store", str(store))
     project.commit()
     shell(of_the_page("dvc push"), project.root, bare, store)
     project.git("clone", "--quiet", str(bare), str(store.with_name("clone")))
@@ -84,7 +88,7 @@ def test_a_release_comes_into_a_fresh_clone_in_all_ways_that_the_page_names(read
 def test_the_arm_comes_by_dvc_alone_where_the_judged_commit_has_the_remote(project: Project, tmp_path: Path) -> None:
     """As the page has it: the remote is configured before anything is judged."""
     store = tmp_path / "store"
-    subprocess.run(["dvc", "remote", "add", "--quiet", "--default", "store", str(store)], cwd=project.root, check=True)
+    project.dvc("remote", "add", "--quiet", "--default", "store", str(store))
     bare = tmp_path / "project.git"
     project.make_ready()
     release = promote(project.root, "walk", "Ada", "spring")

@@ -2,10 +2,10 @@
 
 import os
 import re
-import subprocess
 from typing import Any
 
 import pytest
+from tests.forked import command
 from tests.released import Project
 
 from headstart.config.history import HISTORY, Drilled, Judged, Release, open_history, read_history
@@ -41,8 +41,7 @@ def test_promotion_writes_the_history_and_the_registry_and_keeps_the_way_back(re
 
 def test_dvc_gets_the_arm_of_the_release_in_use_and_none_after_a_rollback_to_the_baseline(ready: Project) -> None:
     def get(folder: str) -> int:
-        command = ["dvc", "artifacts", "get", "--quiet", ".", "walk", "--stage", "prod", "--out", folder]
-        return subprocess.run(command, cwd=ready.root, capture_output=True).returncode
+        return command(ready.root, "dvc", "artifacts", "get", "--quiet", ".", "walk", "--stage", "prod", "--out", folder).code
 
     release = promote(ready.root, "walk", "Ada", "spring")
     ready.commit()

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.forked import command
 
 from headstart.config.project import LOCKS
 from headstart.core.errors import Busy, InputError, UsageError
@@ -29,9 +30,9 @@ MAKE = "import pathlib; [(pathlib.Path(n).parent.mkdir(parents=True, exist_ok=Tr
 
 
 def dvc(root: Path, *arguments: str, ok: bool = True) -> str:
-    done = subprocess.run(["dvc", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    assert not ok or done.returncode == 0, done.stderr
-    return done.stdout + done.stderr
+    done = command(root, "dvc", *arguments)
+    assert not ok or done.code == 0, done.err
+    return done.out + done.err
 
 
 def git(root: Path, *arguments: str) -> None:
@@ -401,19 +402,13 @@ def test_what_the_remote_has_for_other_commits_is_hashed_too(here: Path) -> None
     assert faults(here) == []
 
 
-def headstart(root: Path, *arguments: str) -> tuple[int, str, str]:
-    script = "from headstart.cli.main import main; main()"
-    done = subprocess.run([sys.executable, "-c", script, *arguments], cwd=root, capture_output=True, text=True, check=False)
-    return done.returncode, done.stdout, done.stderr
-
-
 def test_the_command_says_what_it_did_and_ends_with_4_until_all_is_whole(here: Path) -> None:
     flip(cached(here, "data/one.txt"))
-    code, out, err = headstart(here, "verify", "--all")
+    code, out, err = command(here, "headstart", "verify", "--all")
     assert (code, "MISS objects in the cache: 6 checked" in out) == (4, True)
     assert "error: 1 problem\n  data/one.txt in the cache: " in err
-    code, out, err = headstart(here, "verify", "--repair")
+    code, out, err = command(here, "headstart", "verify", "--repair")
     assert (code, err) == (0, "")
     assert "back from the workspace" in out
     assert "none history lines: 0 checked" in out
-    assert headstart(here, "verify", "--from", "store")[0] == 2
+    assert command(here, "headstart", "verify", "--from", "store")[0] == 2

@@ -1,7 +1,6 @@
 """The way back, the way around, and that neither goes unseen."""
 
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -163,7 +162,7 @@ def test_a_release_comes_from_the_cache_though_the_remote_is_empty(ready: Projec
 
 
 def test_a_release_comes_from_the_remote_if_the_cache_is_gone(ready: Project, release: Release) -> None:
-    subprocess.run(["dvc", "push", "-q"], cwd=ready.root, check=True)
+    ready.dvc("push", "-q")
     assert any((ready.root / ".dvc-remote").rglob("*.dir"))
     shutil.rmtree(ready.root / "models/walk")
     shutil.rmtree(ready.root / ".dvc/cache")

@@ -174,7 +174,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(EVENTS, max_size=14))
 def test_nothing_is_promoted_without_the_required_distinct_passes(events: list[Any]) -> None:
     """Whoever tries at every moment what a command would try."""

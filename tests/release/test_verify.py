@@ -144,7 +144,7 @@ def test_a_directory_hashes_as_dvc_hashes_it(whole: Path, tmp_path: Path) -> Non
     for name in ("a/z", "a-b/y", "a.b", "é/ü"):
         (odd / name).parent.mkdir(parents=True, exist_ok=True)
         (odd / name).write_text(name)
-    subprocess.run(["dvc", "add", "--quiet", "odd"], cwd=whole, check=True, capture_output=True)
+    Project(whole).dvc("add", "--quiet", "odd")
 
     assert content_md5(odd) in (whole / "odd.dvc").read_text()
 

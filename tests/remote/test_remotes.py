@@ -196,7 +196,7 @@ def test_a_server_that_is_away_when_it_is_verified_is_one_line(remote: Remote, p
     project.commit()
     name = Repo(str(project.root)).config["core"]["remote"]
     url = {"dir": "/proc/nowhere", "s3": "http://127.0.0.1:1", "ssh": "ssh://nobody@127.0.0.1:1/nowhere"}[remote.kind]
-    subprocess.run(["dvc", "remote", "modify", name, "endpointurl" if remote.kind == "s3" else "url", url], check=True)
+    project.dvc("remote", "modify", name, "endpointurl" if remote.kind == "s3" else "url", url)
     ended = command("verify", "--remote", name)
     assert ended.code == 4
     assert "Traceback" not in ended.err

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import scipy.stats  # noqa: F401 # once for all forks, of which some compute with it
 from tests.released import Project, copy_of, new_project
 from tests.torture.counts import Counts
 

@@ -1,4 +1,4 @@
-"""A small campaign of hostile inputs, and that a fault in a parser, a crash and a hang would be found."""
+"""A small campaign of hostile inputs, and that a fault in a parser, a crash and a hang would be found; `make torture` has twenty times more."""
 
 import contextlib
 import ctypes
@@ -15,10 +15,10 @@ from tests.torture.parsers import Parser, parsers
 from headstart.core.errors import HeadstartError, InputError
 
 PARSERS = 17
-EACH = 2_000
+EACH = 300
 
 
-def test_every_parser_answers_two_thousand_hostile_inputs_with_a_value_or_an_error_of_its_own() -> None:
+def test_every_parser_answers_hostile_inputs_with_a_value_or_an_error_of_its_own() -> None:
     counts = run(EACH * PARSERS, seed=1)
 
     assert counts.planted == EACH * PARSERS

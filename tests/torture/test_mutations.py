@@ -1,4 +1,4 @@
-"""Of files damaged at random none goes unnoticed, and each comes back of which a good copy is left; `make torture` plants ten times as many."""
+"""Of files damaged at random none goes unnoticed, and each comes back of which a copy is left; `make torture` plants fifty times as many."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 4])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_damage_anywhere_is_named_and_mended(project: Path, seed: int) -> None:
-    counts = run(250, seed, project)
+    counts = run(100, seed, project)
     assert counts.problems == ()

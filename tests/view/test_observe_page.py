@@ -60,7 +60,7 @@ def cells(it: Opened, panel: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (1100, "dark"), (360, "light"), (360, "dark")])
+@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (360, "dark")])
 def test_the_page_shows_each_panel_to_every_reader_on_every_screen(
     browser: Browser, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
 ) -> None:
@@ -110,7 +110,8 @@ def hostile(text: str) -> list[Event]:
 
 
 def test_hostile_texts_are_shown_as_text(browser: Browser, tmp_path: Path) -> None:
-    for seed, text in enumerate(HOSTILE):
+    forwards, backwards = " ".join(HOSTILE), " ".join(reversed(HOSTILE))  # what one begins the next may not hide
+    for seed, text in enumerate((forwards, backwards, "javascript:alert(1)")):
         about = {"scenario": text, "world": text, "stage": text, "seed": seed}
         write(log_folder(tmp_path, f"walk/tiny/seed-{seed}"), lines(hostile(text), **about))
         with served(tmp_path, str(log_folder(tmp_path, f"walk/tiny/seed-{seed}"))) as reader, watched(browser, reader) as it:

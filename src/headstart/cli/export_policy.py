@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from headstart.cli.output import Json, output
-from headstart.cli.project import typed_file, typed_path
+from headstart.cli.project import typed_path
 from headstart.core.errors import UsageError
 from headstart.core.extras import require_extra
 
 Onnx = Annotated[
-    Path | None, typer.Option(parser=typed_file, metavar="FILE", help="The ONNX file to write; FILE.json says what it takes.")
+    Path | None, typer.Option(parser=typed_path, metavar="FILE", help="The ONNX file to write; FILE.json says what it takes.")
 ]
-SB3 = Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="The zip file of Stable-Baselines3 to write.")]
+SB3 = Annotated[Path | None, typer.Option(parser=typed_path, metavar="FILE", help="The zip file of Stable-Baselines3 to write.")]
 
 
 def export_policy(

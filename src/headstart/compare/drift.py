@@ -9,7 +9,6 @@ that chance explains is not reported as a shift. Total variation of two mixes: h
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
 
 from headstart.compare.arm_runs import FeatureSummary, StateSummary
 from headstart.core.arrays import Array
@@ -41,6 +40,8 @@ class MixDrift(Record):
 
 def drift(first: StateSummary, second: StateSummary) -> tuple[FeatureDrift, ...]:
     """All features of `first` against `second`, the farthest first."""
+    from scipy import stats  # half a second, which commands that only read comparisons need not wait
+
     size = first.effective * second.effective / (first.effective + second.effective)
     names = list(first.features)
     pairs = [(first.features[name], second.features[name]) for name in names]
@@ -85,6 +86,8 @@ def _unseen(first: FeatureSummary, second: FeatureSummary) -> float:
 
 def mix_drift(data: Mapping[str, int], exam: Mapping[str, int]) -> MixDrift | None:
     """Total variation of two mixes of worlds; None where fewer than two situations occur in them."""
+    from scipy import stats
+
     kinds = sorted(data.keys() | exam.keys())
     if len(kinds) < 2:
         return None

@@ -14,7 +14,7 @@ coverage.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import special, stats
+from scipy import special
 
 from headstart.core.arrays import Array
 from headstart.core.errors import InputError
@@ -184,6 +184,8 @@ def probability_of_improvement(candidate: Array, scratch: Array) -> float:
 
 def kaplan_meier(steps: Array, censored: Array) -> Reached:
     """The curve of n ≥ 1 runs from their env steps [n], and whether each had not reached the target by then, bool [n]."""
+    from scipy import stats  # half a second, which commands that only read comparisons need not wait
+
     curve = stats.ecdf(stats.CensoredData.right_censored(np.asarray(steps, float), censored)).cdf
     arrived = np.flatnonzero(curve.probabilities >= 0.5 - 1e-9)  # products of shares round: 12 of 24 may be 0.4999999999999999
     return Reached(

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field
-from scipy import stats
+from scipy import special
 
 from headstart.compare.arm_runs import ShiftFacts
 from headstart.compare.curves import score_value
@@ -171,7 +171,7 @@ def holm_bounds(losses: Mapping[str, Estimate], margin: float) -> dict[str, floa
         if chances[name] > level:
             stopped = level
         loss = losses[name]
-        found[name] = loss.mean + float(stats.t.isf(level, loss.freedom)) * loss.error
+        found[name] = loss.mean - float(special.stdtrit(loss.freedom, level)) * loss.error
     return found
 
 
@@ -179,4 +179,4 @@ def _p_value(loss: Estimate, margin: float) -> float:
     """One-sided p of: the loss is `margin` or more."""
     if loss.error == 0:
         return 0.0 if loss.mean <= margin else 1.0
-    return float(stats.t.sf((margin - loss.mean) / loss.error, loss.freedom))
+    return float(special.stdtr(loss.freedom, (loss.mean - margin) / loss.error))

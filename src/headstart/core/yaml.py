@@ -70,19 +70,19 @@ def parse_yaml(data: bytes, where: Path) -> Any:
 
 def _load(data: bytes, where: Path, plain: bool) -> Any:
     """A copy of what was read; a process reads the same settings many times."""
-    return deepcopy(_loaded(data, where, plain))
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{where}: expected at most {MAX_BYTES} bytes, got {len(data)}")
+    try:
+        return deepcopy(_loaded(data, plain))
+    except (YAMLError, ArithmeticError, AssertionError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: not readable as YAML: {' '.join(str(error).split())[:500]}") from None
 
 
 @lru_cache(maxsize=32)
-def _loaded(data: bytes, where: Path, plain: bool) -> Any:
-    if len(data) > MAX_BYTES:
-        raise InputError(f"{where}: expected at most {MAX_BYTES} bytes, got {len(data)}")
+def _loaded(data: bytes, plain: bool) -> Any:
     yaml = YAML(typ="safe", pure=True)
     yaml.Parser = _Plain if plain else _Limited
-    try:
-        return yaml.load(data.decode())
-    except (YAMLError, ArithmeticError, AssertionError, LookupError, RecursionError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: not readable as YAML: {' '.join(str(error).split())[:500]}") from None
+    return yaml.load(data.decode())
 
 
 def _unusual(event: Event) -> str | None:

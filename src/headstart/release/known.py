@@ -37,6 +37,8 @@ class Known:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._clones: dict[str, CloneRuns | None] = {}
+        self._arms: dict[str, dict[Path, ArmRuns]] = {}
 
     @cached_property
     def stages(self) -> tuple[LockedStage, ...]:
@@ -105,13 +107,17 @@ class Known:
 
     def clones(self, scenario: str) -> CloneRuns | None:
         """The clones that are here, in the order of their blocks."""
-        path = self.root / MODELS / scenario / "bc" / CLONES
-        return read_record(path, CloneRuns) if path.exists() else None
+        if scenario not in self._clones:
+            path = self.root / MODELS / scenario / "bc" / CLONES
+            self._clones[scenario] = read_record(path, CloneRuns) if path.exists() else None
+        return self._clones[scenario]
 
     def arms(self, scenario: str) -> dict[Path, ArmRuns]:
         """Folder below the root → the runs of an arm, of those that are here."""
-        files = sorted((self.root / MODELS / scenario).glob("*/*/runs.json"))
-        return {file.parent.relative_to(self.root): read_record(file, ArmRuns) for file in files}
+        if scenario not in self._arms:
+            files = sorted((self.root / MODELS / scenario).glob("*/*/runs.json"))
+            self._arms[scenario] = {file.parent.relative_to(self.root): read_record(file, ArmRuns) for file in files}
+        return self._arms[scenario]
 
     def downstream(self, path: str) -> list[tuple[str, str]]:
         """(stage, output) of everything that dvc.lock says was made from a path, directly or through other outputs."""
