@@ -104,7 +104,7 @@ def test_cells_of_a_confusion_are_shares_of_their_row_and_what_never_happened_is
     cells = {(row["expert"], row["clones"]): (row["share"], row["says"]) for row in spec["data"]["values"]}
     assert cells == {
         ("wait  (200)", "wait"): (99.5, ">99"),
-        ("wait  (200)", "use"): (0.5, "<1"),
+        ("wait  (200)", "use"): (0.5, "0.5"),
         ("use  (4)", "wait"): (75.0, "75"),
         ("use  (4)", "use"): (25.0, "25"),
         ("turn  (2)", "turn"): (100.0, "100"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.arms import clones_of
 from tests.experiments import scored
-from tests.view.test_report import FAST, NEVER, SLOW, Results, rows_below
+from tests.view.test_report import FAST, NEVER, SLOW, Results, ran, rows_below
 from tests.view.test_shift import FOUND
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
@@ -17,12 +17,16 @@ from headstart.compare.variants import variant_checks
 from headstart.core.files import read_record, write_record
 from headstart.core.verdict import About, Check, Outcome
 from headstart.view.ends import difference_cell, ends_tables
-from headstart.view.glance import glance_section
 from headstart.view.glossary import TERMS
 from headstart.view.judged import helped, meaning
 from headstart.view.next_steps import next_steps
 from headstart.view.report import read_report
 
+DENSE = (
+    "| dense | – | **not shown: success 0.900 against 0.850 "
+    "(+0.050, bound not known: too few replicates; PASS ≥ -0.05, FAIL < -0.15)**; "
+    "**worse: harm 0.173 against 0.066 (+0.107, bound +0.121; PASS ≤ 0.05, FAIL > 0.15)** |"
+)
 GUARDRAIL = Check(
     name="guardrails",
     measured=1,
@@ -57,24 +61,23 @@ def test_a_difference_of_shares_lies_within_one_and_that_of_returns_does_not() -
     assert difference_cell(wide, "return") == "+0.966 (≥ -1.200)"
 
 
-def test_an_interval_of_the_glance_lies_within_one(results: Results) -> None:
+def test_the_glance_has_the_mean_beside_the_iqm_and_the_time_with_what_came_before(results: Results) -> None:
     root = results(FAST, SLOW)
-    found = compared(root)
-    wide = {"scratch": {name: Difference(mean=0.9, low=0.7, high=1.25) for name in ("success", "harm", "return")}}
-    arms = {
-        name: read_record(root / f"models/walk/{name}/runs.json", ArmRuns) for name in ("baseline/scratch", "anneal/pretrained")
-    }
+    for stage, arm in (("capture", None), ("bc_train", None), ("anneal", "pretrained"), ("baseline", "scratch")):
+        ran(root / "reports/walk" / stage / (arm or ""), "2025-01-01T00:00:00Z", "1" * 40, stage=stage, arm=arm)
 
-    section = glance_section(found.model_copy(update={"final": wide}), {runs.arm: runs for runs in arms.values()}, {}, None)
+    text = read_report(root, "walk").text
 
-    rows = [row for block in section.parts[0].blocks for row in getattr(block, "rows", ())]
-    assert ("pretrained − scratch", "+0.900 (+0.700 to +1.000)", "+0.900 (+0.700 to +1.000)", "+0.900 (+0.700 to +1.250)") in rows
+    (ours, theirs) = rows_below(text[text.index("## At a glance") :], "| arm |")
+    assert ours.split(" | ")[5:7] == ["1.800", "1.800"] and ours.endswith("| 1,235 s; all-in 3,704 s |")  # 3 · 1,234.56
+    assert theirs.endswith("| 1,235 s |")
+    assert "for all seeds: capture 1,234.6, bc_train 1,234.6 s." in text
 
 
 def test_a_baseline_that_never_arrived_is_said_beside_the_bound_and_what_the_bound_is_made_of(results: Results) -> None:
     assert helped(compared(results(FAST, NEVER))) == (
         "Yes: pretrained needed at most 0.083 (95 % upper bound) of the env steps of scratch, the strongest baseline, to reach beyond (limit "
-        "0.7); 10 of 10 seeds got there. scratch never arrived (0 of 10 seeds within its budget of 12,000 env steps), so the ratio is not "
+        "0.7), and at most 0.500 all-in, with the steps that the demonstrations cost; 10 of 10 seeds got there. scratch never arrived (0 of 10 seeds within its budget of 12,000 env steps), so the ratio is not "
         "known, "
         "only bounded: the 1,000 env steps of pretrained (median) over that budget."
     )  # 1,000 ÷ 12,000
@@ -94,25 +97,34 @@ def test_a_baseline_of_which_few_arrived_is_not_called_absent(results: Results) 
 def test_a_hold_says_that_a_person_decides_and_about_what(results: Results) -> None:
     found = with_checks(compared(results(FAST, SLOW)), GUARDRAIL, *lost())
 
-    assert meaning(found) == (
-        "HOLD: what was measured stands, but a person decides before pretrained is used, because of: a guardrail that was open or broken at the "
-        "end of a run; success and harm in the held-out variant dense, against its clones."
+    assert meaning(found, FOUND) == (
+        "HOLD: what was measured stands, but a person decides before pretrained is used, because of: on dense pretrained may succeed less "
+        "and harms more than its own clones; a guardrail that was open or broken at the end of a run."
     )
 
 
 def test_every_reason_has_its_own_step_and_the_flagged_seed_is_played(results: Results) -> None:
     found = with_checks(compared(results(FAST, SLOW)), GUARDRAIL, *lost())
 
-    steps = next_steps(found, "headstart play walk --policy seed-3", [3])
+    steps = next_steps(found, "headstart play walk --policy seed-3", [3], FOUND)
 
     assert [step.command for step in steps] == [
-        "headstart explain walk/pretrained/seed-3",
-        "headstart schedule check pretrained",
+        "headstart play walk --variant dense --policy models/walk/anneal/pretrained/seed-3 --against models/walk/bc/seed-3 "
+        "--html walk-dense.html",
         "",
-        "headstart play walk --policy seed-3",
+        "",
+        "headstart explain walk/pretrained/seed-3",
     ]
-    assert "`variants.dense`" in steps[2].why and "`scenarios/walk.yaml`" in steps[2].why
-    assert steps[3].why == "See what it does with seed 3:"
+    assert "`variants.dense`" in steps[1].why and "`scenarios/walk.yaml`" in steps[1].why
+    assert steps[2].why == (
+        "Until then: where worlds may be like dense, use the clone (`models/walk/bc`) in place of pretrained, or say with pretrained that it "
+        "must not be used there."
+    )
+    (played,) = next_steps(with_checks(compared(results(FAST, SLOW)), GUARDRAIL), "headstart play walk --policy seed-3", [3])[1:]
+    assert (played.why, played.command) == (
+        "See what it does with seed 3, in the ordinary world:",
+        "headstart play walk --policy seed-3",
+    )
 
 
 def test_a_record_whose_checks_do_not_say_what_they_are_about_has_the_same_answers_in_other_words(results: Results) -> None:
@@ -123,11 +135,9 @@ def test_a_record_whose_checks_do_not_say_what_they_are_about_has_the_same_answe
 
     text = read_report(root, "walk").text
 
-    assert rows_below(text, "| in other worlds") == [
-        "| dense | not shown: success, harm | 0.900 against 0.850 | 0.173 against 0.066 |"
-    ]
-    assert "because of: success on dense, pretrained − clone; harm on dense, pretrained − clone." in text
-    assert "What it learned does not carry over to a world that nobody trained on" in text
+    assert rows_below(text, "| in other worlds") == [DENSE]
+    assert "because of: on dense pretrained may succeed less and harms more than its own clones." in text
+    assert "Until then: where worlds may be like dense, use the clone" in text
 
 
 def test_a_loss_in_a_variant_is_named_by_variant_measure_and_other_whatever_their_names(results: Results) -> None:
@@ -135,7 +145,7 @@ def test_a_loss_in_a_variant_is_named_by_variant_measure_and_other_whatever_thei
     about = About(variant="shift-harm-very-dense", measure="harm", other="success-clone")
     found = with_checks(compared(results(FAST, SLOW)), harm.model_copy(update={"about": about, "text": "harm on elsewhere: x"}))
 
-    assert meaning(found).endswith("because of: harm in the held-out variant shift-harm-very-dense, against success-clone.")
+    assert meaning(found).endswith("because of: on shift-harm-very-dense pretrained may harm more than success-clone.")
     assert "`variants.shift-harm-very-dense`" in next_steps(found, None)[0].why
 
 
@@ -147,9 +157,7 @@ def test_what_happens_in_variants_stands_on_the_first_screen(results: Results) -
     text = read_report(root, "walk").text
 
     first = text[: text.index("## The task")]
-    assert rows_below(first, "| in other worlds") == [
-        "| dense | not shown: success, harm | 0.900 against 0.850 | 0.173 against 0.066 |"
-    ]
+    assert rows_below(first, "| in other worlds") == [DENSE]
 
 
 def test_the_task_and_what_each_arm_was_given_are_said(results: Results) -> None:
@@ -162,10 +170,11 @@ def test_the_task_and_what_each_arm_was_given_are_said(results: Results) -> None
 
     assert "Somebody walks home. World `town`; an episode lasts 8 steps at most." in task
     assert "An episode is a success where `every eats >= 1`. It counts as harm where `sum faints > 0`." in task
+    assert "Of an agent, `eats`: meals eaten; `faints`: whether hunger or energy fell so low" in task and "`presses`" not in task
     assert [row.split(" | ")[1:2] + row.split(" | ")[3:] for row in rows_below(task, "| arm |")] == [
         ["a clone of the expert", "none on record", "12,000", "5,000 |"],
-        ["random weights", "none on record", "12,000", "none |"],
-        ["random weights", "none on record", "12,000", "none |"],
+        ["random weights", "not tuned", "12,000", "none |"],
+        ["random weights", "not tuned", "12,000", "none |"],
     ]
     assert "Not this" not in text
 

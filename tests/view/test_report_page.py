@@ -62,10 +62,12 @@ def test_the_first_screen_answers_the_five_questions(results: Results) -> None:
 
     assert (
         "**Did the head start help? Yes: pretrained needed 0.250 (95 % upper bound 0.250) of the env steps of matched, the strongest "
-        "baseline, to reach beyond (limit 0.7); 10 of 10 seeds got there. At the exam: success 0.950 against 0.950 of matched, harm 0.040 "
-        "against 0.040, return (IQM) 1.800 against 1.800.**"
+        "baseline, to reach beyond (limit 0.7), and 1.500 (at most 1.500) all-in, with the steps that the demonstrations cost; "
+        "10 of 10 seeds got there. At the exam: success 0.950 against 0.950 of matched, harm 0.040 "
+        "against 0.040, mean return 1.800 against 1.800. At 0 env steps its clones already had success "
     ) in first
     assert [row.split(" | ")[:2] for row in rows_below(first, "| as good and as safe as |")] == [
+        ["| pretrained", "–"],
         ["| matched", "yes"],
         ["| scratch", "yes"],
         ["| its clones", "yes"],
@@ -73,9 +75,12 @@ def test_the_first_screen_answers_the_five_questions(results: Results) -> None:
     ]
     assert "| as good and as safe as | answer | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |" in first
     assert "ratio 0.250 (≤ 0.250). All-in, with the steps that the demonstrations cost: 1.50 (≤ 1.50)." in first
-    assert "10 seeds of each arm, 10 independent replicates of the candidate; bounds are one-sided, 95 %." in first
     assert (
-        "The expert is a script that comes with the world: success 0.980, harm 0.040, return 1.450 in 100 episodes of its own test."
+        "matched: all 10 within 5,000 steps: the ratio is at most 0.250, by inverting a one-sided rank test" in first
+        and "over 10 and 10 runs" in first
+    )
+    assert (
+        "The expert is a script that comes with the world: success 0.980, harm 0.040, return 1.450 in 100 worlds of its own test."
         in first
     )
     assert "Dataset `walk@" in first and "held out" in first
@@ -94,7 +99,9 @@ def test_a_return_below_scratchs_is_a_no_in_the_first_screen(results: Results, m
     text = read_report(results(FAST, SLOW, exam=low), "walk").text
 
     (row,) = [row for row in rows_below(text, "| as good and as safe as |") if row.startswith("| scratch |")]
-    assert row == "| scratch | no: return | +0.000 (≥ +0.000) | +0.000 (≤ +0.000) | -0.200 (≥ -0.200) |"
+    assert (
+        row == "| scratch | **worse: return** | 0.950; +0.000 (≥ +0.000) | 0.040; +0.000 (≤ +0.000) | 1.800; -0.200 (≥ -0.200) |"
+    )
     assert "* FAIL: final return, pretrained − scratch: -0.2 over 10 seeds" in text
     assert "    headstart tune walk pretrained --trials 20\n" in text
     assert "**FAIL: do not use pretrained, because of: final return, pretrained − scratch.**" in text
@@ -155,7 +162,11 @@ def test_hostile_texts_are_texts_and_nothing_is_loaded(browser: Browser, results
         it.drawn()
         text = it.page.locator("main").text_content() or ""
         assert all(" ".join(one.split()) in " ".join(text.split()) for one in HOSTILE)
-        assert it.page.locator(".chart svg").count() == 6
+        assert (
+            it.page.locator(".chart svg").count()
+            == it.page.locator(".chart").count() - it.page.locator("details .chart").count()
+            >= 5
+        )
         assert it.page.locator("main script, main img").count() == 0
         assert it.hidden_from_readers() == []
         assert not it.is_wider_than_the_screen()

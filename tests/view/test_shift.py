@@ -1,9 +1,14 @@
 """The section on distribution shift says what was measured, what moved, what it cost, and what was not measured."""
 
+import pytest
+
 from headstart.compare.drift import FeatureDrift, MixDrift
 from headstart.compare.shift import ShiftFindings, ShiftLimits
 from headstart.compare.variants import VariantDifference, VariantFinding, VariantRates
+from headstart.config.scenario import Scenario
 from headstart.view.blocks import as_markdown
+from headstart.view.differs import differences
+from headstart.view.kept import word_of
 from headstart.view.shift import shift_blocks
 
 
@@ -54,18 +59,19 @@ FOUND = ShiftFindings(
 def test_a_variant_is_a_row_for_success_and_one_for_harm_each_with_both_differences_and_their_bounds() -> None:
     text = shift_section(FOUND)
 
-    assert "| held-out variant | what | margin | scratch | clone | pretrained | − scratch | − clone |" in text
-    assert "| dense | success | 0.05 | 0.800 | 0.850 | 0.900 | +0.100 (≥ +0.070) | +0.050 (no bound) |" in text
-    assert "| dense | harm | 0.05 | 0.280 | 0.066 | 0.173 | -0.107 (≤ -0.090) | +0.107 (≤ +0.121) |" in text
-    assert "a bound beyond it is a HOLD, beyond 0.15 of success or 0.15 of harm a FAIL" in text
+    assert "| held-out variant | what | − its clones | pretrained | clones | scratch | as good |" in text
+    assert "| dense | success | **+0.050 (no bound)** | 0.900 | 0.850 | 0.800 | **not shown against its clones** |" in text
+    assert "| dense | harm | **+0.107 (≤ +0.121)** | 0.173 | 0.066 | 0.280 | **worse than its clones** |" in text
+    assert "| dense | success | +0.100 (≥ +0.070) |" in text and "| dense | harm | -0.107 (≤ -0.090) |" in text
+    assert "Success: PASS ≥ -0.05, FAIL < -0.15; harm: PASS ≤ 0.05, FAIL > 0.15;" in text
     assert "| return |" not in text  # nobody measured it here
-    assert "256 episodes a variant and policy" in text
+    assert "256 worlds a variant and policy" in text
 
 
 def test_the_section_names_the_arm_with_which_the_variants_were_compared() -> None:
     text = shift_section(FOUND.model_copy(update={"scratch": "matched"}))
 
-    assert "| matched | clone | pretrained | − matched | − clone |" in text
+    assert "| pretrained | clones | matched | as good |" in text and "| what | − matched |" in text
 
 
 def test_every_baseline_has_a_column_of_differences() -> None:
@@ -75,8 +81,42 @@ def test_every_baseline_has_a_column_of_differences() -> None:
 
     text = shift_section(FOUND.model_copy(update={"variants": (dense.model_copy(update=both),)}))
 
-    assert "| pretrained | − scratch | − matched | − clone |" in text
-    assert "| 0.900 | +0.100 (≥ +0.070) | -0.020 (≥ -0.040) | +0.050 (no bound) |" in text
+    assert "| what | − scratch | − matched |" in text
+    assert "| dense | success | +0.100 (≥ +0.070) | -0.020 (≥ -0.040) |" in text
+
+
+@pytest.mark.parametrize(
+    ("mean", "bound", "word"),
+    [(0.0, 0.05, "yes"), (0.05, 0.06, "may be worse"), (0.0501, 0.06, "worse"), (0.0, None, "not shown"), (0.06, None, "worse")],
+)
+def test_a_loss_is_worse_beyond_the_margin_and_may_be_where_only_its_bound_is(
+    mean: float, bound: float | None, word: str
+) -> None:
+    (dense,) = FOUND.variants
+    for measure, sign in (("success", -1), ("harm", 1)):
+        one = VariantDifference(n=10, mean=sign * mean, bound=None if bound is None else sign * bound, bound_fail=None)
+        rates = dense.measures[measure].model_copy(update={"minus_clone": one})  # type: ignore[index]
+
+        assert word_of(FOUND, rates, measure, "clone") == word  # type: ignore[arg-type]
+
+
+def test_a_variant_is_described_by_what_it_overrides() -> None:
+    scenario = Scenario.model_construct(
+        setup={"agents": 4, "decay": {"hunger": 20}, "layout": "##\n#F\n##\n"},
+        variants={
+            "crowded": {"agents": 5},
+            "restless": {"decay": {"hunger": 30, "hygiene": 30}},
+            "moved": {"layout": "##\nF#\n##\n"},
+            "wider": {"layout": "###\n"},
+        },
+    )
+
+    assert differences(scenario) == {
+        "crowded": "`agents` 5 in place of 4",
+        "restless": "`decay.hunger` 30 in place of 20; `decay.hygiene` 30 in place of the default",
+        "moved": "`layout`: line 2 `F#` in place of `#F`",
+        "wider": "another `layout`",
+    }
 
 
 def test_the_features_that_moved_most_are_listed_and_no_more() -> None:

@@ -34,7 +34,7 @@ def test_counts_of_all_runs_are_per_hundred_episodes_and_means_over_what_they_ar
     assert (rows[EVENTS["yields"]], rows[EVENTS["shared_meals"]]) == (("3", "0"), ("0", "1.5"))
     assert EVENTS["outages"] not in rows
     assert "outages of water" in cast(Any, never).text
-    assert "200 and 200 whole episodes" in markdown([found], "pictures")
+    assert "200 and 200 worlds with all their agents" in markdown([found], "pictures")
 
 
 def test_logs_of_other_worlds_and_of_earlier_versions_have_no_section() -> None:

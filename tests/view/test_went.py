@@ -5,8 +5,8 @@ from typing import Any, cast
 import pytest
 from tests.arms import arm_runs, recipe
 
-from headstart.telemetry.kinds import AnyLine, Update
-from headstart.view.went import _never_used
+from headstart.telemetry.kinds import AnyLine, Evaluation, GuardrailLine, Proportion, Update
+from headstart.view.went import _never_used, flagged_text
 
 
 def used(*weights: float) -> list[AnyLine]:
@@ -32,3 +32,22 @@ def test_a_step_that_no_update_reached_is_said_and_one_that_acted_is_not(last: f
         if said
         else ""
     )
+
+
+def test_a_guardrail_that_stayed_open_says_on_which_worlds_and_what_the_exam_says() -> None:
+    def evaluated(steps: int, harm: int) -> AnyLine:
+        rate = Proportion(k=harm, n=128, low=0.0, high=1.0)
+        return cast(Any, Evaluation.model_construct(env_steps=steps, policy_mode="sampled", harm=rate, success=rate))
+
+    flag = GuardrailLine.model_construct(env_steps=2000, metric="harm_rate", value=9 / 128, reason="harm_rate 0.07031")
+    arm = arm_runs("pretrained", [1, 1])
+    quiet, flagged = arm.runs
+    exam = flagged.exam["sampled"].model_copy(update={"episodes": 256, "harm": 12})
+    flagged = flagged.model_copy(update={"outcome": "HOLD", "exam": flagged.exam | {"sampled": exam}})
+    arm = arm.model_copy(update={"runs": (quiet, flagged)})
+    log = [evaluated(0, 1), evaluated(2000, 9), cast(AnyLine, flag)]
+
+    assert flagged_text(arm, {flagged.seed: log}, "sampled") == (
+        f"seed {flagged.seed}: harm 9 of 128 evaluation worlds after 2,000 env steps, 1 of 128 at first; at the exam 12 of 256 worlds, 0.047"
+    )
+    assert flagged_text(arm, {}, "sampled") == ""

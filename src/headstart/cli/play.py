@@ -72,6 +72,9 @@ def play(
         int | None, typer.Option(min=0, metavar="N", help="With a policy: how far to play; without it, to the end.")
     ] = None,
     ticks_per_second: Annotated[float, typer.Option(min=0.1, max=1000, metavar="N", help="In a terminal and in a film.")] = 8.0,
+    variant: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With a policy: in this held-out variant of the scenario.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Watch a policy, or a recorded episode: in the terminal, as a page, a film or a picture.
@@ -89,7 +92,7 @@ def play(
     for option, given in (("html", html), ("gif", gif), ("mp4", mp4), ("png", png)):
         if given is not None and given.suffix.lower() != f".{option}":
             raise UsageError(f"--{option}: expected a file that ends in .{option}, got {given.name}")
-    of_policy = {"--agent": agent, "--seed": seed, "--world": world, "--ticks": ticks}
+    of_policy = {"--variant": variant, "--agent": agent, "--seed": seed, "--world": world, "--ticks": ticks}
     recorded = sheet is not None or episode is not None or "@" in what
     if recorded and (misplaced := [option for option, value in of_policy.items() if value is not None]):
         raise UsageError(
@@ -112,7 +115,7 @@ def play(
             _episodes(out, what, [episode, *([against] if against else [])], to)
         else:
             where = (world or 0, seed or 0, ticks, agent or 0)
-            _policies(out, what, [policy] if against is None else [against, policy], to, where)
+            _policies(out, _chosen(what, variant), [policy] if against is None else [against, policy], to, where)
 
 
 # --- a dataset --------------------------------------------------------------------------------------------------------
@@ -179,12 +182,23 @@ def _sheet(out: Output, what: str, path: Path, count: int) -> None:
 # --- policies ---------------------------------------------------------------------------------------------------------
 
 
-def _policies(out: Output, what: str, policies: Sequence[str | None], to: Shown, where: tuple[int, int, int | None, int]) -> None:
-    from headstart.config.scenario import load_scenario
+def _chosen(what: str, variant: str | None) -> "Scenario":
+    """The scenario, or its held-out variant."""
+    from headstart.config.scenario import load_scenario, variant_of
+
+    scenario = load_scenario(what)
+    if variant is not None and variant not in scenario.variants:
+        known = ", ".join(scenario.variants) or "none"
+        raise UsageError(f"--variant: expected one of scenarios/{what}.yaml, which has {known}, got {shown(variant)}")
+    return scenario if variant is None else variant_of(scenario, variant)
+
+
+def _policies(
+    out: Output, chosen: "Scenario", policies: Sequence[str | None], to: Shown, where: tuple[int, int, int | None, int]
+) -> None:
     from headstart.view.play import played
 
     world, seed, ticks, agent = where
-    chosen = load_scenario(what)
     if len(policies) > 1 and not to.files and not to.silent:
         raise UsageError(
             "--against: expected --html FILE, --gif FILE or --mp4 FILE beside it, since two worlds do not fit in a terminal"
@@ -198,11 +212,16 @@ def _policies(out: Output, what: str, policies: Sequence[str | None], to: Shown,
             tracks.append(played(watched, act, seed, ticks, agent, "expert" if of is None else Path(of).name, about))
         finally:
             watched.close()
-    show(tracks, f"{what}: {' and '.join(track.title for track in tracks)}", to, list(tracks[0].says) if len(tracks) == 1 else [])
+    show(
+        tracks,
+        f"{chosen.name}: {' and '.join(track.title for track in tracks)}",
+        to,
+        list(tracks[0].says) if len(tracks) == 1 else [],
+    )
     for track in tracks:
         for line in track.says:
             out.say(f"{track.title}: {line}", rest="  ")
-    out.found(scenario=what, policies=[told(track) for track in tracks], files=list(to.files.values()))
+    out.found(scenario=chosen.name, policies=[told(track) for track in tracks], files=list(to.files.values()))
     say_next(out, to, "")
 
 

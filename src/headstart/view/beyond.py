@@ -10,7 +10,6 @@ from headstart.compare.beyond import AREAS
 from headstart.compare.comparison import Comparison
 from headstart.compare.findings import Findings, steps_of
 from headstart.compare.levels import Ending, Interval, LevelRatio, Steps, aggregate
-from headstart.compare.power import Power
 from headstart.compare.ratio import RUNS_FOR_BOUND, estimate_ratio, kaplan_meier, median_steps
 from headstart.runs.wall_clock import WallClock
 from headstart.view.blocks import Table
@@ -92,20 +91,12 @@ def power_text(found: Findings) -> str:
     if found.beyond is None:
         return ""
     limits, planned, reached = found.limits, found.beyond.planned_power, found.beyond.reached_power
-    end = (
-        "is not known, since there is no ratio to start from"
-        if reached is None
-        else f"{_share(reached)}, with the spread and the arrivals of these runs"
-    )
+    after = "" if reached is None else f", and {_percent(reached.share)} had their steps spread as those of these runs"
     return (
-        f"Power, the share of experiments whose bound is at most {limits.max_ratio:g} if the true ratio is {limits.planned_ratio:g}: planned "
-        f"{_share(planned)}, for lognormal steps (sd {limits.planned_log_sd:g}) and runs that all arrive, since a budget in multiples of the "
-        f"baseline's median is not known before a run; reached {end}. The intervals are those of {planned.experiments} simulated experiments."
+        f"Power: before the run, {_percent(planned.share)} of {planned.experiments} simulated experiments of this size with a true ratio of "
+        f"{limits.planned_ratio:g} gave a bound of at most {limits.max_ratio:g}{after}. It says how likely such an experiment was to succeed, "
+        "and nothing about the ratio that was found."
     )
-
-
-def _share(power: Power) -> str:
-    return f"{_percent(power.share)} (90 % interval {_percent(power.low)} to {_percent(power.high)})"
 
 
 def _percent(share: float) -> str:

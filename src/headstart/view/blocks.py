@@ -1,7 +1,7 @@
 """What a report consists of: texts, tables and figures, before they are Markdown or HTML. Both are made of the same blocks, so both show the
 same numbers.
 
-In a text, `backquotes` mark what a user types and what a file contains.
+In a text, `backquotes` mark what a user types and what a file contains, and **two stars** what must not be overlooked.
 """
 
 import re
@@ -14,6 +14,7 @@ NUMBER = re.compile(  # a cell of a column of numbers, which stands on the right
     r"[+\-−<>≥≤ ]*[\d,.]+(e[-+]?\d+)?( ?%| s)?( of [\d,]+| to [+\-−\d,.]+)?( \([^a-z]*(to|no bound|n = )?[^a-z]*\))?"
 )
 CODE = re.compile(r"`([^`]+)`")
+STRONG = re.compile(r"\*\*([^*]+)\*\*")
 
 
 class Text(NamedTuple):
@@ -62,7 +63,9 @@ class Table(NamedTuple):
     def aligned(self) -> list[bool]:
         """Which columns stand on the right: those in which more than a third of the cells are numbers."""
         columns = zip(*self.rows, strict=True) if self.rows else [() for _ in self.names]
-        return [3 * sum(NUMBER.fullmatch(cell) is not None for cell in column) > len(column) for column in columns]
+        return [
+            3 * sum(NUMBER.fullmatch(cell.replace("**", "")) is not None for cell in column) > len(column) for column in columns
+        ]
 
 
 class Figure(NamedTuple):
@@ -76,10 +79,10 @@ class Figure(NamedTuple):
 
 
 class More(NamedTuple):
-    """A table that is shown on request."""
+    """What is shown on request."""
 
     title: str
-    table: Table
+    blocks: Sequence["Block"]
 
 
 Block = Text | Lead | Note | Items | Command | Table | More | Figure
@@ -116,8 +119,15 @@ def kind_of(block: Block) -> str:
 
 def figures_of(sections: Iterable[Section]) -> list[Figure]:
     """All that can be drawn."""
-    blocks = [block for one in sections for part in one.parts for block in part.blocks]
-    return [block for block in blocks if isinstance(block, Figure) and block.spec is not None]
+    return [figure for one in sections for part in one.parts for figure in _drawn(part.blocks)]
+
+
+def _drawn(blocks: Iterable[Block]) -> list[Figure]:
+    found: list[Figure] = []
+    for block in blocks:
+        found += _drawn(block.blocks) if isinstance(block, More) else []
+        found += [block] if isinstance(block, Figure) and block.spec is not None else []
+    return found
 
 
 # --- Markdown -----------------------------------------------------------------------------------------------------------
@@ -150,20 +160,20 @@ def as_markdown(block: Block, pictures: str = "") -> str:
             return f"    {' '.join(line.split())}"  # code, in which nothing is a tag
         case Table():
             return "\n".join(_table(block))
-        case More(title, table):
-            return "\n\n".join(_more(title, table))
+        case More(title, blocks):
+            return "\n\n".join(_more(title, [as_markdown(one, pictures) for one in blocks]))
         case Figure():
             return "\n\n".join(_figure(block, pictures))
 
 
 def _figure(figure: Figure, pictures: str) -> list[str]:
     drawn = [f"![{_plain(figure.shows)}]({pictures}/{figure.name}.png)"] if figure.spec is not None else []
-    numbers = _more("Show numbers", figure.numbers) if figure.numbers else []
+    numbers = _more("Show numbers", [as_markdown(figure.numbers)]) if figure.numbers else []
     return [*drawn, f"*{_plain(figure.finding)}*", *numbers]
 
 
-def _more(title: str, table: Table) -> list[str]:
-    return [f"<details><summary>{_plain(title)}</summary>", as_markdown(table), "</details>"]
+def _more(title: str, blocks: Iterable[str]) -> list[str]:
+    return [f"<details><summary>{_plain(title)}</summary>", *blocks, "</details>"]
 
 
 def _table(table: Table) -> list[str]:
@@ -187,7 +197,12 @@ class Linked:
 
     def __call__(self, text: str) -> Markup:
         parts = CODE.split(text)  # texts and code by turns
-        shown = [Markup("<code>{}</code>").format(part) if i % 2 else self._linked(part) for i, part in enumerate(parts)]
+        shown = [Markup("<code>{}</code>").format(part) if i % 2 else self._strong(part) for i, part in enumerate(parts)]
+        return Markup("").join(shown)
+
+    def _strong(self, text: str) -> Markup:
+        parts = STRONG.split(text)  # texts and what must not be overlooked by turns
+        shown = [Markup("<strong>{}</strong>").format(part) if i % 2 else self._linked(part) for i, part in enumerate(parts)]
         return Markup("").join(shown)
 
     def _linked(self, text: str) -> Markup:

@@ -17,6 +17,7 @@ from headstart.view.comparison import styled
 SHARE_TOP = 1.02  # of an axis of shares: a line at 1 is seen whole
 LEADER_PX = 14  # from the end of a level's line to its name
 INSIDE = {"name": "inside", "value": False}  # whether the names of levels stand inside: a page says so where it is narrow
+ROOM, LEAST_ROOM = 0.7, 0.02  # below the lowest of target, expert and clones: of what lies above it, and of the whole axis
 APART = 0.065  # of the height of a chart: the least distance between two names of levels
 NAMED = {"return": "mean return", "success": "success rate", "harm": "harm rate"}
 STEPS, CHARGED, SECONDS = "env steps", "env steps with demonstrations", "seconds"
@@ -48,10 +49,16 @@ class Axes(NamedTuple):
 
 
 def curves(
-    found: Comparison, measure: str, levels: Levels, arms: Sequence[ArmRuns] = (), axes: Axes | None = None, height: int = 300
+    found: Comparison,
+    measure: str,
+    levels: Levels,
+    arms: Sequence[ArmRuns] = (),
+    axes: Axes | None = None,
+    least: float | None = None,
 ) -> Spec:
     """A measure against env steps: bands of the arms that were compared and, where `arms` begins with the runs of these in the order of
-    `styled`, a line for every seed, the phases of the candidate, and bands of other arms.
+    `styled`, a line for every seed, the phases of the candidate, and bands of other arms. `least`: where the vertical axis begins, for a chart
+    of what lies above it, without the seeds.
     """
     axes = axes or Axes()
     bands = {arm.arm: arm.curves[measure] for arm in styled(found)}
@@ -60,10 +67,16 @@ def curves(
     }
     runs = {arm.arm: arm.reached.runs for arm in styled(found)} | {arm.arm: len(arm.runs) for arm in arms}
     means = [row for name, band in bands.items() for row in _means(name, band, runs[name] >= RUNS_FOR_BOUND, axes)]
-    seeds = [row for arm in arms for row in _seeds(arm, measure, found, axes)]
+    seeds = [row for arm in arms for row in _seeds(arm, measure, found, axes)] if least is None else []
     flat = _levels(found, measure, levels)
     values = [row[key] for row in (*seeds, *means) for key in ("value", "low", "high") if row.get(key) is not None]
-    scale = _scale(measure, [*values, *(row["value"] for row in flat)])
+    scale = _scale(
+        measure,
+        [
+            *([] if least is None else [least]),
+            *(value for value in [*values, *(row["value"] for row in flat)] if least is None or value >= least),
+        ],
+    )
     x = {"field": "x", "type": "quantitative", "title": None if len(axes.kinds) > 1 else STEPS, "axis": SHORT}
     y = {"type": "quantitative", "title": NAMED[measure], "scale": scale}
     of_arm = {"x": x, "y": y | {"field": "value"}, **arm_scales(list(bands))}
@@ -79,7 +92,21 @@ def curves(
     for layer in layers:
         layer["transform"] = [{"calculate": "datum[axis]", "as": "x"}, *layer.get("transform", ())]
     choice = {"bind": {"input": "select", "options": axes.kinds, "name": "horizontal axis: "}} if len(axes.kinds) > 1 else {}
+    for layer in layers if least is not None else ():
+        layer["mark"] = {"clip": True, **layer["mark"]}
+    height = 300 if measure == "return" and least is None else 200
     return chart(height, layers, params=[{"name": "axis", "value": STEPS, **choice}, INSIDE])
+
+
+def near(found: Comparison, levels: Levels) -> float | None:
+    """Where a chart of the return begins that shows who crosses the target; None where the whole chart shows it."""
+    flat = [row["value"] for row in _levels(found, "return", levels)]
+    ends = [value for arm in styled(found) for value in arm.curves["return"].iqm]
+    if not flat:
+        return None
+    top, bottom = max(*flat, *ends), min(*flat, *ends)
+    least = round(min(flat) - max(ROOM * (top - min(flat)), LEAST_ROOM * (top - bottom)), 2)
+    return least if 3 * (top - least) < top - bottom else None
 
 
 def both_curves(found: Comparison, expert: Score | None) -> Spec:
@@ -87,7 +114,7 @@ def both_curves(found: Comparison, expert: Score | None) -> Spec:
     known = Levels({} if expert is None else {measure: score_value(expert, measure) for measure in ("return", "success")})
     drawn = [curves(found, measure, known) for measure in ("return", "success")]
     params = drawn[0]["params"]
-    side = [{key: one[key] for key in ("height", "layer")} | {"width": 330} for one in drawn]
+    side = [{"height": 300, "layer": one["layer"], "width": 330} for one in drawn]
     return {"$schema": SCHEMA, "hconcat": side, "params": params, "spacing": 20}
 
 
@@ -217,6 +244,8 @@ def _phases(arm: ArmRuns, axes: Axes, x: Spec) -> Spec:
 
 
 def _scale(measure: str, values: Iterable[float]) -> Spec:
-    low, high = (0.0, SHARE_TOP) if measure in ("success", "harm") else (min(values := list(values)), max(values))
-    room = 0.0 if measure in ("success", "harm") else 0.04 * (high - low or 1.0)
+    low, high = (0.0, SHARE_TOP) if measure == "success" else (min(values := list(values)), max(values))
+    if measure == "harm":
+        return {"domain": [0.0, min(SHARE_TOP, 1.05 * high or SHARE_TOP)], "nice": False, "zero": True}
+    room = 0.0 if measure == "success" else 0.04 * (high - low or 1.0)
     return {"domain": [low - room, high + room], "nice": False, "zero": False}

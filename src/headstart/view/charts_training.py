@@ -55,7 +55,7 @@ def confusion(decisions: Mapping[str, Mapping[str, int]]) -> Spec:
 
 
 def _percent(share: float) -> str:
-    return "<1" if share < 1 else ">99" if 99 < share < 100 else f"{share:.0f}"
+    return f"{share:.1g}" if share < 1 else ">99" if 99 < share < 100 else f"{share:.0f}"
 
 
 def returns(spreads: Mapping[str, tuple[float, float, float]]) -> Spec:

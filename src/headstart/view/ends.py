@@ -3,20 +3,33 @@
 Targets of one scenario are judged on the same runs, so what two of them share is shown once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 
-from headstart.compare.arm_runs import CloneRuns, Score
+from headstart.compare.arm_runs import ArmRuns, CloneRuns, Score
 from headstart.compare.comparison import Comparison
+from headstart.compare.curves import score_value
 from headstart.compare.findings import OTHERS, ArmSummary
 from headstart.compare.ratio import Difference
+from headstart.core.arrays import Mode
 from headstart.core.statistics import interquartile_mean, wilson_lower, wilson_upper
 from headstart.view.blocks import Table
 from headstart.view.comparison import arms_of
 
 FIRST = ("success", "harm", "return")  # of the quantities, before measures
 SHARES = ("success", "harm")
+Means = Mapping[str, Mapping[str, float]]  # an arm, clone or expert → quantity → mean over seeds at the exam
+
+
+def exam_means(arms: Sequence[ArmRuns], clones: CloneRuns | None, mode: Mode) -> Means:
+    """Of the last checkpoints, of their clones, and of the expert."""
+    scores: dict[str, list[Score]] = {arm.arm: [run.exam[mode] for run in arm.runs] for arm in arms}
+    if clones is not None:
+        scores |= {"clone": [one.exam[mode] for one in clones.clones]}
+        scores |= {"expert": [one.expert for one in clones.clones if one.expert is not None]}
+    return {who: {name: fmean(score_value(of, name) for of in known) for name in FIRST} for who, known in scores.items() if known}
 
 
 def ends_tables(comparisons: Sequence[Comparison], clones: CloneRuns | None = None) -> list[Table]:

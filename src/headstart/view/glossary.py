@@ -5,29 +5,35 @@ TERMS = {
     "not "
     "measured, and a person decides. FAIL: a check shows that it must not be used.",
     "arm / candidate": "Arm: a training recipe: a start (random weights or a clone), phases and guardrails. Candidate: the arm that is judged.",
-    "baseline / scratch": "Baseline: an arm that starts from random weights, with which the candidate is compared. Scratch: the usual one, "
+    "baseline / scratch / strongest baseline": "Baseline: an arm that starts from random weights, with which the "
+    "candidate is compared. Scratch: the usual one, "
     "with PPO "
-    "settings of its own.",
+    "settings of its own. Strongest baseline: the one that leaves the candidate the greatest upper bound of the "
+    "ratio; among equals see Steps to "
+    "target.",
     "expert": "The policy that demonstrates.",
-    "demonstration / slips": "Demonstration: a recorded episode of the expert. Slips: actions of it that are replaced by random ones, so "
+    "demonstration / slips": "Demonstration: what one agent did in a recorded world, an agent episode of the "
+    "expert. Slips: actions of it that are replaced by random ones, so "
     "that the "
     "data show how the expert recovers.",
     "clones / clone / block": "Clone: a policy that imitates the demonstrations of one block of the recording; the candidate starts from it.",
     "seeds / seed / replicates / replicate": "Seed: the number that fixes random choices. Replicate: the whole treatment under one seed: a "
     "block, a clone of it, "
     "and a run of every arm.",
-    "worlds / world": "One instance of the scenario, drawn from a number. Training, evaluations and exam have worlds of their own.",
+    "worlds / world": "One instance of the scenario with all its agents, drawn from a number, played once; an "
+    "agent episode is the part of one agent in it. Training, evaluations and exam have worlds of their own.",
     "held-out variant / variant": "The scenario with another setup, in which nobody was recorded or trained.",
-    "success / harm": "Whether an episode meets the conditions of the scenario for success, or for harm; rates are shares of episodes.",
-    "return / IQM": "Return: the sum of an agent's rewards in an episode, mean over agents and episodes. IQM: interquartile mean, the mean "
+    "success / harm": "Whether an episode meets the conditions of the scenario for success, or for harm; rates are shares of worlds.",
+    "return / IQM": "Return: the sum of an agent's rewards in a world, mean over agents and worlds. IQM: interquartile mean, the mean "
     "of the "
     "middle half of the seeds.",
-    "env steps": "Steps of one agent in the environment, those of training only; all-in: with those that the demonstrations cost.",
+    "env steps": "Steps of one agent in the environment: one tick of N agents is N of them; those of training "
+    "only; all-in: with those that the demonstrations cost.",
     "target / censored": "Target: the performance that a scenario asks for, fixed before any run. Censored: said of a seed that did not "
     "reach it "
     "within its budget.",
     "ratio / upper bound": "Ratio: the candidate's median env steps to the target divided by the baseline's; below 1 it is faster. Upper bound: "
-    "with a confidence of 95 % the ratio is not above it.",
+    "one-sided, 95 %.",
     "P(fewer steps)": "How likely a run of the candidate takes fewer env steps to the target than a run of the baseline; ties count half.",
     "exam": "Worlds on which the last checkpoint of every seed is judged, and which nothing else uses.",
     "margin": "How much worse a final policy may be and still count as as good.",

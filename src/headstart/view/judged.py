@@ -1,75 +1,88 @@
 """The verdict of a comparison for somebody who reads nothing else: what the outcome means, and the five questions, answered in numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
 from headstart.compare.findings import ArmSummary
 from headstart.compare.shift import ShiftFindings
-from headstart.compare.variants import LOSS, check_name
 from headstart.core.verdict import Check, Outcome
 from headstart.view.blocks import Block, Command, Items, Lead, Note, Part, Section, Table, Text, section
-from headstart.view.comparison import number, reason_items, there
-from headstart.view.ends import difference_cell
+from headstart.view.comparison import number, there
+from headstart.view.ends import Means, difference_cell, signed
+from headstart.view.kept import capital, kept, lost_in, together, whose
 from headstart.view.next_steps import Step
 
 AS_GOOD = (
-    "At the exam, in worlds like those of training: the candidate less the other, difference of means over seeds; in brackets the one-sided "
-    "95 % bound that is held to the margin."
+    "The first row: means over seeds of the last checkpoints at the exam, sampled policy, in worlds like those of "
+    "training. Below: the other's mean; "
+    "the difference of means, and in brackets its bound. PASS: the bound is within the margin; FAIL: the "
+    "difference itself is beyond it. Every bound "
+    "of this report (≥, ≤, at most) is one-sided, 95 %; every interval (from … to …) and band is two-sided, 95 %."
 )
 REASONS_NAMED = 3
 QUANTITIES = ("success", "harm", "return")
-SIGNS = {Outcome.PASS: "✓", Outcome.HOLD: "!", Outcome.FAIL: "✗"}
+BOUND_METHOD = "inverting a one-sided rank test, exact where all runs of an arm fare alike,"  # of compare/ratio.py
+SIGNS = {Outcome.PASS: "✓", Outcome.HOLD: "", Outcome.FAIL: "✗"}
 STEPS_CHECKS = ("ratio-upper", "baseline-not-slower", "candidate-censored")
 
 
-def verdict_section(found: Comparison, taught: str, steps: Sequence[Step], shift: ShiftFindings | None) -> Section:
-    """`taught` says what the candidate learned from, `steps` what to do next."""
+class Asked(NamedTuple):
+    """What the verdict says beside the comparison itself."""
+
+    taught: str  # what the candidate learned from
+    steps: Sequence[Step]  # to do next
+    means: Means
+    shift: ShiftFindings | None = None
+    differs: Mapping[str, str] = {}  # held-out variant → how it differs from the scenario
+    flagged: str = ""  # on what the guardrails that are open were measured
+
+
+def verdict_section(found: Comparison, read: Asked) -> Section:
+    """The verdict, what it rests on, and what to do next."""
     reasons = found.verdict.reasons if found.grid else ()
-    blocks: list[Block] = [Lead(sentence(found))]
-    blocks += [_as_good(found), Note(AS_GOOD), *_elsewhere(found, shift)] if found.final else []
-    parts = [Part("Why it is not a PASS", [Items(reason_items(reasons))])] if reasons else []
+    blocks: list[Block] = [Lead(sentence(found, read.means))]
+    blocks += [_as_good(found, read.means), Note(AS_GOOD), *_elsewhere(found, read)] if found.final else []
+    parts = [Part("Why it is not a PASS", [Items([_reason(found, reason, read) for reason in reasons])])] if reasons else []
     todo: list[Block] = []
-    for step in steps:
+    for step in read.steps:
         todo += [Text(step.why), Command(step.command)] if step.command else [Text(step.why)]
     parts += [Part("What next", todo)] if todo else []
-    answers = [("By how much?", how_much(found)), ("How sure is that?", how_sure(found)), ("What taught it?", taught)]
+    answers = [("By how much?", how_much(found)), ("How sure is that?", how_sure(found)), ("What taught it?", read.taught)]
     parts += [Part("By how much, how sure, and taught by what", [Table("question | answer", [(q, a) for q, a in answers if a])])]
     return section("verdict", f"Verdict on the target {found.target.name}", *blocks, parts=parts)
 
 
-def _as_good(found: Comparison) -> Table:
+def _reason(found: Comparison, reason: Check, read: Asked) -> str:
+    """A check in words, with what it was measured on."""
+    if (loss := lost_in(found, reason, read.shift)) is not None:
+        return f"{reason.outcome}: {capital(loss.sentence)} ({loss.numbers})"
+    flagged = f" ({read.flagged})" if reason.name == "guardrails" and read.flagged else ""
+    return f"{reason.outcome}: {reason.text}{flagged}"
+
+
+def _as_good(found: Comparison, means: Means) -> Table:
     """Success, harm and return of the last checkpoints against each other policy, with the bounds that are held to the margins."""
     names = [name for name in QUANTITIES if name in found.margins]
     others = [*(one.baseline.arm for one in found.grid), *(other for other in ("clone", "expert") if found.final.get(other))]
-    rows = [
-        (whose(other), as_good(found, other), *(difference_cell(found.final.get(other, {}).get(name), name) for name in names))
-        for other in others
-    ]
+    rows = [(found.candidate.arm, "–", *(_mean(means, found.candidate.arm, name) for name in names))]
+    for other in others:
+        cells = (difference_cell(found.final.get(other, {}).get(name), name) for name in names)
+        rows.append((whose(other), as_good(found, other), *map("{}; {}".format, (_mean(means, other, n) for n in names), cells)))
     margins = " | ".join(f"{name} (margin {found.margins[name]:.3g})" for name in names)
     return Table(f"as good and as safe as | answer | {margins}", rows)
 
 
-def _elsewhere(found: Comparison, shift: ShiftFindings | None) -> list[Block]:
+def _mean(means: Means, who: str, quantity: str) -> str:
+    return number(means.get(who, {}).get(quantity), ".3f", "not measured")
+
+
+def _elsewhere(found: Comparison, read: Asked) -> list[Block]:
     """What the table above does not speak about: the held-out variants, where they were measured."""
-    if shift is None or not shift.variants:
+    if read.shift is None or not read.shift.variants:
         return []
-    rows = [
-        (
-            one.variant,
-            _kept(found, one.variant),
-            *(f"{rates.candidate:.3f} against {rates.clone:.3f}" for rates in (one.success, one.harm)),
-        )
-        for one in shift.variants
-    ]
-    columns = "in other worlds: held-out variant | as good and as safe | success, against its clones | harm, against its clones"
-    return [Table(columns, rows)]
-
-
-def _kept(found: Comparison, variant: str) -> str:
-    """Against every baseline and the clones, by the checks of the variant."""
-    others = (*(one.baseline.arm for one in found.grid), "clone")
-    names = {check_name(variant, measure, other): measure for measure in LOSS for other in others}
-    return _answer([(names[check.name], check) for check in found.verdict.checks if check.name in names])
+    rows = [(one.variant, read.differs.get(one.variant, "–"), kept(found, one, read.shift)) for one in read.shift.variants]
+    return [Table("in other worlds: held-out variant | what differs | as good and as safe as its clones and the baselines", rows)]
 
 
 def numbers(found: Comparison) -> dict[str, object]:
@@ -93,27 +106,21 @@ def numbers(found: Comparison) -> dict[str, object]:
     }
 
 
-def meaning(found: Comparison) -> str:
+def meaning(found: Comparison, shift: ShiftFindings | None = None) -> str:
     """What the outcome asks of whoever reads it."""
     if not found.grid:
         return "HOLD: nothing was compared, so there is nothing to decide yet."
     if found.verdict.outcome == Outcome.PASS:
         return f"PASS: use it. Every check of {found.candidate.arm} is met."
-    named = [*dict.fromkeys(_brief(check) for check in found.verdict.reasons if check.about is None), *_lost(found)]
+    known = {check.name: lost_in(found, check, shift) for check in found.verdict.reasons}
+    plain = dict.fromkeys(_brief(check) for check in found.verdict.reasons if known[check.name] is None)
+    named = [*together(filter(None, known.values())), *plain]
     because = "; ".join(named[:REASONS_NAMED]) + (
         f"; and {len(named) - REASONS_NAMED} more" if len(named) > REASONS_NAMED else ""
     )
     if found.verdict.outcome == Outcome.FAIL:
         return f"FAIL: do not use {found.candidate.arm}, because of: {because}."
     return f"HOLD: what was measured stands, but a person decides before {found.candidate.arm} is used, because of: {because}."
-
-
-def _lost(found: Comparison) -> list[str]:
-    """Where the candidate may be worse than another: variant by variant."""
-    by: dict[tuple[str, str], list[str]] = {}
-    for about in filter(None, (check.about for check in found.verdict.reasons)):
-        by.setdefault((about.variant, whose(about.other)), []).append(about.measure)
-    return [f"{' and '.join(what)} in the held-out variant {variant}, against {other}" for (variant, other), what in by.items()]
 
 
 def _brief(check: Check) -> str:
@@ -125,16 +132,33 @@ def _brief(check: Check) -> str:
     return known.get(check.name.split("-")[0], check.text.split(":")[0])
 
 
-def sentence(found: Comparison) -> str:
-    """The verdict in one plain sentence."""
+def sentence(found: Comparison, means: Means | None = None) -> str:
+    """The verdict in one plain sentence; the return is a mean where `means` are known."""
     if found.strongest is None:
         return f"{found.candidate.arm} is described alone: there is nothing to compare it with, so whether a head start helps is not measured."
     theirs = found.strongest.baseline
     ours, other = (arm.exams["sampled"] for arm in (found.candidate, theirs))
+    returns = [(means or {}).get(arm.arm, {}).get("return") for arm in (found.candidate, theirs)]
+    shown = (
+        f"return (IQM) {ours.return_iqm:.3f} against {other.return_iqm:.3f}"
+        if None in returns
+        else f"mean return {returns[0]:.3f} against {returns[1]:.3f}"
+    )
     return (
         f"Did the head start help? {helped(found)} At the exam: success {ours.success_rate:.3f} against {other.success_rate:.3f} of "
-        f"{theirs.arm}, harm {ours.harm_rate:.3f} against {other.harm_rate:.3f}, return (IQM) {ours.return_iqm:.3f} against "
-        f"{other.return_iqm:.3f}."
+        f"{theirs.arm}, harm {ours.harm_rate:.3f} against {other.harm_rate:.3f}, {shown}.{clones_part(found)}"
+    )
+
+
+def clones_part(found: Comparison) -> str:
+    """What the candidate had before its first env step, and what training added; empty where it does not start from clones."""
+    added = found.final.get("clone", {}).get("return")
+    success, returns = (found.candidate.curves.get(name) for name in ("success", "return"))
+    if added is None or success is None or returns is None or returns.env_steps[0] != 0:
+        return ""
+    return (
+        f" At 0 env steps its clones already had success {success.iqm[0]:.3f} and return {returns.iqm[0]:.3f} (IQM over seeds); PPO added "
+        f"{signed(added.mean)} of mean return at the exam."
     )
 
 
@@ -148,7 +172,7 @@ def helped(found: Comparison) -> str:
     if checks and all(check.passed for check in checks):
         return (
             f"Yes: {name} needed {_ratio(found)} of the env steps of {other}, the strongest baseline, to reach {found.target.name} "
-            f"(limit {limit}); {_all(found.candidate)} got there.{_bounded(found)}"
+            f"(limit {limit}){_charged(found)}; {_all(found.candidate)} got there.{_bounded(found)}"
         )
     if any(check.outcome == Outcome.FAIL for check in checks):
         return f"No: {arrivals(found.candidate)}; {arrivals(found.strongest.baseline)} (limit of the ratio {limit})."
@@ -163,6 +187,17 @@ def _ratio(found: Comparison) -> str:
     if ratio.median is None:
         return f"at most {number(ratio.upper, '.3f')} (95 % upper bound)"
     return f"{ratio.median:.3f} (95 % upper bound {number(ratio.upper, '.3f', 'not estimable')})"
+
+
+def _charged(found: Comparison) -> str:
+    """The all-in ratio, beside the online one; nothing where there were no demonstrations."""
+    assert found.strongest is not None
+    ratio = found.strongest.all_in
+    if ratio == found.strongest.online:
+        return ""
+    bound = "no bound" if ratio.upper is None else f"at most {ratio.upper:.3f}"
+    known = bound if ratio.median is None else f"{ratio.median:.3f} ({bound})"
+    return f", and {known} all-in, with the steps that the demonstrations cost"
 
 
 def _bounded(found: Comparison) -> str:
@@ -205,21 +240,20 @@ def how_much(found: Comparison) -> str:
 
 
 def how_sure(found: Comparison) -> str:
-    """Replicates, bounds, power."""
+    """Counts, the bound, and by which method."""
     if found.strongest is None:
         return ""
-    least, runs = found.limits.min_replicates, len(found.candidate.passages)
+    least, ours, theirs = found.limits.min_replicates, len(found.candidate.passages), len(found.strongest.baseline.passages)
     enough = next((check for check in found.verdict.checks if check.name == "replicates"), None)
-    clones = runs if enough is None or enough.measured is None else enough.measured
+    clones = ours if enough is None or enough.measured is None else enough.measured
     few = "" if enough is None or enough.passed else f" Fewer than {least} cannot show a ratio."
-    planned = found.beyond.planned_power if found.beyond else None
-    power = (
-        ""
-        if planned is None
-        else f" If the true ratio were {found.limits.planned_ratio:g}, {100 * planned.share:.0f} % of experiments of this size would show "
-        f"one of at most {found.limits.max_ratio:g}."
+    upper = found.strongest.online.upper
+    bound = "there is no bound of the ratio" if upper is None else f"the ratio is at most {upper:.3f}"
+    return (
+        f"{arrivals(found.candidate)}; {arrivals(found.strongest.baseline)}: {bound}, by {BOUND_METHOD} over {ours} and {theirs} runs; "
+        f"docs/statistics.md. {clones} replicates of the candidate, each with demonstrations and a clone of its own: the bounds hold for this "
+        f"expert and these worlds, which all of them share.{few}"
     )
-    return f"{runs} seeds of each arm, {clones} independent replicates of the candidate; bounds are one-sided, 95 %.{few}{power}"
 
 
 def as_good(found: Comparison, other: str) -> str:
@@ -232,16 +266,17 @@ def as_good(found: Comparison, other: str) -> str:
 
 
 def _answer(checks: Sequence[tuple[str, Check]]) -> str:
-    """Whether all of them hold, and what those measure that do not."""
+    """Whether all of them hold, and which quantities of those that do not are worse (a FAIL) or may be (a HOLD)."""
     missed = [(measure, check) for measure, check in checks if check.applies and not check.passed]
     if not missed:
         return "yes" if checks else "not judged"
-    failed = any(check.outcome == Outcome.FAIL for _, check in missed)
-    return f"{'no' if failed else 'not shown'}: {', '.join(dict.fromkeys(measure for measure, _ in missed))}"
-
-
-def whose(other: str) -> str:
-    return {"clone": "its clones", "expert": "the expert"}.get(other, other)
+    by = {"worse": Outcome.FAIL, "may be worse": Outcome.HOLD}
+    said = {
+        word: [m for m, check in missed if check.outcome == outcome and check.measured is not None]
+        for word, outcome in by.items()
+    }
+    said["not shown"] = [measure for measure, check in missed if check.measured is None]
+    return "; ".join(f"**{word}: {', '.join(dict.fromkeys(names))}**" for word, names in said.items() if names)
 
 
 def _checks(found: Comparison, names: Iterable[str]) -> list[Check]:

@@ -10,7 +10,7 @@ from headstart.config.stage_command import stage_command
 from headstart.core.files import read_record, sha256_file
 from headstart.core.run_record import RUN, RunRecord
 from headstart.dataset.manifest import DatasetManifest
-from headstart.view.blocks import Block, Command, Note, Section, Table, Text, section
+from headstart.view.blocks import Block, Command, More, Note, Section, Table, Text, counted, section
 
 DIGITS = 12  # of a hash, and of a git revision
 LOCK = "constraints.txt"  # the versions that a project pins
@@ -49,24 +49,49 @@ def read_lineage(root: Path, scenario: str) -> Lineage:
 def lineage_section(root: Path, found: Comparison, dataset: DatasetManifest, lineage: Lineage) -> Section:
     """From each section to its files and hashes, from each stage to its code, and the command that makes all of it again."""
     scenario = found.scenario
-    blocks: list[Block] = [_files(root, found, dataset)]
+    blocks: list[Block] = [More("Show the files that the figures come from", [_files(root, found, dataset)])]
     if not lineage.runs:
         return section("lineage", "Lineage", *blocks, Text("No stage left the record of its run."))
-    blocks += [
-        Table("stage | status | git revision | seconds | seeds | settings and inputs | code", [_run(run) for run in lineage.runs])
-    ]
     revisions = {(run.circumstances.git_revision, run.circumstances.git_dirty) for run in lineage.runs}
+    blocks += [_stages(lineage.runs, len(revisions) == 1)]
     if len(revisions) > 1:
         blocks += [Text("The stages ran at different git revisions, or some with changes that were not committed.")]
     pinned = f" All versions: `{LOCK}`." if (root / LOCK).exists() else ""
-    blocks += [Text(_machine(lineage.runs) + pinned), Text("What makes all of it again:")]
+    blocks += [Text(_machine(lineage.runs) + pinned), Text(_again(lineage.runs))]
     revision = lineage.runs[-1].circumstances.git_revision
-    commands = ([f"git checkout {revision[:DIGITS]}"] if revision else []) + [stage_command("evaluate", scenario)]
+    commands = [f"git checkout {revision[:DIGITS]}"] if revision else []
+    commands += (
+        ["./install.sh train,view ."]
+        if (root / "install.sh").exists()
+        else ["pip install -c constraints.txt 'headstart[train,view]'"]
+    )
+    repro = stage_command("evaluate", scenario)
+    commands += [repro.replace("dvc repro ", "dvc repro --force ").replace("dvc exp run ", "dvc exp run --force ")]
     blocks += [
-        Command(" && ".join(commands)),
+        *map(Command, commands),
         Note(f"Inputs, settings and versions of a run: `{RUN}` in the reports of its stage."),
     ]
     return section("lineage", "Lineage", *blocks)
+
+
+def _again(runs: Sequence[RunRecord]) -> str:
+    """How long it takes, and what `--force` is for."""
+    took = sum(run.circumstances.seconds for run in runs)
+    return (
+        f"What makes all of it again; here the stages took {took:,.0f} s in all. Without `--force` a stage whose inputs, settings and code are "
+        "as they were is up to date, and is not run:"
+    )
+
+
+def _stages(runs: Sequence[RunRecord], same: bool) -> Block:
+    """A row for each run; revision and status stand above where all have the same."""
+    done = all(run.status == "completed" for run in runs)
+    rows = [_run(run, not done, not same) for run in runs]
+    names = ["stage", *([] if done else ["status"]), *([] if same else ["git revision"]), "seconds", "seeds", "code"]
+    table = Table(" | ".join(names), rows)
+    said = f"{counted(len(runs), 'run')} of stages{', all completed' if done else ''}"
+    said += f", all at git revision {_revision(runs[0])}" if same else ""
+    return More(f"Show {said}", [table]) if done and same else table
 
 
 def _files(root: Path, found: Comparison, dataset: DatasetManifest) -> Table:
@@ -111,20 +136,21 @@ def _maker(path: str, scenario: str) -> str:
     return stage_command(stage, scenario, parts[3] if stage in ("baseline", "anneal") else None)
 
 
-def _run(run: RunRecord) -> Sequence[str]:
-    what = run.circumstances
-    revision = (what.git_revision or "unknown")[:DIGITS] + (" + changes" if what.git_dirty else "")
+def _run(run: RunRecord, status: bool, revision: bool) -> Sequence[str]:
     stage = run.stage if run.arm is None else f"{run.stage} {run.arm}"
-    status = run.status if not run.diagnostics else f"{run.status}: {run.diagnostics[0]}"
+    how = run.status if not run.diagnostics else f"{run.status}: {run.diagnostics[0]}"
     return (
         stage,
-        status,
-        revision,
-        f"{what.seconds:,.1f}",
+        *([how] if status else []),
+        *([_revision(run)] if revision else []),
+        f"{run.circumstances.seconds:,.1f}",
         seeds_text(run.seeds),
-        f"{len(run.parameters)} and {len(run.inputs)}",
         run.code_sha256[:8],
     )
+
+
+def _revision(run: RunRecord) -> str:
+    return (run.circumstances.git_revision or "unknown")[:DIGITS] + (" + changes" if run.circumstances.git_dirty else "")
 
 
 def seeds_text(seeds: Sequence[int]) -> str:
@@ -139,4 +165,5 @@ def _machine(runs: Sequence[RunRecord]) -> str:
     versions = sorted({(name, version) for run in runs for name, version in run.circumstances.versions.items() if version})
     cores = sorted({run.circumstances.cpus for run in runs if run.circumstances.cpus})
     machine = f"{' or '.join(map(str, cores))} cores" if cores else "an unknown number of cores"
-    return f"Machine: {machine}; {', '.join(f'{name} {version}' for name, version in versions)}. Where and when: at the end of this report."
+    return f"Machine: {machine}; {', '.join(f'{name} {version}' for name, version in versions)}. Its processor and "
+    "operating system are not in the records. Where and when: at the end of this report."

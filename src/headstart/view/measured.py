@@ -8,10 +8,10 @@ from headstart.compare.curves import score_value
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.core.verdict import Check
 from headstart.runs.wall_clock import WallClock
-from headstart.view.beyond import areas_text, ceiling_text, clock_text, levels_table, power_text, profile_text
-from headstart.view.blocks import Block, Figure, Items, Note, Part, Section, Table, Text, counted, section
+from headstart.view.beyond import areas_text, ceiling_text, clock_text, levels_table, profile_text
+from headstart.view.blocks import Block, Figure, Items, More, Note, Part, Section, Table, Text, counted, section
 from headstart.view.charts import can_draw
-from headstart.view.charts_curves import Axes, Levels, curves
+from headstart.view.charts_curves import Axes, Levels, curves, near
 from headstart.view.charts_ratio import performance, ratio_by_level, steps_to_target
 from headstart.view.comparison import (
     curves_finding,
@@ -25,21 +25,30 @@ from headstart.view.comparison import (
 )
 from headstart.view.ends import ends_tables
 
+FLAT = 0.02  # of a rate or return: a curve that moves less shows nothing
 LEGEND = "Click an arm in the legend to show it alone, and again for all; shift-click adds another."
 RATIO = (
     "The ratio is the candidate's median env steps to the target divided by the baseline's; below 1 the candidate is faster. Its upper bound is "
-    "one-sided, 95 %. All-in: with the steps that the demonstrations cost charged to every run of the candidate."
+    "one-sided, 95 %. All-in: with the steps that the demonstrations cost charged to every run of the candidate. The strongest baseline is the "
+    "one with the greatest upper bound of the ratio; among equals the one of which more seeds arrive, then the one that arrives sooner, then "
+    "the first in `baselines`."
 )
 
 
 def curves_section(found: Comparison, arms: Sequence[ArmRuns], levels: Levels, axes: Axes) -> Section:
-    """Return and success of every arm during training."""
+    """Return, harm and success of every arm during training; what hardly moves is shown on request."""
     blocks: list[Block] = []
-    for measure in ("return", "success"):
+    for measure in ("return", "harm", "success"):
         spec = curves(found, measure, levels, arms, axes) if can_draw() else None
         shows = f"Learning curves, {measure} against env steps, target {found.target.name}"
         finding = curves_finding(found, arms, measure)
-        blocks.append(Figure(f"curves_{measure}", spec, shows, finding, _curves_table(found, measure)))
+        figure = Figure(f"curves_{measure}", spec, shows, finding, _curves_table(found, measure))
+        flat = all(max(arm.curves[measure].iqm) - min(arm.curves[measure].iqm) < FLAT for arm in styled(found))
+        blocks.append(More(f"Show the curves of {measure}, which are flat for every arm", [figure]) if flat else figure)
+        if measure == "return" and (least := near(found, levels)) is not None:
+            spec = curves(found, measure, levels, arms, axes, least) if can_draw() else None
+            finding = f"The same above a return of {least:.2f}, where the target, the expert and the clones are."
+            blocks.append(Figure("curves_return_near", spec, "Learning curves near the target", finding))
     shaded = f"Shaded: every other phase of {found.candidate.arm}. {LEGEND}" if found.grid else LEGEND
     return section("curves", "Learning curves", *blocks, Note(shaded))
 
@@ -62,7 +71,12 @@ def steps_section(comparisons: Sequence[Comparison], headline: Comparison, clock
     """Every target, the headline first; then the ratio at other levels, and what else describes the steps."""
     ordered = sorted(comparisons, key=lambda found: found is not headline)
     known = headline.verdict.reasons
-    parts = [Part(f"{found.target.name}: {found.verdict.outcome}", _target(found, known)) for found in ordered]
+    first, *others = ordered
+    parts = [Part(f"{first.target.name}: {first.verdict.outcome}", _target(first, known))]
+    parts += [
+        Part(f"{one.target.name}: {one.verdict.outcome}", [More(f"Show the steps to {one.target.name}", _target(one, known))])
+        for one in others
+    ]
     intro = [Part("", [Text(RATIO)])] if headline.grid else []
     return Section("steps", "Steps to target", [*intro, *parts, *_beyond(headline, clock)])
 
@@ -99,7 +113,7 @@ def _beyond(found: Comparison, clock: WallClock | None) -> list[Part]:
         f"{ours} against {theirs}, the strongest baseline for {found.target.name}. These figures decide no verdict, and each interval holds "
         "for its own figure alone."
     )
-    said = [text for text in (ceiling_text(found), areas_text(found), power_text(found), clock_text(found, clock)) if text]
+    said = [text for text in (ceiling_text(found), areas_text(found), clock_text(found, clock)) if text]
     reading = (
         "A run is there at the first of two evaluations in a row at this level; its steps are counted as those to the target."
     )
@@ -114,7 +128,7 @@ def _levels_figure(found: Comparison) -> Figure:
     met = sum(0 in (row.ratio.median, row.ratio.upper) for row in rows)
     bounds = [row.ratio.upper for row in rows if row.ratio.upper]
     most = f" At the others the upper bound is at most {max(bounds):.3f}." if bounds else ""
-    none = "" if spec else " At the others there is neither a ratio nor a bound, so there is nothing to draw."
+    none = "" if spec or met == len(rows) else " At the others there is neither a ratio nor a bound."
     finding = (
         f"At {met} of {len(rows)} levels of return, from {rows[0].level:.3f} to {rows[-1].level:.3f}, half of {found.candidate.arm} is "
         f"there before any training.{most}{none}"
@@ -130,12 +144,16 @@ def safety_section(
     comparisons: Sequence[Comparison], headline: Comparison, arms: Sequence[ArmRuns], clones: CloneRuns | None
 ) -> Section:
     """Success, harm and return of the last checkpoints, sampled and likeliest actions, and the scenario's own measures."""
-    blocks: list[Block] = [*ends_tables(comparisons, clones)]
+    exam, *apart = ends_tables(comparisons, clones)
+    blocks: list[Block] = [
+        exam,
+        *([More(f"Show {headline.candidate.arm} less every other policy and target", apart)] if apart else []),
+    ]
     blocks.append(
         Note(
-            "Rates of an arm: all n episodes of its seeds; in brackets Wilson's one-sided 95 % bound, which treats episodes as independent "
+            "Rates of an arm: all n exam worlds of its seeds; in brackets Wilson's bound, which treats worlds as independent "
             "of each "
-            "other and decides nothing. Differences: of means over seeds; in brackets the one-sided 95 % bound over seeds that is held to "
+            "other and decides nothing. Differences: of means over seeds; in brackets the bound over seeds that is held to "
             "the margin. "
             "Held-out variants: under distribution shift."
         )

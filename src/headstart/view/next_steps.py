@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison
+from headstart.compare.shift import ShiftFindings
 from headstart.core.verdict import Check, Outcome
+from headstart.view.kept import lost_in
 
 FLAGGED_SHOWN = 3  # seeds
 
@@ -17,13 +19,15 @@ class Step(NamedTuple):
     command: str  # empty: none does it
 
 
-def next_steps(found: Comparison, watch: str | None, flagged: Sequence[int] = ()) -> list[Step]:
+def next_steps(
+    found: Comparison, watch: str | None, flagged: Sequence[int] = (), shift: ShiftFindings | None = None
+) -> list[Step]:
     """Steps for every reason against a PASS, and one to see for oneself; after a PASS, what records it.
 
     `watch` is the command that plays the candidate, None where its world cannot be drawn; `flagged`: seeds that a guardrail flagged.
     """
     scenario = found.scenario
-    whose = f" with seed {flagged[0]}" if flagged else ""
+    whose = f" with seed {flagged[0]}, in the ordinary world" if flagged else ""
     seen = [Step(f"See what it does{whose}:", watch)] if watch else []
     if not found.grid:
         return [
@@ -39,8 +43,14 @@ def next_steps(found: Comparison, watch: str | None, flagged: Sequence[int] = ()
             f"headstart release record {scenario} --by NAME",
         )
         return [step, *seen]
-    cures = [step for reason in found.verdict.reasons for step in _cures(found, reason, flagged)]
-    return [*dict.fromkeys(cures), *seen]
+    lost = [loss for reason in found.verdict.reasons if (loss := lost_in(found, reason, shift)) is not None]
+    variants = [
+        step for variant in dict.fromkeys(loss.variant for loss in lost) for step in _variant(found, variant, watch, flagged)
+    ]
+    plain = [reason for reason in found.verdict.reasons if lost_in(found, reason, shift) is None]
+    cures = [step for reason in plain for step in _cures(found, reason, flagged)]
+    kept = [_until(found, list(dict.fromkeys(loss.variant for loss in lost)))] if lost else []
+    return [*variants, *kept, *dict.fromkeys(cures), *([] if variants else seen)]
 
 
 def flagged_seeds(runs: ArmRuns) -> list[int]:
@@ -56,17 +66,35 @@ def _cures(found: Comparison, reason: Check, flagged: Sequence[int]) -> list[Ste
             Step(f"Read how seed {seed} went, which a guardrail flagged:", f"headstart explain {scenario}/{arm}/seed-{seed}")
             for seed in flagged[:FLAGGED_SHOWN]
         ]
-        return [*read, Step("See whether the limits of its guardrails fit:", f"headstart schedule check {arm}")]
-    if reason.about:
-        return [Step(_variant(scenario, reason.about.variant, arm), "")]
+        return read
     return [_cure(found, reason.name, scenario, arm)]
 
 
-def _variant(scenario: str, variant: str, arm: str) -> str:
-    return (
-        f"Read Distribution shift below for what {arm} loses in {variant}. If such worlds matter: record the expert in them too (a scenario "
-        f"whose `setup` has what `variants.{variant}` says in `scenarios/{scenario}.yaml`), or record more (`capture.worlds` in "
-        f"`params.yaml`). If they do not: take `variants.{variant}` out of that file, and say where the policy must not be used."
+def _variant(found: Comparison, variant: str, watch: str | None, flagged: Sequence[int]) -> list[Step]:
+    """Look at it, then change the training; nothing here says what the cause is."""
+    scenario, arm = found.scenario, found.candidate.arm
+    seed = flagged[0] if flagged else found.candidate.passages[0].seed
+    page = f"{scenario}-{variant}.html"
+    look = Step(
+        f"Look at {variant}: {arm} and the clone that it started from, side by side, in one world of it:",
+        f"headstart play {scenario} --variant {variant} --policy models/{scenario}/anneal/{arm}/seed-{seed} "
+        f"--against models/{scenario}/bc/seed-{seed} --html {page}",
+    )
+    train = Step(
+        f"To keep what the clones can do on {variant}, two things can be tried; neither has been tested here. Hold PPO closer to the clone: a "
+        f"larger `kl_weight` or `bc_weight` in the phases of {arm} (`params.yaml`). Or show it such worlds: record the expert in a scenario "
+        f"whose `setup` varies as `variants.{variant}` of `scenarios/{scenario}.yaml` does. What was trained on {variant} is no test any "
+        "more: judge it on a variant that is new.",
+        "",
+    )
+    return [look, train] if watch else [train]
+
+
+def _until(found: Comparison, variants: Sequence[str]) -> Step:
+    return Step(
+        f"Until then: where worlds may be like {' or '.join(variants)}, use the clone (`models/{found.scenario}/bc`) in place of "
+        f"{found.candidate.arm}, or say with {found.candidate.arm} that it must not be used there.",
+        "",
     )
 
 
@@ -93,9 +121,6 @@ def _cure(found: Comparison, reason: str, scenario: str, arm: str) -> Step:
         "final": Step(
             "Search settings that end higher, or give the arm more env steps:", f"headstart tune {scenario} {arm} --trials 20"
         ),
-        "shift": Step(
-            "What it learned does not carry over to a world that nobody trained on; look at the schedule that let it drift:",
-            f"headstart schedule check {arm}",
-        ),
+        "shift": Step("Read Distribution shift below: what differs between the data and the exam, or what was not measured.", ""),
     }
     return cures.get(reason.split("-")[0], Step("Run again what changed, and judge it anew:", "dvc repro"))

@@ -16,13 +16,16 @@ from headstart.core.files import fresh_directory, write_bytes
 from headstart.core.lock import held, remove_unfinished
 from headstart.core.run_record import RUN
 from headstart.runs.tuning import tuning_text
+from headstart.view.beyond import power_text
 from headstart.view.blocks import Items, Lead, Linked, Part, Section, Table, as_markdown, figures_of, kind_of, markdown, section
 from headstart.view.charts import can_draw, png
 from headstart.view.charts_curves import Levels
 from headstart.view.comparison import printed
+from headstart.view.differs import differences
+from headstart.view.ends import exam_means
 from headstart.view.glance import glance_section
 from headstart.view.glossary import TERMS
-from headstart.view.judged import SIGNS, meaning, verdict_section
+from headstart.view.judged import SIGNS, Asked, meaning, verdict_section
 from headstart.view.lineage import lineage_section
 from headstart.view.measured import curves_section, safety_section, steps_section
 from headstart.view.next_steps import flagged_seeds, next_steps
@@ -32,7 +35,7 @@ from headstart.view.shift import shift_blocks
 from headstart.view.social import social_sections
 from headstart.view.task import task_section
 from headstart.view.taught import data_section, dataset_text, who_text
-from headstart.view.went import schedule_section
+from headstart.view.went import flagged_text, schedule_section
 
 PICTURES = "report"  # the folder of the pictures, beside report.md
 NO_FIGURES = "No figures: vl_convert is not installed. `pip install 'headstart[view]'`, then `headstart report` again."
@@ -136,28 +139,37 @@ def read_report(root: Path, scenario: str) -> Report:
         else "Nothing: it starts from random weights."
     )
     levels = Levels(*levels_of(taught))
+    differs = differences(read.described)
+    asked = Asked(
+        taught=who,
+        steps=next_steps(found, read.watch, flagged_seeds(candidate), read.shift),
+        means=exam_means(read.arms, read.clones, found.target.mode),
+        shift=read.shift,
+        differs=differs,
+        flagged=flagged_text(candidate, read.logs, found.target.mode),
+    )
     sections = [
-        verdict_section(found, who, next_steps(found, read.watch, flagged_seeds(candidate)), read.shift),
+        verdict_section(found, asked),
         task_section(root, read.described, found, {arm.arm: arm for arm in read.arms}),
-        glance_section(found, {arm.arm: arm for arm in read.arms}, read.lineage.seconds, read.clock),
+        glance_section(found, {arm.arm: arm for arm in read.arms}, read.lineage.runs, read.clock),
         curves_section(found, read.arms, levels, read.axes),
         steps_section(read.comparisons, found, read.clock),
         safety_section(read.comparisons, found, read.arms, read.clones),
         data_section(taught, sorted({run.demonstration_steps for run in candidate.runs} - {0})),
-        section("shift", "Distribution shift", *shift_blocks(read.shift, read.arms, read.clones)),
+        section("shift", "Distribution shift", *shift_blocks(read.shift, read.arms, read.clones, differs)),
         *social_sections(read.logs),
         schedule_section(candidate, read.logs),
         lineage_section(root, found, taught.dataset, read.lineage),
-        _not_measured(root, read),
+        _limits(root, read),
         section("glossary", "Glossary", Table("word | meaning", list(TERMS.items()))),
     ]
-    return Report(scenario, meaning(found), found, sections, read.lineage.when)
+    return Report(scenario, meaning(found, read.shift), found, sections, read.lineage.when)
 
 
-# --- what was not measured ----------------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------------------------
 
 
-def _not_measured(root: Path, read: Records) -> Section:
+def _limits(root: Path, read: Records) -> Section:
     comparisons, shift = read.comparisons, read.shift
     own_experts = any(found.learned_experts > 1 for found in comparisons) or (shift is not None and shift.no_expert)
     items = [
@@ -179,7 +191,8 @@ def _not_measured(root: Path, read: Records) -> Section:
     )
     items += [] if read.clock else ["Seconds to target: the logs of the runs are not here, or there is no baseline."]
     tuning = tuning_text(read.headline.scenario, read.headline.candidate.arm, baselines_of(read.headline), root)
-    return Section("limits", "What was not measured", [Part("", [Items([*items, tuning])])])
+    items += [power] if (power := power_text(read.headline)) else []
+    return Section("limits", "Limits of this result", [Part("", [Items([*items, tuning])])])
 
 
 def term_key(term: str) -> str:

@@ -124,7 +124,7 @@ def _axes(root: Path, found: Comparison, arms: Sequence[ArmRuns], known: dict[st
 
 def levels_of(taught: Taught) -> tuple[dict[str, float], dict[str, float]]:
     """Return and success of the expert, and the mean of the clones by themselves."""
-    measures = ("return", "success")
+    measures = ("return", "success", "harm")
     expert = {} if taught.expert.score is None else {name: score_value(taught.expert.score, name) for name in measures}
     alone = [clone.closed_loop["sampled"] for clone in taught.clones.values()]
     return expert, {name: fmean(score_value(score, name) for score in alone) for name in measures}

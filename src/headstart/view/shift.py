@@ -1,20 +1,28 @@
 """Distribution shift as tables and findings: what moved between data, training and exam, and what it costs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.drift import FeatureDrift
 from headstart.compare.shift import ShiftFindings
-from headstart.compare.variants import Measure, VariantDifference, VariantRates
-from headstart.view.blocks import Block, Items, Note, Table, Text
+from headstart.compare.variants import Measure, VariantFinding, VariantRates
+from headstart.view.blocks import Block, Items, More, Note, Table, Text, counted
 from headstart.view.ends import SHARES, clipped
+from headstart.view.kept import difference_from, limits_text, others_of, whose, word_of
 
 FEATURES_SHOWN = 8
 
 
-def shift_blocks(found: ShiftFindings | None, arms: Sequence[ArmRuns] = (), clones: CloneRuns | None = None) -> list[Block]:
-    """It says so where shift was not measured. `arms` and `clones` have the returns, which no check holds to a margin."""
+def shift_blocks(
+    found: ShiftFindings | None,
+    arms: Sequence[ArmRuns] = (),
+    clones: CloneRuns | None = None,
+    differs: Mapping[str, str] | None = None,
+) -> list[Block]:
+    """It says so where shift was not measured. `arms` and `clones` have the returns, which no check holds to a margin; `differs`: what is
+    different in each variant.
+    """
     if found is None:
         return [Text("Not measured.")]
     if found.missing:
@@ -23,53 +31,68 @@ def shift_blocks(found: ShiftFindings | None, arms: Sequence[ArmRuns] = (), clon
     features = [_feature(one, "at reset") for one in found.starts[:FEATURES_SHOWN] if one.distance >= found.limits.min_distance]
     features += [_feature(one, found.candidate) for one in found.visited[:FEATURES_SHOWN]]
     moved = Table("feature, the farthest first | rows | D | q | PSI | beyond all data", features)
-    return [_variants(found, arms, clones), Items(said), moved, Note(_reading(found))]
+    features_moved = [More(f"Show the {counted(len(features), 'feature')} that moved most", [moved])] if features else []
+    return [*_described(differs or {}), *_variants(found, arms, clones), Items(said), *features_moved, Note(_reading(found))]
 
 
-def _variants(found: ShiftFindings, arms: Sequence[ArmRuns], clones: CloneRuns | None) -> Block:
+def _described(differs: Mapping[str, str]) -> list[Block]:
+    """What is different in each variant."""
+    return [Items([f"{variant}: {text}" for variant, text in differs.items()])] if differs else []
+
+
+def _variants(found: ShiftFindings, arms: Sequence[ArmRuns], clones: CloneRuns | None) -> list[Block]:
+    """Against the clones first: what PPO kept of what they could do; against the baselines on request."""
     if not found.variants:
-        return Text("The scenario describes no held-out variants.")
-    others = list(found.variants[0].success.minus_others)
-    minus = "".join(f" | − {name}" for name in (found.scratch, *others, "clone"))
-    columns = f"held-out variant | what | margin | {found.scratch} | clone | {found.candidate}{minus}"
+        return [Text("The scenario describes no held-out variants.")]
+    others = [found.scratch, *found.variants[0].success.minus_others]
     rows: list[Sequence[str]] = []
+    more: list[Sequence[str]] = []
     for one in found.variants:
-        rows += [
-            _variant(one.variant, measure, rates, found.limits.margins[measure].hold) for measure, rates in one.measures.items()
-        ]
-        rows += _return(found, one.variant, others, arms, clones)
-    return Table(columns, rows)
+        for measure, rates in one.measures.items():
+            shares = (f"{share:.3f}" for share in (rates.candidate, rates.clone, rates.scratch))
+            rows.append((one.variant, measure, _cell(found, rates, measure, "clone"), *shares, _result(found, one, measure)))
+            more.append((one.variant, measure, *(_cell(found, rates, measure, other) for other in others)))
+        if returns := _returns(one.variant, (found.candidate, "clone", *others), arms, clones):
+            ours, clone, *theirs = returns
+            shown = (f"{value:.3f}" for value in (ours, clone, theirs[0]))
+            rows.append((one.variant, "return", f"{ours - clone:+.3f}", *shown, "no margin"))
+            more.append((one.variant, "return", *(f"{ours - value:+.3f}" for value in theirs)))
+    columns = f"held-out variant | what | − its clones | {found.candidate} | clones | {found.scratch} | as good"
+    baselines = Table(f"held-out variant | what | {' | '.join(f'− {name}' for name in others)}", more)
+    return [Table(columns, rows), More(f"Show {found.candidate} less each baseline in the variants", [baselines])]
 
 
-def _variant(variant: str, measure: Measure, rates: VariantRates, margin: float) -> Sequence[str]:
-    shares = (f"{share:.3f}" for share in (rates.scratch, rates.clone, rates.candidate))
-    minus = (rates.minus_scratch, *rates.minus_others.values(), rates.minus_clone)
-    differences = (_difference(one, "≥" if measure == "success" else "≤") for one in minus)
-    return variant, measure, f"{margin:g}", *shares, *differences
+def _result(found: ShiftFindings, one: VariantFinding, measure: Measure) -> str:
+    """Against the clones and every baseline, with whom it is not."""
+    rates = one.measures[measure]
+    words = {other: word_of(found, rates, measure, other) for other in others_of(found, one)}
+    lost = [
+        f"{word} than {whose(other)}" if "worse" in word else f"{word} against {whose(other)}"
+        for other, word in words.items()
+        if word != "yes"
+    ]
+    return f"**{'; '.join(lost)}**" if lost else "yes"
 
 
-def _return(
-    found: ShiftFindings, variant: str, others: Sequence[str], arms: Sequence[ArmRuns], clones: CloneRuns | None
-) -> list[Sequence[str]]:
+def _returns(variant: str, names: Sequence[str], arms: Sequence[ArmRuns], clones: CloneRuns | None) -> list[float]:
     """The mean return of each policy in the variant; none where one was not measured."""
     facts = {arm.arm: [run.shift for run in arm.runs] for arm in arms}
     facts |= {"clone": [one.shift for one in clones.clones]} if clones is not None else {}
-    names = (found.candidate, found.scratch, *others, "clone")
-    means = {}
+    means = []
     for name in names:
-        scores = [
-            one.variants[variant].score.return_mean for one in facts.get(name, []) if one is not None and variant in one.variants
-        ]
-        if not scores:
+        known = [one for one in facts.get(name, []) if one is not None and variant in one.variants]
+        if not known:
             return []
-        means[name] = fmean(scores)
-    ours = means[found.candidate]
-    shown = (f"{means[name]:.3f}" for name in (found.scratch, "clone", found.candidate))
-    return [(variant, "return", "none", *shown, *(f"{ours - means[name]:+.3f} (no bound)" for name in names[1:]))]
+        means.append(fmean(one.variants[variant].score.return_mean for one in known))
+    return means
 
 
-def _difference(one: VariantDifference, sign: str) -> str:
-    return f"{one.mean:+.3f} ({'no bound' if one.bound is None else f'{sign} {clipped(one.bound, SHARES[0]):+.3f}'})"
+def _cell(found: ShiftFindings, rates: VariantRates, measure: Measure, other: str) -> str:
+    """A difference with its bound; what is beyond its margin stands out."""
+    one = difference_from(found, rates, other)
+    bound = "no bound" if one.bound is None else f"{'≥' if measure == 'success' else '≤'} {clipped(one.bound, SHARES[0]):+.3f}"
+    text = f"{one.mean:+.3f} ({bound})"
+    return text if word_of(found, rates, measure, other) == "yes" else f"**{text}**"
 
 
 def _agreement(found: ShiftFindings) -> list[str]:
@@ -100,13 +123,11 @@ def _feature(one: FeatureDrift, rows: str) -> Sequence[str]:
 
 def _reading(found: ShiftFindings) -> str:
     moved = sum(one.q <= found.limits.false_discoveries and one.distance >= found.limits.min_distance for one in found.starts)
-    episodes = f", {found.variants[0].episodes:,} episodes a variant and policy" if found.variants else ""
+    worlds = f", {found.variants[0].episodes:,} worlds a variant and policy" if found.variants else ""
     return (
-        f"Sampled policies{episodes}; means over replicates. Margin: a bound beyond it is a HOLD, beyond {found.limits.success_fail:g} of "
-        f"success or "
-        f"{found.limits.harm_fail:g} of harm a FAIL; margins of the exam are others, and the return is held to none. Differences from the "
-        f"clone are paired by replicate, those from a baseline "
-        f"are between two independent groups (Welch); the one-sided 95 % bounds hold for all variants together (Holm). "
+        f"Sampled policies{worlds}; means over replicates; in brackets the bound. Success: {limits_text(found, 'success')}; harm: "
+        f"{limits_text(found, 'harm')}; margins of the exam are others, and the return has none. Differences from the clones are paired by "
+        f"replicate, those from a baseline are between two independent groups (Welch); the bounds hold for all variants together (Holm). "
         f"At reset {moved} of {len(found.starts)} features differ between data and exam. D: Kolmogorov–Smirnov distance from the data; q: its "
         f"p-value after Benjamini–Hochberg; PSI: population stability index."
     )

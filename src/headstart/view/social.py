@@ -19,7 +19,7 @@ def social_sections(logs: Logs) -> list[Section]:
     never = [text for name, text in EVENTS.items() if name not in MEANS and not first.counts[name] and not last.counts[name]]
     said = Text(
         f"What passed between the agents, as the town counted it in the first and in the last evaluation of {counted(len(runs), 'run')}: "
-        f"{first.n:,} and {last.n:,} whole episodes of all agents, {runs[0][0].policy_mode} actions. Counts are per {PER} episodes."
+        f"{first.n:,} and {last.n:,} worlds with all their agents, {runs[0][0].policy_mode} actions. Counts are per {PER} worlds."
     )
     blocks: list[Block] = [said, Table("event | at the start | at the end", rows)]
     blocks += [Note(f"Never: {', '.join(never)}.")] if never else []

@@ -12,6 +12,16 @@ from headstart.runs.tuning import TuningBudget, tuning_budgets
 from headstart.view.blocks import Block, Note, Section, Table, Text, section
 from headstart.view.comparison import arms_of, target_text
 
+WORDS = {  # of conditions and measures: world → word → meaning
+    "town": {
+        "showers": "showers taken",
+        "eats": "meals eaten",
+        "faints": "whether hunger or energy fell so low that it dropped out",
+        "presses": "times that it pressed the agent whose turn it was, a conflict",
+        "ghost_steps": "times that it was sent to the tail of a queue, since it did not use what it held while others waited",
+        "lowest_need": "the lowest value of hunger, hygiene or energy in an episode, in basis points (bp): 10,000 is satisfied",
+    },
+}
 REWARDS = {  # in words; numbers stand in the docstring of each world
     "town": "rewards come with satisfied needs and with the first meal, shower and sleep; pressing, displacing others, moving and fainting cost",
     "nav": "rewards come with progress along the route and with the goal; collisions, nearness to people and time cost",
@@ -24,7 +34,7 @@ def task_section(root: Path, scenario: Scenario, found: Comparison, arms: Mappin
     blocks += [
         Text(
             f"An episode is a success where {_all(scenario.success, ' and ')}. It counts as harm where {_all(scenario.harm, ' or ')}. "
-            "(`every`: of each agent; `sum`: over the agents.)"
+            f"(`every`: of each agent; `sum`: over the agents.{_words(scenario)})"
         ),
         Text(f"Return: the sum of an agent's rewards; {REWARDS.get(scenario.world, 'rewards are those of the environment')}."),
         Text(f"Target {found.target.name}: {target_text(found.target)}."),
@@ -33,6 +43,7 @@ def task_section(root: Path, scenario: Scenario, found: Comparison, arms: Mappin
     return section("task", "The task, and what each arm was given", *blocks, _arms(root, scenario.name, shown), Note(PPO))
 
 
+SAME = ", those of the candidate"
 PPO = "PPO settings: worlds × ticks of a rollout, epochs over it, discount gamma. Searches: by `headstart tune`, on seeds of their own."
 
 
@@ -50,7 +61,16 @@ def _world(scenario: Scenario) -> str:
     agents = scenario.setup.get("agents")
     who = f", {agents} agents" if isinstance(agents, int) else ""
     name = f" ({scenario.setup['id']})" if "id" in scenario.setup else ""
-    return f"World `{scenario.world}`{name}{who}; an episode lasts {scenario.horizon:,} steps at most."
+    several = isinstance(agents, int) and agents > 1
+    unit = f"ticks at most; one tick of {agents} agents is {agents} env steps" if several else "steps at most"
+    return f"World `{scenario.world}`{name}{who}; an episode lasts {scenario.horizon:,} {unit}."
+
+
+def _words(scenario: Scenario) -> str:
+    """Of the world, those that the conditions and measures contain."""
+    asked = " ".join((*scenario.success, *scenario.harm, *scenario.measures)).split()
+    said = [f"`{word}`: {text}" for word, text in WORDS.get(scenario.world, {}).items() if word in asked]
+    return f" Of an agent, {'; '.join(said)}." if said else ""
 
 
 def _all(conditions: Sequence[str], between: str) -> str:
@@ -65,13 +85,13 @@ def _arms(root: Path, scenario: str, arms: Sequence[ArmRuns]) -> Table:
 
 
 def _arm(arm: ArmRuns, candidate: ArmRuns, searched: TuningBudget | None) -> Sequence[str]:
-    whose = "" if arm is candidate else ", those of the candidate" if arm.recipe.ppo == candidate.recipe.ppo else ", its own"
+    whose = "" if arm is candidate else SAME if arm.recipe.ppo == candidate.recipe.ppo else ", its own"
     cost = fmean(run.demonstration_steps for run in arm.runs)
     return (
         arm.arm,
         "a clone of the expert" if arm.recipe.start == "bc" else "random weights",
         f"{_ppo(arm.recipe.ppo)}{whose}",
-        str(searched or "none on record"),
+        str(searched or ("not tuned" if whose == SAME else "none on record")),
         f"{arm.recipe.budget:,}",
         f"{cost:,.0f}" if cost else "none",
     )

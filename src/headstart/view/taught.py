@@ -92,7 +92,7 @@ def who_text(taught: Taught) -> str:
     shown = (
         "; the recording does not tell its success, harm and return"
         if score is None
-        else f": success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} in {score.episodes:,} episodes "
+        else f": success {score.success_rate:.3f}, harm {score.harm_rate:.3f}, return {score.return_mean:.3f} in {score.episodes:,} worlds "
         f"of its own test"
     )
     return f"The expert is {EXPERTS[expert.kind]}{shown}. {_slips(taught)}"
@@ -115,7 +115,8 @@ def dataset_text(taught: Taught) -> str:
     dataset = taught.dataset
     train, heldout = dataset.splits.train, dataset.splits.heldout
     return (
-        f"Dataset `{dataset.dataset}@{dataset.version}`: {dataset.accepted.episodes:,} episodes ({dataset.accepted.steps:,} steps) accepted, "
+        f"Dataset `{dataset.dataset}@{dataset.version}`: {dataset.accepted.episodes:,} agent episodes "
+        f"({dataset.accepted.steps:,} env steps) accepted, "
         f"{dataset.rejected.episodes:,} rejected, in {len(dataset.blocks)} blocks, one for each clone; {train.worlds:,} worlds to train on and "
         f"{heldout.worlds:,} held out, none on both sides."
     )
@@ -130,7 +131,7 @@ def data_section(taught: Taught, costs: Sequence[int]) -> Section:
             Part(
                 f"Expert: {taught.expert_gate.outcome}",
                 [
-                    Text(who_text(taught)),
+                    Text("Who demonstrated, and the dataset: under the verdict above."),
                     Text(_cost(taught, costs)),
                     *judged_blocks(taught.expert),
                     _gate_table(taught.expert_gate),
@@ -153,7 +154,7 @@ def _cost(taught: Taught, costs: Sequence[int]) -> str:
         if trained
         else ", and the expert itself took no training"
     )
-    return f"The demonstrations of one run cost {each} env steps, rejected episodes among them{included}; the all-in ratio charges them."
+    return f"The demonstrations of one run cost {each} env steps, rejected agent episodes among them{included}; the all-in ratio charges them."
 
 
 def _gate_table(gate: Verdict) -> Table:
@@ -184,22 +185,20 @@ def _dataset(taught: Taught) -> list[Block]:
     shown = ", ".join(f"{name} {'not recorded' if value is None else f'{value:.3f}'}" for name, value in named.items())
     facts = [
         ("hash", dataset.version),
-        ("accepted", f"{dataset.accepted.episodes:,} episodes, {dataset.accepted.steps:,} steps"),
-        ("rejected", f"{dataset.rejected.episodes:,} episodes, {dataset.rejected.steps:,} steps"),
-        *((f"rejected: {reason}", counted(n, "episode")) for reason, n in dataset.rejection_reasons.items()),
-        ("of the accepted episodes, slips included", shown),
+        *((f"rejected: {reason}", counted(n, "agent episode")) for reason, n in dataset.rejection_reasons.items()),
+        ("of the accepted agent episodes, slips included", shown),
         (
             "split",
             f"{dataset.splits.rule}; seed {dataset.splits.seed}, {dataset.splits.heldout_share:.0%} of the worlds held out",
         ),
-        ("to train on", f"{dataset.splits.train.episodes:,} episodes in {dataset.splits.train.worlds:,} worlds"),
-        ("held out", f"{dataset.splits.heldout.episodes:,} episodes in {dataset.splits.heldout.worlds:,} worlds"),
+        ("to train on", f"{dataset.splits.train.episodes:,} agent episodes in {dataset.splits.train.worlds:,} worlds"),
+        ("held out", f"{dataset.splits.heldout.episodes:,} agent episodes in {dataset.splits.heldout.worlds:,} worlds"),
     ]
     passed = sum(check.applies and check.passed for check in gates.checks)
     said = [f"{passed} of {sum(check.applies for check in gates.checks)} gates passed.", *(missed(one) for one in gates.reasons)]
     said += [f"Left out: {check.name}, {check.text}." for check in gates.checks if not check.applies]
-    every = More(f"Show the {sum(check.applies for check in gates.checks)} gates", _gate_table(gates))
-    return [Text(dataset_text(taught)), Table("dataset | value", facts), Items(said), every]
+    every = More(f"Show the {sum(check.applies for check in gates.checks)} gates", [_gate_table(gates)])
+    return [Table("dataset | value", facts), Items(said), every]
 
 
 def clones_outcome(taught: Taught) -> str:

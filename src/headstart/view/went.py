@@ -6,15 +6,24 @@ from pathlib import Path
 from headstart.compare.arm_runs import ArmRuns
 from headstart.config.project import REPORTS
 from headstart.config.schedule import Phase, Ramp
+from headstart.core.arrays import Mode
 from headstart.runs.states import TELEMETRY
-from headstart.telemetry.kinds import AnyLine, GuardrailLine, RollbackLine, Update
+from headstart.telemetry.kinds import AnyLine, Evaluation, GuardrailLine, RollbackLine, Update
 from headstart.telemetry.reader import read_telemetry
-from headstart.view.blocks import Block, Figure, Note, Section, Table, Text, counted, section
+from headstart.view.blocks import Block, Figure, More, Note, Section, Table, Text, counted, section
 from headstart.view.charts import can_draw
 from headstart.view.charts_training import WEIGHTS, weights
 
 RAMPS = ("learning_rate", "entropy_coef", *WEIGHTS)
 EVENTS_SHOWN = 40
+FEW = 3  # values of a weight that the table of phases says as well as a chart
+GUARDRAILS = (
+    "harm_rise: the harm of an evaluation less that of the run's first one, beyond its limit. warn: beyond the "
+    "first limit of a guardrail, which is "
+    "open until a reading is within it again; breach: beyond the second, which is broken: the run is rolled back, "
+    "frozen or stopped. hold: the run went "
+    "on, and a person decides."
+)
 LOGS_MISSING = "Not known here: guardrails, rollbacks and weights as they were, since the logs of the runs are missing; `dvc pull` brings them."
 
 Logs = Mapping[int, Sequence[AnyLine]]  # seed → its log
@@ -53,21 +62,53 @@ def schedule_section(arm: ArmRuns, logs: Logs) -> Section:
             finding,
             _weights(logs[seed]),
         )
-        blocks.append(figure)
+        same = len({tuple(getattr(line, name) for name in WEIGHTS) for line in logs[seed] if isinstance(line, Update)}) <= FEW
+        blocks.append(More(f"Show the weights of seed {seed}, which change less than {FEW} times", [figure]) if same else figure)
     else:
         blocks.append(Text(f"Every weight of the schedule is 0. {finding.split('. ')[0]}."))
     if events:
         blocks.append(Table("seed | env steps | phase | what | value | limit | decision", events[:EVENTS_SHOWN]))
+        blocks.append(Note(GUARDRAILS))
     if len(events) > EVENTS_SHOWN:
         blocks.append(Note(f"{EVENTS_SHOWN} of {len(events)} events are shown; the logs have all."))
     return section("schedule", "Schedule", *blocks)
 
 
+def flagged_text(arm: ArmRuns, logs: Logs, mode: Mode) -> str:
+    """Of every run whose last guardrail stayed open: on which worlds it was measured, and what the exam says; empty where no log is here."""
+    said = []
+    for run in arm.runs:
+        last = next(
+            (line for line in reversed(logs.get(run.seed, ())) if isinstance(line, GuardrailLine) and line.value is not None),
+            None,
+        )
+        if run.outcome == "PASS" or last is None:
+            continue
+        at = [one for one in logs[run.seed] if isinstance(one, Evaluation) and one.policy_mode == "sampled"]
+        measured = next((one for one in at if one.env_steps == last.env_steps), None)
+        rate = {"harm_rate": "harm", "success_rate": "success"}.get(last.metric)
+        exam = run.exam[mode]
+        if rate is None or measured is None:
+            said.append(f"seed {run.seed}: {last.reason}; at the exam harm {exam.harm_rate:.3f}")
+            continue
+        now, first = getattr(measured, rate), getattr(at[0], rate)
+        theirs = exam.harm if rate == "harm" else exam.success
+        said.append(
+            f"seed {run.seed}: {rate} {now.k} of {now.n} evaluation worlds after {last.env_steps:,} env steps, {first.k} of {first.n} at first; "
+            f"at the exam {theirs:,} of {exam.episodes:,} worlds, {theirs / exam.episodes:.3f}"
+        )
+    return "; ".join(said)
+
+
 def _phases(arm: ArmRuns) -> Table:
-    rows = [
-        (phase.name, phase.kind, _length(phase), *(_ramp(getattr(phase, name)) for name in RAMPS)) for phase in arm.recipe.phases
+    """Without weights that are 0 throughout."""
+    used = [
+        name for name in RAMPS if any(ramp.from_ or ramp.to for phase in arm.recipe.phases for ramp in [getattr(phase, name)])
     ]
-    return Table(f"phase | kind | length | {' | '.join(RAMPS)}", rows)
+    rows = [
+        (phase.name, phase.kind, _length(phase), *(_ramp(getattr(phase, name)) for name in used)) for phase in arm.recipe.phases
+    ]
+    return Table(f"phase | kind | length | {' | '.join(used)}", rows)
 
 
 def _length(phase: Phase) -> str:

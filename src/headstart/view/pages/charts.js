@@ -14,8 +14,9 @@ function colours() {
   };
 }
 
-function drawAll() {
-  return Promise.all(Array.from(document.querySelectorAll(".chart[data-chart]"), (place) => {
+function drawAll(which = ".chart[data-chart]") {
+  return Promise.all(Array.from(document.querySelectorAll(which), (place) => {
+    if (place.closest("details:not([open])")) return null;  // it has no width before it is opened
     const spec = JSON.parse(document.getElementById("chart-" + place.dataset.chart).textContent);
     const inside = (spec.params || []).find((one) => one.name === "inside");
     if (inside) inside.value = place.clientWidth < 600;
@@ -25,5 +26,6 @@ function drawAll() {
   })).then(() => document.dispatchEvent(new Event("drawn")));
 }
 
-dark.addEventListener("change", drawAll);
+dark.addEventListener("change", () => drawAll());
+document.addEventListener("toggle", (event) => { if (event.target.open) drawAll(".chart[data-chart]:empty"); }, true);
 drawAll().then(() => { document.documentElement.dataset.drawn = "yes"; });
