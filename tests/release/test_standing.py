@@ -238,4 +238,4 @@ def test_a_signature_stands_for_the_pass_that_it_names_and_for_no_other() -> Non
     with pytest.raises(IntegrityError, match="line 4: signature of walk: expected a signature of the last pass"):
         standing_of((*lines, next_line(lines, signed.model_copy(update={"verdict_sha256": "0" * 64}), "Ada", "no")), "walk")
     with pytest.raises(IntegrityError, match="signature of walk: walk: expected 2 passes in a row, counted 1"):
-        standing_of((first := lines_of(verdict(0)))[:1] + (next_line(first, signed, "Ada", "too early"),), "walk")
+        standing_of((*(first := lines_of(verdict(0))), next_line(first, signed, "Ada", "too early")), "walk")

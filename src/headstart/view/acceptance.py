@@ -29,6 +29,7 @@ from headstart.view.judged import sentence
 
 DIGITS = 12
 GO, NO_GO = "GO", "NO-GO"
+SHIFT = "shift-"  # how the names of its checks begin
 
 
 class Criterion(NamedTuple):
@@ -81,12 +82,12 @@ def read_acceptance(root: Path, scenario: str) -> Acceptance:
     return Acceptance(scenario, candidate, criteria, promoted)
 
 
-def _asked(name: str, check: Callable[[], tuple[str, str]], by: str = "") -> Criterion:
-    """`check` returns what it found and the evidence, or raises what is missing."""
+def _asked(name: str, check: Callable[[], tuple[str, str]], by: str = "", there: str = "") -> Criterion:
+    """`check` returns what it found and the evidence, or raises what is missing; `there`: what it reads, if that is here."""
     try:
         found, evidence = check()
     except HeadstartError as error:
-        return Criterion(name, False, str(error), "", by)
+        return Criterion(name, False, str(error), there, by)
     return Criterion(name, True, found, evidence, by)
 
 
@@ -116,12 +117,16 @@ def _file(root: Path, path: Path) -> str:
     return f"`{path}` ({sha256_file(root / path)[:DIGITS]})"
 
 
+def _there(root: Path, path: Path) -> str:
+    return _file(root, path) if (root / path).is_file() else ""
+
+
 def _records(root: Path, params: Params, described: Scenario, passed: Judged | None) -> Iterator[Criterion]:
     """The comparison with its shift, the dataset and the clones: as the last pass names them, or, without one, those that are here."""
     scenario = described.name
     path = Path(passed.comparison.path) if passed else COMPARISONS / scenario / f"{headline_target(params, described)}.json"
-    yield _asked("comparison", partial(_comparison, root, path, passed))
-    yield _asked("distribution shift", partial(_shift, root, path))
+    yield _asked("comparison", partial(_comparison, root, path, passed), there=_there(root, path))
+    yield _asked("distribution shift", partial(_shift, root, path), there=_there(root, path))
     yield _asked("dataset", partial(_dataset, root, scenario, passed))
     yield _asked("clones", partial(_clones, root, scenario, path))
 
@@ -136,7 +141,8 @@ def _comparison(root: Path, path: Path, passed: Judged | None) -> tuple[str, str
         cure = f"`dvc get . {path} --rev {passed.candidate.git_revision[:DIGITS]}` brings it, into a folder of its own"
         raise IntegrityError(f"{path}: expected the comparison that was judged, found another; {cure}")
     if found.verdict.outcome is not Outcome.PASS:
-        raise Hold(f"{found.verdict.outcome}: " + "; ".join(check.text for check in found.verdict.reasons))
+        reasons = [check.text for check in found.verdict.reasons if not check.name.startswith(SHIFT)]
+        raise Hold(f"{found.verdict.outcome}: {'; '.join(reasons) or 'because of its distribution shift'}")
     return f"PASS, {len(found.verdict.checks)} checks on {found.target.name}. {sentence(found)}", _file(root, path)
 
 
@@ -144,10 +150,11 @@ def _shift(root: Path, path: Path) -> tuple[str, str]:
     found = _read(root, path)
     if not judged_for_shift(found):
         raise Hold("expected it measured, it was not; set `evaluation.variant_worlds`, and train")
-    variants = sorted({check.about.variant for check in found.verdict.checks if check.about})
-    if missed := [check.text for check in found.verdict.reasons if check.about]:
+    if missed := [check.text for check in found.verdict.reasons if check.name.startswith(SHIFT)]:
         raise Hold("; ".join(missed))
-    return f"no loss beyond the margins in {', '.join(variants) or 'any held-out variant: there is none'}", _file(root, path)
+    checks = [check for check in found.verdict.checks if check.name.startswith(SHIFT) and check.applies]
+    variants = ", ".join(sorted({check.about.variant for check in checks if check.about}))
+    return f"{len(checks)} checks hold" + (f"; held-out variants: {variants}" if variants else ""), _file(root, path)
 
 
 def _dataset(root: Path, scenario: str, passed: Judged | None) -> tuple[str, str]:
@@ -160,7 +167,8 @@ def _dataset(root: Path, scenario: str, passed: Judged | None) -> tuple[str, str
     if found.outcome is not Outcome.PASS:
         raise Hold(f"{found.subject.id}: {found.outcome}: " + "; ".join(check.text for check in found.reasons))
     applied = [check for check in found.checks if check.applies]
-    return f"{found.subject.id} passes {len(applied)} gates; {len(found.checks) - len(applied)} do not apply", _file(root, path)
+    others = f"; {len(found.checks) - len(applied)} do not apply" if len(found.checks) > len(applied) else ""
+    return f"{found.subject.id} passes {len(applied)} gates{others}", _file(root, path)
 
 
 def _clones(root: Path, scenario: str, comparison: Path) -> tuple[str, str]:
