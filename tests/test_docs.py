@@ -173,7 +173,7 @@ def test_every_threshold_stands_there_with_its_default() -> None:
     keys = {"validate": ValidateParams.model_fields, "bc_train": of_clones, "comparison": rules}
     keys["promotion"] = PromotionParams.model_fields
     expected = [
-        [f"`{part}.{key}`", f"{value:g}" if (value := params.model_dump()[part][key]) else "none"]
+        [f"`{part}.{key}`", f"{value:g}" if (value := params.model_dump(by_alias=True)[part][key]) else "none"]
         for part, names in keys.items()
         for key in names
     ]

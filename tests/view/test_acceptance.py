@@ -1,5 +1,7 @@
 """The page on which a release is decided says GO where `headstart promote` would promote and all evidence is here, and nowhere else."""
 
+import json
+
 import pytest
 from tests.forked import command
 from tests.released import Project
@@ -107,6 +109,8 @@ def test_every_role_that_is_asked_for_must_sign_before_the_promotion(judged: Pro
     sign(judged.root, "walk", "Grace", "operations", True, "Linus is")
     again, _ = sign(judged.root, "walk", "Grace", "operations", True, "Linus is")  # counts once
     assert again.seq + 1 == len(read_history(judged.root / HISTORY))
+    line, _ = judged.record()  # the same verdict, typed again
+    assert (line.seq, line.record.kind) == (1, "verdict")
     judged.commit()
     made = read_acceptance(judged.root, "walk")
     assert made.decision == "GO"
@@ -149,6 +153,8 @@ def test_the_commands_sign_show_and_end_with_5_while_it_is_no_go(judged: Project
     assert signed.code == 0, signed.err
     assert "GO of operations by Grace, line 4 of the history; commit governance" in signed.out
     judged.commit()
+    listed = json.loads(command(judged.root, "headstart", "release", "list", "--json").out)["scenarios"][0]
+    assert listed["signatures"]["operations"]["record"]["decision"] == "GO"
     done = command(judged.root, "headstart", "report", "walk", "--acceptance", "--json")
     assert done.code == 0, done.err
     assert '"decision": "GO"' in done.out

@@ -18,6 +18,7 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.errors import HeadstartError, Hold, IntegrityError
 from headstart.core.files import read_record, sha256_file
+from headstart.core.run_record import RUN, RunRecord
 from headstart.core.verdict import Outcome, Verdict
 from headstart.release.faults import lines as fault_lines
 from headstart.release.promote import require_committed, require_drill, require_unchanged, require_way_back
@@ -125,10 +126,20 @@ def _records(root: Path, params: Params, described: Scenario, passed: Judged | N
     """The comparison with its shift, the dataset and the clones: as the last pass names them, or, without one, those that are here."""
     scenario = described.name
     path = Path(passed.comparison.path) if passed else COMPARISONS / scenario / f"{headline_target(params, described)}.json"
-    yield _asked("comparison", partial(_comparison, root, path, passed), there=_there(root, path))
-    yield _asked("distribution shift", partial(_shift, root, path), there=_there(root, path))
-    yield _asked("dataset", partial(_dataset, root, scenario, passed))
-    yield _asked("clones", partial(_clones, root, scenario, path))
+    evaluated, there = _ran(root / path.parent), _there(root, path)
+    yield _asked("comparison", partial(_comparison, root, path, passed), evaluated, there)
+    yield _asked("distribution shift", partial(_shift, root, path), evaluated, there)
+    yield _asked("dataset", partial(_dataset, root, scenario, passed), _ran(root / REPORTS / scenario / "validate"))
+    yield _asked("clones", partial(_clones, root, scenario, path), _ran(root / REPORTS / scenario / "bc_train"))
+
+
+def _ran(folder: Path) -> str:
+    """The stage that left what is judged, and when it began; empty: it left no record that can be read."""
+    try:
+        run = read_record(folder / RUN, RunRecord)
+    except HeadstartError:
+        return ""
+    return f"`{run.stage}`, {run.circumstances.started_at[:10]}"
 
 
 def _read(root: Path, path: Path) -> Comparison:
