@@ -55,7 +55,7 @@ def test_with_all_evidence_it_is_go_and_each_criterion_names_its_evidence_and_wh
     comparison = judged.root / "reports/evaluate/walk/beyond.json"
     assert sha256_file(comparison)[:12] in by["comparison"].evidence
     assert by["clones"].found.startswith("10 of 10 pass")
-    assert by["rollback drill"].found == "passed: 1 guardrails, 3 runs each"
+    assert by["rollback drill"].found == "passed: 1 guardrail, 3 runs each"
 
     path = write_acceptance(judged.root, made)
     first = path.read_bytes()

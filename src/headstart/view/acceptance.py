@@ -26,6 +26,7 @@ from headstart.release.record import judged_for_shift, settings
 from headstart.release.signing import approve_command, decision_of
 from headstart.release.standing import Standing, ready_pass, standing_of
 from headstart.release.verify import verify
+from headstart.view.blocks import counted
 from headstart.view.judged import sentence
 
 DIGITS = 12
@@ -179,7 +180,7 @@ def _dataset(root: Path, scenario: str, passed: Judged | None) -> tuple[str, str
         raise Hold(f"{found.subject.id}: {found.outcome}: " + "; ".join(check.text for check in found.reasons))
     applied = [check for check in found.checks if check.applies]
     others = f"; {len(found.checks) - len(applied)} do not apply" if len(found.checks) > len(applied) else ""
-    return f"{found.subject.id} passes {len(applied)} gates{others}", _file(root, path)
+    return f"{found.subject.id} passes {counted(len(applied), 'gate')}{others}", _file(root, path)
 
 
 def _clones(root: Path, scenario: str, comparison: Path) -> tuple[str, str]:
@@ -205,7 +206,7 @@ def _drill(lines: Sequence[Line], params: Params, promoted: Line | None) -> Crit
         line = last if promoted and last else require_drill(lines, params.promotion.drill_days)
         record = line.record
         assert isinstance(record, Drilled)
-        return f"passed: {len(record.guardrails)} guardrails, {record.rounds} runs each", _line(line)
+        return f"passed: {counted(len(record.guardrails), 'guardrail')}, {counted(record.rounds, 'run')} each", _line(line)
 
     return _asked("rollback drill", found, _who(last) if last else "")
 
@@ -262,7 +263,7 @@ def _verified(root: Path) -> tuple[str, str]:
     found = verify(root)
     if faults := [fault for one in found.values() for fault in one.faults]:
         raise IntegrityError("; ".join(fault_lines(faults)))
-    return f"{sum(one.checked for one in found.values()):,} things whole, none differs", "`headstart verify`"
+    return f"{sum(one.checked for one in found.values()):,} hashes and records taken again, none differs", "`headstart verify`"
 
 
 def _promotion(line: Line) -> Criterion:

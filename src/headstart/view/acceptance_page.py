@@ -23,6 +23,7 @@ from headstart.view.blocks import (
 from headstart.view.page import page
 
 ENDED = "What this page says is computed from the history and from the files that it names; nothing of it was typed in."
+BESIDE = "`report.html` beside this page has everything that was measured, and what was not."
 COLUMNS = "criterion | met | what was found | evidence | recorded by"
 
 
@@ -68,7 +69,11 @@ def sections_of(made: Acceptance) -> list[Section]:
     """Open points first, then everything with its evidence."""
     todo = [section("open", "Open points", Items([f"{one.name}: {one.found}" for one in made.open]))] if made.open else []
     rows = [(one.name, "yes" if one.met else "open", one.found, one.evidence or "–", one.by or "–") for one in made.criteria]
-    return [*todo, section("criteria", "Criteria and evidence", Table(COLUMNS, rows)), section("next", "What next", *_next(made))]
+    return [
+        *todo,
+        section("criteria", "Criteria and evidence", Table(COLUMNS, rows)),
+        section("next", "What next", *_next(made), Text(BESIDE)),
+    ]
 
 
 def _next(made: Acceptance) -> list[Block]:
