@@ -77,7 +77,8 @@ def test_the_glance_has_the_mean_beside_the_iqm_and_the_time_with_what_came_befo
 def test_a_baseline_that_never_arrived_is_said_beside_the_bound_and_what_the_bound_is_made_of(results: Results) -> None:
     assert helped(compared(results(FAST, NEVER))) == (
         "Yes: pretrained needed at most 0.083 (95 % upper bound) of the env steps of scratch, the strongest baseline, to reach beyond (limit "
-        "0.7), and at most 0.500 all-in, with the steps that the demonstrations cost; 10 of 10 seeds got there. scratch never arrived (0 of 10 seeds within its budget of 12,000 env steps), so the ratio is not "
+        "0.7), and at most 0.500 all-in, with the steps that the demonstrations cost; 10 of 10 seeds got there. "
+        "scratch never arrived (0 of 10 seeds within its budget of 12,000 env steps), so the ratio is not "
         "known, "
         "only bounded: the 1,000 env steps of pretrained (median) over that budget."
     )  # 1,000 ÷ 12,000

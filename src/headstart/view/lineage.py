@@ -61,7 +61,7 @@ def lineage_section(root: Path, found: Comparison, dataset: DatasetManifest, lin
     revision = lineage.runs[-1].circumstances.git_revision
     commands = [f"git checkout {revision[:DIGITS]}"] if revision else []
     commands += (
-        ["./install.sh train,view ."]
+        ["./install.sh train,view"]
         if (root / "install.sh").exists()
         else ["pip install -c constraints.txt 'headstart[train,view]'"]
     )
@@ -165,5 +165,7 @@ def _machine(runs: Sequence[RunRecord]) -> str:
     versions = sorted({(name, version) for run in runs for name, version in run.circumstances.versions.items() if version})
     cores = sorted({run.circumstances.cpus for run in runs if run.circumstances.cpus})
     machine = f"{' or '.join(map(str, cores))} cores" if cores else "an unknown number of cores"
-    return f"Machine: {machine}; {', '.join(f'{name} {version}' for name, version in versions)}. Its processor and "
-    "operating system are not in the records. Where and when: at the end of this report."
+    return (
+        f"Machine: {machine}; {', '.join(f'{name} {version}' for name, version in versions)}. Its processor and operating system are not in "
+        "the records. Where and when: at the end of this report."
+    )

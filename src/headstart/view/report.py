@@ -5,6 +5,7 @@ It reads what the stages left and measures nothing. What is missing is named, ne
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -190,9 +191,15 @@ def _limits(root: Path, read: Records) -> Section:
         f"{worlds}; {measured} held-out variants are not." if measured else f"{worlds}: no shifted variant was measured."
     )
     items += [] if read.clock else ["Seconds to target: the logs of the runs are not here, or there is no baseline."]
-    tuning = tuning_text(read.headline.scenario, read.headline.candidate.arm, baselines_of(read.headline), root)
+    tuning = _tuning(read.headline.scenario, read.headline.candidate.arm, baselines_of(read.headline), root)
     items += [power] if (power := power_text(read.headline)) else []
-    return Section("limits", "Limits of this result", [Part("", [Items([*items, tuning])])])
+    return Section("limits", "Limits of this result", [Part("", [Items([*items, *tuning])])])
+
+
+def _tuning(scenario: str, candidate: str, baselines: Sequence[str], root: Path) -> list[str]:
+    """Only what the table of the arms does not say: that there was no search at all, or that it was not fair."""
+    text = tuning_text(scenario, candidate, baselines, root)
+    return [] if text.startswith("Tuning, searches") and "Not fair" not in text else [text]
 
 
 def term_key(term: str) -> str:

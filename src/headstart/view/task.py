@@ -22,6 +22,9 @@ WORDS = {  # of conditions and measures: world → word → meaning
         "lowest_need": "the lowest value of hunger, hygiene or energy in an episode, in basis points (bp): 10,000 is satisfied",
     },
 }
+ACTIONS = {  # whose names do not say what they do
+    "town": "Of the actions, `yield` lets the next in the queue go first, and `leave` gives up a place in a queue.",
+}
 REWARDS = {  # in words; numbers stand in the docstring of each world
     "town": "rewards come with satisfied needs and with the first meal, shower and sleep; pressing, displacing others, moving and fainting cost",
     "nav": "rewards come with progress along the route and with the goal; collisions, nearness to people and time cost",
@@ -70,7 +73,7 @@ def _words(scenario: Scenario) -> str:
     """Of the world, those that the conditions and measures contain."""
     asked = " ".join((*scenario.success, *scenario.harm, *scenario.measures)).split()
     said = [f"`{word}`: {text}" for word, text in WORDS.get(scenario.world, {}).items() if word in asked]
-    return f" Of an agent, {'; '.join(said)}." if said else ""
+    return f" Of an agent, {'; '.join(said)}. {ACTIONS.get(scenario.world, '')}".rstrip() if said else ""
 
 
 def _all(conditions: Sequence[str], between: str) -> str:

@@ -18,7 +18,7 @@ RAMPS = ("learning_rate", "entropy_coef", *WEIGHTS)
 EVENTS_SHOWN = 40
 FEW = 3  # values of a weight that the table of phases says as well as a chart
 GUARDRAILS = (
-    "harm_rise: the harm of an evaluation less that of the run's first one, beyond its limit. warn: beyond the "
+    "harm_rise: the harm of an evaluation (the value) is higher than at the run's first one by more than the limit. warn: beyond the "
     "first limit of a guardrail, which is "
     "open until a reading is within it again; breach: beyond the second, which is broken: the run is rolled back, "
     "frozen or stopped. hold: the run went "
