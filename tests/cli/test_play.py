@@ -91,6 +91,8 @@ def test_every_kind_of_file_is_written_of_a_recording_of_cartpole(command: Comma
         (("queue_conflict", "0", "--agent", "0"), "--agent: expected it with a policy"),
         (("queue_conflict", "--sheet", "a.html", "--seed", "1"), "--seed: expected it with a policy"),
         (("queue_conflict", "--sheet", "a.txt"), "expected a file that ends in .html or .png"),
+        (("queue_conflict", "0", "--variant", "crowded"), "--variant: expected it with a policy"),
+        (("queue_conflict", "--variant", "crowd"), "which has crowded, restless, moved_fridge, got 'crowd'"),
         (("queue_conflict", "0", "--gif", "a.html"), "--gif: expected a file that ends in .gif, got a.html"),
     ],
 )

@@ -18,7 +18,8 @@ from headstart.core.files import read_record, write_record
 from headstart.core.verdict import About, Check, Outcome
 from headstart.view.ends import difference_cell, ends_tables
 from headstart.view.glossary import TERMS
-from headstart.view.judged import helped, meaning
+from headstart.view.helped import helped
+from headstart.view.judged import meaning
 from headstart.view.next_steps import next_steps
 from headstart.view.report import read_report
 
