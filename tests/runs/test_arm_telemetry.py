@@ -24,9 +24,9 @@ from headstart.core.arrays import Array
 from headstart.dataset.manifest import stamp_bytes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.rollout import Player
-from headstart.runs.arm_seed import envelope_of
 from headstart.runs.arm_telemetry import ALWAYS, COUNTS, evaluation_fields, started_fields, update_fields
 from headstart.runs.progress import SeedJob
+from headstart.runs.seed_training import envelope_of
 from headstart.telemetry.kinds import Envelope, Evaluation, LearnedFrom, Line, RunStarted, Social, Update
 from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
@@ -171,7 +171,8 @@ def test_the_updates_of_a_log_count_what_happened_in_the_town(said: dict[str, An
     metrics = defaultdict(float, dict.fromkeys((*ALWAYS, *COUNTS), 0.0))
     metrics |= {"reward_advantage_corr": 0.0, "explained_variance": 0.0}
     made = [
-        SimpleNamespace(epoch=i, env_steps=i, metrics=metrics, weights=weights, rollout=of) for i, of in enumerate(rollouts, 1)
+        SimpleNamespace(epoch=i, env_steps=i, steps=of.reward.size, metrics=metrics, weights=weights, rollout=of, records=None)
+        for i, of in enumerate(rollouts, 1)
     ]
     fields = [update_fields(one, world, (), 1.0) for one in made]  # type: ignore[arg-type]
     assert fields[0].keys() - {"env_steps", "update_s", "env_steps_per_s"} == own_fields(Update)
