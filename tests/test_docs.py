@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 ANNEAL, DATA, RELEASE = ((DOCS / f"{page}.md").read_text() for page in ("anneal", "data", "release"))
 README = (ROOT / "README.md").read_text()
-RAMPS_TO_1 = ("learning_rate", "entropy_coef", "expert_share", "bc_weight")
+RAMPS_TO_1 = ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "replay_share")
 SECTIONS: dict[str, type[BaseModel]] = {
     "An arm": Arm,
     "A phase": Phase,
