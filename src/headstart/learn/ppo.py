@@ -75,22 +75,8 @@ def update(
         demonstrated = replace(recorded, obs=network.normalised(recorded.obs))
     replayed, before = metrics.get("recorded_steps", 0) > 0, deepcopy(network) if records else network
     weighted = replayed and records is not None and records.objective == "advantage_weighted"
-    plan = Plan(
-        size=params.mini_batch_size,
-        coef=Coefficients(
-            clip_range=params.clip_param,
-            entropy_coef=weights.entropy_coef,
-            kl_weight=weights.kl_weight,
-            bc_weight=(1.0 if rollout is None else weights.replay_share) if weighted else weights.bc_weight,
-            value_coef=params.value_loss_coef,
-            value_clip=math.inf if params.value_clip is None else params.value_clip,
-        ),
-        max_grad_norm=params.max_grad_norm,
-        max_grad_norm_value=params.max_grad_norm_value,
-        normalises_advantage=params.advantage_normalization and not replayed,  # theirs are
-        target_kl=math.inf if params.target_kl is None else params.target_kl,
-        actor_learns=not weights.actor_frozen,
-    )
+    bc_weight = (1.0 if rollout is None else weights.replay_share) if weighted else weights.bc_weight
+    plan = _plan(params, weights, bc_weight, params.advantage_normalization and not replayed)  # theirs are standardised
     rate = Ramp.model_validate(weights.learning_rate)
     log = learn(network, optimizer, batch, demonstrated, plan, params.num_epochs if rollout is not None else 1, rate, generator)
     log["loss_total"] = _total(log, plan.coef)
@@ -105,6 +91,25 @@ def update(
         minibatches |= log
     nonfinite = metrics["nonfinite"] + float((log["finite"] == 0).sum())
     return metrics | _summary(log, absent) | {"nonfinite": nonfinite}
+
+
+def _plan(params: PPOParams, weights: Weights, bc_weight: float, normalises_advantage: bool) -> Plan:
+    return Plan(
+        size=params.mini_batch_size,
+        coef=Coefficients(
+            clip_range=params.clip_param,
+            entropy_coef=weights.entropy_coef,
+            kl_weight=weights.kl_weight,
+            bc_weight=bc_weight,
+            value_coef=params.value_loss_coef,
+            value_clip=math.inf if params.value_clip is None else params.value_clip,
+        ),
+        max_grad_norm=params.max_grad_norm,
+        max_grad_norm_value=params.max_grad_norm_value,
+        normalises_advantage=normalises_advantage,
+        target_kl=math.inf if params.target_kl is None else params.target_kl,
+        actor_learns=not weights.actor_frozen,
+    )
 
 
 def _estimated(
