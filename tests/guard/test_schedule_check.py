@@ -149,6 +149,7 @@ PROBLEMS = {  # by the check: content, level, where, words
         "phases.recall.reward",
         "has no effect with data: replay",
     ),
+    "temperature of nothing": (schedule(PPO | {"temperature": 0.5}), "warn", "phases.tune.temperature", "has no effect"),
     "records jump": (
         schedule(MIXED | {"replay_share": 0.5, "name": "a"}, PPO),
         "warn",

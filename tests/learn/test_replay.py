@@ -127,6 +127,19 @@ def test_a_recorded_rollout_has_the_advantages_that_it_had_when_it_was_played(wo
         torch.testing.assert_close(getattr(found, name), rows, msg=name)
 
 
+def test_more_rows_than_networks_are_asked_for_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject, other = network_of(Reach()), network_of(Reach(), 1)
+    records = records_from(played(Reach(), subject), known=False)
+    whole, facts = estimate_records(subject, records, WHOLE, 1.0, other)
+    monkeypatch.setattr("headstart.learn.replay.ROWS", 100)
+    parts, again = estimate_records(subject, records, WHOLE, 1.0, other)
+    for name in ("advantage", "returns", "value", "log_prob", "imitated"):
+        torch.testing.assert_close(getattr(parts, name), getattr(whole, name), msg=name)
+    assert parts.reference is not None and whole.reference is not None
+    torch.testing.assert_close(parts.reference.output, whole.reference.output)
+    assert again == pytest.approx(facts)
+
+
 def test_a_policy_that_replays_itself_begins_without_kl_and_clipping() -> None:
     subject = network_of(Choice())
     records = records_from(played(Choice(), subject))

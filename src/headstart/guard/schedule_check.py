@@ -104,6 +104,8 @@ def _effects(arm: Arm) -> Iterator[Problem]:
         for name in unused:
             if getattr(phase, name).highest > 0:
                 yield Problem("warn", f"{where}.{name}", f"has no effect in a {phase.kind} phase")
+        if phase.data == "rollout" and phase.temperature != 1:
+            yield Problem("warn", f"{where}.temperature", "has no effect without data: replay or mixed")
         if phase.data == "replay" and phase.reward:
             yield Problem("warn", f"{where}.reward", "has no effect with data: replay, whose rewards are recorded")
         if phase.learning_rate.highest == 0:

@@ -7,7 +7,9 @@ Both take the advantages A from the recorded rewards with the learner's own valu
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from functools import reduce
 from typing import Literal
 
 import numpy as np
@@ -21,6 +23,7 @@ from headstart.learn.demonstrations import cells, decision_rows
 from headstart.learn.loss import normalised, standardised
 from headstart.learn.minibatches import Batch
 from headstart.learn.networks import ActorCritic
+from headstart.learn.policies import Policy
 
 MAX_WEIGHT = 20.0  # of exp(A/β), as in Peng et al. 2019
 ROWS = 16_384  # that the networks are asked for at a time
@@ -72,12 +75,10 @@ def estimate_records(
     The rows of advantage-weighted regression count for the entropy and the KL terms as those of a rollout do, measured from the policy as it is
     now; their surrogate has no advantage, and the imitation has their weights.
     """
-    normal = network.normalised(records.obs)
-    parts = [{key: value[at : at + ROWS] for key, value in normal.items()} for at in range(0, len(records.action), ROWS)]
-    value = torch.cat([network.value(part, normalised=True) for part in parts]).numpy()
+    value = torch.cat([network.value(part) for part in _parts(records)]).numpy()
     advantage = recorded_advantage(records, value, network.value(records.final_obs).numpy(), params)
     returns, has_choice = advantage + value, decision_rows(records.obs)
-    policy, known = network.policy(records.obs), None if reference is None else reference.policy(records.obs)
+    policy, known = _policy(network, records), None if reference is None else _policy(reference, records)
     scaled, nothing = standardised(torch.from_numpy(advantage), normalised(has_choice)), torch.zeros_like(has_choice)
     if records.log_prob is None:
         log_prob, gain = policy.log_prob(records.action), nothing
@@ -86,7 +87,7 @@ def estimate_records(
         log_prob, imitated = records.log_prob, nothing
         gain = scaled if params.advantage_normalization else torch.from_numpy(advantage)
     batch = Batch(
-        obs=normal,
+        obs=network.normalised(records.obs),
         action=records.action,
         log_prob=log_prob,
         advantage=gain,
@@ -103,6 +104,15 @@ def estimate_records(
         "expert_steps": 0.0,
         "nonfinite": float(sum(np.size(x) - np.isfinite(x).sum() for x in read)),
     }
+
+
+def _parts(records: Records) -> Iterator[dict[str, Tensor]]:
+    for at in range(0, len(records.action), ROWS):
+        yield {key: value[at : at + ROWS] for key, value in records.obs.items()}
+
+
+def _policy(network: ActorCritic, records: Records) -> Policy:
+    return reduce(lambda some, more: some.followed_by(more), map(network.policy, _parts(records)))  # type: ignore[arg-type]  # of one kind
 
 
 def recorded_advantage(records: Records, value: Array, final_value: Array, params: PPOParams) -> Array:
