@@ -58,8 +58,8 @@ MORE = "the clone, 5 more epochs of BC"
 WEIGHTED = "the clone, 5 epochs of replay, advantage-weighted"
 CLIPPED = "the clone, 5 epochs of replay, clipped"
 STUDIES: Mapping[str, tuple[str, ...]] = {
-    "queue_conflict": (MORE, WEIGHTED, "pretrained", "replay", "mixed"),
-    "cartpole": (MORE, WEIGHTED, CLIPPED),
+    "queue_conflict": (MORE, WEIGHTED, "pretrained", "mixed"),
+    "cartpole": (WEIGHTED, CLIPPED),
 }
 
 
