@@ -59,7 +59,7 @@ WEIGHTED = "the clone, 5 epochs of replay, advantage-weighted"
 CLIPPED = "the clone, 5 epochs of replay, clipped"
 STUDIES: Mapping[str, tuple[str, ...]] = {
     "queue_conflict": (MORE, WEIGHTED, "pretrained", "mixed"),
-    "cartpole": (WEIGHTED, CLIPPED),
+    "cartpole": (MORE, WEIGHTED, CLIPPED),
 }
 
 
