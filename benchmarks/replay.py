@@ -58,7 +58,7 @@ MORE = "the clone, 5 more epochs of BC"
 WEIGHTED = "the clone, 5 epochs of replay, advantage-weighted"
 CLIPPED = "the clone, 5 epochs of replay, clipped"
 STUDIES: Mapping[str, tuple[str, ...]] = {
-    "queue_conflict": (MORE, WEIGHTED, "pretrained", "mixed"),
+    "queue_conflict": (MORE, WEIGHTED, "pretrained", "replay", "mixed"),
     "cartpole": (MORE, WEIGHTED, CLIPPED),
 }
 
