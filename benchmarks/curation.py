@@ -7,13 +7,13 @@ has, and docs/data.md shows it.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from headstart.config.params import CurateParams, Params, for_scenario, load_params
+from headstart.config.params import BCParams, CurateParams, Params, for_scenario, load_params
 from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.arrays import Array
 from headstart.core.files import write_bytes
@@ -23,14 +23,16 @@ from headstart.dataset.curation import broken_rules, split_by_world
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.metrics import metrics_of
 from headstart.learn.bc import fit, fitting_of, judge
+from headstart.learn.demonstrations import Demonstrations
 from headstart.learn.evaluation import play_episodes
+from headstart.learn.networks import ActorCritic
 from headstart.runs.demonstrations import tensors_of
 from headstart.runs.expert import script
 from headstart.runs.policy import new_network
 from headstart.runs.recording import record
 from headstart.runs.tuning import for_tuning, require_apart
 from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.worlds.api import FIRST_WORLD
+from headstart.worlds.api import FIRST_WORLD, Act, World
 
 RECORD = Path(__file__).with_suffix(".json")
 SCENARIOS = ("queue_conflict", "kitchen_breakfast")
@@ -82,7 +84,7 @@ def measured(scenario: Scenario, params: Params) -> dict[str, list[Clone]]:
     return found
 
 
-def recorded(scenario: Scenario, params: Params, block: int) -> tuple[Episodes, Header]:
+def recorded(scenario: Scenario, params: Params, block: int, expert: Callable[[World], Act] = script) -> tuple[Episodes, Header]:
     """As the stage `capture` records a block."""
     numbers = np.arange(block * params.capture.worlds, (block + 1) * params.capture.worlds)
     world = worlds_of(scenario, "capture", len(numbers), params.capture.observation, skip=int(numbers[0]))
@@ -94,7 +96,7 @@ def recorded(scenario: Scenario, params: Params, block: int) -> tuple[Episodes, 
         observation=schema_of(world),
         writer_version="benchmark",
     )
-    return record(world, script(world), FIRST_WORLD["capture"] + numbers, params.capture, header), header
+    return record(world, expert(world), FIRST_WORLD["capture"] + numbers, params.capture, header), header
 
 
 def rejections(episodes: Episodes, header: Header, settings: CurateParams, seed: int) -> Iterator[tuple[str, Array]]:
@@ -111,17 +113,29 @@ def rejections(episodes: Episodes, header: Header, settings: CurateParams, seed:
 
 def cloned(scenario: Scenario, params: Params, seed: int, episodes: Episodes, reject: Array) -> Clone:
     """Train, judge and play one clone, as the stage `bc_train` does."""
-    settings = params.bc_train.model_copy(update={"seed": params.bc_train.seed + seed})
+    settings = settings_of(params, seed)
     heldout = split_by_world(episodes.table.world, params.curate.heldout_share, params.curate.seed)
     everything = tensors_of(select(episodes, heldout), settings.gamma)
     train, held = (tensors_of(select(episodes, side & ~reject), settings.gamma) for side in (~heldout, heldout))
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
-    network = new_network(world, params.network, settings.seed)
-    for _ in fit(fitting_of(network, train, settings, None), train, held, settings):
-        pass
+    network = fitted(world, params, seed, train, held)
     score = score_of(play_episodes(network, world, params.evaluation.seed + seed, "sampled"), world, scenario)
     rejected = int(reject.sum())
     return Clone(len(reject) - rejected, rejected, judge(network, everything).accuracy, score.success, score.harm, score.episodes)
+
+
+def settings_of(params: Params, seed: int) -> BCParams:
+    """Those of a clone of its own."""
+    return params.bc_train.model_copy(update={"seed": params.bc_train.seed + seed})
+
+
+def fitted(world: World, params: Params, seed: int, train: Demonstrations, held: Demonstrations) -> ActorCritic:
+    """A new network after `bc_train`."""
+    settings = settings_of(params, seed)
+    network = new_network(world, params.network, settings.seed)
+    for _ in fit(fitting_of(network, train, settings, None), train, held, settings):
+        pass
+    return network
 
 
 def summary(clones: list[Clone], base: list[Clone]) -> dict[str, Any]:

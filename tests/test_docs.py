@@ -31,7 +31,7 @@ ANNEAL, LOOK, OPERATIONS = ((DOCS / f"{page}.md").read_text() for page in ("anne
 RELEASES = re.split(r"^## ", OPERATIONS.split("\n## Releases\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
 PAGES = {path.stem: path.read_text() for path in (ROOT / "README.md", *sorted(DOCS.glob("*.md")))}
 README = (ROOT / "README.md").read_text()
-RAMPS_TO_1 = ("learning_rate", "entropy_coef", "expert_share", "bc_weight")
+RAMPS_TO_1 = ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "replay_share")
 SECTIONS: dict[str, type[BaseModel]] = {
     "An arm": Arm,
     "A phase": Phase,

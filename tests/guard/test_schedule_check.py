@@ -16,6 +16,8 @@ from headstart.guard.schedule_check import Problem, check_schedule
 ROOT = Path(__file__).parents[2]
 PPO = {"name": "tune", "kind": "ppo", "env_steps": 400, "learning_rate": 0.001}
 CRITIC = {"name": "warm_up", "kind": "critic", "env_steps": 100, "learning_rate": 0.001}
+REPLAY = {"name": "recall", "kind": "ppo", "data": "replay", "epochs": 2, "learning_rate": 0.001}
+MIXED = PPO | {"data": "mixed", "replay_share": {"from": 0.2, "to": 0}}
 CLONE = {"name": "clone", "kind": "bc", "epochs": 3, "learning_rate": 0.001}
 
 
@@ -59,6 +61,25 @@ REFUSED = {  # by its models, with the path of the key
         schedule(CLONE | {"env_steps": 5}, PPO),
         r"'clone' of kind bc is measured in epochs only",
     ),
+    "replay in env steps": (schedule(PPO | {"data": "replay"}), r"'tune' with data: replay is measured in epochs only"),
+    "mixed in epochs": (schedule(REPLAY | {"data": "mixed"}), r"'recall' of kind ppo is measured in env_steps only"),
+    "other data": (schedule(PPO | {"data": "records"}), r"phases\.0\.data: Input should be 'rollout', 'replay' or 'mixed'"),
+    "critic on records": (
+        schedule(CRITIC | {"data": "mixed", "replay_share": 0.5}),
+        r"data: mixed is of a ppo phase, got kind critic",
+    ),
+    "mixed without a share": (
+        schedule(PPO | {"data": "mixed"}),
+        r"'tune': data: mixed and a replay_share above 0 need each other",
+    ),
+    "share without mixed": (schedule(PPO | {"replay_share": 0.5}), r"replay_share above 0 need each other, got data: rollout"),
+    "records alone": (
+        schedule(MIXED | {"replay_share": 1}),
+        r"replay_share is below 1, got 1; data: replay has recorded rows only",
+    ),
+    "imitation of records": (schedule(MIXED | {"bc_weight": 0.1}), r"bc_weight is 0 with data: mixed"),
+    "expert beside records": (schedule(MIXED | {"expert_share": 0.1}), r"expert_share is 0 with data: mixed"),
+    "temperature": (schedule(REPLAY | {"temperature": 0}), r"phases\.0\.temperature: .*greater than 0, got 0"),
     "no steps": (schedule(PPO | {"env_steps": 0}), r"phases\.0\.env_steps: .*greater than or equal to 1, got 0"),
     "name twice": (schedule(PPO, PPO), r"tune, tune contains a phase twice"),
     "bad name": (schedule(PPO | {"name": "Tune it"}), r"phases\.0\.name: .*expected a name of 1 to 64 letters"),
@@ -109,6 +130,33 @@ PROBLEMS = {  # by the check: content, level, where, words
         "phases.tune.kl_weight",
         "needs a clone",
     ),
+    "records from random": (
+        schedule(REPLAY, PPO, start="random"),
+        "error",
+        "phases.recall.data",
+        "replay needs demonstrations",
+    ),
+    "ends with replay": (schedule(PPO, REPLAY), "hold", "phases.recall.data", "expected the last phase to learn from rollouts"),
+    "ends with records": (
+        schedule(MIXED | {"replay_share": 0.2}),
+        "hold",
+        "phases.tune.replay_share",
+        "expected 0 at the end of the schedule, got 0.2",
+    ),
+    "reward of records": (
+        schedule(REPLAY | {"reward": {"sated": 1}}, PPO),
+        "warn",
+        "phases.recall.reward",
+        "has no effect with data: replay",
+    ),
+    "temperature of nothing": (schedule(PPO | {"temperature": 0.5}), "warn", "phases.tune.temperature", "has no effect"),
+    "records jump": (
+        schedule(MIXED | {"replay_share": 0.5, "name": "a"}, PPO),
+        "warn",
+        "phases.tune.replay_share",
+        "jumps from 0.5 at the end of a to 0",
+    ),
+    "only replay": (schedule(REPLAY), "error", "phases", "no phase uses env steps"),
     "cycle goes back": (
         schedule(CRITIC | {"cycle": 1}, PPO | {"cycle": 0}),
         "error",
@@ -205,6 +253,7 @@ def test_a_doubtful_schedule_is_told_its_problem(content: dict[str, Any], level:
 def test_a_good_schedule_has_no_problems() -> None:
     assert checked(schedule()) == ()
     assert checked(schedule(PPO, start="random")) == ()
+    assert checked(schedule(REPLAY, CRITIC, MIXED)) == ()
 
 
 def test_a_guardrail_of_a_metric_that_the_world_lacks_is_an_error() -> None:
@@ -236,7 +285,7 @@ def test_errors_come_first() -> None:
 def test_every_shipped_arm_is_sound(scenario: str) -> None:
     described = load_scenario(scenario, ROOT / "scenarios")
     params = for_scenario(load_params(ROOT / "params.yaml"), described)
-    shipped = {"scratch", "matched", "pretrained", "quick", "classic", "kickstart", "jumpstart", "run_on"}
+    shipped = {"scratch", "matched", "pretrained", "quick", "classic", "kickstart", "jumpstart", "run_on", "replay", "mixed"}
     shipped |= {"actor_only", "no_critic", "no_kl", "no_bc"}
     assert shipped <= set(params.arms)
     for name in sorted(shipped):

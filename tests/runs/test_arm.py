@@ -133,7 +133,7 @@ def test_demonstrations_are_those_of_the_block_and_returns_have_the_discount_of_
 
     folder, clone = clone_at_hand(scenario)
     write_record(folder / REFERENCE, Reference(untrained=score, expert=score, clone=score))
-    monkeypatch.setattr("headstart.runs.arm_seed.read_demonstrations", read)
+    monkeypatch.setattr("headstart.runs.arm_seed.read_used", read)
     for clones in (None, 2):
         fewer = params.model_copy(update={"bc_train": params.bc_train.model_copy(update={"clones": clones})})
         with pytest.raises(InputError, match="that is all"):

@@ -171,7 +171,8 @@ def test_the_updates_of_a_log_count_what_happened_in_the_town(said: dict[str, An
     metrics = defaultdict(float, dict.fromkeys((*ALWAYS, *COUNTS), 0.0))
     metrics |= {"reward_advantage_corr": 0.0, "explained_variance": 0.0}
     made = [
-        SimpleNamespace(epoch=i, env_steps=i, metrics=metrics, weights=weights, rollout=of) for i, of in enumerate(rollouts, 1)
+        SimpleNamespace(epoch=i, env_steps=i, steps=of.reward.size, metrics=metrics, weights=weights, rollout=of, records=None)
+        for i, of in enumerate(rollouts, 1)
     ]
     fields = [update_fields(one, world, (), 1.0) for one in made]  # type: ignore[arg-type]
     assert fields[0].keys() - {"env_steps", "update_s", "env_steps_per_s"} == own_fields(Update)

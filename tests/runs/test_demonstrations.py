@@ -80,7 +80,8 @@ def test_the_smallest_limit_still_leaves_something_to_judge_by(scenario: Scenari
 def test_what_is_cloned_are_the_rows_of_the_episodes_used(
     scenario: Scenario, schema: ObservationSchema, recorded: tuple[Path, Episodes]
 ) -> None:
-    _, (train, heldout) = dataset.read_demonstrations(scenario, schema, using(5), BLOCK)
+    _, used = dataset.read_used(scenario, schema, using(5), BLOCK)
+    train, heldout = (dataset.tensors_of(side, using(5).gamma) for side in used)
     steps = recorded[1].table.length
     assert (len(train.label), len(heldout.label)) == (steps[:4].sum(), steps[8])
     assert np.array_equal(train.label.numpy(), recorded[1].expert_action[: steps[:4].sum()])

@@ -23,7 +23,7 @@ from headstart.dataset.curation import read_index, write_index
 from headstart.dataset.episodes import Episodes, columns_of, concatenate, episodes_from, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetFacts, DatasetManifest, Tally, manifest_of, stamp_bytes
-from headstart.runs.demonstrations import read_demonstrations
+from headstart.runs.demonstrations import read_used, tensors_of
 from headstart.stages.capture import capture
 from headstart.stages.curate import curate
 from headstart.stages.validate import validate
@@ -125,7 +125,8 @@ def test_each_planted_bad_row_is_rejected_by_its_rule_and_the_clone_learns_from_
     manifest = read_record(CURATED / "manifest.json", DatasetManifest)
     write_bytes(DATA / "validated.json", stamp_bytes(manifest))
     shutil.rmtree("reports")
-    stamp, sides = read_demonstrations(scenario, header.observation, params.bc_train, 0)
+    stamp, used = read_used(scenario, header.observation, params.bc_train, 0)
+    sides = [tensors_of(side, params.bc_train.gamma) for side in used]
     learned = {row.tobytes() for side in sides for row in side.obs["features"].numpy()}
     assert sum(len(side.label) for side in sides) == 128 * stamp.blocks[0].accepted.episodes == 128 * (32 - len(BAD))
     for e in BAD.keys() - {7}:  # a duplicate has the rows of the one that is kept

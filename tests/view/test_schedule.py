@@ -74,6 +74,22 @@ def test_a_drawing_shows_a_ramp_over_the_env_steps_of_its_phase() -> None:
     assert names == "phase          |war|tune"
 
 
+def test_a_phase_says_that_it_learns_from_records() -> None:
+    recall = {"name": "recall", "kind": "ppo", "data": "replay", "epochs": 2, "learning_rate": 0.001}
+    mixed = {
+        "name": "tune",
+        "kind": "ppo",
+        "data": "mixed",
+        "env_steps": 400,
+        "learning_rate": 0.001,
+        "replay_share": {"from": 0.2, "to": 0},
+    }
+    text = describe(Arm.model_validate({"start": "bc", "phases": [recall, mixed]}), METRICS)
+    assert "recall: ppo, data: replay, 2 epochs, cycle 0" in text
+    assert "tune: ppo, data: mixed, 400 env steps, cycle 1" in text
+    assert "replay_share 0.2 → 0" in text and "most 0.2" in text
+
+
 def test_ramps_that_stay_at_zero_are_not_drawn() -> None:
     assert "bc_weight" not in drawing(ARM)
     assert "kl_weight" not in drawing(ARM)

@@ -12,7 +12,7 @@ class Position:
 
     phase: int = 0  # index
     begun: bool = False  # whether the phase has been announced
-    epochs: int = 0  # done, of a bc phase
+    epochs: int = 0  # done, of a phase in epochs
     # what was used; a rollback does not reset it
     env_steps: int = 0
     phase_from: int = 0  # env steps when the phase began
@@ -39,7 +39,7 @@ class Position:
 
     def progress(self, phase: Phase) -> float:
         """Progress of the ramps of the phase, 0 … 1. A retry begins at `from` again and reaches `to` with the last step that it may use."""
-        if phase.kind == "bc":
+        if phase.in_epochs:
             return self.epochs / phase.length
         span = self.phase_from + phase.steps - self.attempt_from
         return (self.env_steps - self.attempt_from) / span if span > 0 else 1.0

@@ -67,6 +67,9 @@ class Ramp(Record):
         return max(self.from_, self.to)
 
 
+NOTHING = Ramp.model_validate(0)
+
+
 class Limits(Record):
     """The changes of a schedule to one guardrail; an absent key keeps its value from `guard.guardrails`."""
 
@@ -91,25 +94,32 @@ class Phase(Record):
     name: GivenName
     kind: Literal["bc", "critic", "ppo"]
     cycle: int | None = Field(default=None, ge=0, le=10_000)  # non-decreasing over the phases; without it the index of the phase
-    epochs: Positive | None = None  # of a bc phase
+    epochs: Positive | None = None  # of a bc phase, and of data: replay
     env_steps: Positive | None = None  # of the others
     learning_rate: Ramp
     entropy_coef: Ramp = Ramp.model_validate(0.01)
-    expert_share: Ramp = Ramp.model_validate(0)  # of the env steps: the expert acts, no surrogate loss
+    expert_share: Ramp = NOTHING  # of the env steps: the expert acts, no surrogate loss
     blend: Literal["prefix", "agent_episode", "step"] = "agent_episode"  # how these steps are chosen
     labels: Literal["driven", "all"] = "driven"  # which steps are imitated: those in which the expert acted, or all (DAgger)
-    bc_weight: Ramp = Ramp.model_validate(0)  # of the loss on demonstrations inside the updates of a ppo phase
-    kl_weight: Ramp = Ramp.model_validate(0)  # of KL(policy ‖ BC policy) on the learner's own states
+    bc_weight: Ramp = NOTHING  # of the loss on demonstrations inside the updates of a ppo phase
+    kl_weight: Ramp = NOTHING  # of KL(policy ‖ BC policy) on the learner's own states
+    # what a ppo phase learns from: its own rollouts, the recorded rows, or both. These three are left out of records where they are not set
+    data: Literal["rollout", "replay", "mixed"] = Field(default="rollout", exclude_if=lambda data: data == "rollout")
+    replay_share: Ramp = Field(
+        default=NOTHING, exclude_if=lambda share: share == NOTHING
+    )  # of the rows of a mixed phase: recorded
+    temperature: float = Field(default=1.0, gt=0, exclude_if=lambda beta: beta == 1.0)  # β of advantage-weighted regression
     reward: dict[str, Ramp] = Field(default={})  # weights of the training world's reward terms, where they differ from its setup
     guardrails: dict[str, Limits] = Field(default={})
     on_breach: OnBreach = OnBreach()
 
     @model_validator(mode="after")
     def _length_fits_the_kind(self) -> "Phase":
-        wanted, other = ("epochs", "env_steps") if self.kind == "bc" else ("env_steps", "epochs")
+        wanted, other = ("epochs", "env_steps") if self.in_epochs else ("env_steps", "epochs")
         if getattr(self, wanted) is None or getattr(self, other) is not None:
-            raise ValueError(f"phase {self.name!r} of kind {self.kind} is measured in {wanted} only")
-        for name in ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "kl_weight"):
+            what = "with data: replay" if self.data == "replay" else f"of kind {self.kind}"
+            raise ValueError(f"phase {self.name!r} {what} is measured in {wanted} only")
+        for name in ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "kl_weight", "replay_share"):
             ramp = getattr(self, name)
             if ramp.lowest < 0:
                 raise ValueError(f"phase {self.name!r}: {name} cannot be negative, got {ramp.lowest}")
@@ -119,14 +129,43 @@ class Phase(Record):
             raise ValueError(f"phase {self.name!r}: labels: all imitates nothing without a bc_weight in a ppo phase")
         return self
 
+    @model_validator(mode="after")
+    def _records_are_learned_from_in_one_way(self) -> "Phase":
+        if (self.data == "mixed") != (self.replay_share.highest > 0):
+            raise ValueError(
+                f"phase {self.name!r}: data: mixed and a replay_share above 0 need each other, got data: {self.data}"
+            )
+        if self.replay_share.highest == 1:
+            raise ValueError(f"phase {self.name!r}: replay_share is below 1, got 1; data: replay has recorded rows only")
+        if self.data == "rollout":
+            return self
+        if self.kind != "ppo":
+            raise ValueError(f"phase {self.name!r}: data: {self.data} is of a ppo phase, got kind {self.kind}")
+        for name in ("expert_share", "bc_weight"):
+            if getattr(self, name).highest > 0:
+                raise ValueError(
+                    f"phase {self.name!r}: {name} is 0 with data: {self.data}, which learns from the recorded rows itself"
+                )
+        return self
+
+    @property
+    def in_epochs(self) -> bool:
+        """Whether the phase passes over recorded rows and uses no env steps."""
+        return self.kind == "bc" or self.data == "replay"
+
+    @property
+    def unit(self) -> str:
+        """Of its length."""
+        return "epochs" if self.in_epochs else "env steps"
+
     @property
     def steps(self) -> int:
-        """Env steps that the phase may use; 0 for a bc phase."""
+        """Env steps that the phase may use; 0 for one in epochs."""
         return self.env_steps or 0
 
     @property
     def length(self) -> int:
-        """The length of the phase: epochs of a bc phase, env steps of any other."""
+        """The length of the phase, in its unit."""
         return self.epochs or self.steps
 
 
@@ -166,6 +205,12 @@ class Arm(Record):
         return any(phase.expert_share.highest > 0 or phase.labels == "all" for phase in self.phases)
 
     @property
+    def replays(self) -> bool:
+        """Whether PPO learns from recorded rows in any phase."""
+        return any(phase.data != "rollout" for phase in self.phases)
+
+    @property
     def needs_demonstrations(self) -> bool:
-        """Whether any phase clones, imitates demonstrations, or has steps in which the expert acts."""
-        return any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.expert_share.highest > 0 for phase in self.phases)
+        """Whether any phase learns from recorded rows, or has steps in which the expert acts."""
+        asked = any(phase.kind == "bc" or phase.bc_weight.highest > 0 or phase.expert_share.highest > 0 for phase in self.phases)
+        return asked or self.replays

@@ -62,6 +62,8 @@ def _demonstrations(arm: Arm) -> Iterator[Problem]:
         where = f"phases.{phase.name}"
         if phase.kind == "bc":
             yield Problem("error", f"{where}.kind", "a bc phase needs demonstrations: start: bc, got random")
+        if phase.data != "rollout":
+            yield Problem("error", f"{where}.data", f"{phase.data} needs demonstrations: start: bc, got random")
         for name in ("expert_share", "bc_weight"):
             if getattr(phase, name).highest > 0:
                 yield Problem("error", f"{where}.{name}", "needs demonstrations: start: bc, got random")
@@ -85,7 +87,9 @@ def _ending(arm: Arm) -> Iterator[Problem]:
     if last.kind != "ppo":
         yield Problem("hold", f"{where}.kind", f"expected the last phase to be ppo, got {last.kind}")
         return
-    for name in ("expert_share", "bc_weight"):
+    if last.data == "replay":
+        yield Problem("hold", f"{where}.data", "expected the last phase to learn from rollouts, got replay")
+    for name in ("expert_share", "bc_weight", "replay_share"):
         if (end := getattr(last, name).at(1.0)) > 0:
             yield Problem("hold", f"{where}.{name}", f"expected 0 at the end of the schedule, got {end:g}")
     if (end := last.kl_weight.at(1.0)) > 0:
@@ -100,6 +104,10 @@ def _effects(arm: Arm) -> Iterator[Problem]:
         for name in unused:
             if getattr(phase, name).highest > 0:
                 yield Problem("warn", f"{where}.{name}", f"has no effect in a {phase.kind} phase")
+        if phase.data == "rollout" and phase.temperature != 1:
+            yield Problem("warn", f"{where}.temperature", "has no effect without data: replay or mixed")
+        if phase.data == "replay" and phase.reward:
+            yield Problem("warn", f"{where}.reward", "has no effect with data: replay, whose rewards are recorded")
         if phase.learning_rate.highest == 0:
             yield Problem("error", f"{where}.learning_rate", "expected more than 0 somewhere in the phase, got 0")
 
@@ -109,7 +117,7 @@ def _jumps(arm: Arm) -> Iterator[Problem]:
     for before, now in pairwise(arm.phases):
         if "bc" in (before.kind, now.kind):
             continue
-        names = ("expert_share", "bc_weight") if before.kind == now.kind == "ppo" else ("expert_share",)
+        names = ("expert_share", "bc_weight", "replay_share") if before.kind == now.kind == "ppo" else ("expert_share",)
         for name in names:
             left, right = getattr(before, name).at(1.0), getattr(now, name).at(0.0)
             if abs(right - left) > JUMP:
@@ -123,7 +131,7 @@ def _steps(arm: Arm, every: int, budget: int | None) -> Iterator[Problem]:
     if budget is not None and arm.budget > budget:
         yield Problem("hold", "phases", f"{arm.budget:,} env steps in all, more than the {budget:,} of scratch: not comparable")
     for phase, (begin, end) in zip(arm.phases, spans(arm), strict=True):
-        if phase.kind == "ppo":
+        if phase.kind == "ppo" and not phase.in_epochs:
             taken = end // every - begin // every + (end == arm.budget and end % every > 0)
             if taken < EVALUATIONS:
                 text = f"expected at least {EVALUATIONS} evaluations, got {taken} (every {every:,} of {phase.steps:,} env steps)"

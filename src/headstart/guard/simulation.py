@@ -95,7 +95,7 @@ def simulate(
         run.control = control.phase_began(run.control, f"{phase.name}@{run.at.env_steps}")
         if own_reference:
             run.reference = {name: value for name, value in run.reference.items() if name != OF_PHASE}
-        run.tell("phase_began", f"{phase.kind}, {phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}")
+        run.tell("phase_began", f"{phase.kind}, {phase.length:,} {phase.unit}")
         if not _play(run, source):
             break
         run.tell("phase_ended", control.phase_outcome(run.control))
@@ -119,7 +119,8 @@ def _play(run: _Run, source: Source) -> bool:
             return False
         if reading is None:
             return True
-        run.at = replace(run.at, env_steps=max(run.at.env_steps, reading.env_steps))
+        epochs = run.at.epochs + (run.phase.in_epochs and reading.kind == "update")
+        run.at = replace(run.at, env_steps=max(run.at.env_steps, reading.env_steps), epochs=epochs)
         if run.own_reference and reading.kind == "update":
             run.reference = {**run.reference, **control.first_shown(run.reference, reading.values)}
         run.control, decision = control.judge(run.control, run.at, run.arm, reading, run.reference)
@@ -138,7 +139,7 @@ def _act(run: _Run, decision: Decision) -> None:
         case "rollback":
             target = decision.targets[0]
             run.tell("rollback", f"to {target}", checkpoint=target)
-            run.control, run.at = control.rolled_back(run.control, target), run.at.begin_retry()
+            run.control, run.at = control.rolled_back(run.control, target), replace(run.at.begin_retry(), epochs=0)
             factors = f"learning rate × {run.at.learning_rate_factor(run.phase):g}, KL × {run.at.kl_factor(run.phase):g}"
             run.tell("retry", f"attempt {run.at.attempt}, {factors}")
         case "freeze":
@@ -166,6 +167,8 @@ def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_step
             at = yield read("evaluation", at.env_steps, "now")
         elif index == 0 and arm.start == "bc":
             at = yield read("evaluation", 0, "before")
+        while phase.data == "replay" and at.epochs < phase.length:
+            at = yield read("update", at.env_steps)
         while left := at.steps_left(phase):
             attempt, now = at.attempt, at.env_steps + min(update_steps, left)
             at = yield read("update", now)
@@ -178,16 +181,16 @@ def _invented(arm: Arm, trace: Trace, every: int, reference: Values, update_step
 def _recorded(arm: Arm, rows: Sequence[Reading]) -> Source:
     """Rows in their order, each in the phase to which it belongs.
 
-    A phase lasts until its env steps are used, and takes the evaluation that follows its last update, but for one that names bc_accuracy where
-    a bc phase is next. A bc phase uses no env steps, and takes rows up to the one that names bc_accuracy, or none
-    where actions are continuous, since updates follow at once.
+    A phase lasts until its env steps are used, one of data: replay for an update an epoch. It takes the evaluation that follows its last update,
+    but for one that names bc_accuracy where a bc phase is next. A bc phase uses no env steps, and takes rows up to the one that names
+    bc_accuracy, or none where actions are continuous, since updates follow at once.
     """
     at = yield None
     taken = 0
     for phase, after in zip(arm.phases, (*arm.phases[1:], None), strict=True):
         done = False
         while not done:
-            used = at.steps_left(phase) == 0
+            used = at.epochs >= phase.length if phase.data == "replay" else at.steps_left(phase) == 0
             if taken == len(rows):
                 if not used or phase.kind == "bc":
                     return

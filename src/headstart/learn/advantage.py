@@ -34,7 +34,23 @@ def gae(
     return advantage
 
 
+def facts(reward: Array, advantage: Array, value: Array, returns: Array) -> dict[str, float]:
+    """What an update tells of its estimates, of any shape."""
+    return {
+        "adv_mean": float(advantage.mean()),
+        "adv_std": float(advantage.std()),
+        "explained_variance": explained_variance(value, returns),
+        "reward_advantage_corr": _correlation(reward, advantage),
+    }
+
+
 def explained_variance(value: np.ndarray, returns: np.ndarray) -> float:
     """1 − Var(returns − value) / Var(returns); NaN if the returns do not vary."""
     variance = float(np.var(returns))
     return 1.0 - float(np.var(returns - value)) / variance if variance > 0 else float("nan")
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    x, y = x.ravel() - x.mean(), y.ravel() - y.mean()
+    norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
+    return float((x * y).sum()) / norm if norm > 0 else float("nan")

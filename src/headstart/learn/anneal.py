@@ -21,6 +21,7 @@ from headstart.learn.evaluation import play_in_modes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
 from headstart.learn.ppo import Metrics, Weights, update
+from headstart.learn.replay import Records
 from headstart.learn.rollout import Player, Rollout
 from headstart.worlds.api import Act, Played, World
 
@@ -34,14 +35,20 @@ class PhaseBegan:
 
 @dataclass(frozen=True)
 class Updated:
-    """One rollout and the PPO update on it."""
+    """A PPO update: on one rollout, on the recorded rows, or on both."""
 
     epoch: int  # index of this update within the run
     env_steps: int
     metrics: Metrics
     weights: Weights
-    rollout: Rollout
+    rollout: Rollout | None
     minibatches: dict[str, Array]  # column of the compiled LOG → [optimiser steps]; empty if the update was skipped
+    records: Records | None = None
+
+    @property
+    def steps(self) -> int:
+        """Env steps of the update."""
+        return 0 if self.rollout is None else self.rollout.reward.size
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,7 @@ class Trainer:
     modes: tuple[Mode, ...]  # in which the policy is evaluated
     reference: ActorCritic | None  # the BC policy of the KL term
     demonstrations: tuple[Demonstrations, Demonstrations] | None  # train, held out
+    records: Records | None = None  # what phases with data: replay or mixed learn from
     at: Position = field(default_factory=Position)
 
     @property
@@ -99,7 +107,7 @@ class Trainer:
     @property
     def phase_is_over(self) -> bool:
         at, phase = self.at, self.phase
-        return at.epochs >= phase.length if phase.kind == "bc" else at.steps_left(phase) == 0
+        return at.epochs >= phase.length if phase.in_epochs else at.steps_left(phase) == 0
 
     @property
     def weights(self) -> Weights:
@@ -113,6 +121,8 @@ class Trainer:
             phase.bc_weight.at(progress),
             phase.expert_share.at(progress),
             actor_frozen=phase.kind == "critic",
+            replay_share=phase.replay_share.at(progress),
+            temperature=phase.temperature,
         )
 
     @property
@@ -135,11 +145,12 @@ def trainer_of(
     episode_ticks: int = 0,
     modes: tuple[Mode, ...] = MODES,
     device: torch.device | None = None,
+    records: Records | None = None,
 ) -> Trainer:
     """A run that has not begun. `network` holds the first weights and is trained in place.
 
     An arm that starts from a clone keeps a frozen copy of it as the reference. `demonstrations` (train, held out) are used by bc phases and
-    `bc_weight`; `expert`, whose episodes last `episode_ticks`, is used by `expert_share`.
+    `bc_weight`, `records` by data: replay and mixed; `expert`, whose episodes last `episode_ticks`, is used by `expert_share`.
     """
     generator = torch.Generator().manual_seed(seed)
     return Trainer(
@@ -154,6 +165,7 @@ def trainer_of(
         modes=modes,
         reference=frozen(network) if arm.start == "bc" else None,
         demonstrations=demonstrations,
+        records=records,
     )
 
 
@@ -179,20 +191,29 @@ def run(trainer: Trainer) -> Iterator[Event]:
 
 
 def learn(trainer: Trainer) -> Updated:
-    """One rollout and one update on it."""
+    """One update: on a rollout, of data: replay on every recorded row once, of data: mixed on both."""
     at, arm, phase, weights = trainer.at, trainer.arm, trainer.phase, trainer.weights
-    trainer.player.world.weigh({name: ramp.at(at.progress(phase)) for name, ramp in phase.reward.items()})
-    every_step = phase.labels == "all" and weights.bc_weight > 0  # labels without a weight are not computed
-    rollout = trainer.player.play(trainer.network, arm.ppo.rollout_ticks, weights.expert_share, phase.blend, every_step)
-    recorded = trainer.demonstrations[0] if trainer.demonstrations else None
+    rollout = None if phase.data == "replay" else _played(trainer, weights)
+    recorded: Demonstrations | Records | None = trainer.demonstrations[0] if trainer.demonstrations else None
+    if phase.data != "rollout":
+        recorded = trainer.records
     minibatches: dict[str, Array] = {}
     metrics = update(
         trainer.network, trainer.optimizer, rollout, arm.ppo, weights, trainer.generator, trainer.reference, recorded, minibatches
     )
-    if trainer.reference is None and not metrics["nonfinite"]:
+    if rollout is not None and trainer.reference is None and not metrics["nonfinite"]:
         trainer.network.observe(rollout.obs)  # a clone keeps the normaliser with which it was trained
-    trainer.at = replace(at, env_steps=at.env_steps + rollout.reward.size, updates=at.updates + 1)
-    return Updated(trainer.at.updates, trainer.at.env_steps, metrics, weights, rollout, minibatches)
+    used = 0 if rollout is None else rollout.reward.size
+    trainer.at = replace(at, env_steps=at.env_steps + used, updates=at.updates + 1, epochs=at.epochs + (rollout is None))
+    records = recorded if isinstance(recorded, Records) else None
+    return Updated(trainer.at.updates, trainer.at.env_steps, metrics, weights, rollout, minibatches, records)
+
+
+def _played(trainer: Trainer, weights: Weights) -> Rollout:
+    at, phase = trainer.at, trainer.phase
+    trainer.player.world.weigh({name: ramp.at(at.progress(phase)) for name, ramp in phase.reward.items()})
+    every_step = phase.labels == "all" and weights.bc_weight > 0  # labels without a weight are not computed
+    return trainer.player.play(trainer.network, trainer.arm.ppo.rollout_ticks, weights.expert_share, phase.blend, every_step)
 
 
 def clone(trainer: Trainer) -> Cloned:

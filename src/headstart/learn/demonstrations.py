@@ -40,14 +40,18 @@ def demonstrations(obs: Observations, label: Array, reward: Array, length: Array
 
 def discounted_returns(reward: Array, length: Array, gamma: float) -> Array:
     """Σ γ^k r_{t+k} to the end of each episode: [B] f32."""
-    longest, episodes = int(length.max()), len(length)
-    column = np.arange(len(reward)) - np.repeat(np.cumsum(length) - length, length)
-    row = np.repeat(np.arange(episodes), length)
-    padded = np.zeros((episodes, longest))
+    longest, (column, row) = int(length.max()), cells(length)
+    padded = np.zeros((len(length), longest))
     padded[row, column] = reward
     for t in range(longest - 2, -1, -1):
         padded[:, t] += gamma * padded[:, t + 1]
     return np.asarray(padded[row, column], np.float32)
+
+
+def cells(length: Array) -> tuple[Array, Array]:
+    """Of steps that follow each other in episodes of `length` [E]: the tick of each in its episode, and which episode that is, [B] each."""
+    episode = np.repeat(np.arange(len(length)), length)
+    return np.arange(len(episode)) - (np.cumsum(length) - length)[episode], episode
 
 
 def decision_rows(obs: dict[str, Tensor]) -> Tensor:

@@ -64,6 +64,10 @@ class Categorical:
         """The rows of a minibatch."""
         return Categorical(self.log_policy[index])
 
+    def followed_by(self, other: "Categorical") -> "Categorical":
+        """The rows of both."""
+        return Categorical(torch.cat([self.log_policy, other.log_policy]))
+
 
 @dataclass(frozen=True)
 class Gaussian:
@@ -111,6 +115,10 @@ class Gaussian:
     def rows(self, index: Tensor | slice) -> "Gaussian":
         """The rows of a minibatch."""
         return Gaussian(self.mean[index], self.log_std)
+
+    def followed_by(self, other: "Gaussian") -> "Gaussian":
+        """The rows of both, of one policy."""
+        return Gaussian(torch.cat([self.mean, other.mean]), self.log_std)
 
 
 Policy = Categorical | Gaussian

@@ -15,7 +15,7 @@ from headstart.learn.anneal import Trainer, trainer_of
 from headstart.learn.evaluation import play_in_modes
 from headstart.learn.optimizer import autograd_device
 from headstart.runs.clone_report import REFERENCE, Reference
-from headstart.runs.demonstrations import read_demonstrations
+from headstart.runs.demonstrations import read_used, records_of, tensors_of
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.guarded_run import RunSetup
 from headstart.runs.own_expert import require_stateless
@@ -67,7 +67,7 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
     observation, modes, device = params.capture.observation, modes_of(scenario), autograd_device(params.device)
     training = worlds_of(scenario, "training", arm.ppo.worlds, observation)
     evaluation = worlds_of(scenario, "evaluation", params.evaluation.worlds, observation)
-    lineage, returns, demonstrations, expert, ticks = {}, None, None, None, 0
+    lineage, returns, demonstrations, records, expert, ticks = {}, None, None, None, None, 0
     if job.clone is None:
         network = new_network(training, params.network, job.seed)
     else:
@@ -87,13 +87,15 @@ def begin(job: SeedJob) -> tuple[Trainer, dict[str, str], tuple[float, float] | 
         lineage, returns = {"bc": origin.weights_sha256}, (reference.untrained.return_mean, aim.return_mean)
     if arm.needs_demonstrations:
         discounted = params.bc_train.model_copy(update={"gamma": arm.ppo.gamma})  # what a bc phase fits its critic to
-        stamp, demonstrations = read_demonstrations(scenario, schema_of(training), discounted, params.clone_of(job.seed))
+        stamp, used = read_used(scenario, schema_of(training), discounted, params.clone_of(job.seed))
+        train, heldout = (tensors_of(side, discounted.gamma, stamp.has_rewards) for side in used)
+        demonstrations, records = (train, heldout), records_of(used[0], stamp) if arm.replays else None
         ticks = stamp.accepted.steps // stamp.accepted.episodes
         if arm.asks_expert:
             require_stateless(scenario)
         expert = expert_of(scenario, training, params.clone_of(job.seed)) if scenario.demonstrations is None else None
     trainer = trainer_of(
-        network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device
+        network, arm, training, evaluation, params.evaluation, job.seed, demonstrations, expert, ticks, modes, device, records
     )
     return trainer, lineage, returns
 

@@ -25,6 +25,7 @@ from headstart.dataset.manifest import DatasetManifest
 from headstart.guard.guardrails import Reading, limits
 from headstart.learn.anneal import Evaluated, Trainer, Updated
 from headstart.learn.networks import tensors
+from headstart.learn.rollout import Rollout
 from headstart.runs.checkpoint import weights_sha256
 from headstart.runs.progress import SeedJob
 from headstart.telemetry.kinds import LearnedFrom, Social
@@ -86,10 +87,7 @@ def learned_from(job: SeedJob) -> LearnedFrom | None:
 
 def update_fields(event: Updated, world: World, open_guardrails: Sequence[str], seconds: float) -> dict[str, Any]:
     """`update`: one PPO iteration, which took `seconds`."""
-    m, rollout = event.metrics, event.rollout
-    counter = next(name for name in RETURNS if name in world.names.stats)
-    returns = rollout.stats[..., world.names.stats.index(counter)].ravel() * RETURNS[counter]
-    ended = len(returns) > 0
+    m = event.metrics
     return (
         {name: m[name] for name in ALWAYS}
         | {name: m.get(name) for name in OF_POLICY}
@@ -99,25 +97,49 @@ def update_fields(event: Updated, world: World, open_guardrails: Sequence[str], 
             "env_steps": event.env_steps,
             "iteration": event.epoch,
             "open_guardrails": sorted(open_guardrails),
-            "reward_mean": float(rollout.reward.mean()),
             "reward_advantage_corr": _or_none(m["reward_advantage_corr"]),
             "explained_variance": _or_none(m["explained_variance"]),
-            "return_mean": float(returns.mean()) if ended else None,
-            "return_std": float(returns.std()) if ended else None,
-            "episode_length_mean": _episode_length(rollout.stats, world) if ended else None,
-            "terminations": int(rollout.terminated.sum()),
-            "truncations": int(rollout.truncated.sum()),
             "update_s": seconds,
-            "env_steps_per_s": rollout.reward.size / seconds,
+            "env_steps_per_s": event.steps / seconds if event.steps else None,
         }
-        | (_town_fields(event, world) if world.names.world == "town" else {})
+        | _data_fields(event, world)
     )
+
+
+def _data_fields(event: Updated, world: World) -> dict[str, Any]:
+    """What the rows behind an update were: of the rollout or, where there is none, of the recorded episodes; and how recorded ones were used."""
+    rollout, records, m = event.rollout, event.records, event.metrics
+    data = rollout or records
+    assert data is not None  # an update has one of them
+    said = {
+        "data_mode": None if records is None else "mixed" if rollout else "replay",
+        "replay_objective": records and records.objective,
+        "recorded_steps": records and int(m.get("recorded_steps", 0)),
+        "kl_step": m.get("kl_step"),
+        "reward_mean": float(data.reward.mean()),
+        "terminations": int(data.terminated.sum()),
+        "truncations": int(data.truncated.sum()),
+    }
+    return said if rollout is None else said | _rollout_fields(rollout, world)
+
+
+def _rollout_fields(rollout: Rollout, world: World) -> dict[str, Any]:
+    """The episodes that ended in a rollout."""
+    counter = next(name for name in RETURNS if name in world.names.stats)
+    returns = rollout.stats[..., world.names.stats.index(counter)].ravel() * RETURNS[counter]
+    ended = len(returns) > 0
+    return {
+        "return_mean": float(returns.mean()) if ended else None,
+        "return_std": float(returns.std()) if ended else None,
+        "episode_length_mean": _episode_length(rollout.stats, world) if ended else None,
+    } | (_town_fields(rollout, world) if world.names.world == "town" else {})
 
 
 def minibatch_fields(event: Updated, passes: int) -> Iterator[dict[str, Any]]:
     """`minibatch`, once for each optimiser step of an update that passes so often over its rollout; none of an update that was skipped."""
     log = event.minibatches
     shown = [name for name in OF_MINIBATCH if name in event.metrics]
+    passes = 1 if event.rollout is None else passes
     for number in range(len(log.get("rows", ()))):
         pass_index, minibatch = divmod(number, len(log["rows"]) // passes)
         names = (*ALWAYS_OF_MINIBATCH, *shown) if log["actor_learns"][number] else ALWAYS_OF_MINIBATCH
@@ -136,9 +158,8 @@ def _episode_length(stats: Array, world: World) -> float:
     return float(stats[..., counters.index("steps")].mean()) if "steps" in counters else float(world.horizon)
 
 
-def _town_fields(event: Updated, world: World) -> dict[str, Any]:
+def _town_fields(rollout: Rollout, world: World) -> dict[str, Any]:
     """Events among the rows behind the update, and what the agents felt."""
-    rollout = event.rollout
     counted = dict(zip(world.names.stats, rollout.counted.tolist(), strict=True))
     features = rollout.obs["features"]
 

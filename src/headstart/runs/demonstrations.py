@@ -18,9 +18,11 @@ from headstart.dataset.episodes import Episodes, select
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
 from headstart.dataset.observation import ObservationSchema
+from headstart.worlds.api import Observations
 
 if TYPE_CHECKING:
     from headstart.learn.demonstrations import Demonstrations
+    from headstart.learn.replay import Records
 
 
 def require_validated(scenario: Scenario, block: int | None = None) -> tuple[DatasetManifest, Path]:
@@ -88,15 +90,6 @@ def _judged(dataset: str) -> Path:
     return REPORTS / dataset / "validate" / "verdict.json"
 
 
-def read_demonstrations(
-    scenario: Scenario, schema: ObservationSchema, settings: BCParams, block: int
-) -> "tuple[DatasetManifest, tuple[Demonstrations, Demonstrations]]":
-    """The stamp of the validated dataset, and both sides of one block of it as tensors: train, held out."""
-    stamp, sides = read_used(scenario, schema, settings, block)
-    train, heldout = (tensors_of(side, settings.gamma, stamp.has_rewards) for side in sides)
-    return stamp, (train, heldout)
-
-
 def read_used(
     scenario: Scenario, schema: ObservationSchema, settings: BCParams, block: int
 ) -> tuple[DatasetManifest, tuple[Episodes, Episodes]]:
@@ -128,7 +121,35 @@ def tensors_of(episodes: Episodes, gamma: float, has_rewards: bool = True) -> "D
     """What the expert chose, in every recorded state; without rewards no returns are learned from."""
     from headstart.learn.demonstrations import demonstrations  # torch: whoever only counts steps needs none
 
-    mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
-    obs = episodes.observation | mask
-    found = demonstrations(obs, episodes.expert_action, episodes.reward, episodes.table.length, gamma)
+    found = demonstrations(_obs(episodes), episodes.expert_action, episodes.reward, episodes.table.length, gamma)
     return replace(found, has_returns=has_rewards)
+
+
+def records_of(episodes: Episodes, stamp: DatasetManifest) -> "Records":
+    """What was executed in every recorded state, and what it paid, for PPO. InputError where rewards are not recorded."""
+    import torch
+
+    from headstart.learn.replay import Records
+
+    if not stamp.has_rewards:
+        raise InputError(
+            f"{stamp.dataset}@{stamp.version}: expected recorded rewards, from which data: replay and mixed take their advantages, got none; "
+            "bc_weight and phases of kind bc imitate without them"
+        )
+    log_prob = episodes.expert_log_prob
+    return Records(
+        obs={key: torch.from_numpy(value) for key, value in _obs(episodes).items()},
+        action=torch.from_numpy(episodes.action),
+        log_prob=None if log_prob is None else torch.from_numpy(log_prob),
+        reward=episodes.reward,
+        terminated=episodes.terminated,
+        truncated=episodes.truncated,
+        length=episodes.table.length,
+        final_obs={key: torch.from_numpy(value) for key, value in episodes.final_observation.items()},
+    )
+
+
+def _obs(episodes: Episodes) -> Observations:
+    """The observations, and which actions they allow."""
+    mask = {} if episodes.action_mask is None else {"mask": episodes.action_mask.astype("u1")}
+    return episodes.observation | mask

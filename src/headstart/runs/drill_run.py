@@ -13,7 +13,7 @@ import torch
 from headstart.config.params import EvaluationParams, Params
 from headstart.config.project import MODELS, WORK_DIR
 from headstart.config.scenario import Scenario
-from headstart.config.schedule import Arm, Phase, Ramp
+from headstart.config.schedule import NOTHING, Arm, Phase
 from headstart.core.errors import IntegrityError
 from headstart.guard.control import Action, targets
 from headstart.guard.drill import faulty_reading, good_reading
@@ -82,10 +82,10 @@ def drill_setup(params: Params, scenario: Scenario, arm: str) -> tuple[DrillSetu
 def scaled_down(arm: Arm, rollout: int) -> Arm:
     """The arm's phases, guardrails and on_breach with a few small rollouts of `rollout` env steps.
 
-    Nothing is read from a dataset: bc phases are left out, no expert drives, and no demonstration weighs.
+    Nothing is read from a dataset: bc phases and those of data: replay are left out, no expert drives, and no demonstration weighs.
     """
-    kept = [phase for phase in arm.phases if phase.kind != "bc"]
-    alone = {"expert_share": Ramp.model_validate(0), "bc_weight": Ramp.model_validate(0)}
+    kept = [phase for phase in arm.phases if not phase.in_epochs]
+    alone = {"expert_share": NOTHING, "bc_weight": NOTHING, "replay_share": NOTHING, "data": "rollout"}
     phases = [phase.model_copy(update=alone | {"env_steps": rollout}) for phase in kept]
     phases[-1] = phases[-1].model_copy(update={"env_steps": UPDATES * rollout})
     sizes = {"worlds": WORLDS, "rollout_ticks": TICKS, "num_epochs": 2, "mini_batch_size": max(rollout // 2, 1)}

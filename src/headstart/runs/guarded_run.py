@@ -136,12 +136,14 @@ def _phase_began(guarded: GuardedRun, event: PhaseBegan) -> None:
 
 def _updated(guarded: GuardedRun, event: Updated) -> None:
     seconds, guarded.clock = time.monotonic() - guarded.clock, time.monotonic()
-    world, env_steps = guarded.trainer.player.world, event.rollout.reward.size
+    world, env_steps = guarded.trainer.player.world, event.steps
     write = partial(_write_update, guarded, event, update_fields(event, world, guarded.control.open, seconds))
     if due := _is_due(guarded, event):
         write()
     guarded.setup.report(env_steps)
     values = {name: event.metrics.get(name) for name in WATCHED}
+    if (step := event.metrics.get("kl_step")) is not None:
+        values["kl_divergence"] = step  # that of recorded rows is measured from whoever acted in them
     if event.metrics["expert_steps"] == env_steps:
         values["entropy"] = None  # no row is the policy's own
     guarded.reference |= control.first_shown(guarded.reference, values)
@@ -151,7 +153,7 @@ def _updated(guarded: GuardedRun, event: Updated) -> None:
 def _is_due(guarded: GuardedRun, event: Updated) -> bool:
     """Whether the log holds an update whatever the guardrails say: the first and last of an attempt at a phase, and every n-th."""
     trainer, every = guarded.trainer, guarded.setup.telemetry.every * guarded.telemetry.thinned
-    is_first = event.env_steps - event.rollout.reward.size <= trainer.at.attempt_from
+    is_first = event.env_steps - event.steps <= trainer.at.attempt_from
     return is_first or trainer.phase_is_over or event.epoch % every == 0
 
 

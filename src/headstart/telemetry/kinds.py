@@ -1,7 +1,8 @@
 """The kinds of telemetry record (`telemetry/3`), and the fields of all records.
 
-A kind has a fixed set of keys, null where one does not apply, but for `dataset` and `social`, which came later and are left out there. A
-`Measured` number is null only if it was not finite; `nonfinite` then contains its name. All values that depend on the clock are in `wall`.
+A kind has a fixed set of keys, null where one does not apply, but for those that came later and are left out there: `dataset`, `social` and
+what tells of recorded rows. A `Measured` number is null only if it was not finite; `nonfinite` then contains its name. All values that depend
+on the clock are in `wall`.
 """
 
 from typing import Annotated, Literal, Self, get_args
@@ -177,7 +178,14 @@ class Update(Line):
     loss_kl: float | None = None
     kl_to_reference: float | None = None  # nats, on the learner's states; null without a reference policy
     open_guardrails: tuple[str, ...]  # before this update is checked
-    # the rollout
+    # data: replay or mixed; left out elsewhere
+    data_mode: Literal["replay", "mixed"] | None = Field(default=None, exclude_if=_is_none)
+    replay_objective: Literal["clipped", "advantage_weighted"] | None = Field(default=None, exclude_if=_is_none)
+    recorded_steps: Count | None = Field(default=None, exclude_if=_is_none)  # recorded rows among those of this update
+    kl_step: float | None = Field(
+        default=None, exclude_if=_is_none
+    )  # nats, KL(policy before ‖ after), which guardrails are shown
+    # the rollout; of data: replay the recorded episodes
     reward_mean: Measured
     reward_advantage_corr: float | None = None  # null when either variance is 0
     explained_variance: float | None = None

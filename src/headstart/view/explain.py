@@ -102,7 +102,9 @@ def _scenario(root: Path, name: str) -> Explained:
 def _arm(root: Path, arm: ArmRuns) -> Explained:
     runs, recipe = arm.runs, arm.recipe
     start = "a clone of the expert" if recipe.start == "bc" else "random weights"
-    phases = ", ".join(f"{phase.name} ({phase.kind}, {_length(phase.kind, phase.length)})" for phase in recipe.phases)
+    phases = ", ".join(
+        f"{phase.name} ({phase.kind}, {phase.length:,} {phase.unit.removeprefix('env ')})" for phase in recipe.phases
+    )
     first, last = ([_score(run, when) for run in runs] for when in ("first", "exam"))
     quiet = [run for run in runs if run.outcome == "PASS"]
     back = sum(run.rollbacks for run in runs)
@@ -181,10 +183,6 @@ def _facts(run: SeedRun) -> dict[str, Any]:
         "harm_rate": exam.harm_rate,
         "return_mean": exam.return_mean,
     }
-
-
-def _length(kind: str, length: int) -> str:
-    return f"{length:,} {'epochs' if kind == 'bc' else 'steps'}"
 
 
 def _range(values: Sequence[float]) -> str:

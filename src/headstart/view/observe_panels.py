@@ -137,8 +137,7 @@ def _ramp(ramp: Ramp, now: float | None) -> str:
 
 def _progress(phase: Phase, of: PhaseSeen) -> Cell:
     share = min(of.used / phase.length, 1.0)
-    unit = "epochs" if phase.kind == "bc" else "env steps"
-    return {"t": f"{of.used:,} of {phase.length:,} {unit} ({share:.0%})", "bar": round(share, 4)}
+    return {"t": f"{of.used:,} of {phase.length:,} {phase.unit} ({share:.0%})", "bar": round(share, 4)}
 
 
 def _outcome(of: PhaseSeen) -> Cell:

@@ -38,7 +38,7 @@ class PhaseSeen:
 
     outcome: str = "waiting"
     begun_at: int = 0  # env steps
-    used: int = 0  # env steps, or epochs of a bc phase
+    used: int = 0  # env steps, or epochs of a phase in epochs
     attempt: int = 0
     open: tuple[str, ...] = ()
 
@@ -106,7 +106,7 @@ def take(seen: Seen, record: AnyLine | Unreadable) -> None:
             seen.update = record
             seen.pace.append((datetime.fromisoformat(record.wall.time_utc), record.env_steps))
             if (phase := _now(seen)) is not None:
-                phase.used = record.env_steps - phase.begun_at
+                phase.used = phase.used + 1 if record.data_mode == "replay" else record.env_steps - phase.begun_at
         case Evaluation():
             seen.evaluations[record.policy_mode] = record
         case ReadingLine():
@@ -189,7 +189,8 @@ def _rolled_back(seen: Seen, record: RollbackLine) -> None:
     _alert(seen, "rollback", "bad", f"back to {record.to_checkpoint_id}, {discarded}; next: {record.next}{skipped}")
     if (phase := _now(seen)) is not None:
         phase.attempt = record.attempt
-        phase.used = 0 if seen.phase and seen.phase.phase_kind == "bc" else phase.used
+        in_epochs = seen.arm and seen.phase and seen.arm.phases[seen.phase.phase_index].in_epochs
+        phase.used = 0 if in_epochs else phase.used
 
 
 def _run_ended(seen: Seen, record: RunEnded) -> None:

@@ -13,7 +13,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 DRAWING = 50  # columns of a drawing: names and scales stand beside it
 TIED = "\u00a0"  # a space at which no line is broken
 CHECKED = ("update", "evaluation")  # when a guardrail is checked
-DRAWN = ("expert_share", "bc_weight", "kl_weight", "learning_rate")
+DRAWN = ("expert_share", "bc_weight", "kl_weight", "replay_share", "learning_rate")
 
 
 def describe(arm: Arm, known_metrics: Collection[str], problems: Sequence[Problem] = ()) -> str:
@@ -32,13 +32,13 @@ def phases_text(arm: Arm) -> str:
 
 def _phase(cycle: int, phase: Phase) -> list[str]:
     """Its name, kind and length, then what it sets: weights that stay at 0 are left out."""
-    names = ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "kl_weight")
+    names = ("learning_rate", "entropy_coef", "expert_share", "bc_weight", "kl_weight", "replay_share")
     ramps = [f"{name} {_ramp(ramp)}".replace(" ", TIED) for name in names if (ramp := getattr(phase, name)).highest > 0]
     retry = phase.on_breach
     retries = f"{retry.max_retries} retries, learning rate × {retry.lr_factor:g}, KL × {retry.kl_factor:g}"
-    length = f"{phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}"
+    kind = phase.kind if phase.data == "rollout" else f"{phase.kind}, data: {phase.data}"
     return [
-        f"{phase.name}: {phase.kind}, {length}, cycle {cycle}",
+        f"{phase.name}: {kind}, {phase.length:,} {phase.unit}, cycle {cycle}",
         *(line.replace(TIED, " ") for line in _wrapped(", ".join(ramps), "  ")),
         f"  on breach: {'stop' if retry.next == 'stop' else retries}",
     ]

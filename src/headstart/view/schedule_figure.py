@@ -23,7 +23,7 @@ ARM_STYLES: tuple[tuple[str, Literal["-", "--", "-.", ":"]], ...] = (
     ("#CC79A7", ":"),
 )
 READ = ("return_normalised", "success_rate", "harm_rate", "bc_accuracy")
-RAMPS = ("expert_share", "bc_weight", "kl_weight")
+RAMPS = ("expert_share", "bc_weight", "kl_weight", "replay_share")
 MARKS = {"warn": ("^", "#E69F00"), "breach": ("X", "#D55E00")}
 
 

@@ -112,7 +112,7 @@ def _phases(arm: ArmRuns) -> Table:
 
 
 def _length(phase: Phase) -> str:
-    return f"{phase.length:,} {'epochs' if phase.kind == 'bc' else 'env steps'}"
+    return f"{phase.length:,} {phase.unit}"
 
 
 def _ramp(ramp: Ramp) -> str:
