@@ -7,7 +7,7 @@ has, and docs/data.md shows it.
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +30,7 @@ from headstart.runs.policy import new_network
 from headstart.runs.recording import record
 from headstart.runs.tuning import for_tuning, require_apart
 from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.worlds.api import FIRST_WORLD
+from headstart.worlds.api import FIRST_WORLD, Act, World
 
 RECORD = Path(__file__).with_suffix(".json")
 SCENARIOS = ("queue_conflict", "kitchen_breakfast")
@@ -82,7 +82,7 @@ def measured(scenario: Scenario, params: Params) -> dict[str, list[Clone]]:
     return found
 
 
-def recorded(scenario: Scenario, params: Params, block: int) -> tuple[Episodes, Header]:
+def recorded(scenario: Scenario, params: Params, block: int, expert: Callable[[World], Act] = script) -> tuple[Episodes, Header]:
     """As the stage `capture` records a block."""
     numbers = np.arange(block * params.capture.worlds, (block + 1) * params.capture.worlds)
     world = worlds_of(scenario, "capture", len(numbers), params.capture.observation, skip=int(numbers[0]))
@@ -94,7 +94,7 @@ def recorded(scenario: Scenario, params: Params, block: int) -> tuple[Episodes, 
         observation=schema_of(world),
         writer_version="benchmark",
     )
-    return record(world, script(world), FIRST_WORLD["capture"] + numbers, params.capture, header), header
+    return record(world, expert(world), FIRST_WORLD["capture"] + numbers, params.capture, header), header
 
 
 def rejections(episodes: Episodes, header: Header, settings: CurateParams, seed: int) -> Iterator[tuple[str, Array]]:
