@@ -66,12 +66,10 @@ TRIED: Mapping[str, Mapping[str, Changes]] = {  # scenario → what is tried →
     },
     "nav_gap_seeker": {
         "before": {},
-        "a quarter of the demonstrations": {"capture": {"worlds": 1000}},
-        "two layers of 64": {"network": {"hidden": [64, 64]}},
     },
 }
 ORDER = [*dict.fromkeys(name for tried in TRIED.values() for name in tried), RECIPE]
-SEEDS = {"before": 4, RECIPE: 4}  # the others: 1
+SEEDS = {("nav_mixed", "before"): 4, ("nav_mixed", RECIPE): 4}  # clones; of the others: 1
 
 
 class Clone(NamedTuple):
@@ -131,10 +129,10 @@ def measured(scenario: Scenario, params: Params) -> dict[str, Any]:
         tried[RECIPE] = params
     clones: dict[str, list[Clone]] = {name: [] for name in tried}
     experts: list[tuple[Score, dict[str, tuple[Fit, ...]]]] = []
-    for block, seed in enumerate(params.seeds):
+    for block, seed in enumerate(params.seeds[: SEEDS.get((scenario.name, "before"), 1)]):
         expert = learned(scenario, base, seed) if scenario.expert.policy == "ppo" else scripted(scenario)
         for name, settings in tried.items():
-            if block < SEEDS.get(name, 1):
+            if block < SEEDS.get((scenario.name, name), 1):
                 episodes, _ = recorded(scenario, settings, block, expert.acts)
                 clones[name].append(cloned(scenario, settings, seed, episodes))
                 print(f"{scenario.name} {seed} {name}: {clones[name][-1]}", file=sys.stderr, flush=True)
