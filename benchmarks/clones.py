@@ -64,9 +64,7 @@ TRIED: Mapping[str, Mapping[str, Changes]] = {  # scenario → what is tried →
         "no weight decay": {"bc_train": {"weight_decay": 0.0}},
         "two layers of 128": {"network": {"hidden": [128, 128]}},
     },
-    "nav_gap_seeker": {
-        "before": {},
-    },
+    "nav_gap_seeker": {"before": {}, "minibatches of 512": {"bc_train": {"batch_size": 512}}},
 }
 ORDER = [*dict.fromkeys(name for tried in TRIED.values() for name in tried), RECIPE]
 SEEDS = {("nav_mixed", "before"): 4, ("nav_mixed", RECIPE): 4}  # clones; of the others: 1
