@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
         "epochs": 20,
         "patience": 20,
         "batch_size": 16,
-        "min_accuracy": 0.0,
+        "min_explained_variance": -100.0,
         "success_margin": 1.0,
         "closed_loop_worlds": 4,
     },

@@ -2,9 +2,14 @@
 
 from headstart.compare.arm_runs import Score
 from headstart.compare.comparison import Comparison
-from headstart.runs.clone_report import CloneReport
+from headstart.runs.clone_report import CloneReport, ComponentFit, least_explained
 from headstart.runs.experiment import ExperimentRecord, Machine
 from headstart.runs.expert_record import ExpertPolicy
+
+COMPONENTS = (  # of a robot that steers well and whose speed is held
+    ComponentFit(deviation=0.5, rmse=0.125, within=0.875, constant_within=0.25),
+    ComponentFit(deviation=0.0, rmse=0.01, within=1.0, constant_within=1.0),
+)
 
 
 def scored(success: int, return_mean: float) -> Score:
@@ -44,6 +49,8 @@ def _clone(accuracy: float, continuous: bool) -> CloneReport:
         confusion={} if continuous else {"wait": {"wait": 8}, "use": {"wait": 2}},
         closed_loop={"sampled": scored(90, 1.4), "deterministic": scored(91, 1.4)},
         expert=scored(98, 1.45),
+        components=COMPONENTS if continuous else (),
+        explained_variance=least_explained(COMPONENTS) if continuous else None,
     )
 
 

@@ -60,8 +60,8 @@ SMALL: dict[str, Any] = {
     "network": {"hidden": [64]},
     "bc_train": {
         "epochs": 15,
-        "patience": 15, "batch_size": 256, "min_accuracy": 0.0, "min_macro_f1": 0.0, "max_value_error": 1.0, "success_margin": 1.0,
-        "closed_loop_worlds": 16,
+        "patience": 15, "batch_size": 256, "min_accuracy": 0.0, "min_macro_f1": 0.0, "min_explained_variance": -100.0, "max_value_error": 1.0,
+        "success_margin": 1.0, "closed_loop_worlds": 16,
     },
     "anneal": {"arms": ["pretrained"]},
     "arms": {

@@ -13,7 +13,7 @@ from headstart.config.params import BCParams, NetworkParams
 from headstart.config.schedule import Ramp
 from headstart.core.verdict import Outcome, Subject
 from headstart.dataset.observation import ObservationSchema
-from headstart.learn.bc import ActionScores, Epoch, clone_epoch, fit, fitting_of, judge
+from headstart.learn.bc import ActionScores, Epoch, Judgement, clone_epoch, fit, fits_of, fitting_of, judge
 from headstart.learn.demonstrations import Demonstrations, demonstrations, discounted_returns
 from headstart.learn.networks import ActorCritic
 from headstart.learn.optimizer import Adam
@@ -35,6 +35,7 @@ SETTINGS = BCParams(
 )
 
 SCHEMA = ObservationSchema(world="toy", features=("x",), actions=("left", "right"), reward_terms=("reward",))
+PERFECT_SCORES = ActionScores(np.diag([100, 100]))
 PERFECT = Score(episodes=100, success=100, harm=0, return_mean=1.0, return_sd=0.0)
 
 
@@ -112,12 +113,52 @@ def test_a_constant_action_dataset_cannot_pass_however_accurate_its_clone_is() -
     assert [reason.code for reason in verdict.reasons] == ["above-majority"]
 
 
+HALF = np.array([[0.4, 0.5], [-0.4, -0.5]] * 200, np.float32)  # the expert's actions: deviations 0.4 and 0.5
+APART = np.array([[1.0, 1.0], [1.0, 1.0], [-1.0, -1.0], [-1.0, -1.0]] * 100, np.float32)  # uncorrelated with them
+
+
+@pytest.mark.parametrize(
+    ("action", "explained", "outcome"),
+    [
+        (np.full_like(HALF, 0.4), -1.0, Outcome.FAIL),  # constant: its square is added to the variance
+        (np.zeros_like(HALF), 0.0, Outcome.FAIL),  # the mean
+        (HALF + 0.25 * APART, 1 - (0.25 / 0.4) ** 2, Outcome.FAIL),
+        (HALF + 0.1 * APART, 1 - (0.1 / 0.4) ** 2, Outcome.PASS),
+        (HALF, 1.0, Outcome.PASS),
+        (np.stack([HALF[:, 0], np.zeros(400)], axis=1), 0.0, Outcome.FAIL),  # one component alone
+    ],
+    ids=["constant", "mean", "noisy", "good", "perfect", "one component"],
+)
+def test_only_a_clone_that_follows_its_expert_passes_with_continuous_actions(
+    action: np.ndarray, explained: float, outcome: Outcome
+) -> None:
+    fits = fits_of(torch.from_numpy(action.astype(np.float32)), torch.from_numpy(HALF))
+    judged = Judgement(400, 0.1, 1.0, 1.0, 0.1, 0.9, None, fits)
+
+    report = clone_report(judged, judged, 1.0, SCHEMA, {"sampled": PERFECT}, PERFECT)
+
+    assert report.explained_variance == pytest.approx(explained, abs=1e-6)
+    assert clone_gate(report, SETTINGS, Subject(type="bc", id="toy", sha256="0")).outcome is outcome
+
+
+def test_what_the_world_clips_is_no_error_and_a_judgement_has_the_fit_of_each_component() -> None:
+    label = torch.tensor([[1.0, 0.0], [-1.0, 0.2]])
+    beyond, near = fits_of(torch.tensor([[3.0, 0.1], [-2.0, 0.5]]), label)
+
+    assert (beyond.rmse, beyond.deviation, beyond.within, beyond.constant_within) == (0.0, 1.0, 1.0, 0.5)
+    assert (near.rmse, near.within) == (pytest.approx((0.01 / 2 + 0.09 / 2) ** 0.5), 0.5)
+    torch.manual_seed(0)
+    clone = ActorCritic(1, 2, None, NetworkParams(hidden=(4,)), continuous=True)
+    data = Demonstrations({"features": torch.ones(2, 1)}, label, torch.zeros(2), torch.ones(2))
+    assert judge(clone, data).fits == fits_of(clone.policy(data.obs).mode(), label)
+
+
 def test_a_critic_that_learned_nothing_fails_and_a_fitted_one_passes() -> None:
     untrained, trained, heldout = network(), network(), toy(256, 2)
     fitted(trained, toy(512, 1), heldout)
     before = replace(judge(untrained, heldout), steps=MIN_VALUE_STEPS)
     for critic, expected in ((untrained, Outcome.FAIL), (trained, Outcome.PASS)):
-        judged = replace(before, accuracy=1.0, scores=None, value_mse=judge(critic, heldout).value_mse)
+        judged = replace(before, accuracy=1.0, scores=PERFECT_SCORES, value_mse=judge(critic, heldout).value_mse)
         report = clone_report(judged, before, 1.0, SCHEMA, {"sampled": PERFECT}, PERFECT)
         assert clone_gate(report, SETTINGS, Subject(type="bc", id="toy", sha256="0")).outcome is expected
 

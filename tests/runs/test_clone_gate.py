@@ -8,10 +8,12 @@ import pytest
 from headstart.compare.arm_runs import Score
 from headstart.config.params import load_params
 from headstart.core.verdict import Outcome, Subject
-from headstart.runs.clone_report import CloneReport
+from headstart.runs.clone_report import CloneReport, ComponentFit, least_explained
 from headstart.runs.cloning import clone_gate
 
 PASS, HOLD, FAIL = Outcome.PASS, Outcome.HOLD, Outcome.FAIL
+CONTINUOUS: dict[str, Any] = {"macro_f1": None, "constant_accuracy": 0.95, "least_recall": None}
+SHARES = {"within": 0.5, "constant_within": 0.1}
 
 
 SETTINGS = load_params(Path(__file__).parents[2] / "params.yaml").bc_train.model_copy(
@@ -76,12 +78,26 @@ def test_a_clone_passes_if_it_predicts_beats_the_majority_and_acts(
 
 
 def test_a_clone_with_continuous_actions_is_asked_for_no_score_of_single_actions(subject: Subject) -> None:
-    continuous = {"macro_f1": None, "constant_accuracy": 0.95, "least_recall": None}
-
-    verdict = clone_gate(clone(**continuous), SETTINGS, subject)
+    verdict = clone_gate(clone(**CONTINUOUS, accuracy=0.3, explained_variance=0.8), SETTINGS, subject)
 
     assert verdict.outcome == PASS
-    assert verdict.thresholds.keys() == {"min_accuracy", "success_margin", "max_value_error"}
+    assert verdict.thresholds.keys() == {"min_explained_variance", "success_margin", "max_value_error"}
+
+
+@pytest.mark.parametrize(("explained", "expected"), [(0.81, PASS), (0.79, FAIL), (0.0, FAIL), (None, HOLD)])
+def test_a_clone_with_continuous_actions_must_explain_the_variance_of_the_experts(
+    explained: float | None, expected: Outcome, subject: Subject
+) -> None:
+    assert clone_gate(clone(**CONTINUOUS, explained_variance=explained), SETTINGS, subject).outcome == expected
+
+
+def test_the_worst_component_counts_and_one_that_the_expert_never_varies_does_not() -> None:
+    half, tenth = ComponentFit(deviation=2.0, rmse=1.0, **SHARES), ComponentFit(deviation=1.0, rmse=0.1**0.5, **SHARES)
+    still, broken = ComponentFit(deviation=0.0, rmse=0.3, **SHARES), ComponentFit(deviation=1.0, rmse=None, **SHARES)
+
+    assert least_explained([half, tenth, still]) == half.explained_variance == 0.75
+    assert tenth.explained_variance == pytest.approx(0.9)
+    assert least_explained([still]) is least_explained([half, broken]) is least_explained([]) is None
 
 
 def test_how_much_the_value_head_may_miss_is_a_setting(subject: Subject) -> None:

@@ -1,10 +1,14 @@
 """What bc_train writes for eyes: the confusion of its reports, a fair sample of decisions for DVC to count, and the mean loss of the clones."""
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import pytest
+from benchmarks.clones import RECORD, TRIED, table
 from tests.runs.test_clone_gate import clone
 
+from headstart.core.strict_json import parse_json
 from headstart.dataset.observation import ObservationSchema
 from headstart.learn.bc import ActionScores, Epoch, Judgement
 from headstart.runs.cloning import clone_report, decisions_table, epoch_score, losses_table
@@ -76,3 +80,12 @@ def test_an_epoch_has_the_mean_of_the_clones_that_trained_so_long() -> None:
         "2\ttrain\t0.500000\t0.700000\n"
         "2\theldout\t0.250000\t0.900000\n"
     )
+
+
+@pytest.mark.parametrize("scenario", TRIED)
+def test_docs_show_the_kept_measurements_of_the_robots_clones(scenario: str) -> None:
+    record = parse_json(RECORD.read_bytes(), str(RECORD))[scenario]
+    docs = (Path(__file__).parents[2] / "docs/design.md").read_text()
+
+    assert set(TRIED[scenario]) <= record["clones"].keys()
+    assert "\n".join(table(record)) in docs

@@ -125,8 +125,12 @@ def test_the_baseline_alone_has_no_ratio_and_no_figure_of_steps(results: Results
 def test_continuous_actions_have_no_matrix(results: Results) -> None:
     made = read_report(results(FAST, SLOW, continuous=True), "walk")
 
-    assert "Imitation, means: held-out accuracy 0.750 (best constant action 0.700). Expert in" in made.text
-    assert "| 0 | PASS | 0.800 | – | – | 0.900 |" in made.text
+    explained = "0.938 of the variance of the expert's action explained (a constant action: 0)"
+    within = "all within 0.15 in 0.750 of held-out steps (best constant action 0.700)"
+    assert f"Imitation, means: {explained}, {within}. Expert in" in made.text
+    assert "| 1 | 0.500 | 0.125 | 0.938 | 0.875 | 0.250 |" in made.text
+    assert "| 2 | 0.000 | 0.010 | the expert never varies it | 1.000 | 1.000 |" in made.text
+    assert "| 0 | PASS | 0.938 | 0.800 | – | 0.900 |" in made.text
     assert "confusion" not in {figure.name for figure in figures_of(made.sections)}
 
 

@@ -120,8 +120,10 @@ class BCParams(Record):
     patience: Positive  # epochs without a better held-out loss before stopping
     # of the clone of an expert with continuous actions: the standard deviation with which fine-tuning starts to explore
     action_std: float = Field(default=0.5, ge=0.3, le=0.5)
-    min_accuracy: float = Field(ge=0, le=1)
+    min_accuracy: float = Field(ge=0, le=1)  # this and the next: of single actions
     min_macro_f1: float = Field(ge=0, le=1)
+    # of continuous actions: share of the variance of the expert's action that the clone explains, in every component
+    min_explained_variance: float = Field(default=0.8, le=1)  # below 0: even a clone that is worse than the expert's mean action
     max_value_error: float = Field(
         default=0.75, gt=0, le=1
     )  # squared, of the value head on held-out returns, over the untrained network's

@@ -3,7 +3,7 @@
 fit
 ├── each epoch, each minibatch: cross-entropy with the expert's action, or squared distance to it, over rows with a choice;
 │                               and squared error of the critic to the discounted returns
-└── judge                       held-out episodes: accuracy, macro-F1, value fit
+└── judge                       held-out episodes: accuracy and macro-F1, or explained variance; value fit
 """
 
 import math
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from headstart.config.params import BCParams
 from headstart.config.schedule import Ramp
@@ -39,6 +40,17 @@ class Judgement:
     value_mse: float  # NaN, as below: without recorded rewards
     value_explained_variance: float
     scores: "ActionScores | None"  # None for continuous actions
+    fits: "tuple[Fit, ...]" = ()  # of each component of a continuous action
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How well the most likely action, clipped to ±1, predicts one component of the expert's continuous action."""
+
+    deviation: float  # standard deviation of the expert's action
+    rmse: float  # root of the mean squared error
+    within: float  # share of steps with an error of at most NEAR
+    constant_within: float  # of always choosing the expert's median
 
 
 @dataclass(frozen=True)
@@ -188,6 +200,7 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
     """Predict recorded steps, `rows` at a time."""
     loss, right, value = 0.0, 0.0, []
     pairs: list[Array] = []
+    means: list[Tensor] = []
     for index in torch.arange(len(data.label)).split(rows):
         batch = data.rows(index)
         policy = network.policy(batch.obs)
@@ -195,6 +208,8 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
         right += float((batch.has_choice * policy.agrees(batch.label)).sum())
         if isinstance(policy, Categorical):
             pairs.append(_pairs(policy, batch))
+        else:
+            means.append(policy.mode())
         value.append(network.value(batch.obs).numpy())
     decisions = max(1.0, float(data.has_choice.sum()))
     predicted, returns = np.concatenate(value), data.returns.numpy()
@@ -206,7 +221,20 @@ def judge(network: ActorCritic, data: Demonstrations, rows: int = 16_384) -> Jud
         float(np.mean((predicted - returns) ** 2)) if data.has_returns else math.nan,
         explained_variance(predicted, returns) if data.has_returns else math.nan,
         ActionScores(np.sum(pairs, axis=0)) if pairs else None,
+        fits_of(torch.cat(means), data.label) if means else (),
     )
+
+
+def fits_of(mean: Tensor, label: Tensor) -> tuple[Fit, ...]:
+    """Of each component: the policy's most likely actions and the expert's, both [B, D]."""
+    error = (mean.clamp(-1.0, 1.0) - label).double()
+    columns = (
+        label.double().std(dim=0, correction=0),
+        error.square().mean(dim=0).sqrt(),
+        (error.abs() <= NEAR).double().mean(dim=0),
+        ((label - label.median(dim=0).values).abs() <= NEAR).double().mean(dim=0),
+    )
+    return tuple(Fit(*of) for of in zip(*(column.tolist() for column in columns), strict=True))
 
 
 def _pairs(policy: Categorical, batch: Demonstrations) -> Array:

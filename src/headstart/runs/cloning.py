@@ -12,10 +12,10 @@ from headstart.config.params import BCParams
 from headstart.core.arrays import Mode
 from headstart.core.verdict import Check, Subject, Verdict, at_least, at_most, judge, not_applicable
 from headstart.dataset.observation import ObservationSchema
-from headstart.runs.clone_report import CloneReport, EpochScore, pooled
+from headstart.runs.clone_report import CloneReport, ComponentFit, EpochScore, least_explained, pooled
 
 if TYPE_CHECKING:
-    from headstart.learn.bc import ActionScores, Epoch, Judgement
+    from headstart.learn.bc import ActionScores, Epoch, Fit, Judgement
 
 MIN_ABOVE_MAJORITY = 0.10  # held-out accuracy above that of always choosing the most frequent action
 MIN_RECALL = 0.50  # held-out, of every action that is frequent enough to tell
@@ -35,7 +35,7 @@ def clone_report(
 
     `recorded`: `expert` is the score of recorded demonstrations, which nobody plays.
     """
-    scores = judged.scores
+    scores, components = judged.scores, tuple(component(fit) for fit in judged.fits)
     return CloneReport(
         accuracy=_or_none(judged.accuracy),
         macro_f1=scores.macro_f1 if scores else None,
@@ -50,22 +50,23 @@ def clone_report(
         closed_loop=dict(closed),
         expert=expert,
         recorded=recorded,
+        components=components,
+        explained_variance=least_explained(components),
     )
 
 
-def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Verdict:
-    """PASS if the clone predicts its expert on held-out episodes, clearly better than the most frequent action, and succeeds as often.
+def component(fit: "Fit") -> ComponentFit:
+    """What is kept of one component of a continuous action."""
+    return ComponentFit(deviation=fit.deviation, rmse=_or_none(fit.rmse), within=fit.within, constant_within=fit.constant_within)
 
-    Continuous actions have no F1, no recall and no most frequent one; the value head is judged on at least MIN_VALUE_STEPS steps.
+
+def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Verdict:
+    """PASS if the clone predicts its expert on held-out episodes, clearly better than a constant action, and succeeds as often.
+
+    The value head is judged on at least MIN_VALUE_STEPS steps.
     """
-    checks = [at_least("accuracy", report.accuracy, settings.min_accuracy, "held-out accuracy")]
-    thresholds: dict[str, float] = {"min_accuracy": settings.min_accuracy, "success_margin": settings.success_margin}
-    if report.macro_f1 is not None:
-        margin = None if report.accuracy is None else round(report.accuracy - report.constant_accuracy, 12)  # 0.95 − 0.85 is 0.1
-        text = f"held-out accuracy above that of the most frequent action, {report.constant_accuracy}"
-        checks.append(at_least("macro-f1", report.macro_f1, settings.min_macro_f1, "held-out macro-F1"))
-        checks.append(at_least("above-majority", margin, MIN_ABOVE_MAJORITY, text))
-        thresholds |= {"min_macro_f1": settings.min_macro_f1, "min_above_majority": MIN_ABOVE_MAJORITY}
+    checks, thresholds = _imitation(report, settings)
+    thresholds["success_margin"] = settings.success_margin
     if report.least_recall is not None:
         checks.append(at_least("recall", report.least_recall, MIN_RECALL, "held-out recall of the worst frequent action"))
         thresholds["min_recall"] = MIN_RECALL
@@ -81,6 +82,25 @@ def clone_gate(report: CloneReport, settings: BCParams, subject: Subject) -> Ver
         checks.append(at_most("value-head", share, settings.max_value_error, text))
         thresholds["max_value_error"] = settings.max_value_error
     return judge(subject, checks + _closed_loop(report, settings.success_margin), thresholds)
+
+
+def _imitation(report: CloneReport, settings: BCParams) -> tuple[list[Check], dict[str, float]]:
+    """Single actions: how often the expert's is found. Continuous ones: which share of their variance, which no constant action explains."""
+    if report.macro_f1 is None:
+        found, least = report.explained_variance, settings.min_explained_variance
+        text = "share of the variance of the expert's action that the clone explains, of its worst component"
+        return [at_least("explained-variance", found, least, text)], {"min_explained_variance": least}
+    margin = None if report.accuracy is None else round(report.accuracy - report.constant_accuracy, 12)  # 0.95 − 0.85 is 0.1
+    text = f"held-out accuracy above that of the most frequent action, {report.constant_accuracy}"
+    return [
+        at_least("accuracy", report.accuracy, settings.min_accuracy, "held-out accuracy"),
+        at_least("macro-f1", report.macro_f1, settings.min_macro_f1, "held-out macro-F1"),
+        at_least("above-majority", margin, MIN_ABOVE_MAJORITY, text),
+    ], {
+        "min_accuracy": settings.min_accuracy,
+        "min_macro_f1": settings.min_macro_f1,
+        "min_above_majority": MIN_ABOVE_MAJORITY,
+    }
 
 
 def _closed_loop(report: CloneReport, margin: float) -> list[Check]:

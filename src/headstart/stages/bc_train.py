@@ -73,6 +73,7 @@ def _values(clones: Sequence[Clone]) -> dict[str, list[float]]:
     found: dict[str, list[float | None]] = {
         "accuracy": [one.accuracy for one in reports],
         "macro_f1": [one.macro_f1 for one in reports],
+        "explained_variance": [one.explained_variance for one in reports],
         "success_rate": [one.closed_loop["sampled"].success_rate for one in reports],
         "return_mean": [one.closed_loop["sampled"].return_mean for one in reports],
     }
@@ -86,6 +87,9 @@ def sentence(clones: Sequence[Clone]) -> str:
     ranges = {key: f"{min(of):.3f} to {max(of):.3f}" for key, of in values.items()}
     f1 = f", macro-F1 {ranges['macro_f1']}" if "macro_f1" in ranges else ""
     accuracy = f"held-out accuracy {ranges.get('accuracy', 'not a number')} (constant action {first.constant_accuracy:.3f}){f1}"
+    if first.components:
+        explained = ranges.get("explained_variance", "not a number")
+        accuracy = f"explained variance of the expert's action {explained} (constant action 0); {accuracy}"
     whose, level = "recorded" if first.recorded else "expert", first.expert
     theirs = ("", "") if level is None else (f" ({whose} {level.success_rate:.3f})", f" ({whose} {level.return_mean:.3f})")
     return (
