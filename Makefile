@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export OMP_NUM_THREADS ?= 1
+unexport PYTHONDONTWRITEBYTECODE # set in many images; each process would compile every module anew
 
 IN_PARALLEL := --numprocesses $(shell expr `nproc` + 1) --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 WITHOUT_TORCH := .venv-without-torch
@@ -30,10 +31,10 @@ test-without-torch: $(WITHOUT_TORCH)/ready  ## the tests of what needs no torch,
 	! $(WITHOUT_TORCH)/bin/python -c "import torch" 2>/dev/null
 	PATH="$(CURDIR)/$(WITHOUT_TORCH)/bin:$$PATH" python -m pytest -p tests.without_torch $(FAST) $(IN_PARALLEL) $(NEEDING_NO_TORCH)
 
-test-slow: $(VENV)/ready  ## the long runs, and ten times as many examples of what is drawn: SLOW_MINUTES minutes
+test-slow: $(VENV)/ready  ## the long runs, and ten times as many examples of what is drawn: SLOW_MINUTES
 	MANY=1 pytest -m "slow or many" $(IN_PARALLEL)
 
-coverage: $(VENV)/ready  ## the lines that `make test` runs: 85 of 100, and 95 of what decides: COVERAGE_MINUTES minutes
+coverage: $(VENV)/ready  ## the lines that `make test` runs: 85 of 100, and 95 of what decides: twelve minutes
 	rm -rf build/coverage
 	coverage run -m pytest $(FAST) $(IN_PARALLEL)
 	coverage combine --quiet
@@ -46,7 +47,7 @@ torture: $(VENV)/ready  ## thousands of kills, crashes, damaged files and hostil
 soak: $(VENV)/ready  ## ten whole cycles of six scenarios in one process: does memory grow? four minutes
 	python -m tests.soak
 
-nightly: repro coverage test-slow torture soak  ## all that takes long, and a drill of every guardrail a hundred times: NIGHTLY
+nightly: repro coverage test-slow torture soak  ## all that takes long, and a drill of every guardrail a hundred times: an hour
 	headstart drill rollback --runs 100
 
 goldens: $(VENV)/ready  ## golden values and samples that changed: shows them, and asks before it writes

@@ -1,6 +1,7 @@
 """A lineage walks from any number to config, seeds, data and commit, and from an episode to what learned from it; a break is named."""
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from copy import deepcopy
@@ -11,9 +12,11 @@ import pytest
 import yaml
 from tests.arms import clones_of
 from tests.catalogued import ENTRY_STAGES, flip
+from tests.experiments import experiment_record
 from tests.released import CANDIDATE, CLONES_PATH, SCHEMA, SCRATCH, Project, copy_of, new_project
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.compare.comparison import Comparison
 from headstart.core.dvc_lock import content_md5
 from headstart.core.errors import UsageError
 from headstart.core.files import read_record, sha256_file, write_record
@@ -444,3 +447,41 @@ def test_a_break_ends_with_4_and_an_unknown_thing_with_2(root: Path) -> None:
 def test_what_is_no_thing_is_an_error_of_ours(root: Path, thing: str) -> None:
     with pytest.raises(UsageError):
         lineage(root, thing)
+
+
+# --- releases and evidence ----------------------------------------------------------------------------------------------
+
+
+def test_a_release_leads_to_its_verdicts_and_its_run_and_where_that_is_gone_to_what_brings_it(ready: Project) -> None:
+    assert ready.headstart("promote", "walk", "--by", "Ada", "--reason", "it passed twice").code == 0
+    (release,) = ready.standing().releases.values()
+
+    found = lineage(ready.root, release.id)
+
+    assert (found.kind, fact(found, "weights")) == ("release", release.weights_sha256)
+    verdicts = [value for name, value in found.facts if name == "verdict"]
+    assert len(verdicts) == 2 and all(value.startswith("PASS, line ") for value in verdicts)
+    assert find(found, "run").name == f"walk/{release.arm}/{release.seed}"
+    shutil.rmtree(ready.root / release.checkpoint)
+    gone = lineage(ready.root, release.id)
+    (absent,) = gone.absent
+    assert f"`git checkout {release.git_revision[:12]} && dvc checkout {release.checkpoint}` brings it" in absent
+    assert [step.kind for step in gone.made_from] == ["dataset"]
+
+
+def test_a_record_of_evidence_without_its_commit_is_a_break_and_without_its_experiment_says_what_runs_it(
+    project: Project,
+) -> None:
+    path = "reports/evidence/walk_again.json"
+    record = experiment_record(read_record(project.root / "reports/evaluate/walk/beyond.json", Comparison))
+    write_record(project.root / path, record)
+
+    (problem,) = lineage(project.root, path).all_breaks()
+
+    assert problem == f"{path}: expected its commit {record.commit} in git, found none; `git fetch`"
+    write_record(project.root / path, record.model_copy(update={"commit": project.git("rev-parse", "HEAD").strip()}))
+    found = lineage(project.root, path)
+    assert list(found.all_breaks()) == []
+    (absent,) = found.absent
+    assert absent.startswith("DVC's experiment of it is not here; `headstart evidence walk_again` runs it again")
+    assert fact(found, "headline").startswith(f"{record.comparisons[record.headline].verdict.outcome}: pretrained")
