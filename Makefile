@@ -31,7 +31,7 @@ test-without-torch: $(WITHOUT_TORCH)/ready  ## the tests of what needs no torch,
 	! $(WITHOUT_TORCH)/bin/python -c "import torch" 2>/dev/null
 	PATH="$(CURDIR)/$(WITHOUT_TORCH)/bin:$$PATH" python -m pytest -p tests.without_torch $(FAST) $(IN_PARALLEL) $(NEEDING_NO_TORCH)
 
-test-slow: $(VENV)/ready  ## the long runs, and ten times as many examples of what is drawn: SLOW_MINUTES
+test-slow: $(VENV)/ready  ## the long runs, and ten times as many examples of what is drawn: some ten minutes
 	MANY=1 pytest -m "slow or many" $(IN_PARALLEL)
 
 coverage: $(VENV)/ready  ## the lines that `make test` runs: 85 of 100, and 95 of what decides: twelve minutes
