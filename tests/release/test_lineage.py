@@ -1,7 +1,6 @@
 """A lineage walks from any number to config, seeds, data and commit, and from an episode to what learned from it; a break is named."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable
 from copy import deepcopy
@@ -449,24 +448,7 @@ def test_what_is_no_thing_is_an_error_of_ours(root: Path, thing: str) -> None:
         lineage(root, thing)
 
 
-# --- releases and evidence ----------------------------------------------------------------------------------------------
-
-
-def test_a_release_leads_to_its_verdicts_and_its_run_and_where_that_is_gone_to_what_brings_it(ready: Project) -> None:
-    assert ready.headstart("promote", "walk", "--by", "Ada", "--reason", "it passed twice").code == 0
-    (release,) = ready.standing().releases.values()
-
-    found = lineage(ready.root, release.id)
-
-    assert (found.kind, fact(found, "weights")) == ("release", release.weights_sha256)
-    verdicts = [value for name, value in found.facts if name == "verdict"]
-    assert len(verdicts) == 2 and all(value.startswith("PASS, line ") for value in verdicts)
-    assert find(found, "run").name == f"walk/{release.arm}/{release.seed}"
-    shutil.rmtree(ready.root / release.checkpoint)
-    gone = lineage(ready.root, release.id)
-    (absent,) = gone.absent
-    assert f"`git checkout {release.git_revision[:12]} && dvc checkout {release.checkpoint}` brings it" in absent
-    assert [step.kind for step in gone.made_from] == ["dataset"]
+# --- evidence ----------------------------------------------------------------------------------------------
 
 
 def test_a_record_of_evidence_without_its_commit_is_a_break_and_without_its_experiment_says_what_runs_it(
