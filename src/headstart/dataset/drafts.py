@@ -57,7 +57,12 @@ def draft_folder(root: Path, name: str) -> Path:
 
 def read_draft(root: Path, name: str) -> tuple[Draft, Scenario]:
     """A draft, and the task that was played."""
-    draft = read_record(draft_folder(root, name) / DRAFT, Draft)
+    return draft_at(root, draft_folder(root, name))
+
+
+def draft_at(root: Path, folder: Path) -> tuple[Draft, Scenario]:
+    """As `read_draft`, of a folder anywhere."""
+    draft = read_record(folder / DRAFT, Draft)
     return draft, task_of_draft(load_scenario(draft.scenario, root / "scenarios"), draft.ticks, draft.agents)
 
 

@@ -14,8 +14,8 @@ import numpy as np
 from headstart.config.project import DATA, REPORTS
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
-from headstart.core.contents import require_whole
-from headstart.core.errors import HeadstartError, InputError, UsageError, nearest
+from headstart.core.contents import listed, require_listed, require_whole
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError, nearest
 from headstart.core.files import read_record, sha256_file
 from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.catalogue import Entry, fetched, find_entry, read_entries
@@ -91,6 +91,12 @@ def open_dataset(root: Path, name: str) -> Opened:
         stamp, folder = fetched(name)
         return _curated(root, root / folder, root / stamp, "validated, fetched from the catalogue")
     raise _not_here(root, name)
+
+
+def open_draft(folder: Path) -> Opened:
+    """A draft in a folder anywhere, by its path: its recording, which may be a copy."""
+    hashed = _hashed(folder / "raw", _require_shards, "copy it again")
+    return _recorded(folder, folder.as_posix())._replace(hashes=(hashed,))
 
 
 def episode_names(root: Path, name: str) -> list[str]:
@@ -261,6 +267,13 @@ def _hashed(path: Path, check: Callable[[Path], object], cure: str) -> Hashed:
 
 def _again(stage: str, dataset: str, folder: Path) -> str:
     return f"remove {folder}, and `{stage_command(stage, dataset)}` brings it back or makes it again"
+
+
+def _require_shards(folder: Path) -> None:
+    for name in listed(folder).files:
+        if not (folder / name).is_file():
+            raise IntegrityError(f"{folder / name}: expected a file, found none")
+        require_listed(folder / name)
 
 
 def _listed(root: Path, entry: Entry, path: Path, folder: Path) -> Hashed:
