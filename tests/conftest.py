@@ -29,10 +29,14 @@ os.environ[QUIET] = "1"  # a line that comes by the clock is not for a test that
 typer.main.get_command = cache(typer.main.get_command)  # commands are built once, not for each call in this process
 
 LONGEST = (  # files, which begin first: a long one that begins last keeps one core waiting
-    "stages/test_smoke.py", "torture/test_kills.py", "remote/test_remotes.py", "release/test_promote.py", "runs/test_drill.py",
-    "view/test_observe_page.py", "deploy/test_onnx_policy.py", "stages/test_by_hand.py", "stages/test_planted.py",
-    "torture/test_mutations.py", "view/test_report.py", "release/test_record.py", "cli/test_output.py", "runs/test_check.py",
-    "release/test_interrupted.py", "torture/test_crash_states.py", "runs/test_own_models.py",
+    "stages/test_smoke.py", "torture/test_kills.py", "remote/test_remotes.py", "view/test_observe_page.py",
+    "worlds/test_reference.py", "view/test_inspect.py", "deploy/test_onnx_policy.py", "view/test_report.py",
+    "stages/test_by_hand.py", "stages/test_planted.py", "cli/test_output.py", "view/test_player.py",
+    "torture/test_mutations.py", "release/test_interrupted.py", "release/test_promote.py", "torture/test_crash_states.py",
+    "runs/test_drill.py", "view/test_report_page.py", "runs/test_own_models.py", "runs/test_arm_telemetry.py",
+    "runs/test_guarded_run.py", "release/test_record.py", "cli/test_convert_sb3.py", "stages/test_demonstrations.py",
+    "deploy/test_examples.py", "dataset/test_hostile_formats.py", "runs/test_check.py", "dataset/test_fetch.py",
+    "stages/test_agents.py", "stages/test_evaluate.py", "test_architecture.py", "compare/test_comparison.py",
 )  # fmt: skip
 
 

@@ -38,9 +38,9 @@ def command(cwd: Path, program: str, *arguments: str, environment: Mapping[str, 
         return Ended(code, *(Path(file).read_text() for file in files))
 
 
-def require(cwd: Path, program: str, *arguments: str) -> Ended:
+def require(cwd: Path, program: str, *arguments: str, environment: Mapping[str, str] = os.environ) -> Ended:
     """The same of a command that must succeed."""
-    done = command(cwd, program, *arguments)
+    done = command(cwd, program, *arguments, environment=environment)
     assert done.code == 0, (program, arguments, done)
     return done
 

@@ -1,6 +1,7 @@
-"""Jobs in the process of the test, in place of `runs.pool.run_all`: a fresh process takes seconds to import torch."""
+"""Jobs in the process of the test, in place of `runs.pool.run_all` and of a pool: a fresh process takes seconds to import torch."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from typing import Any
 
 from headstart.core.progress_lines import Amount
@@ -19,3 +20,15 @@ def run_here(
         results.append(function(job, lambda done: None))
         finished(results[-1])
     return results
+
+
+class PoolHere(Executor):
+    """A pool whose only process is this one."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        pass
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from tests.one_process import PoolHere
 from tests.runs.test_check import SHOWN
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +27,8 @@ def mine(toy: str, **changes: object) -> None:
     Path("scenarios/mine.yaml").write_text(yaml.safe_dump({key: value for key, value in content.items() if key != "name"}))
 
 
-def test_a_sound_scenario_ends_with_its_times(command: Command) -> None:
+def test_a_sound_scenario_ends_with_its_times(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.runs.check.ProcessPoolExecutor", PoolHere)
     mine("Shown")
     code, out, err = command("check", "mine")
     assert (code, err) == (0, "")
@@ -36,7 +38,8 @@ def test_a_sound_scenario_ends_with_its_times(command: Command) -> None:
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_a_fault_of_the_environment_ends_with_3_and_a_gate_with_6(command: Command) -> None:
+def test_a_fault_of_the_environment_ends_with_3_and_a_gate_with_6(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("headstart.runs.check.ProcessPoolExecutor", PoolHere)
     mine("Counting", recipe={"seeds": [40, 41]})
     code, out, err = command("check", "mine")
     assert code == 3

@@ -8,8 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.many import drawn
 
 from headstart.core.contents import (
     CONTENTS,
@@ -147,7 +148,7 @@ def test_a_folder_that_could_not_be_filled_leaves_the_old_one(folder: Path) -> N
     require_whole(folder)
 
 
-@settings(max_examples=200, deadline=None)
+@drawn(200, 2_000)
 @given(
     files=st.dictionaries(st.sampled_from(["a", "b", "sub/a", "sub/deep/c.json"]), st.binary(max_size=9), min_size=1),
     number=st.integers(0, 10**6),

@@ -3,9 +3,10 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
+from tests.many import drawn
 
 from headstart.core.errors import InputError, printable
 from headstart.core.record import NAME, PATH, GivenName, RelativePath, require_name
@@ -57,7 +58,7 @@ def test_a_path_that_leaves_its_folder_or_cannot_be_seen_is_refused(path: str) -
         PATHS.validate_python(path)
 
 
-@settings(max_examples=200, deadline=None)
+@drawn(200, 2_000)
 @given(st.text(max_size=70))
 def test_a_name_is_what_the_rule_says_and_pydantic_agrees_with_python(text: str) -> None:
     by_rule = 1 <= len(text) <= 64 and text[0].isalnum() and text.isascii() and all(c.isalnum() or c in "_-" for c in text)
@@ -66,7 +67,7 @@ def test_a_name_is_what_the_rule_says_and_pydantic_agrees_with_python(text: str)
     assert _is_valid(NAMES, text) == by_rule
 
 
-@settings(max_examples=200, deadline=None)
+@drawn(200, 2_000)
 @given(st.text(alphabet=st.sampled_from([*"ab./\\: \n", "é", "\u202e", "\x00", "\x7f"]), max_size=12))
 def test_a_path_that_is_taken_stays_inside_and_pydantic_agrees_with_python(text: str) -> None:
     taken = bool(re.fullmatch(PATH, text))
@@ -78,7 +79,7 @@ def test_a_path_that_is_taken_stays_inside_and_pydantic_agrees_with_python(text:
         assert not set(text) & {"\\", ":", *UNSEEN}
 
 
-@settings(max_examples=200, deadline=None)
+@drawn(200, 2_000)
 @given(st.text(max_size=40))
 def test_what_is_printed_cannot_steer_a_terminal(text: str) -> None:
     shown = printable(text)

@@ -4,8 +4,9 @@ import json
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from tests.many import drawn
 
 from headstart.core.errors import InputError
 from headstart.core.strict_json import MAX_VALUES, canonical_json, parse_json, pretty_json, sha256_json
@@ -97,7 +98,7 @@ VALUES = st.recursive(
 ).filter(lambda value: "\\ud" not in json.dumps(value))
 
 
-@settings(max_examples=200, deadline=None)
+@drawn(200, 2_000)
 @given(VALUES)
 def test_what_is_written_is_read_back_and_written_alike(value: object) -> None:
     for written in (canonical_json(value), pretty_json(value)):
@@ -105,7 +106,7 @@ def test_what_is_written_is_read_back_and_written_alike(value: object) -> None:
     assert canonical_json(parse_json(pretty_json(value), "f.json")) == canonical_json(value)
 
 
-@settings(max_examples=500, deadline=None)
+@drawn(500, 2_000)
 @given(st.binary(max_size=40) | st.text(alphabet='{}[]:,"\\0eE-. \nabu\u202e', max_size=40).map(str.encode))
 def test_any_bytes_are_a_value_or_an_error_of_ours(data: bytes) -> None:
     try:

@@ -13,9 +13,10 @@ from tempfile import TemporaryDirectory
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.goldens import same_as_golden
+from tests.many import drawn
 
 from headstart.core.errors import InputError, IntegrityError, SchemaMismatch
 from headstart.core.files import sha256_file
@@ -328,7 +329,7 @@ def random_episodes(
     return episodes_from(columns), Header(**about, seed=seed, observation=schema, slip=slip)
 
 
-@settings(max_examples=50, deadline=None)  # a file of thirty columns takes 20 ms
+@drawn(50, 200)  # a file of thirty columns takes 20 ms
 @given(
     lengths=st.lists(st.integers(1, 5), max_size=6),
     seed=st.integers(0, 2**32 - 1),

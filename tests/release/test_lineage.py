@@ -11,9 +11,11 @@ import pytest
 import yaml
 from tests.arms import clones_of
 from tests.catalogued import ENTRY_STAGES, flip
+from tests.experiments import experiment_record
 from tests.released import CANDIDATE, CLONES_PATH, SCHEMA, SCRATCH, Project, copy_of, new_project
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
+from headstart.compare.comparison import Comparison
 from headstart.core.dvc_lock import content_md5
 from headstart.core.errors import UsageError
 from headstart.core.files import read_record, sha256_file, write_record
@@ -444,3 +446,24 @@ def test_a_break_ends_with_4_and_an_unknown_thing_with_2(root: Path) -> None:
 def test_what_is_no_thing_is_an_error_of_ours(root: Path, thing: str) -> None:
     with pytest.raises(UsageError):
         lineage(root, thing)
+
+
+# --- evidence ----------------------------------------------------------------------------------------------
+
+
+def test_a_record_of_evidence_without_its_commit_is_a_break_and_without_its_experiment_says_what_runs_it(
+    project: Project,
+) -> None:
+    path = "reports/evidence/walk_again.json"
+    record = experiment_record(read_record(project.root / "reports/evaluate/walk/beyond.json", Comparison))
+    write_record(project.root / path, record)
+
+    (problem,) = lineage(project.root, path).all_breaks()
+
+    assert problem == f"{path}: expected its commit {record.commit} in git, found none; `git fetch`"
+    write_record(project.root / path, record.model_copy(update={"commit": project.git("rev-parse", "HEAD").strip()}))
+    found = lineage(project.root, path)
+    assert list(found.all_breaks()) == []
+    (absent,) = found.absent
+    assert absent.startswith("DVC's experiment of it is not here; `headstart evidence walk_again` runs it again")
+    assert fact(found, "headline").startswith(f"{record.comparisons[record.headline].verdict.outcome}: pretrained")

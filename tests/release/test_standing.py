@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tests.histories import lines_of, release, verdict
+from tests.many import drawn
 
 from headstart.config.history import Drilled, Event, Judged, Promoted, RolledBack, Signed, Swapped, Withdrawn, next_line
 from headstart.core.errors import InputError, IntegrityError
@@ -174,7 +175,7 @@ EVENTS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@drawn(100, 300)
 @given(st.lists(EVENTS, max_size=14))
 def test_nothing_is_promoted_without_the_required_distinct_passes(events: list[Any]) -> None:
     """Whoever tries at every moment what a command would try."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.forked import require
 from tests.released import manifest_for
 from tests.worlds.reference.town import Event
 from tests.worlds.reference.towns import CROWD, WORKDAY
@@ -52,9 +53,11 @@ Path(sys.argv[1]).write_text(json.dumps(facts))
 """
 
 
-def run(folder: Path, *command: str) -> str:
+def run(folder: Path, program: str, *arguments: str) -> str:
     environment = os.environ | IDENTITY | {"PYTHONPATH": str(ROOT / "src"), "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env=environment)
+    if program == "dvc":
+        return require(folder, program, *arguments, environment=environment).out
+    done = subprocess.run([program, *arguments], cwd=folder, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
 
@@ -70,7 +73,7 @@ def project(tmp_path: Path) -> Path:
     command = f"{sys.executable} stage.py {tmp_path / 'found.json'}"
     (folder / "dvc.yaml").write_text(json.dumps({"stages": {"show": {"cmd": command, "deps": ["stage.py"]}}}))
     run(folder, "git", "init", "-q")
-    run(folder, sys.executable, "-m", "dvc", "init", "-q")
+    run(folder, "dvc", "init", "-q")
     run(folder, "git", "add", "-A")
     run(folder, "git", "commit", "-q", "-m", "one")
     return folder
@@ -78,7 +81,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("temp", [False, True], ids=["in the project", "in a temporary workspace of DVC"])
 def test_a_run_names_the_revision_of_its_checkout(project: Path, temp: bool) -> None:
-    run(project, sys.executable, "-m", "dvc", *(["exp", "run", "--temp"] if temp else ["repro"]))
+    run(project, "dvc", *(["exp", "run", "--temp"] if temp else ["repro"]))
     found = json.loads((project.parent / "found.json").read_text())
     assert (Path(found["folder"]) != project) == temp
     assert found["git_revision"] == run(project, "git", "rev-parse", "HEAD")
@@ -87,7 +90,7 @@ def test_a_run_names_the_revision_of_its_checkout(project: Path, temp: bool) -> 
 
 def test_a_run_says_that_tracked_files_differ_from_the_revision(project: Path) -> None:
     (project / "stage.py").write_text(STAGE + "\n")
-    run(project, sys.executable, "-m", "dvc", "repro")
+    run(project, "dvc", "repro")
     assert json.loads((project.parent / "found.json").read_text())["git_dirty"] is True
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.one_process import PoolHere
 
 from headstart.config.params import Params, changed, load_params
 from headstart.config.scenario import Scenario
@@ -37,7 +38,19 @@ def found(of: Scenario, **changes: Any) -> dict[str, Found]:
     return {one.name: one for one in examine(params(**changes), of)}
 
 
-def test_a_sound_environment_has_nothing_to_cure() -> None:
+@pytest.fixture
+def second_process() -> None:
+    """For a test of what another process sees."""
+
+
+@pytest.fixture(autouse=True)
+def no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process takes a second to begin, which other tests do not need."""
+    if "second_process" not in request.fixturenames:
+        monkeypatch.setattr("headstart.runs.check.ProcessPoolExecutor", PoolHere)
+
+
+def test_a_sound_environment_has_nothing_to_cure(second_process: None) -> None:
     seen = found(scenario())
     assert {name for name, one in seen.items() if one.cure} == set()
     assert seen["shows"].says == "3 features: observation_0, observation_1, observation_2"
@@ -79,7 +92,7 @@ def test_a_number_of_info_that_does_not_repeat_is_refused_where_it_is_counted() 
     assert "the same seed and actions give another episode: reward, end, counter, mask or picture after 1 steps" in counted.says
 
 
-def test_what_depends_on_the_process_is_found_in_a_second_one() -> None:
+def test_what_depends_on_the_process_is_found_in_a_second_one(second_process: None) -> None:
     assert "another process plays another episode, from step 0 on" in found(scenario("Salted"))["process"].says
 
 

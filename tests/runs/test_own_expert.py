@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 from tests.own_experts import pole, run_to_validate, settings
 
 from headstart.config.scenario import ExpertGate, Scenario, load_scenario
 from headstart.core.errors import GateFailed, InputError
 from headstart.core.files import read_record
 from headstart.core.own_code import code_of
-from headstart.core.yaml import parse_yaml
 from headstart.dataset.manifest import DatasetManifest
 from headstart.runs.expert import approved_expert, expert_of
 from headstart.runs.own_expert import own_act, require_stateless
@@ -177,7 +177,7 @@ def test_the_gate_is_held_against_an_own_expert_too(write: Write) -> None:
 def test_the_examples_of_the_page_are_experts(write: Write) -> None:
     page = (ROOT / "docs/scenarios.md").read_text().split("## Your expert", 1)[1].split("\n## ", 1)[0]
     experts = [line.strip() for line in page.splitlines() if line.startswith("    expert: {")]
-    gates = [ExpertGate.model_validate(parse_yaml(line.encode(), Path("page"))["expert"]) for line in experts]
+    gates = [ExpertGate.model_validate(YAML(typ="safe", pure=True).load(line)["expert"]) for line in experts]
     assert [gate.policy for gate in gates] == ["callable", "onnx", "sb3"]
     code = "\n".join(line[4:] for line in page.splitlines() if line.startswith(("    def ", "        return")))
     scenario = calling(write(code))

@@ -60,7 +60,10 @@ def cells(it: Opened, panel: str) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1100, "light"), (360, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"),
+    [(1100, "light"), (360, "dark"), *(pytest.param(*one, marks=pytest.mark.slow) for one in [(1100, "dark"), (360, "light")])],
+)
 def test_the_page_shows_each_panel_to_every_reader_on_every_screen(
     browser: Browser, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
 ) -> None:
