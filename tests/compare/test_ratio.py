@@ -86,11 +86,11 @@ def test_the_bound_is_where_scipy_stops_to_exclude_ratios() -> None:
     assert all(p(upper * factor) < 0.05 for factor in (1 + 1e-6, 1.01, 1.1, 1.3, 1.5))
 
 
-@pytest.mark.parametrize(("early", "expected"), [(10, 0.1), (9, 0.1), (8, 0.1), (7, 0.5), (6, 0.5)])
+@pytest.mark.parametrize(("early", "expected"), [(10, 0.1), (9, 0.1), (8, 0.5), (7, 0.5)])
 def test_if_no_run_of_scratch_arrived_the_bound_is_a_late_run_of_the_candidate_over_the_budget(
     early: int, expected: float
 ) -> None:
-    # Share k/10 beats the budget; its standard error is √(k/10 · (1 − k/10) / 9). Of 8: t = .3 / .1333 = 2.25 > t_{.95,9} = 1.833, of 7: 1.31.
+    # Of ten even chances nine or more win with probability 11 / 1024, eight or more with 56 / 1024, which is more than 5 %.
     candidate = np.where(np.arange(10) < early, 10.0, 50.0)
 
     found = estimate_ratio(candidate, np.full(10, NEVER), np.full(10, 100.0))
@@ -98,15 +98,21 @@ def test_if_no_run_of_scratch_arrived_the_bound_is_a_late_run_of_the_candidate_o
     assert (found.median, found.upper) == (None, expected)
 
 
-def test_if_one_arm_has_no_spread_the_error_at_ten_runs_is_that_of_a_t_test_of_wins_and_losses() -> None:
-    rejected = [
-        wins
-        for wins in range(11)
-        if p_values(np.where(np.arange(10) < wins, 1.0, 9.0), np.full(10, 5.0), np.array([1.0]))[0] <= 0.05
-    ]
+@pytest.mark.parametrize("runs", [5, 9, 10, 12, 20])
+def test_if_one_arm_has_no_spread_the_test_is_the_binomial_one_of_the_other(runs: int) -> None:
+    constant, one = np.full(6, 5.0), np.array([1.0])
+    for wins in range(1, runs):
+        expected = stats.binomtest(wins, runs, alternative="greater").pvalue
+        ahead = np.where(np.arange(runs) < wins, 1.0, 9.0)  # as the candidate
+        behind = np.where(np.arange(runs) < wins, 9.0, 1.0)  # as scratch
+        assert p_values(ahead, constant, one) == pytest.approx([expected], rel=1e-9)
+        assert p_values(constant, behind, one) == pytest.approx([expected], rel=1e-9)
 
-    # Of ten even chances eight or more win with probability (45 + 10 + 1) / 1024.
-    assert sum(math.comb(10, wins) for wins in rejected) / 1024 == 56 / 1024
+
+def test_a_tie_with_an_arm_without_spread_is_no_win() -> None:
+    ahead = np.array([1.0] * 8 + [5.0] + [9.0])
+
+    assert p_values(ahead, np.full(10, 5.0), np.array([1.0])) == pytest.approx([56 / 1024])
 
 
 def test_a_pair_that_both_lie_beyond_the_budget_does_not_count_for_the_candidate() -> None:

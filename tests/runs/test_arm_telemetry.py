@@ -24,9 +24,9 @@ from headstart.core.arrays import Array
 from headstart.dataset.manifest import stamp_bytes
 from headstart.learn.networks import ActorCritic
 from headstart.learn.rollout import Player
-from headstart.runs.arm_seed import envelope_of
 from headstart.runs.arm_telemetry import ALWAYS, COUNTS, evaluation_fields, started_fields, update_fields
 from headstart.runs.progress import SeedJob
+from headstart.runs.seed_training import envelope_of
 from headstart.telemetry.kinds import Envelope, Evaluation, LearnedFrom, Line, RunStarted, Social, Update
 from headstart.telemetry.reader import read_telemetry
 from headstart.telemetry.writer import TelemetryWriter
