@@ -307,6 +307,10 @@ def _not_here(root: Path, name: str) -> HeadstartError:
             f"{name}: no such dataset{nearest(name, known)}; there are {', '.join(known) or 'none yet'}, and recordings are named by their path"
         )
     entry = find_entry(entries, name)
+    if (root / fetched(entry.name)[0]).is_file():
+        return InputError(
+            f"{name}: expected it in {DATA / dataset}, found it in {fetched(entry.name)[1].parent}; name it {entry.name}"
+        )
     places = whereabouts(root, [entry])[entry.name]
     if any(place.whole for place in places):
         return InputError(
