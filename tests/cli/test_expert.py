@@ -103,7 +103,7 @@ def test_capture_waits_for_a_person_and_an_approval_is_for_one_expert(
     code, out, _ = command("expert", "approve", "queue_conflict", "--by", "Ada", "--reason", "it lets others pass")
 
     assert (code, approved_expert(scenario).state) == (0, "passed")
-    assert "queue_conflict: the expert 777777777777 by Ada on " in out and "next: `dvc repro capture@queue_conflict`" in out
+    assert "queue_conflict: approved: 777777777777 by Ada on " in out and "next: `dvc repro capture@queue_conflict`" in out
     found = json.loads(command("expert", "describe", "queue_conflict", "--json")[1])
     assert (found["state"], found["approvals"][0]["by"], found["at_hand"]) == ("approved", "Ada", True)
 
