@@ -191,6 +191,7 @@ def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_ca
     names = {check.name for check in gates(with_estimates(walks))} | {
         "recorded-worlds",
         "index",
+        "metrics",
         "split-rule",
         "manifest",
         "near-duplicates",
