@@ -2,7 +2,7 @@
 
 The truth is the r at which a run of the candidate beats r times a run of scratch half of the time. Every experiment has ten runs a side; both
 sides are watched up to one budget, at which the given share of scratch's runs has not arrived. tests/compare/test_coverage.py asserts what
-docs/statistics.md says of these tables.
+docs/concepts.md says of these tables.
 """
 
 from collections.abc import Callable, Iterator
@@ -122,7 +122,7 @@ def miss_with_ties(family: Family, censored: float, count: int = EXPERIMENTS) ->
 
 
 def main() -> None:
-    """Print the tables of docs/statistics.md."""
+    """Print the tables of docs/concepts.md."""
     shares = [f"{share:.0%}" for share in CENSORED]
     found = {(name, share): coverage(family, LIMIT, share) for name, family in FAMILIES.items() for share in CENSORED}
     sooner = {(name, share): coverage(family, 0.2, share) for name, family in FAMILIES.items() for share in CENSORED}

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.logged import SAMPLES, samples
+from tests.sampled import RECORDINGS, recordings
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "tests" / "golden"
@@ -54,15 +55,17 @@ def changed_goldens(noted: str) -> dict[Path, str]:
     return {path: json.dumps(value, indent=2, ensure_ascii=False) + "\n" for path, value in values.items()}
 
 
-def difference(path: Path, text: str) -> str:
-    """At most so many lines of what changes in the file."""
+def difference(path: Path, text: str | bytes) -> str:
+    """At most so many lines of what changes in the file; of bytes, how many there were and are."""
+    if isinstance(text, bytes):
+        return f"{path}: {path.stat().st_size if path.exists() else 0} bytes (kept), {len(text)} others (now)"
     before = path.read_text().splitlines() if path.exists() else []
     lines = list(unified_diff(before, text.splitlines(), f"{path} (kept)", f"{path} (now)", n=1, lineterm=""))
     more = [f"… and {len(lines) - SHOWN} lines more"] if len(lines) > SHOWN else []
     return "\n".join(lines[:SHOWN] + more)
 
 
-def move(changed: Mapping[Path, str], answer: Callable[[str], str] | None) -> int:
+def move(changed: Mapping[Path, str | bytes], answer: Callable[[str], str] | None) -> int:
     """Show every change, ask, and write; the exit code. `answer` None: nobody is there to be asked."""
     if not changed:
         print("Every golden value and sample is what the code gives.")
@@ -75,7 +78,8 @@ def move(changed: Mapping[Path, str], answer: Callable[[str], str] | None) -> in
         print("Nothing was written.")
         return LIMIT_PASSED
     for path, text in changed.items():
-        path.write_text(text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
         print(f"wrote {path.relative_to(ROOT) if path.is_relative_to(ROOT) else path}")
     return 0
 
@@ -89,7 +93,9 @@ def main() -> int:
         print("A test failed for another reason than its golden value; nothing was written.")
         return 1
     texts = {ROOT / SAMPLES / name: data.decode() for name, data in samples().items()}
-    moved = {path: text for path, text in texts.items() if not path.exists() or path.read_text() != text}
+    moved: dict[Path, str | bytes] = {path: text for path, text in texts.items() if not path.exists() or path.read_text() != text}
+    recorded = {ROOT / RECORDINGS / name: data for name, data in recordings().items()}
+    moved |= {path: data for path, data in recorded.items() if not path.exists() or path.read_bytes() != data}
     return move(goldens | moved, input if sys.stdin.isatty() else None)
 
 

@@ -1,4 +1,4 @@
-"""The ratio's bound lies below the truth in at most 5 % of simulated experiments, in all that docs/statistics.md says it does."""
+"""The ratio's bound lies below the truth in at most 5 % of simulated experiments, in all that docs/concepts.md says it does."""
 
 import math
 from pathlib import Path
@@ -19,7 +19,7 @@ from benchmarks.bound_coverage import (
 
 MOST = 0.05 + 2.33 * math.sqrt(0.05 * 0.95 / EXPERIMENTS)  # a nominal 5 %, with one-sided 99 % of the simulation's error
 
-PAGE = Path(__file__).parents[2] / "docs/statistics.md"
+PAGE = Path(__file__).parents[2] / "docs/concepts.md"
 
 pytestmark = pytest.mark.slow
 

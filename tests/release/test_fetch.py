@@ -17,7 +17,7 @@ from headstart.release.lock import require_release
 from headstart.release.promote import promote
 from headstart.release.rollback import restore, roll_back
 
-PAGE = (REPOSITORY / "docs/release.md").read_text()
+PAGE = (REPOSITORY / "docs/operations.md").read_text()
 SOMEWHERE = "https://example.org/project.git"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.histories import lines_of, release, verdict
 
-from headstart.config.history import Drilled, Event, Judged, Promoted, RolledBack, Swapped, Withdrawn
+from headstart.config.history import Drilled, Event, Judged, Promoted, RolledBack, Signed, Swapped, Withdrawn, next_line
 from headstart.core.errors import InputError, IntegrityError
 from headstart.release.standing import Standing, fold, require_ready, require_unused, rollback_target, standing_of
 
@@ -221,3 +221,21 @@ def passes_in_a_row(done: list[Event]) -> list[Judged]:
             streak = [*streak, event] if streak and streak[-1].key == event.key else [event]
             seen.append(event)
     return streak
+
+
+def test_a_signature_stands_for_the_pass_that_it_names_and_for_no_other() -> None:
+    lines = lines_of(verdict(0), verdict(1))
+    signed = Signed(scenario="walk", role="operations", decision="GO", verdict_sha256=lines[1].sha256)
+    lines = (*lines, next_line(lines, signed, "Grace", "fine"))
+    found = standing_of(lines, "walk")
+    assert (found.state, found.signatures) == ("ready", {"operations": lines[2]})
+
+    for later in (verdict(2), verdict(2, "HOLD"), WITHDRAWN, promotion_of(found)):
+        assert not standing_of((*lines, next_line(lines, later, "Ada", "because")), "walk").signatures
+    uncounted = (*lines, next_line(lines, verdict(1), "Ada", "again"))
+    assert standing_of(uncounted, "walk").signatures  # the candidate is the same
+
+    with pytest.raises(IntegrityError, match="line 4: signature of walk: expected a signature of the last pass"):
+        standing_of((*lines, next_line(lines, signed.model_copy(update={"verdict_sha256": "0" * 64}), "Ada", "no")), "walk")
+    with pytest.raises(IntegrityError, match="signature of walk: walk: expected 2 passes in a row, counted 1"):
+        standing_of((*(first := lines_of(verdict(0))), next_line(first, signed, "Ada", "too early")), "walk")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 ROOT = Path()
 PIPELINE = Path("dvc.yaml")
 TOP = 5
-Dataset = Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="Of a scenario, or the path of a recording.")]
+Dataset = Annotated[str, typer.Argument(metavar="DATASET[@VERSION]", help="Of a scenario, or the path of a recording or draft.")]
 Against = Annotated[str | None, typer.Option(metavar="DATASET[@VERSION]", help="Compare it with another one, or with a version.")]
 Html = Annotated[Path | None, typer.Option(parser=typed_file, metavar="FILE", help="Write a page with all episodes.")]
 Only = Annotated[
@@ -80,11 +80,14 @@ def _look(dataset: str, other: str | None, html: Path | None, show: bool, as_jso
 def _opened(name: str) -> "tuple[Opened, dict[str, str]]":
     """A dataset, and what the files of a recording say of themselves."""
     from headstart.config.project import DATA
-    from headstart.dataset.inspection_open import open_dataset
+    from headstart.dataset.drafts import DRAFT
+    from headstart.dataset.inspection_open import open_dataset, open_draft
 
     path = typed_path(name)
     if path.parent == DATA and path.is_dir():  # data/queue_conflict
         name = path.name
+    elif path.parent != DATA and "/" in name and (path / DRAFT).is_file():
+        return open_draft(path), {}
     elif path.exists() and not (DATA / name).is_dir():
         return _recording(path)
     elif "/" in name or path.suffix in (".npz", ".h5", ".hdf5"):

@@ -27,7 +27,11 @@ UNTRAINED = "untrained"
 
 def play(
     what: Annotated[
-        str, typer.Argument(metavar="NAME[@VERSION]", help="Of a scenario or its dataset; with a version, of the catalogue's.")
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]",
+            help="Of a scenario or its dataset, or the path of a draft; with a version, of the catalogue's.",
+        ),
     ],
     episode: Annotated[
         str | None,

@@ -91,14 +91,35 @@ def record(
 def _standing(standing: "Standing") -> dict[str, Any]:
     """Where a scenario stands, for a program."""
     used = {name: getattr(standing, name) for name in ("current", "previous", "initial")}
-    keys = ("scenario", "state", "pass_streak", "required_passes", "last_result", "note")
+    keys = ("scenario", "state", "pass_streak", "required_passes", "signatures", "last_result", "note")
     return {key: getattr(standing, key) for key in keys} | {name: of.id if of else None for name, of in used.items()}
+
+
+@release_app.command()
+def approve(
+    scenario: Scenario,
+    by: By,
+    role: Annotated[str, typer.Option(help="For which role: one of `promotion.approvals`, where it names some.")],
+    reason: Reason,
+    no_go: Annotated[bool, typer.Option("--no-go", help="It must not be promoted.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Sign that the candidate that is ready may be promoted; a later verdict voids it. `headstart report --acceptance` shows on what."""
+    from headstart.release.signing import decision_of, sign
+
+    with output(as_json) as out:
+        line, standing = sign(ROOT, scenario, by, role, not no_go, reason)
+        out.found(line=line.seq + 1, signature=line, **_standing(standing))
+        out.say(
+            f"{scenario}: {decision_of(line)} of {role} by {line.actor}, line {line.seq + 1} of the history; commit governance"
+        )
 
 
 @release_app.command("list")
 def list_releases(as_json: Json = False) -> None:
     """Where every scenario stands, and which releases there are; finishes what an interrupted command left."""
     from headstart.release.registry import recovered_lines
+    from headstart.release.signing import decision_of
     from headstart.release.standing import fold
 
     scenarios = []
@@ -109,6 +130,8 @@ def list_releases(as_json: Json = False) -> None:
         for standing in standings.values():
             passes = f"{standing.pass_streak} of {standing.required_passes} passes"
             out.say(f"{standing.scenario}: {standing.state}, {passes}: {standing.note}", rest="  ")
+            for role, line in standing.signatures.items():
+                out.say(f"{decision_of(line)} of {role} by {line.actor}: {line.reason}", "  ")
             places = {"current": standing.current, "previous": standing.previous, "initial": standing.initial}
             releases = []
             for release_id, release in standing.releases.items():

@@ -8,7 +8,7 @@ is the exact binomial test of the other arm's runs.
 What was not seen is counted against the candidate: its steps are those at the end of the evaluation interval, +∞ if it never arrived, and
 scratch's are those at the beginning, or its last evaluation if it never arrived. So a budget is information and never a denominator of the
 estimate: a longer one tightens the bound, and a shorter one loosens it. To count pairs that both lie beyond the budget as ties would be
-wrong: where the candidate's spread exceeds scratch's, such a bound misses in up to half of experiments. docs/statistics.md has the
+wrong: where the candidate's spread exceeds scratch's, such a bound misses in up to half of experiments. docs/concepts.md has the
 coverage.
 """
 

@@ -1,4 +1,4 @@
-"""`governance/history.ndjson`: verdicts, releases and approvals, with actor and reason (`history/3`); lines are appended and never changed.
+"""`governance/history.ndjson`: verdicts, releases, approvals and signatures, by whom and why (`history/3`); lines are only ever appended.
 
 Every line carries the hash of the one before it, so that an edit, a removal or a swap breaks the chain from there on. `headstart verify`
 also detects a rewritten chain: it compares the history with every committed version.
@@ -125,6 +125,16 @@ class Approved(Record):
     scenario_sha256: Sha256
 
 
+class Signed(Record):
+    """A user said for a role whether the candidate may be promoted: of the pass that it names, the last that counted, and of no other."""
+
+    kind: Literal["signature"] = "signature"
+    scenario: Name
+    role: Name
+    decision: Literal["GO", "NO-GO"]
+    verdict_sha256: Sha256  # of that pass's line, which has the hashes of all that was judged
+
+
 class Drilled(Record):
     """The rollback drill was run."""
 
@@ -134,7 +144,7 @@ class Drilled(Record):
     guardrails: tuple[str, ...]
 
 
-Event = Judged | Promoted | RolledBack | Swapped | Withdrawn | Approved | Drilled
+Event = Judged | Promoted | RolledBack | Swapped | Withdrawn | Approved | Signed | Drilled
 AnyEvent = TypeVar("AnyEvent", Judged, Promoted, RolledBack, Swapped, Withdrawn)
 
 
@@ -184,7 +194,7 @@ def written(lines: Sequence[Line], record: type[AnyEvent], scenario: str, actor:
     It was killed before it could say so, or somebody typed it twice; either way there is nothing to write.
     """
     ours = (line for line in reversed(lines) if getattr(line.record, "scenario", None) == scenario)
-    last = next((line for line in ours if not isinstance(line.record, Approved)), None)
+    last = next((line for line in ours if not isinstance(line.record, Approved | Signed)), None)
     if last is None or not isinstance(last.record, record) or (last.actor, last.reason) != (actor, reason):
         return None
     return last.record

@@ -195,6 +195,7 @@ class PromotionParams(Record):
 
     required_passes: int = Field(default=2, ge=1, le=10)  # in a row, each on new runs
     drill_days: int = Field(default=30, ge=1, le=36_500)  # greatest age of the last rollback drill
+    approvals: tuple[GivenName, ...] = Field(default=(), max_length=16)  # roles that must have signed GO
 
 
 class NotifyParams(Record):

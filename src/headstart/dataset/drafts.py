@@ -64,13 +64,17 @@ def draft_folder(root: Path, name: str) -> Path:
 
 
 def read_draft(root: Path, name: str) -> tuple[Draft, Scenario]:
-    """A draft, and the task that was played. IntegrityError where its record is not the one that was written with its shards."""
-    path = draft_folder(root, name) / DRAFT
+    """A draft, and the task that was played. Raises as `draft_at`."""
+    return draft_at(root, draft_folder(root, name))
+
+
+def draft_at(root: Path, folder: Path) -> tuple[Draft, Scenario]:
+    """As `read_draft`, of a folder anywhere. IntegrityError where its record is not the one that was written with its shards."""
     try:
-        require_listed(path)
+        require_listed(folder / DRAFT)
     except IntegrityError as error:
-        raise IntegrityError(f"{error}; `{stage_command('capture', name)}` records another draft") from None
-    draft = read_record(path, Draft)
+        raise IntegrityError(f"{error}; `{stage_command('capture', folder.name)}` records another draft") from None
+    draft = read_record(folder / DRAFT, Draft)
     return draft, task_of_draft(load_scenario(draft.scenario, root / "scenarios"), draft.ticks, draft.agents)
 
 

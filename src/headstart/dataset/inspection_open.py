@@ -14,8 +14,8 @@ import numpy as np
 from headstart.config.project import DATA, REPORTS
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
-from headstart.core.contents import require_whole
-from headstart.core.errors import HeadstartError, InputError, UsageError, nearest
+from headstart.core.contents import listed, require_listed, require_whole
+from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError, nearest
 from headstart.core.files import read_record, sha256_file
 from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.catalogue import Entry, fetched, find_entry, read_entries
@@ -92,6 +92,12 @@ def open_dataset(root: Path, name: str) -> Opened:
     raise _not_here(root, name)
 
 
+def open_draft(folder: Path) -> Opened:
+    """A draft in a folder anywhere, by its path: its recording, which may be a copy."""
+    hashed = _hashed(folder / "raw", _require_shards, "copy it again")
+    return _recorded(folder, folder.as_posix())._replace(hashes=(hashed,))
+
+
 def episode_names(root: Path, name: str) -> list[str]:
     """The ids of all recorded episodes, without their steps. Raises as `open_dataset`."""
     dataset, _, version = name.partition("@")
@@ -126,8 +132,8 @@ def _recorded(here: Path, dataset: str) -> Opened:
     """A recording on which nothing was decided yet."""
     episodes, schema, absent = _shards(here / "raw")
     hashed = _hashed(here / "raw", require_whole, _again("capture", dataset, here / "raw"))
-    scenario = dataset.partition(".")[0]
-    found = undecided(dataset, "a draft, not curated" if scenario != dataset else "recorded, not curated", here, episodes, schema)
+    scenario, dot, _ = here.name.partition(".")
+    found = undecided(dataset, "a draft, not curated" if dot else "recorded, not curated", here, episodes, schema)
     return found._replace(scenario=scenario, absent=absent, hashes=(hashed,))
 
 
@@ -266,6 +272,13 @@ def _again(stage: str, dataset: str, folder: Path) -> str:
     if stage == "capture" and "." in dataset:
         return f"{command} records another draft"
     return f"remove {folder}, and {command} brings it back or makes it again"
+
+
+def _require_shards(folder: Path) -> None:
+    for name in listed(folder).files:
+        if not (folder / name).is_file():
+            raise IntegrityError(f"{folder / name}: expected a file, found none")
+        require_listed(folder / name)
 
 
 def _listed(root: Path, entry: Entry, path: Path, folder: Path) -> Hashed:

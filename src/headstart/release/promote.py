@@ -11,7 +11,7 @@ from pathlib import Path
 from headstart.config.history import HISTORY, Drilled, Judged, Line, Promoted, Release, Withdrawn, note_written, written
 from headstart.config.params import Params
 from headstart.config.project import CATALOGUE
-from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
+from headstart.core.errors import Hold, InputError, IntegrityError
 from headstart.core.git import changes, committed
 from headstart.dataset.catalogue import active_entries
 from headstart.release.faults import lines
@@ -20,7 +20,8 @@ from headstart.release.lock import require_release, training_of
 from headstart.release.record import recipes_sha256, settings
 from headstart.release.registry import next_version, open_scenario
 from headstart.release.rollback import restore
-from headstart.release.standing import Standing, require_ready
+from headstart.release.signing import require_signatures
+from headstart.release.standing import ready_pass
 from headstart.release.verify import verify
 
 
@@ -37,6 +38,7 @@ def promote(root: Path, scenario: str, actor: str, reason: str) -> Release:
             note_written(history.lines, done)
             return standing.releases[done.release]
         passed = ready_pass(standing)
+        require_signatures(standing, params.promotion.approvals)
         require_committed(root)
         try:
             require_unchanged(root, params, passed)
@@ -49,15 +51,6 @@ def promote(root: Path, scenario: str, actor: str, reason: str) -> Release:
         version = next_version(root, standing)
         history.append(Promoted(scenario=scenario, release=passed.candidate.id, version=version), actor, reason)
     return passed.candidate
-
-
-def ready_pass(standing: Standing) -> Judged:
-    """The pass whose candidate is ready. Raises GateFailed after a FAIL and Hold in any other state but ready."""
-    try:
-        return require_ready(standing)
-    except InputError as error:
-        text = f"{error}; `headstart release record {standing.scenario}` records a verdict"
-        raise (GateFailed if standing.last_result == "FAIL" else Hold)(text) from None
 
 
 def require_committed(root: Path) -> None:
@@ -102,18 +95,19 @@ def require_green(root: Path) -> None:
         raise IntegrityError("; ".join(lines(faults)))
 
 
-def require_drill(lines: Sequence[Line], days: int) -> None:
-    """Raise Hold unless the last rollback drill passed and is at most so many days old."""
-    drills = [(line.at, line.record.passed) for line in lines if isinstance(line.record, Drilled)]
+def require_drill(lines: Sequence[Line], days: int) -> Line:
+    """The last rollback drill. Raise Hold unless it passed and is at most so many days old."""
+    drills = [(line, line.record.passed) for line in lines if isinstance(line.record, Drilled)]
     command = "`headstart drill rollback --record --by NAME` runs it"
     if not drills:
         raise Hold(f"expected a rollback drill, none was ever recorded; {command}")
-    at, passed = drills[-1]
+    last, passed = drills[-1]
     if not passed:
-        raise Hold(f"expected a rollback drill that passed, that of {at} did not; {command}")
-    age_days = (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds() / 86400
+        raise Hold(f"expected a rollback drill that passed, that of {last.at} did not; {command}")
+    age_days = (datetime.now(UTC) - datetime.fromisoformat(last.at)).total_seconds() / 86400
     if not 0 <= age_days <= days:
-        raise Hold(f"expected a rollback drill of the last {days} days, the last is of {at}; {command}")
+        raise Hold(f"expected a rollback drill of the last {days} days, the last is of {last.at}; {command}")
+    return last
 
 
 def require_way_back(root: Path, release: Release) -> None:

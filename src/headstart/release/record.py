@@ -72,7 +72,7 @@ def record_verdict(root: Path, scenario_name: str, actor: str, target: str | Non
         done = written(history.lines, Judged, scenario.name, actor, reason)
         if done is not None and _without_revisions(done) == _without_revisions(judged):
             note_written(history.lines, done)
-            line = history.lines[-1]
+            line = next(line for line in history.lines if line.record is done)
         else:
             line = history.append(judged, actor, reason)
         return line, standing_of(history.lines, scenario.name)

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from headstart.config.history import Approved, Drilled, Judged, Line, Promoted, Release, RolledBack, Swapped, Withdrawn
-from headstart.core.errors import InputError, IntegrityError
+from headstart.config.history import Approved, Drilled, Judged, Line, Promoted, Release, RolledBack, Signed, Swapped, Withdrawn
+from headstart.core.errors import GateFailed, Hold, InputError, IntegrityError
 
 State = Literal["monitoring", "ready", "promoted"]
 MIN_CYCLES = 3  # of annealing, recorded for the dataset, before a candidate can be ready
@@ -28,6 +28,8 @@ class Standing:
     pass_streak: int = 0
     required_passes: int = 2
     passed: Judged | None = None  # the last of the passes in a row; its candidate is the scenario's
+    passed_sha256: str | None = None  # of its line
+    signatures: Mapping[str, Line] = field(default_factory=dict)  # role → the last line that signs for this candidate
     last_result: Literal["PASS", "HOLD", "FAIL"] | None = None
     current: Release | None = None
     initial: Release | None = None  # the baseline at the time of the first release
@@ -71,7 +73,14 @@ def follow(before: Standing, line: Line) -> Standing:
     why = f"by {line.actor}: {line.reason}"
     match line.record:
         case Judged() as record:
-            return _after_verdict(before, record)
+            return _after_verdict(before, record, line.sha256)
+        case Signed() as record:
+            require_ready(before)
+            if record.verdict_sha256 != before.passed_sha256:
+                raise InputError(
+                    f"expected a signature of the last pass, {before.passed_sha256}, got one of {record.verdict_sha256}"
+                )
+            return replace(before, signatures={**before.signatures, record.role: line})
         case Promoted() as record:
             passed = require_ready(before)
             if record.release != passed.candidate.id:
@@ -99,6 +108,15 @@ def require_ready(standing: Standing) -> Judged:
             f"{standing.scenario}: expected {standing.required_passes} passes in a row, counted {standing.pass_streak}: {standing.note}"
         )
     return standing.passed
+
+
+def ready_pass(standing: Standing) -> Judged:
+    """The pass whose candidate is ready. Raises GateFailed after a FAIL and Hold in any other state but ready."""
+    try:
+        return require_ready(standing)
+    except InputError as error:
+        text = f"{error}; `headstart release record {standing.scenario}` records a verdict"
+        raise (GateFailed if standing.last_result == "FAIL" else Hold)(text) from None
 
 
 def require_unused(standing: Standing, release: Release) -> None:
@@ -131,7 +149,7 @@ def why_not_counted(record: Judged, earlier: Sequence[Judged]) -> str | None:
     return None
 
 
-def _after_verdict(before: Standing, record: Judged) -> Standing:
+def _after_verdict(before: Standing, record: Judged, sha256: str) -> Standing:
     seen: dict[str, Any] = {"last_result": record.outcome, "judged": (*before.judged, record)}
     if record.outcome != "PASS":
         again = _begin_again(before, _waiting(before))
@@ -157,6 +175,8 @@ def _after_verdict(before: Standing, record: Judged) -> Standing:
         pass_streak=streak,
         required_passes=record.required_passes,
         passed=record,
+        passed_sha256=sha256,
+        signatures={},
         note=note,
     )
 
@@ -175,7 +195,7 @@ def _put_to_use(before: Standing, release: Release, baseline: Release | None) ->
 
 
 def _begin_again(before: Standing, state: State) -> Standing:
-    return replace(before, state=state, pass_streak=0, passed=None)
+    return replace(before, state=state, pass_streak=0, passed=None, passed_sha256=None, signatures={})
 
 
 def _waiting(before: Standing) -> State:

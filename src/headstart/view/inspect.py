@@ -43,7 +43,9 @@ def page_of(look: Look) -> bytes:
         rankings=[_ranking(found, one.title, one.column, one.rows) for one in look.rankings],
         rejected=[(reason, f"{len(ids):,}", ids[:LINKED]) for reason, ids in rejected_by(found).items()],
         flags=look.flags,
-        flag_command=f"headstart inspect {opened.play} --flag EPISODE --reason TEXT" if opened.scenario else "",
+        flag_command=f"headstart inspect {opened.play} --flag EPISODE --reason TEXT"
+        if opened.scenario and "/" not in opened.play
+        else "",
         split=_split_text(found),
         actions=_action_rows(found),
         actions_text=_actions_text(found),

@@ -14,7 +14,7 @@ from headstart.core.arrays import Array
 from headstart.core.errors import HeadstartError, InputError, IntegrityError, UsageError, nearest, shown
 from headstart.dataset.catalogue import find_entry, read_entries
 from headstart.dataset.catalogue_check import places
-from headstart.dataset.drafts import DRAFT, is_draft, read_draft
+from headstart.dataset.drafts import DRAFT, draft_at, draft_folder, is_draft
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.index import Row, read_index
@@ -62,9 +62,9 @@ class Found(NamedTuple):
 
 
 def open_dataset(name: str) -> Opened:
-    """The dataset of a scenario as it lies in data/, a draft, a slice, or a version "<dataset>@<version>" of the catalogue whose files are
-    here.
-    """
+    """The dataset of a scenario as it lies in data/, a draft there or by its path, a slice, or a version of the catalogue that is here."""
+    if "/" in name and (Path(name) / DRAFT).is_file():
+        return _draft(name, Path(name))
     if found := slice_at(Path(), name):
         return _slice(name, *found)
     if "@" in name:
@@ -72,8 +72,7 @@ def open_dataset(name: str) -> Opened:
     if is_draft(name) and not (DATA / name / DRAFT).is_file() and any(entry.dataset == name for entry in read_entries(Path())):
         return _version(name)
     if is_draft(name):
-        task = read_draft(Path(), name)[1]
-        return Opened(name, task, tuple(sorted((DATA / name / "raw").glob("*.h5"))), True, _index(DATA / name / "curated"), False)
+        return _draft(name, draft_folder(Path(), name))
     known = sorted(path.stem for path in Path("scenarios").glob("*.yaml"))
     if name not in known:
         raise UsageError(
@@ -105,6 +104,11 @@ def _version(name: str) -> Opened:
     return Opened(
         entry.name, load_scenario(entry.scenario), tuple(sorted(folder.glob("block-*/*.h5"))), False, _index(folder), False
     )
+
+
+def _draft(name: str, folder: Path) -> Opened:
+    task = draft_at(Path(), folder)[1]
+    return Opened(name, task, tuple(sorted((folder / "raw").glob("*.h5"))), True, _index(folder / "curated"), False)
 
 
 def _slice(name: str, folder: Path, manifest: DatasetManifest) -> Opened:
