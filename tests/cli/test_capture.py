@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from tests.learned import approve_network, learned_project
 
-from headstart.core.errors import Busy
+from headstart.config.params import for_scenario, load_params
+from headstart.config.scenario import load_scenario
+from headstart.core.errors import Busy, UsageError
 from headstart.core.files import read_record
 from headstart.dataset.catalogue import active_entries, read_entries, read_marks
 from headstart.dataset.drafts import DRAFT, Draft
 from headstart.dataset.episodes_file import read_episodes
 from headstart.runs import drafting
+from headstart.runs.drafting import Asked, planned, record_draft
 from headstart.runs.exporting import dataset_at_hand
 from headstart.view.play_dataset import find_episode, open_dataset
 
@@ -102,6 +105,7 @@ def test_what_cannot_be_recorded_is_told_before_anything_is(town: None, command:
     for arguments, wanted, text in (
         (("--episodes", "4", "--name", "mine"), 2, "data/queue_conflict.mine is there already"),
         (("--agents", "99"), 3, "setup.agents"),
+        (("--ticks", "10000000"), 3, "headstart capture: horizon"),
         (("--tags", "a b"), 3, "--tags: expected a name"),
         (("--name", "../up"), 3, "--name: expected a name"),
     ):
@@ -149,3 +153,33 @@ def test_a_draft_that_was_interrupted_is_none_and_its_name_is_free(
     assert command("curate", f"{TOWN}.mine")[0] == 2
     assert command("capture", TOWN, "--episodes", "24", "--name", "mine")[0] == 0
     assert read_record(Path(f"data/{TOWN}.mine") / DRAFT, Draft).episodes == 24
+
+
+def test_a_draft_whose_record_was_edited_is_found_by_all_that_read_it(town: None, command: Command) -> None:
+    assert command("capture", TOWN, "--episodes", "4", "--name", "mine")[0] == 0
+    path = Path(f"data/{TOWN}.mine") / DRAFT
+    path.write_text(path.read_text().replace('"seed": 220', '"seed": 221'))
+
+    for arguments in (("play", f"{TOWN}.mine", "0"), ("curate", f"{TOWN}.mine"), ("inspect", f"{TOWN}.mine")):
+        code, _, err = command(*arguments)
+        assert (code, "raw/draft.json: expected" in err) == (4, True), (arguments, err)
+        assert f"`headstart capture {TOWN} --episodes N` records another draft" in err
+
+
+def test_a_name_that_another_command_took_meanwhile_stays_its_own(town: None, command: Command) -> None:
+    scenario = load_scenario(TOWN)
+    plan = planned(for_scenario(load_params(), scenario), scenario, Asked(episodes=4))
+    assert command("capture", TOWN, "--episodes", "8")[0] == 0  # the same number
+    before = tree(Path("data"))
+
+    with pytest.raises(UsageError, match=f"--name 1: data/{TOWN}.1 is there already"):
+        record_draft(plan)
+
+    assert tree(Path("data")) == before
+
+
+def test_a_draft_of_before_a_person_was_to_be_asked_is_not_recorded(town: None, command: Command) -> None:
+    params = json.loads(Path("params.yaml").read_text())
+    Path("params.yaml").write_text(json.dumps(params | {"expert": params["expert"] | {"approval": "manual"}}))
+    code, _, err = command("capture", TOWN, "--episodes", "4")
+    assert (code, f"`dvc repro expert@{TOWN}` judges it again" in err) == (6, True)

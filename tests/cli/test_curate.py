@@ -1,6 +1,7 @@
 """`headstart curate` with a filter: what it prints, and what it refuses."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,3 +74,40 @@ def test_a_dataset_that_is_not_there_is_named_with_its_neighbour(command: Comman
     code, _, err = command("curate", "nav_gap_seker", "--agent", "0")
 
     assert code == 2 and "no such dataset (did you mean 'nav_gap_seeker'?)" in err
+
+
+def test_a_slice_of_a_slice_is_known_by_where_it_comes_from(command: Command) -> None:
+    assert command("curate", NAME, "--agent", "0", "--name", "first")[0] == 0
+    code, out, _ = command("curate", f"{NAME}.first", "--min-return", "-1000", "--name", "second")
+    assert (code, "10 of 10 accepted episodes" in out) == (0, True)
+
+    out = command("lineage", f"{NAME}.second")[1]
+    assert f"from slice {NAME}.first@" in out and f"from dataset {NAME}@" in " ".join(out.split())
+    assert f"{NAME}.second, a slice of {NAME}.first@" in " ".join(command("catalogue", "list")[1].split())
+    assert command("inspect", f"{NAME}.second", "--against", f"{NAME}.first")[0] == 0
+    for arguments, said in (
+        (("catalogue", "show", f"{NAME}.first"), f"this is a slice; `headstart lineage {NAME}.first` tells of what"),
+        (("curate", f"{NAME}.first"), f"it is a slice of {NAME}@"),
+        (("inspect", f"{NAME}.first", "--flag", "00", "--reason", "odd"), f"this is a slice; flag it in {NAME}"),
+        (("capture", NAME, "--name", "first", "--episodes", "1"), ""),
+    ):
+        code, _, err = command(*arguments)
+        assert code != 0 and said in err, (arguments, err)
+    assert not Path(f"data/{NAME}.first/raw").exists()
+
+
+def test_a_slice_without_its_parent_and_an_edited_one_are_told_as_such(command: Command) -> None:
+    assert command("curate", NAME, "--agent", "0", "--name", "first")[0] == 0
+    assert command("curate", f"{NAME}.first", "--agent", "0", "--name", "second")[0] == 0
+    shutil.rmtree(f"data/{NAME}.first")
+
+    code, _, err = command("export", f"{NAME}.second", "--format", "npz", "--out", "out.npz")
+    assert (code, f"expected a slice of a dataset that is here and validated, {NAME}.first@" in err) == (3, True)
+    assert "it is neither here nor in the catalogue" in " ".join(command("lineage", f"{NAME}.second")[1].split())
+
+    path = Path(f"data/{NAME}.second/curated/manifest.json")
+    path.write_text(path.read_text().replace('"agent": [\n        0', '"agent": [\n        1'))
+    for arguments in (("inspect",), ("play",), ("export",), ("lineage",)):
+        more = ("0",) if arguments == ("play",) else ("--format", "npz", "--out", "o.npz") if arguments == ("export",) else ()
+        code, _, err = command(*arguments, f"{NAME}.second", *more)
+        assert (code, "manifest.json: expected" in err) == (4, True), (arguments, err)

@@ -225,3 +225,13 @@ def test_integrity_and_hold_end_with_their_codes_in_a_real_project(project: Proj
     assert project.headstart("verify").code == IntegrityError.exit_code == 4
     assert project.headstart("promote", "walk", "--by", "Ada", "--reason", "x").code == 5
     assert project.headstart("schedule", "simulate", "pretrained", "--trace", "steady", "--expect", "FAIL").code == 6
+
+
+def test_ctrl_c_while_the_program_is_imported_is_told_without_a_traceback() -> None:
+    script = "import sys; sys.meta_path.insert(0, Late()); from headstart.cli.begin import main; main()"
+    late = (
+        "class Late:\n    def find_spec(self, name, *rest):\n        if name == 'headstart.cli.main': raise KeyboardInterrupt\n"
+    )
+    done = subprocess.run([sys.executable, "-c", late + script], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, done.stderr) == (130, "interrupted before it began\n")

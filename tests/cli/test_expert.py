@@ -103,7 +103,7 @@ def test_capture_waits_for_a_person_and_an_approval_is_for_one_expert(
     code, out, _ = command("expert", "approve", "queue_conflict", "--by", "Ada", "--reason", "it lets others pass")
 
     assert (code, approved_expert(scenario).state) == (0, "passed")
-    assert "queue_conflict: the expert 777777777777 by Ada on " in out and "next: `dvc repro capture@queue_conflict`" in out
+    assert "queue_conflict: approved: 777777777777 by Ada on " in out and "next: `dvc repro capture@queue_conflict`" in out
     found = json.loads(command("expert", "describe", "queue_conflict", "--json")[1])
     assert (found["state"], found["approvals"][0]["by"], found["at_hand"]) == ("approved", "Ada", True)
 
@@ -184,3 +184,12 @@ def test_a_scenario_behind_expert_is_judged(scenario: Scenario, command: Command
     for words in (("queue_conflict",), ("judge", "queue_conflict"), ("--worlds", "1000", "queue_conflict")):
         code, out, _ = command("expert", *words)
         assert code == 0 and out.startswith("queue_conflict: PASS; return 1.696\n  ok   episodes: 1000 episodes: 1000 >= 1000")
+
+
+def test_an_expert_whose_record_was_edited_is_neither_shown_nor_approved(scenario: Scenario, command: Command) -> None:
+    judged(scenario)
+    path = Path("models/queue_conflict/expert/expert.json")
+    path.write_text(path.read_text().replace('"harm": 17', '"harm": 16'))
+    for arguments in (("describe", "queue_conflict"), ("approve", "queue_conflict", "--by", "Ada", "--reason", "x")):
+        code, _, err = command("expert", *arguments)
+        assert (code, "`dvc repro expert@queue_conflict` judges the expert again" in err) == (4, True), err

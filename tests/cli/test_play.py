@@ -55,7 +55,7 @@ def test_a_damaged_recording_ends_with_4_whatever_the_damage_and_names_its_cure(
         shard.write_bytes(damaged)
         code, _, err = command("play", "queue_conflict", "0")
         assert code == 4 and err.startswith(f"error: {shard}: expected {len(whole)} bytes with hash "), err
-        assert err.endswith("; `headstart verify --repair` brings back what is recorded\n")
+        assert err.endswith("; `headstart verify --repair` brings back what dvc.lock records\n")
 
 
 def test_statistics_are_broken_at_the_width_of_the_terminal_and_json_has_them_whole(

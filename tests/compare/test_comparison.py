@@ -10,10 +10,10 @@ from tests.arms import arm_runs, clones_of, with_exams
 from tests.scores import score
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns, Score
-from headstart.compare.comparison import Comparison, all_in_text, compare, steps_text
+from headstart.compare.comparison import Comparison, all_in_text, compare, require_follows, steps_text
 from headstart.compare.findings import ComparisonLimits
 from headstart.config.scenario import Target
-from headstart.core.errors import InputError
+from headstart.core.errors import InputError, IntegrityError
 from headstart.core.files import parse_record, read_record
 from headstart.core.verdict import Evidence, Outcome
 from headstart.runs.experiment import ExperimentRecord
@@ -447,6 +447,21 @@ def test_a_comparison_edited_to_another_verdict_is_refused(
 
     with pytest.raises(InputError, match=f"^a.json: .*{message}.*; .*`headstart verify --repair`"):
         parse_record(text.replace(old, new).encode(), Comparison, "a.json")
+
+
+def test_a_check_that_rests_on_the_runs_is_held_to_them(target: Target) -> None:
+    candidate = changed_run(arm_runs("pretrained", FAST), status="stopped", outcome="FAIL", reasons=("nonfinite",))
+    scratch = arm_runs("scratch", SLOW)
+    found = judged(candidate, scratch, target=target)
+    require_follows(found, [scratch, candidate], None, Path("a.json"))
+    told = json.loads(found.model_dump_json())
+    (check,) = (one for one in told["verdict"]["checks"] if one["name"] == "guardrails")
+    assert (check["on_miss"], told["verdict"]["outcome"]) == ("FAIL", "FAIL")
+    check["on_miss"] = told["verdict"]["outcome"] = "HOLD"
+    edited = parse_record(json.dumps(told).encode(), Comparison, "a.json")
+
+    with pytest.raises(IntegrityError, match=r"^a\.json: check guardrails: .*FAIL\), as the runs give it, got .*HOLD\); "):
+        require_follows(edited, [scratch, candidate], None, Path("a.json"))
 
 
 def test_every_record_in_git_follows_from_its_findings() -> None:

@@ -191,6 +191,7 @@ def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_ca
     names = {check.name for check in gates(with_estimates(walks))} | {
         "recorded-worlds",
         "index",
+        "metrics",
         "split-rule",
         "manifest",
         "near-duplicates",
@@ -199,7 +200,7 @@ def test_a_gate_that_a_setting_can_cure_names_it_and_any_other_says_that_none_ca
     verdict = judge(subject, gates(twice), {})
 
     assert CURES.keys() <= names
-    assert cures(verdict, Scenario.model_construct(name="walk", expert=SCRIPTED)).splitlines() == [
+    assert cures(verdict, Scenario.model_construct(name="walk", expert=SCRIPTED), "walk").splitlines() == [
         f"  unique-ids: {NO_CURE}",
         f"  reward-varies: {CURES['reward-varies']}",
     ]
@@ -238,7 +239,7 @@ def test_cures_of_a_recording_that_a_user_brings_ask_for_another_recording(
     recorded = Recorded(format="npz", path="demonstrations/walk.npz")
     brought = Scenario.model_construct(name="walk", expert=SCRIPTED, demonstrations=recorded)
 
-    first, second = cures(verdict, brought).splitlines()
+    first, second = cures(verdict, brought, brought.name).splitlines()
 
     assert first == "  expert-hash: `dvc exp run -S 'scenarios=[walk]'`, which imports the recording as it is now"
     assert "some of these belong to another" in second
@@ -249,7 +250,7 @@ def test_cures_of_a_callable_and_of_one_choice_do_not_offer_what_cannot_help(
 ) -> None:
     own = ExpertGate(policy="callable", call="experts.walk:act", success_rate=0.5, harm_rate=0.5)
     still = Scenario.model_construct(name="walk", expert=own)
-    lines = cures(judge(subject, gates(constant_action(walks), differing=1), {}), still).splitlines()
+    lines = cures(judge(subject, gates(constant_action(walks), differing=1), {}), still, still.name).splitlines()
 
     assert f"  majority-action: {ONE_CHOICE}" in lines  # no limit can be higher than 1
     assert f"  replay-mismatches: {REPEATABLE}" in lines

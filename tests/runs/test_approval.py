@@ -55,7 +55,7 @@ def test_an_approval_that_was_superseded_does_not_come_back(scenario: Scenario) 
 
 def test_nothing_is_approved_twice_or_where_nobody_is_asked(scenario: Scenario) -> None:
     approve(scenario, FIRST, "Ada", "seen")
-    with pytest.raises(InputError, match=r"the expert 666666666666 by Ada on .* is approved already"):
+    with pytest.raises(InputError, match=r"the expert 666666666666 is approved already, by Ada on "):
         approve(scenario, FIRST, "Bo", "again")
     with pytest.raises(InputError, match=r"approved by its gate; `expert: {approval: manual}`"):
         approve(scenario, FIRST.model_copy(update={"state": "approved"}), "Ada", "seen")

@@ -8,7 +8,7 @@ import typer
 from headstart.cli.names import dataset_names
 from headstart.cli.output import Json, Output, columns, output
 from headstart.cli.project import typed_new
-from headstart.core.errors import IntegrityError
+from headstart.core.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     from headstart.dataset.catalogue import Entry, Mark
@@ -33,6 +33,7 @@ def list_datasets(as_json: Json = False) -> None:
     """One line for every dataset version; * marks those whose files are here."""
     from headstart.dataset.catalogue import Mark, read_entries, read_marks
     from headstart.dataset.catalogue_check import places
+    from headstart.dataset.slices import all_slices
 
     with output(as_json) as out:
         entries, marks = read_entries(ROOT), read_marks(ROOT)
@@ -41,11 +42,13 @@ def list_datasets(as_json: Json = False) -> None:
         out.found(
             datasets=[{"name": one.name, "here": one.name in here, "entry": one, "mark": known[one.name]} for one in entries]
         )
+        slices = all_slices(ROOT)
+        out.found(slices=[{"name": f"{one.dataset}@{one.version}", "parent": one.parent} for one in slices])
         if not entries:
             out.say("no dataset yet; `dvc repro` makes one")
-            return
-        wide = min(max(len(entry.name) for entry in entries) + 2, columns() - 38)
-        out.say(f"{'':{wide}}{'episodes':>9}{'steps':>11}{'success':>9}{'return':>9}")
+        wide = min(max((len(entry.name) for entry in entries), default=0) + 2, columns() - 38)
+        if entries:
+            out.say(f"{'':{wide}}{'episodes':>9}{'steps':>11}{'success':>9}{'return':>9}")
         for entry in entries:
             quality = entry.quality
             numbers = f"{entry.episodes:9}{entry.steps:11}{_number(quality.success_rate):>9}{_number(quality.return_mean):>9}"
@@ -53,17 +56,32 @@ def list_datasets(as_json: Json = False) -> None:
             out.say(f"{name:{wide}}{numbers}" if len(name) <= wide else f"{name}\n{'':{wide}}{numbers}")
             if said := _marked(known[entry.name]):
                 out.say(said, "    ")
+        for one in slices:
+            if one.parent:
+                out.say(f"{one.dataset}, a slice of {one.parent.dataset}: {one.parent.filter}", "  ", "    ")
+
+
+def _entry(name: str) -> "Entry":
+    """An entry of the catalogue, which has none of slices: their parent and filter make them again."""
+    from headstart.dataset.catalogue import find_entry, read_entries
+    from headstart.dataset.slices import slice_at
+
+    if slice_at(ROOT, name):
+        raise UsageError(
+            f"{name}: expected a dataset of the catalogue, this is a slice; `headstart lineage {name}` tells of what"
+        )
+    return find_entry(read_entries(ROOT), name)
 
 
 @catalogue_app.command()
 def show(name: Name, remote: Remote = None, as_json: Json = False) -> None:
     """Everything that is known of a version: facts, commit, models from it, and where its bytes are now."""
-    from headstart.dataset.catalogue import Mark, find_entry, read_entries, read_marks
+    from headstart.dataset.catalogue import Mark, read_marks
     from headstart.dataset.origin import origin
     from headstart.dataset.whereabouts import whereabouts
 
     with output(as_json) as out:
-        entry = find_entry(read_entries(ROOT), name)
+        entry = _entry(name)
         mark, known = read_marks(ROOT).get(entry.name, Mark()), origin(ROOT, entry)
         places = whereabouts(ROOT, [entry], remote)[entry.name]
         models = [model._asdict() for model in known.models]
@@ -130,11 +148,10 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Bring the bytes of a version from DVC's cache or a remote, hashed before they are in place."""
-    from headstart.dataset.catalogue import find_entry, read_entries
     from headstart.dataset.fetch import fetch as bring
 
     with output(as_json) as out:
-        entry = find_entry(read_entries(ROOT), name)
+        entry = _entry(name)
         found = bring(ROOT, entry, remote, to)
         for fault in found.faults:
             typer.echo(f"warning: {fault}; another store had it whole", err=True)

@@ -69,14 +69,14 @@ def _slice(dataset: str, given: dict[str, Any], name: str | None, as_json: bool)
         if one not in OUTCOMES:
             raise UsageError(f"--outcome: expected one of {', '.join(OUTCOMES)}, got {one!r}{nearest(one, OUTCOMES)}")
     wanted = checked(Filter, given, "headstart curate")
-    scenario = load_scenario(curated_folder(ROOT, dataset)[1].scenario)
+    whole = curated_folder(ROOT, dataset)[1]
+    scenario = load_scenario(whole.scenario)
     made = write_slice(ROOT, dataset, wanted, name, scenario, FAMILIES if scenario.world == "nav" else ())
     assert made.parent is not None
     with output(as_json) as out:
         out.found(**made.model_dump(mode="json"))
-        whole = made.accepted.episodes + made.rejection_reasons.get("filtered", 0)
         out.say(f"curate {dataset}: {made.dataset}@{made.version}")
-        out.say(f"{made.accepted.episodes:,} of {whole:,} accepted episodes: {wanted}", "  has:  ")
+        out.say(f"{made.accepted.episodes:,} of {whole.accepted.episodes:,} accepted episodes: {wanted}", "  has:  ")
         out.say(made.parent.dataset, "  of:   ")
         for command in (f"inspect {made.dataset}", f"play {made.dataset} EPISODE"):
             out.say(f"`headstart {command}`", "  look: ")

@@ -88,5 +88,5 @@ def approve(scenario: Scenario, by: By, reason: Reason, as_json: Json = False) -
     with output(as_json) as out:
         line = approved(described, passed_expert(described), by, reason)
         out.found(scenario=scenario, line=line.seq + 1, approval=line)
-        out.say(f"{scenario}: the expert {says(line)} is approved, line {line.seq + 1} of the history; commit governance")
+        out.say(f"{scenario}: approved: {says(line)}, line {line.seq + 1} of the history; commit governance")
         out.say(f"next: `{stage_command('capture', scenario)}`")

@@ -73,7 +73,8 @@ def _look(dataset: str, other: str | None, html: Path | None, show: bool, as_jso
     if show and page is not None:
         typer.launch(page.resolve().as_uri())
     if wrong := [one for one in opened.hashes if not one.ok]:
-        raise IntegrityError("; ".join(one.text if one.name in one.text else f"{one.name}: {one.text}" for one in wrong))
+        texts = dict.fromkeys(one.text if one.name in one.text else f"{one.name}: {one.text}" for one in wrong)
+        raise IntegrityError("; ".join(texts))
 
 
 def _opened(name: str) -> "tuple[Opened, dict[str, str]]":
@@ -117,11 +118,15 @@ def _usual_page(name: str) -> Path:
 def _flags(dataset: str, flag: str | None, reason: str | None, unflag: str | None) -> None:
     from headstart.config.stage_command import pipeline_command
     from headstart.dataset.flags import change_flag, flags_path, read_flags
+    from headstart.dataset.slices import slice_at
 
     scenario = dataset.partition("@")[0]
     if "/" in dataset or typed_path(dataset).is_file():
         raise UsageError(f"{dataset}: expected the dataset of a scenario: `headstart init` makes one of a recording")
     known = _episodes(dataset)
+    if (found := slice_at(ROOT, dataset)) and found[1].parent:
+        parent = found[1].parent.dataset.partition("@")[0]
+        raise UsageError(f"{dataset}: expected a dataset that `curate` accepts and rejects, this is a slice; flag it in {parent}")
     if flag is not None:
         _require_words(str(reason))
         change_flag(ROOT, scenario, _one(flag, known, dataset), reason)

@@ -6,7 +6,8 @@ limit while its bound does not is a HOLD.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -17,7 +18,7 @@ from headstart.compare.findings import OTHERS, Against, ArmSummary, ComparisonLi
 from headstart.compare.ratio import Difference
 from headstart.compare.shift import ShiftFindings, shift_checks
 from headstart.config.scenario import Target
-from headstart.core.errors import InputError, shown
+from headstart.core.errors import InputError, IntegrityError, shown
 from headstart.core.verdict import (
     CURE,
     Check,
@@ -46,14 +47,34 @@ class Comparison(Findings):
     @model_validator(mode="after")
     def _verdict_follows(self) -> Self:
         """Of the checks that rest on the findings alone, all are there, and nothing that decides differs."""
-        known = {check.name: check for check in self.verdict.checks}
-        for check in _of_findings(self):
-            got = known.get(check.name)
-            if got is None or any(getattr(got, part) != getattr(check, part) for part in DECISIVE):
-                raise ValueError(
-                    f"check {check.name}: expected {_decisive(check)}, as the findings give it, got {_decisive(got)}; {CURE}"
-                )
+        for wrong in _differing(self.verdict, _of_findings(self), "the findings"):
+            raise ValueError(wrong)
         return self
+
+
+def require_follows(found: Comparison, arms: Sequence[ArmRuns], shift: ShiftFindings | None, where: Path) -> None:
+    """IntegrityError unless the checks that rest on the runs, and on the findings on shift that were judged, are those that these give."""
+    runs, again = {arm.arm: arm for arm in arms}, list[Check]()
+    if found.strongest is not None:
+        again += _of_runs(found, runs[found.candidate.arm], [runs[one.baseline.arm] for one in found.grid])
+    if shift is not None and judged_for_shift(found):
+        again += shift_checks(shift)
+    for wrong in _differing(found.verdict, again, "the runs"):
+        raise IntegrityError(f"{where}: {wrong}")
+
+
+def judged_for_shift(found: Comparison) -> bool:
+    """Whether distribution shift was part of the verdict."""
+    return any(name.startswith("shift_") for name in found.verdict.thresholds)
+
+
+def _differing(verdict: Verdict, again: Iterable[Check], what: str) -> Iterator[str]:
+    """A sentence for each check that is not there as it was found again."""
+    known = {check.name: check for check in verdict.checks}
+    for check in again:
+        got = known.get(check.name)
+        if got is None or any(getattr(got, part) != getattr(check, part) for part in DECISIVE):
+            yield f"check {check.name}: expected {_decisive(check)}, as {what} give it, got {_decisive(got)}; {CURE}"
 
 
 def _decisive(check: Check | None) -> str:
@@ -105,12 +126,17 @@ def _checks(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -
     if found.strongest is None:
         yield unmeasured("replicates", ">=", found.limits.min_replicates, f"{candidate.arm} alone: nothing to compare it with")
         return
+    yield from _of_runs(found, candidate, baselines)
+    yield from _of_findings(found)
+
+
+def _of_runs(found: Findings, candidate: ArmRuns, baselines: Sequence[ArmRuns]) -> Iterator[Check]:
+    """The checks for which the runs themselves are needed."""
     yield from _replicates(candidate, found.limits.min_replicates)
     yield _fair_baseline(candidate, baselines)
     yield _runs_complete(found, (candidate, *baselines))
     yield _guardrails_quiet(candidate)
     yield _baselines_quiet(baselines)
-    yield from _of_findings(found)
 
 
 def _of_findings(found: Findings) -> Iterator[Check]:

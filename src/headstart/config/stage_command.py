@@ -11,18 +11,22 @@ from headstart.core.yaml import read_yaml
 def stage_command(stage: str, scenario: str, arm: str | None = None, scenarios: Sequence[str] | None = None) -> str:
     """`dvc repro STAGE@SCENARIO`, or STAGE@SCENARIO-ARM, for the `scenarios` of params.yaml (None: of the working directory's).
 
-    DVC knows no stage of another scenario: its whole pipeline is run. Nor does it know drafts, whose names have a dot.
+    DVC knows no stage of another scenario: its whole pipeline is run. Nor does it know drafts, whose names have a dot; a new recording is
+    another draft.
     """
     if "." in scenario:
-        name, _, draft = scenario.partition(".")
-        return f"headstart capture {name} --name {draft}" if stage == "capture" else f"headstart {stage} {scenario}"
+        return (
+            f"headstart capture {scenario.partition('.')[0]} --episodes N"
+            if stage == "capture"
+            else f"headstart {stage} {scenario}"
+        )
     return _known(scenario, scenarios, f"dvc repro {stage}@{scenario}" + (f"-{arm}" if arm else ""))
 
 
 def pipeline_command(scenario: str) -> str:
-    """The command that runs again every stage of a scenario whose inputs changed; of a draft, what comes after it was recorded."""
+    """The command that runs again every stage of a scenario whose inputs changed; of a draft, the two that follow its recording."""
     if "." in scenario:
-        return stage_command("curate", scenario)
+        return f"headstart curate {scenario} && headstart validate {scenario}"
     return _known(scenario, None, "dvc repro")
 
 

@@ -60,6 +60,12 @@ def require_listed(path: Path) -> None:
     _require_same(path, listed(path.parent).files.get(path.name), stored_file(path))
 
 
+def require_unchanged(path: Path) -> None:
+    """As `require_listed`, where both are there; of a file without a contents.json beside it nothing is known."""
+    if path.is_file() and (path.parent / CONTENTS).is_file():
+        require_listed(path)
+
+
 @contextmanager
 def blamed_on_bytes(path: Path) -> Iterator[None]:
     """For the time in which a file is read: where that fails, IntegrityError if a contents.json above it lists other bytes than it has."""
@@ -73,7 +79,7 @@ def blamed_on_bytes(path: Path) -> Iterator[None]:
         try:
             _require_same(path, recorded, stored_file(path) if path.is_file() else None)
         except IntegrityError as differs:
-            raise IntegrityError(f"{differs}; `headstart verify --repair` brings back what is recorded") from error
+            raise IntegrityError(f"{differs}; `headstart verify --repair` brings back what dvc.lock records") from error
         raise
 
 

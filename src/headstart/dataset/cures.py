@@ -4,25 +4,25 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.verdict import Verdict
 
-CURES = {  # gate → what a user can change; {capture} and {curate} are the commands that record and curate again
+CURES = {  # gate → what a user can change; {capture} and {curate} are the commands that record and curate again, {worlds} asks for more of them
     "feature-range": "`feature_range` in the scenario file, or the space of a Gymnasium environment, if the world really shows such values",
-    "enough-episodes": "more `capture.worlds`, milder rules under `curate`, or a lower `validate.min_episodes`",
-    "success-rate": "less `capture.slip` or `capture.noise`, more `capture.worlds`, or a lower `validate.min_success_rate`",
-    "action-coverage": "more `capture.worlds`, or a lower `min_action_share` in the scenario file",
+    "enough-episodes": "{worlds}, milder rules under `curate`, or a lower `validate.min_episodes`",
+    "success-rate": "less `capture.slip` or `capture.noise`, {worlds}, or a lower `validate.min_success_rate`",
+    "action-coverage": "{worlds}, or a lower `min_action_share` in the scenario file",
     "majority-action": "a higher `validate.max_majority_share`, or a scenario that asks for more than one action",
     "reward-varies": "`constant_reward: true` in the scenario file, if the world really pays the same in every step",
     "expert-hash": "`{capture}`, which records the expert that is approved now",
     "expert-log-prob": "`{capture}`, which asks the expert again",
-    "replay-sample": "more `capture.worlds` or, of an environment of yours, `validate.replay_worlds`; or milder rules under `curate`",
+    "replay-sample": "{worlds} or, of an environment of yours, `validate.replay_worlds`; or milder rules under `curate`",
     "replay-mismatches": "`{capture}`, with world, expert and settings as they are now; if that does not help, a fault of the recorder",
-    "recorded-worlds": "`{capture}`, which records all worlds of `capture.worlds` and `capture.blocks`",
+    "recorded-worlds": "`{capture}`, which records all worlds that are asked for",
     "index": "`{curate}`, which lists the episodes again",
     "metrics": "`{curate}`, which measures the episodes again",
     "manifest": "`{curate}`, which counts the episodes again",
     "split-rule": "`{curate}`, which divides the worlds again",
     "near-duplicates": "a recording in which no episode occurs twice",
     "seeds": "`{capture}`, which records with `capture.seed` as it is now",
-    "split-sides": "more `capture.worlds`, or another `curate.heldout_share`",
+    "split-sides": "{worlds}, or another `curate.heldout_share`",
 }
 MORE = "more recorded episodes, milder rules under `curate`, or fewer seeds and `capture.blocks` in the recipe"
 RECORDED_CURES = {  # the same of recorded demonstrations
@@ -44,15 +44,13 @@ ONE_CHOICE = "a scenario and demonstrations with a choice between actions: all d
 NO_CURE = "no setting: the world, its expert or the recorder has a fault"
 
 
-def cures(verdict: Verdict, scenario: Scenario) -> str:
-    """One line for each gate that did not pass: what a user can change."""
+def cures(verdict: Verdict, scenario: Scenario, dataset: str) -> str:
+    """One line for each gate that did not pass: what a user can change. `dataset`: the scenario, or one of its drafts."""
     known = CURES | RECORDED_CURES if scenario.demonstrations is not None else CURES
     if scenario.expert.policy == "callable":
         known = known | {"replay-mismatches": REPEATABLE}
     if any(reason.name == "majority-action" and reason.measured == 1 for reason in verdict.reasons):
         known = known | {"majority-action": ONE_CHOICE}
-    capture = stage_command("capture", scenario.name)
-    curate = stage_command("curate", scenario.name)
-    return "\n".join(
-        f"  {reason.name}: {known.get(reason.name, NO_CURE).format(capture=capture, curate=curate)}" for reason in verdict.reasons
-    )
+    told = {stage: stage_command(stage, dataset) for stage in ("capture", "curate")}
+    told["worlds"] = "more `capture.worlds`" if dataset == scenario.name else f"a draft with more episodes (`{told['capture']}`)"
+    return "\n".join(f"  {reason.name}: {known.get(reason.name, NO_CURE).format(**told)}" for reason in verdict.reasons)

@@ -146,7 +146,8 @@ def settings_of(root: Path, opened: Opened) -> Mapping[str, Any]:
     if opened.scenario is None or "@" in opened.play:
         return {}
     if is_draft(opened.play):
-        return {"capture": read_draft(root, opened.play)[0].capture}
+        is_slice = opened.manifest is not None and opened.manifest.parent is not None
+        return {} if is_slice else {"capture": read_draft(root, opened.play)[0].capture}
     path = root / settings_path(opened.scenario)
     try:
         found = parse_json(read_bytes(path, MAX_BYTES), str(path))[TOP]

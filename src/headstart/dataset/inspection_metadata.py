@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.stage_command import pipeline_command
 from headstart.core.errors import HeadstartError
-from headstart.dataset.catalogue import Entry, Mark, read_entries, read_marks
+from headstart.dataset.catalogue import Entry, Mark, facts_path, read_entries, read_marks
 from headstart.dataset.inspection_open import Opened
 
 NOTED = {"author": "Ada Example", "units": "distances in m, wallet in EUR", "source": "recorded by …"}  # with an example of each
@@ -48,8 +49,11 @@ def _of_dataset(root: Path, opened: Opened) -> Iterator[Item]:
         cure = f"`headstart catalogue note {opened.name} '{name}: {example}'`"
         here = notes.get(name) or (_origin(opened, scenario) if name == "source" else None)
         yield Item(name, here, cure if entry else "the catalogue, whose notes can say it, lists validated versions")
-    listed = f"data/catalogue/{opened.scenario}.json, since {entry.created_at[:10]}" if entry else None
-    yield Item("entry in the catalogue", listed, "`dvc repro`, after `validate` has passed")
+    listed = f"{facts_path(entry.dataset)}, since {entry.created_at[:10]}" if entry else None
+    cure = f"`{pipeline_command(opened.play)}`" if "." in opened.play else "`dvc repro`, after `validate` has passed"
+    if opened.manifest is not None and (parent := opened.manifest.parent):
+        cure = f"none of a slice: {parent.dataset} has one once it is validated"
+    yield Item("entry in the catalogue", listed, cure)
     yield Item("settings of the recording", _settings(entry), "the catalogue keeps them of validated versions")
 
 

@@ -21,10 +21,9 @@ from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.catalogue import Entry, fetched, find_entry, read_entries
 from headstart.dataset.catalogue_check import files_problems
 from headstart.dataset.curation import read_index
-from headstart.dataset.drafts import DRAFT, Draft
 from headstart.dataset.episodes import Absent, Episodes, EpisodeTable, concatenate
 from headstart.dataset.episodes_file import read_episodes
-from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, read_manifest, require_files, stamp_bytes
 from headstart.dataset.metrics import read_metrics
 from headstart.dataset.observation import ObservationSchema
 from headstart.dataset.whereabouts import whereabouts
@@ -115,7 +114,7 @@ def _at_hand(root: Path, dataset: str) -> Opened:
     here = root / DATA / dataset
     if not (here / "curated/manifest.json").is_file():
         return _recorded(here, dataset)
-    stamp, manifest = here / "validated.json", read_record(here / "curated/manifest.json", DatasetManifest)
+    stamp, manifest = here / "validated.json", read_manifest(here / "curated")
     valid = stamp.is_file() and stamp.read_bytes() == stamp_bytes(manifest)
     state = f"a slice of {manifest.parent.dataset}: {manifest.parent.filter}" if manifest.parent else "curated, not validated"
     found = _curated(root, here / "curated", here / "curated/manifest.json", "validated" if valid else state)
@@ -133,8 +132,8 @@ def _recorded(here: Path, dataset: str) -> Opened:
     """A recording on which nothing was decided yet."""
     episodes, schema, absent = _shards(here / "raw")
     hashed = _hashed(here / "raw", require_whole, _again("capture", dataset, here / "raw"))
-    scenario = read_record(here / DRAFT, Draft).scenario if (here / DRAFT).is_file() else dataset
-    found = undecided(dataset, "a draft, not curated" if scenario != dataset else "recorded, not curated", here, episodes, schema)
+    scenario, dot, _ = here.name.partition(".")
+    found = undecided(dataset, "a draft, not curated" if dot else "recorded, not curated", here, episodes, schema)
     return found._replace(scenario=scenario, absent=absent, hashes=(hashed,))
 
 
@@ -162,9 +161,12 @@ def undecided(name: str, state: str, folder: Path, episodes: Episodes, schema: O
 
 def _curated(root: Path, folder: Path, path: Path, state: str) -> Opened:
     """A folder as `curate` leaves it, with its manifest or its stamp."""
-    manifest = read_record(path, DatasetManifest)
+    manifest = read_manifest(folder) if path.parent == folder else read_record(path, DatasetManifest)
     name = f"{manifest.dataset}@{manifest.version}"
     cure = _again("curate", manifest.dataset, folder) if folder.parent.parent == root / DATA else f"remove {folder.parent}"
+    if manifest.parent is not None:
+        parent, wanted = manifest.parent.dataset, manifest.parent.filter
+        cure = f"remove {folder.parent}, and `headstart curate {parent}` with its filter, {wanted}, cuts it again"
     hashes = [_hashed(folder, lambda at: require_files(manifest, at), cure)]
     if folder.parent.parent == root / DATA:
         hashes.append(_hashed(folder, require_whole, cure))
@@ -266,7 +268,10 @@ def _hashed(path: Path, check: Callable[[Path], object], cure: str) -> Hashed:
 
 
 def _again(stage: str, dataset: str, folder: Path) -> str:
-    return f"remove {folder}, and `{stage_command(stage, dataset)}` brings it back or makes it again"
+    command = f"`{stage_command(stage, dataset)}`"
+    if stage == "capture" and "." in dataset:
+        return f"{command} records another draft"
+    return f"remove {folder}, and {command} brings it back or makes it again"
 
 
 def _require_shards(folder: Path) -> None:
@@ -293,8 +298,7 @@ def _refused(root: Path, folder: Path, manifest: DatasetManifest) -> tuple[str, 
 
 
 def _version_in(folder: Path) -> str | None:
-    path = folder / "manifest.json"
-    return read_record(path, DatasetManifest).version if path.is_file() else None
+    return read_manifest(folder).version if (folder / "manifest.json").is_file() else None
 
 
 def _not_here(root: Path, name: str) -> HeadstartError:
@@ -316,6 +320,10 @@ def _not_here(root: Path, name: str) -> HeadstartError:
             f"{name}: no such dataset{nearest(name, known)}; there are {', '.join(known) or 'none yet'}, and recordings are named by their path"
         )
     entry = find_entry(entries, name)
+    if (root / fetched(entry.name)[0]).is_file():
+        return InputError(
+            f"{name}: expected it in {DATA / dataset}, found it in {fetched(entry.name)[1].parent}; name it {entry.name}"
+        )
     places = whereabouts(root, [entry])[entry.name]
     if any(place.whole for place in places):
         return InputError(

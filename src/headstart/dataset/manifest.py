@@ -8,9 +8,9 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from headstart.core.contents import StoredFile, stored_file
+from headstart.core.contents import StoredFile, require_unchanged, stored_file
 from headstart.core.errors import IntegrityError
-from headstart.core.files import inside, sha256_json
+from headstart.core.files import inside, read_record, sha256_json
 from headstart.core.record import Count, Name, Record, RelativePath, Sha256, Share, Words
 from headstart.core.strict_json import pretty_json
 
@@ -125,6 +125,13 @@ def dataset_version(facts: DatasetFacts) -> str:
     """First 12 hex digits of the SHA-256 over the canonical JSON of the facts."""
     content = facts.model_dump(mode="json", include=set(DatasetFacts.model_fields))
     return sha256_json(content)[:VERSION_DIGITS]
+
+
+def read_manifest(folder: Path, made_by: str | None = None) -> DatasetManifest:
+    """manifest.json of a curated folder. IntegrityError where it is not the one that the folder's contents.json lists."""
+    path = folder / "manifest.json"
+    require_unchanged(path)
+    return read_record(path, DatasetManifest, made_by)
 
 
 def stamp_bytes(manifest: DatasetManifest) -> bytes:

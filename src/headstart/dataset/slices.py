@@ -7,27 +7,39 @@ A slice keeps blocks, sides of the split, ids and bytes of every row. Its index 
 import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from operator import eq, ge, gt, le, lt
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from headstart.config.project import DATA
+from headstart.config.project import DATA, LOCKS
 from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.arrays import Array
 from headstart.core.contents import sealed_directory, stored_file
-from headstart.core.errors import GateFailed, InputError, UsageError, nearest
-from headstart.core.files import read_record, write_record
-from headstart.core.record import require_name
+from headstart.core.errors import GateFailed, HeadstartError, InputError, UsageError, nearest
+from headstart.core.files import write_record
+from headstart.core.lock import held, remove_unfinished
 from headstart.dataset.catalogue import fetched
 from headstart.dataset.curation import read_index, write_index
+from headstart.dataset.drafts import new_folder, require_free
 from headstart.dataset.episodes import EpisodeTable, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
 from headstart.dataset.facts import Decided, facts_of
 from headstart.dataset.inspection_open import blocks_of, open_dataset
-from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, Filter, Parent, manifest_of, require_files, stamp_bytes
+from headstart.dataset.manifest import (
+    HELDOUT,
+    TRAIN,
+    DatasetManifest,
+    Filter,
+    Parent,
+    manifest_of,
+    read_manifest,
+    require_files,
+    stamp_bytes,
+)
 
 FILTERED = "filtered"  # the reason in the index
 COMPARED = re.compile(r"(\w+)(?:\s*(>=|<=|==|>|<)\s*(\d{1,9}))?")
@@ -44,10 +56,12 @@ def write_slice(
     """
     folder, manifest = curated_folder(root, parent)
     require_files(manifest, folder)
-    place = _new_folder(root, manifest.scenario, name)
+    place = new_folder(root, manifest.scenario, name)
     table, reasons, _ = read_index(folder / "episodes.tsv")
     kept = set[bytes]()
-    with TemporaryDirectory() as temporary:
+    with TemporaryDirectory() as temporary, held(root / LOCKS / f"draft-{place.name}", f"headstart curate {parent}"):
+        require_free(place)
+        remove_unfinished([place])
         new = Path(temporary)
         for side in (side.format(b) for b in range(len(manifest.blocks)) for side in (TRAIN, HELDOUT)):
             episodes, header = read_episodes(folder / side)
@@ -115,17 +129,6 @@ def _require(holds: bool, option: str, why: str) -> None:
         raise UsageError(f"{option}: {why}")
 
 
-def _new_folder(root: Path, scenario: str, name: str | None) -> Path:
-    if name is None:
-        name = str(next(n for n in range(1, 10**6) if not (root / DATA / f"{scenario}.{n}").exists()))
-    require_name(name, "--name")
-    if (place := root / DATA / f"{scenario}.{name}").exists():
-        raise UsageError(
-            f"--name {name}: {place} is there already, and nothing is overwritten; choose another name, or remove the folder"
-        )
-    return place
-
-
 # --- what is there ------------------------------------------------------------------------------------------------------
 
 
@@ -134,7 +137,7 @@ def curated_folder(root: Path, name: str) -> tuple[Path, DatasetManifest]:
     dataset, _, version = name.partition("@")
     for folder in (root / DATA / dataset / "curated", root / fetched(name)[1]):
         if "/" not in name and (folder / "manifest.json").is_file():
-            manifest = read_record(folder / "manifest.json", DatasetManifest)
+            manifest = read_manifest(folder)
             if version in ("", manifest.version):
                 return folder, manifest
     state = open_dataset(root, name).state
@@ -146,22 +149,36 @@ def curated_folder(root: Path, name: str) -> tuple[Path, DatasetManifest]:
 def slice_at(root: Path, name: str) -> tuple[Path, DatasetManifest] | None:
     """Folder and manifest of a slice, "<scenario>.<name>" or with its version; None for another name."""
     dataset, _, version = name.partition("@")
-    path = root / DATA / dataset / "curated/manifest.json"
-    if "." not in dataset or "/" in name or not path.is_file():
+    folder = root / DATA / dataset / "curated"
+    if "." not in dataset or "/" in name or not (folder / "manifest.json").is_file():
         return None
-    manifest = read_record(path, DatasetManifest)
-    return (path.parent, manifest) if manifest.parent and version in ("", manifest.version) else None
+    manifest = read_manifest(folder)
+    return (folder, manifest) if manifest.parent and version in ("", manifest.version) else None
+
+
+def all_slices(root: Path) -> list[DatasetManifest]:
+    """Those that are here and can be read, by name."""
+    found = list[DatasetManifest]()
+    for path in sorted((root / DATA).glob("*.*/curated/manifest.json")):
+        with suppress(HeadstartError):
+            found += [manifest for manifest in [read_manifest(path.parent)] if manifest.parent]
+    return found
 
 
 def require_validated_parent(root: Path, manifest: DatasetManifest) -> None:
     """GateFailed unless the dataset from which a slice was cut, or the one from which that was, has its stamp."""
     parent = manifest.parent
     assert parent is not None
-    folder, above = curated_folder(root, parent.dataset)
+    try:
+        folder, above = curated_folder(root, parent.dataset)
+    except HeadstartError as error:
+        raise InputError(
+            f"{manifest.dataset}: expected a slice of a dataset that is here and validated, {parent.dataset} is not: {error}"
+        ) from None
     if above.parent is not None:
         require_validated_parent(root, above)
     elif not (stamp := folder.parent / "validated.json").is_file() or stamp.read_bytes() != stamp_bytes(above):
         raise GateFailed(
             f"{manifest.dataset}: expected a slice of a validated dataset, {parent.dataset} is not; "
-            f"`{stage_command('validate', above.scenario)}` judges it"
+            f"`{stage_command('validate', above.dataset)}` judges it"
         )

@@ -1,6 +1,6 @@
 """From a number back to what it came from, and on to what came of it: `headstart lineage`.
 
-A thing is found by its path, its name in the catalogue, the id of a release or an episode, or a run as SCENARIO/ARM/seed-N.
+A thing is found by its path, its name in the catalogue or as a slice, the id of a release or an episode, or a run as SCENARIO/ARM/seed-N.
 """
 
 import re
@@ -14,8 +14,9 @@ from headstart.core.errors import HeadstartError, UsageError, nearest
 from headstart.core.files import read_record, sha256_file
 from headstart.core.git import committed, has_commit, refs
 from headstart.dataset.catalogue import find_entry
+from headstart.dataset.slices import slice_at
 from headstart.release.known import Known, Step, stage_facts
-from headstart.release.lineage_dataset import dataset_step, expert_step, name_of_dataset
+from headstart.release.lineage_dataset import dataset_step, expert_step, name_of_dataset, slice_step
 from headstart.release.lineage_episode import episode_step
 from headstart.release.lineage_steps import clone_step, run_step
 from headstart.release.standing import fold
@@ -47,6 +48,8 @@ def _found(known: Known, thing: str, episodes: bool) -> Step:
         return _release(known, *releases[thing], episodes)
     if EPISODE.fullmatch(thing):
         return episode_step(known, thing)
+    if found := slice_at(root, thing):
+        return slice_step(known, *found, episodes)
     if thing.partition("@")[0] in {entry.dataset for entry in known.entries}:
         return dataset_step(
             known, find_entry(known.entries, thing).name if "@" in thing else name_of_dataset(known, thing), None, episodes
@@ -84,6 +87,8 @@ def _path(known: Known, path: Path, episodes: bool) -> Step:
             return _arm(known, scenario, arm, episodes)
         case (top, scenario, "expert", *_) if top == str(MODELS):
             return expert_step(known, scenario, None)
+        case ("data", dataset, "curated", *_) if found := slice_at(known.root, dataset):
+            return slice_step(known, *found, episodes)
         case ("data", dataset, "curated" | "validated.json", *_):
             return dataset_step(known, name_of_dataset(known, dataset), None, episodes)
         case ("datasets", name, *_):

@@ -1,10 +1,12 @@
-"""The steps of a lineage that lead to data: a version of a dataset or a block of it, its episodes, and the expert."""
+"""The steps of a lineage that lead to data: a version of a dataset or a block of it, a slice, its episodes, and the expert."""
 
 from pathlib import Path
 from typing import NamedTuple
 
 from headstart.config.history import HISTORY, Judged, read_history
 from headstart.config.project import MODELS
+from headstart.config.stage_command import stage_command
+from headstart.core.contents import require_whole
 from headstart.core.errors import HeadstartError
 from headstart.core.files import read_record
 from headstart.dataset.catalogue import Entry, checked_out, fetched, find_entry
@@ -12,6 +14,7 @@ from headstart.dataset.catalogue_check import files_problems, places
 from headstart.dataset.index import read_index, used_of
 from headstart.dataset.manifest import DatasetManifest
 from headstart.dataset.origin import origin
+from headstart.dataset.slices import all_slices, curated_folder, slice_at
 from headstart.release.known import Known, Step, not_here, stage_facts
 from headstart.runs.expert_record import ExpertPolicy
 
@@ -33,9 +36,7 @@ def dataset_step(known: Known, name: str, block: int | None, episodes: bool) -> 
         find_entry(known.entries, name)
     facts, breaks, absent = _entry_facts(known, entry), list[str](), list[str]()
     if entry is None:
-        breaks.append(
-            f"{name}: expected an entry of the catalogue, found none; `dvc repro catalogue@{name.partition('@')[0]}` adds it"
-        )
+        breaks.append(f"{name}: expected an entry of the catalogue, found none; `{_lister(name.partition('@')[0])}` adds it")
     for path, folder in places(known.root, entry) if entry else ():
         breaks += files_problems(known.root, entry, path, folder) if entry else ()
     scenario = entry.scenario if entry else name.partition("@")[0]
@@ -56,6 +57,47 @@ def dataset_step(known: Known, name: str, block: int | None, episodes: bool) -> 
         made_from=parents,
         led_to=later,
     )
+
+
+def _lister(dataset: str) -> str:
+    """The command that adds a dataset to the catalogue; of a draft `validate` does so."""
+    return stage_command("validate" if "." in dataset else "catalogue", dataset)
+
+
+def slice_step(known: Known, folder: Path, manifest: DatasetManifest, episodes: bool) -> Step:
+    """A slice, which comes from another dataset, or from another slice; `folder` holds its manifest."""
+    breaks, parent = list[str](), manifest.parent
+    assert parent is not None
+    try:
+        require_whole(folder)
+    except HeadstartError as error:
+        breaks.append(str(error))
+    held = manifest.accepted
+    facts = [("holds", f"{held.episodes} episodes, {held.steps} steps"), ("filter", str(parent.filter))]
+    facts += [] if breaks else _episode_facts(known, Here(manifest, folder.relative_to(known.root)), None, episodes)
+    above = _parent_step(known, parent.dataset)
+    name = f"{manifest.dataset}@{manifest.version}"
+    return Step(
+        kind="slice", name=name, facts=tuple(facts), breaks=tuple(breaks), made_from=(above,), led_to=_slices_of(known, name)
+    )
+
+
+def _parent_step(known: Known, name: str) -> Step:
+    if found := slice_at(known.root, name):
+        return slice_step(known, *found, episodes=False)
+    if any(entry.name == name for entry in known.entries) or here_of(known, name):
+        return dataset_step(known, name, None, False)
+    try:
+        curated_folder(known.root, name)
+        text = f"it is not validated; `{stage_command('validate', name.partition('@')[0])}` judges it"
+    except HeadstartError:
+        text = "it is neither here nor in the catalogue"
+    return Step(kind="dataset", name=name, absent=(text,))
+
+
+def _slices_of(known: Known, name: str) -> tuple[Step, ...]:
+    slices = (one for one in all_slices(known.root) if one.parent and one.parent.dataset == name)
+    return tuple(Step(kind="slice", name=f"{one.dataset}@{one.version}") for one in slices)
 
 
 def _entry_facts(known: Known, entry: Entry | None) -> list[tuple[str, str]]:
@@ -110,7 +152,7 @@ def _led_to(known: Known, entry: Entry | None, here: Here | None) -> tuple[Step,
         ]
     records = [line.record for line in read_history(known.root / HISTORY) if isinstance(line.record, Judged)]
     ids = dict.fromkeys(record.candidate.id for record in records if record.dataset == name)
-    return (*found, *(Step(kind="candidate of a verdict", name=one) for one in ids))
+    return (*found, *(Step(kind="candidate of a verdict", name=one) for one in ids), *_slices_of(known, name))
 
 
 def _checkout(commit: str, path: str) -> str:

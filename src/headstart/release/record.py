@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from headstart.compare.arm_runs import CLONES, CloneRuns
-from headstart.compare.comparison import Comparison, compare
+from headstart.compare.comparison import Comparison, compare, judged_for_shift
 from headstart.compare.findings import ComparisonLimits
 from headstart.compare.shift import find_shift
 from headstart.config.history import HISTORY, Drilled, Judged, Line, note_written, written
@@ -200,8 +200,3 @@ def held(params: Params, scenario: Scenario, arm: str) -> tuple[str, ...]:
     every, scratch = params.evaluation.every, params.arms["scratch"].budget
     problems = check_schedule(params.arms[arm], known_metrics=metrics_of(scenario.world), evaluation_every=every, budget=scratch)
     return tuple(f"arms.{arm}.{problem.where}" for problem in problems if problem.level in ("error", "hold"))
-
-
-def judged_for_shift(found: Comparison) -> bool:
-    """Whether distribution shift was part of the verdict."""
-    return any(name.startswith("shift_") for name in found.verdict.thresholds)

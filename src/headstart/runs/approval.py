@@ -4,6 +4,7 @@ from pathlib import Path
 
 from headstart.config.history import HISTORY, Approved, Line, open_history, read_history
 from headstart.config.scenario import Scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.errors import GateFailed, InputError
 from headstart.runs.expert_record import ExpertPolicy
 
@@ -40,12 +41,14 @@ def approve(scenario: Scenario, expert: ExpertPolicy, by: str, reason: str) -> L
     if expert.state == "approved":
         raise InputError(
             f"{scenario.name}: expected an expert that waits for a person, this one is approved by its gate; "
-            "`expert: {approval: manual}` in params.yaml or in the scenario's recipe has a person asked"
+            "`expert: {approval: manual}` in params.yaml or in the scenario's recipe, and after it "
+            f"`{stage_command('expert', scenario.name)}`, has a person asked"
         )
     with open_history(Path(), f"headstart expert approve {scenario.name}") as history:
         lines = [line for line in history.lines if _is_of(line, scenario.name)]
         if lines and stands(lines[-1], lines, expert):
-            raise InputError(f"{scenario.name}: the expert {says(lines[-1])} is approved already")
+            by = f"by {lines[-1].actor} on {lines[-1].at[:10]}"
+            raise InputError(f"{scenario.name}: the expert {expert.policy_sha256[:DIGITS]} is approved already, {by}")
         record = Approved(scenario=scenario.name, policy_sha256=expert.policy_sha256, scenario_sha256=expert.scenario_sha256)
         return history.append(record, by, reason)
 

@@ -16,7 +16,7 @@ from headstart.core.files import read_record, sha256_file
 from headstart.core.verdict import Outcome, Verdict
 from headstart.dataset.episodes import Episodes, select
 from headstart.dataset.episodes_file import read_episodes
-from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, read_manifest, require_files, stamp_bytes
 from headstart.dataset.observation import ObservationSchema
 from headstart.worlds.api import Observations
 
@@ -52,7 +52,7 @@ def _require_stamp_of(folder: Path, stamp: DatasetManifest, scenario: Scenario) 
         folder.parent / "validated.json",
         f"`{stage_command('validate', scenario.name)}` judges the dataset that is there",
     )
-    manifest = read_record(folder / "manifest.json", DatasetManifest, made_by=stage_command("curate", scenario.name))
+    manifest = read_manifest(folder, made_by=stage_command("curate", scenario.name))
     if path.read_bytes() != stamp_bytes(manifest):
         raise IntegrityError(
             f"{path}: expected what a PASS of {manifest.dataset}@{manifest.version} leaves, got another, of "

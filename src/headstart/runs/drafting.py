@@ -9,13 +9,13 @@ from headstart.config.checked import checked
 from headstart.config.params import CaptureParams, Params
 from headstart.config.project import DATA, LOCKS
 from headstart.config.scenario import Scenario
+from headstart.config.stage_command import stage_command
 from headstart.core.contents import sealed_directory
-from headstart.core.errors import UsageError
+from headstart.core.errors import GateFailed, UsageError
 from headstart.core.files import write_record
 from headstart.core.lock import held, remove_unfinished
 from headstart.core.progress_lines import Amount, progress
-from headstart.core.record import require_name
-from headstart.dataset.drafts import DRAFT, Draft, task_of_draft
+from headstart.dataset.drafts import DRAFT, Draft, new_folder, require_free, task_of_draft
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import SHARD, write_episodes
 from headstart.runs.expert import approved_expert, expert_of
@@ -70,30 +70,23 @@ def planned(params: Params, scenario: Scenario, asked: Asked) -> Plan:
     """
     if scenario.demonstrations is not None:
         raise UsageError(f"{scenario.name}: expected an expert that can act, the scenario has recorded demonstrations only")
-    policy_sha256 = approved_expert(scenario).policy_sha256
+    expert = approved_expert(scenario)
+    if params.expert.approval == "manual" and expert.state != "passed":  # DVC runs the stage again, and nothing else would ask
+        raise GateFailed(
+            f"{scenario.name}: expected an expert that a person approved, got one that was judged before `expert.approval` was manual; "
+            f"`{stage_command('expert', scenario.name)}` judges it again"
+        )
     task = task_of_draft(scenario, asked.ticks, asked.agents)
     world = worlds_of(task, "capture", 1, params.capture.observation)  # an error of the setup is told before anything is recorded
     agents = world.num_agents
     world.close()
     if asked == Asked():
-        return Plan(scenario.name, scenario, task, params.capture, policy_sha256, agents, asked)
+        return Plan(scenario.name, scenario, task, params.capture, expert.policy_sha256, agents, asked)
     worlds = params.capture.worlds if asked.episodes is None else -(-asked.episodes // agents)
     changes = {"worlds": worlds, "blocks": 1, "shard_worlds": min(worlds, params.capture.shard_worlds)}
     changes |= {} if asked.seed is None else {"seed": asked.seed}
     settings = checked(CaptureParams, params.capture.model_dump() | changes, "headstart capture")
-    return Plan(_name(scenario.name, asked.name), scenario, task, settings, policy_sha256, agents, asked)
-
-
-def _name(scenario: str, name: str | None) -> str:
-    """That of a new draft: the one asked for, or the first free number. UsageError for one that is there already."""
-    if name is None:
-        name = str(next(n for n in range(1, 10**6) if not (DATA / f"{scenario}.{n}" / DRAFT).exists()))
-    require_name(name, "--name")
-    if ((folder := DATA / f"{scenario}.{name}") / DRAFT).exists():
-        raise UsageError(
-            f"--name {name}: {folder} is there already, and nothing is overwritten; choose another name, or remove the folder"
-        )
-    return folder.name
+    return Plan(new_folder(Path(), scenario.name, asked.name).name, scenario, task, settings, expert.policy_sha256, agents, asked)
 
 
 def estimated(plan: Plan) -> Estimate:
@@ -111,33 +104,32 @@ def estimated(plan: Plan) -> Estimate:
 
 
 def record_draft(plan: Plan) -> Draft:
-    """Write data/<scenario>.<name>: raw/shard-0000.h5 …, as the stage `capture` does, and last draft.json, without which nothing is a draft."""
+    """Write data/<scenario>.<name>/raw: shard-0000.h5 …, as the stage `capture` does, and draft.json; complete, or not at all."""
     folder, whose = DATA / plan.name, f"headstart capture {plan.scenario.name}"
     with held(LOCKS / f"draft-{plan.name}", whose):
+        require_free(folder)
         remove_unfinished([folder])
-        episodes, steps = _record(plan, folder / "raw")
-        draft = Draft(
-            scenario=plan.scenario.name,
-            expert=plan.scenario.expert.policy,
-            policy_sha256=plan.policy_sha256,
-            capture=plan.settings.model_dump(mode="json"),
-            ticks=plan.asked.ticks,
-            agents=plan.asked.agents,
-            tags=plan.asked.tags,
-            episodes=episodes,
-            steps=steps,
-        )
-        write_record(folder / DRAFT, draft)
+        with sealed_directory((folder / DRAFT).parent) as raw:
+            episodes, steps = _record(plan, raw)
+            draft = Draft(
+                scenario=plan.scenario.name,
+                expert=plan.scenario.expert.policy,
+                policy_sha256=plan.policy_sha256,
+                capture=plan.settings.model_dump(mode="json"),
+                ticks=plan.asked.ticks,
+                agents=plan.asked.agents,
+                tags=plan.asked.tags,
+                episodes=episodes,
+                steps=steps,
+            )
+            write_record(raw / DRAFT.name, draft)
     return draft
 
 
-def _record(plan: Plan, place: Path) -> tuple[int, int]:
+def _record(plan: Plan, raw: Path) -> tuple[int, int]:
     """Write all shards; episodes and steps."""
     episodes = steps = 0
-    with (
-        sealed_directory(place) as raw,
-        progress(f"capture {plan.name}", Amount(plan.settings.all_worlds, "worlds")) as work,
-    ):
+    with progress(f"capture {plan.name}", Amount(plan.settings.all_worlds, "worlds")) as work:
         for number, (block, part) in enumerate(plan.settings.parts):
             shard, header = _shard(plan, block, part)
             write_episodes(raw / SHARD.format(number), shard, header)

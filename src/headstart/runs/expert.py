@@ -8,6 +8,7 @@ import numpy as np
 from headstart.config.project import MODELS
 from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
+from headstart.core.contents import require_unchanged
 from headstart.core.errors import GateFailed, InputError, IntegrityError, UsageError
 from headstart.core.extras import require_torch
 from headstart.core.files import read_record
@@ -77,14 +78,23 @@ def approved_expert(scenario: Scenario) -> ExpertPolicy:
 
 def passed_expert(scenario: Scenario) -> ExpertPolicy:
     """The scenario's expert; GateFailed unless it passed its gate and is still the one that was judged."""
-    path = expert_folder(scenario) / "expert.json"
-    expert = read_record(path, ExpertPolicy, made_by=stage_command("expert", scenario.name))
+    path, expert = expert_folder(scenario) / "expert.json", judged_expert(scenario)
     if expert.state == "draft":
         why, cure = "; ".join(expert.diagnostics), f"`{stage_command('expert', scenario.name)}` judges it again"
         raise GateFailed(f"{path}: expected an approved expert, got a draft: {why}; {cure}")
     if not is_at_hand(expert, scenario):
         raise GateFailed(f"{path}: the expert that was judged is not the one at hand; run `{cure_of_change(scenario)}` again")
     return expert
+
+
+def judged_expert(scenario: Scenario) -> ExpertPolicy:
+    """What the stage `expert` left, approved or not. IntegrityError, with the command that makes it anew, for a record that changed since."""
+    path, made_by = expert_folder(scenario) / "expert.json", stage_command("expert", scenario.name)
+    try:
+        require_unchanged(path)
+    except IntegrityError as error:
+        raise IntegrityError(f"{error}; `{made_by}` judges the expert again") from None
+    return read_record(path, ExpertPolicy, made_by=made_by)
 
 
 def is_at_hand(expert: ExpertPolicy, scenario: Scenario) -> bool:

@@ -6,12 +6,10 @@ from functools import partial
 from headstart.compare.arm_runs import Score
 from headstart.config.params import Params
 from headstart.config.scenario import ExpertGate, Scenario
-from headstart.config.stage_command import stage_command
 from headstart.core.errors import IntegrityError
-from headstart.core.files import read_record
 from headstart.core.statistics import wilson_lower, wilson_upper
 from headstart.core.verdict import Check, Outcome, Subject, Value, Verdict, at_least, at_most, hold_or_fail, judge, missed
-from headstart.runs.expert import expert_folder, script, source_of
+from headstart.runs.expert import expert_folder, judged_expert, script, source_of
 from headstart.runs.expert_episodes import judged_on
 from headstart.runs.expert_record import Episodes, ExpertPolicy, TrainedSeed, best_seed, pooled, weights_sha256
 from headstart.runs.own_expert import own_act
@@ -31,7 +29,7 @@ def judge_at_hand(params: Params, scenario: Scenario, episodes: int) -> tuple[Ex
     if scenario.expert.policy != "ppo":
         return judge_one(params, scenario, episodes)
     folder = expert_folder(scenario)
-    expert = read_record(folder / "expert.json", ExpertPolicy, made_by=stage_command("expert", scenario.name))
+    expert = judged_expert(scenario)
     if episodes == params.expert.worlds:
         return judge_seeds(params, scenario, expert.seeds)
     from headstart.runs.expert_training import judge_seed

@@ -62,6 +62,10 @@ def _at_hand(dataset: str, version: str) -> tuple[DatasetManifest, Path]:
         return found[1], found[0]
     here, folder = checked_out(dataset)
     name, there = f"{dataset}@{version}", ""
+    if not version and not here.exists():
+        beside = [entry.name for entry in read_entries(Path()) if entry.dataset == dataset and fetched(entry.name)[0].exists()]
+        if beside:
+            raise InputError(f"{here}: expected a file, found none; fetched are {', '.join(beside)}: name one of these")
     if not version or here.exists():
         manifest = validated(dataset)
         if version in ("", manifest.version):

@@ -10,7 +10,7 @@ from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import stage_command
-from headstart.core.contents import CONTENTS, sealed_directory, stored_file
+from headstart.core.contents import sealed_directory, stored_file
 from headstart.core.errors import InputError, shown
 from headstart.core.files import write_record
 from headstart.dataset.curation import judged, write_index
@@ -35,7 +35,7 @@ def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done
         raise InputError(
             f"curate.min_return: expected null, since the recording of {scenario.name} has no rewards, got {settings.min_return}"
         )
-    table, made_by = episodes.table, stage_command("capture", scenario.name)
+    table, made_by = episodes.table, stage_command("capture", home.name)
     block = block_of(table.world, capture, made_by, dealt=scenario.demonstrations is not None)
     numbers = metrics_of(episodes, header.observation, header.absent)
     rules = judged(episodes, settings, numbers)
@@ -82,9 +82,9 @@ def with_flags(reasons: list[list[str]], table: EpisodeTable, flags: Mapping[str
 
 def read_raw(folder: Path, settings: CaptureParams, scenario: Scenario) -> tuple[Episodes, Header]:
     """All shards of a capture, in order. InputError unless they are those that the settings ask for, with all of their worlds and no other."""
-    recorded, cure = scenario.demonstrations is not None, f"`{stage_command('capture', scenario.name)}` records it again"
+    recorded, cure = scenario.demonstrations is not None, f"`{stage_command('capture', folder.parent.name)}` records it again"
     wanted = {SHARD.format(n): part for n, (_, part) in enumerate([(0, None)] if recorded else settings.parts)}
-    there = {path.name for path in folder.glob("*")} - {CONTENTS}
+    there = {path.name for path in folder.glob("*.h5")}
     if missing := sorted(wanted.keys() - there):
         raise InputError(f"{folder}: expected {len(wanted)} shards, found no {missing[0]}; {cure}")
     if more := sorted(there - wanted.keys()):

@@ -12,7 +12,7 @@ from headstart.config.stage import Done, main
 from headstart.config.stage_command import pipeline_command, stage_command
 from headstart.core.contents import sealed_directory
 from headstart.core.errors import GateFailed
-from headstart.core.files import read_record, sha256_file, write_bytes, write_record
+from headstart.core.files import sha256_file, write_bytes, write_record
 from headstart.core.verdict import Outcome, Subject, judge, misses
 from headstart.dataset.completeness import Records, completeness_gates
 from headstart.dataset.curation import read_index
@@ -20,7 +20,7 @@ from headstart.dataset.cures import cures
 from headstart.dataset.episodes import concatenate
 from headstart.dataset.episodes_file import read_episodes
 from headstart.dataset.gates import Dataset, Provenance, dataset_gates, thresholds
-from headstart.dataset.manifest import HELDOUT, TRAIN, DatasetManifest, require_files, stamp_bytes
+from headstart.dataset.manifest import HELDOUT, TRAIN, read_manifest, require_files, stamp_bytes
 from headstart.dataset.metrics import read_metrics
 from headstart.dataset.near_duplicates import near_duplicates
 from headstart.runs.expert import approved_expert
@@ -38,7 +38,7 @@ def validate(params: Params, scenario: Scenario, home: Path | None = None) -> Do
     home = home or DATA / scenario.name
     folder, validated, report = home / "curated", home / "validated.json", REPORTS / home.name / "validate"
     validated.unlink(missing_ok=True)  # until this run has passed, nothing may learn from the dataset
-    manifest = read_record(folder / "manifest.json", DatasetManifest, made_by=stage_command("curate", scenario.name))
+    manifest = read_manifest(folder, made_by=stage_command("curate", home.name))
     require_files(manifest, folder)
     world = worlds_of(scenario, "capture", 1, params.capture.observation)
     schema = schema_of(world)
@@ -88,18 +88,16 @@ def validate(params: Params, scenario: Scenario, home: Path | None = None) -> Do
     write_record(report / "verdict.json", verdict)
     asked, left_out = (sum(check.applies is applies for check in checks) for applies in (True, False))
     if verdict.outcome is not Outcome.PASS:
-        again, kept = f"`{pipeline_command(scenario.name)}` runs", home
+        again, kept = f"`{pipeline_command(home.name)}` runs", home
         if home.name == scenario.name:
             kept = DATA / "quarantine" / subject.id
             with sealed_directory(kept) as quarantine:
                 shutil.copytree(folder, quarantine, dirs_exist_ok=True)
                 write_record(quarantine / "manifest.json", manifest.model_copy(update={"status": "quarantined"}))
                 write_record(quarantine / "verdict.json", verdict)
-        else:
-            again = f"`headstart capture {scenario.name} --episodes N --name …` records"
         raise GateFailed(
             f"{subject.id} is {verdict.outcome}: {len(verdict.reasons)} of {asked} gates\n{misses(verdict)}\n"
-            f"possible remedies, before {again} again:\n{cures(verdict, scenario)}\nkept in {kept}"
+            f"possible remedies, before {again} again:\n{cures(verdict, scenario, home.name)}\nkept in {kept}"
         )
     write_bytes(validated, stamp_bytes(manifest))
     says = f"validate {home.name}: {subject.id} passes {asked} gates; {replayed} episodes replayed exactly"

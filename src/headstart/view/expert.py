@@ -11,7 +11,7 @@ from headstart.config.stage_command import stage_command
 from headstart.core.files import read_record
 from headstart.core.verdict import Check, Outcome, Verdict
 from headstart.runs.approval import DIGITS, approvals, approve_command, stands
-from headstart.runs.expert import expert_folder, is_at_hand
+from headstart.runs.expert import is_at_hand, judged_expert
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.own_source import cure_of_change
 from headstart.view.judged_expert import watch
@@ -33,11 +33,11 @@ class Described(NamedTuple):
 def describe(scenario: Scenario) -> Described:
     """From the records of the stage `expert`; InputError, with the command that makes them, where they are missing."""
     made_by = stage_command("expert", scenario.name)
-    expert = read_record(expert_folder(scenario) / "expert.json", ExpertPolicy, made_by=made_by)
+    expert = judged_expert(scenario)
     gate = read_record(REPORTS / scenario.name / "expert" / "verdict.json", Verdict, made_by=made_by)
     lines = approvals(scenario.name)
     state = _state(expert, lines)
-    other = None if is_at_hand(expert, scenario) else f"; `{cure_of_change(scenario)}` judges the one at hand, which is another"
+    other = None if is_at_hand(expert, scenario) else f"`{cure_of_change(scenario)}` judges the one at hand, which is another"
     parts = [
         ("", _who(expert, scenario)),
         (f"gate: {gate.outcome}", [check_row(check) for check in gate.checks]),
@@ -54,9 +54,11 @@ def describe(scenario: Scenario) -> Described:
         "verdict": gate,
         "approvals": [_fact(line, lines, expert) for line in lines],
         "made_by": made_by,
-        "next": _next(state, scenario, gate),
+        "next": other or _next(state, scenario, gate),
     }
-    return Described(f"{scenario.name}: {state}{other or ''}", [part for part in parts if part[1]], facts["next"], facts)
+    return Described(
+        f"{scenario.name}: {state}{f'; {other}' if other else ''}", [part for part in parts if part[1]], facts["next"], facts
+    )
 
 
 def _state(expert: ExpertPolicy, lines: Sequence[Line]) -> str:

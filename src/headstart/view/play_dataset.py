@@ -155,9 +155,11 @@ def find_episode(dataset: Opened, which: str) -> Found:
         if mine := [e for e, name in enumerate(names) if name.startswith(wanted)]:
             return Found(dataset, file, episodes, header, mine[0], number, row)
     if row is not None and not row.accepted and not dataset.raw:
+        cure = f"`{stage_command('capture', dataset.name.partition('@')[0])}` records all of them"
+        if dataset.parent is not None:
+            cure = f"{dataset.parent}, of which this is a slice, may have it: `headstart play {dataset.parent} {which}`"
         raise InputError(
-            f"{dataset.name}: episode {which} was rejected ({row.reasons}), and only accepted episodes are here; "
-            f"`{stage_command('capture', dataset.scenario.name)}` records all of them"
+            f"{dataset.name}: episode {which} was rejected ({row.reasons}), and only accepted episodes are here; {cure}"
         )
     if row is not None:
         raise IntegrityError(

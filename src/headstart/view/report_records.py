@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from headstart.compare.arm_runs import ArmRuns, CloneRuns, arm_folder
-from headstart.compare.comparison import Comparison
+from headstart.compare.comparison import Comparison, require_follows
 from headstart.compare.curves import best_run, score_value
 from headstart.compare.shift import ShiftFindings
 from headstart.config.params import for_scenario, headline_target, load_params
@@ -59,6 +59,8 @@ def read_records(root: Path, scenario: str) -> Records:
             f"{folder}: expected {target}.json, the target that the verdict is about; `{stage_command('evaluate', scenario)}` makes it"
         )
     arms, taught = _arms(root, headline), read_taught(root, scenario)
+    shift = read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None
+    require_follows(headline, arms, shift, folder / f"{target}.json")
     require_one_expert(taught, scenario)
     candidate, stage = arms[styled(headline).index(headline.candidate)], "anneal" if headline.grid else "baseline"
     logs = read_logs(root, scenario, stage, candidate)
@@ -67,7 +69,7 @@ def read_records(root: Path, scenario: str) -> Records:
         comparisons=comparisons,
         headline=headline,
         arms=arms,
-        shift=read_record(folder / SHIFT, ShiftFindings) if (folder / SHIFT).exists() else None,
+        shift=shift,
         clones=read_record(examined, CloneRuns) if (examined := root / MODELS / scenario / "bc/clones.json").exists() else None,
         described=described,
         taught=taught,
