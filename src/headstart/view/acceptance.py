@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headstart.compare.arm_runs import CLONES, CloneRuns
-from headstart.compare.comparison import Comparison
+from headstart.compare.comparison import Comparison, judged_for_shift
 from headstart.config.history import HISTORY, Drilled, Judged, Line, Promoted, read_history
 from headstart.config.params import Params, headline_target
 from headstart.config.project import COMPARISONS, MODELS, REPORTS
@@ -22,7 +22,7 @@ from headstart.core.run_record import RUN, RunRecord
 from headstart.core.verdict import Outcome, Verdict
 from headstart.release.faults import lines as fault_lines
 from headstart.release.promote import require_committed, require_drill, require_unchanged, require_way_back
-from headstart.release.record import judged_for_shift, settings
+from headstart.release.record import settings
 from headstart.release.signing import approve_command, decision_of
 from headstart.release.standing import Standing, ready_pass, standing_of
 from headstart.release.verify import verify
