@@ -176,7 +176,7 @@ def how_sure(found: Comparison) -> str:
     bound = "there is no bound of the ratio" if upper is None else f"the ratio is at most {upper:.3f}"
     return (
         f"{arrivals(found.candidate)}; {arrivals(found.strongest.baseline)}: {bound}, by {BOUND_METHOD} over {ours} and {theirs} runs; "
-        f"docs/statistics.md. {clones} replicates of the candidate, each with demonstrations and a clone of its own: the bounds hold for this "
+        f"docs/concepts.md. {clones} replicates of the candidate, each with demonstrations and a clone of its own: the bounds hold for this "
         f"expert and these worlds, which all of them share.{few}"
     )
 
