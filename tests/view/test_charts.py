@@ -43,7 +43,11 @@ def test_curves_have_a_line_a_seed_a_mean_and_levels_and_a_band_of_seeds_enough(
     }
     means = [row for row in drawn if "value" in row and "arm" in row and "seed" not in row]
     assert all("low" in row for row in means)
-    assert {(row["name"], row["value"]) for row in drawn if "name" in row} == {("target", 1.5), ("expert", 1.45), ("clones", 1.4)}
+    assert {(row["name"], row["value"]) for row in drawn if "name" in row} == {
+        ("target", 1.5),
+        ("expert", 1.45),
+        ("clones, own check", 1.4),
+    }
     assert {row["seed"] for row in drawn if row.get("never")} == set(range(5, 10))  # arrows of scratch's seeds that never arrived
 
 

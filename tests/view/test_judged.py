@@ -19,14 +19,14 @@ from headstart.core.verdict import About, Check, Outcome
 from headstart.view.ends import difference_cell, ends_tables
 from headstart.view.glossary import TERMS
 from headstart.view.helped import helped
-from headstart.view.judged import meaning
+from headstart.view.judged import how_sure, meaning
 from headstart.view.next_steps import next_steps
 from headstart.view.report import read_report
 
 DENSE = (
     "| dense | – | **not shown: success 0.900 against 0.850 "
-    "(+0.050, bound not known: too few replicates; PASS ≥ -0.05, FAIL < -0.15)**; "
-    "**worse: harm 0.173 against 0.066 (+0.107, bound +0.121; PASS ≤ 0.05, FAIL > 0.15)** |"
+    "(+0.050, bound not known: too few replicates; for the bound: PASS ≥ -0.05, FAIL < -0.15)**; "
+    "**worse: harm 0.173 against 0.066 (+0.107, bound +0.121; for the bound: PASS ≤ 0.05, FAIL > 0.15)** |"
 )
 GUARDRAIL = Check(
     name="guardrails",
@@ -149,6 +149,31 @@ def test_a_loss_in_a_variant_is_named_by_variant_measure_and_other_whatever_thei
 
     assert meaning(found).endswith("because of: on shift-harm-very-dense pretrained may harm more than success-clone.")
     assert "`variants.shift-harm-very-dense`" in next_steps(found, None)[0].why
+
+
+@pytest.mark.parametrize(("other", "cure"), [("clone", "so it was lost in PPO"), ("scratch", "record the expert in such worlds")])
+def test_what_the_clones_can_do_is_kept_by_ppo_and_what_they_lack_is_recorded(results: Results, other: str, cure: str) -> None:
+    (_, harm) = lost()
+    about = About(variant="dense", measure="harm", other=other)
+    found = with_checks(compared(results(FAST, SLOW)), harm.model_copy(update={"about": about, "name": "old"}))
+
+    assert cure in next_steps(found, None)[0].why
+
+
+def test_baselines_that_tie_are_said_and_why_it_is_this_one(results: Results) -> None:
+    tied = "the strongest baseline (both baselines give 0.083; scratch is listed first), to reach"
+
+    assert tied in helped(compared(results(FAST, NEVER, {"matched": NEVER})))
+    assert "listed first" not in helped(compared(results(FAST, SLOW, {"matched": [5] * 10})))
+
+
+def test_the_bound_says_by_which_test_and_how_many_wins_that_asks_for(results: Results) -> None:
+    never = how_sure(compared(results(FAST, NEVER)))
+
+    assert "10 runs of pretrained against 10 of scratch; no run of scratch arrived, so it is the exact binomial test" in never
+    assert "at least 9 of 10 took less than that part of the budget of scratch; docs/concepts.md." in never  # 8 of 10: 5.5 %
+    assert "a rank test" in how_sure(compared(results(FAST, SLOW)))
+    assert "all 10 within" not in never  # which By how much? says
 
 
 def test_what_happens_in_variants_stands_on_the_first_screen(results: Results) -> None:

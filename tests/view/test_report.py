@@ -167,7 +167,9 @@ def test_the_report_says_whether_shift_was_measured(results: Results) -> None:
 def test_the_dataset_is_described_by_its_quality(results: Results) -> None:
     text = read_report(results(FAST, SLOW), "walk").text
 
-    assert "| of the accepted agent episodes, slips included | success 0.900, harm 0.100, mean return 1.500 |" in text
+    assert (
+        "| of the worlds of the accepted agent episodes, slips included | success 0.900, harm 0.100, mean return 1.500 |" in text
+    )
     assert "| rejected: too-short | 1 agent episode |" in text
     assert "2 agent episodes (30 env steps) accepted, 1 rejected, in 2 blocks" in text
 
@@ -260,7 +262,7 @@ def test_every_figure_of_the_report_lies_beside_it_with_a_caption(results: Resul
     assert [name for name in names if "ratio_" not in name] == [f"report/{name}.png" for name in drawn]
     for name in names:
         assert (path.parent / name).read_bytes().startswith(b"\x89PNG")
-    iqm = "*Success at the end, interquartile mean (IQM) over seeds, which leaves out the best and the worst quarter: pretrained 0.95 after"
+    iqm = "*Success at the end, interquartile mean (IQM) over seeds, without the best 2 and the worst 2 of 10: pretrained 0.95 after"
     assert f"{iqm} 12,000 env steps (n = 10 seeds);" in text
     assert "*pretrained: all 10 within 1,000 steps; scratch: 5 of 10 within 12,000 steps. Open arrow: not reached within" in text
     assert "decisions they repeat" not in text  # no action has 30 decisions

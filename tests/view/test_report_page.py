@@ -76,8 +76,8 @@ def test_the_first_screen_answers_the_five_questions(results: Results) -> None:
     assert "| as good and as safe as | answer | success (margin 0.05) | harm (margin 0.02) | return (margin 0.036) |" in first
     assert "ratio 0.250 (≤ 0.250). All-in, with the steps that the demonstrations cost: 1.50 (≤ 1.50)." in first
     assert (
-        "matched: all 10 within 5,000 steps: the ratio is at most 0.250, by inverting a one-sided rank test" in first
-        and "over 10 and 10 runs" in first
+        "The bound is the greatest ratio that a one-sided 5 % test does not reject, 10 runs of pretrained against 10 of matched (a rank test"
+        in first
     )
     assert (
         "The expert is a script that comes with the world: success 0.980, harm 0.040, return 1.450 in 100 worlds of its own test."
@@ -190,6 +190,15 @@ def test_a_click_in_the_legend_shows_an_arm_alone_and_the_axis_can_be_chosen(bro
         chart.locator("select").select_option("env steps with demonstrations")
         assert lines.evaluate_all("paths => paths.map(path => path.getAttribute('d'))") != before
         assert it.problems == []
+
+
+def test_a_card_of_a_narrow_screen_keeps_the_head_of_its_first_column(browser: Browser, results: Results) -> None:
+    path = write_report(results(FAST, SLOW), "walk")
+
+    with opened(browser, path, 360) as it:
+        head = it.page.locator("table.stack tbody th", has_text="scratch").first
+        shown = head.evaluate("cell => getComputedStyle(cell, '::before').content + cell.textContent")
+        assert shown == '"as good and as safe as" ": "scratch'
 
 
 def test_each_word_of_the_glossary_is_linked_once_where_it_stands_first(results: Results) -> None:

@@ -63,7 +63,8 @@ def test_a_variant_is_a_row_for_success_and_one_for_harm_each_with_both_differen
     assert "| dense | success | **+0.050 (no bound)** | 0.900 | 0.850 | 0.800 | **not shown against its clones** |" in text
     assert "| dense | harm | **+0.107 (≤ +0.121)** | 0.173 | 0.066 | 0.280 | **worse than its clones** |" in text
     assert "| dense | success | +0.100 (≥ +0.070) |" in text and "| dense | harm | -0.107 (≤ -0.090) |" in text
-    assert "Success: PASS ≥ -0.05, FAIL < -0.15; harm: PASS ≤ 0.05, FAIL > 0.15;" in text
+    assert "of the bound alone: success: PASS ≥ -0.05, FAIL < -0.15; harm: PASS ≤ 0.05, FAIL > 0.15; HOLD between." in text
+    assert "adjusted for the number of variants (Holm)" in text
     assert "| return |" not in text  # nobody measured it here
     assert "256 worlds a variant and policy" in text
 
@@ -102,21 +103,40 @@ def test_a_loss_is_worse_beyond_the_margin_and_may_be_where_only_its_bound_is(
 
 def test_a_variant_is_described_by_what_it_overrides() -> None:
     scenario = Scenario.model_construct(
+        world="town",
         setup={"agents": 4, "decay": {"hunger": 20}, "layout": "##\n#F\n##\n"},
         variants={
             "crowded": {"agents": 5},
             "restless": {"decay": {"hunger": 30, "hygiene": 30}},
             "moved": {"layout": "##\nF#\n##\n"},
             "wider": {"layout": "###\n"},
+            "other": {"layout": "##\n#S\n##\n"},
         },
     )
 
     assert differences(scenario) == {
         "crowded": "`agents` 5 in place of 4",
-        "restless": "`decay.hunger` 30 in place of 20; `decay.hygiene` 30 in place of the default",
+        "restless": "`decay.hunger` 30 in place of 20; `decay.hygiene` 30 in place of 15",  # of TownSetup
         "moved": "`layout`: line 2 `F#` in place of `#F`",
         "wider": "another `layout`",
+        "other": "`layout`: line 2 `#S` in place of `#F`",
     }
+    own = scenario.model_copy(update={"world": "gymnasium", "variants": {"strong": {"gravity": 12.0}}})
+    assert differences(own) == {"strong": "`gravity` 12 in place of the default"}
+
+
+@pytest.mark.parametrize(
+    ("new", "said"),
+    [
+        ("#F....\n......\n", "`layout`: `F` moved 3 cells left"),
+        ("#.....\n.....F\n", "`layout`: `F` moved 1 cell right and 1 cell down"),
+        ("#S....\n......\n", "`layout`: line 1 `#S....` in place of `#...F.`"),  # another object
+    ],
+)
+def test_one_object_that_moved_is_named_with_how_far(new: str, said: str) -> None:
+    scenario = Scenario.model_construct(world="nav", setup={"layout": "#...F.\n......\n"}, variants={"moved": {"layout": new}})
+
+    assert differences(scenario) == {"moved": said}
 
 
 def test_the_features_that_moved_most_are_listed_and_no_more() -> None:

@@ -14,6 +14,7 @@ from headstart.compare.target import passage
 from headstart.view.charts import GREY, LEGEND_PARAM, SCHEMA, SHORT, Spec, arm_scales, chart, shown_alone, tip
 from headstart.view.comparison import styled
 
+OWN_CHECK = "clones, own check"  # in other worlds than the evaluations of a curve
 SHARE_TOP = 1.02  # of an axis of shares: a line at 1 is seen whole
 LEADER_PX = 14  # from the end of a level's line to its name
 INSIDE = {"name": "inside", "value": False}  # whether the names of levels stand inside: a page says so where it is narrow
@@ -181,7 +182,7 @@ def _censored(rows: Sequence[Spec], encoding: Spec) -> Spec:
 def _levels(found: Comparison, measure: str, levels: Levels) -> list[Spec]:
     """The target, the expert and the clones, the highest first."""
     wanted = {"return": found.target.return_mean, "success": found.target.success_rate, "harm": found.target.harm_rate}[measure]
-    known = {"target": wanted, "expert": levels.expert.get(measure), "clones": levels.clone.get(measure)}
+    known = {"target": wanted, "expert": levels.expert.get(measure), OWN_CHECK: levels.clone.get(measure)}
     rows = [{"name": name, "value": round(value, 4)} for name, value in known.items() if value is not None]
     return sorted(rows, key=lambda row: -row["value"])
 
@@ -241,6 +242,12 @@ def _phases(arm: ArmRuns, axes: Axes, x: Spec) -> Spec:
     encoding = {"x": x, "x2": {"field": "x2"}, "opacity": shade, "tooltip": [tip("phase", title=f"phase of {arm.arm}")]}
     transform = [{"calculate": "datum[axis + ' end']", "as": "x2"}]
     return {"data": {"values": spans}, "transform": transform, "mark": {"type": "rect", "color": GREY}, "encoding": encoding}
+
+
+def shaded_phases(arm: ArmRuns) -> str:
+    """The names of those that `_phases` shades."""
+    names = [phase.name for phase in arm.recipe.phases[::2] if phase.steps]
+    return f"the phase{'' if len(names) == 1 else 's'} {' and '.join(names)}"
 
 
 def _scale(measure: str, values: Iterable[float]) -> Spec:

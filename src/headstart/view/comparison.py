@@ -167,11 +167,20 @@ def curves_finding(found: Comparison, arms: Sequence[ArmRuns], measure: str) -> 
         if n >= RUNS_FOR_BOUND
         else f"no band, since {n} seeds are fewer than {RUNS_FOR_BOUND}"
     )
+    without = _without({len(arm.passages) for arm in arms_of(found)})
     return (
-        f"{measure.capitalize()} at the end, interquartile mean (IQM) over seeds, which leaves out the best and the worst quarter: {ends}. "
+        f"{measure.capitalize()} at the end, interquartile mean (IQM) over seeds{without}: {ends}. "
         f"Every evaluation: {arms[0].design.evaluation_worlds:,} worlds, {found.target.mode} policy. Thin: one seed; thick: "
         f"interquartile mean over seeds; {band}.{f' Open arrow: a seed that never reached {found.target.name}.' if _any_censored(found) else ''}"
     )
+
+
+def _without(runs: set[int]) -> str:
+    """What an interquartile mean leaves out of so many seeds."""
+    if len(runs) > 1:
+        return ", without a quarter of them at each end, rounded down"
+    (n,) = runs
+    return f", without the best {n // 4} and the worst {n // 4} of {n}" if n // 4 else f": all {n} of them"
 
 
 def steps_finding(found: Comparison) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from headstart.compare.comparison import Comparison, arrivals
-from headstart.compare.findings import ArmSummary
+from headstart.compare.findings import Against, ArmSummary
 from headstart.core.verdict import Check, Outcome
 from headstart.view.comparison import number, there
 from headstart.view.ends import signed
@@ -32,8 +32,8 @@ def helped(found: Comparison) -> str:
     checks = _checks(found, STEPS_CHECKS)
     if checks and all(check.passed for check in checks):
         return (
-            f"Yes: {name} needed {_ratio(found)} of the env steps of {other}, the strongest baseline, to reach {found.target.name} "
-            f"(limit {limit}){_charged(found)}; {_all(found.candidate)} got there.{_bounded(found)}"
+            f"Yes: {name} needed {_ratio(found)} of the env steps of {other}, the strongest baseline{_tied(found)}, to reach "
+            f"{found.target.name} (limit {limit}){_charged(found)}; {_all(found.candidate)} got there.{_bounded(found)}"
         )
     if any(check.outcome == Outcome.FAIL for check in checks):
         return f"No: {arrivals(found.candidate)}; {arrivals(found.strongest.baseline)} (limit of the ratio {limit})."
@@ -48,6 +48,21 @@ def _ratio(found: Comparison) -> str:
     if ratio.median is None:
         return f"at most {number(ratio.upper, '.3f')} (95 % upper bound)"
     return f"{ratio.median:.3f} (95 % upper bound {number(ratio.upper, '.3f', 'not estimable')})"
+
+
+def _tied(found: Comparison) -> str:
+    """Where other baselines leave the same bound and arrive as often and as soon: why it is this one."""
+    first, *others = found.grid
+
+    def strength(one: Against) -> tuple[object, ...]:
+        reached = one.baseline.reached
+        return one.online.upper, reached.censored / reached.runs, reached.median_steps
+
+    tied = 1 + sum(strength(one) == strength(first) for one in others)
+    if tied == 1 or first.online.upper is None:
+        return ""
+    who = "both baselines" if tied == len(found.grid) == 2 else f"{tied} baselines"
+    return f" ({who} give {first.online.upper:.3f}; {first.baseline.arm} is listed first)"
 
 
 def _charged(found: Comparison) -> str:

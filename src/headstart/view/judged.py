@@ -1,28 +1,30 @@
 """The verdict of a comparison for somebody who reads nothing else: what the outcome means, and the five questions, answered in numbers."""
 
 from collections.abc import Mapping, Sequence
+from math import comb
 from typing import NamedTuple
 
-from headstart.compare.comparison import Comparison, all_in_text, arrivals, steps_text
+from headstart.compare.comparison import Comparison, all_in_text, steps_text
+from headstart.compare.findings import Against
+from headstart.compare.ratio import LEVEL
 from headstart.compare.shift import ShiftFindings
 from headstart.core.verdict import Check, Outcome
 from headstart.view.blocks import Block, Command, Items, Lead, Note, Part, Section, Table, Text, section
 from headstart.view.comparison import number
 from headstart.view.ends import Means, difference_cell
 from headstart.view.helped import clones_part, helped
-from headstart.view.kept import capital, kept, lost_in, together, whose
+from headstart.view.kept import capital, kept, lost_in, together, variants_reading, whose
 from headstart.view.next_steps import Step
 
 AS_GOOD = (
     "The first row: means over seeds of the last checkpoints at the exam, sampled policy, in worlds like those of "
     "training. Below: the other's mean; "
-    "the difference of means, and in brackets its bound. PASS: the bound is within the margin; FAIL: the "
-    "difference itself is beyond it. Every bound "
+    "the difference of means, and in brackets its bound. yes: the bound is within the margin; may be worse (HOLD): only the difference is; "
+    "worse (FAIL): the difference itself is beyond it; not shown (HOLD): too few runs for a bound. Every bound "
     "of this report (≥, ≤, at most) is one-sided, 95 %; every interval (from … to …) and band is two-sided, 95 %."
 )
 REASONS_NAMED = 3
 QUANTITIES = ("success", "harm", "return")
-BOUND_METHOD = "inverting a one-sided rank test, exact where all runs of an arm fare alike,"  # of compare/ratio.py
 SIGNS = {Outcome.PASS: "✓", Outcome.HOLD: "", Outcome.FAIL: "✗"}
 
 
@@ -34,7 +36,7 @@ class Asked(NamedTuple):
     means: Means
     shift: ShiftFindings | None = None
     differs: Mapping[str, str] = {}  # held-out variant → how it differs from the scenario
-    flagged: str = ""  # on what the guardrails that are open were measured
+    flagged: str = ""  # which guardrails are open or broken, in which runs, and on what they were measured
 
 
 def verdict_section(found: Comparison, read: Asked) -> Section:
@@ -55,9 +57,8 @@ def verdict_section(found: Comparison, read: Asked) -> Section:
 def _reason(found: Comparison, reason: Check, read: Asked) -> str:
     """A check in words, with what it was measured on."""
     if (loss := lost_in(found, reason, read.shift)) is not None:
-        return f"{reason.outcome}: {capital(loss.sentence)} ({loss.numbers})"
-    flagged = f" ({read.flagged})" if reason.name == "guardrails" and read.flagged else ""
-    return f"{reason.outcome}: {reason.text}{flagged}"
+        return f"{reason.outcome}: {capital(loss.sentence)}: {loss.numbers}"
+    return f"{reason.outcome}: {read.flagged if reason.name == 'guardrails' and read.flagged else reason.text}"
 
 
 def _as_good(found: Comparison, means: Means) -> Table:
@@ -81,7 +82,8 @@ def _elsewhere(found: Comparison, read: Asked) -> list[Block]:
     if read.shift is None or not read.shift.variants:
         return []
     rows = [(one.variant, read.differs.get(one.variant, "–"), kept(found, one, read.shift)) for one in read.shift.variants]
-    return [Table("in other worlds: held-out variant | what differs | as good and as safe as its clones and the baselines", rows)]
+    table = Table("in other worlds: held-out variant | what differs | as good and as safe as its clones and the baselines", rows)
+    return [table, Note(variants_reading(read.shift))]
 
 
 def numbers(found: Comparison) -> dict[str, object]:
@@ -165,19 +167,36 @@ def how_much(found: Comparison) -> str:
 
 
 def how_sure(found: Comparison) -> str:
-    """Counts, the bound, and by which method."""
+    """What the bound is, and what it holds for."""
     if found.strongest is None:
         return ""
     least, ours, theirs = found.limits.min_replicates, len(found.candidate.passages), len(found.strongest.baseline.passages)
     enough = next((check for check in found.verdict.checks if check.name == "replicates"), None)
     clones = ours if enough is None or enough.measured is None else enough.measured
     few = "" if enough is None or enough.passed else f" Fewer than {least} cannot show a ratio."
-    upper = found.strongest.online.upper
-    bound = "there is no bound of the ratio" if upper is None else f"the ratio is at most {upper:.3f}"
     return (
-        f"{arrivals(found.candidate)}; {arrivals(found.strongest.baseline)}: {bound}, by {BOUND_METHOD} over {ours} and {theirs} runs; "
-        f"docs/concepts.md. {clones} replicates of the candidate, each with demonstrations and a clone of its own: the bounds hold for this "
+        f"{_bound_text(found.strongest, found.candidate.arm, ours, theirs)} {clones} replicates of the candidate, "
+        f"each with demonstrations and a clone of its own: the bounds hold for this "
         f"expert and these worlds, which all of them share.{few}"
+    )
+
+
+def _bound_text(against: Against, candidate: str, ours: int, theirs: int) -> str:
+    """By which test of compare/ratio.py."""
+    baseline, upper = against.baseline, against.online.upper
+    if upper is None:
+        return f"There is no bound of the ratio ({ours} runs of {candidate}, {theirs} of {baseline.arm})."
+    if baseline.reached.censored == theirs and len({one.after for one in baseline.passages}) == 1:
+        wins = next(k for k in range(ours + 1) if sum(comb(ours, i) for i in range(k, ours + 1)) <= LEVEL * 2**ours)
+        test = (
+            f"; no run of {baseline.arm} arrived, so it is the exact binomial test of the runs of {candidate}, which rejects a ratio where at "
+            f"least {wins} of {ours} took less than that part of the budget of {baseline.arm}"
+        )
+    else:
+        test = " (a rank test, Brunner–Munzel; exact where all runs of one arm fare alike)"
+    return (
+        f"The bound is the greatest ratio that a one-sided {100 * LEVEL:g} % test does not reject, {ours} runs of {candidate} against "
+        f"{theirs} of {baseline.arm}{test}; docs/concepts.md."
     )
 
 

@@ -11,6 +11,7 @@ from headstart.view.ends import clipped
 
 WORSE: dict[Measure, str] = {"success": "succeeds less", "harm": "harms more"}
 MAYBE: dict[Measure, str] = {"success": "may succeed less", "harm": "may harm more"}
+OWN_CLONES = "its own clones"
 
 
 class Loss(NamedTuple):
@@ -91,10 +92,19 @@ def difference_from(shift: ShiftFindings, rates: VariantRates, other: str) -> Va
 
 
 def limits_text(shift: ShiftFindings, measure: Measure) -> str:
-    """Within which bound a difference is a PASS, and beyond which it is a FAIL."""
+    """Which bound is a PASS, and which a FAIL."""
     sign, (hold, fail) = LOSS[measure], shift.limits.margins[measure]
     within, beyond = ("≤", ">") if sign == 1 else ("≥", "<")
     return f"PASS {within} {sign * hold:g}, FAIL {beyond} {sign * fail:g}"
+
+
+def variants_reading(shift: ShiftFindings) -> str:
+    """The rule by which held-out variants are judged, which is not that of the exam."""
+    return (
+        f"Held-out variants have limits of their own, of the bound alone: success: {limits_text(shift, 'success')}; harm: "
+        f"{limits_text(shift, 'harm')}; HOLD between. worse: the difference itself is beyond the limit of a PASS; may be worse: only its bound "
+        "is; not shown: too few replicates for a bound. The bounds are adjusted for the number of variants (Holm). The return has no limit."
+    )
 
 
 def _judged(shift: ShiftFindings) -> dict[str, tuple[VariantFinding, Measure, str]]:
@@ -112,14 +122,14 @@ def _loss(shift: ShiftFindings, rates: VariantRates, variant: str, measure: Meas
     what = WORSE[measure] if word == "worse" else MAYBE[measure]
     against = "" if other == "clone" else f" of {other}"
     numbers = (
-        f"{measure} {rates.candidate:.3f} against {rates.candidate - one.mean:.3f}{against} ({one.mean:+.3f}, bound {_bound(one)}; "
-        f"{limits_text(shift, measure)})"
+        f"{measure} {rates.candidate:.3f} against {rates.candidate - one.mean:.3f}{against} ({one.mean:+.3f}, bound {_bound(one)}; for the "
+        f"bound: {limits_text(shift, measure)})"
     )
     return Loss(shift.candidate, variant, _own(other), what, numbers, word)
 
 
 def _own(other: str) -> str:
-    return "its own clones" if other == "clone" else other
+    return OWN_CLONES if other == "clone" else other
 
 
 def _bound(one: VariantDifference) -> str:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from headstart.compare.arm_runs import ArmRuns, CloneRuns
 from headstart.compare.comparison import Comparison
 from headstart.compare.curves import score_value
+from headstart.compare.levels import LevelRatio
 from headstart.compare.ratio import RUNS_FOR_BOUND
 from headstart.core.verdict import Check
 from headstart.runs.wall_clock import WallClock
 from headstart.view.beyond import areas_text, ceiling_text, clock_text, levels_table, profile_text
 from headstart.view.blocks import Block, Figure, Items, More, Note, Part, Section, Table, Text, counted, section
 from headstart.view.charts import can_draw
-from headstart.view.charts_curves import Axes, Levels, curves, near
+from headstart.view.charts_curves import Axes, Levels, curves, near, shaded_phases
 from headstart.view.charts_ratio import performance, ratio_by_level, steps_to_target
 from headstart.view.comparison import (
     curves_finding,
@@ -25,6 +26,7 @@ from headstart.view.comparison import (
 )
 from headstart.view.ends import ends_tables
 
+WHOLE = 100  # a measure of which a mean is as large has no decimals
 FLAT = 0.02  # of a rate or return: a curve that moves less shows nothing
 LEGEND = "Click an arm in the legend to show it alone, and again for all; shift-click adds another."
 RATIO = (
@@ -43,13 +45,17 @@ def curves_section(found: Comparison, arms: Sequence[ArmRuns], levels: Levels, a
         shows = f"Learning curves, {measure} against env steps, target {found.target.name}"
         finding = curves_finding(found, arms, measure)
         figure = Figure(f"curves_{measure}", spec, shows, finding, _curves_table(found, measure))
-        flat = all(max(arm.curves[measure].iqm) - min(arm.curves[measure].iqm) < FLAT for arm in styled(found))
-        blocks.append(More(f"Show the curves of {measure}, which are flat for every arm", [figure]) if flat else figure)
+        moves = max(max(arm.curves[measure].iqm) - min(arm.curves[measure].iqm) for arm in styled(found))
+        how = "nearly flat" if moves else "flat"
+        blocks.append(More(f"Show the curves of {measure}, which are {how} for every arm", [figure]) if moves < FLAT else figure)
         if measure == "return" and (least := near(found, levels)) is not None:
             spec = curves(found, measure, levels, arms, axes, least) if can_draw() else None
-            finding = f"The same above a return of {least:.2f}, where the target, the expert and the clones are."
+            finding = (
+                f"The same above a return of {least:.2f}, where the target, the expert and the clones are; the lines of the expert and the "
+                "clones are from checks of their own, in other worlds than the curves."
+            )
             blocks.append(Figure("curves_return_near", spec, "Learning curves near the target", finding))
-    shaded = f"Shaded: every other phase of {found.candidate.arm}. {LEGEND}" if found.grid else LEGEND
+    shaded = f"Shaded: {shaded_phases(arms[1])} of {found.candidate.arm}. {LEGEND}" if found.grid else LEGEND
     return section("curves", "Learning curves", *blocks, Note(shaded))
 
 
@@ -125,16 +131,32 @@ def _levels_figure(found: Comparison) -> Figure:
     assert found.beyond is not None
     spec = ratio_by_level(found)
     rows = found.beyond.levels
-    met = sum(0 in (row.ratio.median, row.ratio.upper) for row in rows)
-    bounds = [row.ratio.upper for row in rows if row.ratio.upper]
-    most = f" At the others the upper bound is at most {max(bounds):.3f}." if bounds else ""
-    none = "" if spec or met == len(rows) else " At the others there is neither a ratio nor a bound."
-    finding = (
-        f"At {met} of {len(rows)} levels of return, from {rows[0].level:.3f} to {rows[-1].level:.3f}, half of {found.candidate.arm} is "
-        f"there before any training.{most}{none}"
+    met = [row for row in rows if 0 in (row.ratio.median, row.ratio.upper)]
+    rest = [row for row in rows if row not in met]
+    ours = found.candidate.arm
+    there = f"At none of {len(rows)} levels of return half of {ours} is there before any training."
+    if met:
+        there = (
+            f"At {len(met)} of {len(rows)} levels of return, {_levels_text(met)}, half of {ours} is there before any training."
+        )
+    finding = there + (
+        f" At the other{'' if len(rest) == 1 else 's'}, {_levels_text(rest)}, {_bounds_text(rest)}." if rest else ""
     )
     name = f"ratio_{found.target.name}"
     return Figure(name, spec if can_draw() else None, "Ratio of steps against the level of return", finding, levels_table(found))
+
+
+def _levels_text(rows: Sequence[LevelRatio]) -> str:
+    first, last = f"{rows[0].level:.3f}", f"{rows[-1].level:.3f}"
+    return first if len(rows) == 1 else f"from {first} to {last}"
+
+
+def _bounds_text(rows: Sequence[LevelRatio]) -> str:
+    bounds = [row.ratio.upper for row in rows if row.ratio.upper is not None]
+    if not bounds:
+        return "there is neither a ratio nor a bound"
+    missing = "" if len(bounds) == len(rows) else f" (at {len(rows) - len(bounds)} there is no bound)"
+    return f"the upper bound is {'' if len(rows) == 1 else 'at most '}{max(bounds):.3f}{missing}"
 
 
 # --- the end ------------------------------------------------------------------------------------------------------------
@@ -171,7 +193,9 @@ def safety_section(
 
 def _measures(found: Comparison, arms: Sequence[ArmRuns]) -> Table:
     names = sorted(arms[0].runs[0].exam[found.target.mode].measures)
-    rows = [(arm.arm, *(f"{_mean(arm, name, found):,.3f}" for name in names)) for arm in arms]
+    means = {name: [_mean(arm, name, found) for arm in arms] for name in names}
+    digits = {name: ",.0f" if max(map(abs, of)) >= WHOLE else ",.3f" for name, of in means.items()}
+    rows = [(arm.arm, *(format(means[name][i], digits[name]) for name in names)) for i, arm in enumerate(arms)]
     return Table(f"mean at the exam | {' | '.join(names)}", rows)
 
 

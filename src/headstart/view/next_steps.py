@@ -7,7 +7,7 @@ from headstart.compare.arm_runs import ArmRuns
 from headstart.compare.comparison import Comparison
 from headstart.compare.shift import ShiftFindings
 from headstart.core.verdict import Check, Outcome
-from headstart.view.kept import lost_in
+from headstart.view.kept import OWN_CLONES, Loss, lost_in
 
 FLAGGED_SHOWN = 3  # seeds
 
@@ -45,7 +45,9 @@ def next_steps(
         return [step, *seen]
     lost = [loss for reason in found.verdict.reasons if (loss := lost_in(found, reason, shift)) is not None]
     variants = [
-        step for variant in dict.fromkeys(loss.variant for loss in lost) for step in _variant(found, variant, watch, flagged)
+        step
+        for variant in dict.fromkeys(loss.variant for loss in lost)
+        for step in _variant(found, [loss for loss in lost if loss.variant == variant], watch, flagged)
     ]
     plain = [reason for reason in found.verdict.reasons if lost_in(found, reason, shift) is None]
     cures = [step for reason in plain for step in _cures(found, reason, flagged)]
@@ -70,9 +72,9 @@ def _cures(found: Comparison, reason: Check, flagged: Sequence[int]) -> list[Ste
     return [_cure(found, reason.name, scenario, arm)]
 
 
-def _variant(found: Comparison, variant: str, watch: str | None, flagged: Sequence[int]) -> list[Step]:
-    """Look at it, then change the training; nothing here says what the cause is."""
-    scenario, arm = found.scenario, found.candidate.arm
+def _variant(found: Comparison, lost: Sequence[Loss], watch: str | None, flagged: Sequence[int]) -> list[Step]:
+    """Look at it, then change the training: PPO's where the clones can do what was lost, what they learn from where they cannot either."""
+    scenario, arm, variant = found.scenario, found.candidate.arm, lost[0].variant
     seed = flagged[0] if flagged else found.candidate.passages[0].seed
     page = f"{scenario}-{variant}.html"
     look = Step(
@@ -80,13 +82,19 @@ def _variant(found: Comparison, variant: str, watch: str | None, flagged: Sequen
         f"headstart play {scenario} --variant {variant} --policy models/{scenario}/anneal/{arm}/seed-{seed} "
         f"--against models/{scenario}/bc/seed-{seed} --html {page}",
     )
-    train = Step(
-        f"To keep what the clones can do on {variant}, two things can be tried; neither has been tested here. Hold PPO closer to the clone: a "
-        f"larger `kl_weight` or `bc_weight` in the phases of {arm} (`params.yaml`). Or show it such worlds: record the expert in a scenario "
-        f"whose `setup` varies as `variants.{variant}` of `scenarios/{scenario}.yaml` does. What was trained on {variant} is no test any "
-        "more: judge it on a variant that is new.",
-        "",
-    )
+    varied = f"a scenario whose `setup` varies as `variants.{variant}` of `scenarios/{scenario}.yaml` does"
+    if any(loss.other == OWN_CLONES for loss in lost):
+        cure = (
+            f"What was lost on {variant} the clones can do, so it was lost in PPO. Two things can be tried; neither has been tested here. Hold "
+            f"PPO closer to the clone: a larger `kl_weight` or `bc_weight` in the phases of {arm} (`params.yaml`). Or let PPO train in such "
+            f"worlds too: {varied}."
+        )
+    else:
+        cure = (
+            f"On {variant} {arm} is as good as its clones, so it is the clones that lack what a baseline has. To be tried, and not tested here: "
+            f"record the expert in such worlds too, in {varied}."
+        )
+    train = Step(f"{cure} What was trained on {variant} is no test any more: judge it on a variant that is new.", "")
     return [look, train] if watch else [train]
 
 

@@ -158,7 +158,7 @@ def read_report(root: Path, scenario: str) -> Report:
         safety_section(read.comparisons, found, read.arms, read.clones),
         data_section(taught, sorted({run.demonstration_steps for run in candidate.runs} - {0})),
         section("shift", "Distribution shift", *shift_blocks(read.shift, read.arms, read.clones, differs)),
-        *social_sections(read.logs),
+        *social_sections(read.logs, candidate.arm),
         schedule_section(candidate, read.logs),
         lineage_section(root, found, taught.dataset, read.lineage),
         _limits(root, read),

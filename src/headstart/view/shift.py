@@ -9,7 +9,7 @@ from headstart.compare.shift import ShiftFindings
 from headstart.compare.variants import Measure, VariantFinding, VariantRates
 from headstart.view.blocks import Block, Items, More, Note, Table, Text, counted
 from headstart.view.ends import SHARES, clipped
-from headstart.view.kept import difference_from, limits_text, others_of, whose, word_of
+from headstart.view.kept import difference_from, others_of, variants_reading, whose, word_of
 
 FEATURES_SHOWN = 8
 
@@ -28,10 +28,16 @@ def shift_blocks(
     if found.missing:
         return [Text(f"Not measured: {'; '.join(found.missing)}.")]
     said = [*_agreement(found), *_mix(found), *_outside(found), *(f"Warning: {warning}." for warning in found.warnings)]
-    features = [_feature(one, "at reset") for one in found.starts[:FEATURES_SHOWN] if one.distance >= found.limits.min_distance]
+    features: list[Sequence[str]] = [
+        _feature(one, "at reset") for one in found.starts[:FEATURES_SHOWN] if one.distance >= found.limits.min_distance
+    ]
     features += [_feature(one, found.candidate) for one in found.visited[:FEATURES_SHOWN]]
-    moved = Table("feature, the farthest first | rows | D | q | PSI | beyond all data", features)
-    features_moved = [More(f"Show the {counted(len(features), 'feature')} that moved most", [moved])] if features else []
+    columns, whose_rows = "feature, the farthest first | rows | D | q | PSI | beyond all data", {row[1] for row in features}
+    if len(whose_rows) == 1:  # the title names them
+        columns, features = columns.replace("rows | ", ""), [(row[0], *row[2:]) for row in features]
+    said_once = f", {whose_rows.pop()} against the data" if len(whose_rows) == 1 else ""
+    title = f"Show the {counted(len(features), 'feature')} that moved most{said_once}"
+    features_moved = [More(title, [Table(columns, features)])] if features else []
     return [*_described(differs or {}), *_variants(found, arms, clones), Items(said), *features_moved, Note(_reading(found))]
 
 
@@ -125,9 +131,9 @@ def _reading(found: ShiftFindings) -> str:
     moved = sum(one.q <= found.limits.false_discoveries and one.distance >= found.limits.min_distance for one in found.starts)
     worlds = f", {found.variants[0].episodes:,} worlds a variant and policy" if found.variants else ""
     return (
-        f"Sampled policies{worlds}; means over replicates; in brackets the bound. Success: {limits_text(found, 'success')}; harm: "
-        f"{limits_text(found, 'harm')}; margins of the exam are others, and the return has none. Differences from the clones are paired by "
-        f"replicate, those from a baseline are between two independent groups (Welch); the bounds hold for all variants together (Holm). "
+        f"Sampled policies{worlds}; means over replicates; in brackets the bound. {variants_reading(found)} "
+        f"Differences from the clones are paired by "
+        f"replicate, those from a baseline are between two independent groups (Welch). "
         f"At reset {moved} of {len(found.starts)} features differ between data and exam. D: Kolmogorov–Smirnov distance from the data; q: its "
         f"p-value after Benjamini–Hochberg; PSI: population stability index."
     )

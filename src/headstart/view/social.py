@@ -8,8 +8,8 @@ from headstart.view.went import Logs
 PER = 100  # episodes
 
 
-def social_sections(logs: Logs) -> list[Section]:
-    """The first and the last evaluation of every run of an arm, or nothing where no log has them."""
+def social_sections(logs: Logs, arm: str) -> list[Section]:
+    """The first and the last evaluation of every run of the arm, or nothing where no log has them."""
     runs = [[one for one in log if isinstance(one, Evaluation) and one.social is not None] for log in logs.values()]
     runs = [[one for one in run if one.policy_mode == run[0].policy_mode] for run in runs if run]
     if not runs:
@@ -18,8 +18,9 @@ def social_sections(logs: Logs) -> list[Section]:
     rows = [(EVENTS[name], _rate(first, name), _rate(last, name)) for name in EVENTS if first.counts[name] or last.counts[name]]
     never = [text for name, text in EVENTS.items() if name not in MEANS and not first.counts[name] and not last.counts[name]]
     said = Text(
-        f"What passed between the agents, as the town counted it in the first and in the last evaluation of {counted(len(runs), 'run')}: "
-        f"{first.n:,} and {last.n:,} worlds with all their agents, {runs[0][0].policy_mode} actions. Counts are per {PER} worlds."
+        f"What passed between the agents of {arm}, as the town counted it in the first and in the last evaluation of "
+        f"{counted(len(runs), 'run')}: {first.n:,} and {last.n:,} worlds with all their agents, {runs[0][0].policy_mode} actions. "
+        f"Counts are per {PER} worlds."
     )
     blocks: list[Block] = [said, Table("event | at the start | at the end", rows)]
     blocks += [Note(f"Never: {', '.join(never)}.")] if never else []

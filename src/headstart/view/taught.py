@@ -186,7 +186,7 @@ def _dataset(taught: Taught) -> list[Block]:
     facts = [
         ("hash", dataset.version),
         *((f"rejected: {reason}", counted(n, "agent episode")) for reason, n in dataset.rejection_reasons.items()),
-        ("of the accepted agent episodes, slips included", shown),
+        ("of the worlds of the accepted agent episodes, slips included", f"{shown}{_without_slips(taught)}"),
         (
             "split",
             f"{dataset.splits.rule}; seed {dataset.splits.seed}, {dataset.splits.heldout_share:.0%} of the worlds held out",
@@ -199,6 +199,17 @@ def _dataset(taught: Taught) -> list[Block]:
     said += [f"Left out: {check.name}, {check.text}." for check in gates.checks if not check.applies]
     every = More(f"Show the {sum(check.applies for check in gates.checks)} gates", [_gate_table(gates)])
     return [Table("dataset | value", facts), Items(said), every]
+
+
+def _without_slips(taught: Taught) -> str:
+    """The expert's own test, in which nothing replaces its actions."""
+    score = taught.expert.score
+    if score is None or not taught.slip:
+        return ""
+    return (
+        f"; the expert without slips: {score.success_rate:.3f}, {score.harm_rate:.3f}, {score.return_mean:.3f} ({score.episodes:,} worlds of "
+        "its own test)"
+    )
 
 
 def clones_outcome(taught: Taught) -> str:

@@ -3,26 +3,29 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from headstart.compare.arm_runs import ArmRuns
+from headstart.compare.arm_runs import ArmRuns, Score
 from headstart.config.project import REPORTS
 from headstart.config.schedule import Phase, Ramp
 from headstart.core.arrays import Mode
+from headstart.guard.guardrails import GUARDRAILS, limit_text, moved
 from headstart.runs.states import TELEMETRY
 from headstart.telemetry.kinds import AnyLine, Evaluation, GuardrailLine, RollbackLine, Update
 from headstart.telemetry.reader import read_telemetry
 from headstart.view.blocks import Block, Figure, More, Note, Section, Table, Text, counted, section
 from headstart.view.charts import can_draw
 from headstart.view.charts_training import WEIGHTS, weights
+from headstart.view.comparison import number
+from headstart.view.kept import capital
 
 RAMPS = ("learning_rate", "entropy_coef", *WEIGHTS)
 EVENTS_SHOWN = 40
+RATES = {"harm_rate": "harm", "success_rate": "success"}  # metric → field of an evaluation
+ROSE = {"above": "rose", "below": "fell", "outside": "changed"}
 FEW = 3  # values of a weight that the table of phases says as well as a chart
-GUARDRAILS = (
-    "harm_rise: the harm of an evaluation (the value) is higher than at the run's first one by more than the limit. warn: beyond the "
-    "first limit of a guardrail, which is "
-    "open until a reading is within it again; breach: beyond the second, which is broken: the run is rolled back, "
-    "frozen or stopped. hold: the run went "
-    "on, and a person decides."
+READING = (
+    "First: what a value is compared with, mostly the run's first one. warn: beyond the first limit of a guardrail, which is open until a "
+    "reading is within it again; breach: beyond the second, which is broken: the run is rolled back, frozen or stopped. hold: the run went on, "
+    "and a person decides."
 )
 LOGS_MISSING = "Not known here: guardrails, rollbacks and weights as they were, since the logs of the runs are missing; `dvc pull` brings them."
 
@@ -67,37 +70,60 @@ def schedule_section(arm: ArmRuns, logs: Logs) -> Section:
     else:
         blocks.append(Text(f"Every weight of the schedule is 0. {finding.split('. ')[0]}."))
     if events:
-        blocks.append(Table("seed | env steps | phase | what | value | limit | decision", events[:EVENTS_SHOWN]))
-        blocks.append(Note(GUARDRAILS))
+        blocks += [_events(events[:EVENTS_SHOWN]), Note(READING)]
     if len(events) > EVENTS_SHOWN:
         blocks.append(Note(f"{EVENTS_SHOWN} of {len(events)} events are shown; the logs have all."))
     return section("schedule", "Schedule", *blocks)
 
 
 def flagged_text(arm: ArmRuns, logs: Logs, mode: Mode) -> str:
-    """Of every run whose last guardrail stayed open: on which worlds it was measured, and what the exam says; empty where no log is here."""
-    said = []
+    """Each guardrail that stayed open or was broken, in which runs, on which worlds it was measured, and what the exam says; empty where no
+    log is here.
+    """
+    if not logs:
+        return ""
+    runs_of: dict[str, list[str]] = {}
     for run in arm.runs:
-        last = next(
-            (line for line in reversed(logs.get(run.seed, ())) if isinstance(line, GuardrailLine) and line.value is not None),
-            None,
-        )
-        if run.outcome == "PASS" or last is None:
-            continue
-        at = [one for one in logs[run.seed] if isinstance(one, Evaluation) and one.policy_mode == "sampled"]
-        measured = next((one for one in at if one.env_steps == last.env_steps), None)
-        rate = {"harm_rate": "harm", "success_rate": "success"}.get(last.metric)
-        exam = run.exam[mode]
-        if rate is None or measured is None:
-            said.append(f"seed {run.seed}: {last.reason}; at the exam harm {exam.harm_rate:.3f}")
-            continue
-        now, first = getattr(measured, rate), getattr(at[0], rate)
-        theirs = exam.harm if rate == "harm" else exam.success
-        said.append(
-            f"seed {run.seed}: {rate} {now.k} of {now.n} evaluation worlds after {last.env_steps:,} env steps, {first.k} of {first.n} at first; "
-            f"at the exam {theirs:,} of {exam.episodes:,} worlds, {theirs / exam.episodes:.3f}"
-        )
-    return "; ".join(said)
+        for reason in run.reasons if run.outcome != "PASS" else ():
+            name, _, rest = reason.partition(": ")
+            found = [line for line in logs[run.seed] if isinstance(line, GuardrailLine) and line.guardrail == name]
+            last = next((line for line in reversed(found) if line.value is not None), None)
+            if last is None or rest.startswith("looser"):
+                runs_of.setdefault(f"{reason},", []).append(f"seed {run.seed}")
+                continue
+            state = "still open at the end" if run.status == "completed" else f"broken, the run {run.status},"
+            runs_of.setdefault(f"guardrail {name} ({_limited(last)}) {state}", []).append(
+                f"seed {run.seed} ({_measured(last, run.exam[mode], logs[run.seed])})"
+            )
+    return "; ".join(
+        f"{capital(what)} in {len(seeds)} of {counted(len(arm.runs), 'run')}: {', '.join(seeds)}"
+        for what, seeds in runs_of.items()
+    )
+
+
+def _limited(line: GuardrailLine) -> str:
+    """What is beyond the limit, in words: harm rose by more than 0.05."""
+    rule = GUARDRAILS[line.guardrail]
+    what = RATES.get(line.metric, line.metric)
+    if rule.measure == "absolute":
+        return f"{what} {limit_text(rule, line.threshold)}"
+    by = f"{100 * line.threshold:g} %" if rule.measure == "relative" else f"{line.threshold:g}"
+    how = "at least" if rule.inclusive and line.severity == "breach" else "more than"
+    return f"{what} {ROSE[line.direction]} by {how} {by}"
+
+
+def _measured(line: GuardrailLine, exam: Score, log: Sequence[AnyLine]) -> str:
+    """1 to 9 of 128 worlds; exam 12 of 256."""
+    at = [one for one in log if isinstance(one, Evaluation) and one.policy_mode == "sampled"]
+    now, rate = next((one for one in at if one.env_steps == line.env_steps), None), RATES.get(line.metric)
+    if rate is None or now is None:
+        assert line.value is not None
+        values = f"{line.value:.4g}" if line.baseline is None else f"{line.baseline:.4g} to {line.value:.4g}"
+        return f"{values}; exam harm {exam.harm_rate:.3f}"
+    last, first = getattr(now, rate), getattr(at[0], rate)
+    before = f"{first.k}" if first.n == last.n else f"{first.k} of {first.n}"
+    theirs = exam.harm if rate == "harm" else exam.success
+    return f"{before} to {last.k} of {last.n} worlds; exam {theirs:,} of {exam.episodes:,}"
 
 
 def _phases(arm: ArmRuns) -> Table:
@@ -130,20 +156,41 @@ def _ramp(ramp: Ramp) -> str:
 def _event(seed: int, line: AnyLine) -> Sequence[str] | None:
     """A row; a finding without a value says that its guardrail does not apply, and is left out."""
     if isinstance(line, GuardrailLine) and line.value is not None:
-        what = f"{line.severity}: {line.guardrail}"
+        rule, base = GUARDRAILS[line.guardrail], line.baseline
+        change = None if base is None else moved(rule, line.value, base)
+        return (
+            str(seed),
+            f"{line.env_steps:,}",
+            line.phase or "–",
+            f"{line.severity}: {line.guardrail}",
+            number(base, ".4g"),
+            f"{line.value:.4g}",
+            "–" if change is None else f"{change:+.0%}" if rule.measure == "relative" else f"{change:+.4g}",
+            limit_text(rule, line.threshold),
+            line.decision,
+        )
+    if isinstance(line, RollbackLine):
+        what = f"rollback to {line.to_checkpoint_id}"
         return (
             str(seed),
             f"{line.env_steps:,}",
             line.phase or "–",
             what,
-            f"{line.value:.4g}",
-            f"{line.direction} {line.threshold:.4g}",
-            line.decision,
+            "–",
+            f"{line.env_steps_discarded:,} steps",
+            "–",
+            "–",
+            line.next,
         )
-    if isinstance(line, RollbackLine):
-        what = f"rollback to {line.to_checkpoint_id}"
-        return str(seed), f"{line.env_steps:,}", line.phase or "–", what, f"{line.env_steps_discarded:,} steps", "–", line.next
     return None
+
+
+def _events(rows: Sequence[Sequence[str]]) -> Table:
+    """What is limited stands in the head, and beside each limit where it is not the same."""
+    limited = {row[7][:1] for row in rows} - {"–"}
+    head = {frozenset("+"): ("rise", "limit of the rise"), frozenset("−"): ("change", "limit of the fall")}
+    change, limit = head.get(frozenset(limited), ("change", "limit (> <: of the last value, others: of the change)"))
+    return Table(f"seed | env steps | phase | what | first | last | {change} | {limit} | decision", rows)
 
 
 def _eventful(logs: Logs) -> int:
