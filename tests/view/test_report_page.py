@@ -198,7 +198,7 @@ def test_a_card_of_a_narrow_screen_keeps_the_head_of_its_first_column(browser: B
     with opened(browser, path, 360) as it:
         head = it.page.locator("table.stack tbody th", has_text="scratch").first
         shown = head.evaluate("cell => getComputedStyle(cell, '::before').content + cell.textContent")
-        assert shown == '"as good and as safe as" ": "scratch'
+        assert shown == '"as good and as safe as: "scratch'
 
 
 def test_each_word_of_the_glossary_is_linked_once_where_it_stands_first(results: Results) -> None:
