@@ -80,7 +80,7 @@ $(VENV)/ready: install.sh constraints.txt pyproject.toml
 	touch $@
 
 $(WITHOUT_TORCH)/ready: install.sh constraints.txt pyproject.toml
-	PYTHON="$(PYTHON)" VENV=$(WITHOUT_TORCH) UV_COMPILE_BYTECODE=0 ./install.sh "view,tensorboard" pytest pytest-xdist hypothesis jsonschema playwright axe-playwright-python
+	PYTHON="$(PYTHON)" VENV=$(WITHOUT_TORCH) UV_COMPILE_BYTECODE=0 ./install.sh "view,observe,tensorboard" pytest pytest-xdist hypothesis jsonschema playwright axe-playwright-python
 	touch $@
 
 $(VENV)/bench: $(VENV)/ready

@@ -38,7 +38,7 @@ def completed(root: Path, typed: str) -> list[str]:
         ("headstart capture x", []),
         ("headstart anneal walk pre", ["pretrained"]),
         ("headstart tune walk s", ["scratch"]),
-        ("headstart schedule check m", ["matched"]),
+        ("headstart schedule check ma", ["matched"]),
         ("headstart release record w", ["walk"]),
         ("headstart drill rollback --scenario w", ["walk"]),
         ("headstart stor", ["storage"]),

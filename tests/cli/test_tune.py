@@ -197,7 +197,7 @@ def test_a_ramp_that_stays_is_printed_as_a_number() -> None:
     arm = load_params(ROOT / "params.yaml").arms["pretrained"]
     text = recipe_text("pretrained", arm, settings_of(arm))
     assert "kl_weight: 0.05\n" in text
-    assert "bc_weight: {from: 0.05, to: 0.0, shape: step, over: 0.95}" in text
+    assert "bc_weight: {from: 0.05, to: 0.0, shape: step, over: 0.9}" in text
     assert changed(load_params(ROOT / "params.yaml"), YAML(typ="safe").load(text), "test").arms["pretrained"] == arm
 
 

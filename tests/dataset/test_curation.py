@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from benchmarks.curation import RECORD, SCENARIOS, table
 from benchmarks.curation import RULES as TRIED
+from tests.dataset.small import SCHEMA, two_episodes
 
 from headstart.config.params import CurateParams, load_params
 from headstart.core.strict_json import parse_json
@@ -22,41 +23,7 @@ ROOT = Path(__file__).parents[2]
 RULES = CurateParams(
     min_steps=1, require_success=False, reject_harm=False, max_blocked_share=0.5, max_return_drop=6.0, heldout_share=0.2, seed=0
 )
-SCHEMA = ObservationSchema(world="gym", features=("a", "b"), actions=("left", "right", "stop"))
 GOLDEN_SPLIT = [1, 5, 7, 14, 17, 33, 34]  # worlds held out of 40
-
-
-def two_episodes() -> Episodes:
-    """Four steps 0 0 1 2, rewards 1 2 3 4, then two steps 1 1, rewards −1 −1; the mask forbids action 2."""
-    action = np.array([0, 0, 1, 2, 1, 1])
-    mask = np.ones((6, 3), bool)
-    mask[:, 2] = False
-    flags = np.array([False, False, False, True, False, False])
-    reward = np.array([1, 2, 3, 4, -1, -1], np.float32)
-    return Episodes(
-        observation={"features": np.arange(12, dtype=np.float32).reshape(6, 2)},
-        action=action,
-        expert_action=action.copy(),
-        action_mask=mask,
-        reward=reward,
-        reward_terms=reward[:, None],
-        terminated=flags,
-        truncated=np.array([False] * 5 + [True]),
-        final_observation={"features": np.zeros((2, 2), np.float32)},
-        table=EpisodeTable(
-            episode_id=np.array([b"a", b"b"], "S16"),
-            start=np.array([0, 4]),
-            length=np.array([4, 2]),
-            seed=np.array([1, 1]),
-            world=np.array([0, 1]),
-            episode=np.array([0, 0]),
-            agent=np.array([0, 0]),
-            total_reward=np.array([10, -2], np.float32),
-            success=np.array([True, False]),
-            harm=np.array([False, True]),
-            behaviour={},
-        ),
-    )
 
 
 def reject_reasons(episodes: Episodes, rules: CurateParams, schema: ObservationSchema = SCHEMA) -> list[list[str]]:

@@ -119,7 +119,7 @@ def missing_column(file: h5py.File) -> None:
 
 
 def foreign_column(file: h5py.File) -> None:
-    file["steps/expert_value"] = np.zeros(6, np.float32)
+    file["steps/expert_mood"] = np.zeros(6, np.float32)
 
 
 def foreign_group(file: h5py.File) -> None:
@@ -202,7 +202,7 @@ REFUSED: dict[Callable[[h5py.File], None], str] = {
     unknown_filter: "/steps/reward: expected each of .* once at most, got filters",
     deflate_twice: "/steps/reward: expected each of .* once at most, got filters",
     missing_column: "expected the column /steps/expert_action, got none",
-    foreign_column: "/steps/expert_value: this path is not part of the format",
+    foreign_column: "/steps/expert_mood: this path is not part of the format",
     foreign_group: "/steps/more: this path is not part of the format",
     group_for_column: "/steps/reward: expected a dataset, got something else",
     column_for_group: "/final_observation: expected a group, got something else",

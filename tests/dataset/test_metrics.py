@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.dataset.test_curation import SCHEMA, two_episodes
+from tests.dataset.small import SCHEMA, two_episodes
 
 from headstart.core.errors import InputError
 from headstart.dataset.metrics import METRICS, blocked, coverage_of, metrics_of, read_metrics, write_metrics

@@ -272,7 +272,7 @@ def test_what_was_refused_is_not_learned_from(project: Path) -> None:
 
 def test_a_clone_that_missed_its_gate_is_not_trained_from(project: Path) -> None:
     params = yaml.safe_load((project / "params.yaml").read_text())
-    params["bc_train"]["min_accuracy"] = 1.0
+    params["bc_train"]["min_explained_variance"] = 1.0
     (project / "params.yaml").write_text(yaml.safe_dump(params))
     assert typed("settings").code == 0
     assert typed("bc_train").code == 6

@@ -73,7 +73,10 @@ def settings_of(arm: Arm) -> Settings:
         for name in RAMPS if phase.kind == "ppo" else ():
             ramp, key = getattr(phase, name), f"{phase.name}.{name}"
             if name in ("kl_weight", "bc_weight"):
-                found |= {f"{key}.from": ramp.from_} if arm.start == "bc" else {}
+                from_records = (
+                    name == "bc_weight" and phase.data != "rollout"
+                )  # which learns from the records itself, with this at 0
+                found |= {f"{key}.from": ramp.from_} if arm.start == "bc" and not from_records else {}
             elif name != "learning_rate" or ramp.from_ > 0:
                 found |= {f"{key}.from": ramp.from_, f"{key}.to_over_from": rounded(ramp.to / ramp.from_) if ramp.from_ else 1.0}
     return found

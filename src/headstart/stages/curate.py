@@ -10,10 +10,11 @@ from headstart.config.project import DATA
 from headstart.config.scenario import Scenario
 from headstart.config.stage import Done, main
 from headstart.config.stage_command import stage_command
-from headstart.core.contents import sealed_directory, stored_file
+from headstart.core.contents import CONTENTS, sealed_directory, stored_file
 from headstart.core.errors import InputError, shown
 from headstart.core.files import write_record
 from headstart.dataset.curation import judged, write_index
+from headstart.dataset.drafts import DRAFT
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, concatenate, is_whole, select
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
 from headstart.dataset.facts import Decided, block_of, facts_of
@@ -84,7 +85,7 @@ def read_raw(folder: Path, settings: CaptureParams, scenario: Scenario) -> tuple
     """All shards of a capture, in order. InputError unless they are those that the settings ask for, with all of their worlds and no other."""
     recorded, cure = scenario.demonstrations is not None, f"`{stage_command('capture', folder.parent.name)}` records it again"
     wanted = {SHARD.format(n): part for n, (_, part) in enumerate([(0, None)] if recorded else settings.parts)}
-    there = {path.name for path in folder.glob("*.h5")}
+    there = {path.name for path in folder.glob("*")} - {CONTENTS, DRAFT.name}
     if missing := sorted(wanted.keys() - there):
         raise InputError(f"{folder}: expected {len(wanted)} shards, found no {missing[0]}; {cure}")
     if more := sorted(there - wanted.keys()):
