@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.recordings import edited, poles, simulated
 
+from headstart.cli.play import _names
 from headstart.core.contents import sealed_directory
 from headstart.dataset.episodes import Episodes
 
@@ -101,3 +102,8 @@ def test_a_wrong_combination_says_what_was_expected(command: Command, arguments:
     code, _, err = command("play", *arguments)
     assert code == 2
     assert said in err and err.count("\n") == 1
+
+
+def test_policies_of_one_name_are_told_apart_by_the_folder_above() -> None:
+    assert _names([None, "models/walk/bc/seed-3"]) == ["expert", "seed-3"]
+    assert _names(["models/walk/anneal/tiny/seed-3", "models/walk/bc/seed-3"]) == ["tiny/seed-3", "bc/seed-3"]

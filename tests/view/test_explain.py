@@ -137,3 +137,13 @@ def test_a_scenario_is_told_by_its_verdict(project: Project) -> None:
 def test_a_wrong_name_says_which_there_are(project: Project, run: str, error: type[Exception], says: str) -> None:
     with pytest.raises(error, match=says):
         explain(project.root, run)
+
+
+def test_a_guardrail_that_is_open_at_the_end_is_a_flag_and_no_breach(tmp_path: Path) -> None:
+    ended = {"verdict": "HOLD", "reasons": ("harm_rise: still open at the end",)}
+    log = write_log(tmp_path / "log", *BEGUN, ("run_ended", 1000, ended))
+
+    text = explain(tmp_path, str(log)).text
+
+    assert "No guardrail was broken." in text
+    assert text.endswith("Its guardrails say HOLD: harm_rise: still open at the end (a flag, which is no breach).")

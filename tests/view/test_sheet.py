@@ -53,6 +53,17 @@ def test_a_page_sorts_by_return_and_shows_those_with_anomalies(browser: Browser,
         assert not it.is_wider_than_the_screen()
 
 
+def test_a_harmful_success_counts_as_both() -> None:
+    def change(episodes: Episodes) -> None:
+        episodes.table.success[:] = np.arange(12) < 5
+        episodes.table.harm[:] = np.arange(12) % 4 == 0
+
+    edited(poles(), change)
+    data, says = made("pole")
+    assert "5 success, 7 failure; 3 with harm" in says
+    assert data.decode().count('data-is="success with harm"') == 2
+
+
 def test_pictures_are_the_last_moments_of_the_worlds() -> None:
     """Agents of one world share its picture, other worlds have others; equal arguments give equal bytes."""
     simulated(TOWN)

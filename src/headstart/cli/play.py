@@ -208,12 +208,12 @@ def _policies(
             "--against: expected --html FILE, --gif FILE or --mp4 FILE beside it, since two worlds do not fit in a terminal"
         )
     mode = to.mode(chosen)
-    tracks = []
-    for of in policies:
+    tracks, names = [], _names(policies)
+    for of, name in zip(policies, names, strict=True):
         watched, act = _player(chosen, of, world, seed, mode)
         try:
             about = f"world {world}, seed {seed}" + (f"; beside the picture: agent {agent}" if watched.num_agents > 1 else "")
-            tracks.append(played(watched, act, seed, ticks, agent, "expert" if of is None else Path(of).name, about))
+            tracks.append(played(watched, act, seed, ticks, agent, name, about))
         finally:
             watched.close()
     show(
@@ -227,6 +227,12 @@ def _policies(
             out.say(f"{track.title}: {line}", rest="  ")
     out.found(scenario=chosen.name, policies=[told(track) for track in tracks], files=list(to.files.values()))
     say_next(out, to, "")
+
+
+def _names(policies: Sequence[str | None]) -> list[str]:
+    """What each is called: its folder, with those above it where two would have one name, as the same seed of two arms."""
+    last = ["expert" if of is None else Path(of).name for of in policies]
+    return last if len({*last}) == len(last) else ["expert" if of is None else "/".join(Path(of).parts[-2:]) for of in policies]
 
 
 def _player(scenario: "Scenario", policy: str | None, world: int, seed: int, mode: str | None) -> "tuple[World, Act]":

@@ -46,7 +46,7 @@ def log_of(folder: Path, run: SeedRun | None, root: Path = Path()) -> Explained:
         _guardrails(lines),
         _target(started, ended),
         _exam(run),
-        _end(ended),
+        _end(ended, bool(_breaches(lines))),
     ]
     facts: dict[str, Any] = {
         "scenario": started.scenario,
@@ -138,10 +138,11 @@ def _exam(run: SeedRun | None) -> str:
     )
 
 
-def _end(ended: RunEnded | None) -> str:
+def _end(ended: RunEnded | None, broken: bool) -> str:
     if ended is None:
         return "It goes on, or was interrupted: the command that began it goes on with it."
     if ended.verdict is None:
         return f"It {ended.status}."
     reasons = f": {'; '.join(ended.reasons)}" if ended.reasons else ""
-    return f"Its guardrails say {ended.verdict}{reasons}."
+    flag = " (a flag, which is no breach)" if ended.verdict == "HOLD" and not broken else ""
+    return f"Its guardrails say {ended.verdict}{reasons}{flag}."

@@ -29,7 +29,7 @@ class Card(NamedTuple):
     number: int
     name: str
     agent: int | None  # None: the world has one
-    outcome: str  # success, harm, failure or "not recorded"
+    outcome: str  # success or failure, of a harmful one with " with harm" behind it; or "not recorded"
     total: float | None  # None: not recorded
     length: int
     rejected: str  # by which rules; empty: it was accepted, or nothing is known
@@ -84,17 +84,19 @@ def _card(
     table, name = episodes.table, episodes.table.episode_id[e].decode("ascii", "replace")
     number = numbers.get(name, e)
     row = dataset.rows[number] if dataset.rows and number < len(dataset.rows) else None
-    outcome = "not recorded" if "success" in absent else "harm" if table.harm[e] else "success" if table.success[e] else "failure"
+    harm = " with harm" if table.harm[e] and "harm" not in absent else ""
+    outcome = "not recorded" if "success" in absent else ("success" if table.success[e] else "failure") + harm
     total = None if "rewards" in absent else float(table.total_reward[e])
     agent = int(table.agent[e]) if table.agent.any() else None
     return Card(number, name, agent, outcome, total, int(table.length[e]), row.reasons if row else "", marks, image)
 
 
 def _says(dataset: Opened, cards: Sequence[Card], total: int | None, why: str) -> str:
-    outcomes = Counter(card.outcome for card in cards)
+    outcomes = Counter(word for card in cards for word in ([card.outcome] if "not" in card.outcome else card.outcome.split()))
     marked = sum(bool(card.marks) for card in cards)
     of = f" of {total:,}" if total and total > len(cards) else ""
-    said = ", ".join(f"{outcomes[name]:,} {name}" for name in ("success", "failure", "harm", "not recorded") if outcomes[name])
+    said = ", ".join(f"{outcomes[name]:,} {name}" for name in ("success", "failure", "not recorded") if outcomes[name])
+    said += f"; {outcomes['harm']:,} with harm" if outcomes["harm"] else ""
     drawn = "the last moment of each" if not why else f"curves of the return, since the world is not drawn ({why})"
     return f"{dataset.name}: {len(cards):,}{of} episodes: {said}; {marked:,} with anomalies; pictures: {drawn}"
 
