@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.learned import approve_network, learned_project
 
 from headstart.config.params import for_scenario, load_params
@@ -86,6 +87,7 @@ def test_a_draft_is_kept_as_a_dataset_of_its_own_with_its_tags(town: None, comma
     ):
         code, out, err = command(*arguments)
         assert (code, err) == (0, ""), (arguments, out)
+        assert ("keep: `headstart curate" in out) == (arguments[0] == "capture")
 
     (entry,) = read_entries(Path())
     assert not Path(f"data/catalogue/{TOWN}.json").exists()  # which DVC holds to what its stage wrote
@@ -115,6 +117,14 @@ def test_what_cannot_be_recorded_is_told_before_anything_is(town: None, command:
     assert (code, "`headstart curate queue_conflict.mine` makes them" in err) == (3, True)
     code, _, err = command("curate", f"{TOWN}.mien")
     assert (code, "did you mean 'queue_conflict.mine'" in err) == (2, True)
+
+
+def test_a_draft_that_is_too_small_to_be_kept_is_called_so(town: None, command: Command) -> None:
+    params = yaml.safe_load(Path("params.yaml").read_text())
+    params["validate"]["min_episodes"] = 40
+    Path("params.yaml").write_text(json.dumps(params))
+    _, out, _ = command("capture", TOWN, "--episodes", "4", "--name", "small")
+    assert "keep: not with fewer than" in out and "`validate.min_episodes`" in out
 
 
 def test_only_a_town_has_as_many_agents_as_one_asks_for(

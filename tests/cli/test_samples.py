@@ -38,4 +38,5 @@ def test_each_is_played_proved_and_inspected_by_its_path(
     code, said, _ = command("inspect", path)
     assert code == 0
     assert f"{path}: a draft, not curated" in said
+    assert "entry in the catalogue: none of a folder outside of data/" in said
     assert "request_shower" in said and "WRONG" not in said

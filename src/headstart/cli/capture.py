@@ -52,7 +52,8 @@ def capture(
     from headstart.core.progress_lines import progress
 
     described = load_scenario(scenario)
-    plan = planned(for_scenario(load_params(), described), described, asked)
+    params = for_scenario(load_params(), described)
+    plan = planned(params, described, asked)
     with output(as_json) as out:
         if dry_run:
             with progress(f"capture {scenario}: a short run"):
@@ -70,8 +71,11 @@ def capture(
         out.found(draft=plan.name, **draft.model_dump(mode="json"))
         out.say(f"capture {scenario}: {plan.name}: {draft.episodes} episodes, {draft.steps:,} steps, seed {plan.settings.seed}")
         out.say(f"`headstart inspect {plan.name}`; `headstart play {plan.name} 0`", "look: ")
-        if draft.of_the_scenario:
+        least = params.validate_.min_episodes
+        if draft.of_the_scenario and draft.episodes >= least:
             out.say(f"`headstart curate {plan.name} && headstart validate {plan.name}`", "keep: ")
+        elif draft.of_the_scenario:
+            out.say(f"not with fewer than {least} episodes, for which `validate` asks (`validate.min_episodes`)", "keep: ")
 
 
 def _say(out: Output, plan: "Plan") -> None:

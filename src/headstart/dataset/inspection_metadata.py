@@ -51,6 +51,8 @@ def _of_dataset(root: Path, opened: Opened) -> Iterator[Item]:
         yield Item(name, here, cure if entry else "the catalogue, whose notes can say it, lists validated versions")
     listed = f"{facts_path(entry.dataset)}, since {entry.created_at[:10]}" if entry else None
     cure = f"`{pipeline_command(opened.play)}`" if "." in opened.play else "`dvc repro`, after `validate` has passed"
+    if "/" in opened.play:  # typed as a path, as the samples are
+        cure = "none of a folder outside of data/"
     if opened.manifest is not None and (parent := opened.manifest.parent):
         cure = f"none of a slice: {parent.dataset} has one once it is validated"
     yield Item("entry in the catalogue", listed, cure)
