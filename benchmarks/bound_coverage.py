@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from headstart.compare.ratio import LEVEL, p_values, ratio_upper
+from headstart.compare.ratio import LEVEL, brunner_munzel, ratio_upper
 from headstart.core.arrays import Array
 
 EXPERIMENTS, RUNS = 1500, 10
@@ -117,7 +117,7 @@ def miss_with_ties(family: Family, censored: float, count: int = EXPERIMENTS) ->
     missed = 0
     for candidate, scratch in experiments(family, LIMIT, count, RUNS):
         ours, theirs = np.minimum(candidate / budget, LIMIT), np.minimum(scratch / budget, 1.0)
-        missed += p_values(ours, theirs, np.array([LIMIT]))[0] <= LEVEL
+        missed += brunner_munzel(ours, theirs, np.array([LIMIT]))[0] <= LEVEL
     return missed / count
 
 

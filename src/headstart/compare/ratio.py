@@ -2,8 +2,8 @@
 
 The runs of an arm are independent draws of the whole treatment. The estimate is the ratio of the arms' median steps (Kaplan and Meier 1958).
 The upper bound inverts a one-sided rank test (Brunner and Munzel 2000): it is the greatest r at which the test cannot show that a run of the
-candidate beats r times a run of scratch more than half of the time. Where all runs of an arm fare alike, as those of which none arrived, that
-is the exact binomial test of the other arm's runs.
+candidate beats r times a run of scratch more than half of the time. The t distribution of that test excludes too much where the runs of an
+arm fare alike, as those of which none arrived: so it excludes only what an exact binomial test of either arm's runs excludes too.
 
 What was not seen is counted against the candidate: its steps are those at the end of the evaluation interval, +∞ if it never arrived, and
 scratch's are those at the beginning, or its last evaluation if it never arrived. So a budget is information and never a denominator of the
@@ -110,12 +110,20 @@ def ratio_upper(candidate: Array, scratch: Array) -> float | None:
 def p_values(candidate: Array, scratch: Array, ratios: Array) -> Array:
     """One-sided p of: a run of the candidate beats r times a run of scratch at most half of the time, for each r [R], ascending.
 
-    As scipy.stats.brunnermunzel(candidate, r · scratch, alternative="less") for all r at once, which has no answer where one side is ahead
-    in all pairs; its variance is 0 there, and the p-value 0 or 1. Where all runs of one side fare alike, each of the other's is an even
-    chance or better: the t test would exclude 8 of 10, which happens in 5.5 % of experiments. Runs as in `ratio_upper`.
+    That of `brunner_munzel`, and not below the exact binomial p of how many runs of the candidate beat the worst of scratch, nor of how many
+    of scratch lose to the best of the candidate; a tie is no win. Where one side's runs fare alike, the t distribution would exclude 8 wins
+    of 10, which happen by even chance in 5.5 % of experiments. Runs as in `ratio_upper`.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        quotients = np.divide.outer(np.asarray(candidate, float), np.asarray(scratch, float))  # [n, m]
+    p, quotients = brunner_munzel(candidate, scratch, ratios), _quotients(candidate, scratch)
+    for least in (np.fmin.reduce(quotients, axis=axis) for axis in (0, 1)):  # of each run of scratch, of the candidate
+        won = (_below(least[:, None], ratios) == 1).sum(axis=0)
+        p = np.maximum(p, special.bdtrc(won - 1, len(least), 0.5))
+    return p
+
+
+def brunner_munzel(candidate: Array, scratch: Array, ratios: Array) -> Array:
+    """As scipy.stats.brunnermunzel(candidate, r · scratch, alternative="less") for all r at once; 0 or 1 where no run of a side differs."""
+    quotients = _quotients(candidate, scratch)
     n, m = quotients.shape
     ours, theirs = _below(quotients, ratios), _below(quotients.T, ratios)  # of each run, pairs in which the candidate wins
     ahead = ours.mean(axis=0) / m - 0.5
@@ -123,14 +131,13 @@ def p_values(candidate: Array, scratch: Array, ratios: Array) -> Array:
     error = np.sqrt(each + other)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = special.stdtr(_freedom(each, other, n, m), -ahead / error)
-    p = np.where(other > 0, p, _even_chances((ours == m).sum(axis=0), n))
-    p = np.where(each > 0, p, _even_chances((theirs == n).sum(axis=0), m))
     return np.where(error > 0, p, np.where(ahead > 0, 0.0, 1.0))
 
 
-def _even_chances(won: Array, runs: int) -> Array:
-    """The probability of so many wins [R] or more among runs that each win half of the time; a tie is no win."""
-    return np.asarray(special.bdtrc(won - 1, runs, 0.5))
+def _quotients(candidate: Array, scratch: Array) -> Array:
+    """Of each pair, [n, m]: the candidate wins where r is greater."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide.outer(np.asarray(candidate, float), np.asarray(scratch, float))
 
 
 def _below(quotients: Array, ratios: Array) -> Array:
