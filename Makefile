@@ -47,7 +47,7 @@ torture: $(VENV)/ready  ## thousands of kills, crashes, damaged files and hostil
 soak: $(VENV)/ready  ## ten whole cycles of six scenarios in one process: does memory grow? four minutes
 	python -m tests.soak
 
-nightly: repro coverage test-slow torture soak  ## all that takes long, and a drill of every guardrail a hundred times: an hour
+nightly: repro coverage test-slow torture soak  ## all that takes long, and a drill of every guardrail a hundred times: an hour and a quarter
 	headstart drill rollback --runs 100
 
 goldens: $(VENV)/ready  ## golden values and samples that changed: shows them, and asks before it writes

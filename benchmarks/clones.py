@@ -13,25 +13,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from benchmarks.curation import recorded
+from benchmarks.studies import closed_loop, fitted, keep, recorded, settings_of, share, short
 
 from headstart.compare.arm_runs import Score
-from headstart.config.params import Params, changed, for_scenario, load_params
-from headstart.config.scenario import Scenario, load_scenario
-from headstart.core.files import write_bytes
-from headstart.core.statistics import wilson_lower, wilson_upper
-from headstart.core.strict_json import parse_json, pretty_json
+from headstart.config.params import Params, changed
+from headstart.config.scenario import Scenario
 from headstart.dataset.curation import split_by_world
 from headstart.dataset.episodes import Episodes, select
 from headstart.learn.anneal import run, trainer_of
-from headstart.learn.bc import Fit, fit, fits_of, fitting_of, judge
-from headstart.learn.evaluation import Acting, play_episodes
-from headstart.learn.networks import ActorCritic
+from headstart.learn.bc import Fit, fits_of, judge
+from headstart.learn.evaluation import Acting
 from headstart.runs.cloning import component
 from headstart.runs.demonstrations import tensors_of
 from headstart.runs.expert import script
 from headstart.runs.policy import new_network
-from headstart.runs.tuning import for_tuning, require_apart
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.worlds.api import Act, World, play
 from headstart.worlds.nav.expert import EXPERTS, decide_rows
@@ -138,7 +133,7 @@ def measured(scenario: Scenario, params: Params) -> dict[str, Any]:
                     world = worlds_of(scenario, "clone", WORLDS, params.capture.observation)
                     score = score_of(play(world, expert.acts(world), params.evaluation.seed + seed), world, scenario)
                     experts.append((score, repeated(expert, episodes, seed)))
-    own: dict[str, Any] = closed_loop([score for score, _ in experts])
+    own: dict[str, Any] = together([score for score, _ in experts])
     own |= {how: fits_text([one[how] for _, one in experts]) for how in experts[0][1]}
     return {"expert": own, "clones": {name: summary(of) for name, of in clones.items()}}
 
@@ -158,16 +153,14 @@ def repeated(expert: Expert, episodes: Episodes, seed: int) -> dict[str, tuple[F
 
 def cloned(scenario: Scenario, params: Params, seed: int, episodes: Episodes) -> Clone:
     """Train, judge and play one clone, as the stage `bc_train` does."""
-    settings = params.bc_train.model_copy(update={"seed": params.bc_train.seed + seed})
+    settings = settings_of(params, seed)
     heldout = split_by_world(episodes.table.world, params.curate.heldout_share, params.curate.seed)
     train, held = (tensors_of(select(episodes, side), settings.gamma) for side in (~heldout, heldout))
     world = worlds_of(scenario, "clone", WORLDS, params.capture.observation)
-    network: ActorCritic = new_network(world, params.network, settings.seed)
-    untrained = judge(network, held).value_mse
-    for _ in fit(fitting_of(network, train, settings, None), train, held, settings):
-        pass
+    untrained = judge(new_network(world, params.network, settings.seed), held).value_mse
+    network = fitted(world, params, seed, train, held)
     judged = judge(network, held)
-    score = score_of(play_episodes(network, world, params.evaluation.seed + seed, "sampled"), world, scenario)
+    score = closed_loop(network, world, scenario, params, seed)
     return Clone(len(train.label), judged.fits, judged.accuracy, judged.constant_accuracy, judged.value_mse / untrained, score)
 
 
@@ -176,7 +169,7 @@ def summary(clones: Sequence[Clone]) -> dict[str, Any]:
     means = {name: _mean([getattr(one, name) for one in clones]) for name in ("steps", "within", "constant", "value_error")}
     least = min(component(fit).explained_variance or 0.0 for one in clones for fit in one.fits)
     fits = fits_text([one.fits for one in clones])
-    return {**means, **fits, "least": _short(least), **closed_loop([one.score for one in clones])}
+    return {**means, **fits, "least": short(least), **together([one.score for one in clones])}
 
 
 def fits_text(found: Sequence[tuple[Fit, ...]]) -> dict[str, list[float]]:
@@ -190,23 +183,18 @@ def fits_text(found: Sequence[tuple[Fit, ...]]) -> dict[str, list[float]]:
     }
 
 
-def closed_loop(scores: Sequence[Score]) -> dict[str, Any]:
+def together(scores: Sequence[Score]) -> dict[str, Any]:
     """Shares of all worlds, with two-sided 90 % bounds (Wilson)."""
     worlds = sum(one.episodes for one in scores)
     row: dict[str, Any] = {"seeds": len(scores), "worlds": worlds}
     for name in ("success", "harm"):
         count = sum(getattr(one, name) for one in scores)
-        row[name] = _short(count / worlds)
-        row[f"{name}_bounds"] = [_short(wilson_lower(count, worlds)), _short(wilson_upper(count, worlds))]
+        row |= share(name, count, worlds)
     return row
 
 
 def _mean(values: Sequence[float]) -> float:
-    return _short(float(np.mean(values)))
-
-
-def _short(value: float) -> float:
-    return round(value, 4)
+    return short(np.mean(values))
 
 
 def table(found: Mapping[str, Any]) -> Iterator[str]:
@@ -234,17 +222,6 @@ def _closed(row: Mapping[str, Any]) -> str:
     )
 
 
-def main(names: list[str]) -> None:
-    """Measure the scenarios, print their tables, and keep both beside those that are kept."""
-    torch.set_num_threads(1)
-    record = parse_json(RECORD.read_bytes(), str(RECORD)) if RECORD.exists() else {}
-    for name in names or TRIED:
-        scenario = load_scenario(name)
-        require_apart(load_params(), scenario)
-        record[name] = measured(scenario, for_tuning(for_scenario(load_params(), scenario)))
-        write_bytes(RECORD, pretty_json(record))
-        print("\n".join([name, "", *table(record[name]), ""]))
-
-
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    torch.set_num_threads(1)
+    keep(RECORD, sys.argv[1:] or TRIED, measured, table)

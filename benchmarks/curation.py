@@ -7,32 +7,22 @@ has, and docs/data.md shows it.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from benchmarks.studies import change, change_text, closed_loop, fitted, keep, recorded, settings_of, share, short
 
-from headstart.config.params import BCParams, CurateParams, Params, for_scenario, load_params
-from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.params import CurateParams, Params
+from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
-from headstart.core.files import write_bytes
-from headstart.core.statistics import t_margin, wilson_lower, wilson_upper
-from headstart.core.strict_json import parse_json, pretty_json
 from headstart.dataset.curation import broken_rules, split_by_world
 from headstart.dataset.episodes import Episodes, Header, select
 from headstart.dataset.metrics import metrics_of
-from headstart.learn.bc import fit, fitting_of, judge
-from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.evaluation import play_episodes
-from headstart.learn.networks import ActorCritic
+from headstart.learn.bc import judge
 from headstart.runs.demonstrations import tensors_of
-from headstart.runs.expert import script
-from headstart.runs.policy import new_network
-from headstart.runs.recording import record
-from headstart.runs.tuning import for_tuning, require_apart
-from headstart.runs.worlds import schema_of, score_of, worlds_of
-from headstart.worlds.api import FIRST_WORLD, Act, World
+from headstart.runs.worlds import worlds_of
 
 RECORD = Path(__file__).with_suffix(".json")
 SCENARIOS = ("queue_conflict", "kitchen_breakfast")
@@ -84,21 +74,6 @@ def measured(scenario: Scenario, params: Params) -> dict[str, list[Clone]]:
     return found
 
 
-def recorded(scenario: Scenario, params: Params, block: int, expert: Callable[[World], Act] = script) -> tuple[Episodes, Header]:
-    """As the stage `capture` records a block."""
-    numbers = np.arange(block * params.capture.worlds, (block + 1) * params.capture.worlds)
-    world = worlds_of(scenario, "capture", len(numbers), params.capture.observation, skip=int(numbers[0]))
-    header = Header(
-        scenario=scenario.name,
-        scenario_sha256=scenario.sha256,
-        policy_sha256="0" * 64,
-        seed=params.capture.seed,
-        observation=schema_of(world),
-        writer_version="benchmark",
-    )
-    return record(world, expert(world), FIRST_WORLD["capture"] + numbers, params.capture, header), header
-
-
 def rejections(episodes: Episodes, header: Header, settings: CurateParams, seed: int) -> Iterator[tuple[str, Array]]:
     """What is tried, and [E] which episodes it rejects, however many break it."""
     strict = settings.model_copy(update=STRICT)
@@ -119,23 +94,9 @@ def cloned(scenario: Scenario, params: Params, seed: int, episodes: Episodes, re
     train, held = (tensors_of(select(episodes, side & ~reject), settings.gamma) for side in (~heldout, heldout))
     world = worlds_of(scenario, "clone", settings.closed_loop_worlds, params.capture.observation)
     network = fitted(world, params, seed, train, held)
-    score = score_of(play_episodes(network, world, params.evaluation.seed + seed, "sampled"), world, scenario)
+    score = closed_loop(network, world, scenario, params, seed)
     rejected = int(reject.sum())
     return Clone(len(reject) - rejected, rejected, judge(network, everything).accuracy, score.success, score.harm, score.episodes)
-
-
-def settings_of(params: Params, seed: int) -> BCParams:
-    """Those of a clone of its own."""
-    return params.bc_train.model_copy(update={"seed": params.bc_train.seed + seed})
-
-
-def fitted(world: World, params: Params, seed: int, train: Demonstrations, held: Demonstrations) -> ActorCritic:
-    """A new network after `bc_train`."""
-    settings = settings_of(params, seed)
-    network = new_network(world, params.network, settings.seed)
-    for _ in fit(fitting_of(network, train, settings, None), train, held, settings):
-        pass
-    return network
 
 
 def summary(clones: list[Clone], base: list[Clone]) -> dict[str, Any]:
@@ -146,20 +107,13 @@ def summary(clones: list[Clone], base: list[Clone]) -> dict[str, Any]:
         "rejected": sum(one.rejected for one in clones),
         "seeds": len(clones),
         "worlds": worlds,
-        "accuracy": _short(float(np.mean([one.accuracy for one in clones]))),
+        "accuracy": short(np.mean([one.accuracy for one in clones])),
     }
     for name in ("success", "harm"):
         count = sum(getattr(one, name) for one in clones)
         apart = np.array([(getattr(a, name) - getattr(b, name)) / a.worlds for a, b in zip(clones, base, strict=True)])
-        row[name] = _short(count / worlds)
-        row[f"{name}_bounds"] = [_short(wilson_lower(count, worlds)), _short(wilson_upper(count, worlds))]
-        margin = t_margin(apart, 0.95)
-        row[f"{name}_change"] = [_short(float(apart.mean() + side * margin)) for side in (-1, 0, 1)]
+        row |= share(name, count, worlds) | {f"{name}_change": change(apart)}
     return row
-
-
-def _short(value: float) -> float:
-    return round(value, 4)
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -169,23 +123,15 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for name, row in found.items():
         cells = [f"{row['kept']:,}", f"{row['rejected']:,}", f"{row['accuracy']:.3f}"]
         for what in ("success", "harm"):
-            low, mean, high = row[f"{what}_change"]
-            cells += [f"{row[what]:.3f}", f"{mean:+.3f} ({low:+.3f} to {high:+.3f})" if row["rejected"] else "–"]
+            cells += [f"{row[what]:.3f}", change_text(row[f"{what}_change"]) if row["rejected"] else "–"]
         yield f"| {name} | {' | '.join(cells)} |"
 
 
-def main(names: list[str]) -> None:
-    """Measure the scenarios, print their tables, and keep both beside those that are kept."""
-    record = parse_json(RECORD.read_bytes(), str(RECORD)) if RECORD.exists() else {}
-    for name in names or SCENARIOS:
-        scenario = load_scenario(name)
-        params = for_scenario(load_params(), scenario)
-        require_apart(load_params(), scenario)
-        clones = measured(scenario, for_tuning(params))
-        record[name] = {rule: summary(some, clones["nothing"]) for rule, some in clones.items()}
-        write_bytes(RECORD, pretty_json(record))
-        print("\n".join([name, "", *table(record[name]), ""]))
+def summaries(scenario: Scenario, params: Params) -> dict[str, Any]:
+    """Rule → its row."""
+    clones = measured(scenario, params)
+    return {rule: summary(some, clones["nothing"]) for rule, some in clones.items()}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    keep(RECORD, sys.argv[1:] or SCENARIOS, summaries, table)

@@ -19,22 +19,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from benchmarks.curation import fitted, recorded
+from benchmarks.studies import change, change_text, closed_loop, fitted, keep, recorded, short
 
 from headstart.compare.arm_runs import Score
 from headstart.compare.target import steps_to_target
-from headstart.config.params import Params, for_scenario, load_params
-from headstart.config.scenario import Scenario, load_scenario
+from headstart.config.params import Params
+from headstart.config.scenario import Scenario
 from headstart.config.schedule import Arm
-from headstart.core.files import write_bytes
-from headstart.core.statistics import t_margin
-from headstart.core.strict_json import parse_json, pretty_json
 from headstart.dataset.curation import split_by_world
 from headstart.dataset.episodes import select
 from headstart.guard.control import outcome
 from headstart.learn.anneal import run, trainer_of
 from headstart.learn.demonstrations import Demonstrations
-from headstart.learn.evaluation import Acting, play_episodes
+from headstart.learn.evaluation import Acting
 from headstart.learn.networks import ActorCritic
 from headstart.learn.replay import Records
 from headstart.runs.demonstrations import records_of, tensors_of
@@ -42,7 +39,6 @@ from headstart.runs.estimates import of_network
 from headstart.runs.expert import script
 from headstart.runs.guarded_run import GuardedRun, RunSetup, run_guarded
 from headstart.runs.policy import new_network
-from headstart.runs.tuning import for_tuning, require_apart
 from headstart.runs.worlds import score_of, worlds_of
 from headstart.telemetry.kinds import Envelope
 from headstart.telemetry.writer import TelemetryWriter
@@ -82,27 +78,27 @@ class Block(NamedTuple):
     returns: tuple[float, float]  # of an untrained policy and of the expert
 
 
-def measured(name: str, scenario: Scenario, params: Params) -> dict[str, list[Ended]]:
+def measured(scenario: Scenario, params: Params) -> dict[str, list[Ended]]:
     """Way → how each tuning seed ended."""
-    found: dict[str, list[Ended]] = {way: [] for way in (RECORDING, CLONE, *STUDIES[name])}
+    found: dict[str, list[Ended]] = {way: [] for way in (RECORDING, CLONE, *STUDIES[scenario.name])}
     for block, seed in enumerate(params.seeds):
-        begun = begin(name, scenario, params, block, seed)
+        begun = begin(scenario, params, block, seed)
         clone = Ended(judged(begun.clone, scenario, params, seed), None, "")
         found[RECORDING].append(clone._replace(score=clone.score.model_copy(update={"return_mean": begun.behaviour})))
         found[CLONE].append(clone)
-        for way in STUDIES[name]:
+        for way in STUDIES[scenario.name]:
             found[way].append(ended(way, begun, scenario, params))
         for way, some in found.items():
-            print(f"{name} {seed} {way}: {some[-1]}", file=sys.stderr, flush=True)
+            print(f"{scenario.name} {seed} {way}: {some[-1]}", file=sys.stderr, flush=True)
     return found
 
 
-def begin(name: str, scenario: Scenario, params: Params, block: int, seed: int) -> Block:
+def begin(scenario: Scenario, params: Params, block: int, seed: int) -> Block:
     """Record a block and clone it."""
     torch.set_num_threads(1)
     world = worlds_of(scenario, "clone", params.bc_train.closed_loop_worlds, params.capture.observation)
     untrained = new_network(world, params.network, seed)
-    expert = script if name == "queue_conflict" else half_trained(scenario, params, seed)
+    expert = script if scenario.name == "queue_conflict" else half_trained(scenario, params, seed)
     episodes, _ = recorded(scenario, params, block, expert)
     heldout = split_by_world(episodes.table.world, params.curate.heldout_share, params.curate.seed)
     gamma = params.arms["pretrained"].ppo.gamma
@@ -176,28 +172,22 @@ def ended(way: str, begun: Block, scenario: Scenario, params: Params) -> Ended:
 def judged(network: ActorCritic, scenario: Scenario, params: Params, seed: int) -> Score:
     """In closed loop, sampled, on worlds that nothing was trained on."""
     world = worlds_of(scenario, "clone", params.bc_train.closed_loop_worlds, params.capture.observation)
-    return score_of(play_episodes(network, world, params.evaluation.seed + seed, "sampled"), world, scenario)
+    return closed_loop(network, world, scenario, params, seed)
 
 
 def summary(some: list[Ended], clones: list[Ended], is_recording: bool) -> dict[str, Any]:
     """Over the seeds: means, and the change of the return to the clone, paired by seed, with its two-sided 90 % interval (t)."""
     returns = np.array([one.score.return_mean for one in some])
-    change = returns - np.array([one.score.return_mean for one in clones])
-    margin = t_margin(change, 0.95)
-    row: dict[str, Any] = {"seeds": len(some), "return": _short(returns.mean())}
-    row["return_change"] = [_short(change.mean() + side * margin) for side in (-1, 0, 1)]
+    row: dict[str, Any] = {"seeds": len(some), "return": short(returns.mean())}
+    row["return_change"] = change(returns - np.array([one.score.return_mean for one in clones]))
     if not is_recording:
         row["worlds"] = sum(one.score.episodes for one in some)
         for name in ("success", "harm"):
-            row[name] = _short(float(sum(getattr(one.score, name) for one in some)) / row["worlds"])
+            row[name] = short(sum(getattr(one.score, name) for one in some) / row["worlds"])
     if some[0].verdict:
         row["env_steps_to_target"] = [one.reached for one in some]
         row["verdicts"] = [one.verdict for one in some]
     return row
-
-
-def _short(value: float) -> float:
-    return round(float(value), 4)
 
 
 def table(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
@@ -205,28 +195,20 @@ def table(found: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     yield "| | return | change to the clone | success | harm | env steps to the target, by seed |"
     yield "|---|---|---|---|---|---|"
     for way, row in found.items():
-        low, mean, high = row["return_change"]
-        change = "–" if way == CLONE else f"{mean:+.3f} ({low:+.3f} to {high:+.3f})"
+        against = "–" if way == CLONE else change_text(row["return_change"])
         rates = [f"{row[name]:.3f}" if name in row else "–" for name in ("success", "harm")]
         steps = ["not reached" if n is None else f"{n:,}" for n in row.get("env_steps_to_target", ())]
         named = f"arm `{way}`" if steps else way
-        yield f"| {named} | {row['return']:.3f} | {change} | {' | '.join(rates)} | {', '.join(steps) or '–'} |"
+        yield f"| {named} | {row['return']:.3f} | {against} | {' | '.join(rates)} | {', '.join(steps) or '–'} |"
 
 
-def main(names: list[str]) -> None:
-    """Measure the studies, print their tables, and keep both beside those that are kept."""
-    record = parse_json(RECORD.read_bytes(), str(RECORD)) if RECORD.exists() else {}
-    for name in names or STUDIES:
-        scenario = load_scenario(name)
-        require_apart(load_params(), scenario)
-        params = for_tuning(for_scenario(load_params(), scenario))
-        if name == "cartpole":  # as many rows as the expert's eight episodes have, or more: these fall
-            params = params.model_copy(update={"capture": params.capture.model_copy(update={"worlds": 64, "slip": 0.0})})
-        found = measured(name, scenario, params)
-        record[name] = {way: summary(some, found[CLONE], way == RECORDING) for way, some in found.items()}
-        write_bytes(RECORD, pretty_json(record))
-        print("\n".join([name, "", *table(record[name]), ""]))
+def summaries(scenario: Scenario, params: Params) -> dict[str, Any]:
+    """Way → its row."""
+    if scenario.name == "cartpole":  # as many rows as the expert's eight episodes have, or more: these fall
+        params = params.model_copy(update={"capture": params.capture.model_copy(update={"worlds": 64, "slip": 0.0})})
+    found = measured(scenario, params)
+    return {way: summary(some, found[CLONE], way == RECORDING) for way, some in found.items()}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    keep(RECORD, sys.argv[1:] or STUDIES, summaries, table)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import dvc  # noqa: F401  # its log writes to the streams of its first import; in a test these are closed afterwards
 import jsonschema
 import numba
 import pytest

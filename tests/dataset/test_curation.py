@@ -98,22 +98,22 @@ def test_of_episodes_with_the_same_content_the_first_is_kept_whatever_their_ids(
     assert reject_reasons(episodes, RULES.model_copy(update={"reject_duplicates": False}), schema) == [[]] * 5
 
 
-def varied(count: int = 120, steps: int = 40) -> Episodes:
+def varied(count: int = 120, steps: int = 40, actions: int = 3, features: int = 2) -> Episodes:
     """Episodes that no rule rejects: of random actions, rewards and observations, one a world."""
     rng, ends = np.random.default_rng(0), np.zeros(count * steps, bool)
     ends[steps - 1 :: steps] = True
-    zeros, action = np.zeros(count, np.int64), rng.integers(0, 3, count * steps)
+    zeros, action = np.zeros(count, np.int64), rng.integers(0, actions, count * steps)
     reward = rng.normal(size=count * steps).astype(np.float32)
     return Episodes(
-        observation={"features": rng.random((count * steps, 2), np.float32)},
+        observation={"features": rng.random((count * steps, features), np.float32)},
         action=action,
         expert_action=action.copy(),
-        action_mask=np.ones((count * steps, 3), bool),
+        action_mask=np.ones((count * steps, actions), bool),
         reward=reward,
         reward_terms=reward[:, None].copy(),
         terminated=ends,
         truncated=np.zeros_like(ends),
-        final_observation={"features": rng.random((count, 2), np.float32)},
+        final_observation={"features": rng.random((count, features), np.float32)},
         table=EpisodeTable(
             episode_id=np.arange(count).astype("S16"),
             start=np.arange(count) * steps,
@@ -240,38 +240,8 @@ def test_two_worlds_or_more_always_have_both_sides(share: float, seed: int) -> N
 
 
 def test_four_thousand_episodes_of_128_steps_are_judged_within_a_second() -> None:
-    e, t, k, f = 4000, 128, 15, 60
-    n, rng = e * t, np.random.default_rng(0)
-    action = rng.integers(0, k, n)
-    reward = rng.random(n, dtype=np.float32)
-    zeros = np.zeros(e, np.int64)
-    ends = np.zeros(n, bool)
-    table = EpisodeTable(
-        episode_id=np.arange(e).astype("S16"),
-        start=np.arange(e) * t,
-        length=np.full(e, t),
-        seed=zeros,
-        world=np.arange(e),
-        episode=zeros,
-        agent=zeros,
-        total_reward=reward.reshape(e, t).sum(axis=1),
-        success=np.ones(e, bool),
-        harm=np.zeros(e, bool),
-        behaviour={},
-    )
-    features = rng.random((n, f), dtype=np.float32)
-    episodes = Episodes(
-        observation={"features": features},
-        action=action,
-        expert_action=action,
-        action_mask=np.ones((n, k), bool),
-        reward=reward,
-        reward_terms=reward[:, None],
-        terminated=ends,
-        truncated=ends,
-        final_observation={"features": features[:e]},
-        table=table,
-    )
+    k, f = 15, 60
+    episodes = varied(4000, 128, k, f)
 
     began = time.process_time()
     names = {"features": tuple(map(str, range(f))), "actions": tuple(map(str, range(k)))}

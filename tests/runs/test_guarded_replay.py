@@ -20,6 +20,7 @@ from tests.runs.test_guarded_run import (
     _killer,
     inject,
     rehearsed,
+    robot,
     watched,
 )
 
@@ -51,7 +52,7 @@ EPOCHS = 3
 
 @pytest.fixture(scope="module")
 def scenario() -> Scenario:
-    return Scenario.model_validate(load_scenario("nav_mixed", ROOT / "scenarios").model_dump() | {"horizon": 30})
+    return robot()
 
 
 def arm_of(**more: Any) -> Arm:

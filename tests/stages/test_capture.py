@@ -15,6 +15,7 @@ from headstart.config.scenario import Scenario, load_scenario
 from headstart.core.errors import GateFailed
 from headstart.dataset.episodes import Episodes, Header, columns_of, concatenate, episodes_from, select
 from headstart.dataset.episodes_file import read_episodes
+from headstart.runs import recording as recording_module
 from headstart.runs import replay as replay_module
 from headstart.runs.expert import expert_of
 from headstart.runs.recording import record
@@ -242,7 +243,7 @@ def test_every_block_is_recorded_by_its_expert_and_replayed_with_it(
         """The expert of block 0 never does anything; that of block 1 is the script."""
         return (lambda obs: np.zeros(world.num_envs, np.int64)) if block == 0 else expert_of(scenario, world)
 
-    for module in (capture_stage, replay_module):
+    for module in (recording_module, replay_module):
         monkeypatch.setattr(module, "expert_of", waits)
 
     capture_stage.capture(params, scenario)

@@ -58,14 +58,12 @@ def capture(
         if dry_run:
             with progress(f"capture {scenario}: a short run"):
                 found = estimated(plan)
-            out.found(
-                draft=plan.name, settings=plan.settings, worlds=plan.settings.all_worlds, **_without_worlds(found._asdict())
-            )
+            out.found(draft=plan.name, settings=plan.settings, worlds=plan.settings.all_worlds, **found._asdict())
             _say(out, plan)
             out.say(f"about {found.episodes:,.0f}, {found.steps:,.0f} steps", "  episodes  ")
             out.say(f"about {_size(found.bytes)}", "  size      ")
             out.say(f"about {_time(found.seconds)} on this machine, less where many worlds run at once", "  time      ")
-            out.say(f"measured on {found.worlds} worlds, of which nothing was kept", "  ")
+            out.say(f"measured on {found.measured_worlds} worlds, of which nothing was kept", "  ")
             return
         draft = record_draft(plan)
         out.found(draft=plan.name, **draft.model_dump(mode="json"))
@@ -143,7 +141,3 @@ def _time(seconds: float) -> str:
     if seconds < 1:
         return "1 s"
     return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
-
-
-def _without_worlds(found: dict[str, float]) -> dict[str, float]:
-    return {key: value for key, value in found.items() if key != "worlds"} | {"measured_worlds": found["worlds"]}

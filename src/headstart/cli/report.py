@@ -17,7 +17,11 @@ def report(
     ] = None,
     show: Annotated[bool, typer.Option("--open", help="Open the page in a browser; of several scenarios, the index.")] = False,
     write: Annotated[
-        bool, typer.Option("--write/--no-write", help="Without, only say what stands in them, as after `dvc repro`.")
+        bool,
+        typer.Option(
+            "--write/--no-write",
+            help="With --no-write: only say what the reports that are there hold, as after `dvc repro`.",
+        ),
     ] = True,
     acceptance: Annotated[
         bool, typer.Option("--acceptance", help="Write the page on which a release is decided; exits with 5 while it is NO-GO.")

@@ -44,10 +44,8 @@ def completeness_gates(data: Dataset, found: Records, capture: CaptureParams, fi
     splits = found.manifest.splits
     decided = Decided(found.reasons, block, splits.seed, splits.heldout_share)
     yield _split_rule(data, found, decided)
-    named = {"dataset": found.dataset}  # which does not follow from the recording
-    facts = facts_of(found.recorded, decided, found.header, data.scenario, capture.blocks, found.manifest.files).model_copy(
-        update=named
-    )
+    files = found.manifest.files
+    facts = facts_of(found.dataset, found.recorded, decided, found.header, data.scenario, capture.blocks, files)
     others = [name for name in DatasetFacts.model_fields if getattr(facts, name) != getattr(found.manifest, name)]
     yield at_most("manifest", len(others), 0, f"facts that differ from the recording: {', '.join(others) or 'none'}")
 

@@ -46,12 +46,18 @@ class Decided(NamedTuple):
 
 
 def facts_of(
-    table: EpisodeTable, decided: Decided, header: Header, scenario: Scenario, blocks: int, files: Mapping[str, StoredFile]
+    dataset: str,
+    table: EpisodeTable,
+    decided: Decided,
+    header: Header,
+    scenario: Scenario,
+    blocks: int,
+    files: Mapping[str, StoredFile],
 ) -> DatasetFacts:
-    """The facts of a dataset of so many blocks, whose files are listed."""
+    """The facts of a dataset of that name and so many blocks, whose files are listed."""
     accepted, heldout = decided.accepted, decided.heldout(table.world)
     return DatasetFacts(
-        dataset=scenario.name,
+        dataset=dataset,
         scenario=scenario.name,
         scenario_sha256=scenario.sha256,
         expert=scenario.expert.policy,

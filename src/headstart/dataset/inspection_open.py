@@ -110,18 +110,28 @@ def episode_names(root: Path, name: str) -> list[str]:
     return open_dataset(root, name).ids
 
 
+def is_stamped(curated: Path, manifest: DatasetManifest) -> bool:
+    """Whether `validate` passed just this dataset: validated.json beside its folder is the stamp of its manifest."""
+    stamp = curated.parent / "validated.json"
+    return stamp.is_file() and stamp.read_bytes() == stamp_bytes(manifest)
+
+
 def _at_hand(root: Path, dataset: str) -> Opened:
     here = root / DATA / dataset
     if not (here / "curated/manifest.json").is_file():
         return _recorded(here, dataset)
-    stamp, manifest = here / "validated.json", read_manifest(here / "curated")
-    valid = stamp.is_file() and stamp.read_bytes() == stamp_bytes(manifest)
+    manifest = read_manifest(here / "curated")
+    valid = is_stamped(here / "curated", manifest)
     state = f"a slice of {manifest.parent.dataset}: {manifest.parent.filter}" if manifest.parent else "curated, not validated"
     found = _curated(root, here / "curated", here / "curated/manifest.json", "validated" if valid else state)
-    if stamp.is_file() and not valid:
+    if (here / "validated.json").is_file() and not valid:
         found = found._replace(state="curated, not validated: validated.json is that of another version")
     if valid:
-        listed = [_listed(root, entry, stamp, here / "curated") for entry in read_entries(root) if entry.name == found.name]
+        listed = [
+            _listed(root, entry, here / "validated.json", here / "curated")
+            for entry in read_entries(root)
+            if entry.name == found.name
+        ]
         found = found._replace(hashes=(*found.hashes, *listed))
     if found.refused:
         found = found._replace(state="refused by `validate`")

@@ -28,7 +28,7 @@ from headstart.dataset.drafts import new_folder, require_free
 from headstart.dataset.episodes import EpisodeTable, select
 from headstart.dataset.episodes_file import read_episodes, write_episodes
 from headstart.dataset.facts import Decided, facts_of
-from headstart.dataset.inspection_open import blocks_of, open_dataset
+from headstart.dataset.inspection_open import blocks_of, is_stamped, open_dataset
 from headstart.dataset.manifest import (
     HELDOUT,
     TRAIN,
@@ -38,7 +38,6 @@ from headstart.dataset.manifest import (
     manifest_of,
     read_manifest,
     require_files,
-    stamp_bytes,
 )
 
 FILTERED = "filtered"  # the reason in the index
@@ -81,8 +80,8 @@ def write_slice(
         files = {path.relative_to(new).as_posix(): stored_file(path) for path in sorted(new.rglob("*")) if path.is_file()}
         inherited = {key: getattr(manifest, key) for key in ("scenario_sha256", "expert", "policy_sha256", "seed")}
         lineage = Parent(dataset=f"{manifest.dataset}@{manifest.version}", filter=wanted)
-        facts = facts_of(table, decided, header, scenario, len(manifest.blocks), files)
-        made = manifest_of(facts.model_copy(update={**inherited, "dataset": place.name, "parent": lineage}))
+        facts = facts_of(place.name, table, decided, header, scenario, len(manifest.blocks), files)
+        made = manifest_of(facts.model_copy(update={**inherited, "parent": lineage}))
         write_record(new / "manifest.json", made)
         with sealed_directory(place / "curated") as final:
             shutil.copytree(new, final, dirs_exist_ok=True)
@@ -177,7 +176,7 @@ def require_validated_parent(root: Path, manifest: DatasetManifest) -> None:
         ) from None
     if above.parent is not None:
         require_validated_parent(root, above)
-    elif not (stamp := folder.parent / "validated.json").is_file() or stamp.read_bytes() != stamp_bytes(above):
+    elif not is_stamped(folder, above):
         raise GateFailed(
             f"{manifest.dataset}: expected a slice of a validated dataset, {parent.dataset} is not; "
             f"`{stage_command('validate', above.dataset)}` judges it"

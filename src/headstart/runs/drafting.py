@@ -18,8 +18,8 @@ from headstart.core.progress_lines import Amount, progress
 from headstart.dataset.drafts import DRAFT, Draft, new_folder, require_free, task_of_draft
 from headstart.dataset.episodes import Episodes, Header
 from headstart.dataset.episodes_file import SHARD, write_episodes
-from headstart.runs.expert import approved_expert, expert_of
-from headstart.runs.recording import recorded
+from headstart.runs.expert import approved_expert
+from headstart.runs.recording import recorded_shard
 from headstart.runs.worlds import worlds_of
 
 TRIED = 4  # worlds at most, of the short run
@@ -54,9 +54,9 @@ class Plan(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """Of all that is planned, from `worlds` that were recorded."""
+    """Of all that is planned, from `measured_worlds` that were recorded."""
 
-    worlds: int
+    measured_worlds: int
     episodes: float
     steps: float
     bytes: float
@@ -139,7 +139,4 @@ def _record(plan: Plan, raw: Path) -> tuple[int, int]:
 
 
 def _shard(plan: Plan, block: int, numbers: range) -> tuple[Episodes, Header]:
-    world = worlds_of(plan.task, "capture", len(numbers), plan.settings.observation, skip=numbers.start)
-    found = recorded(world, expert_of(plan.scenario, world, block), plan.settings, plan.task, plan.policy_sha256)
-    world.close()
-    return found
+    return recorded_shard(plan.scenario, plan.task, plan.settings, plan.policy_sha256, block, numbers)

@@ -33,10 +33,11 @@ def own_act(scenario: Scenario, world: World) -> Act:
             rows = _callable(scenario, world)
         case "onnx":
             from headstart.runs.own_estimates import estimates_of
-            from headstart.runs.own_models import onnx_rows
+            from headstart.runs.own_models import onnx_rows, session_of
 
-            rows = onnx_rows(scenario, world)
-            return Estimating(lambda obs: _actions(scenario, world, obs, rows(obs)), *estimates_of(scenario, world))
+            session = session_of(scenario)
+            rows = onnx_rows(session, scenario, world)
+            return Estimating(lambda obs: _actions(scenario, world, obs, rows(obs)), *estimates_of(session, scenario, world))
         case _:
             from headstart.runs.own_models import sb3_rows
 

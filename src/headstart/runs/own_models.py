@@ -40,9 +40,8 @@ RECURRENT = ("RecurrentPPO",)
 # --- ONNX -----------------------------------------------------------------------------------------------------------------
 
 
-def onnx_rows(scenario: Scenario, world: World) -> Callable[[Observations], Array]:
+def onnx_rows(session: Any, scenario: Scenario, world: World) -> Callable[[Observations], Array]:
     """The policy of an ONNX file; InputError before anything is played where its inputs or outputs do not fit the world."""
-    session = session_of(scenario)
     gate, said = scenario.expert, f"{where(scenario)}: {scenario.expert.path}"
     taken = chosen(session.get_inputs(), gate.input, f"{said}: input")
     given = chosen(session.get_outputs(), gate.output, f"{said}: output")
@@ -51,20 +50,23 @@ def onnx_rows(scenario: Scenario, world: World) -> Callable[[Observations], Arra
     shape = own_shape if own and own_shape is not None else (len(world.names.features),)
     batch = require_input(taken, shape, f"{said}: input {taken.name}")
 
-    def computed(rows: Array) -> Array:
-        parts = [rows] if batch is None else [rows[n : n + 1] for n in range(len(rows))]
-        try:
-            return np.concatenate([np.asarray(session.run([given.name], {taken.name: part})[0]) for part in parts])
-        except Exception as error:  # onnxruntime's own classes
-            raise InputError(f"{said}: {' '.join(str(error).split())}") from None
-
     def answer(obs: Observations) -> Array:
         seen = np.asarray(world.seen) if own else obs["features"]  # type: ignore[attr-defined]
-        return _best(computed(seen.astype(NUMBERS[taken.type])), world, obs, f"{said}: output {given.name}")
+        return _best(computed(session, given.name, taken, seen, batch, said), world, obs, f"{said}: output {given.name}")
 
     ones: Observations = {"features": np.zeros((2, 1)), "mask": np.ones((2, len(world.names.actions)), np.uint8)}
-    _best(computed(np.zeros((2, *shape), NUMBERS[taken.type])), world, ones, f"{said}: output {given.name}")
+    _best(computed(session, given.name, taken, np.zeros((2, *shape)), batch, said), world, ones, f"{said}: output {given.name}")
     return answer
+
+
+def computed(session: Any, name: str, taken: Any, rows: Array, batch: int | None, said: str) -> Array:
+    """The output of that name for N rows of the input `taken`, one by one where `batch` is fixed. InputError where the file cannot."""
+    rows = rows.astype(NUMBERS[taken.type])
+    parts = [rows] if batch is None else [rows[n : n + 1] for n in range(len(rows))]
+    try:
+        return np.concatenate([np.asarray(session.run([name], {taken.name: part})[0]) for part in parts])
+    except Exception as error:  # onnxruntime's own classes
+        raise InputError(f"{said}: {' '.join(str(error).split())}") from None
 
 
 def session_of(scenario: Scenario) -> Any:

@@ -13,6 +13,7 @@ from headstart.core.arrays import Array
 from headstart.core.memory import require_memory
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, episode_ids
 from headstart.runs.estimates import behaviour_log_prob
+from headstart.runs.expert import expert_of
 from headstart.runs.worlds import schema_of, worlds_of
 from headstart.worlds.api import FIRST_WORLD, Act, Observations, World
 
@@ -30,6 +31,16 @@ class Taken(NamedTuple):
 
     there: Array  # [N, T] bool: a recorded step
     action: Array  # [N, T] i64 or [N, T, D] f32
+
+
+def recorded_shard(
+    scenario: Scenario, task: Scenario, settings: CaptureParams, policy_sha256: str, block: int, numbers: range
+) -> tuple[Episodes, Header]:
+    """The worlds `numbers` of a block, in which the scenario's expert acts. `task`: the scenario, for a draft perhaps with other ticks."""
+    world = worlds_of(task, "capture", len(numbers), settings.observation, skip=numbers.start)
+    found = recorded(world, expert_of(scenario, world, block), settings, task, policy_sha256)
+    world.close()
+    return found
 
 
 def recorded(

@@ -9,6 +9,7 @@ from headstart.config.scenario import Scenario
 from headstart.core.arrays import Array
 from headstart.core.user_code import called
 from headstart.dataset.episodes import Episodes, EpisodeTable, Header, columns_of, episodes_from, is_whole, select
+from headstart.dataset.episodes_file import ESTIMATED
 from headstart.runs.expert import expert_of
 from headstart.runs.recording import Taken, record
 from headstart.runs.worlds import worlds_of
@@ -19,7 +20,6 @@ from headstart.worlds.gym_setup import Env, GymSetup
 ROUNDED_STEPS = (
     20  # of an episode with continuous actions: these are kept as float32, and an environment may blow up its rounding
 )
-ESTIMATES = ("/steps/expert_log_prob", "/steps/expert_value", "/final_value")
 ROUNDING = 1e-4  # of a network's actions in [−1, 1]: its matrix products round differently beside another number of rows
 
 
@@ -122,7 +122,7 @@ def same_episodes(stored: Episodes, again: Episodes, rounding: float = 0.0) -> A
         is_steps = name.startswith("/steps/")
         a, b = (columns[name][rows], others[name][other_rows]) if is_steps else (columns[name][mine], others[name][partner])
         alike = _alike(
-            a, b, rounding if name in ("/steps/action", "/steps/expert_action", *ESTIMATES) else 0.0, name in ESTIMATES
+            a, b, rounding if name in ("/steps/action", "/steps/expert_action", *ESTIMATED) else 0.0, name in ESTIMATED
         )
         same[mine] &= np.logical_and.reduceat(alike, starts) if is_steps else alike
     return same

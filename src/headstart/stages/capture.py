@@ -17,11 +17,10 @@ from headstart.core.contents import sealed_directory
 from headstart.core.errors import IntegrityError
 from headstart.core.progress_lines import Amount, Kept, progress
 from headstart.dataset.episodes_file import SHARD, read_episodes, write_episodes
-from headstart.runs.expert import approved_expert, expert_of
+from headstart.runs.expert import approved_expert
 from headstart.runs.recorded import Source, found_recording, source_folder
-from headstart.runs.recording import recorded
+from headstart.runs.recording import recorded_shard
 from headstart.runs.states import begin_work, end_work, work_folder
-from headstart.runs.worlds import worlds_of
 
 
 def capture(params: Params, scenario: Scenario) -> Done:
@@ -91,9 +90,7 @@ def _require_recording(path: Path, scenario: Scenario, found: Source) -> None:
 
 def _write_shard(path: Path, params: Params, scenario: Scenario, policy_sha256: str, block: int, numbers: range) -> None:
     """Record some worlds of a block."""
-    settings = params.capture
-    world = worlds_of(scenario, "capture", len(numbers), settings.observation, skip=numbers.start)
-    write_episodes(path, *recorded(world, expert_of(scenario, world, block), settings, scenario, policy_sha256))
+    write_episodes(path, *recorded_shard(scenario, scenario, params.capture, policy_sha256, block, numbers))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def curate(params: Params, scenario: Scenario, home: Path | None = None) -> Done
         write_index(folder / "episodes.tsv", table, heldout, decided.reasons)
         write_metrics(folder / "metrics.tsv", table.episode_id, numbers | coverage_of(episodes, header.observation, accepted))
         files = {path.relative_to(folder).as_posix(): stored_file(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-        facts = facts_of(table, decided, header, scenario, capture.blocks, files).model_copy(update={"dataset": home.name})
+        facts = facts_of(home.name, table, decided, header, scenario, capture.blocks, files)
         manifest = manifest_of(facts)
         write_record(folder / "manifest.json", manifest)
     says = (

@@ -100,11 +100,12 @@ def _who(line: Line) -> str:
 def _passes(lines: Sequence[Line], standing: Standing) -> Iterator[Criterion]:
     """The passes in a row that counted, and whether they are enough."""
     passed = standing.passed
-    counted = [line for line in lines if passed and isinstance(line.record, Judged) and line.record in standing.judged]
-    same = [line for line in counted if isinstance(line.record, Judged) and passed and line.record.key == passed.key]
-    for number, line in enumerate(same[-standing.pass_streak :] if standing.pass_streak else [], start=1):
-        record = line.record
-        assert isinstance(record, Judged)
+    same = [
+        (line, record)
+        for line in lines
+        if passed and isinstance(record := line.record, Judged) and record in standing.judged and record.key == passed.key
+    ]
+    for number, (line, record) in enumerate(same[-standing.pass_streak :], start=1):
         seeds = f"seeds {', '.join(map(str, record.seeds))}"
         found = f"{record.outcome} on {seeds}, {record.dataset}, commit {record.candidate.git_revision[:DIGITS]}"
         yield Criterion(f"pass {number}", True, found, _line(line), _who(line))

@@ -71,13 +71,10 @@ def curves(
     seeds = [row for arm in arms for row in _seeds(arm, measure, found, axes)] if least is None else []
     flat = _levels(found, measure, levels)
     values = [row[key] for row in (*seeds, *means) for key in ("value", "low", "high") if row.get(key) is not None]
-    scale = _scale(
-        measure,
-        [
-            *([] if least is None else [least]),
-            *(value for value in [*values, *(row["value"] for row in flat)] if least is None or value >= least),
-        ],
-    )
+    values += [row["value"] for row in flat]
+    if least is not None:
+        values = [least, *(value for value in values if value >= least)]
+    scale = _scale(measure, values)
     x = {"field": "x", "type": "quantitative", "title": None if len(axes.kinds) > 1 else STEPS, "axis": SHORT}
     y = {"type": "quantitative", "title": NAMED[measure], "scale": scale}
     of_arm = {"x": x, "y": y | {"field": "value"}, **arm_scales(list(bands))}

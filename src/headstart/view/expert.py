@@ -10,11 +10,11 @@ from headstart.config.scenario import Scenario
 from headstart.config.stage_command import stage_command
 from headstart.core.files import read_record
 from headstart.core.verdict import Check, Outcome, Verdict
-from headstart.runs.approval import DIGITS, approvals, approve_command, stands
+from headstart.runs.approval import DIGITS, approvals, approve_command, says, stands
 from headstart.runs.expert import is_at_hand, judged_expert
 from headstart.runs.expert_record import ExpertPolicy
 from headstart.runs.own_source import cure_of_change
-from headstart.view.judged_expert import watch
+from headstart.view.judged_expert import is_played, watch
 from headstart.view.taught import EXPERTS
 
 SHOWN = 12  # actions that are named
@@ -139,7 +139,7 @@ def _wrong(expert: ExpertPolicy, scenario: Scenario) -> Iterator[Row]:
     for name, score, episodes in expert.judged:
         for failure in episodes.failures:
             text = f"{failure.says(score.episodes)}, first in world {failure.world}"
-            if not name or expert.recorded == (int(name.removeprefix("seed ")),):  # whom `play` shows
+            if is_played(name, expert):
                 text += f": `{watch(failure, expert)}`"
             yield name, text
         if not episodes.failures:
@@ -152,7 +152,7 @@ def _wrong(expert: ExpertPolicy, scenario: Scenario) -> Iterator[Row]:
 def _approval(line: Line, lines: Sequence[Line], expert: ExpertPolicy) -> Row:
     fact = _fact(line, lines, expert)
     by = f"; by {fact['superseded_by'][:DIGITS]}" if fact["superseded_by"] else ""
-    return fact["state"], f"{fact['policy_sha256'][:DIGITS]} by {line.actor} on {line.at[:10]}: {line.reason}{by}"
+    return fact["state"], f"{says(line)}: {line.reason}{by}"
 
 
 def _fact(line: Line, lines: Sequence[Line], expert: ExpertPolicy) -> dict[str, Any]:

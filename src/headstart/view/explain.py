@@ -15,7 +15,7 @@ from headstart.core.files import read_record
 from headstart.view.explain_log import Explained, log_of
 
 LOG = "telemetry-0000.ndjson"
-SHOWN = 3  # seeds or guardrails that are named
+SHOWN = 3  # seeds that are named
 
 
 def explain(root: Path, run: str) -> Explained:

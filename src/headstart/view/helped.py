@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from headstart.compare.comparison import Comparison, arrivals
-from headstart.compare.findings import Against, ArmSummary
+from headstart.compare.findings import Against
 from headstart.core.verdict import Check, Outcome
 from headstart.view.comparison import number, there
 from headstart.view.ends import signed
@@ -33,7 +33,7 @@ def helped(found: Comparison) -> str:
     if checks and all(check.passed for check in checks):
         return (
             f"Yes: {name} needed {_ratio(found)} of the env steps of {other}, the strongest baseline{_tied(found)}, to reach "
-            f"{found.target.name} (limit {limit}){_charged(found)}; {_all(found.candidate)} got there.{_bounded(found)}"
+            f"{found.target.name} (limit {limit}){_charged(found)}; {there(found.candidate)} seeds got there.{_bounded(found)}"
         )
     if any(check.outcome == Outcome.FAIL for check in checks):
         return f"No: {arrivals(found.candidate)}; {arrivals(found.strongest.baseline)} (limit of the ratio {limit})."
@@ -94,10 +94,6 @@ def _bounded(found: Comparison) -> str:
         else ", from the steps up to which it was watched"
     )
     return f" {never}, so the ratio is not known, only bounded{of}."
-
-
-def _all(arm: ArmSummary) -> str:
-    return f"{there(arm)} seeds"
 
 
 def _checks(found: Comparison, names: Iterable[str]) -> list[Check]:

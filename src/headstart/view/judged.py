@@ -201,16 +201,13 @@ def _bound_text(against: Against, candidate: str, ours: int, theirs: int) -> str
 
 
 def as_good(found: Comparison, other: str) -> str:
-    """Whether success, harm and return (and the target's measures) at the end are all within their margins of another's."""
+    """Whether success, harm and return (and the target's measures) at the end are all within their margins of another's; which of those that
+    are not are worse (a FAIL) or may be (a HOLD).
+    """
     differences = found.final.get(other, {})
     if not differences:
         return "not measured"
     checks = [(name, check) for name in differences for check in found.verdict.checks if check.name == f"final-{name}-{other}"]
-    return _answer(checks)
-
-
-def _answer(checks: Sequence[tuple[str, Check]]) -> str:
-    """Whether all of them hold, and which quantities of those that do not are worse (a FAIL) or may be (a HOLD)."""
     missed = [(measure, check) for measure, check in checks if check.applies and not check.passed]
     if not missed:
         return "yes" if checks else "not judged"

@@ -28,12 +28,17 @@ def judged_blocks(expert: ExpertPolicy) -> list[Block]:
         f"{f'{name}: ' if name else ''}{failure.says(score.episodes)}; `{watch(failure, expert)}` shows the first."
         for name, score, shown in expert.judged
         for failure in shown.failures
-        if not name or expert.recorded == (int(name.removeprefix("seed ")),)  # whom `play` shows
+        if is_played(name, expert)
     ]
     figure = Figure(
         "expert-returns", spec, "The return of the expert's episodes: 5th percentile, median and 95th", finding, table
     )
     return [figure, *([Items(wrong)] if wrong else [])]
+
+
+def is_played(name: str, expert: ExpertPolicy) -> bool:
+    """Whether `headstart play` shows this policy of `expert.judged`."""
+    return not name or [name] == [f"seed {seed}" for seed in expert.recorded]
 
 
 def spread(shown: Episodes) -> tuple[float, float, float]:

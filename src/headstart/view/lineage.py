@@ -22,11 +22,6 @@ class Lineage(NamedTuple):
     runs: Sequence[RunRecord]
 
     @property
-    def seconds(self) -> dict[str, float]:
-        """Arm → seconds of the stage that trained it."""
-        return {run.arm: run.circumstances.seconds for run in self.runs if run.arm is not None}
-
-    @property
     def when(self) -> str:
         """Machine and time, for the end of a report."""
         if not self.runs:
@@ -56,15 +51,11 @@ def lineage_section(root: Path, found: Comparison, dataset: DatasetManifest, lin
     blocks += [_stages(lineage.runs, len(revisions) == 1)]
     if len(revisions) > 1:
         blocks += [Text("The stages ran at different git revisions, or some with changes that were not committed.")]
-    pinned = f" All versions: `{LOCK}`." if (root / LOCK).exists() else ""
+    pinned, pin = (f" All versions: `{LOCK}`.", f"-c {LOCK} ") if (root / LOCK).exists() else ("", "")
     blocks += [Text(_machine(lineage.runs) + pinned), Text(_again(lineage.runs))]
     revision = lineage.runs[-1].circumstances.git_revision
     commands = [f"git checkout {revision[:DIGITS]}"] if revision else []
-    commands += (
-        ["./install.sh train,view"]
-        if (root / "install.sh").exists()
-        else ["pip install -c constraints.txt 'headstart[train,view]'"]
-    )
+    commands += ["./install.sh train,view" if (root / "install.sh").exists() else f"pip install {pin}'headstart[train,view]'"]
     repro = stage_command("evaluate", scenario)
     commands += [repro.replace("dvc repro ", "dvc repro --force ").replace("dvc exp run ", "dvc exp run --force ")]
     blocks += [

@@ -16,7 +16,7 @@ from headstart.core.errors import InputError
 from headstart.core.files import fresh_directory, write_bytes
 from headstart.core.lock import held, remove_unfinished
 from headstart.core.run_record import RUN
-from headstart.runs.tuning import tuning_text
+from headstart.runs.tuning import tuning_budgets, tuning_text, unfair
 from headstart.view.beyond import power_text
 from headstart.view.blocks import Items, Lead, Linked, Part, Section, Table, as_markdown, figures_of, kind_of, markdown, section
 from headstart.view.charts import can_draw, png
@@ -31,7 +31,7 @@ from headstart.view.lineage import lineage_section
 from headstart.view.measured import curves_section, safety_section, steps_section
 from headstart.view.next_steps import flagged_seeds, next_steps
 from headstart.view.page import page
-from headstart.view.report_records import Records, baselines_of, levels_of, read_headline, read_records, watched_by
+from headstart.view.report_records import Records, baselines_of, best_seed, levels_of, read_headline, read_records, watched_by
 from headstart.view.shift import shift_blocks
 from headstart.view.social import social_sections
 from headstart.view.task import task_section
@@ -126,7 +126,7 @@ def summary(root: Path, scenario: str) -> str:
     """What `evaluate` found for the scenario's headline target, for a terminal."""
     described = load_scenario(scenario, root / "scenarios")
     found = read_headline(root, scenario)
-    return printed(found, watched_by(root, described, found), can_draw())
+    return printed(found, watched_by(described, found, best_seed(root, found)), can_draw())
 
 
 def read_report(root: Path, scenario: str) -> Report:
@@ -198,8 +198,10 @@ def _limits(root: Path, read: Records) -> Section:
 
 def _tuning(scenario: str, candidate: str, baselines: Sequence[str], root: Path) -> list[str]:
     """Only what the table of the arms does not say: that there was no search at all, or that it was not fair."""
-    text = tuning_text(scenario, candidate, baselines, root)
-    return [] if text.startswith("Tuning, searches") and "Not fair" not in text else [text]
+    searched = tuning_budgets(scenario, tuple(dict.fromkeys((candidate, *baselines))), root)
+    if searched and not (candidate in searched and unfair(scenario, candidate, root)):
+        return []
+    return [tuning_text(scenario, candidate, baselines, root)]
 
 
 def term_key(term: str) -> str:

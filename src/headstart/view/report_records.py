@@ -63,6 +63,7 @@ def read_records(root: Path, scenario: str) -> Records:
     require_follows(headline, arms, shift, folder / f"{target}.json")
     require_one_expert(taught, scenario)
     candidate, stage = arms[styled(headline).index(headline.candidate)], "anneal" if headline.grid else "baseline"
+    shown = next(iter(flagged_seeds(candidate)), best_run(candidate, headline.target.mode).seed)
     logs = read_logs(root, scenario, stage, candidate)
     axes = _axes(root, headline, arms[: len(styled(headline))], {candidate.arm: logs})
     return Records(
@@ -77,7 +78,7 @@ def read_records(root: Path, scenario: str) -> Records:
         logs=logs,
         axes=axes,
         lineage=read_lineage(root, scenario),
-        watch=watched_by(root, described, headline, next(iter(flagged_seeds(candidate)), None)),
+        watch=watched_by(described, headline, shown),
     )
 
 
@@ -143,9 +144,12 @@ def headline_of(root: Path, scenario: Scenario) -> str:
     return headline_target(for_scenario(load_params(root / "params.yaml"), scenario), scenario)
 
 
-def watched_by(root: Path, scenario: Scenario, found: Comparison, seed: int | None = None) -> str | None:
-    """The command that plays the candidate with a seed, the best by default; None where its world cannot be drawn."""
+def watched_by(scenario: Scenario, found: Comparison, seed: int) -> str | None:
+    """The command that plays the candidate with a seed; None where its world cannot be drawn."""
+    return watch_command(scenario, f"{arm_folder(found.scenario, found.candidate.arm, baselines_of(found))}/seed-{seed}")
+
+
+def best_seed(root: Path, found: Comparison) -> int:
+    """Of the candidate, from its runs."""
     folder = arm_folder(found.scenario, found.candidate.arm, baselines_of(found))
-    if seed is None:
-        seed = best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode).seed
-    return watch_command(scenario, f"{folder}/seed-{seed}")
+    return best_run(read_record(root / folder / "runs.json", ArmRuns, made_by="dvc pull"), found.target.mode).seed

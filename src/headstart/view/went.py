@@ -128,9 +128,7 @@ def _measured(line: GuardrailLine, exam: Score, log: Sequence[AnyLine]) -> str:
 
 def _phases(arm: ArmRuns) -> Table:
     """Without weights that are 0 throughout."""
-    used = [
-        name for name in RAMPS if any(ramp.from_ or ramp.to for phase in arm.recipe.phases for ramp in [getattr(phase, name)])
-    ]
+    used = [name for name in RAMPS if any(getattr(phase, name).highest > 0 for phase in arm.recipe.phases)]
     rows = [
         (phase.name, phase.kind, _length(phase), *(_ramp(getattr(phase, name)) for name in used)) for phase in arm.recipe.phases
     ]
