@@ -137,7 +137,7 @@ def brunner_munzel(candidate: Array, scratch: Array, ratios: Array) -> Array:
 def _quotients(candidate: Array, scratch: Array) -> Array:
     """Of each pair, [n, m]: the candidate wins where r is greater."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.divide.outer(np.asarray(candidate, float), np.asarray(scratch, float))
+        return np.asarray(np.divide.outer(np.asarray(candidate, float), np.asarray(scratch, float)))
 
 
 def _below(quotients: Array, ratios: Array) -> Array:
