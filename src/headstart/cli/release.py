@@ -126,7 +126,7 @@ def list_releases(as_json: Json = False) -> None:
     with output(as_json) as out:
         standings = fold(recovered_lines(ROOT))
         if not standings:
-            out.say("no verdict yet; `headstart release record SCENARIO --by NAME` writes one")
+            out.say("no verdict is recorded; `headstart release record SCENARIO --by NAME` records the last one")
         for standing in standings.values():
             passes = f"{standing.pass_streak} of {standing.required_passes} passes"
             out.say(f"{standing.scenario}: {standing.state}, {passes}: {standing.note}", rest="  ")

@@ -11,6 +11,7 @@ from headstart.dataset.inspection_coverage import BINS, Range
 from headstart.dataset.inspection_episodes import Column
 from headstart.dataset.inspection_look import Look, counts, groups_of, play_command, rejected_by
 from headstart.view import WIDTH
+from headstart.view.blocks import counted
 
 MARKS = {"wrong": "WRONG", "look": "look ", "note": "note "}
 BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -69,7 +70,7 @@ def _top(look: Look) -> Iterator[str]:
     found, n = look.found, counts(look)
     yield from _wrapped(f"{found.opened.name}: {found.opened.state}", "")
     size = f"{size_of(look)}, {n['steps']:,} steps"
-    yield from _wrapped(size + (f", {n['worlds']:,} worlds, {n['blocks']} blocks" if found.opened.scenario else ""), "  ")
+    yield from _wrapped(size + (f", {counted(n['worlds'], 'world')}, {counted(n['blocks'], 'block')}" if found.opened.scenario else ""), "  ")
     if split := found.split:
         sides = [
             f"{episodes:,} episodes of {worlds:,} worlds" for episodes, worlds in zip(split.episodes, split.worlds, strict=True)
