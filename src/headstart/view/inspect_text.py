@@ -70,7 +70,9 @@ def _top(look: Look) -> Iterator[str]:
     found, n = look.found, counts(look)
     yield from _wrapped(f"{found.opened.name}: {found.opened.state}", "")
     size = f"{size_of(look)}, {n['steps']:,} steps"
-    yield from _wrapped(size + (f", {counted(n['worlds'], 'world')}, {counted(n['blocks'], 'block')}" if found.opened.scenario else ""), "  ")
+    yield from _wrapped(
+        size + (f", {counted(n['worlds'], 'world')}, {counted(n['blocks'], 'block')}" if found.opened.scenario else ""), "  "
+    )
     if split := found.split:
         sides = [
             f"{episodes:,} episodes of {worlds:,} worlds" for episodes, worlds in zip(split.episodes, split.worlds, strict=True)
