@@ -1,7 +1,8 @@
 """`make soak`: many whole cycles (record, clone, train, compare) in one process, scenario after scenario, and how much memory stays behind.
 
 Each cycle has seeds of its own and a project of its own; gates let everything pass, so that small settings come to the end. Every telemetry
-log is validated and kept with its summary in `soak/<scenario>/`. Ends with 1 if a log is not valid or memory grows by 5 % after the third cycle.
+log is validated, and kept with its summary and its alerts in `soak/<scenario>/`. Ends with 1 if a log is not valid or memory grows by 5 %
+after the third cycle.
 """
 
 import argparse
@@ -35,9 +36,10 @@ from headstart.stages.settings import settings
 from headstart.stages.source import source
 from headstart.stages.validate import validate
 from headstart.telemetry.check import check, exit_code
-from headstart.telemetry.logs import read_log
+from headstart.telemetry.logs import Log, read_log
+from headstart.telemetry.rules import preset, watch
 from headstart.telemetry.summary import summarised
-from headstart.view.telemetry import tables, text_of
+from headstart.view.telemetry import alert_line, tables, text_of, watch_text
 
 ROOT = Path(__file__).parents[1]
 SCENARIOS = (
@@ -129,8 +131,17 @@ def keep_logs(project: Path, kept: Path) -> Iterator[str]:
         shutil.copytree(log, kept / name, dirs_exist_ok=True)
         read = read_log(kept / name)
         (kept / f"{name}.txt").write_text(text_of(name, tables(summarised(read), wall=False)) + "\n")
+        (kept / f"{name}.watch.txt").write_text("".join(f"{line}\n" for line in alerts(read)))
         if code := exit_code(check(read, strict=True)):
             yield f"{kept / name}: `headstart telemetry validate` ends with {code}"
+
+
+def alerts(read: Log) -> Iterator[str]:
+    """What `headstart telemetry watch` says of a log."""
+    seen = watch(preset("anneal", None), {})
+    for record in read.records:
+        yield from map(alert_line, seen.see(record))
+    yield watch_text(f"{len(read.records)} records", seen)
 
 
 def main() -> int:

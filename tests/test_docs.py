@@ -262,7 +262,7 @@ def test_the_commands_of_the_page_on_releases_lead_to_a_release_and_back(project
     """In their order, each followed by the commit that the page asks for; other seeds are trained where it says so."""
     recorded = 0
     for arguments in commands(RELEASES):
-        if arguments[0] == "drill":  # tests/stages/test_drill.py runs it
+        if arguments[0] == "drill":  # tests/runs/test_drill.py runs it
             project.drill()
         else:
             if "record" in arguments and (recorded := recorded + 1) == 2:

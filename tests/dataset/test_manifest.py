@@ -1,5 +1,6 @@
 """A manifest is a function of the dataset's content, and says so when one of the two was changed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from headstart.core.contents import stored_file
-from headstart.core.errors import InputError, IntegrityError
+from headstart.core.errors import HeadstartError, InputError, IntegrityError
 from headstart.core.files import read_record, write_record
 from headstart.dataset.manifest import (
     Block,
@@ -57,6 +58,17 @@ def test_a_manifest_comes_back_from_disk(
 
     assert read_record(tmp_path / "manifest.json", DatasetManifest) == manifest
     require_schema((tmp_path / "manifest.json").read_bytes(), "dataset/3")
+
+
+def test_a_manifest_without_one_of_its_keys_is_no_dataset(tmp_path: Path, facts: DatasetFacts) -> None:
+    path = tmp_path / "manifest.json"
+    whole = manifest_of(facts).model_dump(mode="json")
+    needed = {name for name, field in DatasetManifest.model_fields.items() if field.is_required()}
+    assert {"scenario", "policy_sha256", "seed", "quality", "blocks", "files", "splits"} <= needed
+    for key in needed:
+        path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
+        with pytest.raises(HeadstartError, match=key):
+            read_record(path, DatasetManifest)
 
 
 def test_the_version_follows_the_content_but_not_the_status(facts: DatasetFacts) -> None:

@@ -249,6 +249,20 @@ def test_every_stage_leaves_the_record_of_its_run(clone: Path) -> None:
     assert {"arms", "comparison", "scenario.targets"} < judged.parameters.keys()
 
 
+def test_the_log_of_a_fresh_run_is_valid_and_can_be_watched_and_summed_up(clone: Path) -> None:
+    run(clone, "headstart", "telemetry", "validate", "--strict", "queue_conflict/pretrained/seed-0")
+    assert "records" in run(clone, "headstart", "telemetry", "watch", "--fail-on", "none", "queue_conflict/pretrained/seed-0")
+    assert "warm_up" in run(clone, "headstart", "telemetry", "summary", "queue_conflict/pretrained/seed-0")
+
+
+def test_cloning_lifts_the_return_with_which_a_run_starts(clone: Path) -> None:
+    def starts(arm: str) -> list[float]:
+        runs = read_record(clone / f"models/queue_conflict/{arm}/runs.json", ArmRuns).runs
+        return [one.curve[0].score("sampled").return_mean for one in runs]
+
+    assert min(starts("anneal/pretrained")) > max(starts("baseline/scratch"))
+
+
 def test_a_second_repro_has_nothing_to_do(clone: Path) -> None:
     assert "Running stage" not in run(clone, "dvc", "repro")
     assert "up to date" in run(clone, "dvc", "status")
