@@ -280,7 +280,8 @@ def test_errors_come_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "scenario", ["queue_conflict", "employment_punctuality", "kitchen_breakfast", "rivalry_decay", "nav_mixed"]
+    "scenario",
+    ["queue_conflict", "employment_punctuality", "kitchen_breakfast", "observation_baseline", "rivalry_decay", "nav_mixed"],
 )
 def test_every_shipped_arm_is_sound(scenario: str) -> None:
     described = load_scenario(scenario, ROOT / "scenarios")
