@@ -125,20 +125,23 @@ def run_stages(scenario: str) -> None:
 
 
 def keep_logs(project: Path, kept: Path) -> Iterator[str]:
-    """Copy every log of the project, write its summary beside it, and yield a line for each that is not valid."""
-    for log in sorted(project.glob("models/*/*/*/seed-*/telemetry")):
-        name = f"{log.parents[1].name}-{log.parent.name}"
+    """Copy the log of every arm with its summary and its alerts beside it; yield a line for each that is not valid, or if there is none."""
+    logs = sorted(project.glob("reports/*/*/*/telemetry/seed-*"))
+    if not logs:
+        yield f"{project / 'reports'}: expected the logs of arms, found none"
+    for log in logs:
+        name = f"{log.parents[1].name}-{log.name}"
         shutil.copytree(log, kept / name, dirs_exist_ok=True)
         read = read_log(kept / name)
         (kept / f"{name}.txt").write_text(text_of(name, tables(summarised(read), wall=False)) + "\n")
-        (kept / f"{name}.watch.txt").write_text("".join(f"{line}\n" for line in alerts(read)))
+        (kept / f"{name}.alerts").write_text("".join(f"{line}\n" for line in alerts(read)))
         if code := exit_code(check(read, strict=True)):
             yield f"{kept / name}: `headstart telemetry validate` ends with {code}"
 
 
 def alerts(read: Log) -> Iterator[str]:
     """What `headstart telemetry watch` says of a log."""
-    seen = watch(preset("anneal", None), {})
+    seen = watch(preset("anneal", read.records[0].world), {})
     for record in read.records:
         yield from map(alert_line, seen.see(record))
     yield watch_text(f"{len(read.records)} records", seen)

@@ -16,12 +16,17 @@ def test_growth_is_of_the_last_cycle_against_the_largest_of_the_first_three() ->
 
 def test_a_log_with_a_gap_is_named_and_a_whole_one_is_kept_with_its_summary(tmp_path: Path) -> None:
     for seed, sample in ((1, "town_anneal"), (2, "seq_gap")):
-        log = tmp_path / f"models/walk/anneal/tiny/seed-{seed}/telemetry"
+        log = tmp_path / f"reports/walk/anneal/tiny/telemetry/seed-{seed}"
         log.mkdir(parents=True)
         shutil.copy(SAMPLES / f"{sample}.ndjson", log / "telemetry-0000.ndjson")
     problems = list(keep_logs(tmp_path, tmp_path / "kept"))
     assert [line.split(":")[0] for line in problems] == [str(tmp_path / "kept/tiny-seed-2")]
     assert "loss" in (tmp_path / "kept/tiny-seed-1.txt").read_text()
+    assert "records" in (tmp_path / "kept/tiny-seed-1.alerts").read_text()
+
+
+def test_a_cycle_without_logs_is_a_fault(tmp_path: Path) -> None:
+    assert [line.split(": ")[1] for line in keep_logs(tmp_path, tmp_path / "kept")] == ["expected the logs of arms, found none"]
 
 
 @pytest.mark.slow
