@@ -86,7 +86,7 @@ def test_without_a_terminal_there_is_a_line_now_and_then_of_the_innermost_work(
     line = Work.line
 
     def tell(work: Work) -> str:
-        if next(numbers) >= 3:
+        if work.title == "inner" and next(numbers) >= 3:
             told.set()
         return line(work)
 
